@@ -1,0 +1,34 @@
+"""What Ignite's and MONAI's trainers lack: exact resume, CPU autocast, and runs that explain themselves."""
+
+from models_genesis_bundle.engines.best_weights import BestWeights
+from models_genesis_bundle.engines.early_stopping import StopWithoutProgress
+from models_genesis_bundle.engines.finite_loss import NonFiniteLossError, RequireFiniteLoss
+from models_genesis_bundle.engines.gradient_clipping import GradientClipping
+from models_genesis_bundle.engines.metrics_table import MetricsTable, read_metrics
+from models_genesis_bundle.engines.precision import AutocastInferer, precision_dtype, to_memory_format
+from models_genesis_bundle.engines.processes import is_main_process
+from models_genesis_bundle.engines.run_command import RunCommand, UnknownOverrideError, refuse_unknown_overrides
+from models_genesis_bundle.engines.run_folder import RunFolder
+from models_genesis_bundle.engines.throughput import Throughput, TrainingProgress
+from models_genesis_bundle.engines.training_state import TrainingState
+
+__all__ = [
+    "AutocastInferer",
+    "BestWeights",
+    "GradientClipping",
+    "MetricsTable",
+    "NonFiniteLossError",
+    "RequireFiniteLoss",
+    "RunCommand",
+    "RunFolder",
+    "StopWithoutProgress",
+    "Throughput",
+    "TrainingProgress",
+    "TrainingState",
+    "UnknownOverrideError",
+    "is_main_process",
+    "precision_dtype",
+    "read_metrics",
+    "refuse_unknown_overrides",
+    "to_memory_format",
+]

@@ -1,0 +1,43 @@
+"""Keeps the weights of the best validation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+
+from models_genesis_bundle.engines.processes import is_main_process
+from models_genesis_bundle.weights import write_weights
+
+__all__ = ["BestWeights"]
+
+
+class BestWeights:
+    """Writes a weight file whenever the validation of an epoch was the best so far.
+
+    List it among the trainer's handlers behind the ``ValidationHandler``.
+
+    Args:
+        path: the file, replaced atomically.
+        network: whose weights are written: the one that is validated.
+        validator: the evaluator that keeps ``best_metric_epoch``.
+        records: plain values for the file: ``preprocessing``, ``data``, ….
+    """
+
+    def __init__(self, path: str, network: torch.nn.Module, validator: Engine, records: dict[str, Any] | None = None):
+        self.path = path
+        self.network = network
+        self.validator = validator
+        self.records = records or {}
+
+    def attach(self, engine: Engine) -> None:
+        """Look after each epoch."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.write_if_best)
+
+    def write_if_best(self, engine: Engine) -> None:
+        """Write the file when this epoch's validation was the best; on the main process only."""
+        if self.validator.state.best_metric_epoch != engine.state.epoch or not is_main_process():
+            return
+        metrics = {name: float(value) for name, value in self.validator.state.metrics.items()}
+        write_weights(self.path, self.network, epoch=engine.state.epoch, metrics=metrics, **self.records)

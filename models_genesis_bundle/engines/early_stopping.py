@@ -1,0 +1,42 @@
+"""Ends a run that no longer improves."""
+
+from __future__ import annotations
+
+import logging
+
+from ignite.engine import Engine, Events
+
+__all__ = ["StopWithoutProgress"]
+
+logger = logging.getLogger(__name__)
+
+
+class StopWithoutProgress:
+    """Ends training when the best validation lies ``patience`` epochs back.
+
+    It holds no count of its own: the evaluator's ``best_metric_epoch`` says it all, and is restored by ``TrainingState``.
+    MONAI's ``EarlyStopHandler`` counts in memory and starts again at a resume.
+
+    Args:
+        patience: epochs without a better validation before the run ends.
+        validator: the evaluator that keeps ``best_metric_epoch``.
+    """
+
+    def __init__(self, patience: int, validator: Engine) -> None:
+        if patience < 1:
+            raise ValueError(f"patience: expected at least 1 epoch, found {patience}.")
+        self.patience = patience
+        self.validator = validator
+
+    def attach(self, engine: Engine) -> None:
+        """Look after each epoch; list it behind the ``ValidationHandler``."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.stop_if_stalled)
+
+    def stop_if_stalled(self, engine: Engine) -> None:
+        """End the run when it has stalled."""
+        best_epoch = self.validator.state.best_metric_epoch
+        if best_epoch > 0 and engine.state.epoch - best_epoch >= self.patience:
+            logger.info(
+                "No better validation for %d epochs (best: epoch %d): training ends.", self.patience, best_epoch
+            )
+            engine.terminate()

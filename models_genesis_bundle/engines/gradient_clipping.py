@@ -1,0 +1,33 @@
+"""Gradient clipping for MONAI's trainers."""
+
+from __future__ import annotations
+
+import torch
+from ignite.engine import Engine
+from monai.engines.utils import IterationEvents
+
+__all__ = ["GradientClipping"]
+
+
+class GradientClipping:
+    """Scales the gradients down to a largest norm between the backward pass and the optimizer step.
+
+    Args:
+        max_norm: largest Euclidean norm of all gradients together.
+    """
+
+    def __init__(self, max_norm: float) -> None:
+        if max_norm <= 0:
+            raise ValueError(f"max_norm: expected a number above 0, found {max_norm}.")
+        self.max_norm = max_norm
+
+    def attach(self, engine: Engine) -> None:
+        """Clip after each backward pass of a ``SupervisedTrainer``."""
+        engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self.clip)
+
+    def clip(self, engine: Engine) -> None:
+        """Clip the gradients of the trainer's network, unscaled first where a gradient scaler is in use."""
+        scaler = getattr(engine, "scaler", None)
+        if scaler is not None:
+            scaler.unscale_(engine.optimizer)
+        torch.nn.utils.clip_grad_norm_(engine.network.parameters(), self.max_norm)

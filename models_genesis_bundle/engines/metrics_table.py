@@ -1,0 +1,63 @@
+"""The run's figures, a line an epoch."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+from ignite.engine import Engine, Events
+
+from models_genesis_bundle.engines.processes import is_main_process
+
+__all__ = ["MetricsTable", "read_metrics"]
+
+
+class MetricsTable:
+    """Writes ``metrics.csv``: epoch, learning rate, the trainer's metrics and, in epochs with a validation, the evaluator's.
+
+    The file is written anew after each epoch and renamed, so that it is whole at any moment; a resumed run goes on behind
+    the epoch that it resumes from, and later lines of the interrupted run are dropped.
+
+    Args:
+        path: the CSV file.
+        validator: the evaluator whose metrics belong to the epoch.
+        optimizer: whose learning rate is written.
+    """
+
+    def __init__(self, path: str, validator: Engine, optimizer) -> None:
+        self.path = Path(path)
+        self.validator = validator
+        self.optimizer = optimizer
+
+    def attach(self, engine: Engine) -> None:
+        """Write after each epoch; list it behind the ``ValidationHandler`` and before the schedule."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.write)
+
+    def write(self, engine: Engine) -> None:
+        """Add this epoch's line; on the main process only."""
+        if not is_main_process():
+            return
+        row: dict[str, float] = {"epoch": engine.state.epoch, "learning_rate": self.optimizer.param_groups[0]["lr"]}
+        row |= engine.state.metrics
+        if self.validator.state.epoch == engine.state.epoch:
+            row |= self.validator.state.metrics
+        earlier = [line for line in read_metrics(self.path) if line["epoch"] < engine.state.epoch]
+        rows = [*earlier, {name: float(value) for name, value in row.items()}]
+        columns = list(dict.fromkeys(name for line in rows for name in line))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = self.path.with_suffix(".unfinished")
+        with unfinished.open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows({name: f"{value:.8g}" for name, value in line.items()} for line in rows)
+        os.replace(unfinished, self.path)
+
+
+def read_metrics(path: str | os.PathLike) -> list[dict[str, float]]:
+    """The lines of a ``metrics.csv``; empty cells are left out, and a file that is not there has no lines."""
+    path = Path(path)
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [{name: float(cell) for name, cell in line.items() if cell} for line in csv.DictReader(file)]

@@ -1,0 +1,70 @@
+"""One switch for speed: the number format of the forward pass, and the memory format that goes with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from monai.inferers import Inferer, SimpleInferer
+
+__all__ = ["AutocastInferer", "precision_dtype", "to_memory_format"]
+
+
+def precision_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """The number format that a ``precision`` setting stands for on a device.
+
+    Args:
+        precision: ``"float32"``, ``"bfloat16"``, ``"float16"`` (GPU only, with MONAI's gradient scaler: set the trainer's
+            ``amp``), or ``"auto"``: bfloat16 where the device computes it natively, else float16 on a GPU and float32
+            on a CPU.
+        device: where the network runs.
+
+    Raises:
+        ValueError: for another name, and for float16 on a CPU.
+    """
+    device = torch.device(device)
+    named = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if precision == "auto":
+        if device.type == "cuda":
+            return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return torch.bfloat16 if device.type == "cpu" and native else torch.float32
+    if precision not in named:
+        raise ValueError(f"precision: expected one of auto, {', '.join(named)}, found {precision!r}.")
+    if precision == "float16" and device.type == "cpu":
+        raise ValueError("precision: float16 needs a GPU; on a CPU use bfloat16 or float32.")
+    return named[precision]
+
+
+def to_memory_format(network: torch.nn.Module, channels_last: bool = True) -> torch.nn.Module:
+    """Put a 2D or 3D network's convolution weights channels-last, which convolutions are fastest in (CPU and GPU).
+
+    Values and results stay the same but for rounding; the order of the weights in a state dict does not change.
+    """
+    if not channels_last:
+        return network
+    dims = {parameter.dim() for parameter in network.parameters()}
+    return network.to(memory_format=torch.channels_last_3d if 5 in dims else torch.channels_last)  # type: ignore[call-overload]
+
+
+class AutocastInferer(Inferer):
+    """Runs another inferer under ``torch.autocast``, on CPU as on GPU, and returns float32.
+
+    MONAI's ``amp: true`` is CUDA only. bfloat16 has float32's range and needs no gradient scaler, so that the forward pass
+    is the only place that has to know.
+
+    Args:
+        dtype: ``torch.float32`` leaves the inferer as it is.
+        inferer: what runs the network, a ``SimpleInferer`` by default.
+    """
+
+    def __init__(self, dtype: torch.dtype, inferer: Inferer | None = None) -> None:
+        super().__init__()
+        self.dtype = dtype
+        self.inferer = inferer or SimpleInferer()
+
+    def __call__(self, inputs: torch.Tensor, network: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+        """Infer ``inputs`` of shape (B, C, X, Y[, Z])."""
+        with torch.autocast(inputs.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
+            outputs = self.inferer(inputs, network, *args, **kwargs)
+        return outputs.float()

@@ -1,0 +1,117 @@
+"""The folder of a run: one run at a time, nothing of an earlier one lost, and a record of what was run."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import shutil
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+from monai.bundle import ConfigParser
+
+from models_genesis_bundle.engines.processes import is_main_process
+from models_genesis_bundle.engines.run_command import RunCommand
+from models_genesis_bundle.version import __version__
+from models_genesis_bundle.weights import remove_unfinished
+
+__all__ = ["RunFolder"]
+
+logger = logging.getLogger(__name__)
+
+RECORDED_PACKAGES = ("monai", "torch", "numpy", "numba", "nibabel", "itk", "pytorch-ignite", "scipy")
+
+
+class RunFolder:
+    """Holds the output folder of a run.
+
+    Args:
+        output_dir: the run's folder. What a run writes lies beside ``cache/``, which runs share.
+        ckpt_dir: its checkpoints; a run is there when it holds ``last.pt``.
+        resume: continue that run instead of starting another.
+    """
+
+    def __init__(self, output_dir: str, ckpt_dir: str, resume: bool = False) -> None:
+        self.output_dir = Path(output_dir)
+        self.ckpt_dir = Path(ckpt_dir)
+        self.resume = resume
+        self.lock = FileLock(self.output_dir / ".run.lock")
+
+    def begin(self) -> None:
+        """Take the folder, put an earlier run aside unless it is resumed, and record configuration and environment.
+
+        Only the main process of a distributed run does anything. An earlier run is moved to ``previous/<number>``.
+
+        Raises:
+            RuntimeError: when another run is using the folder.
+        """
+        if not is_main_process():
+            return
+        self.output_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            self.lock.acquire(timeout=0)
+        except Timeout:
+            raise RuntimeError(
+                f"{self.output_dir}: another run is writing here. Wait for it, or give this one another `--output_dir`."
+            ) from None
+        self.ckpt_dir.mkdir(parents=True, exist_ok=True)
+        for path in remove_unfinished(self.ckpt_dir):
+            logger.info("Removed %s, which an interrupted run left unfinished.", path)
+        if not self.resume:
+            self._put_earlier_run_aside()
+        self._record()
+
+    def _put_earlier_run_aside(self) -> None:
+        if not (self.ckpt_dir / "last.pt").exists():
+            return
+        previous = self.output_dir / "previous"
+        previous.mkdir(exist_ok=True)
+        taken = [int(path.name) for path in previous.iterdir() if path.name.isdigit()]
+        aside = previous / str(max(taken, default=0) + 1)
+        aside.mkdir()
+        kept = {"cache", "previous", self.lock_path.name}
+        moved = [path for path in self.output_dir.iterdir() if path.name not in kept]
+        if self.ckpt_dir not in moved and self.output_dir not in self.ckpt_dir.parents:
+            moved.append(self.ckpt_dir)
+        for path in moved:
+            shutil.move(path, aside / path.name)
+        self.ckpt_dir.mkdir(parents=True, exist_ok=True)
+        logger.info("An earlier run was moved to %s (`--resume true` would have continued it).", aside)
+
+    @property
+    def lock_path(self) -> Path:
+        """The file that says that the folder is in use."""
+        return Path(self.lock.lock_file)
+
+    def _record(self) -> None:
+        command = RunCommand.from_arguments()
+        config_path = self.output_dir / "config.yaml"
+        if command is not None and not config_path.exists():
+            ConfigParser.export_config_file(command.resolved_config(), str(config_path), fmt="yaml", sort_keys=False)
+        environment_path = self.output_dir / "environment.json"
+        if not environment_path.exists():
+            environment_path.write_text(json.dumps(environment(), indent=2) + "\n")
+
+
+def environment() -> dict[str, object]:
+    """Versions, processor and command of this process, as a run's record keeps them."""
+    packages = {}
+    for name in RECORDED_PACKAGES:
+        try:
+            packages[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            packages[name] = "not installed"
+    return {
+        "bundle": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+        "packages": packages,
+        "command": sys.argv,
+    }

@@ -1,0 +1,71 @@
+"""How fast a run is, and what it waits for."""
+
+from __future__ import annotations
+
+import time
+
+from ignite.engine import Engine, Events
+from ignite.handlers.tqdm_logger import ProgressBar
+from monai.utils.enums import CommonKeys
+
+from models_genesis_bundle.engines.processes import is_main_process
+
+__all__ = ["Throughput", "TrainingProgress"]
+
+
+class Throughput:
+    """Puts ``cubes_per_second``, ``waiting_share`` and ``train_seconds`` of each epoch into the trainer's metrics.
+
+    ``waiting_share`` is the part of the training time (validation not counted) in which the trainer waited for a batch: with
+    0 workers the time that reading and deforming take, with workers what they could not hide.
+    """
+
+    def attach(self, engine: Engine) -> None:
+        """Follow the engine's events."""
+        engine.add_event_handler(Events.EPOCH_STARTED, self.start_epoch)
+        engine.add_event_handler(Events.GET_BATCH_STARTED, self.start_waiting)
+        engine.add_event_handler(Events.GET_BATCH_COMPLETED, self.stop_waiting)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.count)
+
+    def start_epoch(self, engine: Engine) -> None:
+        """Begin at zero."""
+        self.started = time.perf_counter()
+        self.waited = 0.0
+        self.cubes = 0
+
+    def start_waiting(self, engine: Engine) -> None:
+        """Note when a batch was asked for."""
+        self.asked = time.perf_counter()
+
+    def stop_waiting(self, engine: Engine) -> None:
+        """Add the time until it came."""
+        self.waited += time.perf_counter() - self.asked
+
+    def count(self, engine: Engine) -> None:
+        """Bring the epoch's figures up to date."""
+        self.cubes += len(engine.state.output[CommonKeys.IMAGE])
+        seconds = time.perf_counter() - self.started
+        engine.state.metrics["train_seconds"] = seconds
+        engine.state.metrics["cubes_per_second"] = self.cubes / seconds
+        engine.state.metrics["waiting_share"] = self.waited / seconds
+
+
+class TrainingProgress:
+    """Ignite's tqdm bar for each epoch, with the loss and, behind ``Throughput``, the cubes per second."""
+
+    def attach(self, engine: Engine) -> None:
+        """Show the bar; on the main process only."""
+        if not is_main_process():
+            return
+        bar = ProgressBar(desc="epoch", persist=True)
+        bar.attach(engine, output_transform=self.figures(engine))
+
+    @staticmethod
+    def figures(engine: Engine):
+        """What the bar shows behind each iteration."""
+
+        def show(output: dict) -> dict[str, float]:
+            speed = engine.state.metrics.get("cubes_per_second", float("nan"))
+            return {"loss": float(output[CommonKeys.LOSS]), "cubes/s": round(speed, 2)}
+
+        return show

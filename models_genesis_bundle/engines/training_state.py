@@ -1,0 +1,138 @@
+"""Exact resume: everything that a training run needs to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+
+from models_genesis_bundle.engines.processes import is_main_process
+from models_genesis_bundle.engines.random_states import get_random_states, set_random_states
+from models_genesis_bundle.weights import (
+    CheckpointError,
+    network_record,
+    read_checkpoint,
+    require_same_network,
+    unwrap,
+    write_checkpoint,
+)
+
+__all__ = ["TrainingState"]
+
+logger = logging.getLogger(__name__)
+
+
+class TrainingState:
+    """Saves the whole state of a run after an epoch, and restores it when the run starts again.
+
+    Saved are network, optimizer, schedule, gradient scaler, epoch, iteration, best metric and its epoch, the random states
+    and what ``also`` names. List it last among the trainer's handlers, behind validation and schedule, so that what it
+    saves is the end of the epoch. MONAI's checkpoint handlers restore epoch and learning rate, but neither the best value
+    nor the random states.
+
+    Args:
+        path: the file, replaced atomically each time.
+        network: the network in training, wrapped or not.
+        optimizer: its optimizer.
+        lr_scheduler: the schedule, when there is one.
+        validator: the evaluator that keeps ``best_metric`` and ``best_metric_epoch``.
+        also: more objects with ``state_dict`` and ``load_state_dict``, by name: an EMA network, for example.
+        resume: restore from ``path`` when the trainer starts; a run that has not yet written one starts from its beginning.
+        interval: epochs between two savings.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        network: torch.nn.Module,
+        optimizer: torch.optim.Optimizer,
+        lr_scheduler: Any | None = None,
+        validator: Engine | None = None,
+        also: Mapping[str, Any] | None = None,
+        resume: bool = False,
+        interval: int = 1,
+    ) -> None:
+        self.path = Path(path)
+        self.network = network
+        self.validator = validator
+        self.resume = resume
+        self.interval = interval
+        self.stateful = {
+            "optimizer": optimizer,
+            **({"lr_scheduler": lr_scheduler} if lr_scheduler else {}),
+            **(also or {}),
+        }
+
+    def attach(self, engine: Engine) -> None:
+        """Restore at the trainer's start, save at the end of its epochs and of the run."""
+        if self.resume:
+            engine.add_event_handler(Events.STARTED, self.restore)
+        engine.add_event_handler(Events.EPOCH_COMPLETED(every=self.interval), self.save)
+
+    def save(self, engine: Engine) -> None:
+        """Write the state; on the main process only.
+
+        Raises:
+            CheckpointError: when it cannot be written; the file of the epoch before is kept.
+        """
+        if not is_main_process():
+            return
+        write_checkpoint(
+            {
+                "network": network_record(self.network),
+                "model": unwrap(self.network).state_dict(),
+                "trainer": {"epoch": engine.state.epoch, "iteration": engine.state.iteration},
+                "best": self._best(),
+                "random": get_random_states(),
+                **{name: stateful.state_dict() for name, stateful in self._all_stateful(engine).items()},
+            },
+            self.path,
+        )
+
+    def restore(self, engine: Engine) -> None:
+        """Put everything back as it was saved.
+
+        Raises:
+            CheckpointError: when the file is damaged, of another network, or lacks a part.
+        """
+        if not self.path.exists():
+            logger.warning("%s is not there yet: nothing to resume, the run starts from its beginning.", self.path)
+            return
+        content = read_checkpoint(self.path)
+        stateful = self._all_stateful(engine)
+        missing = [name for name in ("model", "trainer", "best", "random", *stateful) if name not in content]
+        if missing:
+            raise CheckpointError(
+                f"{self.path}: cannot resume, the file lacks {', '.join(missing)}. Resume with the settings that the run "
+                "was started with, from the last.pt that it wrote."
+            )
+        require_same_network(self.network, content, self.path)
+        unwrap(self.network).load_state_dict(content["model"])
+        for name, part in stateful.items():
+            try:
+                part.load_state_dict(content[name])
+            except (KeyError, ValueError, RuntimeError) as error:
+                raise CheckpointError(
+                    f"{self.path}: {name!r} is of other settings and cannot be resumed: {error}"
+                ) from error
+        engine.state.epoch = content["trainer"]["epoch"]
+        engine.state.iteration = content["trainer"]["iteration"]
+        if self.validator is not None:
+            self.validator.state.best_metric = content["best"]["metric"]
+            self.validator.state.best_metric_epoch = content["best"]["epoch"]
+        set_random_states(content["random"])
+        logger.info("Resumed from %s behind epoch %d of %s.", self.path, engine.state.epoch, engine.state.max_epochs)
+
+    def _best(self) -> dict[str, Any]:
+        if self.validator is None:
+            return {"metric": None, "epoch": -1}
+        metric = self.validator.state.best_metric
+        return {"metric": float(metric), "epoch": int(self.validator.state.best_metric_epoch)}
+
+    def _all_stateful(self, engine: Engine) -> dict[str, Any]:
+        scaler = getattr(engine, "scaler", None)
+        return {**self.stateful, **({"scaler": scaler} if scaler is not None else {})}

@@ -1,0 +1,97 @@
+"""Checkpoint files: written whole or not at all, read with an error that says what is wrong."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+__all__ = ["CheckpointError", "read_checkpoint", "remove_unfinished", "write_checkpoint"]
+
+UNFINISHED_SUFFIX = ".unfinished"
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint could not be written, read or used; the message names the file and what to do."""
+
+
+def write_checkpoint(content: Mapping[str, Any], path: str | os.PathLike) -> Path:
+    """Write ``content`` to ``path`` so that the path holds either the old file or the whole new one.
+
+    The bytes go to a temporary file in the same folder, are flushed to the disk, and the file is then renamed. A failure
+    (a full disk, say) removes the temporary file and leaves what stood at ``path``.
+
+    Args:
+        content: tensors and plain Python values only, so that ``torch.load(weights_only=True)`` reads them.
+        path: the checkpoint; its folder is made when it is not there.
+
+    Returns:
+        The path.
+
+    Raises:
+        CheckpointError: when the file could not be written.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED_SUFFIX)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save(dict(content), file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except (OSError, RuntimeError) as error:
+        Path(unfinished).unlink(missing_ok=True)
+        free = shutil.disk_usage(path.parent).free / 2**20
+        kept = "the previous checkpoint there is kept" if path.exists() else "no checkpoint was there before"
+        raise CheckpointError(
+            f"{path}: the checkpoint could not be written ({error}); {free:.0f} MiB are free in its folder, and {kept}. "
+            "Free some space or choose another folder, then continue with `--resume true`."
+        ) from error
+    return path
+
+
+def remove_unfinished(folder: str | os.PathLike) -> list[Path]:
+    """Remove the temporary files that killed writers left in ``folder``; returns their paths."""
+    left = sorted(Path(folder).glob(f".*{UNFINISHED_SUFFIX}"))
+    for path in left:
+        path.unlink(missing_ok=True)
+    return left
+
+
+def read_checkpoint(path: str | os.PathLike, map_location: str | torch.device = "cpu") -> dict[str, Any]:
+    """Read a checkpoint without running any code that it might hold (``weights_only=True``).
+
+    Args:
+        path: the file.
+        map_location: where its tensors go.
+
+    Returns:
+        The mapping that it holds.
+
+    Raises:
+        CheckpointError: when the file is not there, truncated, not a mapping, or wants to run code.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: there is no such checkpoint.")
+    try:
+        content = torch.load(path, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path}: refused, because it is no PyTorch checkpoint or holds more than tensors and plain values: {error}"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"{path}: the checkpoint is truncated or damaged ({path.stat().st_size} bytes; {error}). "
+            "Copy it again, or use an earlier one."
+        ) from error
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"{path}: expected a mapping of names to tensors, found {type(content).__name__}.")
+    return dict(content)

@@ -1,0 +1,128 @@
+"""The bundle's weight format: a network's weights together with all one needs to know to use them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn.parallel import DistributedDataParallel
+
+from models_genesis_bundle.version import __version__
+from models_genesis_bundle.weights.checkpoint_file import CheckpointError, read_checkpoint, write_checkpoint
+
+__all__ = ["load_weights", "network_record", "read_weights", "require_same_network", "unwrap", "write_weights"]
+
+FORMAT_VERSION = 1
+
+
+def unwrap(network: torch.nn.Module) -> torch.nn.Module:
+    """The network itself, whatever ``DistributedDataParallel`` or ``torch.compile`` put around it."""
+    if isinstance(network, DistributedDataParallel):
+        return unwrap(network.module)
+    return unwrap(network._orig_mod) if hasattr(network, "_orig_mod") else network
+
+
+def network_record(network: torch.nn.Module) -> dict[str, Any]:
+    """What a weight file says of a network: its class, its arguments and which keys are encoder, decoder and head.
+
+    Arguments and parts are known for networks that have ``config()`` and ``parts()``, as ``GenesisUNet`` has.
+    """
+    network = unwrap(network)
+    record: dict[str, Any] = {"_target_": f"{type(network).__module__}.{type(network).__qualname__}"}
+    if hasattr(network, "config"):
+        record["arguments"] = network.config()
+    if hasattr(network, "parts"):
+        record["parts"] = network.parts()
+    return record
+
+
+def write_weights(path: str | os.PathLike, network: torch.nn.Module, **records: Any) -> Path:
+    """Write a weight file: ``model`` (the state dict), ``network``, ``format_version``, ``bundle_version`` and ``records``.
+
+    Args:
+        path: the file.
+        network: the network, wrapped or not.
+        records: plain values that say how the weights came to be: ``preprocessing``, ``data``, ``metrics``, ``epoch``.
+
+    Raises:
+        CheckpointError: when the file could not be written; an earlier file at ``path`` is kept.
+    """
+    content = {
+        "format_version": FORMAT_VERSION,
+        "bundle_version": __version__,
+        "network": network_record(network),
+        "model": {key: value.detach().cpu() for key, value in unwrap(network).state_dict().items()},
+        **records,
+    }
+    return write_checkpoint(content, path)
+
+
+def read_weights(path: str | os.PathLike) -> dict[str, Any]:
+    """Read a weight file of this bundle.
+
+    Raises:
+        CheckpointError: when the file cannot be read, is of a newer format, or holds no ``model``.
+    """
+    content = read_checkpoint(path)
+    if not isinstance(content.get("model"), Mapping):
+        raise CheckpointError(
+            f"{path}: no weight file of this bundle: expected the key 'model' with a state dict, "
+            f"found the keys {sorted(map(str, content))[:8]}."
+        )
+    version = content.get("format_version", 0)
+    if version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: written in format {version}, this bundle reads up to {FORMAT_VERSION}: update the bundle."
+        )
+    return content
+
+
+def load_weights(network: torch.nn.Module, path: str | os.PathLike) -> torch.nn.Module:
+    """Load every weight of a file into a network of the same definition; nothing less is accepted.
+
+    Args:
+        network: receives the weights.
+        path: a weight file of this bundle.
+
+    Returns:
+        The network.
+
+    Raises:
+        CheckpointError: when the file is of another network; the message names the arguments and tensors that differ.
+    """
+    content = read_weights(path)
+    require_same_network(network, content, path)
+    unwrap(network).load_state_dict(content["model"])
+    return network
+
+
+def require_same_network(network: torch.nn.Module, content: Mapping[str, Any], path: str | os.PathLike) -> None:
+    """Refuse ``content`` unless its weights have the keys and shapes of ``network``'s.
+
+    Raises:
+        CheckpointError: naming the arguments and the first tensors that differ.
+    """
+    own = {key: tuple(value.shape) for key, value in unwrap(network).state_dict().items()}
+    found = {key: tuple(value.shape) for key, value in content["model"].items()}
+    if own == found:
+        return
+    differing = [
+        f"{key}: the file has {found.get(key, 'nothing')}, the network {own.get(key, 'nothing')}"
+        for key in dict.fromkeys([*own, *found])
+        if own.get(key) != found.get(key)
+    ]
+    written = content.get("network", {}).get("arguments", {})
+    wanted = network_record(network).get("arguments", {})
+    arguments = [
+        f"{name} is {written[name]!r} in the file and {wanted[name]!r} here (`--network_def::{name} '{written[name]}'`)"
+        for name in written
+        if name in wanted and written[name] != wanted[name]
+    ]
+    raise CheckpointError(
+        f"{path}: a checkpoint of another network: {len(differing)} of {len(own)} tensors differ. "
+        + (f"Set what differs in the definition: {'; '.join(arguments)}. " if arguments else "")
+        + f"First differences: {'; '.join(differing[:3])}."
+    )

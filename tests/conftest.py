@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# A network and cubes small enough that an epoch takes a second.
+TINY = {
+    "network_def::features": "[4,8]",
+    "cube_size": "[32,32,16]",
+    "cubes_per_scan": "4",
+    "batch_size": "4",
+    "precision": "float32",
+    "learning_rate": "0.1",
+    "num_workers": "0",
+    "extraction_workers": "1",
+    "panel_cubes": "2",
+}
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def phantoms(tmp_path_factory) -> Path:
+    """Four small phantoms; the folder holds images/ and labels/."""
+    from models_genesis_bundle.data import make_phantoms
+
+    return Path(make_phantoms(tmp_path_factory.mktemp("phantoms"), count=4, size=(64, 64, 48), spacing=(5.0, 5.0, 6.0)))
+
+
+def arguments(**settings) -> list[str]:
+    return [word for name, value in settings.items() for word in (f"--{name}", str(value))]
+
+
+def start(*words: str, module: str = "monai.bundle") -> subprocess.Popen:
+    """Start a command as a user would, from the repository's root."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", module, *words]
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def finish(process: subprocess.Popen) -> str:
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output[-4000:]
+    return output
+
+
+@pytest.fixture(scope="session")
+def pretrain(phantoms):
+    """Starts `monai.bundle run training` on the phantoms with the tiny settings; returns the process."""
+
+    def run(output_dir, *configs: str, **settings) -> subprocess.Popen:
+        files = ["configs/pretrain.yaml", *configs]
+        merged = {**TINY, "dataset_dir": phantoms / "images", "output_dir": output_dir, "max_epochs": 2, **settings}
+        config_file = files[0] if len(files) == 1 else str(files)
+        return start("run", "training", "--config_file", config_file, *arguments(**merged))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def pretrained(pretrain, tmp_path_factory) -> Path:
+    """The output folder of a tiny pretraining run of four epochs."""
+    output_dir = tmp_path_factory.mktemp("pretrained")
+    finish(pretrain(output_dir, max_epochs=4))
+    return output_dir

@@ -1,0 +1,97 @@
+import random
+
+import numpy as np
+import pytest
+import torch
+from ignite.engine import Engine, Events
+
+from models_genesis_bundle.engines import (
+    GradientClipping,
+    MetricsTable,
+    NonFiniteLossError,
+    RequireFiniteLoss,
+    StopWithoutProgress,
+    Throughput,
+    read_metrics,
+)
+from models_genesis_bundle.engines.random_states import get_random_states, set_random_states
+from models_genesis_bundle.weights import read_checkpoint, write_checkpoint
+
+
+def draws():
+    return random.random(), float(np.random.rand()), float(np.random.randn()), torch.rand(3).tolist()  # noqa: NPY002
+
+
+def test_random_states_survive_a_checkpoint(tmp_path):
+    np.random.randn()  # noqa: NPY002
+    write_checkpoint({"random": get_random_states()}, tmp_path / "states.pt")
+    wanted = draws()
+    draws()
+    set_random_states(read_checkpoint(tmp_path / "states.pt")["random"])
+    assert draws() == wanted
+
+
+def trainer_and_validator(scores):
+    """Engines without a network; the validator's best epoch follows from the scores, lower is better."""
+    validator = Engine(lambda engine, batch: None)
+    validator.state.best_metric_epoch, validator.state.best_metric = -1, None
+    trainer = Engine(lambda engine, batch: {"image": torch.zeros(2, 1)})
+
+    @trainer.on(Events.EPOCH_COMPLETED)
+    def validate(engine):
+        score = scores[engine.state.epoch - 1]
+        validator.state.epoch = engine.state.epoch
+        validator.state.metrics = {"val_mse": score}
+        if validator.state.best_metric is None or score < validator.state.best_metric:
+            validator.state.best_metric, validator.state.best_metric_epoch = score, engine.state.epoch
+
+    return trainer, validator
+
+
+def test_training_ends_without_progress():
+    trainer, validator = trainer_and_validator([5, 4, 3, 4, 3.5, 3.2, 2, 1])
+    StopWithoutProgress(3, validator).attach(trainer)
+    trainer.run([0], max_epochs=8)
+    assert trainer.state.epoch == 6
+
+
+def test_metrics_table_drops_the_lines_that_a_resumed_run_writes_again(tmp_path):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+    for epochs in (3, 2):
+        trainer, validator = trainer_and_validator([3 / epochs, 2 / epochs, 1 / epochs])
+        Throughput().attach(trainer)
+        MetricsTable(tmp_path / "metrics.csv", validator, optimizer).attach(trainer)
+        trainer.run([0, 1], max_epochs=epochs)
+    lines = read_metrics(tmp_path / "metrics.csv")
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert [line["val_mse"] for line in lines] == [1.5, 1.0]
+    assert lines[0]["learning_rate"] == 0.5
+    assert lines[0]["cubes_per_second"] > 0
+    assert 0 <= lines[0]["waiting_share"] <= 1
+
+
+class FakeTrainer:
+    scaler = None
+
+    def __init__(self, loss, network=None):
+        self.network = network
+        self.state = Engine(lambda engine, batch: None).state
+        self.state.output = {"loss": torch.tensor(loss)}
+        self.state.batch = {"source": ["b.nii", "a.nii", "b.nii"]}
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_names_its_sources(loss):
+    RequireFiniteLoss().check(FakeTrainer(1.0))
+    with pytest.raises(NonFiniteLossError, match=r"from a\.nii, b\.nii\."):
+        RequireFiniteLoss().check(FakeTrainer(loss))
+
+
+def test_gradients_are_clipped():
+    network = torch.nn.Linear(4, 4)
+    (network(torch.ones(1, 4)).sum() * 1000).backward()
+    GradientClipping(1.0).clip(FakeTrainer(1.0, network))
+    norm = torch.stack([parameter.grad.norm() for parameter in network.parameters()]).norm()
+    assert norm == pytest.approx(1.0, abs=1e-4)
+    with pytest.raises(ValueError, match="above 0"):
+        GradientClipping(0)

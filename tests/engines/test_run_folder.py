@@ -1,0 +1,42 @@
+import pytest
+
+from models_genesis_bundle.engines import RunFolder
+from models_genesis_bundle.weights import write_checkpoint
+
+
+def test_two_runs_at_once_are_refused(tmp_path):
+    first = RunFolder(tmp_path, tmp_path / "checkpoints")
+    first.begin()
+    with pytest.raises(RuntimeError, match="another run is writing here"):
+        RunFolder(tmp_path, tmp_path / "checkpoints").begin()
+    first.lock.release()
+    RunFolder(tmp_path, tmp_path / "checkpoints").begin()
+
+
+def test_resuming_keeps_the_run_and_clears_what_a_kill_left(tmp_path):
+    checkpoints = tmp_path / "elsewhere"
+    write_checkpoint({"epoch": 1}, checkpoints / "last.pt")
+    (checkpoints / ".last.pt.x.unfinished").write_bytes(b"half")
+    RunFolder(tmp_path / "run", checkpoints, resume=True).begin()
+    assert [path.name for path in checkpoints.iterdir()] == ["last.pt"]
+
+
+def test_an_earlier_run_moves_aside_with_its_checkpoints_and_the_cache_stays(tmp_path):
+    run, checkpoints = tmp_path / "run", tmp_path / "elsewhere"
+    for attempt in (1, 2):
+        write_checkpoint({"attempt": attempt}, checkpoints / "last.pt")
+        (run / "cache").mkdir(parents=True, exist_ok=True)
+        (run / "metrics.csv").write_text("epoch\n")
+        folder = RunFolder(run, checkpoints)
+        folder.begin()
+        folder.lock.release()
+        assert (run / "previous" / str(attempt) / "elsewhere" / "last.pt").exists()
+        assert (run / "previous" / str(attempt) / "metrics.csv").exists()
+    assert (run / "cache").exists()
+    assert list(checkpoints.iterdir()) == []
+
+
+def test_other_ranks_touch_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    RunFolder(tmp_path / "run", tmp_path / "run" / "checkpoints").begin()
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,76 @@
+import os
+import resource
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from models_genesis_bundle.weights import CheckpointError, read_checkpoint, remove_unfinished, write_checkpoint
+
+
+def test_round_trip(tmp_path):
+    write_checkpoint({"epoch": 3, "model": {"w": torch.arange(4.0)}}, tmp_path / "new" / "a.pt")
+    found = read_checkpoint(tmp_path / "new" / "a.pt")
+    assert found["epoch"] == 3
+    assert torch.equal(found["model"]["w"], torch.arange(4.0))
+    assert os.listdir(tmp_path / "new") == ["a.pt"]
+
+
+def test_a_full_disk_keeps_the_previous_checkpoint(tmp_path):
+    path = tmp_path / "last.pt"
+    write_checkpoint({"epoch": 1}, path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(CheckpointError, match=r"last\.pt: .* could not be written .* MiB are free .* is kept"):
+            write_checkpoint({"epoch": 2, "model": torch.zeros(1_000_000)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert read_checkpoint(path) == {"epoch": 1}
+    assert os.listdir(tmp_path) == ["last.pt"]
+
+
+@pytest.mark.parametrize("moment", ["os.fsync", "os.replace"])
+def test_killed_while_writing_the_previous_checkpoint_stays(tmp_path, moment):
+    path = tmp_path / "last.pt"
+    write_checkpoint({"epoch": 1}, path)
+    code = f"""
+import os, signal
+from models_genesis_bundle.weights import write_checkpoint
+{moment} = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
+write_checkpoint({{"epoch": 2}}, {str(path)!r})
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    assert read_checkpoint(path) == {"epoch": 1}
+    assert len(remove_unfinished(tmp_path)) == 1
+    assert os.listdir(tmp_path) == ["last.pt"]
+
+
+@pytest.mark.parametrize("kept", [0, 10, 0.5, 0.99])
+def test_a_truncated_checkpoint_is_named(tmp_path, kept):
+    path = write_checkpoint({"model": torch.zeros(1000)}, tmp_path / "a.pt")
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes()[: int(kept if kept >= 1 else kept * size)])
+    with pytest.raises(CheckpointError, match=r"a\.pt: "):
+        read_checkpoint(path)
+
+
+def test_a_checkpoint_that_wants_to_run_code_is_refused(tmp_path):
+    class Harm:
+        def __reduce__(self):
+            return (os.system, ("touch " + str(tmp_path / "harmed"),))
+
+    torch.save({"model": Harm()}, tmp_path / "evil.pt")
+    with pytest.raises(CheckpointError, match=r"evil\.pt: refused"):
+        read_checkpoint(tmp_path / "evil.pt")
+    assert not (tmp_path / "harmed").exists()
+
+
+def test_missing_and_other_files_are_named(tmp_path):
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        read_checkpoint(tmp_path / "none.pt")
+    torch.save([1, 2], tmp_path / "list.pt")
+    with pytest.raises(CheckpointError, match="expected a mapping"):
+        read_checkpoint(tmp_path / "list.pt")

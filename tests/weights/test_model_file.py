@@ -1,0 +1,37 @@
+import pytest
+import torch
+
+from models_genesis_bundle.networks import GenesisUNet
+from models_genesis_bundle.weights import CheckpointError, load_weights, read_weights, write_checkpoint, write_weights
+
+
+def test_weights_come_back_with_their_records(tmp_path):
+    network = GenesisUNet(features=(4, 8))
+    write_weights(tmp_path / "model.pt", network, epoch=7, data={"scans": 3})
+    other = load_weights(GenesisUNet(features=(4, 8)), tmp_path / "model.pt")
+    image = torch.rand(1, 1, 8, 8, 8)
+    assert torch.equal(network.eval()(image), other.eval()(image))
+    content = read_weights(tmp_path / "model.pt")
+    assert content["epoch"] == 7
+    assert content["data"] == {"scans": 3}
+    assert GenesisUNet(**content["network"]["arguments"]).state_dict().keys() == content["model"].keys()
+
+
+def test_another_network_is_refused_with_what_differs(tmp_path):
+    write_weights(tmp_path / "model.pt", GenesisUNet(features=(4, 8)))
+    network = GenesisUNet(features=(4, 16))
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    with pytest.raises(
+        CheckpointError, match=r"features is \[4, 8\] in the file and \[4, 16\] here .*First differences"
+    ):
+        load_weights(network, tmp_path / "model.pt")
+    assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+
+
+def test_no_weight_file_and_a_newer_format_are_refused(tmp_path):
+    write_checkpoint({"weights": 1}, tmp_path / "other.pt")
+    with pytest.raises(CheckpointError, match="expected the key 'model'"):
+        read_weights(tmp_path / "other.pt")
+    write_checkpoint({"model": {}, "format_version": 99}, tmp_path / "newer.pt")
+    with pytest.raises(CheckpointError, match="update the bundle"):
+        read_weights(tmp_path / "newer.pt")
