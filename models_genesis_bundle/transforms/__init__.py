@@ -1,0 +1,22 @@
+"""The deformations of Models Genesis as MONAI transforms."""
+
+from models_genesis_bundle.transforms.grid_deform import GridDeformd
+from models_genesis_bundle.transforms.in_painting import RandInPainting, RandInPaintingd
+from models_genesis_bundle.transforms.local_pixel_shuffle import RandLocalPixelShuffle, RandLocalPixelShuffled
+from models_genesis_bundle.transforms.nonlinear_intensity import RandNonlinearIntensity, RandNonlinearIntensityd
+from models_genesis_bundle.transforms.out_painting import RandOutPainting, RandOutPaintingd
+from models_genesis_bundle.transforms.sequential_flip import RandSequentialFlip, RandSequentialFlipd
+
+__all__ = [
+    "GridDeformd",
+    "RandInPainting",
+    "RandInPaintingd",
+    "RandLocalPixelShuffle",
+    "RandLocalPixelShuffled",
+    "RandNonlinearIntensity",
+    "RandNonlinearIntensityd",
+    "RandOutPainting",
+    "RandOutPaintingd",
+    "RandSequentialFlip",
+    "RandSequentialFlipd",
+]

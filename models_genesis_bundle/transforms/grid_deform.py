@@ -1,0 +1,74 @@
+"""Deformation of whole scans, cube by cube."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from monai.config import KeysCollection
+from monai.data.utils import dense_patch_slices
+from monai.transforms import MapTransform, Randomizable
+from monai.utils import ensure_tuple_rep
+
+from models_genesis_bundle.transforms.array_io import spatial_sides
+
+__all__ = ["GridDeformd"]
+
+
+class GridDeformd(Randomizable, MapTransform):
+    """Applies a dictionary transform to each cube of a grid, as a sliding window without overlap would visit them.
+
+    Each cube is read from the undeformed scan. Where a scan's side is no multiple of the cube's, the last cube is moved
+    inwards and overwrites a part of the one before it, as ``SlidingWindowInferer`` with ``overlap=0`` does.
+
+    Args:
+        keys: keys of the scans (C, X, Y[, Z]), arrays or tensors of the same spatial shape.
+        transform: dictionary transform for the same keys, such as a ``Compose`` of deformations.
+        cube_size: sides of the cubes in voxels.
+        allow_missing_keys: whether a missing key is no error.
+
+    Raises:
+        ValueError: at the call, when a side of the scan is shorter than the cube's.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        transform: Callable[[dict], Mapping],
+        cube_size: int | Sequence[int],
+        allow_missing_keys: bool = False,
+    ) -> None:
+        MapTransform.__init__(self, keys, allow_missing_keys)
+        self.transform = transform
+        self.cube_size = cube_size
+
+    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> GridDeformd:
+        """Seed the transform of the cubes."""
+        super().set_random_state(seed, state)
+        if isinstance(self.transform, Randomizable):
+            self.transform.set_random_state(seed=int(self.R.randint(2**32, dtype=np.uint64)))
+        return self
+
+    def randomize(self, data: Any) -> None:
+        """The transform of the cubes draws for each of them."""
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Deform the scans of ``data``, whose arrays stay as they are."""
+        result = dict(data)
+        keys = list(self.key_iterator(result))
+        if not keys:
+            return result
+        sides = spatial_sides(result[keys[0]], type(self).__name__)
+        cube = ensure_tuple_rep(self.cube_size, len(sides))
+        if any(side < least for side, least in zip(sides, cube, strict=True)):
+            raise ValueError(f"GridDeformd: the scan's sides {sides} are shorter than a cube's {cube}; pad it first.")
+        clean = {key: result[key] for key in keys}
+        for key in keys:
+            result[key] = clean[key].clone() if hasattr(clean[key], "clone") else np.array(clean[key])
+        for place in dense_patch_slices(sides, cube, cube):
+            where = (slice(None), *place)
+            deformed = self.transform({key: image[where] for key, image in clean.items()})
+            for key in keys:
+                result[key][where] = deformed[key]
+        return result

@@ -1,0 +1,119 @@
+"""Non-linear intensity transformation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from monai.config import KeysCollection, NdarrayOrTensor
+from monai.transforms import RandomizableTransform
+
+from models_genesis_bundle.transforms.array_io import apply_float32, spatial_sides
+from models_genesis_bundle.transforms.dictionary import RandDeformationd
+from models_genesis_bundle.transforms.intensity_range import check_intensity_range
+from models_genesis_bundle.transforms.kernels import map_values
+
+__all__ = ["RandNonlinearIntensity", "RandNonlinearIntensityd"]
+
+TABLE_SIZE = 1024
+
+
+class RandNonlinearIntensity(RandomizableTransform):
+    """Maps intensities by a random Bézier curve, so that appearance changes and shape stays.
+
+    The curve runs between the corners (0, 0) and (1, 1) of the intensity range, with control points that are uniform in the
+    square between them. Its points are sorted along both axes, which gives an increasing map; with probability
+    ``decreasing_prob`` the values run the other way, from the largest to the smallest. The end points are exact: the ends of
+    the intensity range map to its ends. Between the curve's points the map is linear; values outside the range are clipped.
+
+    Args:
+        prob: probability of the deformation; 0.9 as published.
+        intensity_range: smallest and largest intensity, (0, 1) as published; name yours for z-scored or unscaled images.
+        decreasing_prob: share of decreasing maps.
+        num_control_points: control points between the ends; 2 give the published cubic curve.
+        num_points: points of the curve.
+
+    Shape:
+        (C, X, Y) or (C, X, Y, Z), any sides; all channels share the map; the result is float32 of the same shape and kind.
+
+    Raises:
+        ValueError: for arguments out of range; at the call, for another number of axes.
+
+    Based on: Zhou et al., "Models Genesis", Medical Image Analysis 67, 2021, 101840, doi:10.1016/j.media.2020.101840.
+    """
+
+    def __init__(
+        self,
+        prob: float = 0.9,
+        intensity_range: tuple[float, float] = (0.0, 1.0),
+        decreasing_prob: float = 0.5,
+        num_control_points: int = 2,
+        num_points: int = 1000,
+    ) -> None:
+        super().__init__(prob)
+        if not 0 <= decreasing_prob <= 1:
+            raise ValueError(f"RandNonlinearIntensity: decreasing_prob must be in 0 … 1, got {decreasing_prob}.")
+        if num_control_points < 0 or num_points < 2:
+            raise ValueError(
+                "RandNonlinearIntensity: needs num_control_points of at least 0 and num_points of at least 2, "
+                f"got {num_control_points} and {num_points}."
+            )
+        self.intensity_range = check_intensity_range(intensity_range, type(self).__name__)
+        self.decreasing_prob = decreasing_prob
+        self.bernstein = bernstein_polynomials(num_control_points + 1, num_points)
+        self.control_points = np.zeros((num_control_points, 2))
+        self.decreasing = False
+
+    def randomize(self, image: NdarrayOrTensor) -> None:
+        """Draw whether to deform, the control points in the unit square, and the direction."""
+        super().randomize(None)
+        spatial_sides(image, type(self).__name__)
+        self.control_points = self.R.uniform(size=self.control_points.shape)
+        self.decreasing = bool(self.R.uniform() < self.decreasing_prob)
+
+    def __call__(self, image: NdarrayOrTensor, randomize: bool = True) -> NdarrayOrTensor:
+        """Deform ``image``, which stays as it is; ``randomize=False`` applies the last draw again."""
+        if randomize:
+            self.randomize(image)
+        if not self._do_transform:
+            return image
+        return apply_float32(image, self._map)
+
+    def curve(self) -> tuple[np.ndarray, np.ndarray]:
+        """The last draw's map in the unit square: increasing x, and y at each x."""
+        corners = np.vstack([[0.0, 0.0], self.control_points, [1.0, 1.0]])
+        x, y = np.sort((self.bernstein @ corners).T, axis=1)
+        return x, y[::-1] if self.decreasing else y
+
+    def _map(self, image: np.ndarray) -> np.ndarray:
+        low, high = self.intensity_range
+        table = low + (high - low) * np.interp(np.linspace(0, 1, TABLE_SIZE), *self.curve())
+        result = np.empty_like(image)
+        map_values(image.reshape(-1), result.reshape(-1), table.astype(np.float32), low, high)
+        return result
+
+
+class RandNonlinearIntensityd(RandDeformationd):
+    """Dictionary twin of ``RandNonlinearIntensity``; the keys share the map.
+
+    Args:
+        keys: keys of the images.
+        prob: probability of the deformation.
+        allow_missing_keys: whether a missing key is no error.
+        kwargs: the other arguments of ``RandNonlinearIntensity``.
+    """
+
+    def __init__(
+        self, keys: KeysCollection, prob: float = 0.9, allow_missing_keys: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(keys, RandNonlinearIntensity(prob=1.0, **kwargs), prob, allow_missing_keys)
+
+
+def bernstein_polynomials(degree: int, num_points: int) -> np.ndarray:
+    """The Bernstein polynomials of a degree at equally spaced parameters: (num_points, degree + 1), each row sums to 1."""
+    parameter = np.linspace(0, 1, num_points)[:, None]
+    order = np.arange(degree + 1)
+    binomials = np.ones(degree + 1)
+    for step in range(1, degree + 1):
+        binomials[step] = binomials[step - 1] * (degree - step + 1) / step
+    return binomials * parameter**order * (1 - parameter) ** (degree - order)

@@ -1,0 +1,90 @@
+"""The flips that come before the deformations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from monai.config import KeysCollection, NdarrayOrTensor
+from monai.transforms import RandomizableTransform
+
+from models_genesis_bundle.transforms.array_io import apply_float32, spatial_sides
+from models_genesis_bundle.transforms.dictionary import RandDeformationd
+
+__all__ = ["RandSequentialFlip", "RandSequentialFlipd"]
+
+
+class RandSequentialFlip(RandomizableTransform):
+    """Flips along a random axis, and as long as the dice say so again, up to ``max_flips`` times.
+
+    Each flip happens with probability ``prob`` given that all before it did; its axis is uniform over ``axes``, with
+    replacement, so that a second flip can undo the first.
+
+    Args:
+        prob: probability of a flip, 0.4 as published.
+        max_flips: largest number of flips.
+        axes: spatial axes to choose from; None stands for all. An entry None among them stands for no flip: the published
+            code flips along ``(None, 0, 1)``, its first axis being the channels'.
+
+    Shape:
+        (C, X, Y) or (C, X, Y, Z); the result is a float32 copy of the same shape and kind. A MetaTensor's affine stays:
+        what flips is the training cube, not its place in the patient.
+
+    Raises:
+        ValueError: for arguments out of range; at the call, for an axis that the image does not have.
+
+    Based on: Zhou et al., "Models Genesis", Medical Image Analysis 67, 2021, 101840, doi:10.1016/j.media.2020.101840.
+    """
+
+    def __init__(self, prob: float = 0.4, max_flips: int = 3, axes: Sequence[int | None] | None = None) -> None:
+        super().__init__(1.0)
+        if not 0 <= prob <= 1 or max_flips < 0:
+            raise ValueError(f"RandSequentialFlip: needs prob in 0 … 1 and max_flips >= 0, got {prob} and {max_flips}.")
+        if axes is not None and not len(axes):
+            raise ValueError("RandSequentialFlip: axes must name at least one axis, or be None for all.")
+        self.flip_prob = prob
+        self.max_flips = max_flips
+        self.axes = axes
+        self.flipped: tuple[int, ...] = ()
+
+    def randomize(self, image: NdarrayOrTensor) -> None:
+        """Draw the axes that are flipped in the end."""
+        super().randomize(None)
+        dims = len(spatial_sides(image, type(self).__name__))
+        choices = list(range(dims)) if self.axes is None else list(self.axes)
+        if any(axis is not None and not -dims <= axis < dims for axis in choices):
+            raise ValueError(f"RandSequentialFlip: axes {choices} are not all among the {dims} axes of the image.")
+        odd = np.zeros(dims, dtype=bool)
+        flips = 0
+        while flips < self.max_flips and self.R.uniform() < self.flip_prob:
+            axis = choices[self.R.randint(len(choices))]
+            if axis is not None:
+                odd[axis] ^= True
+            flips += 1
+        self.flipped = tuple(np.flatnonzero(odd).tolist())
+
+    def __call__(self, image: NdarrayOrTensor, randomize: bool = True) -> NdarrayOrTensor:
+        """Flip a copy of ``image``; ``randomize=False`` applies the last draw again."""
+        if randomize:
+            self.randomize(image)
+        if not self.flipped:
+            return image
+        axes = tuple(axis + 1 for axis in self.flipped)
+        return apply_float32(image, lambda array: np.ascontiguousarray(np.flip(array, axes)))
+
+
+class RandSequentialFlipd(RandDeformationd):
+    """Dictionary twin of ``RandSequentialFlip``; the keys share the flips.
+
+    Args:
+        keys: keys of the images.
+        prob: probability of a flip.
+        allow_missing_keys: whether a missing key is no error.
+        kwargs: the other arguments of ``RandSequentialFlip``.
+    """
+
+    def __init__(
+        self, keys: KeysCollection, prob: float = 0.4, allow_missing_keys: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(keys, RandSequentialFlip(prob=prob, **kwargs), 1.0, allow_missing_keys)

@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+
+from models_genesis_bundle.transforms import GridDeformd, RandLocalPixelShuffled
+
+
+def test_every_cube_is_deformed_from_the_clean_scan():
+    scan = MetaTensor(torch.arange(20 * 16 * 16.0).reshape(1, 20, 16, 16), meta={"filename_or_obj": "a.nii"})
+    seen = []
+
+    def transform(data):
+        seen.append(data["image"].clone())
+        return {"image": data["image"] * 0 - len(seen)}
+
+    result = GridDeformd("image", transform, (16, 8, 16))({"image": scan})["image"]
+    assert result.meta["filename_or_obj"] == "a.nii"
+    assert len(seen) == 4
+    assert all((cube >= 0).all() for cube in seen), "cubes overlap at the border, and are read undeformed"
+    assert (result < 0).all()
+    assert (scan >= 0).all()
+
+
+def test_seeded_and_small_scans_refused():
+    scan = np.random.default_rng(0).random((1, 32, 32, 16), dtype=np.float32)
+    grid = GridDeformd("image", RandLocalPixelShuffled("image", prob=1.0, max_side=4), (16, 16, 16))
+    first = grid.set_random_state(1)({"image": scan})["image"]
+    assert np.array_equal(first, grid.set_random_state(1)({"image": scan})["image"])
+    assert not np.array_equal(first, grid.set_random_state(2)({"image": scan})["image"])
+    with pytest.raises(ValueError, match="pad it first"):
+        grid({"image": scan[:, :8]})

@@ -1,0 +1,82 @@
+"""Figures: measured on the published code, 64 × 64 × 32 cubes (fraction changed 78.5 %, sd 0.4 %; displacements)."""
+
+import numpy as np
+import pytest
+
+from models_genesis_bundle.transforms import RandLocalPixelShuffle
+
+
+def displacements(axis, shape=(64, 64, 32), seeds=12):
+    """Histogram of where along an axis the voxels of a shuffled cube come from."""
+    ramp = np.broadcast_to(
+        np.arange(shape[axis], dtype=np.float32).reshape([-1 if a == axis else 1 for a in range(3)]), shape
+    )[None]
+    moved = [RandLocalPixelShuffle(1.0).set_random_state(seed)(ramp) - ramp for seed in range(seeds)]
+    values, counts = np.unique(np.concatenate(moved).astype(int), return_counts=True)
+    return dict(zip(values.tolist(), (counts / counts.sum()).tolist(), strict=True))
+
+
+def test_share_of_changed_voxels():
+    cube = np.arange(64 * 64 * 32, dtype=np.float32).reshape(1, 64, 64, 32)
+    changed = [(RandLocalPixelShuffle(1.0).set_random_state(seed)(cube) != cube).mean() for seed in range(20)]
+    assert np.mean(changed) == pytest.approx(0.785, abs=0.004)
+    assert np.std(changed) == pytest.approx(0.004, abs=0.003)
+
+
+def test_displacement_along_x():
+    found = displacements(0)
+    for distance, share in {0: 0.416, 1: 0.138, 2: 0.082, 3: 0.045, 4: 0.021, 5: 0.007}.items():
+        for sign in (1, -1):
+            assert found[sign * distance] == pytest.approx(share, abs=0.004), distance
+    assert max(found) == 5
+
+
+def test_displacement_along_z():
+    found = displacements(2)
+    for distance, share in {0: 0.592, 1: 0.159, 2: 0.045}.items():
+        for sign in (1, -1):
+            assert found[sign * distance] == pytest.approx(share, abs=0.004), distance
+    assert max(found) == 2
+
+
+def test_windows_are_read_from_the_undeformed_image():
+    """However many windows, no voxel's value comes from farther than a window reaches."""
+    assert max(displacements(0, shape=(40, 30, 20), seeds=2)) == 3
+
+
+def test_permutations_are_uniform():
+    """One window of 1, 2 or 3 voxels on 3: an order that moves all of them, or swaps the ends, has the share 1/3 × 1/6."""
+    image = np.array([[[0.0, 1.0, 2.0]]], dtype=np.float32)
+    transform = RandLocalPixelShuffle(1.0, num_windows=1, max_side=(1, 3)).set_random_state(0)
+    orders = np.array([transform(image)[0, 0] for _ in range(9000)])
+    for order in ((1, 2, 0), (2, 0, 1), (2, 1, 0)):
+        assert (orders == order).all(axis=1).mean() == pytest.approx(1 / 18, abs=4 * 0.0024)
+    assert (orders == (1, 0, 2)).all(axis=1).mean() == pytest.approx(1 / 18 + 1 / 12, abs=4 * 0.0037)
+
+
+def test_channels_share_the_permutation_or_not():
+    image = np.random.default_rng(0).random((1, 20, 20, 20), dtype=np.float32)
+    both = np.concatenate([image, image + 1])
+    shared = RandLocalPixelShuffle(1.0).set_random_state(1)(both)
+    assert np.allclose(shared[1], shared[0] + 1)
+    own = RandLocalPixelShuffle(1.0, share_channels=False).set_random_state(1)(both)
+    assert not np.allclose(own[1], own[0] + 1)
+    assert own[1].min() >= 1
+
+
+def test_sides_below_ten_are_allowed():
+    image = np.random.default_rng(0).random((1, 64, 64, 5), dtype=np.float32)
+    shuffled = RandLocalPixelShuffle(1.0).set_random_state(0)(image)
+    for z in range(5):
+        assert set(shuffled[..., z].ravel()) <= set(image[..., z].ravel())
+
+
+@pytest.mark.parametrize("arguments", [{"num_windows": 0}, {"max_side": 0}, {"max_side": (2, 0)}])
+def test_bad_arguments(arguments):
+    with pytest.raises(ValueError, match="RandLocalPixelShuffle"):
+        RandLocalPixelShuffle(**arguments)
+
+
+def test_windows_larger_than_the_image_are_refused_before_any_draw():
+    with pytest.raises(ValueError, match="do not fit"):
+        RandLocalPixelShuffle(1.0, max_side=9)(np.zeros((1, 8, 20), dtype=np.float32))
