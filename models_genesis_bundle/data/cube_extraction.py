@@ -1,0 +1,314 @@
+"""Cutting of the cubes of many scans, with several processes, into the files of a cube store.
+
+The work stands in a folder inside the store's: one part for each scan, so that an interrupted extraction goes on where
+it stopped. At the end the parts become one array; the index is moved into place last, and with it the store appears.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import logging
+import multiprocessing
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from monai.data.utils import affine_to_spacing
+from tqdm import tqdm
+
+from models_genesis_bundle.data.cube_sampler import CubeSampler
+from models_genesis_bundle.data.load_scan import ScanError
+from models_genesis_bundle.data.scan_preprocessing import ScanPreprocessing
+
+__all__ = ["INDEX_NAME", "ScanTask", "extract_cubes", "write_json"]
+
+logger = logging.getLogger(__name__)
+
+INDEX_NAME = "index.json"
+_WORK_NAME = ".extracting"
+_PLAN_NAME = "plan.json"
+_FREE_BYTES_KEPT = 2**20
+
+
+@dataclass(frozen=True)
+class ScanTask:
+    """The cubes wanted from one scan.
+
+    Args:
+        image: the scan's file or folder.
+        patient: its patient; with the name of the file it seeds the draws, so that they depend neither on where the
+            data lie nor on the order of the work.
+        part: path, without suffix, that the cubes and their record are written to.
+        preprocessing: steps from the file to the scaled scan.
+        sampler: draws the places.
+        count: cubes wanted.
+        seed: seed of the store.
+        dtype: type that the cubes are kept in.
+    """
+
+    image: str
+    patient: str
+    part: Path
+    preprocessing: ScanPreprocessing
+    sampler: CubeSampler
+    count: int
+    seed: int
+    dtype: str
+
+    def run(self) -> dict[str, Any]:
+        """Cut the cubes, write ``<part>.npy`` and ``<part>.json``, return the record that the latter holds.
+
+        The record has ``reason`` instead of cubes for a scan that gives none; ``unreadable`` says whether that is
+        the fault of the file.
+        """
+        key = self.preprocessing.keys[0]
+        try:
+            scan = self.preprocessing({key: self.image})[key]
+        except ScanError as error:
+            return {"unreadable": True, "found": error.found, "reason": f"{error.found} {error.remedy}"}
+        array = scan.numpy() if not isinstance(scan, MetaTensor) else scan.as_tensor().numpy()
+        size = self.sampler.cube_size
+        padding = self.sampler.padding(array.shape[1:])
+        padded = any(after for _, after in padding)
+        if padded and self.sampler.small_scans == "skip":
+            return {"unreadable": False, "reason": f"its shape {array.shape[1:]} is below the cube {size}."}
+        if padded:
+            darkest = self.preprocessing.intensity.value_range[0]
+            array = np.pad(array, [(0, 0), *padding], constant_values=darkest)
+        corners = self.sampler.sample(array, self.preprocessing.intensity, self.count, self._generator())
+        if not corners:
+            return {
+                "unreadable": False,
+                "reason": f"no cube of {size} with margin {self.sampler.margin} in its shape {array.shape[1:]} "
+                f"satisfies {self.sampler.rule}.",
+            }
+        cubes = np.stack([array[(slice(None), *self.sampler.cube_at(corner))] for corner in corners])
+        _write_array(self.part.with_suffix(".npy"), [cubes.astype(self.dtype)], cubes.shape, self.dtype)
+        record = {
+            "corners": [[c - before for c, (before, _) in zip(corner, padding, strict=True)] for corner in corners],
+            "spacing": [float(side) for side in affine_to_spacing(scan.affine, r=len(size))],
+            "shape": list(cubes.shape[1:]),
+            "padded": padded,
+        }
+        write_json(self.part.with_suffix(".json"), record)
+        return record
+
+    def _generator(self) -> np.random.Generator:
+        identity = f"{self.seed}|{self.patient}|{Path(self.image).name}"
+        digest = hashlib.sha256(identity.encode()).digest()
+        return np.random.default_rng(int.from_bytes(digest[:16], "big"))
+
+
+def extract_cubes(
+    directory: Path,
+    scans: Sequence[Mapping[str, str]],
+    preprocessing: ScanPreprocessing,
+    sampler: CubeSampler,
+    settings: Mapping[str, Any],
+    sources: Sequence[Mapping[str, Any]],
+    num_workers: int,
+    on_unreadable: str,
+) -> None:
+    """Extract the cubes of all scans and put the store's two files into place; the caller holds the store's lock.
+
+    Args:
+        directory: the store's folder.
+        scans: ``{"image": path, "patient": name}``.
+        preprocessing: steps from the file to the scaled scan.
+        sampler: draws the places.
+        settings: what the store is made with; needs ``cubes_per_scan``, ``seed`` and ``dtype``.
+        sources: for each scan its ``image``, ``size`` and ``mtime_ns``, kept in the index.
+        num_workers: processes; 0 works in this one.
+        on_unreadable: ``"skip"`` leaves an unreadable scan out, ``"raise"`` stops at it.
+
+    Raises:
+        ScanError: an unreadable scan, with ``"raise"``.
+        ValueError: no cube at all, with the reasons.
+        OSError: too little space on the disk.
+        RuntimeError: a worker process was killed.
+    """
+    work = directory / _WORK_NAME
+    _prepare_work_folder(work, {"settings": settings, "sources": list(sources)})
+    tasks = [
+        ScanTask(
+            image=scan["image"],
+            patient=scan["patient"],
+            part=work / f"{number:06d}",
+            preprocessing=preprocessing,
+            sampler=sampler,
+            count=settings["cubes_per_scan"],
+            seed=settings["seed"],
+            dtype=settings["dtype"],
+        )
+        for number, scan in enumerate(scans)
+    ]
+    records = {n: _read_record(task.part) for n, task in enumerate(tasks) if task.part.with_suffix(".json").exists()}
+    if records:
+        logger.info("An interrupted extraction goes on: %d of %d scans are there.", len(records), len(tasks))
+    missing = [number for number in range(len(tasks)) if number not in records]
+    _check_free_space(directory, len(missing), settings, sampler)
+    cubes = sum(len(record["corners"]) for record in records.values())
+    with tqdm(total=len(tasks), initial=len(records), desc="Extracting cubes", unit="scan") as progress:
+        for number, record in _run_tasks(tasks, missing, num_workers):
+            if record.get("unreadable") and on_unreadable == "raise":
+                remedy = record["reason"][len(record["found"]) + 1 :]
+                raise ScanError(tasks[number].image, record["found"], remedy)
+            records[number] = record
+            cubes += len(record.get("corners", ()))
+            progress.set_postfix(cubes=cubes)
+            progress.update()
+    _publish(directory, work, records, settings, sources)
+
+
+def _prepare_work_folder(work: Path, plan: Mapping[str, Any]) -> None:
+    """Keep the parts of an interrupted extraction with the same plan, clear away any other."""
+    plan_file = work / _PLAN_NAME
+    try:
+        same = json.loads(plan_file.read_text(encoding="utf-8")) == plan
+    except (OSError, ValueError):
+        same = False
+    if not same:
+        if work.exists():
+            logger.info("%s: what an interrupted extraction with other settings or sources left is removed.", work)
+            shutil.rmtree(work)
+        work.mkdir(parents=True)
+        write_json(plan_file, plan)
+
+
+def _read_record(part: Path) -> dict[str, Any]:
+    return json.loads(part.with_suffix(".json").read_text(encoding="utf-8"))
+
+
+def _check_free_space(directory: Path, scans: int, settings: Mapping[str, Any], sampler: CubeSampler) -> None:
+    cube_bytes = int(np.prod(sampler.cube_size)) * np.dtype(settings["dtype"]).itemsize
+    needed = scans * settings["cubes_per_scan"] * cube_bytes + _FREE_BYTES_KEPT
+    free = shutil.disk_usage(directory).free
+    if needed > free:
+        raise OSError(
+            errno.ENOSPC,
+            f"The cubes need up to {needed / 2**20:.0f} MiB in {directory}, {free / 2**20:.0f} MiB are free. "
+            "Free some space, put the store elsewhere, or lower cubes_per_scan",
+        )
+
+
+def _run_tasks(
+    tasks: Sequence[ScanTask], numbers: Sequence[int], num_workers: int
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    workers = min(num_workers, len(numbers))
+    if workers < 1:
+        for number in numbers:
+            yield number, tasks[number].run()
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
+        futures: dict[Future, int] = {pool.submit(tasks[number].run): number for number in numbers}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BrokenProcessPool as error:
+            raise RuntimeError(
+                "A process that extracts cubes was killed, most likely for want of memory. Lower num_workers and run "
+                "again: the scans that are done are kept."
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """Use one thread, and end with the parent even when that is killed."""
+    torch.set_num_threads(1)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _exit_after(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
+
+
+def _publish(
+    directory: Path,
+    work: Path,
+    records: Mapping[int, Mapping[str, Any]],
+    settings: Mapping[str, Any],
+    sources: Sequence[Mapping[str, Any]],
+) -> None:
+    used = [number for number in sorted(records) if "corners" in records[number]]
+    index_sources = [dict(source) for source in sources]
+    for number, record in records.items():
+        if "corners" in record:
+            index_sources[number] |= {"spacing": record["spacing"], "padded": record["padded"]}
+        else:
+            index_sources[number] |= {name: value for name, value in record.items() if name != "found"}
+    if not used:
+        reasons = "\n".join(f"  {source['image']}: {source['reason']}" for source in index_sources)
+        raise ValueError(f"None of the {len(records)} scans gave a cube:\n{reasons}")
+    total = sum(len(records[number]["corners"]) for number in used)
+    shape = (total, *records[used[0]]["shape"])
+    digest = hashlib.sha256(json.dumps([settings, index_sources], sort_keys=True).encode()).hexdigest()
+    cubes_name = f"cubes-{digest[:16]}.npy"
+    gathered = work / cubes_name
+    _write_array(gathered, _consume_parts(work, used), shape, settings["dtype"])
+    index = {
+        "settings": dict(settings),
+        "cubes_file": cubes_name,
+        "cubes_bytes": gathered.stat().st_size,
+        "shape": list(shape),
+        "sources": index_sources,
+        "cubes": [{"source": number, "corner": corner} for number in used for corner in records[number]["corners"]],
+    }
+    write_json(work / INDEX_NAME, index)
+    os.replace(gathered, directory / cubes_name)
+    os.replace(work / INDEX_NAME, directory / INDEX_NAME)
+    for stale in directory.glob("cubes-*.npy"):
+        if stale.name != cubes_name:
+            stale.unlink()
+    shutil.rmtree(work)
+
+
+def _consume_parts(work: Path, numbers: Sequence[int]) -> Iterator[np.ndarray]:
+    """Give the parts one by one and remove each after its use, so that the disk holds them little more than once."""
+    for number in numbers:
+        part = work / f"{number:06d}"
+        yield np.load(part.with_suffix(".npy"))
+        part.with_suffix(".json").unlink()
+        part.with_suffix(".npy").unlink()
+
+
+def _write_array(path: Path, arrays: Any, shape: Sequence[int], dtype: str) -> None:
+    """Write arrays, joined along the first axis, as one ``.npy`` that appears only when it is whole."""
+
+    def write(stream: Any) -> None:
+        header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": tuple(shape)}
+        np.lib.format.write_array_header_1_0(stream, header)
+        for array in arrays:
+            stream.write(np.ascontiguousarray(array, dtype=dtype).data)
+
+    _write_atomically(path, write)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON to a file that appears only when it is whole."""
+    _write_atomically(path, lambda stream: stream.write(json.dumps(content, indent=1).encode()))
+
+
+def _write_atomically(path: Path, write: Callable[[Any], Any]) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    with open(temporary, "wb") as stream:
+        write(stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(temporary, path)

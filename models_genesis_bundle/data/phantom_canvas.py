@@ -1,0 +1,81 @@
+"""A volume that shapes are painted into with soft edges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+__all__ = ["PhantomCanvas"]
+
+Box = tuple[slice, slice, slice]
+Point = Sequence[float] | np.ndarray
+
+
+class PhantomCanvas:
+    """A CT volume in HU on a grid that is centred on the origin, with axes to the right, the front and the head.
+
+    Shapes are given by signed distances in millimetres, positive inside. A voxel that an edge crosses gets its share of both
+    sides, as in a scanner.
+
+    Args:
+        size: voxels along X, Y, Z.
+        spacing: sides of a voxel in millimetres.
+        background: HU everywhere.
+    """
+
+    def __init__(self, size: Sequence[int], spacing: Sequence[float], background: float) -> None:
+        self.size = tuple(size)
+        self.spacing = np.asarray(spacing, dtype=np.float32)
+        axes = [(np.arange(n, dtype=np.float32) - (n - 1) / 2) * step for n, step in zip(size, spacing, strict=True)]
+        self.axes = axes
+        self.x, self.y, self.z = np.meshgrid(*axes, indexing="ij", sparse=True)
+        self.hu = np.full(self.size, background, dtype=np.float32)
+        self.edge = float(np.mean(self.spacing))
+
+    def coverage(self, distance: np.ndarray) -> np.ndarray:
+        """Share of each voxel that lies inside of a shape, from the signed distance of the voxel's centre."""
+        return np.clip(distance / self.edge + 0.5, 0, 1)
+
+    def paint(self, distance: np.ndarray, hu: float | np.ndarray, box: Box | None = None) -> None:
+        """Paint a shape over what is there.
+
+        Args:
+            distance: signed distance in millimetres, of the whole grid or of ``box``.
+            hu: the tissue.
+            box: the part of the grid that ``distance`` covers.
+        """
+        target = self.hu if box is None else self.hu[box]
+        target += self.coverage(distance) * (hu - target)
+
+    def ellipsoid(self, centre: Point, axes: Point, power: float = 2.0) -> np.ndarray:
+        """Approximate signed distance of a superellipsoid with half axes in millimetres."""
+        parts = (
+            np.abs((coordinate - c) / a) ** power
+            for coordinate, c, a in zip((self.x, self.y, self.z), centre, axes, strict=True)
+        )
+        return (1 - sum(parts) ** (1 / power)) * np.float32(min(axes))
+
+    def capsule(self, start: Point, end: Point, radii: tuple[float, float]) -> tuple[np.ndarray, Box]:
+        """Signed distance of a tube between two points, its radius changing from one end to the other, within its box."""
+        first, last = np.asarray(start, dtype=np.float32), np.asarray(end, dtype=np.float32)
+        reach = max(radii) + self.edge
+        box = self.box(np.minimum(first, last) - reach, np.maximum(first, last) + reach)
+        points = np.meshgrid(
+            *(axis[part] for axis, part in zip(self.axes, box, strict=True)), indexing="ij", sparse=True
+        )
+        along = last - first
+        length2 = max(float(along @ along), 1e-6)
+        share = np.clip(
+            sum((p - s) * a for p, s, a in zip(points, first, along, strict=True)) / np.float32(length2), 0, 1
+        )
+        away = np.sqrt(sum((p - s - share * a) ** 2 for p, s, a in zip(points, first, along, strict=True)))
+        return radii[0] + (radii[1] - radii[0]) * share - away, box
+
+    def box(self, low: Point, high: Point) -> Box:
+        """The voxels between two corners in millimetres; empty where the box lies outside of the grid."""
+        bounds = [
+            slice(int(np.searchsorted(axis, a)), int(np.searchsorted(axis, b, side="right")))
+            for axis, a, b in zip(self.axes, low, high, strict=True)
+        ]
+        return bounds[0], bounds[1], bounds[2]

@@ -1,0 +1,96 @@
+"""Which files and folders are scans, how they are called, and when they changed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = [
+    "DICOM_SUFFIXES",
+    "IMAGE_SUFFIXES",
+    "SCAN_SUFFIXES",
+    "find_scans",
+    "is_dicom_folder",
+    "scan_stem",
+    "scan_suffix",
+]
+
+SCAN_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".npy")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+DICOM_SUFFIXES = (".dcm", ".ima")
+
+_LABEL_FOLDERS = ("labels", "masks", "segmentations")
+_DICOM_MAGIC_OFFSET = 128
+
+
+def scan_suffix(path: str | Path) -> str:
+    """The suffix of a scan or 2D image in lower case, ``.nii.gz`` as one, or ``""`` for anything else."""
+    name = Path(path).name.lower()
+    return next((suffix for suffix in SCAN_SUFFIXES + IMAGE_SUFFIXES if name.endswith(suffix)), "")
+
+
+def scan_stem(path: str | Path) -> str:
+    """The name of a scan without its suffix; the whole name of a DICOM folder."""
+    name = Path(path).name
+    suffix = scan_suffix(name)
+    return name[: -len(suffix)] if suffix else name
+
+
+def is_dicom_folder(folder: str | Path) -> bool:
+    """Whether `folder` directly holds DICOM slices: ``.dcm``, ``.ima``, or other files that start as DICOM does."""
+    files = sorted(entry for entry in Path(folder).iterdir() if entry.is_file() and not entry.name.startswith("."))
+    return any(file.suffix.lower() in DICOM_SUFFIXES for file in files) or any(
+        _starts_as_dicom(file) for file in files[:2] if not scan_suffix(file)
+    )
+
+
+def _starts_as_dicom(file: Path) -> bool:
+    with open(file, "rb") as stream:
+        stream.seek(_DICOM_MAGIC_OFFSET)
+        return stream.read(4) == b"DICM"
+
+
+def find_scans(folder: str | Path, spatial_dims: int = 3) -> list[Path]:
+    """Find the scans below a folder.
+
+    Hidden files and folders are passed over, and so are folders of labels (named ``labels…``, ``masks…`` or
+    ``segmentations…``, as the Decathlon and nnU-Net have them). A folder of DICOM slices is one scan.
+
+    Args:
+        folder: where to look, recursively; linked folders are followed.
+        spatial_dims: with 2, PNG and JPEG files count, too.
+
+    Returns:
+        Paths below `folder`, sorted.
+    """
+    suffixes = SCAN_SUFFIXES + (IMAGE_SUFFIXES if spatial_dims == 2 else ())
+    found: list[Path] = []
+    for root, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith((".", *_LABEL_FOLDERS))]
+        scans = [Path(root, name) for name in names if not name.startswith(".") and scan_suffix(name) in suffixes]
+        found.extend(scans)
+        if not scans and is_dicom_folder(root):
+            found.append(Path(root))
+    return sorted(found)
+
+
+def scan_state(path: str | Path) -> list[int]:
+    """Size in bytes and time of the last change, in nanoseconds, of a scan with the files that belong to it.
+
+    A DICOM folder counts with all its files, a header (``.mhd``, ``.nhdr``) with its neighbours of the same stem. A
+    scan that is not there gives ``[-1, -1]``.
+    """
+    path = Path(path)
+    if path.is_dir():
+        files = [entry for entry in path.iterdir() if entry.is_file()]
+    elif scan_suffix(path) in (".mhd", ".nhdr") and path.parent.is_dir():
+        files = [entry for entry in path.parent.iterdir() if entry.name.startswith(scan_stem(path) + ".")]
+    else:
+        files = [path]
+    try:
+        states = [file.stat() for file in files]
+    except OSError:
+        states = []
+    if not states:
+        return [-1, -1]
+    return [sum(state.st_size for state in states), max(state.st_mtime_ns for state in states)]
