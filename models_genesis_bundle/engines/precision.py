@@ -44,7 +44,7 @@ def to_memory_format(network: torch.nn.Module, channels_last: bool = True) -> to
     if not channels_last:
         return network
     dims = {parameter.dim() for parameter in network.parameters()}
-    return network.to(memory_format=torch.channels_last_3d if 5 in dims else torch.channels_last)  # type: ignore[call-overload]
+    return network.to(memory_format=torch.channels_last_3d if 5 in dims else torch.channels_last)
 
 
 class AutocastInferer(Inferer):
@@ -63,7 +63,7 @@ class AutocastInferer(Inferer):
         self.dtype = dtype
         self.inferer = inferer or SimpleInferer()
 
-    def __call__(self, inputs: torch.Tensor, network: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+    def __call__(self, inputs: torch.Tensor, network: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
         """Infer ``inputs`` of shape (B, C, X, Y[, Z])."""
         with torch.autocast(inputs.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
             outputs = self.inferer(inputs, network, *args, **kwargs)

@@ -66,6 +66,6 @@ class TrainingProgress:
 
         def show(output: dict) -> dict[str, float]:
             speed = engine.state.metrics.get("cubes_per_second", float("nan"))
-            return {"loss": float(output[CommonKeys.LOSS]), "cubes/s": round(speed, 2)}
+            return {"loss": output[CommonKeys.LOSS].item(), "cubes/s": round(speed, 2)}
 
         return show

@@ -23,7 +23,7 @@ def apply_float32(image: NdarrayOrTensor, deform: Callable[[np.ndarray], np.ndar
         float32, of the type, the device and, for a MetaTensor, the metadata of ``image``.
     """
     if isinstance(image, torch.Tensor):
-        array = image.detach().as_subclass(torch.Tensor).cpu().numpy()  # type: ignore[arg-type]
+        array = image.detach().as_subclass(torch.Tensor).cpu().numpy()
         result = torch.from_numpy(deform(np.ascontiguousarray(array, dtype=np.float32))).to(image.device)
         if isinstance(image, MetaTensor):
             return MetaTensor(result).copy_meta_from(image)

@@ -46,5 +46,5 @@ class RandDeformationd(RandomizableTransform, MapTransform):
                 self.transform.randomize(result[keys[0]])
         if self._do_transform:
             for key in keys:
-                result[key] = self.transform(result[key], randomize=False)  # type: ignore[operator]
+                result[key] = self.transform(result[key], randomize=False)
         return result

@@ -6,6 +6,8 @@ explicit: the kernels compile when this module is first imported, are cached on 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 import numpy as np
 
@@ -13,7 +15,7 @@ __all__ = ["keep_windows", "map_values", "paint_noise", "shuffle_windows"]
 
 U64 = np.uint64
 GOLDEN = U64(0x9E3779B97F4A7C15)
-OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
+OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 
 @numba.njit("uint64(uint64)", inline="always", **OPTIONS)

@@ -1,0 +1,69 @@
+"""Curves of a pretraining run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ignite.engine import Engine, Events
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from models_genesis_bundle.engines.metrics_table import read_metrics
+from models_genesis_bundle.engines.processes import is_main_process
+from models_genesis_bundle.visualize.restoration_panel import save_figure
+
+__all__ = ["MetricCurves", "restoration_curves"]
+
+PLOTS = {
+    "mean squared error": ("train_mse", "val_mse", "identity_mse"),
+    "mean absolute error": ("val_mae", "identity_mae"),
+    "structural similarity": ("val_ssim", "identity_ssim"),
+    "learning rate": ("learning_rate",),
+}
+
+
+def restoration_curves(metrics_path: str | Path) -> Figure:
+    """Draw the columns of a pretraining's ``metrics.csv`` over the epochs, beside those of doing nothing (the identity)."""
+    lines = read_metrics(metrics_path)
+    figure = Figure(figsize=(3.4 * len(PLOTS), 3), layout="constrained")
+    for axis, (title, columns) in zip(figure.subplots(1, len(PLOTS)), PLOTS.items(), strict=True):
+        for column in columns:
+            points = [(line["epoch"], line[column]) for line in lines if column in line]
+            if points:
+                dashed = "--" if column.startswith("identity") else "-"
+                axis.plot(*zip(*points, strict=True), dashed, marker=".", label=column.replace("_", " "))
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel("epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.grid(alpha=0.3)
+        if title.endswith("error"):
+            axis.set_yscale("log")
+        axis.legend(fontsize=8)
+    return figure
+
+
+class MetricCurves:
+    """Draws ``metrics.csv`` at the end of a run, and every ``interval`` epochs.
+
+    List it among the trainer's handlers behind the ``MetricsTable``.
+
+    Args:
+        metrics_path: the ``metrics.csv``.
+        output_path: the PNG.
+        interval: epochs between two drawings.
+    """
+
+    def __init__(self, metrics_path: str, output_path: str, interval: int = 1) -> None:
+        self.metrics_path = metrics_path
+        self.output_path = output_path
+        self.interval = interval
+
+    def attach(self, engine: Engine) -> None:
+        """Draw on the main process."""
+        if is_main_process():
+            engine.add_event_handler(Events.EPOCH_COMPLETED(every=self.interval) | Events.COMPLETED, self.draw)
+
+    def draw(self, engine: Engine) -> None:
+        """Write the PNG, when there is an epoch to draw."""
+        if read_metrics(self.metrics_path):
+            save_figure(restoration_curves(self.metrics_path), self.output_path)

@@ -1,0 +1,86 @@
+"""Pictures of a restoration: clean, deformed, restored, error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+__all__ = ["middle_slice", "restoration_figure", "save_figure"]
+
+COLUMNS = ("clean", "deformed", "restored", "error")
+
+
+def restoration_figure(
+    clean: Sequence[np.ndarray | torch.Tensor],
+    deformed: Sequence[np.ndarray | torch.Tensor],
+    restored: Sequence[np.ndarray | torch.Tensor],
+    value_range: tuple[float, float] = (0.0, 1.0),
+    title: str = "",
+) -> Figure:
+    """Draw restorations, one a row: the axial and, in 3D, the coronal middle slice of each.
+
+    Args:
+        clean: arrays (C, X, Y[, Z]), of which the first channel is drawn.
+        deformed: what the network saw, same shapes.
+        restored: what it gave, same shapes.
+        value_range: grey values from black to white; the error is drawn from 0 to half of its width.
+        title: stands above.
+
+    Returns:
+        The figure, not shown anywhere.
+    """
+    rows = [tuple(_first_channel(array) for array in row) for row in zip(clean, deformed, restored, strict=True)]
+    planes = ("axial", "coronal") if rows[0][0].ndim == 3 else ("",)
+    figure = Figure(figsize=(1.7 * len(COLUMNS) * len(planes), 1.8 * len(rows) + 0.7), layout="constrained")
+    axes = figure.subplots(len(rows), len(COLUMNS) * len(planes), squeeze=False)
+    low, high = value_range
+    for row, (one, two, three) in zip(axes, rows, strict=True):
+        for start, plane in zip(range(0, len(row), len(COLUMNS)), planes, strict=True):
+            images = [middle_slice(array, plane) for array in (one, two, three, np.abs(three - one))]
+            for axis, name, image in zip(row[start : start + len(COLUMNS)], COLUMNS, images, strict=True):
+                error = name == "error"
+                axis.imshow(
+                    image,
+                    cmap="magma" if error else "gray",
+                    vmin=0 if error else low,
+                    vmax=(high - low) / 2 if error else high,
+                    interpolation="nearest",
+                    aspect="auto" if plane == "coronal" else "equal",
+                )
+                axis.set_axis_off()
+    for axis, (plane, name) in zip(axes[0], product(planes, COLUMNS), strict=True):
+        axis.set_title(f"{name}\n{plane}".strip(), fontsize=9)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def save_figure(figure: Figure, path: str | Path, dpi: int = 110) -> Path:
+    """Write a figure as PNG, making the folder when it is not there."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=dpi)
+    return path
+
+
+def _first_channel(array: np.ndarray | torch.Tensor) -> np.ndarray:
+    if isinstance(array, torch.Tensor):
+        array = array.detach().float().cpu().numpy()
+    return np.asarray(array, dtype=np.float32)[0]
+
+
+def middle_slice(array: np.ndarray, plane: str) -> np.ndarray:
+    """The middle slice of a volume as a picture: the front, or the head, at its top, the patient's right at its left.
+
+    Args:
+        array: (X, Y, Z) with axes to the right, the front and the head; or (X, Y), which is drawn as it is.
+        plane: ``"axial"``, ``"coronal"`` or ``"sagittal"``.
+    """
+    if array.ndim == 3:
+        axis = {"sagittal": 0, "coronal": 1, "axial": 2}[plane]
+        array = np.take(array, array.shape[axis] // 2, axis=axis)
+    return array.T[::-1, ::-1]

@@ -1,0 +1,51 @@
+"""A restoration panel for every scan that inference restores."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+from monai.transforms import MapTransform
+from monai.utils.enums import CommonKeys
+
+from models_genesis_bundle.visualize.restoration_panel import restoration_figure, save_figure
+
+__all__ = ["SaveRestorationPaneld"]
+
+
+class SaveRestorationPaneld(MapTransform):
+    """Writes ``<name>_panel.png``: the scan, what the network saw, what it gave, and the error.
+
+    Args:
+        keys: the restored scan, a MetaTensor (C, X, Y, Z) whose metadata name the file.
+        output_dir: receives the PNG.
+        clean_key: the scan as it was, same shape.
+        deformed_key: what the network saw, same shape.
+        value_range: grey values from black to white.
+    """
+
+    def __init__(
+        self,
+        keys: Hashable = CommonKeys.PRED,
+        output_dir: str = ".",
+        clean_key: str = "clean",
+        deformed_key: str = CommonKeys.IMAGE,
+        value_range: tuple[float, float] = (0.0, 1.0),
+    ) -> None:
+        super().__init__(keys)
+        self.output_dir = Path(output_dir)
+        self.clean_key = clean_key
+        self.deformed_key = deformed_key
+        self.value_range = value_range
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Write the panel and return the data as they came."""
+        for key in self.key_iterator(dict(data)):
+            source = Path(data[self.deformed_key].meta["filename_or_obj"])
+            name = source.name.removesuffix(".gz").rsplit(".", 1)[0]
+            arrays = ([data[self.clean_key]], [data[self.deformed_key]], [data[key]])
+            save_figure(
+                restoration_figure(*arrays, self.value_range, title=name), self.output_dir / f"{name}_panel.png"
+            )
+        return dict(data)

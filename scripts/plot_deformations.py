@@ -1,0 +1,40 @@
+"""Draw the deformations: python scripts/plot_deformations.py --image SCAN --output gallery.png"""
+
+import tempfile
+from pathlib import Path
+
+import fire
+
+from models_genesis_bundle.data import IntensityScaling, ScanPreprocessing, genesis_pairs, make_phantoms
+from models_genesis_bundle.visualize import draw_cube, gallery_figure, save_figure
+
+
+def plot(
+    image: str | None = None,
+    output: str = "gallery.png",
+    cube_size: tuple[int, int, int] = (64, 64, 32),
+    pairs: int = 4,
+    seed: int = 0,
+    config_file: str = "configs/pretrain.yaml",
+) -> str:
+    """Draw a cube of a CT, each deformation of it alone, and cubes that went through the whole recipe.
+
+    Args:
+        image: the scan, in HU; without one a phantom is drawn.
+        output: the PNG.
+        cube_size: sides of the cube in voxels.
+        pairs: how many cubes of the whole recipe.
+        seed: of the cube's place and of the draws.
+        config_file: the pretraining configuration whose recipe it is.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = image or str(make_phantoms(folder, count=1, seed=seed) / "images" / "phantom_000.nii.gz")
+        scan = ScanPreprocessing(intensity=IntensityScaling())({"image": path})["image"].numpy()
+    cube = draw_cube(scan, IntensityScaling(), cube_size, seed)
+    recipe = genesis_pairs([{"image": cube}] * pairs, config_file, seed)
+    deformed = [recipe[number]["image"] for number in range(pairs)]
+    return str(save_figure(gallery_figure(cube, deformed, seed), Path(output)))
+
+
+if __name__ == "__main__":
+    fire.Fire(plot)

@@ -1,0 +1,139 @@
+"""Pretraining as a user runs it: what it leaves behind, and that it goes on after any interruption."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import time
+
+import pytest
+import torch
+import yaml
+from conftest import finish
+
+from models_genesis_bundle.engines import read_metrics
+from models_genesis_bundle.weights import read_checkpoint, read_weights
+
+
+def same(one: dict, two: dict) -> bool:
+    return one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_a_run_leaves_weights_figures_and_pictures(pretrained):
+    lines = read_metrics(pretrained / "metrics.csv")
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
+    assert len({line["identity_mse"] for line in lines}) == 1, "validation pairs must be the same in every epoch"
+    best = min(lines, key=lambda line: line["val_mse"])
+    assert best["val_mse"] < 0.7 * best["identity_mse"], "the network must do better than doing nothing"
+    weights = read_weights(pretrained / "checkpoints" / "model.pt")
+    assert weights["epoch"] == best["epoch"]
+    assert weights["network"]["arguments"]["features"] == [4, 8]
+    assert weights["preprocessing"]["intensity"]["lower"] == -1000
+    assert set(weights["model"]) == {key for keys in weights["network"]["parts"].values() for key in keys}
+    assert (pretrained / "panels" / "epoch_0001.png").stat().st_size > 10_000
+    assert (pretrained / "curves.png").stat().st_size > 10_000
+    assert list((pretrained / "tensorboard").glob("events*"))
+    assert yaml.safe_load((pretrained / "config.yaml").read_text())["network_def"]["features"] == [4, 8]
+    assert json.loads((pretrained / "environment.json").read_text())["packages"]["monai"]
+
+
+def test_killed_at_any_moment_it_resumes_to_the_same_weights(pretrain, pretrained, tmp_path):
+    """SIGKILL after the first epoch and then at random moments; the end is bit-identical to the run never stopped."""
+    moments = random.Random(0)
+    last = tmp_path / "checkpoints" / "last.pt"
+    process = pretrain(tmp_path, max_epochs=4)
+    while not last.exists():
+        assert process.poll() is None, process.communicate()[0][-4000:]
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert read_checkpoint(last)["trainer"]["epoch"] < 4
+    for _ in range(2):
+        process = pretrain(tmp_path, max_epochs=4, resume="true")
+        time.sleep(moments.uniform(4, 12))
+        process.kill()
+        process.communicate()
+        read_checkpoint(last)
+    finish(pretrain(tmp_path, max_epochs=4, resume="true"))
+    wanted, found = (read_checkpoint(path / "checkpoints" / "last.pt") for path in (pretrained, tmp_path))
+    assert same(wanted["model"], found["model"])
+    assert found["trainer"] == wanted["trainer"]
+    assert found["best"] == wanted["best"]
+    compared = ("epoch", "learning_rate", "train_mse", "val_mse", "val_ssim")
+    tables = [read_metrics(path / "metrics.csv") for path in (pretrained, tmp_path)]
+    assert [[line[name] for name in compared] for line in tables[0]] == [
+        [line[name] for name in compared] for line in tables[1]
+    ]
+
+
+def test_workers_and_epochs_in_two_parts_change_nothing(pretrain, pretrained, tmp_path):
+    finish(pretrain(tmp_path, max_epochs=2))
+    finish(pretrain(tmp_path, max_epochs=4, resume="true", num_workers=2))
+    wanted, found = (read_checkpoint(path / "checkpoints" / "last.pt") for path in (pretrained, tmp_path))
+    assert same(wanted["model"], found["model"])
+
+
+def test_a_second_run_puts_the_first_aside(pretrain, tmp_path):
+    finish(pretrain(tmp_path, max_epochs=1))
+    finish(pretrain(tmp_path, max_epochs=1, seed=1))
+    assert (tmp_path / "previous" / "1" / "checkpoints" / "last.pt").exists()
+    assert (tmp_path / "previous" / "1" / "metrics.csv").exists()
+    assert (tmp_path / "checkpoints" / "last.pt").exists()
+
+
+def test_a_misspelt_setting_is_refused_with_the_nearest_name(pretrain, tmp_path):
+    process = pretrain(tmp_path / "never", max_epohcs=5)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "did you mean `--max_epochs`?" in output
+    assert not (tmp_path / "never").exists()
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_scans(pretrain, tmp_path, phantoms):
+    process = pretrain(tmp_path, max_epochs=3, learning_rate="1e30", **{"network_def::output_activation": "null"})
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "NonFiniteLossError" in output
+    assert str(phantoms / "images") in output
+
+
+def test_averaged_weights_are_validated_kept_and_resumed(pretrain, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    finish(pretrain(whole, "configs/ema.yaml", max_epochs=2, ema_momentum=0.1))
+    finish(pretrain(parts, "configs/ema.yaml", max_epochs=1, ema_momentum=0.1))
+    finish(pretrain(parts, "configs/ema.yaml", max_epochs=2, ema_momentum=0.1, resume="true"))
+    states = [read_checkpoint(path / "checkpoints" / "last.pt") for path in (whole, parts)]
+    assert same(states[0]["ema"], states[1]["ema"])
+    assert not same(states[0]["ema"], states[0]["model"])
+    best = read_weights(whole / "checkpoints" / "model.pt")
+    if best["epoch"] == 2:
+        assert same(best["model"], states[0]["ema"])
+
+
+@pytest.mark.parametrize("overlay", ["optimizer_adamw", "data_mr", "data_zscore"])
+def test_overlays_train(pretrain, tmp_path, overlay):
+    finish(pretrain(tmp_path, f"configs/{overlay}.yaml", max_epochs=1, learning_rate="1e-3"))
+    assert read_metrics(tmp_path / "metrics.csv")[0]["val_mse"] > 0
+
+
+def test_two_processes_share_the_cubes_and_one_writes(pretrain, phantoms, tmp_path):
+    from conftest import TINY, arguments, start
+
+    settings = {**TINY, "dataset_dir": phantoms / "images", "output_dir": tmp_path, "max_epochs": 2}
+    finish(
+        start(
+            *("--standalone", "--nproc_per_node", "2", "-m", "monai.bundle", "run", "training"),
+            *("--config_file", "['configs/pretrain.yaml','configs/multi_gpu.yaml']"),
+            *arguments(**settings),
+            module="torch.distributed.run",
+        )
+    )
+    assert len(list((tmp_path / "tensorboard").glob("events*"))) == 1
+    assert [line["epoch"] for line in read_metrics(tmp_path / "metrics.csv")] == [1, 2]
+    state = read_checkpoint(tmp_path / "checkpoints" / "last.pt")
+    assert not any(key.startswith("module.") for key in state["model"])
+    cubes = 3 * int(TINY["cubes_per_scan"])
+    assert state["trainer"]["iteration"] == 2 * -(-cubes // 2 // int(TINY["batch_size"])), (
+        "each rank has half the cubes"
+    )
