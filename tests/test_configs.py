@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import pydoc
+import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import nibabel
 import pytest
 from monai.bundle import ConfigWorkflow
 from monai.bundle.config_item import ComponentLocator
@@ -44,29 +48,63 @@ def in_root(monkeypatch, root):
     monkeypatch.setenv("MONAI_FAIL_ON_DUPLICATE_CONFIG", "1")
 
 
+@pytest.fixture
+def one_process_group(monkeypatch):
+    """What ``torchrun`` tells a process, for a group of one."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    told = {"RANK": 0, "LOCAL_RANK": 0, "WORLD_SIZE": 1, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    for name, value in told.items():
+        monkeypatch.setenv(name, str(value))
+
+
+@pytest.fixture
+def settings(phantoms, pretrained, tmp_path):
+    """Small settings of a run, and its data: phantoms, or LUNA16's folders with a phantom in each."""
+
+    def choose(names: list[str]) -> dict[str, Any]:
+        chosen = {
+            "network_def::features": [4, 8],
+            "cube_size": [32, 32, 16],
+            "dataset_dir": str(phantoms / "images"),
+            "output_dir": str(tmp_path / "run"),
+        }
+        if names[0] == "inference":
+            return {**chosen, "ckpt_path": str(pretrained / "checkpoints" / "model.pt")}
+        if "data_luna16" in names:
+            chosen |= {"dataset_dir": str(luna16_folders(phantoms, tmp_path)), "cube_margin": 0, "cube_size": [16, 16, 8]}
+        return {**chosen, "cubes_per_scan": 2, "extraction_workers": 0, "num_workers": 0}
+
+    return choose
+
+
+def luna16_folders(phantoms: Path, tmp_path: Path) -> Path:
+    for number in range(10):
+        folder = tmp_path / "luna16" / f"subset{number}"
+        folder.mkdir(parents=True)
+        image = nibabel.load(phantoms / "images" / f"phantom_{number % 4:03d}.nii.gz")
+        nibabel.save(image, folder / f"1.3.6.1.4.{number}.nii.gz")
+    return tmp_path / "luna16"
+
+
 @pytest.mark.parametrize(
     ("kind", "run_id", "names"), RUNS, ids=lambda value: "+".join(value) if isinstance(value, list) else ""
 )
-def test_configuration_is_complete(kind, run_id, names):
+def test_configuration_is_complete(kind, run_id, names, settings, one_process_group):
+    """Each target can be imported, each part built; MONAI's required and optional ids are there."""
     files = [f"configs/{name}.yaml" for name in names]
-    workflow = ConfigWorkflow(config_file=files, workflow_type=kind, run_id=run_id)
-    assert workflow.check_properties() == []
-    for step in ("initialize", run_id, "run"):
-        assert step in workflow.parser, step
+    workflow = ConfigWorkflow(config_file=files, workflow_type=kind, run_id=run_id, **settings(names))
     locator = ComponentLocator()
     for target in set(targets(workflow.parser.get())):
-        if "." in target:
-            module, *rest = target.split(".")
-            found = __import__(module)
-            for position, name in enumerate(rest):
-                try:
-                    found = getattr(found, name)
-                except AttributeError:
-                    __import__(".".join([module, *rest[: position + 1]]))
-                    found = getattr(found, name)
-            assert callable(found), target
-        else:
-            assert locator.get_component_module_name(target), target
+        assert pydoc.locate(target) if "." in target else locator.get_component_module_name(target), target
+    workflow.initialize()
+    try:
+        assert workflow.check_properties() == []
+        for step in ("initialize", run_id, "run"):
+            assert step in workflow.parser, step
+    finally:
+        workflow.finalize()
 
 
 def test_every_configuration_is_tested(root):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.config import KeysCollection, NdarrayOrTensor
+from monai.data import MetaTensor
 from monai.transforms import MapTransform, NormalizeIntensity, ScaleIntensityRange
 from monai.transforms.utils_pytorch_numpy_unification import percentile
 from monai.utils import convert_data_type, convert_to_dst_type
@@ -117,7 +118,7 @@ class IntensityScaling:
                         f"percentiles {self.lower} and {self.upper} are both {lower:g}: nearly all voxels are equal"
                     )
             scaled = ScaleIntensityRange(lower, upper, 0.0, 1.0, clip=True)(tensor)
-        return convert_to_dst_type(scaled, dst=image, dtype=torch.float32)[0]
+        return _like(image, scaled)
 
     def _zscore(self, tensor: torch.Tensor) -> torch.Tensor:
         mean, std = self.mean, self.std
@@ -152,7 +153,7 @@ class IntensityScaling:
         else:
             assert self.mean is not None and self.std is not None
             restored = tensor * self.std + self.mean
-        return convert_to_dst_type(restored, dst=image, dtype=torch.float32)[0]
+        return _like(image, restored)
 
     def scaled_value(self, value: float) -> float:
         """Where one value of the scan's unit, such as a threshold in HU, lands after scaling.
@@ -183,6 +184,12 @@ class IntensityScaling:
         if unknown:
             raise ValueError(f"IntensityScaling: unknown entries in the record: {', '.join(sorted(unknown))}.")
         return cls(**record)
+
+
+def _like(image: NdarrayOrTensor, values: NdarrayOrTensor) -> NdarrayOrTensor:
+    """The values as float32 of the type of ``image`` and, for a MetaTensor, with its metadata and history."""
+    result, *_ = convert_to_dst_type(values, dst=image, dtype=torch.float32)
+    return result.copy_meta_from(image) if isinstance(result, MetaTensor) else result
 
 
 class ScaleScanIntensityd(MapTransform):

@@ -69,18 +69,27 @@ def refuse_unknown_overrides(command: RunCommand | None = None) -> None:
     MONAI adds an unknown setting silently, so that ``--max_epohcs 5`` would train for the default number of epochs. A new
     argument of a component (``--network_def::act relu``) is accepted, since components have arguments with defaults.
 
+    A switch that is given as ``false`` is refused, too: the command line reads that as a text, and a text counts as true.
+
     Raises:
         UnknownOverrideError: naming the setting, the nearest known ones and the configuration files.
+        ValueError: a switch that is neither true nor false.
     """
     command = command or RunCommand.from_arguments()
     if command is None:
         return
     config = command.files_config()
-    for override in command.overrides:
-        _require_known(override, config, command)
+    for override, value in command.overrides.items():
+        _require_boolean(override, value, _require_known(override, config, command))
 
 
-def _require_known(override: str, config: Mapping[str, Any], command: RunCommand) -> None:
+def _require_boolean(override: str, value: Any, default: Any) -> None:
+    if isinstance(default, bool) and not isinstance(value, bool) and value != "true":
+        raise ValueError(f"--{override} {value}: this is a switch; write `--{override} True` or `--{override} False`.")
+
+
+def _require_known(override: str, config: Mapping[str, Any], command: RunCommand) -> Any:
+    """The value that the files give the setting; None for a new argument of a component."""
     node: Any = config
     walked: list[str] = []
     for part in override.lstrip("+~").replace("#", "::").split("::"):
@@ -92,7 +101,7 @@ def _require_known(override: str, config: Mapping[str, Any], command: RunCommand
             known = []
         if part not in known:
             if isinstance(node, Mapping) and "_target_" in node and part == override.split("::")[-1]:
-                return
+                return None
             near = difflib.get_close_matches(part, known, n=2)
             meant = " or ".join(f"`--{'::'.join([*walked, name])}`" for name in near)
             raise UnknownOverrideError(
@@ -101,6 +110,7 @@ def _require_known(override: str, config: Mapping[str, Any], command: RunCommand
             )
         node = node[int(part)] if isinstance(node, list) else node[part]
         walked.append(part)
+    return node
 
 
 def _flags(arguments: Sequence[str]) -> dict[str, Any]:
