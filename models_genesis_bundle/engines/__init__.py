@@ -3,14 +3,18 @@
 from models_genesis_bundle.engines.best_weights import BestWeights
 from models_genesis_bundle.engines.early_stopping import StopWithoutProgress
 from models_genesis_bundle.engines.finite_loss import NonFiniteLossError, RequireFiniteLoss
+from models_genesis_bundle.engines.frozen_parts import freeze_parts
 from models_genesis_bundle.engines.gradient_clipping import GradientClipping
 from models_genesis_bundle.engines.metrics_table import MetricsTable, read_metrics
+from models_genesis_bundle.engines.parameter_groups import parameter_groups
 from models_genesis_bundle.engines.precision import AutocastInferer, precision_dtype, to_memory_format
 from models_genesis_bundle.engines.processes import is_main_process
 from models_genesis_bundle.engines.run_command import RunCommand, UnknownOverrideError, refuse_unknown_overrides
 from models_genesis_bundle.engines.run_folder import RunFolder
+from models_genesis_bundle.engines.table_file import write_table
 from models_genesis_bundle.engines.throughput import Throughput, TrainingProgress
 from models_genesis_bundle.engines.training_state import TrainingState
+from models_genesis_bundle.engines.whole_file import whole_file
 
 __all__ = [
     "AutocastInferer",
@@ -26,9 +30,13 @@ __all__ = [
     "TrainingProgress",
     "TrainingState",
     "UnknownOverrideError",
+    "freeze_parts",
     "is_main_process",
+    "parameter_groups",
     "precision_dtype",
     "read_metrics",
     "refuse_unknown_overrides",
     "to_memory_format",
+    "whole_file",
+    "write_table",
 ]

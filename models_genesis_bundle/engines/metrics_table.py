@@ -9,6 +9,7 @@ from pathlib import Path
 from ignite.engine import Engine, Events
 
 from models_genesis_bundle.engines.processes import is_main_process
+from models_genesis_bundle.engines.table_file import write_table
 
 __all__ = ["MetricsTable", "read_metrics"]
 
@@ -43,15 +44,7 @@ class MetricsTable:
         if self.validator.state.epoch == engine.state.epoch:
             row |= self.validator.state.metrics
         earlier = [line for line in read_metrics(self.path) if line["epoch"] < engine.state.epoch]
-        rows = [*earlier, {name: float(value) for name, value in row.items()}]
-        columns = list(dict.fromkeys(name for line in rows for name in line))
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self.path.with_suffix(".unfinished")
-        with unfinished.open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows({name: f"{value:.8g}" for name, value in line.items()} for line in rows)
-        os.replace(unfinished, self.path)
+        write_table(self.path, [*earlier, {name: float(value) for name, value in row.items()}])
 
 
 def read_metrics(path: str | os.PathLike) -> list[dict[str, float]]:

@@ -6,6 +6,9 @@ from models_genesis_bundle.weights.checkpoint_file import (
     remove_unfinished,
     write_checkpoint,
 )
+from models_genesis_bundle.weights.initial_weights import InitialWeights
+from models_genesis_bundle.weights.input_channels import fit_input_channels
+from models_genesis_bundle.weights.key_parts import UnknownLayoutError, key_parts, network_parts, select_parts
 from models_genesis_bundle.weights.model_file import (
     load_weights,
     network_record,
@@ -14,15 +17,27 @@ from models_genesis_bundle.weights.model_file import (
     unwrap,
     write_weights,
 )
+from models_genesis_bundle.weights.transfer import TransferError, transfer_weights
+from models_genesis_bundle.weights.transfer_report import TensorTransfer, TransferReport
 
 __all__ = [
     "CheckpointError",
+    "InitialWeights",
+    "TensorTransfer",
+    "TransferError",
+    "TransferReport",
+    "UnknownLayoutError",
+    "fit_input_channels",
+    "key_parts",
     "load_weights",
+    "network_parts",
     "network_record",
     "read_checkpoint",
     "read_weights",
     "remove_unfinished",
     "require_same_network",
+    "select_parts",
+    "transfer_weights",
     "unwrap",
     "write_checkpoint",
     "write_weights",

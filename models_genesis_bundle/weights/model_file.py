@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +13,18 @@ from torch.nn.parallel import DistributedDataParallel
 
 from models_genesis_bundle.version import __version__
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError, read_checkpoint, write_checkpoint
+from models_genesis_bundle.weights.differing_arguments import differing_arguments
+from models_genesis_bundle.weights.key_parts import UnknownLayoutError, network_parts
 
-__all__ = ["load_weights", "network_record", "read_weights", "require_same_network", "unwrap", "write_weights"]
+__all__ = [
+    "load_weights",
+    "network_record",
+    "read_weights",
+    "require_known_format",
+    "require_same_network",
+    "unwrap",
+    "write_weights",
+]
 
 FORMAT_VERSION = 1
 
@@ -28,14 +39,15 @@ def unwrap(network: torch.nn.Module) -> torch.nn.Module:
 def network_record(network: torch.nn.Module) -> dict[str, Any]:
     """What a weight file says of a network: its class, its arguments and which keys are encoder, decoder and head.
 
-    Arguments and parts are known for networks that have ``config()`` and ``parts()``, as ``GenesisUNet`` has.
+    Arguments are known for networks that have ``config()``, as ``GenesisUNet`` has; parts for those and for the MONAI
+    networks that ``key_parts`` recognises. What is not known is left out.
     """
     network = unwrap(network)
     record: dict[str, Any] = {"_target_": f"{type(network).__module__}.{type(network).__qualname__}"}
     if hasattr(network, "config"):
         record["arguments"] = network.config()
-    if hasattr(network, "parts"):
-        record["parts"] = network.parts()
+    with contextlib.suppress(UnknownLayoutError):
+        record["parts"] = network_parts(network)
     return record
 
 
@@ -54,7 +66,7 @@ def write_weights(path: str | os.PathLike, network: torch.nn.Module, **records: 
         "format_version": FORMAT_VERSION,
         "bundle_version": __version__,
         "network": network_record(network),
-        "model": {key: value.detach().cpu() for key, value in unwrap(network).state_dict().items()},
+        "model": _on_cpu(unwrap(network).state_dict(keep_vars=True)),
         **records,
     }
     return write_checkpoint(content, path)
@@ -72,12 +84,21 @@ def read_weights(path: str | os.PathLike) -> dict[str, Any]:
             f"{path}: no weight file of this bundle: expected the key 'model' with a state dict, "
             f"found the keys {sorted(map(str, content))[:8]}."
         )
+    require_known_format(content, path)
+    return content
+
+
+def require_known_format(content: Mapping[str, Any], path: str | os.PathLike) -> None:
+    """Refuse a file that a newer version of the bundle wrote.
+
+    Raises:
+        CheckpointError: naming both formats.
+    """
     version = content.get("format_version", 0)
     if version > FORMAT_VERSION:
         raise CheckpointError(
             f"{path}: written in format {version}, this bundle reads up to {FORMAT_VERSION}: update the bundle."
         )
-    return content
 
 
 def load_weights(network: torch.nn.Module, path: str | os.PathLike) -> torch.nn.Module:
@@ -114,15 +135,14 @@ def require_same_network(network: torch.nn.Module, content: Mapping[str, Any], p
         for key in dict.fromkeys([*own, *found])
         if own.get(key) != found.get(key)
     ]
-    written = content.get("network", {}).get("arguments", {})
-    wanted = network_record(network).get("arguments", {})
-    arguments = [
-        f"{name} is {written[name]!r} in the file and {wanted[name]!r} here (`--network_def::{name} '{written[name]}'`)"
-        for name in written
-        if name in wanted and written[name] != wanted[name]
-    ]
     raise CheckpointError(
         f"{path}: a checkpoint of another network: {len(differing)} of {len(own)} tensors differ. "
-        + (f"Set what differs in the definition: {'; '.join(arguments)}. " if arguments else "")
+        + differing_arguments(content.get("network", {}), network_record(network))
         + f"First differences: {'; '.join(differing[:3])}."
     )
+
+
+def _on_cpu(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors on the CPU; one that stands under several keys, as ``DynUNet`` has them, is written once."""
+    moved = {id(value): value.detach().cpu() for value in state.values()}
+    return {key: moved[id(value)] for key, value in state.items()}

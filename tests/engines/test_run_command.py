@@ -59,5 +59,7 @@ def test_known_settings_and_arguments_of_components_pass(root, override):
 
 def test_a_switch_as_text_is_refused(root):
     refuse_unknown_overrides(command(root, "--config_file", "configs/pretrain.yaml", "--resume", "true"))
-    with pytest.raises(ValueError, match=r"--resume false: this is a switch; write `--resume True` or `--resume False`"):
+    with pytest.raises(
+        ValueError, match=r"--resume false: this is a switch; write `--resume True` or `--resume False`"
+    ):
         refuse_unknown_overrides(command(root, "--config_file", "configs/pretrain.yaml", "--resume", "false"))

@@ -1,0 +1,66 @@
+"""Parts of a network that training leaves as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from models_genesis_bundle.weights import network_parts, select_parts, unwrap
+
+__all__ = ["freeze_parts"]
+
+
+def freeze_parts(network: torch.nn.Module, parts: str | Sequence[str]) -> torch.nn.Module:
+    """Freeze parts of a network: no gradients, and normalisation statistics that stay.
+
+    The parts' modules are in evaluation mode in every forward pass, whatever ``network.train()`` said: a hook puts them
+    there just before it. MONAI's trainer calls ``train()`` in each iteration behind all events that could be handled.
+    Freeze before the network is wrapped in ``DistributedDataParallel``, which asks once which parameters have gradients.
+
+    Args:
+        network: changed in place.
+        parts: names out of ``encoder``, ``decoder``, ``head``; none: nothing happens.
+
+    Returns:
+        The network.
+
+    Raises:
+        ValueError: for an unknown part.
+        UnknownLayoutError: when parts are named, and the network's are not known.
+    """
+    parts = [parts] if isinstance(parts, str) else list(parts)
+    if not parts:
+        return network
+    bare = unwrap(network)
+    known = network_parts(bare)
+    frozen = {key for part in select_parts(parts, known, "freeze") for key in known[part]}
+    for name, parameter in bare.named_parameters():
+        if name in frozen:
+            parameter.requires_grad_(False)
+    bare.register_forward_pre_hook(_EvaluationMode(_modules_within(bare, frozen)))
+    return network
+
+
+class _EvaluationMode:
+    """A forward hook that names its modules, so that a copy of the network, as EMA makes it, has its own."""
+
+    def __init__(self, modules: list[str]) -> None:
+        self.modules = modules
+
+    def __call__(self, network: torch.nn.Module, inputs: Any) -> None:
+        """Put the modules into evaluation mode."""
+        for name in self.modules:
+            network.get_submodule(name).eval()
+
+
+def _modules_within(network: torch.nn.Module, keys: set[str]) -> list[str]:
+    """The largest modules with weights all of whose keys are among ``keys``."""
+    within: list[str] = []
+    for name, module in network.named_modules():
+        own = [f"{name}.{key}" for key in module.state_dict()] if name else list(module.state_dict())
+        inside = any(name.startswith(f"{outer}.") for outer in within)
+        if own and not inside and keys.issuperset(own):
+            within.append(name)
+    return within

@@ -1,0 +1,36 @@
+"""Tables as CSV files."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from models_genesis_bundle.engines.whole_file import whole_file
+
+__all__ = ["write_table"]
+
+
+def write_table(path: str | os.PathLike, rows: Iterable[Mapping[str, object]]) -> Path:
+    """Write rows as a CSV file, whole or not at all.
+
+    Args:
+        path: the CSV file; its folder is made when it is not there.
+        rows: a mapping of column to value each. The columns are all that occur, in the order in which they first do; a
+            column that a row lacks, or whose value is None, is an empty cell. Floats get eight significant digits.
+
+    Returns:
+        The path.
+    """
+    rows = list(rows)
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with whole_file(path) as unfinished, unfinished.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    return Path(path)
+
+
+def _cell(value: object) -> object:
+    return f"{value:.8g}" if isinstance(value, float) else value

@@ -1,0 +1,94 @@
+"""The weights that a fine-tuning run starts from, as a setting of its configuration."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models_genesis_bundle.weights.checkpoint_file import CheckpointError, read_checkpoint
+from models_genesis_bundle.weights.transfer import transfer_weights
+from models_genesis_bundle.weights.transfer_report import TransferReport
+
+__all__ = ["InitialWeights"]
+
+logger = logging.getLogger(__name__)
+
+
+class InitialWeights:
+    """A checkpoint to start from, or none at all: the network then trains from scratch, and the log says so.
+
+    The file is read once, when something of it is first asked for.
+
+    Args:
+        path: a checkpoint (see ``transfer_weights``); None or ``"none"``: from scratch.
+        parts: what to load of it, as in ``transfer_weights``.
+        require: what must be loaded of it, as in ``transfer_weights``.
+
+    Attributes:
+        path: the checkpoint, or None.
+        report: what became of each tensor; None before ``load_into`` and from scratch.
+
+    Raises:
+        CheckpointError: when there is no such file.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike | None,
+        parts: str | Sequence[str] = ("encoder", "decoder"),
+        require: str | Sequence[str] = ("encoder",),
+    ) -> None:
+        self.path = None if path is None or str(path).lower() == "none" else Path(path)
+        self.parts = parts
+        self.require = require
+        self.report: TransferReport | None = None
+        if self.path is not None and not self.path.is_file():
+            raise CheckpointError(
+                f"{self.path}: there is no such file to take initial weights from. Give the path of a checkpoint, "
+                "such as the model.pt of a pretraining run, or none to train from scratch."
+            )
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """What the checkpoint holds; empty from scratch."""
+        return {} if self.path is None else read_checkpoint(self.path)
+
+    @property
+    def preprocessing(self) -> dict[str, Any] | None:
+        """How the file's training data was preprocessed (``ScanPreprocessing.record``); None when nothing says it."""
+        return self.content.get("preprocessing")
+
+    def load_into(self, network: torch.nn.Module) -> torch.nn.Module:
+        """Transfer the weights; the report is logged and kept.
+
+        Returns:
+            The network.
+
+        Raises:
+            TransferError: when less fits than is required.
+        """
+        if self.path is None:
+            logger.info("No initial weights: %s trains from scratch.", type(network).__name__)
+        else:
+            self.report = transfer_weights(network, self.content, self.parts, self.require, name=str(self.path))
+        return network
+
+    def record(self) -> dict[str, Any]:
+        """Plain values that say what a run started from, for the checkpoints that it writes.
+
+        ``file``: the file's name, ``none`` from scratch. For a file also ``sha256``, ``data`` (its own record of what it was
+        trained on, None when it has none) and, behind ``load_into``, ``transfer`` (tensors and values by part and outcome).
+        """
+        if self.path is None:
+            return {"file": "none"}
+        with self.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        record = {"file": self.path.name, "sha256": digest, "data": self.content.get("data")}
+        return record if self.report is None else record | {"transfer": self.report.counts()}

@@ -1,0 +1,86 @@
+"""State dicts out of whatever a checkpoint wraps them in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from models_genesis_bundle.weights.checkpoint_file import CheckpointError, read_checkpoint
+from models_genesis_bundle.weights.model_file import require_known_format
+
+__all__ = ["WeightSource", "read_source"]
+
+# Where checkpoints keep the state dict: this bundle and MONAI's CheckpointSaver; PyTorch's usual name, also Lightning's
+# and nnU-Net's first version; nnU-Net's second version.
+STATE_KEYS = ("model", "state_dict", "network_weights")
+# What wrappers put before every key: DataParallel and DistributedDataParallel; torch.compile; Lightning modules.
+WRAPPER_PREFIXES = ("module.", "_orig_mod.", "model.", "network.", "net.")
+
+
+@dataclass(frozen=True)
+class WeightSource:
+    """Tensors to load, and what the file says of them.
+
+    Attributes:
+        name: for messages: the path, or ``the given weights``.
+        state: the tensors by key, wrappers' prefixes taken off.
+        prefix: what was taken off each key.
+        network: the file's record of its network (see ``network_record``); empty when it has none.
+    """
+
+    name: str
+    state: dict[str, torch.Tensor]
+    prefix: str = ""
+    network: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_source(
+    source: str | os.PathLike | Mapping[str, Any], name: str | None = None, own_keys: Collection[str] = ()
+) -> WeightSource:
+    """Find the state dict in a checkpoint of this bundle, of MONAI, of nnU-Net, or in a bare one.
+
+    Args:
+        source: the path of a checkpoint, or the mapping that it holds: with the state dict under ``model``, ``state_dict``
+            or ``network_weights``, or the state dict itself.
+        name: what messages call it; by default its path.
+        own_keys: keys of the network that is to be loaded; a prefix that is its own, as MONAI's ``UNet`` has ``model.``, stays.
+
+    Raises:
+        CheckpointError: when the file cannot be read, is of a newer format, or holds no state dict.
+    """
+    if isinstance(source, Mapping):
+        name, content = name or "the given weights", source
+    else:
+        name, content = name or os.fspath(source), read_checkpoint(source)
+    require_known_format(content, name)
+    found = next((content[key] for key in STATE_KEYS if isinstance(content.get(key), Mapping)), content)
+    state = {str(key): value for key, value in found.items() if isinstance(value, torch.Tensor)}
+    if not state:
+        raise CheckpointError(
+            f"{name}: holds no weights: expected a state dict, alone or under {', '.join(STATE_KEYS)}, "
+            f"found the keys {sorted(map(str, content))[:8]}."
+        )
+    prefix = _common_prefix(state, [w for w in WRAPPER_PREFIXES if not own_keys or not _all_begin(own_keys, w)])
+    record = content.get("network")
+    return WeightSource(
+        name=name,
+        state={key.removeprefix(prefix): value for key, value in state.items()},
+        prefix=prefix,
+        network=record if isinstance(record, Mapping) else {},
+    )
+
+
+def _common_prefix(keys: Collection[str], wrappers: Collection[str]) -> str:
+    """The wrappers' prefixes that all keys begin with, one behind the other."""
+    prefix = ""
+    while longer := next((wrapper for wrapper in wrappers if _all_begin(keys, prefix + wrapper)), ""):
+        prefix += longer
+    return prefix
+
+
+def _all_begin(keys: Collection[str], prefix: str) -> bool:
+    return all(key.startswith(prefix) for key in keys)

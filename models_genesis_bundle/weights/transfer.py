@@ -1,0 +1,173 @@
+"""The transfer of weights into another network: all that fits, said tensor by tensor, or nothing."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from models_genesis_bundle.weights.checkpoint_file import CheckpointError
+from models_genesis_bundle.weights.differing_arguments import differing_arguments
+from models_genesis_bundle.weights.key_parts import UnknownLayoutError, network_parts, select_parts
+from models_genesis_bundle.weights.model_file import network_record, unwrap
+from models_genesis_bundle.weights.sources import WeightSource, read_source
+from models_genesis_bundle.weights.transfer_plan import WHOLE, plan_transfer
+from models_genesis_bundle.weights.transfer_report import TransferReport
+
+__all__ = ["TransferError", "transfer_weights"]
+
+logger = logging.getLogger(__name__)
+
+# Arguments that may differ: input channels are fitted, and the head is new.
+FREE_ARGUMENTS = ("in_channels", "out_channels", "output_activation")
+
+
+class TransferError(CheckpointError):
+    """Less of the weights fits than was required; the network is as it was before."""
+
+
+def transfer_weights(
+    network: torch.nn.Module,
+    source: str | os.PathLike | Mapping[str, Any],
+    parts: str | Sequence[str] = ("encoder", "decoder"),
+    require: str | Sequence[str] = ("encoder",),
+    key_map: Mapping[str, str] | None = None,
+    name: str | None = None,
+) -> TransferReport:
+    """Load those weights of a checkpoint that belong to the given parts and fit; report on every tensor.
+
+    Tensors, parameters and buffers alike, are matched by their keys. What happens to one of the network's:
+
+    - the file has it in the same shape: **loaded**;
+    - it sees the input, and the numbers of input channels differ: **adapted** (see ``fit_input_channels``). The first
+      convolution of the encoder tells these numbers, and each convolution of the encoder that takes as many sees the input;
+    - its part is not to be loaded, the file does not have it, or has it in another shape, as the head for another number of
+      classes: it stays **initial**.
+
+    What the file has and the network has not, is **unused**. The report is always logged: its table at INFO (a WARNING when
+    nothing was loaded), each tensor at DEBUG.
+
+    Args:
+        network: any network, wrapped or not; changed in place. Its parts are those of its method ``parts()``, or as
+            ``key_parts`` recognises them; when it is none of these, ``parts`` and ``require`` can only be ``"all"`` or empty.
+        source: a checkpoint's path or content, see ``read_source``.
+        parts: what to load: names out of ``encoder``, ``decoder``, ``head``, or ``"all"``. A part that the network does not
+            have is no error: a classifier has no decoder.
+        require: the parts of the network that must be loaded or adapted to the last tensor.
+        key_map: beginnings of the file's keys and what to put in their place, ``{"swinViT.": "encoder."}``; the longest that
+            fits counts.
+        name: what report and errors call the source; by default its path.
+
+    Returns:
+        The report.
+
+    Raises:
+        TransferError: when a tensor of a required part would stay initial, or a weight is not finite. Nothing is loaded then;
+            the message names what is missing and the likely cause.
+        CheckpointError: when the source holds no weights.
+        UnknownLayoutError: when parts are named, and the network's are not known.
+        ValueError: for an unknown part, a required one that is not to be loaded or that the network does not have, and a
+            ``key_map`` that gives two tensors one key.
+
+    Example:
+        ``transfer_weights(GenesisUNet(out_channels=3), "model.pt")`` loads encoder and decoder of a pretrained network.
+    """
+    network = unwrap(network)
+    weights = read_source(source, name, network.state_dict())
+    known = _known_parts(network, parts, require)
+    wanted = select_parts(parts, known, "parts")
+    required = select_parts(require, known, "require")
+    _check_required(wanted, required, known)
+
+    renamed = _renamed(weights.state, key_map or {})
+    plan, entries = plan_transfer(network, weights, renamed, known, wanted)
+    report = TransferReport(weights.name, weights.prefix, wanted, tuple(entries))
+    _refuse_too_little(network, weights, report, required, renamed)
+    _refuse_not_finite(weights, plan)
+    with torch.no_grad():
+        for own, value in plan.values():
+            own.copy_(value)
+    _log(report)
+    return report
+
+
+def _known_parts(network: torch.nn.Module, *named: str | Sequence[str]) -> dict[str, list[str]]:
+    """The network's keys by part; all of them as one part when it is of no known layout and no part is named."""
+    try:
+        return network_parts(network)
+    except UnknownLayoutError:
+        if any(name != "all" for names in named for name in ([names] if isinstance(names, str) else names)):
+            raise
+        return {WHOLE: list(network.state_dict())}
+
+
+def _check_required(wanted: tuple[str, ...], required: tuple[str, ...], known: Mapping[str, list[str]]) -> None:
+    for part in required:
+        if part not in wanted:
+            raise ValueError(f"require: {part} is required, but only {', '.join(wanted) or 'nothing'} is to be loaded.")
+        if not known[part]:
+            raise ValueError(f"require: {part} is required, but the network has none.")
+
+
+def _renamed(state: Mapping[str, torch.Tensor], key_map: Mapping[str, str]) -> dict[str, str]:
+    """The file's keys by what they are called in the network."""
+    renamed: dict[str, str] = {}
+    for key in state:
+        start = max((start for start in key_map if key.startswith(start)), key=len, default="")
+        name = key_map.get(start, "") + key.removeprefix(start)
+        if name in renamed:
+            raise ValueError(f"key_map: gives both {renamed[name]} and {key} the key {name}.")
+        renamed[name] = key
+    return renamed
+
+
+def _refuse_too_little(
+    network: torch.nn.Module,
+    weights: WeightSource,
+    report: TransferReport,
+    required: tuple[str, ...],
+    renamed: Mapping[str, str],
+) -> None:
+    concerned = [entry for entry in report.tensors if entry.part in required and entry.outcome != "unused"]
+    missing = [entry for entry in concerned if entry.outcome == "initial"]
+    if not missing:
+        return
+    named = [f"{entry.key}: {': '.join(filter(None, (entry.reason, entry.detail)))}" for entry in missing[:3]]
+    raise TransferError(
+        f"{weights.name}: {len(missing)} of the {len(concerned)} tensors that are required ({', '.join(required)}) do not "
+        f"come from it, and nothing was loaded. {_likely_cause(network, weights, renamed)}First missing: {'; '.join(named)}."
+    )
+
+
+def _likely_cause(network: torch.nn.Module, weights: WeightSource, renamed: Mapping[str, str]) -> str:
+    own = network_record(network)
+    theirs = weights.network.get("_target_", own["_target_"])
+    if renamed.keys().isdisjoint(network.state_dict()):
+        return (
+            f"It is of another network ({theirs}; here {own['_target_']}): no key is the same. Its keys begin with "
+            f"{next(iter(renamed))}, the network's with {next(iter(network.state_dict()))}; name what stands for what in key_map. "
+        )
+    if arguments := differing_arguments(weights.network, own, ignored=FREE_ARGUMENTS):
+        return arguments
+    if theirs != own["_target_"]:
+        return f"It is of another network ({theirs}; here {own['_target_']}). "
+    return "The network is likely of other widths or depth than the file's. "
+
+
+def _refuse_not_finite(weights: WeightSource, plan: Mapping[str, tuple[torch.Tensor, torch.Tensor]]) -> None:
+    spoilt = [key for key, (_, value) in plan.items() if not torch.isfinite(value).all()]
+    if spoilt:
+        raise TransferError(
+            f"{weights.name}: {len(spoilt)} tensors hold NaN or infinite values, first {spoilt[0]}, and nothing was loaded. "
+            "The run that wrote it has diverged: use an earlier checkpoint."
+        )
+
+
+def _log(report: TransferReport) -> None:
+    loaded = any(entry.outcome in ("loaded", "adapted") for entry in report.tensors)
+    logger.log(logging.INFO if loaded else logging.WARNING, "%s", report)
+    for entry in report.tensors:
+        logger.debug("%s: %s %s %s", entry.key, entry.outcome, entry.reason, entry.detail)

@@ -1,0 +1,113 @@
+import copy
+
+import pytest
+import torch
+from monai.engines import SupervisedTrainer
+from monai.networks.nets import DynUNet, SegResNetDS
+
+from models_genesis_bundle.engines import freeze_parts, parameter_groups
+from models_genesis_bundle.networks import GenesisUNet
+from models_genesis_bundle.weights import UnknownLayoutError, key_parts
+
+
+def unet():
+    return GenesisUNet(features=(4, 8))
+
+
+def dynunet():
+    return DynUNet(3, 1, 1, [3, 3, 3], [1, 2, 2], [2, 2], [4, 8, 16], norm_name="batch")
+
+
+def segresnet():
+    return SegResNetDS(init_filters=8, blocks_down=(1, 1), out_channels=1)
+
+
+def train(network, groups, iterations=2):
+    """A few iterations of MONAI's trainer, which calls `network.train()` in each."""
+    torch.manual_seed(0)
+    cubes = [{"image": torch.rand(2, 1, 8, 8, 8), "label": torch.rand(2, 1, 8, 8, 8)} for _ in range(iterations)]
+    SupervisedTrainer(
+        device=torch.device("cpu"),
+        max_epochs=1,
+        train_data_loader=cubes,
+        network=network,
+        optimizer=torch.optim.AdamW(groups, weight_decay=0.1),
+        loss_function=torch.nn.MSELoss(),
+        decollate=False,
+    ).run()
+
+
+@pytest.mark.parametrize("build", [unet, dynunet, segresnet])
+def test_each_parameter_is_in_the_group_of_its_part(build):
+    network = build()
+    groups = parameter_groups(network, 0.01, encoder_lr_factor=0.1)
+    assert [group["name"] for group in groups] == ["decoder", "head", "encoder"]
+    assert [group["lr"] for group in groups] == pytest.approx([0.01, 0.01, 0.001])
+    named = {id(parameter): name for name, parameter in network.named_parameters()}
+    parts = key_parts(network.state_dict())
+    found = [named[id(parameter)] for group in groups for parameter in group["params"]]
+    assert sorted(found) == sorted(named.values())
+    for group in groups:
+        assert {named[id(parameter)] for parameter in group["params"]} <= set(parts[group["name"]])
+
+
+def test_one_rate_for_all_is_one_group_of_any_network():
+    network = torch.nn.Linear(2, 2)
+    (group,) = parameter_groups(network, 0.5)
+    assert (group["lr"], group["name"], len(group["params"])) == (0.5, "network", 2)
+    for settings in ({"encoder_lr_factor": 0.1}, {"freeze": "encoder"}):
+        with pytest.raises(UnknownLayoutError, match="freeze none"):
+            parameter_groups(network, 0.5, **settings)
+
+
+@pytest.mark.parametrize("build", [unet, dynunet, segresnet])
+def test_a_frozen_encoder_stays_to_the_last_bit_while_the_rest_learns(build):
+    network = build()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    groups = parameter_groups(network, 0.01, freeze=["encoder"])
+    assert [group["name"] for group in groups] == ["decoder", "head"]
+    train(network, groups)
+    after, parts = network.state_dict(), key_parts(before)
+    assert any("running_mean" in key for key in parts["encoder"])
+    assert all(torch.equal(before[key], after[key]) for key in parts["encoder"])
+    changed = {key for key in before if not torch.equal(before[key], after[key])}
+    assert {key for key in parts["decoder"] if "running_mean" in key or key.endswith("weight")} <= changed
+    assert "running" not in "".join(changed & set(parts["encoder"]))
+
+
+def test_without_freezing_the_encoder_learns():
+    network = unet()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    train(network, parameter_groups(network, 0.01))
+    assert all(not torch.equal(before[key], value) for key, value in network.state_dict().items() if "mean" in key)
+
+
+def test_a_copy_of_a_frozen_network_is_frozen_by_itself():
+    network = freeze_parts(unet(), "encoder")
+    twin = copy.deepcopy(network)
+    network.train(), twin.train()
+    twin(torch.rand(1, 1, 8, 8, 8))
+    assert not any(module.training for module in twin.encoder.modules())
+    assert all(module.training for module in twin.decoder.modules())
+    assert all(module.training for module in network.encoder.modules())
+
+
+def test_freezing_twice_is_freezing_once():
+    network = freeze_parts(unet(), ["encoder", "decoder"])
+    (group,) = parameter_groups(network, 0.1, freeze=["encoder", "decoder"])
+    assert group["name"] == "head"
+    assert group["params"] == [network.head.weight, network.head.bias]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"freeze": "encodr"}, "freeze: expected names out of encoder, decoder, head and all, found encodr"),
+        ({"freeze": "all"}, "nothing is left to train, all is frozen"),
+        ({"freeze": ["encoder", "decoder", "head"]}, "nothing is left to train, encoder, decoder, head is frozen"),
+        ({"encoder_lr_factor": 0}, "encoder_lr_factor: expected a number above 0, found 0; .* freeze it"),
+    ],
+)
+def test_bad_settings(settings, message):
+    with pytest.raises(ValueError, match=message):
+        parameter_groups(unet(), 0.1, **settings)

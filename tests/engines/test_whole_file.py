@@ -1,0 +1,29 @@
+import math
+
+import pytest
+
+from models_genesis_bundle.engines import whole_file, write_table
+
+
+def test_a_failure_leaves_what_was_there(tmp_path):
+    path = tmp_path / "new" / "table.csv"
+    write_table(path, [{"case": "a", "dice": 0.123456789, "n": 3}, {"case": "b", "note": None, "dice": math.nan}])
+    wanted = "case,dice,n,note\na,0.12345679,3,\nb,nan,,\n"
+    assert path.read_text() == wanted
+
+    def half_a_row():
+        yield {"case": "c"}
+        raise OSError("no space")
+
+    with pytest.raises(OSError, match="no space"):
+        write_table(path, half_a_row())
+
+    def half_a_file():
+        with whole_file(path) as unfinished:
+            unfinished.write_text("half")
+            raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        half_a_file()
+    assert path.read_text() == wanted
+    assert list(path.parent.iterdir()) == [path]

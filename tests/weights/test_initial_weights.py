@@ -1,0 +1,85 @@
+import hashlib
+import logging
+
+import pytest
+import torch
+
+from models_genesis_bundle.networks import GenesisUNet
+from models_genesis_bundle.weights import CheckpointError, InitialWeights, TransferError, initial_weights, write_weights
+
+PREPROCESSING = {"spacing": None, "intensity": {"mode": "window", "lower": -1000.0, "upper": 1000.0}}
+
+
+@pytest.fixture
+def pretrained(tmp_path):
+    network = GenesisUNet(features=(4, 8))
+    records = {"preprocessing": PREPROCESSING, "data": {"scans": 3}, "metrics": {"val_mse": 0.1}}
+    return network, write_weights(tmp_path / "model.pt", network, **records)
+
+
+@pytest.mark.parametrize("path", [None, "none", "None", "NONE"])
+def test_none_is_from_scratch_and_says_so(caplog, path):
+    initial = InitialWeights(path)
+    network = GenesisUNet(features=(4, 8))
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    with caplog.at_level(logging.INFO):
+        assert initial.load_into(network) is network
+    assert "GenesisUNet trains from scratch" in caplog.text
+    assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+    assert initial.preprocessing is None
+    assert initial.report is None
+    assert initial.record() == {"file": "none"}
+
+
+def test_a_file_is_transferred_and_recorded(caplog, pretrained):
+    source, path = pretrained
+    initial = InitialWeights(str(path))
+    assert initial.preprocessing == PREPROCESSING
+    with caplog.at_level(logging.INFO):
+        network = initial.load_into(GenesisUNet(features=(4, 8), out_channels=3))
+    key = "decoder.stages.0.convs.0.conv.weight"
+    assert torch.equal(network.state_dict()[key], source.state_dict()[key])
+    assert f"Weights from {path}:" in caplog.text
+    assert initial.record() == {
+        "file": "model.pt",
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "data": {"scans": 3},
+        "transfer": initial.report.counts(),
+    }
+    assert initial.report.counts()["encoder"]["loaded"]["tensors"] == 28
+
+
+def test_the_file_is_read_once_and_only_when_it_is_needed(monkeypatch, pretrained):
+    _, path = pretrained
+    reads = []
+    read = initial_weights.read_checkpoint
+    monkeypatch.setattr(initial_weights, "read_checkpoint", lambda path: reads.append(path) or read(path))
+    initial = InitialWeights(path)
+    assert reads == []
+    initial.load_into(GenesisUNet(features=(4, 8)))
+    assert initial.preprocessing == PREPROCESSING
+    initial.record()
+    assert reads == [path]
+
+
+def test_parts_and_requirements_are_passed_on(pretrained):
+    source, path = pretrained
+    network = InitialWeights(path, parts="all", require="all").load_into(GenesisUNet(features=(4, 8)))
+    assert all(torch.equal(value, network.state_dict()[key]) for key, value in source.state_dict().items())
+    with pytest.raises(TransferError, match=r"model\.pt: .*features is \[4, 8\] in the file and \[4, 16\] here"):
+        InitialWeights(path).load_into(GenesisUNet(features=(4, 16)))
+
+
+def test_a_bare_state_dict_has_no_records(tmp_path):
+    torch.save(GenesisUNet(features=(4, 8)).state_dict(), tmp_path / "bare.pt")
+    initial = InitialWeights(tmp_path / "bare.pt")
+    initial.load_into(GenesisUNet(features=(4, 8)))
+    assert initial.preprocessing is None
+    assert initial.record()["data"] is None
+
+
+def test_a_missing_file_is_an_error_at_once(tmp_path):
+    with pytest.raises(
+        CheckpointError, match=r"pretrained\.pt: there is no such file .* or none to train from scratch"
+    ):
+        InitialWeights(tmp_path / "pretrained.pt")
