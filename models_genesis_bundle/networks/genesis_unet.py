@@ -6,48 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from monai.networks.layers.factories import Conv, Pool
-from monai.networks.layers.utils import get_act_layer, get_norm_layer
+from monai.networks.layers.factories import Conv
+from monai.networks.layers.utils import get_act_layer
 from monai.utils import ensure_tuple
 from torch import nn
+
+from models_genesis_bundle.networks.encoder import ConvUnit, Encoder
+from models_genesis_bundle.networks.plain_values import plain
 
 __all__ = ["GenesisUNet"]
 
 UPSAMPLINGS = ("deconv", "nearest")
-
-
-class ConvUnit(nn.Sequential):
-    """A convolution of kernel 3 with bias, a normalisation, an activation; the sides stay."""
-
-    def __init__(self, spatial_dims: int, in_channels: int, out_channels: int, norm: Any, act: Any) -> None:
-        super().__init__()
-        self.add_module("conv", Conv[Conv.CONV, spatial_dims](in_channels, out_channels, kernel_size=3, padding=1))
-        self.add_module("norm", get_norm_layer(norm, spatial_dims, out_channels))
-        self.add_module("act", get_act_layer(act))
-
-
-class Encoder(nn.Module):
-    """Stages of two convolutions, the second to the stage's width, the first to half of it; poolings between the stages."""
-
-    def __init__(self, spatial_dims: int, in_channels: int, features: Sequence[int], norm: Any, act: Any) -> None:
-        super().__init__()
-        widths = [in_channels, *features]
-        self.stages = nn.ModuleList(
-            nn.Sequential(
-                ConvUnit(spatial_dims, before, width // 2, norm, act),
-                ConvUnit(spatial_dims, width // 2, width, norm, act),
-            )
-            for before, width in zip(widths, features, strict=False)
-        )
-        self.pool = Pool[Pool.MAX, spatial_dims](kernel_size=2)
-
-    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Feature maps of all stages, finest first."""
-        pyramid: list[torch.Tensor] = []
-        for depth, stage in enumerate(self.stages):
-            x = stage(x if depth == 0 else self.pool(x))
-            pyramid.append(x)
-        return pyramid
 
 
 class DecoderStage(nn.Module):
@@ -145,10 +114,10 @@ class GenesisUNet(nn.Module):
             "in_channels": int(in_channels),
             "out_channels": int(out_channels),
             "features": features,
-            "norm": _plain(norm),
-            "act": _plain(act),
+            "norm": plain(norm),
+            "act": plain(act),
             "upsample": upsample,
-            "output_activation": _plain(output_activation),
+            "output_activation": plain(output_activation),
         }
         self.encoder = Encoder(spatial_dims, in_channels, features, norm, act)
         self.decoder = Decoder(spatial_dims, features, upsample, norm, act)
@@ -196,8 +165,3 @@ def _output_activation(name: str | Sequence[Any] | None) -> nn.Module:
     if name is None:
         return nn.Identity()
     return nn.Softmax(dim=1) if name == "softmax" else get_act_layer(name)
-
-
-def _plain(value: Any) -> Any:
-    """A layer's description with lists in place of tuples, as JSON and ``weights_only`` loading have it."""
-    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value

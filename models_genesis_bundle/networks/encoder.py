@@ -1,0 +1,47 @@
+"""The encoder that pretraining, segmentation and classification share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from monai.networks.layers.factories import Conv, Pool
+from monai.networks.layers.utils import get_act_layer, get_norm_layer
+from torch import nn
+
+__all__ = ["ConvUnit", "Encoder"]
+
+
+class ConvUnit(nn.Sequential):
+    """A convolution of kernel 3 with bias, a normalisation, an activation; the sides stay."""
+
+    def __init__(self, spatial_dims: int, in_channels: int, out_channels: int, norm: Any, act: Any) -> None:
+        super().__init__()
+        self.add_module("conv", Conv[Conv.CONV, spatial_dims](in_channels, out_channels, kernel_size=3, padding=1))
+        self.add_module("norm", get_norm_layer(norm, spatial_dims, out_channels))
+        self.add_module("act", get_act_layer(act))
+
+
+class Encoder(nn.Module):
+    """Stages of two convolutions, the second to the stage's width, the first to half of it; poolings between the stages."""
+
+    def __init__(self, spatial_dims: int, in_channels: int, features: Sequence[int], norm: Any, act: Any) -> None:
+        super().__init__()
+        widths = [in_channels, *features]
+        self.stages = nn.ModuleList(
+            nn.Sequential(
+                ConvUnit(spatial_dims, before, width // 2, norm, act),
+                ConvUnit(spatial_dims, width // 2, width, norm, act),
+            )
+            for before, width in zip(widths, features, strict=False)
+        )
+        self.pool = Pool[Pool.MAX, spatial_dims](kernel_size=2)
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Feature maps of all stages, finest first."""
+        pyramid: list[torch.Tensor] = []
+        for depth, stage in enumerate(self.stages):
+            x = stage(x if depth == 0 else self.pool(x))
+            pyramid.append(x)
+        return pyramid

@@ -1,0 +1,129 @@
+"""The classification network that takes over a pretrained encoder."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from monai.utils import ensure_tuple
+from torch import nn
+
+from models_genesis_bundle.networks.encoder import Encoder
+from models_genesis_bundle.networks.plain_values import plain
+
+__all__ = ["GenesisClassifier"]
+
+
+class GenesisClassifier(nn.Module):
+    """An encoder, global average pooling, a dense layer with ReLU, a dense layer to the classes.
+
+    By default the encoder is that of ``GenesisUNet``, under the same keys ``encoder.*``, so that pretrained weights go
+    over one to one; the two dense layers are ``head.*``.
+
+    Any other encoder works that gives one feature map, or a list of them whose last is the deepest. Its class must be
+    named again to rebuild the network, since a module is no plain value. MONAI's, from a configuration::
+
+        network_def:
+          _target_: models_genesis_bundle.networks.GenesisClassifier
+          encoder: {_target_: monai.networks.nets.segresnet_ds.SegResEncoder, init_filters: 32}
+          features: 256
+
+    Args:
+        num_classes: number of classes, at least 2.
+        encoder: None for that of ``GenesisUNet``; else a module from (B, in_channels, X, Y[, Z]) to a map (B, C, x,
+            y[, z]) or a list of maps. See ``encoder_of`` for networks whose encoder is no module of its own.
+        hidden: width of the first dense layer.
+        spatial_dims: 2 or 3.
+        in_channels: channels of the input.
+        features: width of each stage, finest first, all even. With an encoder of your own only the last counts, the
+            channels of its deepest map.
+        norm: normalisation of the encoder, as MONAI's ``get_norm_layer`` takes it.
+        act: activation of the encoder, as MONAI's ``get_act_layer`` takes it.
+        dropout: share of the hidden layer's values set to 0 in training, in [0, 1).
+
+    Shape:
+        Input (B, in_channels, X, Y[, Z]), sides of at least ``2 ** (len(features) - 1)``, 8 by default, not
+        necessarily divisible by it; output (B, num_classes), logits.
+
+    Raises:
+        ValueError: for arguments that define no network, for inputs too small, and for an encoder of another width.
+
+    Based on: the classification example of Zhou et al., "Models Genesis", Medical Image Analysis 67, 2021, 101840.
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 2,
+        encoder: nn.Module | None = None,
+        hidden: int = 1024,
+        spatial_dims: int = 3,
+        in_channels: int = 1,
+        features: Sequence[int] | int = (64, 128, 256, 512),
+        norm: str | Sequence[Any] = "batch",
+        act: str | Sequence[Any] = "relu",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        features = [int(width) for width in ensure_tuple(features)]
+        if spatial_dims not in (2, 3):
+            raise ValueError(f"GenesisClassifier: spatial_dims must be 2 or 3, got {spatial_dims!r}.")
+        if num_classes < 2:
+            raise ValueError(f"GenesisClassifier: num_classes must be 2 or more, got {num_classes}.")
+        if hidden < 1 or in_channels < 1:
+            raise ValueError(f"GenesisClassifier: hidden and in_channels must be above 0, got {hidden}, {in_channels}.")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"GenesisClassifier: dropout must lie in 0 … 1, below 1, got {dropout}.")
+        if encoder is None and (len(features) < 2 or any(width < 2 or width % 2 for width in features)):
+            raise ValueError(f"GenesisClassifier: features must be two or more even widths above 0, got {features}.")
+        self.smallest_side = 1 if encoder is not None else 2 ** (len(features) - 1)
+        self.deepest_width = features[-1]
+        self._config = {
+            "num_classes": int(num_classes),
+            "encoder": None if encoder is None else f"{type(encoder).__module__}.{type(encoder).__qualname__}",
+            "hidden": int(hidden),
+            "spatial_dims": int(spatial_dims),
+            "in_channels": int(in_channels),
+            "features": features,
+            "norm": plain(norm),
+            "act": plain(act),
+            "dropout": float(dropout),
+        }
+        self.encoder = Encoder(spatial_dims, in_channels, features, norm, act) if encoder is None else encoder
+        self.head = nn.Sequential(
+            OrderedDict(
+                hidden=nn.Linear(self.deepest_width, hidden),
+                act=nn.ReLU(),
+                dropout=nn.Dropout(dropout),
+                classes=nn.Linear(hidden, num_classes),
+            )
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits (B, num_classes) of ``x`` (B, C, X, Y[, Z])."""
+        for side in x.shape[2:]:
+            if side < self.smallest_side:
+                raise ValueError(
+                    f"GenesisClassifier: every side must be {self.smallest_side} or more, got the sides {x.shape[2:]}; "
+                    "pad the input or take larger cubes."
+                )
+        maps = self.encoder(x)
+        deepest = maps if isinstance(maps, torch.Tensor) else maps[-1]
+        if deepest.shape[1] != self.deepest_width:
+            raise ValueError(
+                f"GenesisClassifier: the encoder's deepest map has {deepest.shape[1]} channels and features ends with "
+                f"{self.deepest_width}: let features end with the encoder's width."
+            )
+        return self.head(deepest.flatten(2).mean(dim=2))
+
+    @torch.jit.unused
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments as plain values; for an encoder of your own, the name of its class."""
+        return dict(self._config)
+
+    @torch.jit.unused
+    def parts(self) -> dict[str, list[str]]:
+        """The keys of the state dict that belong to ``encoder``, ``decoder`` (none) and ``head``."""
+        keys = list(self.state_dict())
+        return {part: [key for key in keys if key.startswith(f"{part}.")] for part in ("encoder", "decoder", "head")}
