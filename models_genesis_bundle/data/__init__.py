@@ -1,21 +1,41 @@
 """From scans on disk to training cubes."""
 
+from models_genesis_bundle.data.balanced_sampler import BalancedEpochSampler, training_sampler
+from models_genesis_bundle.data.candidate_cubes import CandidateCubes
+from models_genesis_bundle.data.candidates import limit_negatives, read_candidates
+from models_genesis_bundle.data.class_weights import class_weights
+from models_genesis_bundle.data.classification_datalist import (
+    classification_datalist,
+    dataset_class_names,
+    unlabelled_datalist,
+)
+from models_genesis_bundle.data.classification_source import classification_source
 from models_genesis_bundle.data.cube_rules import BodyRule, CubeRule, LungRule
 from models_genesis_bundle.data.cube_sampler import CubeSampler
-from models_genesis_bundle.data.cube_store import CubeStore, CubeStoreSummary
-from models_genesis_bundle.data.datalists import check_patients_disjoint, list_scans, pretraining_datalist
+from models_genesis_bundle.data.cube_store import CubeStore
+from models_genesis_bundle.data.cube_store_summary import CubeStoreSummary
+from models_genesis_bundle.data.datalist_checks import check_patients_disjoint
+from models_genesis_bundle.data.datalists import list_scans, pretraining_datalist
 from models_genesis_bundle.data.epoch_sampler import EpochSampler
+from models_genesis_bundle.data.fine_tuning_preprocessing import fine_tuning_preprocessing
 from models_genesis_bundle.data.genesis_pairs import genesis_pairs
 from models_genesis_bundle.data.intensity import IntensityScaling, ScaleScanIntensityd
+from models_genesis_bundle.data.label_fraction import take_fraction
+from models_genesis_bundle.data.labelled_datalist import list_labelled_scans, segmentation_datalist
+from models_genesis_bundle.data.labelled_preprocessing import LabelledPreprocessing
+from models_genesis_bundle.data.load_label import LoadLabeld
 from models_genesis_bundle.data.load_scan import LoadScand, ScanError
 from models_genesis_bundle.data.phantom import make_phantoms
+from models_genesis_bundle.data.phantom_candidates import phantom_candidates
 from models_genesis_bundle.data.restore_intensity import RestoreScanIntensityd
 from models_genesis_bundle.data.scan_preprocessing import ScanPreprocessing
 from models_genesis_bundle.data.scan_source import scans_or_phantoms
 from models_genesis_bundle.data.seeded_dataset import EpochIndex, SeededDataset
 
 __all__ = [
+    "BalancedEpochSampler",
     "BodyRule",
+    "CandidateCubes",
     "CubeRule",
     "CubeSampler",
     "CubeStore",
@@ -23,6 +43,8 @@ __all__ = [
     "EpochIndex",
     "EpochSampler",
     "IntensityScaling",
+    "LabelledPreprocessing",
+    "LoadLabeld",
     "LoadScand",
     "LungRule",
     "RestoreScanIntensityd",
@@ -31,9 +53,22 @@ __all__ = [
     "ScanPreprocessing",
     "SeededDataset",
     "check_patients_disjoint",
+    "class_weights",
+    "classification_datalist",
+    "classification_source",
+    "dataset_class_names",
+    "fine_tuning_preprocessing",
     "genesis_pairs",
+    "limit_negatives",
+    "list_labelled_scans",
     "list_scans",
     "make_phantoms",
+    "phantom_candidates",
     "pretraining_datalist",
+    "read_candidates",
     "scans_or_phantoms",
+    "segmentation_datalist",
+    "take_fraction",
+    "training_sampler",
+    "unlabelled_datalist",
 ]

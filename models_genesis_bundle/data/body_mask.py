@@ -11,7 +11,7 @@ __all__ = ["body_mask", "otsu_threshold"]
 _LONGEST_SIDE = 128
 _BINS = 256
 _LEAST_SEPARABILITY = 0.7
-_AIR_LEVEL = 0.1
+_AIR_LEVEL = 0.08
 _LEAST_COMPONENT = 0.1
 
 
@@ -47,8 +47,8 @@ def body_mask(scan: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
 
     The scan is averaged down to at most 128 voxels a side and split by Otsu's threshold. Components of a tenth of the
     largest or more are kept (two legs are, the couch is not); holes are filled slice by slice along the last axis, so
-    that lungs count as body. Where the scan cuts through the lungs they are open to its border: a dark region that
-    lies clearly above the scan's floor (by a tenth of the way to the mean of the bright class) counts as body, too.
+    that lungs count as body. Where the scan cuts through the lungs they are open to its border: a dark region whose
+    median lies clearly above the scan's floor (by 8 % of the way to the mean of the bright class) counts as body, too.
     A scan without two classes, such as a crop from within an organ, is body throughout.
 
     Args:
@@ -71,8 +71,8 @@ def body_mask(scan: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
     air_limit = floor + _AIR_LEVEL * (float(reduced[bright].mean()) - floor)
     labels, count = ndimage.label(~mask)
     if count:
-        means = ndimage.mean(reduced, labels, index=np.arange(1, count + 1))
-        mask |= np.concatenate([[False], means > air_limit])[labels]
+        medians = ndimage.median(reduced, labels, index=np.arange(1, count + 1))
+        mask |= np.concatenate([[False], medians > air_limit])[labels]
     return mask, factors
 
 

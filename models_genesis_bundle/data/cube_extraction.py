@@ -10,6 +10,7 @@ import errno
 import hashlib
 import json
 import logging
+import math
 import multiprocessing
 import os
 import shutil
@@ -28,15 +29,15 @@ from monai.data import MetaTensor
 from monai.data.utils import affine_to_spacing
 from tqdm import tqdm
 
-from models_genesis_bundle.data.cube_sampler import CubeSampler
+from models_genesis_bundle.data.cube_index import INDEX_NAME
+from models_genesis_bundle.data.cube_places import CubePlaces, NoCubesError, PlacedCubes
 from models_genesis_bundle.data.load_scan import ScanError
 from models_genesis_bundle.data.scan_preprocessing import ScanPreprocessing
 
-__all__ = ["INDEX_NAME", "ScanTask", "extract_cubes", "write_json"]
+__all__ = ["ScanTask", "extract_cubes", "write_json"]
 
 logger = logging.getLogger(__name__)
 
-INDEX_NAME = "index.json"
 _WORK_NAME = ".extracting"
 _PLAN_NAME = "plan.json"
 _FREE_BYTES_KEPT = 2**20
@@ -52,8 +53,7 @@ class ScanTask:
             data lie nor on the order of the work.
         part: path, without suffix, that the cubes and their record are written to.
         preprocessing: steps from the file to the scaled scan.
-        sampler: draws the places.
-        count: cubes wanted.
+        places: says where its cubes lie.
         seed: seed of the store.
         dtype: type that the cubes are kept in.
     """
@@ -62,8 +62,7 @@ class ScanTask:
     patient: str
     part: Path
     preprocessing: ScanPreprocessing
-    sampler: CubeSampler
-    count: int
+    places: CubePlaces
     seed: int
     dtype: str
 
@@ -78,29 +77,25 @@ class ScanTask:
             scan = self.preprocessing({key: self.image})[key]
         except ScanError as error:
             return {"unreadable": True, "found": error.found, "reason": f"{error.found} {error.remedy}"}
+        except Exception as error:
+            error.add_note(f"The scan was {self.image}.")
+            raise
         array = scan.numpy() if not isinstance(scan, MetaTensor) else scan.as_tensor().numpy()
-        size = self.sampler.cube_size
-        padding = self.sampler.padding(array.shape[1:])
-        padded = any(after for _, after in padding)
-        if padded and self.sampler.small_scans == "skip":
-            return {"unreadable": False, "reason": f"its shape {array.shape[1:]} is below the cube {size}."}
-        if padded:
-            darkest = self.preprocessing.intensity.value_range[0]
-            array = np.pad(array, [(0, 0), *padding], constant_values=darkest)
-        corners = self.sampler.sample(array, self.preprocessing.intensity, self.count, self._generator())
-        if not corners:
-            return {
-                "unreadable": False,
-                "reason": f"no cube of {size} with margin {self.sampler.margin} in its shape {array.shape[1:]} "
-                f"satisfies {self.sampler.rule}.",
-            }
-        cubes = np.stack([array[(slice(None), *self.sampler.cube_at(corner))] for corner in corners])
-        _write_array(self.part.with_suffix(".npy"), [cubes.astype(self.dtype)], cubes.shape, self.dtype)
+        try:
+            placed = self.places.place(array, np.asarray(scan.affine), self.preprocessing.intensity, self._generator())
+        except NoCubesError as error:
+            return {"unreadable": False, "reason": str(error)}
+        except ValueError as error:
+            raise ValueError(f"{self.image}: {error}") from error
+        size = tuple(self.places.cube_size)
+        shape = (len(placed.corners), array.shape[0], *size)
+        _write_array(self.part.with_suffix(".npy"), _cut(placed, size), shape, self.dtype)
+        before = [low for low, _ in placed.padding]
         record = {
-            "corners": [[c - before for c, (before, _) in zip(corner, padding, strict=True)] for corner in corners],
+            "corners": [[c - low for c, low in zip(corner, before, strict=True)] for corner in placed.corners],
             "spacing": [float(side) for side in affine_to_spacing(scan.affine, r=len(size))],
-            "shape": list(cubes.shape[1:]),
-            "padded": padded,
+            "shape": list(shape[1:]),
+            "padded": placed.is_padded,
         }
         write_json(self.part.with_suffix(".json"), record)
         return record
@@ -111,11 +106,16 @@ class ScanTask:
         return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 
 
+def _cut(placed: PlacedCubes, size: Sequence[int]) -> Iterator[np.ndarray]:
+    for corner in placed.corners:
+        cube = tuple(slice(start, start + side) for start, side in zip(corner, size, strict=True))
+        yield placed.scan[(slice(None), *cube)]
+
+
 def extract_cubes(
     directory: Path,
-    scans: Sequence[Mapping[str, str]],
+    places: Sequence[CubePlaces],
     preprocessing: ScanPreprocessing,
-    sampler: CubeSampler,
     settings: Mapping[str, Any],
     sources: Sequence[Mapping[str, Any]],
     num_workers: int,
@@ -125,11 +125,10 @@ def extract_cubes(
 
     Args:
         directory: the store's folder.
-        scans: ``{"image": path, "patient": name}``.
+        places: for each scan, where its cubes lie.
         preprocessing: steps from the file to the scaled scan.
-        sampler: draws the places.
-        settings: what the store is made with; needs ``cubes_per_scan``, ``seed`` and ``dtype``.
-        sources: for each scan its ``image``, ``size`` and ``mtime_ns``, kept in the index.
+        settings: what the store is made with; needs ``seed`` and ``dtype``.
+        sources: for each scan its ``image``, ``patient``, ``size`` and ``mtime_ns``, kept in the index.
         num_workers: processes; 0 works in this one.
         on_unreadable: ``"skip"`` leaves an unreadable scan out, ``"raise"`` stops at it.
 
@@ -143,22 +142,21 @@ def extract_cubes(
     _prepare_work_folder(work, {"settings": settings, "sources": list(sources)})
     tasks = [
         ScanTask(
-            image=scan["image"],
-            patient=scan["patient"],
+            image=source["image"],
+            patient=source["patient"],
             part=work / f"{number:06d}",
             preprocessing=preprocessing,
-            sampler=sampler,
-            count=settings["cubes_per_scan"],
+            places=places[number],
             seed=settings["seed"],
             dtype=settings["dtype"],
         )
-        for number, scan in enumerate(scans)
+        for number, source in enumerate(sources)
     ]
     records = {n: _read_record(task.part) for n, task in enumerate(tasks) if task.part.with_suffix(".json").exists()}
     if records:
         logger.info("An interrupted extraction goes on: %d of %d scans are there.", len(records), len(tasks))
     missing = [number for number in range(len(tasks)) if number not in records]
-    _check_free_space(directory, len(missing), settings, sampler)
+    _check_free_space(directory, [places[number] for number in missing], settings["dtype"])
     cubes = sum(len(record["corners"]) for record in records.values())
     with tqdm(total=len(tasks), initial=len(records), desc="Extracting cubes", unit="scan") as progress:
         for number, record in _run_tasks(tasks, missing, num_workers):
@@ -191,15 +189,15 @@ def _read_record(part: Path) -> dict[str, Any]:
     return json.loads(part.with_suffix(".json").read_text(encoding="utf-8"))
 
 
-def _check_free_space(directory: Path, scans: int, settings: Mapping[str, Any], sampler: CubeSampler) -> None:
-    cube_bytes = int(np.prod(sampler.cube_size)) * np.dtype(settings["dtype"]).itemsize
-    needed = scans * settings["cubes_per_scan"] * cube_bytes + _FREE_BYTES_KEPT
+def _check_free_space(directory: Path, places: Sequence[CubePlaces], dtype: str) -> None:
+    voxels = sum(place.count * math.prod(place.cube_size) for place in places)
+    needed = voxels * np.dtype(dtype).itemsize + _FREE_BYTES_KEPT
     free = shutil.disk_usage(directory).free
     if needed > free:
         raise OSError(
             errno.ENOSPC,
             f"The cubes need up to {needed / 2**20:.0f} MiB in {directory}, {free / 2**20:.0f} MiB are free. "
-            "Free some space, put the store elsewhere, or lower cubes_per_scan",
+            "Free some space, put the store elsewhere, or take fewer cubes of a scan",
         )
 
 
@@ -307,8 +305,12 @@ def write_json(path: Path, content: Any) -> None:
 
 def _write_atomically(path: Path, write: Callable[[Any], Any]) -> None:
     temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "wb") as stream:
-        write(stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as stream:
+            write(stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, f"{path} could not be written: {error.strerror}") from error

@@ -6,66 +6,33 @@ import json
 import logging
 import mmap
 import operator
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import AcquireReturnProxy, FileLock, Timeout
 from monai.config import PathLike
 from torch.utils.data import Dataset
 
-from models_genesis_bundle.data.cube_extraction import INDEX_NAME, extract_cubes
+from models_genesis_bundle.data.cube_extraction import extract_cubes
+from models_genesis_bundle.data.cube_index import FORMAT_VERSION, read_index, source_entry
+from models_genesis_bundle.data.cube_places import CubePlaces, CubesAroundPoints, SampledCubes
 from models_genesis_bundle.data.cube_sampler import CubeSampler
+from models_genesis_bundle.data.cube_store_summary import CubeStoreSummary
 from models_genesis_bundle.data.load_scan import ScanError
-from models_genesis_bundle.data.scan_files import scan_state
 from models_genesis_bundle.data.scan_preprocessing import ScanPreprocessing
 
-__all__ = ["CubeStore", "CubeStoreSummary"]
+__all__ = ["CubeStore"]
 
 logger = logging.getLogger(__name__)
 
-_FORMAT_VERSION = 1
 _LOCK_NAME = ".lock"
 _DTYPES = ("float16", "float32")
 
 
-@dataclass(frozen=True)
-class CubeStoreSummary:
-    """What a cube store holds.
-
-    Args:
-        scans: scans that gave cubes.
-        cubes: cubes in the store.
-        bytes: size of the cubes' file.
-        padded: scans that were smaller than a cube and got padding.
-        short: scans that gave fewer cubes than were wanted.
-        skipped: why each scan that gave no cube was left out, by file.
-    """
-
-    scans: int
-    cubes: int
-    bytes: int
-    padded: int
-    short: int
-    skipped: Mapping[str, str]
-
-    def __str__(self) -> str:
-        text = f"{self.cubes} cubes of {self.scans} scans, {self.bytes / 2**20:.1f} MiB"
-        if self.padded:
-            text += f"; {self.padded} scans smaller than a cube were padded"
-        if self.short:
-            text += f"; {self.short} scans gave fewer cubes than wanted"
-        if self.skipped:
-            text += f"; {len(self.skipped)} scans were skipped:"
-            text += "".join(f"\n  {image}: {reason}" for image, reason in self.skipped.items())
-        return text
-
-
 class CubeStore(Dataset):
-    """Dataset of the cubes in a folder that `open_or_extract` has filled.
+    """Dataset of the cubes in a folder that `open_or_extract` or `open_or_cut` has filled.
 
     The folder holds ``index.json`` (for every cube its source and position, for every source its spacing, size and
     time of change, the settings, the scans left out) and one ``.npy`` file with all cubes, which is memory-mapped:
@@ -84,7 +51,10 @@ class CubeStore(Dataset):
 
     def __init__(self, directory: PathLike) -> None:
         self.directory = Path(directory)
-        self._index = _read_index(self.directory)
+        self._index = read_index(self.directory)
+        cubes = self._index.pop("cubes")
+        self._sources = np.array([cube["source"] for cube in cubes], dtype=np.int32)
+        self._corners = np.array([cube["corner"] for cube in cubes], dtype=np.int32)
         self._cubes: np.memmap | None = None
 
     @classmethod
@@ -124,40 +94,90 @@ class CubeStore(Dataset):
             ValueError: no scan gives a cube, or an argument is out of range.
             OSError: too little space on the disk.
         """
+        if cubes_per_scan < 1:
+            raise ValueError(f"CubeStore: cubes_per_scan must be 1 or more, got {cubes_per_scan}.")
+        return cls._open_or_make(
+            directory,
+            scans,
+            [SampledCubes(sampler, int(cubes_per_scan))] * len(scans),
+            preprocessing,
+            {"sampler": sampler.record(), "cubes_per_scan": int(cubes_per_scan), "seed": int(seed), "dtype": dtype},
+            num_workers,
+            on_unreadable,
+        )
+
+    @classmethod
+    def open_or_cut(
+        cls,
+        directory: PathLike,
+        scans: Sequence[Mapping[str, Any]],
+        preprocessing: ScanPreprocessing,
+        cube_size: Sequence[int],
+        num_workers: int = 2,
+        on_unreadable: str = "skip",
+        dtype: str = "float16",
+    ) -> CubeStore:
+        """Open the store of the cubes around given points, after cutting it if it is not there or no longer fits.
+
+        As `open_or_extract` in everything else; the cubes are in the order of the scans and of their points.
+
+        Args:
+            directory: the store's folder.
+            scans: ``[{"image": path, "patient": name, "points": [(x, y, z), …]}, …]``, each scan once; the points as
+                `CubesAroundPoints` takes them, None for one cube in the middle.
+            preprocessing: steps from the file to the scaled scan.
+            cube_size: sides of a cube in voxels, three or two entries.
+            num_workers: as for `open_or_extract`.
+            on_unreadable: as for `open_or_extract`.
+            dtype: as for `open_or_extract`.
+
+        Raises:
+            ScanError: an unreadable scan, with ``on_unreadable="raise"``.
+            ValueError: a point outside of its scan, no scan gives a cube, or an argument is out of range.
+            OSError: too little space on the disk.
+        """
+        size = tuple(int(side) for side in cube_size)
+        return cls._open_or_make(
+            directory,
+            scans,
+            [CubesAroundPoints(size, scan["points"]) for scan in scans],
+            preprocessing,
+            {"cube_size": list(size), "seed": 0, "dtype": dtype},
+            num_workers,
+            on_unreadable,
+        )
+
+    @classmethod
+    def _open_or_make(
+        cls,
+        directory: PathLike,
+        scans: Sequence[Mapping[str, Any]],
+        places: Sequence[CubePlaces],
+        preprocessing: ScanPreprocessing,
+        records: Mapping[str, Any],
+        num_workers: int,
+        on_unreadable: str,
+    ) -> CubeStore:
         if not scans:
             raise ValueError("CubeStore: the list of scans is empty.")
         if on_unreadable not in ("skip", "raise"):
             raise ValueError(f"CubeStore: on_unreadable must be 'skip' or 'raise', got {on_unreadable!r}.")
-        if dtype not in _DTYPES:
-            raise ValueError(f"CubeStore: dtype must be one of {', '.join(_DTYPES)}, got {dtype!r}.")
-        if cubes_per_scan < 1 or num_workers < 0:
-            raise ValueError(
-                "CubeStore: cubes_per_scan must be 1 or more and num_workers 0 or more, got "
-                f"{cubes_per_scan} and {num_workers}."
-            )
-        if len(sampler.cube_size) != preprocessing.spatial_dims:
-            raise ValueError(
-                f"CubeStore: cube_size {sampler.cube_size} does not fit spatial_dims={preprocessing.spatial_dims}."
-            )
-        settings = {
-            "format_version": _FORMAT_VERSION,
-            "preprocessing": preprocessing.record(),
-            "sampler": sampler.record(),
-            "cubes_per_scan": int(cubes_per_scan),
-            "seed": int(seed),
-            "dtype": dtype,
-        }
-        sources = [{"image": os.path.abspath(scan["image"]), "patient": str(scan["patient"])} for scan in scans]
-        states = [dict(zip(("size", "mtime_ns"), scan_state(source["image"]), strict=True)) for source in sources]
-        wanted = [{**source, **state} for source, state in zip(sources, states, strict=True)]
+        if records["dtype"] not in _DTYPES:
+            raise ValueError(f"CubeStore: dtype must be one of {', '.join(_DTYPES)}, got {records['dtype']!r}.")
+        if num_workers < 0:
+            raise ValueError(f"CubeStore: num_workers must be 0 or more, got {num_workers}.")
+        size = tuple(places[0].cube_size)
+        if len(size) != preprocessing.spatial_dims:
+            raise ValueError(f"CubeStore: cube_size {size} does not fit spatial_dims={preprocessing.spatial_dims}.")
+        records = {"format_version": FORMAT_VERSION, "preprocessing": preprocessing.record(), **records}
+        settings = json.loads(json.dumps(records))
+        sources = [source_entry(scan) for scan in scans]
         directory = Path(directory)
-        if not cls._fits(directory, settings, wanted):
+        if not cls._fits(directory, settings, sources):
             directory.mkdir(parents=True, exist_ok=True)
             with _locked(directory):
-                if not cls._fits(directory, settings, wanted):
-                    extract_cubes(
-                        directory, sources, preprocessing, sampler, settings, wanted, num_workers, on_unreadable
-                    )
+                if not cls._fits(directory, settings, sources):
+                    extract_cubes(directory, places, preprocessing, settings, sources, num_workers, on_unreadable)
         store = cls(directory)
         store._report(on_unreadable)
         return store
@@ -165,7 +185,7 @@ class CubeStore(Dataset):
     @staticmethod
     def _fits(directory: Path, settings: Mapping[str, Any], wanted: Sequence[Mapping[str, Any]]) -> bool:
         try:
-            index = _read_index(directory)
+            index = read_index(directory)
         except FileNotFoundError:
             return False
         except ValueError as error:
@@ -174,8 +194,12 @@ class CubeStore(Dataset):
         if index["settings"] != settings:
             logger.info("%s: the settings have changed, the cubes are extracted anew.", directory)
             return False
-        found = [{name: source[name] for name in wanted[0]} for source in index["sources"]]
-        if found != list(wanted):
+        found = index["sources"]
+        if len(found) != len(wanted) or any(
+            source.get(name) != value
+            for source, want in zip(found, wanted, strict=True)
+            for name, value in want.items()
+        ):
             logger.info("%s: the scans have changed, the cubes are extracted anew.", directory)
             return False
         return True
@@ -188,7 +212,7 @@ class CubeStore(Dataset):
         logger.log(level, "%s: %s", self.directory, self.summary)
 
     def __len__(self) -> int:
-        return len(self._index["cubes"])
+        return len(self._sources)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         number = operator.index(index)
@@ -197,31 +221,41 @@ class CubeStore(Dataset):
         if not 0 <= number < len(self):
             raise IndexError(f"CubeStore: cube {index} of {len(self)}.")
         if self._cubes is None:
-            self._cubes = np.load(self.directory / self._index["cubes_file"], mmap_mode="r")
+            self._cubes = self._map_cubes()
         image = np.array(self._cubes[number], dtype=np.float32)
-        self._let_go(self._cubes, number)
+        self._let_go(self._cubes)
         return {"image": image, "source": self.source_of(number)["image"], "cube": number}
 
+    def _map_cubes(self) -> np.memmap:
+        file = self.directory / self._index["cubes_file"]
+        try:
+            return np.load(file, mmap_mode="r")
+        except FileNotFoundError:
+            raise FileNotFoundError(
+                f"{file}: the cubes are gone; another run has replaced this store by one with other settings or scans. "
+                "Give runs with different settings a folder each, and start this one again."
+            ) from None
+
     @staticmethod
-    def _let_go(cubes: np.memmap, number: int) -> None:
-        """Take the pages that were read out of this process's memory; the system's file cache keeps them."""
+    def _let_go(cubes: np.memmap) -> None:
+        """Take the pages that were read, and those that the system mapped around them, out of this process's memory.
+
+        The system's file cache keeps them.
+        """
         mapping = cubes.base
         if isinstance(mapping, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-            offset = cubes.offset % mmap.ALLOCATIONGRANULARITY
-            begin, end = (offset + cubes[0].nbytes * edge for edge in (number, number + 1))
-            begin -= begin % mmap.PAGESIZE
-            mapping.madvise(mmap.MADV_DONTNEED, begin, end - begin)
+            mapping.madvise(mmap.MADV_DONTNEED)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_cubes": None}
 
     def source_of(self, cube: int) -> dict[str, Any]:
         """The scan that a cube is from: ``image``, ``patient``, ``spacing`` in mm, ``padded``, ``size``, ``mtime_ns``."""
-        return self._index["sources"][self._index["cubes"][cube]["source"]]
+        return self._index["sources"][self._sources[cube]]
 
     def corner_of(self, cube: int) -> tuple[int, ...]:
         """The lowest corner of a cube, in voxels of the preprocessed scan; negative where it starts in the padding."""
-        return tuple(self._index["cubes"][cube]["corner"])
+        return tuple(self._corners[cube].tolist())
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -232,50 +266,37 @@ class CubeStore(Dataset):
     def summary(self) -> CubeStoreSummary:
         """Counts, size and the scans left out."""
         sources = self._index["sources"]
-        counts = np.bincount([cube["source"] for cube in self._index["cubes"]], minlength=len(sources))
+        counts = np.bincount(self._sources, minlength=len(sources))
+        wanted = self._index["settings"].get("cubes_per_scan", 0)
         return CubeStoreSummary(
             scans=int((counts > 0).sum()),
             cubes=len(self),
             bytes=self._index["cubes_bytes"],
             padded=sum(source.get("padded", False) for source in sources),
-            short=int(((counts > 0) & (counts < self._index["settings"]["cubes_per_scan"])).sum()),
+            short=int(((counts > 0) & (counts < wanted)).sum()),
             skipped={source["image"]: source["reason"] for source in sources if "reason" in source},
         )
 
     def record(self) -> dict[str, Any]:
-        """Plain values about the data, for checkpoints: numbers of scans, patients and cubes, and the settings."""
-        used = {cube["source"] for cube in self._index["cubes"]}
+        """Plain values about the data, for checkpoints: how many scans, patients and cubes, which patients, the settings.
+
+        The patients' names let a later evaluation find out whether its test patients were trained on.
+        """
+        used = np.unique(self._sources).tolist()
+        patients = sorted({self._index["sources"][number]["patient"] for number in used})
         return {
             "scans": len(used),
-            "patients": len({self._index["sources"][number]["patient"] for number in used}),
+            "patients": len(patients),
+            "patient_names": patients,
             "cubes": len(self),
             "settings": self._index["settings"],
         }
 
 
-def _read_index(directory: Path) -> dict[str, Any]:
-    file = directory / INDEX_NAME
-    try:
-        index = json.loads(file.read_text(encoding="utf-8"))
-        version = index["settings"]["format_version"]
-        cubes_file = directory / index["cubes_file"]
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{directory}: there is no cube store in this folder.") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{file}: the index of this cube store is damaged ({error}).") from error
-    if version != _FORMAT_VERSION:
-        raise ValueError(f"{directory}: a cube store of version {version}, this is for {_FORMAT_VERSION}.")
-    size = cubes_file.stat().st_size if cubes_file.exists() else 0
-    if size != index["cubes_bytes"]:
-        raise ValueError(f"{cubes_file}: damaged, {size} bytes where the index says {index['cubes_bytes']}.")
-    return index
-
-
-def _locked(directory: Path) -> FileLock:
+def _locked(directory: Path) -> AcquireReturnProxy:
     lock = FileLock(directory / _LOCK_NAME)
     try:
-        lock.acquire(blocking=False)
+        return lock.acquire(blocking=False)
     except Timeout:
         logger.info("%s: another process extracts these cubes; waiting for it.", directory)
-        lock.acquire()
-    return lock
+        return lock.acquire()

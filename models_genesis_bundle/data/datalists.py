@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from monai.config import PathLike
 
-from models_genesis_bundle.data.scan_files import (
-    DICOM_SUFFIXES,
-    IMAGE_SUFFIXES,
-    SCAN_SUFFIXES,
-    find_scans,
-    scan_stem,
-)
+from models_genesis_bundle.data.datalist_checks import check_listed_once, check_patients_disjoint
+from models_genesis_bundle.data.json_datalist import JSON_NAMES, SECTIONS, find_json_datalist, read_json_datalist
+from models_genesis_bundle.data.patient_split import split_by_patient
+from models_genesis_bundle.data.patients import patient_names
+from models_genesis_bundle.data.scan_files import DICOM_SUFFIXES, IMAGE_SUFFIXES, SCAN_SUFFIXES, find_scans, scan_suffix
 
-__all__ = ["check_patients_disjoint", "list_scans", "pretraining_datalist"]
+__all__ = ["list_scans", "pretraining_datalist"]
 
 logger = logging.getLogger(__name__)
 
-SECTIONS = ("training", "validation", "test")
 LAYOUTS = ("auto", "folder", "json", "luna16")
 
-_JSON_NAMES = ("datalist.json", "dataset.json")
 _LUNA16_SUBSETS = {"training": range(0, 5), "validation": range(5, 7), "test": range(7, 10)}
-_GROUPING_FOLDER = re.compile(
-    r"(images?|volumes?|scans?|data|cases?|train(ing)?|val(id(ation)?)?|test(ing)?|subset|fold|batch|part"
-    r"|cts?|mris?|mrs?|nifti|nrrd|dicom)(tr|ts|val)?[ _-]?\d*",
-    re.IGNORECASE,
-)
 
 Datalist = list[dict[str, str]]
 
@@ -48,7 +35,7 @@ def list_scans(
     """List all scans of a dataset with their patients.
 
     Args:
-        dataset_dir: a folder, or the JSON datalist itself.
+        dataset_dir: a folder, the JSON datalist itself, or a single scan.
         patient_regex: regular expression that is searched in a scan's path relative to `dataset_dir` (with ``/``);
             its group ``patient``, else its first group, else the whole match is the patient. Without it, the patient
             is the first folder that is not merely a grouping one (``imagesTr``, ``train``, ``subset0`` …) when the
@@ -66,7 +53,7 @@ def list_scans(
     """
     sections = _read_sections(Path(dataset_dir), patient_regex, layout, spatial_dims)
     scans = [scan for section in SECTIONS for scan in sections.get(section, [])]
-    _check_listed_once(scans)
+    check_listed_once(scans)
     return sorted(scans, key=lambda scan: scan["image"])
 
 
@@ -115,45 +102,21 @@ def pretraining_datalist(
     root = Path(dataset_dir)
     if split_file is not None:
         base = root.parent if root.is_file() else root
-        sections = _read_json(Path(split_file), base, patient_regex, required=("training", "validation"))
+        sections = _scans_only(
+            read_json_datalist(Path(split_file), base, patient_regex, required=("training", "validation"))
+        )
     else:
         sections = _read_sections(root, patient_regex, layout, spatial_dims)
     for scans in sections.values():
         scans.sort(key=lambda scan: scan["image"])
     if not sections.get("validation"):
-        training, validation = _split_by_patient(sections["training"], validation_fraction, seed, root)
-        sections |= {"training": training, "validation": validation}
+        sections |= split_by_patient(sections["training"], {"validation": validation_fraction}, seed, root)
     datalist = {section: sections.get(section, []) for section in SECTIONS}
-    _check_listed_once([scan for scans in datalist.values() for scan in scans])
+    check_listed_once([scan for scans in datalist.values() for scan in scans])
     check_patients_disjoint(datalist)
     for section, scans in datalist.items():
         logger.info("%s: %d scans of %d patients", section, len(scans), len({scan["patient"] for scan in scans}))
     return datalist
-
-
-def check_patients_disjoint(datalist: Mapping[str, Sequence[Mapping[str, str]]]) -> None:
-    """Refuse a datalist with a patient in more than one of its lists.
-
-    Args:
-        datalist: lists of ``{"image": path, "patient": name}`` by section.
-
-    Raises:
-        ValueError: names every such patient with the sections and files.
-    """
-    places: dict[str, dict[str, list[str]]] = {}
-    for section, scans in datalist.items():
-        for scan in scans:
-            places.setdefault(scan["patient"], {}).setdefault(section, []).append(scan["image"])
-    shared = {patient: found for patient, found in places.items() if len(found) > 1}
-    if shared:
-        lines = [
-            f"  {patient}: " + "; ".join(f"{section}: {', '.join(files)}" for section, files in found.items())
-            for patient, found in sorted(shared.items())
-        ]
-        raise ValueError(
-            "Patients on both sides of the split:\n" + "\n".join(lines) + "\nPut all scans of a patient into one list; "
-            "if they are different people, give patient_regex or the key 'patient' so that their names differ."
-        )
 
 
 def _read_sections(root: Path, patient_regex: str | None, layout: str, spatial_dims: int) -> dict[str, Datalist]:
@@ -161,18 +124,19 @@ def _read_sections(root: Path, patient_regex: str | None, layout: str, spatial_d
         raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, got {layout!r}.")
     if not root.exists():
         raise FileNotFoundError(f"{root}: there is no such folder or datalist. Check dataset_dir.")
-    named = next((root / name for name in _JSON_NAMES if (root / name).is_file()), None)
+    file = find_json_datalist(root)
     if layout == "auto":
-        if root.is_file() or named:
+        if file is not None:
             layout = "json"
         else:
             layout = "luna16" if (root / "subset0").is_dir() else "folder"
         logger.info("%s is read with layout=%s", root, layout)
     if layout == "json":
-        file = root if root.is_file() else named
         if file is None:
-            raise FileNotFoundError(f"{root}: it holds none of {', '.join(_JSON_NAMES)}. Name the JSON itself.")
-        return _read_json(file, file.parent, patient_regex, required=("training",))
+            raise FileNotFoundError(f"{root}: it holds none of {', '.join(JSON_NAMES)}. Name the JSON itself.")
+        return _scans_only(read_json_datalist(file, file.parent, patient_regex))
+    if layout == "folder" and root.is_file() and scan_suffix(root):
+        return {"training": _with_patients([root], root.parent, patient_regex)}
     if not root.is_dir():
         raise ValueError(f"{root}: layout={layout} wants a folder, this is a file.")
     if layout == "luna16":
@@ -204,103 +168,15 @@ def _read_luna16(root: Path, patient_regex: str | None, spatial_dims: int) -> di
     return sections
 
 
-def _read_json(file: Path, base: Path, patient_regex: str | None, required: Sequence[str]) -> dict[str, Datalist]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{file}: there is no such datalist or split file.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{file}: it is not JSON ({error}).") from error
-    wanted = f'{{"training": [{{"image": "a.nii.gz", "patient": "a"}}, …], "{required[-1]}": […]}}'
-    if not isinstance(content, dict):
-        raise ValueError(f"{file}: expected {wanted}, found a {type(content).__name__}.")
-    missing = [section for section in required if not content.get(section)]
-    if missing:
-        raise ValueError(
-            f"{file}: {', '.join(missing)} is missing or empty; expected {wanted}, found the keys "
-            f"{', '.join(content) or 'none'}."
-        )
-    entries = {section: content.get(section) or [] for section in SECTIONS}
-    paths: dict[str, list[Path]] = {}
-    absent: list[str] = []
-    for section, listed in entries.items():
-        if not isinstance(listed, list):
-            raise ValueError(f"{file}: {section} must be a list, found a {type(listed).__name__}.")
-        paths[section] = []
-        for number, entry in enumerate(listed):
-            image = entry.get("image") if isinstance(entry, dict) else entry
-            if not isinstance(image, str):
-                raise ValueError(
-                    f"{file}: {section}[{number}] must be a path or have one path under 'image', found {entry!r}."
-                )
-            candidates = [Path(os.path.normpath(folder / image)) for folder in (base, file.parent)]
-            found = next((path for path in candidates if path.exists()), None)
-            if found is None:
-                absent.append(image)
-            paths[section].append(found or candidates[0])
-    if absent:
-        more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
-        raise FileNotFoundError(
-            f"{file}: {len(absent)} of the listed scans are not there: {', '.join(absent[:5])}{more}. Paths count from "
-            f"{base}."
-        )
-    scans = _with_patients([path for section in SECTIONS for path in paths[section]], base, patient_regex)
-    sections: dict[str, Datalist] = {}
-    for section in SECTIONS:
-        sections[section], scans = scans[: len(paths[section])], scans[len(paths[section]) :]
-        for scan, entry in zip(sections[section], entries[section], strict=True):
-            if isinstance(entry, dict) and entry.get("patient") is not None:
-                scan["patient"] = str(entry["patient"])
-    return sections
+def _scans_only(sections: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Datalist]:
+    return {
+        section: [{"image": entry["image"], "patient": entry["patient"]} for entry in entries]
+        for section, entries in sections.items()
+    }
 
 
 def _with_patients(
     scans: Sequence[Path], root: Path, patient_regex: str | None, folders_are_patients: bool = True
 ) -> Datalist:
-    relative = [Path(os.path.relpath(scan, root)) for scan in scans]
-    if patient_regex is not None:
-        names = [_match_patient(patient_regex, path) for path in relative]
-    else:
-        folders = [
-            next((part for part in path.parts[:-1] if not _GROUPING_FOLDER.fullmatch(part) and part != ".."), None)
-            for path in relative
-        ]
-        if not folders_are_patients or len({folder for folder in folders if folder}) < 2:
-            folders = [None] * len(folders)
-        names = [folder or scan_stem(path) for folder, path in zip(folders, relative, strict=True)]
+    names = patient_names(scans, root, patient_regex, folders_are_patients)
     return [{"image": str(scan), "patient": name} for scan, name in zip(scans, names, strict=True)]
-
-
-def _match_patient(patient_regex: str, path: Path) -> str:
-    match = re.search(patient_regex, path.as_posix())
-    if match is None:
-        raise ValueError(f"patient_regex {patient_regex!r} does not match {path.as_posix()!r}.")
-    if "patient" in match.re.groupindex:
-        return match["patient"]
-    return match[1] if match.re.groups else match[0]
-
-
-def _split_by_patient(scans: Datalist, validation_fraction: float, seed: int, root: Path) -> tuple[Datalist, Datalist]:
-    patients = sorted({scan["patient"] for scan in scans})
-    if len(patients) < 2:
-        raise ValueError(
-            f"{root}: {len(scans)} scans of one patient ({patients[0]}) cannot be split into training and validation. "
-            "Add scans of another patient, or give patient_regex if these are several people."
-        )
-    count = min(max(1, round(validation_fraction * len(patients))), len(patients) - 1)
-    chosen = {patients[i] for i in np.random.default_rng(seed).permutation(len(patients))[:count]}
-    training = [scan for scan in scans if scan["patient"] not in chosen]
-    validation = [scan for scan in scans if scan["patient"] in chosen]
-    return training, validation
-
-
-def _check_listed_once(scans: Iterable[Mapping[str, Any]]) -> None:
-    seen: dict[str, str] = {}
-    for scan in scans:
-        real = os.path.realpath(scan["image"])
-        if real in seen:
-            raise ValueError(
-                f"The same scan is listed twice: {seen[real]} and {scan['image']}. Remove one of them (a link counts "
-                "as the file that it points to)."
-            )
-        seen[real] = scan["image"]

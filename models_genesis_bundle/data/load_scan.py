@@ -13,13 +13,14 @@ from monai.config import KeysCollection, PathLike
 from monai.data import ImageReader, ITKReader, MetaTensor, NibabelReader, NumpyReader, PILReader
 from monai.transforms import EnsureChannelFirst, LoadImage, MapTransform
 
-from models_genesis_bundle.data.scan_files import IMAGE_SUFFIXES, SCAN_SUFFIXES, scan_suffix
+from models_genesis_bundle.data.scan_files import IMAGE_SUFFIXES, SCAN_SUFFIXES, is_dicom_file, scan_suffix
 
 __all__ = ["LoadScand", "ScanError"]
 
 logger = logging.getLogger(__name__)
 
 _GREY_MODES = ("1", "L", "I", "I;16", "F")
+_LARGEST_GAP_DEVIATION = 0.1
 
 
 class ScanError(ValueError):
@@ -40,7 +41,12 @@ class ScanError(ValueError):
 
 
 class _LargestSeriesReader(ITKReader):
-    """ITK reader that takes the series with the most slices out of a DICOM folder, and says so if there are more."""
+    """ITK reader that takes the series with the most slices out of a DICOM folder, and says so if there are more.
+
+    Raises:
+        ScanError: the gaps between the slices differ, as they do where a slice is missing or cannot be read; ITK would
+            close the gap and distort the scan.
+    """
 
     def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> Any:
         import itk
@@ -61,7 +67,25 @@ class _LargestSeriesReader(ITKReader):
                 len(series),
                 len(largest),
             )
-        return itk.imread(largest if len(largest) > 1 else largest[0], **kwargs)
+        listed = {Path(name).name for names in series for name in names}
+        unread = sorted(f.name for f in Path(folder).iterdir() if is_dicom_file(f) and f.name not in listed)
+        image = itk.imread(largest if len(largest) > 1 else largest[0], **kwargs)
+        _require_even_slices(image, str(folder), unread)
+        if unread:
+            logger.warning("%s: not an image, or not readable, and left out: %s", folder, ", ".join(unread))
+        return image
+
+
+def _require_even_slices(image: Any, folder: str, unread: Sequence[str]) -> None:
+    metadata = dict(image)
+    deviation = metadata.get("ITK_non_uniform_sampling_deviation", 0.0)
+    if deviation > _LARGEST_GAP_DEVIATION * float(metadata["spacing"][0]):
+        cause = f"; not readable: {', '.join(unread)}" if unread else ""
+        raise ScanError(
+            folder,
+            f"the gaps between its slices differ by up to {deviation:.3g} mm, slices are missing{cause}.",
+            "Copy the whole series again, or leave it out.",
+        )
 
 
 def _to_grey(image: Any) -> Any:
@@ -98,6 +122,7 @@ class LoadScand(MapTransform):
         spatial_dims: 3, or 2 for flat images.
         volume: which volume of a file with several (a time series, several MR contrasts) to take, from 0. None
             refuses such a file.
+        allow_constant: whether a scan may have the same value everywhere, as a label map without foreground has.
         allow_missing_keys: whether a missing key is no error.
 
     Shape:
@@ -115,6 +140,7 @@ class LoadScand(MapTransform):
         keys: KeysCollection,
         spatial_dims: int = 3,
         volume: int | None = None,
+        allow_constant: bool = False,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
@@ -122,6 +148,7 @@ class LoadScand(MapTransform):
             raise ValueError(f"LoadScand: spatial_dims must be 2 or 3, got {spatial_dims}.")
         self.spatial_dims = spatial_dims
         self.volume = volume
+        self.allow_constant = allow_constant
         self._load = LoadImage(image_only=True, dtype=np.float32)
         self._add_channel = EnsureChannelFirst(channel_dim="no_channel")
 
@@ -138,6 +165,8 @@ class LoadScand(MapTransform):
         reader = _reader_for(path)
         try:
             image = self._load(str(path), reader=reader)
+        except ScanError:
+            raise
         except Exception as error:
             reason = " ".join(str(error).split())[-300:]
             raise ScanError(
@@ -190,7 +219,7 @@ class LoadScand(MapTransform):
                 "Replace them (numpy.nan_to_num with the value of the background) or leave the scan out.",
             )
         low, high = values.min().item(), values.max().item()
-        if low == high:
+        if low == high and not self.allow_constant:
             raise ScanError(path, f"it is constant: every voxel is {low:g}.", "Leave it out.")
         affine = torch.as_tensor(image.affine)
         if not torch.isfinite(affine).all() or torch.linalg.det(affine).abs() == 0:

@@ -10,7 +10,9 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "SCAN_SUFFIXES",
     "find_scans",
+    "is_dicom_file",
     "is_dicom_folder",
+    "scan_state",
     "scan_stem",
     "scan_suffix",
 ]
@@ -40,33 +42,40 @@ def is_dicom_folder(folder: str | Path) -> bool:
     """Whether `folder` directly holds DICOM slices: ``.dcm``, ``.ima``, or other files that start as DICOM does."""
     files = sorted(entry for entry in Path(folder).iterdir() if entry.is_file() and not entry.name.startswith("."))
     return any(file.suffix.lower() in DICOM_SUFFIXES for file in files) or any(
-        _starts_as_dicom(file) for file in files[:2] if not scan_suffix(file)
+        is_dicom_file(file) for file in files[:2] if not scan_suffix(file)
     )
 
 
-def _starts_as_dicom(file: Path) -> bool:
+def is_dicom_file(file: Path) -> bool:
+    """Whether `file` is called ``.dcm`` or ``.ima``, or starts as DICOM does; a ``DICOMDIR``, an index, is none."""
+    if not file.is_file() or file.name == "DICOMDIR":
+        return False
+    if file.suffix.lower() in DICOM_SUFFIXES:
+        return True
     with open(file, "rb") as stream:
         stream.seek(_DICOM_MAGIC_OFFSET)
         return stream.read(4) == b"DICM"
 
 
-def find_scans(folder: str | Path, spatial_dims: int = 3) -> list[Path]:
+def find_scans(folder: str | Path, spatial_dims: int = 3, with_labels: bool = False) -> list[Path]:
     """Find the scans below a folder.
 
     Hidden files and folders are passed over, and so are folders of labels (named ``labels…``, ``masks…`` or
-    ``segmentations…``, as the Decathlon and nnU-Net have them). A folder of DICOM slices is one scan.
+    ``segmentations…``, as the Decathlon and nnU-Net have them, in any case). A folder of DICOM slices is one scan.
 
     Args:
         folder: where to look, recursively; linked folders are followed.
         spatial_dims: with 2, PNG and JPEG files count, too.
+        with_labels: look into folders of labels, too.
 
     Returns:
         Paths below `folder`, sorted.
     """
     suffixes = SCAN_SUFFIXES + (IMAGE_SUFFIXES if spatial_dims == 2 else ())
+    passed_over = (".",) if with_labels else (".", *_LABEL_FOLDERS)
     found: list[Path] = []
     for root, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith((".", *_LABEL_FOLDERS))]
+        folders[:] = [name for name in folders if not name.lower().startswith(passed_over)]
         scans = [Path(root, name) for name in names if not name.startswith(".") and scan_suffix(name) in suffixes]
         found.extend(scans)
         if not scans and is_dicom_folder(root):

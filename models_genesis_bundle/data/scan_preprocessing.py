@@ -6,18 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from monai.config import KeysCollection
-from monai.transforms import Compose, Orientationd, Spacingd
+from monai.transforms import Orientationd, Spacingd
 from monai.utils import ensure_tuple, ensure_tuple_rep
 
 from models_genesis_bundle.data.intensity import IntensityScaling, ScaleScanIntensityd
-from models_genesis_bundle.data.load_scan import LoadScand, ScanError
+from models_genesis_bundle.data.load_scan import LoadScand
+from models_genesis_bundle.data.scan_compose import ScanCompose
 
-__all__ = ["ScanPreprocessing"]
+__all__ = ["RAS_LABELS", "ScanPreprocessing"]
 
-_RAS_LABELS = (("L", "R"), ("P", "A"), ("I", "S"))
+RAS_LABELS = (("L", "R"), ("P", "A"), ("I", "S"))
 
 
-class ScanPreprocessing(Compose):
+class ScanPreprocessing(ScanCompose):
     """Read a scan, turn it to one orientation, resample it where asked, scale its intensities.
 
     `monai.transforms.Invertd(transform=ScanPreprocessing(...))` takes a result back to the file's orientation, shape
@@ -36,6 +37,7 @@ class ScanPreprocessing(Compose):
         Result for each key: a float32 MetaTensor ``(1, X, Y, Z)`` within ``intensity.value_range``.
 
     Raises:
+        ValueError: a spacing that is not above 0, an orientation that does not name each axis once.
         ScanError: a scan that cannot be used; not wrapped into a `RuntimeError` as other errors inside a `Compose`.
     """
 
@@ -54,27 +56,17 @@ class ScanPreprocessing(Compose):
         if self.spacing is not None and not all(side > 0 for side in self.spacing):
             raise ValueError(f"ScanPreprocessing: spacing must be above 0 mm, got {self.spacing}.")
         self.orientation = None if orientation is None else orientation[:spatial_dims]
+        if self.orientation is not None:
+            _check_orientation(self.orientation, spatial_dims)
         self.spatial_dims = spatial_dims
         self.volume = volume
         transforms: list[Any] = [LoadScand(self.keys, spatial_dims=spatial_dims, volume=volume)]
         if self.orientation is not None:
-            transforms.append(Orientationd(self.keys, axcodes=self.orientation, labels=_RAS_LABELS[:spatial_dims]))
+            transforms.append(Orientationd(self.keys, axcodes=self.orientation, labels=RAS_LABELS[:spatial_dims]))
         if self.spacing is not None:
             transforms.append(Spacingd(self.keys, pixdim=self.spacing, mode="bilinear"))
         transforms.append(ScaleScanIntensityd(self.keys, self.intensity))
         super().__init__(transforms)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Apply the steps to a dictionary with the paths of scans."""
-        try:
-            return super().__call__(*args, **kwargs)
-        except RuntimeError as error:
-            cause: BaseException | None = error
-            while cause is not None and not isinstance(cause, ScanError):
-                cause = cause.__cause__
-            if cause is None:
-                raise
-            raise cause from None
 
     def record(self) -> dict[str, Any]:
         """Plain values, fit for JSON and checkpoints, that `from_record` turns back into the same steps."""
@@ -91,3 +83,12 @@ class ScanPreprocessing(Compose):
         """Build the steps from what `record` gave, for any keys."""
         settings = dict(record)
         return cls(keys=keys, intensity=IntensityScaling.from_record(settings.pop("intensity")), **settings)
+
+
+def _check_orientation(orientation: str, spatial_dims: int) -> None:
+    axes = [axis for code in orientation for axis, ends in enumerate(RAS_LABELS[:spatial_dims]) if code in ends]
+    if sorted(axes) != list(range(spatial_dims)):
+        raise ValueError(
+            f"ScanPreprocessing: orientation must name one of L and R, of P and A{', of I and S' * (spatial_dims - 2)}, "
+            f"such as {'RAS'[:spatial_dims]}, got {orientation!r}."
+        )

@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 from monai.transforms import Randomizable, apply_transform
 from torch.utils.data import Dataset
+
+from models_genesis_bundle.data.random_states import RandomStates
 
 __all__ = ["EpochIndex", "SeededDataset"]
 
 
 class EpochIndex(NamedTuple):
-    """Which item to load, and in which epoch, as ``EpochSampler`` yields it."""
+    """Which item to load, in which epoch, and how often it was in the epoch before, as a sampler yields it."""
 
     epoch: int
     item: int
+    repeat: int = 0
 
 
 class SeededDataset(Dataset):
-    """Applies a random transform whose draws follow from (``seed``, epoch, index).
+    """Applies a random transform whose draws follow from (``seed``, epoch, index, repeat).
 
     An item is thus the same in any worker, on any rank and after a restart: runs with 0 and with 8 workers train on the
     same cubes, and a resumed run goes on exactly.
@@ -39,17 +41,18 @@ class SeededDataset(Dataset):
         self.transform = transform
         self.seed = seed
         self.redraw = redraw
+        self._states: RandomStates | None = None
 
     def __len__(self) -> int:
         return len(self.data)
 
     def __getitem__(self, index: int | EpochIndex) -> Any:
-        epoch, number = index if isinstance(index, EpochIndex) else EpochIndex(0, index)
+        epoch, number, repeat = index if isinstance(index, EpochIndex) else EpochIndex(0, index)
         item = self.data[number]
         if self.transform is None:
             return item
         if isinstance(self.transform, Randomizable):
-            entropy = (self.seed, epoch if self.redraw else 0, number)
-            draw = np.random.SeedSequence(entropy).generate_state(1)[0]
-            self.transform.set_random_state(seed=int(draw))
+            if self._states is None or not self._states.are_current():
+                self._states = RandomStates(self.transform)
+            self._states.seed((self.seed, epoch if self.redraw else 0, number, repeat))
         return apply_transform(self.transform, item, map_items=False)

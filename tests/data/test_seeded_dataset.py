@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from monai.transforms import RandGaussianNoised
+from monai.transforms import Compose, OneOf, RandGaussianNoised
 
 from models_genesis_bundle.data import EpochIndex, EpochSampler, SeededDataset, genesis_pairs
 
@@ -18,6 +18,25 @@ def test_draws_follow_from_seed_epoch_and_item_alone():
     assert np.array_equal(one[EpochIndex(1, 2)]["image"], two[EpochIndex(1, 2)]["image"])
     others = [one[EpochIndex(2, 2)], one[EpochIndex(1, 3)], dataset(seed=1)[EpochIndex(1, 2)]]
     assert not any(np.array_equal(one[EpochIndex(1, 2)]["image"], other["image"]) for other in others)
+
+
+def test_states_given_by_somebody_else_change_nothing():
+    one, two = dataset(), dataset()
+    wanted = one[EpochIndex(1, 2)]["image"]
+    two[EpochIndex(1, 2)]
+    two.transform.set_random_state(seed=99)
+    assert np.array_equal(two[EpochIndex(1, 2)]["image"], wanted)
+
+
+def test_every_part_of_a_pipeline_draws_anew():
+    noises = [RandGaussianNoised("image", prob=1.0) for _ in range(3)]
+    items = SeededDataset(ITEMS, Compose([noises[0], OneOf([noises[1], Compose(noises[2:])])]))
+    drawn = []
+    for item in range(8):
+        items[item]
+        drawn.append([noise.rand_gaussian_noise.R.uniform() for noise in noises])
+    flat = np.ravel(drawn)
+    assert len(np.unique(flat)) == len(flat), "no two parts and no two items share their draws"
 
 
 def test_validation_is_the_same_in_every_epoch():

@@ -1,0 +1,54 @@
+"""What every list of scans must fulfil before anything is trained on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+__all__ = ["check_listed_once", "check_patients_disjoint"]
+
+
+def check_patients_disjoint(datalist: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Refuse a datalist with a patient in more than one of its lists.
+
+    Args:
+        datalist: lists of ``{"image": path, "patient": name}`` by section; other entries are not looked at.
+
+    Raises:
+        ValueError: names every such patient with the sections and files.
+    """
+    places: dict[str, dict[str, list[str]]] = {}
+    for section, scans in datalist.items():
+        for scan in scans:
+            places.setdefault(scan["patient"], {}).setdefault(section, []).append(scan["image"])
+    shared = {patient: found for patient, found in places.items() if len(found) > 1}
+    if shared:
+        lines = [
+            f"  {patient}: " + "; ".join(f"{section}: {', '.join(files)}" for section, files in found.items())
+            for patient, found in sorted(shared.items())
+        ]
+        raise ValueError(
+            "Patients on both sides of the split:\n" + "\n".join(lines) + "\nPut all scans of a patient into one list; "
+            "if they are different people, give patient_regex or the key 'patient' so that their names differ."
+        )
+
+
+def check_listed_once(scans: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse a list that names a file twice, be it through a link.
+
+    Args:
+        scans: items with the path under ``image``.
+
+    Raises:
+        ValueError: names both entries.
+    """
+    seen: dict[str, str] = {}
+    for scan in scans:
+        real = os.path.realpath(scan["image"])
+        if real in seen:
+            raise ValueError(
+                f"The same scan is listed twice: {seen[real]} and {scan['image']}. Remove one of them (a link counts "
+                "as the file that it points to)."
+            )
+        seen[real] = scan["image"]

@@ -1,0 +1,78 @@
+"""Keeping the labels of a share of the patients only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+__all__ = ["take_fraction"]
+
+Item = TypeVar("Item", bound=Mapping[str, Any])
+
+
+def take_fraction(items: Sequence[Item], fraction: float, seed: int = 0, stratify_key: str | None = None) -> list[Item]:
+    """Take the items of a share of the patients.
+
+    The patients are put into an order that follows from the seed and the patients' names alone, and a smaller share is
+    the beginning of a larger one: 10 % are among the 30 %, and these among the 100 %.
+
+    Args:
+        items: anything with a ``patient``; all items of a patient are taken or left together.
+        fraction: share of the patients in (0, 1], rounded, at least one patient.
+        seed: start of the order; another seed gives another draw of the same size.
+        stratify_key: key of a class. Every class then keeps at least one item, even if that takes more patients than
+            asked for, and the classes keep about their shares. A patient with items of several classes counts for
+            the class that the fewest patients have.
+
+    Returns:
+        The items that are kept, in their order.
+
+    Raises:
+        ValueError: a fraction out of range, or no items.
+        KeyError: an item without a `stratify_key`.
+    """
+    if not 0 < fraction <= 1:
+        raise ValueError(f"label_fraction is a share of the training patients above 0 and up to 1, got {fraction}.")
+    if not items:
+        raise ValueError("label_fraction: there are no items to take a share of.")
+    patients = sorted({item["patient"] for item in items})
+    shuffled = [patients[number] for number in np.random.default_rng(seed).permutation(len(patients))]
+    least = 1
+    if stratify_key is not None:
+        shuffled, least = _stratified(shuffled, _classes_of(items, stratify_key))
+    kept = set(shuffled[: max(least, round(fraction * len(patients)))])
+    return [item for item in items if item["patient"] in kept]
+
+
+def _classes_of(items: Sequence[Item], key: str) -> dict[str, set[Hashable]]:
+    classes: dict[str, set[Hashable]] = {}
+    for item in items:
+        if key not in item:
+            raise KeyError(f"{item.get('image', item)}: it has no entry {key!r} to stratify the label fraction by.")
+        classes.setdefault(item["patient"], set()).add(item[key])
+    return classes
+
+
+def _stratified(shuffled: Sequence[str], classes: Mapping[str, set[Hashable]]) -> tuple[list[str], int]:
+    """Order the patients so that every beginning holds the classes in about their shares.
+
+    Returns:
+        The order, and how many at its beginning hold every class.
+    """
+    frequency = Counter(value for values in classes.values() for value in values)
+    by_rarity = sorted(frequency, key=lambda value: (frequency[value], str(value)))
+    first: list[str] = []
+    for value in by_rarity:
+        if not any(value in classes[patient] for patient in first):
+            first.append(next(patient for patient in shuffled if value in classes[patient]))
+    ordered = [*first, *(patient for patient in shuffled if patient not in first)]
+    strata: dict[Hashable, list[str]] = {}
+    for patient in ordered:
+        strata.setdefault(next(value for value in by_rarity if value in classes[patient]), []).append(patient)
+    place = {
+        patient: (number + 0.5) / len(members) for members in strata.values() for number, patient in enumerate(members)
+    }
+    return [*first, *sorted(ordered[len(first) :], key=lambda patient: place[patient])], len(first)

@@ -1,0 +1,290 @@
+"""Every layout gives images or candidates with their class, split by patient."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models_genesis_bundle.data import (
+    CandidateCubes,
+    IntensityScaling,
+    ScanPreprocessing,
+    classification_datalist,
+    dataset_class_names,
+    limit_negatives,
+    phantom_candidates,
+    read_candidates,
+    unlabelled_datalist,
+)
+
+HEADER = ("seriesuid", "coordX", "coordY", "coordZ", "class")
+
+
+def touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+
+
+def write_csv(path: Path, rows, header=HEADER) -> Path:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+def stems(items):
+    return sorted(Path(item["image"]).name.split(".")[0] for item in items)
+
+
+@pytest.fixture
+def datalist(tmp_path):
+    """A JSON with masks under ``label`` and the class under ``malignant``; the test list lacks a class here and there."""
+
+    def entry(name, **more):
+        touch(tmp_path / "images" / f"{name}.nii.gz")
+        return {"image": f"images/{name}.nii.gz", "label": f"labels/{name}.nii.gz", "patient": name[:2], **more}
+
+    content = {
+        "training": [entry(f"t{n}_{k}", malignant=k, diameter_mm=4.5 + n) for n in range(4) for k in (0, 1)],
+        "validation": [entry("v0", malignant=False), entry("v1", malignant="1")],
+        "test": [entry("e0", malignant=1), entry("e1")],
+    }
+    (tmp_path / "datalist.json").write_text(json.dumps(content))
+    return tmp_path
+
+
+@pytest.fixture
+def class_folders(tmp_path):
+    touch(*(tmp_path / kind / f"p{n:02d}_{kind[0]}.nii.gz" for kind in ("benign", "malignant") for n in range(20)))
+    (tmp_path / "notes").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def luna16(tmp_path):
+    """A scan in each subset, two candidates each, and one of a scan that is not there."""
+    touch(*(tmp_path / f"subset{n}" / f"1.3.6.{n}.mhd" for n in range(10)))
+    touch(tmp_path / "seg-lungs-LUNA16" / "1.3.6.0.mhd")
+    rows = [(f"1.3.6.{n}", n + 0.5, -n, 100 + n, k) for n in range(11) for k in (0, 1)]
+    write_csv(tmp_path / "candidates_V2.csv", rows)
+    return tmp_path
+
+
+def test_json_with_a_class_per_image(datalist, caplog):
+    found = classification_datalist(datalist, class_key="malignant")
+    assert [(item["label"], item["diameter_mm"]) for item in found["training"][:3]] == [(0, 4.5), (1, 4.5), (0, 5.5)]
+    assert [item["label"] for item in found["validation"]] == [0, 1]
+    assert stems(found["test"]) == ["e0"]
+    assert "1 entries of test have no 'malignant' and are left out" in caplog.text
+    assert found["training"][0]["patient"] == "t0"
+
+
+def test_the_same_json_by_its_own_path_and_class_names(datalist):
+    content = json.loads((datalist / "datalist.json").read_text())
+    for entry in content["training"] + content["validation"]:
+        entry["kind"] = ["benign", "malignant"][int(entry["malignant"])]
+    (datalist / "other.json").write_text(json.dumps({**content, "test": []}))
+    found = classification_datalist(
+        datalist / "other.json", class_key="kind", class_names=["benign", "malignant"], test_fraction=0
+    )
+    assert [item["label"] for item in found["training"]] == [0, 1] * 4
+    assert found["test"] == []
+
+
+def test_a_folder_for_each_class(class_folders):
+    found = classification_datalist(class_folders)
+    every = [item for items in found.values() for item in items]
+    assert {(Path(item["image"]).parent.name, item["label"]) for item in every} == {("benign", 0), ("malignant", 1)}
+    assert [len(found[section]) for section in ("training", "validation", "test")] == [24, 8, 8]
+    assert dataset_class_names(class_folders) == ["benign", "malignant"]
+    turned = classification_datalist(class_folders, class_names=["malignant", "benign"])
+    assert {item["label"] for item in turned["training"] if "/benign/" in item["image"]} == {1}
+
+
+def test_the_same_patient_in_two_class_folders_stays_on_one_side(class_folders):
+    for seed in range(5):
+        found = classification_datalist(class_folders, patient_regex=r"(p\d+)_", seed=seed)
+        patients = [{item["patient"] for item in items} for items in found.values()]
+        assert sum(map(len, patients)) == len(set.union(*patients)) == 20
+        assert all(len(items) == 2 * len(people) for items, people in zip(found.values(), patients, strict=True))
+
+
+def test_split_by_numbers_of_patients_and_by_seed(class_folders):
+    counted = classification_datalist(class_folders, validation_fraction=4, test_fraction=10)
+    assert [len(items) for items in counted.values()] == [26, 4, 10]
+    again, other = (classification_datalist(class_folders, seed=seed) for seed in (0, 1))
+    assert again == classification_datalist(class_folders)
+    assert stems(again["test"]) != stems(other["test"])
+
+
+def test_split_file(class_folders):
+    split = {
+        "training": ["benign/p00_b.nii.gz", "malignant/p00_m.nii.gz"],
+        "validation": [{"image": "benign/p01_b.nii.gz"}, {"image": "malignant/p01_m.nii.gz"}],
+    }
+    (class_folders / "split.json").write_text(json.dumps(split))
+    found = classification_datalist(class_folders, split_file=class_folders / "split.json")
+    assert [stems(items) for items in found.values()] == [["p00_b", "p00_m"], ["p01_b", "p01_m"], []]
+
+
+def test_candidates_in_the_folders_of_luna16(luna16, caplog):
+    found = classification_datalist(luna16, candidates_file=luna16 / "candidates_V2.csv")
+    subsets = [{Path(item["image"]).parent.name for item in items} for items in found.values()]
+    assert subsets == [{f"subset{n}" for n in own} for own in (range(5), range(5, 7), range(7, 10))]
+    assert found["training"][3] == {
+        "image": str(luna16 / "subset1" / "1.3.6.1.mhd"), "patient": "1.3.6.1", "scan": "1.3.6.1",
+        "point": (1.5, -1.0, 101.0), "label": 1,
+    }  # fmt: skip
+    assert "1 of its scans are not there" in caplog.text
+
+
+def test_candidates_in_any_folder_split_by_patient(tmp_path):
+    touch(*(tmp_path / "scans" / f"pe{n}" / f"pe{n}_{k}.nii.gz" for n in range(10) for k in "ab"))
+    rows = [(f"pe{n}_{k}", 0, 0, 0, c, lesion, 7) for n in range(10) for k in "ab" for c, lesion in ((0, ""), (1, "x"))]
+    file = write_csv(tmp_path / "candidates.csv", rows, (*HEADER, "lesion", "diameter_mm"))
+    found = classification_datalist(tmp_path / "scans", candidates_file=file, validation_fraction=2, test_fraction=3)
+    assert [len({item["patient"] for item in items}) for items in found.values()] == [5, 2, 3]
+    assert [len(items) for items in found.values()] == [20, 8, 12]
+    assert [found["test"][0][key] for key in ("lesion", "diameter_mm")] == ["", 7.0]
+    assert {item["patient"] for item in found["test"]} <= {f"pe{n}" for n in range(10)}
+
+
+def test_candidates_of_a_jsons_scans(datalist):
+    rows = [(scan, 0, 0, 0, label) for scan, label in (("v0", 0), ("v1", 1), ("t0_0", 0), ("t1_1", 1))]
+    found = classification_datalist(datalist, candidates_file=write_csv(datalist / "c.csv", rows))
+    assert [stems(items) for items in found.values()] == [["t0_0", "t1_1"], ["v0", "v1"], []]
+
+
+def test_inference_needs_no_class(luna16, tmp_path):
+    bare = write_csv(tmp_path / "bare.csv", [("1.3.6.3", 1, 2, 3)], HEADER[:-1])
+    scans = tmp_path / "subset3"
+    (item,) = unlabelled_datalist(scans, bare)
+    assert item["point"] == (1, 2, 3)
+    assert "label" not in item
+    (item,) = unlabelled_datalist(scans)
+    assert set(item) == {"image", "patient"}
+
+
+def test_negatives_are_limited_scan_by_scan(luna16):
+    items = [
+        {"scan": scan, "label": int(n == 0), "number": n}
+        for scan in ("a", "b")
+        for n in range(50 if scan == "a" else 3)
+    ]
+    kept = limit_negatives(items, 10, seed=1)
+    assert [sum(i["scan"] == scan and i["label"] == label for i in kept) for scan in "ab" for label in (0, 1)] == [
+        10,
+        1,
+        2,
+        1,
+    ]
+    assert kept == sorted(kept, key=lambda i: (i["scan"], i["number"])), "the order stays"
+    assert limit_negatives(items[:50], 10, seed=1) == kept[:11], "a scan's choice does not depend on the others"
+    assert limit_negatives(items, 10, seed=2) != kept
+    assert limit_negatives(items, None) == items
+    with pytest.raises(ValueError, match="1 or more, or null"):
+        limit_negatives(items, 0)
+
+
+def test_the_log_counts_classes_and_patients(class_folders, caplog):
+    with caplog.at_level(logging.INFO):
+        classification_datalist(class_folders)
+    assert "validation: 4 'benign', 4 'malignant'; 8 patients" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("rows", "header", "message"),
+    [
+        ([("a", 0, 0, 0)], HEADER[:-1], r"c\.csv: the column class is missing; expected seriesuid,coordX"),
+        ([("a", 0, 0, 0, 1), ("a", "x", 0, 0, 1)], HEADER, r"c\.csv, line 3: expected numbers .*'x'"),
+        ([("a", "nan", 0, 0, 1)], HEADER, "line 2: coordinates must be finite"),
+        ([("a", 0, 0, 0, -1)], HEADER, "classes 0 or more"),
+        ([("a", 0, 0)], HEADER, "line 2: expected numbers"),
+        ([], HEADER, "no candidate in it"),
+    ],
+)
+def test_csvs_that_are_refused(tmp_path, rows, header, message):
+    with pytest.raises(ValueError, match=message):
+        read_candidates(write_csv(tmp_path / "c.csv", rows, header))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"class_key": "grade"},
+            "no training entry has the class_key 'grade'; its entries have diameter_mm, label, malig",
+        ),
+        ({"class_key": "diameter_mm"}, r"'diameter_mm' must be a class number 0 … 1 or one of .* found 4\.5"),
+        (
+            {"class_key": "malignant", "num_classes": 3},
+            "the training list needs items of each class, .* 0 of 'class 2'",
+        ),
+        ({"class_names": ["one"]}, "class_names: expected 2 different names"),
+        ({"layout": "luna16"}, "layout must be one of auto, json, class_folders without a candidates_file"),
+        ({"layout": "class_folders", "candidates_file": "c.csv"}, "with a candidates_file, got 'class_folders'"),
+    ],
+)
+def test_settings_that_are_refused(datalist, settings, message):
+    with pytest.raises(ValueError, match=message):
+        classification_datalist(datalist, **settings)
+
+
+def test_class_folders_that_are_refused(class_folders):
+    with pytest.raises(ValueError, match="expected 3 folders with scans, one for each class, found benign, malignant"):
+        classification_datalist(class_folders, num_classes=3)
+    with pytest.raises(ValueError, match="expected sick, well, found benign, malignant"):
+        classification_datalist(class_folders, class_names=["sick", "well"])
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        classification_datalist(class_folders / "none")
+
+
+def test_candidates_that_fit_no_scan_are_refused(luna16):
+    touch(
+        *(luna16 / "others" / f"{name}.nii.gz" for name in "abc"),
+        luna16 / "twice" / "a.nii.gz",
+        luna16 / "twice" / "a.mhd",
+    )
+    candidates = luna16 / "candidates_V2.csv"
+    with pytest.raises(ValueError, match=r"none of its 11 scans is there.* for example 1\.3\.6\.0\.mhd; found "):
+        classification_datalist(luna16 / "others", candidates_file=candidates)
+    with pytest.raises(ValueError, match=r"the scan a of its candidates could be any of .*a\.mhd, .*a\.nii\.gz"):
+        unlabelled_datalist(luna16 / "twice", candidates)
+    with pytest.raises(ValueError, match=r"a candidate of 1\.3\.6\.0: 'label' must be a class number 0 … 0"):
+        classification_datalist(luna16, candidates_file=candidates, num_classes=1)
+    with pytest.raises(FileNotFoundError, match="no such CSV"):
+        classification_datalist(luna16, candidates_file=luna16 / "none.csv")
+
+
+def test_a_validation_list_without_a_class_says_what_to_change(tmp_path):
+    touch(
+        *(tmp_path / "sick" / f"s{n}.nii.gz" for n in range(2)),
+        *(tmp_path / "well" / f"w{n}.nii.gz" for n in range(30)),
+    )
+    with pytest.raises(ValueError, match=r"list needs items of each class, found .*Change validation_fraction"):
+        classification_datalist(tmp_path)
+
+
+def test_phantoms_have_candidates_at_their_nodules(phantoms, tmp_path):
+    file = phantom_candidates(phantoms, negatives_per_scan=4)
+    assert file.read_bytes() == phantom_candidates(phantoms, negatives_per_scan=4).read_bytes()
+    rows = read_candidates(file)
+    nodules = [row for row in rows if row["label"] == 1]
+    assert len({row["lesion"] for row in nodules}) == len(nodules) >= 4
+    assert all((row["label"] == 1) == (row["diameter_mm"] > 0) == bool(row["lesion"]) for row in rows)
+    items = [
+        {**item, "label": row["label"], "image": item["image"].replace("/images/", "/labels/")}
+        for item, row in zip(unlabelled_datalist(phantoms / "images", file), rows, strict=True)
+    ]
+    labels = ScanPreprocessing(intensity=IntensityScaling(lower=0, upper=2))  # 0, 1 and 2 become 0, 0.5 and 1
+    cubes = CandidateCubes(items, tmp_path / "store", labels, (5, 5, 5), num_workers=0)
+    middles = np.array([cube["image"][0, 2, 2, 2] for cube in cubes])
+    positive = np.array(cubes.labels) == 1
+    assert (middles[positive] == 1).mean() > 0.9, "a nodule's middle is nodule"
+    assert (middles[~positive] == 0.5).all(), "the others lie in the lung"
+    assert not any((cube["image"] == 1).any() for cube in cubes if cube["label"] == 0), "and away from nodules"

@@ -1,0 +1,325 @@
+import json
+
+import pytest
+
+from models_genesis_bundle.data import list_labelled_scans, segmentation_datalist
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def pairs(items, root):
+    return [tuple(item[key].removeprefix(f"{root}/") for key in ("image", "label")) for item in items]
+
+
+def patients(items):
+    return {item["patient"] for item in items}
+
+
+def numbered(root, count):
+    touch(root, *(f"{kind}/{n:02d}.nii.gz" for kind in ("images", "labels") for n in range(count)))
+
+
+def write_json(path, **sections):
+    path.write_text(json.dumps(sections))
+    return path
+
+
+# --- pairs ---
+
+
+@pytest.mark.parametrize(
+    ("image", "label", "patient"),
+    [
+        ("imagesTr/a_1.nii.gz", "labelsTr/a_1.nii.gz", "a_1"),
+        ("images/a.mha", "labels/a.nii.gz", "a"),
+        ("images/a.nii.gz", "masks/a.nii.gz", "a"),
+        ("Images/a.nrrd", "Segmentations/a.nrrd", "a"),
+        ("imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz", "a"),
+        ("images/a_0000.nii.gz", "labels/a_0000.nii.gz", "a_0000"),
+        ("imagesTr/a_0000_0000.nii.gz", "labelsTr/a_0000.nii.gz", "a_0000"),
+        ("study/images/p1/ct.nii", "study/labels/p1/ct.nii", "ct"),
+    ],
+)
+def test_files_of_the_same_name_pair_without_patterns(tmp_path, image, label, patient):
+    touch(tmp_path, image, label)
+    (item,) = list_labelled_scans(tmp_path)
+    assert item == {"image": str(tmp_path / image), "label": str(tmp_path / label), "patient": patient}
+
+
+def test_a_folder_is_the_patient_where_there_are_several(tmp_path):
+    touch(tmp_path, *(f"{site}/{kind}/1.nii" for site in ("ana", "ben") for kind in ("images", "labels")))
+    items = list_labelled_scans(tmp_path)
+    assert pairs(items, tmp_path) == [(f"{p}/images/1.nii", f"{p}/labels/1.nii") for p in ("ana", "ben")]
+    assert [item["patient"] for item in items] == ["ana", "ben"]
+    assert [item["patient"] for item in list_labelled_scans(tmp_path, patient_regex=r"^(.)")] == ["a", "b"]
+
+
+def test_a_dicom_folder_is_an_image(tmp_path):
+    touch(tmp_path, "images/a/1.dcm", "images/a/2.dcm", "labels/a.nii.gz")
+    assert pairs(list_labelled_scans(tmp_path), tmp_path) == [("images/a", "labels/a.nii.gz")]
+
+
+LITS = {"image_pattern": r"(?<!test-)volume-(\d+)\.nii", "label_pattern": r"segmentation-(\d+)\.nii"}
+BRATS = {"image_pattern": r"(Brats18_[^/]+)_flair\.nii", "label_pattern": r"(Brats18_[^/]+)_seg\.nii"}
+
+
+def test_lits(tmp_path):
+    touch(tmp_path, *(f"Training Batch {1 + n // 2}/{k}-{n}.nii" for k in ("volume", "segmentation") for n in range(4)))
+    touch(tmp_path, "LITS-Challenge-Test-Data/test-volume-0.nii")
+    items = list_labelled_scans(tmp_path, **LITS)
+    assert [item["patient"] for item in items] == ["0", "1", "2", "3"]
+    assert pairs(items, tmp_path)[3] == ("Training Batch 2/volume-3.nii", "Training Batch 2/segmentation-3.nii")
+
+
+def test_brats_2018(tmp_path, caplog):
+    for case in ("HGG/Brats18_2013_2_1", "HGG/Brats18_CBICA_AAB_1", "LGG/Brats18_TCIA_1"):
+        name = case.split("/")[1]
+        touch(tmp_path, *(f"{case}/{name}_{kind}.nii.gz" for kind in ("flair", "t1", "t1ce", "t2", "seg")))
+    touch(tmp_path, "LGG/Brats18_late/Brats18_late_flair.nii.gz")
+    items = list_labelled_scans(tmp_path, **BRATS)
+    assert [item["patient"] for item in items] == ["Brats18_2013_2_1", "Brats18_CBICA_AAB_1", "Brats18_TCIA_1"]
+    assert all(item["image"].endswith("_flair.nii.gz") and item["label"].endswith("_seg.nii.gz") for item in items)
+    assert (
+        "1 of the images found have no label and are left out: LGG/Brats18_late/Brats18_late_flair.nii.gz"
+        in caplog.text
+    )
+
+
+def test_further_groups_of_both_patterns_must_agree(tmp_path):
+    touch(tmp_path, *(f"p{p}/v{v}_{kind}.nii" for p in (1, 2) for v in (1, 2) for kind in ("ct", "seg")))
+    stem = r"(?P<patient>p\d)/(?P<case>v\d)_"
+    items = list_labelled_scans(tmp_path, image_pattern=stem + "ct", label_pattern=stem + "seg")
+    assert pairs(items, tmp_path)[1] == ("p1/v2_ct.nii", "p1/v2_seg.nii")
+    assert [item["patient"] for item in items] == ["p1", "p1", "p2", "p2"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"image_pattern": r"(\w+)_ct"}, "go together"),
+        ({"image_pattern": r"\w+_ct", "label_pattern": r"(\w+)_seg"}, "has no group"),
+        ({"image_pattern": r"(\w+_ct", "label_pattern": r"(\w+)_seg"}, "no regular expression"),
+        (
+            {"image_pattern": r"(\w+)\.nii", "label_pattern": r"(\w+)_seg"},
+            "a_seg.nii: it fits image_pattern .* narrower",
+        ),
+        ({"image_pattern": r"(a|b)_(ct|t1)", "label_pattern": r"(\w+)_seg"}, "both of the case 'a'"),
+        ({"image_pattern": r"(\w+)_ct", "label_pattern": r"(\w+)_seg", "layout": "json"}, "belong to layout=pairs"),
+        ({"layout": "folder"}, "layout must be one of auto, json, pairs"),
+        ({"layout": "json"}, "holds none of datalist.json"),
+        ({}, r"no image with a label. Of 3 scans, such as a_ct.nii, .* 0 look like an image"),
+    ],
+)
+def test_patterns_that_do_not_fit_are_refused(tmp_path, arguments, message):
+    touch(tmp_path, "a_ct.nii", "a_t1.nii", "a_seg.nii")
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        list_labelled_scans(tmp_path, **arguments)
+
+
+def test_an_absent_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="gone: there is no such folder"):
+        segmentation_datalist(tmp_path / "gone")
+    touch(tmp_path, "scan.nii.gz")
+    with pytest.raises(ValueError, match=r"scan\.nii\.gz: layout=pairs wants a folder"):
+        segmentation_datalist(tmp_path / "scan.nii.gz")
+
+
+@pytest.mark.parametrize(
+    ("training", "test"),
+    [
+        (("imagesTr", "labelsTr"), ("imagesTs", "labelsTs")),
+        (("train/images", "train/labels"), ("test/images", "test/labels")),
+    ],
+)
+def test_folders_that_name_a_split_are_followed(tmp_path, training, test):
+    for n in range(5):
+        touch(tmp_path, *(f"{folder}/a{n}.nii" for folder in training), *(f"{folder}/b{n}.nii" for folder in test))
+    datalist = segmentation_datalist(tmp_path)
+    assert patients(datalist["test"]) == {f"b{n}" for n in range(5)}
+    assert len(datalist["validation"]) == 1
+    assert len(datalist["training"]) == 4
+    touch(tmp_path, "images/c.nii", "labels/c.nii")
+    with pytest.raises(ValueError, match=r"but not .*images/c\.nii.*split_file"):
+        segmentation_datalist(tmp_path)
+    split = write_json(
+        tmp_path / "split.json", training=["images/c.nii"], validation=[pairs(datalist["test"], tmp_path)[0][0]]
+    )
+    assert patients(segmentation_datalist(tmp_path, split_file=split)["training"]) == {"c"}
+    assert len(list_labelled_scans(tmp_path)) == 11
+
+
+def test_a_test_folder_without_labels_names_no_split(tmp_path):
+    numbered(tmp_path, 5)
+    (tmp_path / "images").rename(tmp_path / "imagesTr")
+    (tmp_path / "labels").rename(tmp_path / "labelsTr")
+    touch(tmp_path, "imagesTs/x.nii.gz")
+    datalist = segmentation_datalist(tmp_path)
+    assert [len(datalist[section]) for section in ("training", "validation", "test")] == [3, 1, 1]
+
+
+# --- JSON ---
+
+
+def test_a_json_keeps_its_lists_and_plain_entries(tmp_path):
+    touch(tmp_path, *(f"{kind}/{n}.nii" for kind in "il" for n in range(3)))
+    entry = {"diameter_mm": 4.5, "malignant": 0, "site": "A", "votes": [1, 2], "note": None}
+    sections = {
+        section: [{"image": f"i/{n}.nii", "label": f"l/{n}.nii", "patient": n, **entry}]
+        for n, section in enumerate(("training", "validation", "test"))
+    }
+    datalist = segmentation_datalist(write_json(tmp_path / "datalist.json", **sections))
+    kept = {"diameter_mm": 4.5, "malignant": 0, "site": "A"}
+    for n, section in enumerate(sections):
+        files = {"image": str(tmp_path / f"i/{n}.nii"), "label": str(tmp_path / f"l/{n}.nii")}
+        assert datalist[section] == [{**files, "patient": str(n), **kept}]
+
+
+def decathlon(root):
+    touch(root, *(f"{kind}/{n:02d}.nii.gz" for kind in ("imagesTr", "labelsTr") for n in range(10)))
+    listed = [{"image": f"./imagesTr/{n:02d}.nii.gz", "label": f"./labelsTr/{n:02d}.nii.gz"} for n in range(10)]
+    unlabelled = [f"./imagesTs/{n}.nii.gz" for n in range(4)]
+    return write_json(root / "dataset.json", numTraining=10, numTest=4, training=listed, test=unlabelled)
+
+
+def test_the_decathlons_test_list_is_left_out_and_said(tmp_path, caplog):
+    decathlon(tmp_path)
+    datalist = segmentation_datalist(tmp_path)
+    assert [len(datalist[section]) for section in ("training", "validation", "test")] == [6, 2, 2]
+    assert "4 of 4 entries of test have no label and are left out" in caplog.text
+    without_test = segmentation_datalist(tmp_path, test_fraction=0)
+    assert [len(without_test[section]) for section in ("training", "validation", "test")] == [8, 2, 0]
+    assert without_test["validation"] == datalist["validation"]
+
+
+def test_nnunets_dataset_json_is_no_datalist(tmp_path):
+    touch(tmp_path, *(f"imagesTr/{c}_0000.nii.gz" for c in "abc"), *(f"labelsTr/{c}.nii.gz" for c in "abc"))
+    write_json(tmp_path / "dataset.json", channel_names={"0": "CT"}, numTraining=3, file_ending=".nii.gz")
+    assert patients(list_labelled_scans(tmp_path)) == set("abc")
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"training": [{"image": "a.nii"}]}, "none of the 1 entries of training has a label"),
+        ({"training": [{"image": "a.nii", "label": 1}]}, r"training\[0\] must have a path under 'label', found 1"),
+        ({"training": [{"image": "a.nii", "label": "b.nii"}]}, "1 of the listed scans are not there: b.nii"),
+        ({"training": [{"label": "a.nii"}]}, r"training\[0\] must be a path or have one path under 'image'"),
+        ({"test": [{"image": "a.nii", "label": "a.nii"}]}, "training is missing or empty"),
+    ],
+)
+def test_a_json_that_does_not_fit_says_why(tmp_path, sections, message):
+    touch(tmp_path, "a.nii")
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        segmentation_datalist(write_json(tmp_path / "list.json", **sections))
+
+
+def test_all_labelled_scans_of_a_json_with_a_test_only(tmp_path):
+    touch(tmp_path, "a.nii", "a_label.nii")
+    file = write_json(tmp_path / "list.json", test=[{"image": "a.nii", "label": "a_label.nii"}])
+    assert patients(list_labelled_scans(file)) == {"a"}
+    with pytest.raises(FileNotFoundError, match="none of its lists has an image with a label"):
+        list_labelled_scans(write_json(tmp_path / "other.json", test=["a.nii"]))
+
+
+def test_the_phantoms(phantoms):
+    datalist = segmentation_datalist(phantoms)
+    assert [len(datalist[section]) for section in ("training", "validation", "test")] == [2, 1, 1]
+    assert pairs(datalist["test"], phantoms)[0][1].startswith("labels/phantom_")
+
+
+# --- split ---
+
+
+def test_the_split_is_by_patient_seeded_and_whole(tmp_path):
+    touch(tmp_path, *(f"{k}/p{n // 2:02d}_{n}.nii" for k in ("images", "labels") for n in range(60)))
+    one, same, other = (segmentation_datalist(tmp_path, patient_regex=r"p\d+", seed=seed) for seed in (1, 1, 2))
+    assert one == same
+    assert one["test"] != other["test"]
+    assert [len(patients(one[section])) for section in ("training", "validation", "test")] == [18, 6, 6]
+    assert len(set.union(*map(patients, one.values()))) == 30
+    assert sum(map(len, one.values())) == 60
+    assert all(items == sorted(items, key=lambda item: item["image"]) for items in one.values())
+
+
+@pytest.mark.parametrize(
+    ("validation", "test", "expected"),
+    [(0.2, 0.2, [6, 2, 2]), (3, 2, [5, 3, 2]), (1, 0, [9, 1, 0]), (0.01, 0.01, [8, 1, 1]), (0.5, 0.5, [1, 4, 5])],
+)
+def test_fractions_are_shares_and_whole_numbers_are_patients(tmp_path, validation, test, expected):
+    numbered(tmp_path, 10)
+    datalist = segmentation_datalist(tmp_path, validation_fraction=validation, test_fraction=test)
+    assert [len(datalist[section]) for section in ("training", "validation", "test")] == expected
+
+
+def test_the_test_set_does_not_depend_on_the_size_of_the_validation_set(tmp_path):
+    numbered(tmp_path, 20)
+    tests = [segmentation_datalist(tmp_path, validation_fraction=size)["test"] for size in (1, 5, 0.4)]
+    assert tests[0] == tests[1] == tests[2]
+
+
+@pytest.mark.parametrize(
+    ("count", "arguments", "message"),
+    [
+        (10, {"validation_fraction": 0}, "validation_fraction must be a share"),
+        (10, {"validation_fraction": 1.5}, "validation_fraction must be a share"),
+        (10, {"test_fraction": -1}, "test_fraction must be a share"),
+        (10, {"validation_fraction": 5, "test_fraction": 5}, "5 for validation and 5 for test leave none of the 10"),
+        (2, {}, "2 scans of 2 patients cannot be split into training, validation and test"),
+        (1, {"test_fraction": 0}, r"1 scans of one patient \(00\) cannot be split into training and validation"),
+    ],
+)
+def test_a_split_that_leaves_nobody_to_train_on_is_refused(tmp_path, count, arguments, message):
+    numbered(tmp_path, count)
+    with pytest.raises(ValueError, match=message):
+        segmentation_datalist(tmp_path, **arguments)
+
+
+def test_a_patient_in_two_lists_of_a_json_is_refused(tmp_path):
+    touch(tmp_path, "a.nii", "b.nii", "c.nii", "l.nii")
+    training, validation, test = (
+        [{"image": f"{name}.nii", "label": "l.nii", "patient": patient}]
+        for name, patient in (("a", "ana"), ("b", "ben"), ("c", "ana"))
+    )
+    file = write_json(tmp_path / "list.json", training=training, validation=validation, test=test)
+    with pytest.raises(ValueError, match=r"both sides of the split:\n  ana: training: .*a\.nii; test: .*c\.nii"):
+        segmentation_datalist(file)
+
+
+def test_a_split_file_replaces_the_split(tmp_path, caplog):
+    numbered(tmp_path, 6)
+    split = write_json(
+        tmp_path / "split.json", training=["images/03.nii.gz", "images/01.nii.gz"], validation=["images/02.nii.gz"]
+    )
+    datalist = segmentation_datalist(tmp_path, split_file=split)
+    assert [sorted(patients(datalist[section])) for section in ("training", "validation", "test")] == [
+        ["01", "03"],
+        ["02"],
+        [],
+    ]
+    assert datalist["validation"][0]["label"] == str(tmp_path / "labels/02.nii.gz")
+    assert "3 labelled scans are in none of its lists" in caplog.text
+    touch(tmp_path, "images/late.nii.gz")
+    split = write_json(tmp_path / "split.json", training=["images/03.nii.gz"], validation=["images/late.nii.gz"])
+    with pytest.raises(ValueError, match=r"1 scans of validation are not among the labelled .*late\.nii\.gz"):
+        segmentation_datalist(tmp_path, split_file=split)
+
+
+# --- label fraction ---
+
+
+def test_the_label_fraction_takes_training_patients_only(tmp_path, caplog):
+    caplog.set_level("INFO")
+    numbered(tmp_path, 20)
+    whole = segmentation_datalist(tmp_path)
+    some = segmentation_datalist(tmp_path, label_fraction=0.25)
+    assert len(whole["training"]) == 12
+    assert len(some["training"]) == 3
+    assert patients(some["training"]) < patients(whole["training"])
+    assert (some["validation"], some["test"]) == (whole["validation"], whole["test"])
+    assert "label_fraction=0.25 keeps the labels of 3 of 12 training patients" in caplog.text
+    others = segmentation_datalist(tmp_path, label_fraction=0.25, label_fraction_seed=1)
+    assert patients(others["training"]) != patients(some["training"])

@@ -1,0 +1,133 @@
+import json
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+from monai.transforms import Invertd
+from PIL import Image
+from scan_writers import affine, write_scan
+
+from models_genesis_bundle.data import IntensityScaling, ScanError, ScanPreprocessing
+
+VOXELS = np.random.default_rng(0).integers(-900, 900, (12, 10, 8)).astype(np.int16)
+
+
+def world_x(shape, matrix):
+    """A scan whose every voxel holds its own place along the left-right axis, in millimetres."""
+    grid = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
+    return grid @ matrix[0, :3] + matrix[0, 3]
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LPS", "PIR", "SAL"])
+def test_every_file_is_turned_to_the_same_axes(tmp_path, codes):
+    image = nibabel.Nifti1Image(VOXELS, np.diag([2.0, 3.0, 4.0, 1.0]))
+    turned = image.as_reoriented(
+        nibabel.orientations.ornt_transform(
+            nibabel.orientations.axcodes2ornt("RAS"), nibabel.orientations.axcodes2ornt(codes)
+        )
+    )
+    nibabel.save(turned, tmp_path / "a.nii")
+    scan = ScanPreprocessing()({"image": tmp_path / "a.nii"})["image"]
+    np.testing.assert_allclose(scan[0], (VOXELS + 1000.0) / 2000, atol=1e-6)
+    np.testing.assert_allclose(scan.affine, image.affine, atol=1e-6)
+    assert nibabel.aff2axcodes(turned.affine) == tuple(codes)
+
+
+def test_without_orientation_and_spacing_the_voxels_stay_as_the_file_has_them(tmp_path):
+    scan = ScanPreprocessing(orientation=None)({"image": write_scan(tmp_path / "a.mha", VOXELS)})["image"]
+    np.testing.assert_allclose(scan[0], (VOXELS + 1000.0) / 2000, atol=1e-6)
+    np.testing.assert_allclose(scan.affine, affine(), atol=1e-5)
+
+
+@pytest.mark.parametrize("spacing", [1.5, (1.0, 4.0, 2.5)])
+def test_resampling_keeps_every_value_at_its_place_in_the_body(tmp_path, spacing):
+    image = nibabel.Nifti1Image(world_x((12, 10, 8), affine()).astype(np.float32), affine())
+    nibabel.save(image, tmp_path / "a.nii")
+    preprocessing = ScanPreprocessing(intensity=IntensityScaling("window", -200, 200), spacing=spacing)
+    scan = preprocessing({"image": tmp_path / "a.nii"})["image"]
+    np.testing.assert_allclose(scan.pixdim, np.broadcast_to(spacing, 3), rtol=1e-5)
+    extent = np.array(scan.shape[1:]) * scan.pixdim.numpy()
+    np.testing.assert_allclose(extent, np.array([8 * 4, 12 * 2, 10 * 3]), atol=2.0 * np.max(spacing))
+    expected = world_x(scan.shape[1:], scan.affine.numpy())
+    found = scan[0].numpy() * 400 - 200
+    np.testing.assert_allclose(found[1:-1, 1:-1, 1:-1], expected[1:-1, 1:-1, 1:-1], atol=0.01)
+
+
+@pytest.mark.parametrize("spacing", [None, (2.0, 3.0, 4.0)])
+def test_a_result_can_be_taken_back_to_the_file(tmp_path, spacing):
+    path = write_scan(tmp_path / "a.mha", VOXELS)
+    preprocessing = ScanPreprocessing(spacing=spacing)
+    item = preprocessing({"image": path})
+    invert = Invertd("pred", transform=preprocessing, orig_keys="image", nearest_interp=False)
+    back = invert({**item, "pred": item["image"].clone()})["pred"]
+    assert back.shape == (1, *VOXELS.shape)
+    np.testing.assert_allclose(back.affine, affine(), atol=1e-4)
+    if spacing is None:
+        np.testing.assert_allclose(preprocessing.intensity.invert(back)[0], VOXELS, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    "preprocessing",
+    [
+        ScanPreprocessing(),
+        ScanPreprocessing(["image", "second"], IntensityScaling("zscore"), spacing=2, orientation=None, volume=1),
+        ScanPreprocessing(spacing=(1, 2), spatial_dims=2),
+    ],
+)
+def test_the_record_survives_json_and_fits_other_keys(preprocessing):
+    record = json.loads(json.dumps(preprocessing.record()))
+    again = ScanPreprocessing.from_record(record, keys="scan")
+    assert again.record() == preprocessing.record()
+    assert again.keys == ("scan",)
+    assert len(again.transforms) == len(preprocessing.transforms)
+
+
+def test_the_record_gives_the_same_scan(tmp_path):
+    path = write_scan(tmp_path / "a.mha", VOXELS)
+    preprocessing = ScanPreprocessing(intensity=IntensityScaling("percentile"), spacing=(2, 2, 3), orientation="LPS")
+    again = ScanPreprocessing.from_record(preprocessing.record())
+    assert torch.equal(preprocessing({"image": path})["image"], again({"image": path})["image"])
+
+
+@pytest.mark.parametrize("problem", ["constant", "truncated", "absent"])
+def test_an_unusable_scan_is_a_scan_error_and_not_the_runtime_error_of_a_compose(tmp_path, problem):
+    path = write_scan(tmp_path / "a.nii", np.zeros_like(VOXELS) if problem == "constant" else VOXELS)
+    if problem == "truncated":
+        path.write_bytes(path.read_bytes()[:400])
+    if problem == "absent":
+        path.unlink()
+    with pytest.raises(ScanError, match=r"a\.nii: "):
+        ScanPreprocessing()({"image": path})
+
+
+def test_other_errors_are_not_taken_for_a_bad_scan():
+    with pytest.raises(RuntimeError) as raised:
+        ScanPreprocessing()({"image": 5})
+    assert not isinstance(raised.value, ScanError)
+
+
+def test_pictures_in_2d(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 255, (10, 20)).astype(np.uint8)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    preprocessing = ScanPreprocessing(intensity=IntensityScaling("window", 0, 255), spatial_dims=2, spacing=0.5)
+    image = preprocessing({"image": tmp_path / "a.png"})["image"]
+    assert image.ndim == 3
+    np.testing.assert_allclose(image.shape[1:], (40, 20), atol=1)
+    np.testing.assert_allclose(image[0, ::2, ::2][:20, :10], picture.T / 255, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"spacing": 0}, "spacing must be above 0 mm"),
+        ({"spacing": (1, -1, 1)}, "spacing must be above 0 mm"),
+        ({"orientation": "RA"}, r"one of L and R, of P and A, of I and S, such as RAS, got 'RA'"),
+        ({"orientation": "RLS"}, "got 'RLS'"),
+        ({"orientation": "ras"}, "got 'ras'"),
+        ({"orientation": "SAR", "spatial_dims": 2}, r"one of L and R, of P and A, such as RA, got 'SA'"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=f"ScanPreprocessing: .*{message}"):
+        ScanPreprocessing(**arguments)
