@@ -1,7 +1,8 @@
-"""Curves of a pretraining run."""
+"""Curves of a run."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ignite.engine import Engine, Events
@@ -12,9 +13,9 @@ from models_genesis_bundle.engines.metrics_table import read_metrics
 from models_genesis_bundle.engines.processes import is_main_process
 from models_genesis_bundle.visualize.restoration_panel import save_figure
 
-__all__ = ["MetricCurves", "restoration_curves"]
+__all__ = ["MetricCurves", "metric_curves"]
 
-PLOTS = {
+RESTORATION_PLOTS: Mapping[str, Sequence[str]] = {
     "mean squared error": ("train_mse", "val_mse", "identity_mse"),
     "mean absolute error": ("val_mae", "identity_mae"),
     "structural similarity": ("val_ssim", "identity_ssim"),
@@ -22,11 +23,24 @@ PLOTS = {
 }
 
 
-def restoration_curves(metrics_path: str | Path) -> Figure:
-    """Draw the columns of a pretraining's ``metrics.csv`` over the epochs, beside those of doing nothing (the identity)."""
+def metric_curves(metrics_path: str | Path, plots: Mapping[str, Sequence[str]] | None = None) -> Figure:
+    """Draw columns of a ``metrics.csv`` over the epochs, a plot beside the other.
+
+    Args:
+        metrics_path: the ``metrics.csv``.
+        plots: the title of each plot and the columns in it; None: those of a pretraining, beside those of doing nothing
+            (the identity). A title that ends in "error" gets a logarithmic axis, a column that starts with "identity" a
+            dashed line. Cells that are empty are passed over.
+
+    Raises:
+        ValueError: when there is no plot to draw.
+    """
+    plots = RESTORATION_PLOTS if plots is None else plots
+    if not plots:
+        raise ValueError("metric_curves: expected at least one plot, a title with a list of columns, found none.")
     lines = read_metrics(metrics_path)
-    figure = Figure(figsize=(3.4 * len(PLOTS), 3), layout="constrained")
-    for axis, (title, columns) in zip(figure.subplots(1, len(PLOTS)), PLOTS.items(), strict=True):
+    figure = Figure(figsize=(3.4 * len(plots), 3), layout="constrained")
+    for axis, (title, columns) in zip(figure.subplots(1, len(plots), squeeze=False)[0], plots.items(), strict=True):
         for column in columns:
             points = [(line["epoch"], line[column]) for line in lines if column in line]
             if points:
@@ -38,7 +52,8 @@ def restoration_curves(metrics_path: str | Path) -> Figure:
         axis.grid(alpha=0.3)
         if title.endswith("error"):
             axis.set_yscale("log")
-        axis.legend(fontsize=8)
+        if axis.lines:
+            axis.legend(fontsize=8)
     return figure
 
 
@@ -51,12 +66,20 @@ class MetricCurves:
         metrics_path: the ``metrics.csv``.
         output_path: the PNG.
         interval: epochs between two drawings.
+        plots: the title of each plot and the columns in it, as ``metric_curves`` takes them; None: those of a pretraining.
     """
 
-    def __init__(self, metrics_path: str, output_path: str, interval: int = 1) -> None:
+    def __init__(
+        self,
+        metrics_path: str,
+        output_path: str,
+        interval: int = 1,
+        plots: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self.metrics_path = metrics_path
         self.output_path = output_path
         self.interval = interval
+        self.plots = plots
 
     def attach(self, engine: Engine) -> None:
         """Draw on the main process."""
@@ -66,4 +89,4 @@ class MetricCurves:
     def draw(self, engine: Engine) -> None:
         """Write the PNG, when there is an epoch to draw."""
         if read_metrics(self.metrics_path):
-            save_figure(restoration_curves(self.metrics_path), self.output_path)
+            save_figure(metric_curves(self.metrics_path, self.plots), self.output_path)

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-__all__ = ["middle_slice", "restoration_figure", "save_figure"]
+from models_genesis_bundle.engines.whole_file import whole_file
+
+__all__ = ["as_picture", "middle_slice", "restoration_figure", "save_figure"]
 
 COLUMNS = ("clean", "deformed", "restored", "error")
 
@@ -60,11 +62,10 @@ def restoration_figure(
 
 
 def save_figure(figure: Figure, path: str | Path, dpi: int = 110) -> Path:
-    """Write a figure as PNG, making the folder when it is not there."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=dpi)
-    return path
+    """Write a figure as PNG, whole or not at all, making the folder when it is not there."""
+    with whole_file(path) as unfinished:
+        figure.savefig(unfinished, dpi=dpi, format="png")
+    return Path(path)
 
 
 def _first_channel(array: np.ndarray | torch.Tensor) -> np.ndarray:
@@ -83,4 +84,9 @@ def middle_slice(array: np.ndarray, plane: str) -> np.ndarray:
     if array.ndim == 3:
         axis = {"sagittal": 0, "coronal": 1, "axial": 2}[plane]
         array = np.take(array, array.shape[axis] // 2, axis=axis)
+    return as_picture(array)
+
+
+def as_picture(array: np.ndarray) -> np.ndarray:
+    """A slice (first axis, second axis) as rows from top to bottom: both axes end at the top left."""
     return array.T[::-1, ::-1]

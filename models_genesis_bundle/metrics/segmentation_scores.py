@@ -1,0 +1,140 @@
+"""How good the segmentation of one case is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from monai.metrics import compute_dice, compute_hausdorff_distance, compute_iou, compute_surface_dice
+from monai.utils import convert_to_tensor
+
+from models_genesis_bundle.metrics.thresholded_mean_iou import thresholded_mean_iou
+
+__all__ = ["require_label_names", "segmentation_scores"]
+
+ROUNDING = 1e-3
+FLOAT32_DIGITS = 6
+
+
+def segmentation_scores(
+    probabilities: torch.Tensor | np.ndarray,
+    label: torch.Tensor | np.ndarray,
+    label_names: Sequence[str],
+    spacing: Sequence[float],
+    tolerance_mm: float = 1.0,
+) -> dict[str, float]:
+    """Score the segmentation of one case against its label.
+
+    The predicted class of a voxel is its most probable one. Each foreground class has
+
+    ====================  ===================================================================================
+    ``dice_…``            Dice coefficient, 0 … 1
+    ``foreground_iou_…``  intersection over union, 0 … 1
+    ``hd95_mm_…``         95th percentile of the distances between the two surfaces, the larger direction, mm
+    ``surface_dice_…``    share of the two surfaces within ``tolerance_mm`` of the other, 0 … 1
+    ====================  ===================================================================================
+
+    and each of these has its mean over the classes, ``dice_mean`` and so on. ``thresholded_mean_iou`` is the Models Genesis
+    papers' figure for all foreground together, background included; with several classes each has its own,
+    ``thresholded_mean_iou_…``, too.
+
+    A class that neither label nor prediction holds has no score: NaN, which means leave out. A class that only one of them
+    holds has Dice, IoU and surface Dice 0, and no distance: NaN.
+
+    Based on: Dice, IoU, Hausdorff distance and surface Dice of MONAI; surface Dice is that of Nikolov et al.
+    (doi:10.2196/26151), which weighs surface elements by their area.
+
+    Args:
+        probabilities: (N, X, Y[, Z]), 0 … 1; channel 0 is the background.
+        label: (1, X, Y[, Z]) or (X, Y[, Z]), the classes' numbers 0 … N − 1.
+        label_names: the foreground classes' names, in order: N − 1 of them.
+        spacing: sides of a voxel in mm, along X, Y[, Z].
+        tolerance_mm: of the surface Dice.
+
+    Returns:
+        The figures by name.
+
+    Raises:
+        ValueError: when shapes, names, classes or spacing do not fit, or the probabilities are none.
+    """
+    probabilities = convert_to_tensor(probabilities, dtype=torch.float32, track_meta=False)
+    label = convert_to_tensor(label, track_meta=False, device=probabilities.device)
+    label = label[0] if label.ndim == probabilities.ndim and len(label) == 1 else label
+    _require_fitting(probabilities, label, label_names, spacing)
+    label = label.long()
+    predicted = probabilities.argmax(dim=0)
+    by_class = {
+        name: _class_scores(predicted == number, label == number, spacing, tolerance_mm)
+        for number, name in enumerate(label_names, start=1)
+    }
+    figures = next(iter(by_class.values())).keys()
+    scores = {f"{figure}_{name}": found[figure] for name, found in by_class.items() for figure in figures}
+    scores |= {f"{figure}_mean": _mean([found[figure] for found in by_class.values()]) for figure in figures}
+    scores["thresholded_mean_iou"] = thresholded_mean_iou(probabilities[1:].sum(dim=0), label)
+    if len(label_names) > 1:
+        for number, name in enumerate(label_names, start=1):
+            scores[f"thresholded_mean_iou_{name}"] = thresholded_mean_iou(probabilities[number], label == number)
+    return scores
+
+
+def require_label_names(label_names: Sequence[str]) -> None:
+    """Refuse names of foreground classes that would not give each figure a name of its own.
+
+    Raises:
+        ValueError: naming them.
+    """
+    if not label_names or len(set(label_names)) < len(label_names) or "mean" in label_names:
+        raise ValueError(
+            "label_names: expected a name for each foreground class, all different and none of them 'mean', "
+            f"found {list(label_names)}."
+        )
+
+
+def _require_fitting(
+    probabilities: torch.Tensor, label: torch.Tensor, label_names: Sequence[str], spacing: Sequence[float]
+) -> None:
+    require_label_names(label_names)
+    classes, *shape = probabilities.shape
+    if classes != len(label_names) + 1:
+        raise ValueError(
+            f"segmentation_scores: expected {len(label_names) + 1} channels of probabilities, the background and "
+            f"{', '.join(label_names)}, found {classes}. label_names are those of the foreground only."
+        )
+    if list(label.shape) != shape or len(spacing) != len(shape):
+        raise ValueError(
+            f"segmentation_scores: expected a label and a spacing that fit probabilities of {tuple(shape)} voxels, found "
+            f"a label of {tuple(label.shape)} voxels and a spacing of {len(spacing)} figures."
+        )
+    if label.min() < 0 or label.max() >= classes:
+        raise ValueError(
+            f"segmentation_scores: expected classes 0 … {classes - 1} in the label, found {label.min()} … {label.max()}."
+        )
+    low, high = float(probabilities.min()), float(probabilities.max())
+    if not (low >= -ROUNDING and high <= 1 + ROUNDING):
+        raise ValueError(
+            f"segmentation_scores: expected probabilities 0 … 1, found {low:.4g} … {high:.4g}. "
+            "Put a softmax into the postprocessing."
+        )
+
+
+def _class_scores(
+    predicted: torch.Tensor, labelled: torch.Tensor, spacing: Sequence[float], tolerance_mm: float
+) -> dict[str, float]:
+    if not (predicted.any() and labelled.any()):
+        overlap = 0.0 if predicted.any() or labelled.any() else float("nan")
+        return {"dice": overlap, "foreground_iou": overlap, "hd95_mm": float("nan"), "surface_dice": overlap}
+    pair = {"y_pred": predicted[None, None], "y": labelled[None, None], "include_background": True}
+    surfaces = pair | {"spacing": [float(side) for side in spacing]}
+    scores = {
+        "dice": compute_dice(**pair, num_classes=1),
+        "foreground_iou": compute_iou(**pair),
+        "hd95_mm": compute_hausdorff_distance(**surfaces, percentile=95),
+        "surface_dice": compute_surface_dice(**surfaces, class_thresholds=[tolerance_mm], use_subvoxels=True),
+    }
+    return {name: round(score.item(), FLOAT32_DIGITS) for name, score in scores.items()}
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")

@@ -1,0 +1,7 @@
+"""Reports of an evaluation: tables, a summary with intervals, and pictures."""
+
+from models_genesis_bundle.reports.classification_report import ClassificationReport
+from models_genesis_bundle.reports.predictions_table import PredictionsTable
+from models_genesis_bundle.reports.segmentation_report import SegmentationReport
+
+__all__ = ["ClassificationReport", "PredictionsTable", "SegmentationReport"]

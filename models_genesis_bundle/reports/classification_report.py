@@ -1,0 +1,274 @@
+"""The report of a classification's evaluation."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ignite.engine import Engine, Events
+from monai.utils import convert_to_numpy
+from monai.utils.enums import CommonKeys
+from sklearn.metrics import confusion_matrix
+
+from models_genesis_bundle.engines import write_table
+from models_genesis_bundle.metrics import Froc, classification_scores, covariate_scores, predicted_classes
+from models_genesis_bundle.reports.case_names import case_source, short_names
+from models_genesis_bundle.reports.evaluated_cases import evaluated_cases, require_one_process
+from models_genesis_bundle.reports.in_words import in_words
+from models_genesis_bundle.reports.summary_file import write_summary
+from models_genesis_bundle.visualize import save_figure
+from models_genesis_bundle.visualize.classification_figure import classification_figure
+
+__all__ = ["ClassificationReport"]
+
+logger = logging.getLogger(__name__)
+
+ROUNDING = 1e-3
+
+
+class ClassificationReport:
+    """Gathers the probabilities of an evaluation, and writes a table, a summary and a picture at its end.
+
+    List it among the handlers of a ``SupervisedEvaluator`` with ``decollate: true``. Each case, behind the postprocessing,
+    holds ``pred`` (classes,), its probabilities, and ``label``, its class number. ``case`` names it, or else the image's
+    file. ``patient`` says whose it is: intervals are then those over patients. Candidates have ``scan``, the scan that they
+    belong to, and may have ``lesion``, the one that they lie on, by a name within its scan; without ``patient``, cases of
+    one scan count as those of one patient.
+
+    Written are ``predictions.csv``, a row for each case; ``summary.json`` with each figure of ``classification_scores``, of
+    ``Froc`` where cases have a scan, and of ``covariate_scores`` where a covariate is named (two classes only), with
+    interval and number of cases, and the confusion matrix; and ``classification.png``: ROC, calibration, confusion and,
+    with scans, FROC. The values go to the evaluator's metrics, too.
+
+    Args:
+        output_dir: receives the files.
+        class_names: of all classes, in order.
+        positive_class: with two classes, the number of the one that is looked for.
+        threshold: with two classes, the probability from which a case is called positive. Choose it on the validation
+            cases: their summary has ``youden_threshold``.
+        confidence: of the intervals, 0 … 1.
+        covariate_key: the entry of a case with a number that may explain its label, such as ``diameter_mm``; NaN where it
+            is not known.
+        caliper: largest difference of the covariate in a matched pair, in its unit; None: 0.2 standard deviations.
+        number_of_scans: all that were searched for candidates; None: those with candidates.
+        number_of_lesions: all there are; None: those that a candidate lies on.
+        resamples: bootstrap samples.
+        seed: of bootstrap and matching.
+        settings: plain values for the summary: which weights, which data.
+
+    Raises:
+        ValueError: for fewer than two classes, or a positive class that is none of them.
+    """
+
+    def __init__(
+        self,
+        output_dir: str,
+        class_names: Sequence[str],
+        positive_class: int = 1,
+        threshold: float = 0.5,
+        confidence: float = 0.95,
+        covariate_key: str | None = None,
+        caliper: float | None = None,
+        number_of_scans: int | None = None,
+        number_of_lesions: int | None = None,
+        resamples: int = 1000,
+        seed: int = 0,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        if len(set(class_names)) < max(len(class_names), 2) or not 0 <= positive_class < len(class_names):
+            raise ValueError(
+                "ClassificationReport: expected two or more different class names and the number of one of them as "
+                f"positive class, found {list(class_names)} and {positive_class}."
+            )
+        self.output_dir = Path(output_dir)
+        self.class_names = list(class_names)
+        self.positive_class = positive_class
+        self.threshold = threshold
+        self.confidence = confidence
+        self.covariate_key = covariate_key
+        self.caliper = caliper
+        self.number_of_scans = number_of_scans
+        self.number_of_lesions = number_of_lesions
+        self.resamples = resamples
+        self.seed = seed
+        self.settings = dict(settings or {})
+
+    def attach(self, engine: Engine) -> None:
+        """Follow an evaluator; list the report behind the metrics."""
+        engine.add_event_handler(Events.STARTED, self.start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
+        engine.add_event_handler(Events.COMPLETED, self.write)
+
+    def start(self, engine: Engine) -> None:
+        """Begin without cases."""
+        require_one_process()
+        self.rows: list[dict[str, Any]] = []
+        self.labels: list[int] = []
+        self.probabilities: list[np.ndarray] = []
+
+    def collect(self, engine: Engine) -> None:
+        """Keep the figures of a batch's cases.
+
+        Raises:
+            ValueError: naming the case, for a label that is no class, probabilities that are none, or a covariate that is
+                no number.
+            KeyError: naming the case, when it lacks the covariate.
+        """
+        for case in evaluated_cases(engine):
+            source = case_source(case)
+            self.labels.append(self._label(source, case[CommonKeys.LABEL]))
+            self.probabilities.append(self._probabilities(source, case[CommonKeys.PRED]))
+            row: dict[str, Any] = {"case": source}
+            row |= {key: str(case[key]) for key in ("patient", "scan", "lesion") if key in case}
+            if self.covariate_key is not None:
+                if self.covariate_key not in case:
+                    raise KeyError(
+                        f"{source}: expected the covariate {self.covariate_key!r}, found the entries {sorted(map(str, case))}."
+                    )
+                row[self.covariate_key] = _number(source, self.covariate_key, case[self.covariate_key])
+            self.rows.append(row)
+
+    def write(self, engine: Engine) -> None:
+        """Write the files, and put the values into the evaluator's metrics.
+
+        Raises:
+            ValueError: when some cases have a scan, or a patient, and others have none.
+        """
+        labels = np.array(self.labels, dtype=int)
+        probabilities = np.array(self.probabilities).reshape(-1, len(self.class_names))
+        names = short_names([row["case"] for row in self.rows])
+        scans, patients = self._column("scan"), self._column("patient")
+        owners = patients or scans or names
+        froc = self._froc(labels, probabilities, scans)
+        metrics = classification_scores(
+            labels,
+            probabilities,
+            self.class_names,
+            self.positive_class,
+            self.threshold,
+            owners,
+            self.confidence,
+            self.resamples,
+            self.seed,
+        )
+        if self.covariate_key is not None and len(self.class_names) == 2:
+            metrics |= covariate_scores(
+                labels == self.positive_class,
+                probabilities[:, self.positive_class],
+                [row[self.covariate_key] for row in self.rows],
+                self.covariate_key,
+                owners,
+                self.confidence,
+                self.caliper,
+                self.seed,
+            )
+        if froc is not None:
+            metrics |= froc.summary(self.confidence, self.resamples, self.seed)
+        predicted = predicted_classes(probabilities, self.positive_class, self.threshold)
+        self._write_predictions(names, labels, predicted, probabilities)
+        summary = {
+            "metrics": metrics,
+            "cases": len(names),
+            "patients": len(set(owners)),
+            **({"scans": froc.number_of_scans, "lesions": froc.number_of_lesions} if froc is not None else {}),
+            "cases_by_class": {name: int((labels == number).sum()) for number, name in enumerate(self.class_names)},
+            "confusion_matrix": {
+                "rows": "label",
+                "columns": "predicted",
+                "classes": self.class_names,
+                "counts": confusion_matrix(labels, predicted, labels=range(len(self.class_names))).tolist(),
+            },
+            "confidence": self.confidence,
+            "settings": self._settings(),
+        }
+        write_summary(self.output_dir / "summary.json", summary)
+        figure = classification_figure(
+            labels, probabilities, self.class_names, self.positive_class, self.threshold, froc
+        )
+        save_figure(figure, self.output_dir / "classification.png")
+        engine.state.metrics.update({name: found["mean"] for name, found in metrics.items()})
+        for name in [name for name in ("auc", "auc_macro", "accuracy", "cpm") if name in metrics]:
+            logger.info("%s: %s", name, in_words(metrics[name], self.confidence))
+        logger.info("%d cases: %s", len(names), self.output_dir / "summary.json")
+
+    def _label(self, source: str, label: Any) -> int:
+        values = np.ravel(convert_to_numpy(label))
+        if values.size != 1 or values[0] not in range(len(self.class_names)):
+            raise ValueError(
+                f"{source}: expected the number of a class, 0 … {len(self.class_names) - 1}, as label, "
+                f"found {values[:8].tolist()}."
+            )
+        return int(values[0])
+
+    def _probabilities(self, source: str, prediction: Any) -> np.ndarray:
+        values = np.ravel(convert_to_numpy(prediction)).astype(float)
+        if (
+            values.size != len(self.class_names)
+            or not (values > -ROUNDING).all()
+            or not abs(values.sum() - 1) < ROUNDING * values.size
+        ):
+            raise ValueError(
+                f"{source}: expected a probability for each of {', '.join(self.class_names)}, 1 in sum, found "
+                f"{values[:8].tolist()}. Put a softmax into the postprocessing."
+            )
+        return values
+
+    def _column(self, key: str) -> list[str] | None:
+        values = [row[key] for row in self.rows if key in row]
+        if values and len(values) < len(self.rows):
+            raise ValueError(
+                f"ClassificationReport: expected the entry {key!r} in all cases or in none, found it in {len(values)} of "
+                f"{len(self.rows)}."
+            )
+        return values or None
+
+    def _froc(self, labels: np.ndarray, probabilities: np.ndarray, scans: list[str] | None) -> Froc | None:
+        if scans is None or len(self.class_names) != 2:
+            return None
+        return Froc(
+            labels == self.positive_class,
+            probabilities[:, self.positive_class],
+            scans,
+            [row.get("lesion", "") for row in self.rows],
+            self.number_of_scans,
+            self.number_of_lesions,
+        )
+
+    def _write_predictions(
+        self, names: Sequence[str], labels: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray
+    ) -> None:
+        columns = [f"probability_{name}" for name in self.class_names]
+        cases = zip(self.rows, names, labels.tolist(), predicted.tolist(), probabilities.tolist(), strict=True)
+        write_table(
+            self.output_dir / "predictions.csv",
+            [
+                {
+                    **row,
+                    "case": name,
+                    "label": self.class_names[label],
+                    "prediction": self.class_names[given],
+                    **dict(zip(columns, values, strict=True)),
+                }
+                for row, name, label, given, values in cases
+            ],
+        )
+
+    def _settings(self) -> dict[str, Any]:
+        binary = {"positive_class": self.class_names[self.positive_class], "threshold": self.threshold}
+        covariate = {"covariate_key": self.covariate_key, "caliper": self.caliper}
+        return {
+            "class_names": self.class_names,
+            **(binary if len(self.class_names) == 2 else {}),
+            **(covariate if self.covariate_key is not None else {}),
+            **self.settings,
+        }
+
+
+def _number(source: str, key: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{source}: expected a number (NaN where not known) as {key!r}, found {value!r}.") from None

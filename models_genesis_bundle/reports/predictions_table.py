@@ -1,0 +1,81 @@
+"""The predictions of a classification on new cases."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ignite.engine import Engine, Events
+from monai.utils import convert_to_numpy
+from monai.utils.enums import CommonKeys
+
+from models_genesis_bundle.engines import write_table
+from models_genesis_bundle.metrics import predicted_classes
+from models_genesis_bundle.reports.case_names import case_source, short_names
+from models_genesis_bundle.reports.evaluated_cases import evaluated_cases, require_one_process
+
+__all__ = ["PredictionsTable"]
+
+logger = logging.getLogger(__name__)
+
+
+class PredictionsTable:
+    """Writes each class's probability of every case, and the class that it is given, as a CSV file.
+
+    List it among the handlers of a ``SupervisedEvaluator`` with ``decollate: true``. Each case, behind the
+    postprocessing, holds ``pred`` (classes,), its probabilities; ``case`` names it, or else the image's file. A
+    candidate's ``scan`` and ``point`` become the columns ``seriesuid,coordX,coordY,coordZ``, as LUNA16 has them.
+
+    Args:
+        path: the CSV file, written at the end, whole or not at all.
+        class_names: of all classes, in order.
+        positive_class: with two classes, the number of the one that is looked for.
+        threshold: with two classes, the probability from which a case is called positive.
+    """
+
+    def __init__(self, path: str, class_names: Sequence[str], positive_class: int = 1, threshold: float = 0.5) -> None:
+        self.path = Path(path)
+        self.class_names = list(class_names)
+        self.positive_class = positive_class
+        self.threshold = threshold
+
+    def attach(self, engine: Engine) -> None:
+        """Follow an evaluator."""
+        engine.add_event_handler(Events.STARTED, self.start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
+        engine.add_event_handler(Events.COMPLETED, self.write)
+
+    def start(self, engine: Engine) -> None:
+        """Begin without cases."""
+        require_one_process()
+        self.rows: list[dict[str, Any]] = []
+        self.probabilities: list[np.ndarray] = []
+
+    def collect(self, engine: Engine) -> None:
+        """Keep the figures of a batch's cases."""
+        for case in evaluated_cases(engine):
+            row: dict[str, Any] = {"case": case_source(case)}
+            if "point" in case:
+                x, y, z = convert_to_numpy(case["point"]).tolist()
+                row |= {"seriesuid": case["scan"], "coordX": x, "coordY": y, "coordZ": z}
+            self.rows.append(row)
+            self.probabilities.append(np.ravel(convert_to_numpy(case[CommonKeys.PRED])).astype(float))
+
+    def write(self, engine: Engine) -> None:
+        """Write the file."""
+        probabilities = np.array(self.probabilities).reshape(-1, len(self.class_names))
+        given = predicted_classes(probabilities, self.positive_class, self.threshold)
+        columns = [f"probability_{name}" for name in self.class_names]
+        names = short_names([row["case"] for row in self.rows])
+        cases = zip(self.rows, names, given.tolist(), probabilities.tolist(), strict=True)
+        write_table(
+            self.path,
+            [
+                {**row, "case": name, "prediction": self.class_names[number], **dict(zip(columns, values, strict=True))}
+                for row, name, number, values in cases
+            ],
+        )
+        logger.info("%d predictions: %s", len(self.rows), self.path)

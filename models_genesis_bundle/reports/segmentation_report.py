@@ -1,0 +1,162 @@
+"""The report of a segmentation's evaluation."""
+
+from __future__ import annotations
+
+import logging
+import math
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from monai.data import MetaTensor
+from monai.utils.enums import CommonKeys
+
+from models_genesis_bundle.engines import write_table
+from models_genesis_bundle.metrics import mean_with_interval, require_label_names, segmentation_scores
+from models_genesis_bundle.reports.case_names import case_source, short_names
+from models_genesis_bundle.reports.evaluated_cases import evaluated_cases, require_one_process
+from models_genesis_bundle.reports.in_words import in_words
+from models_genesis_bundle.reports.summary_file import write_summary
+from models_genesis_bundle.visualize import (
+    SegmentationSlice,
+    class_numbers,
+    save_figure,
+    segmentation_figure,
+    segmentation_slices,
+)
+
+__all__ = ["SegmentationReport"]
+
+logger = logging.getLogger(__name__)
+
+RANKED_BY = "dice_mean"
+
+
+class SegmentationReport:
+    """Scores each case of an evaluation, and writes tables and a picture at its end.
+
+    List it among the handlers of a ``SupervisedEvaluator`` with ``decollate: true``. Each case, behind the postprocessing,
+    holds ``pred`` (N, X, Y[, Z]), the classes' probabilities, ``label`` (1, X, Y[, Z]), the classes' numbers, and ``image``
+    (C, X, Y[, Z]), all in the label's geometry. ``case`` names it, or else the image's file; ``patient`` says whose it is.
+
+    Written are ``scores.csv``, a row for each case (see ``segmentation_scores``); ``summary.json`` with mean, standard
+    deviation, median and bootstrap interval of each figure (see ``mean_with_interval``), over patients where they are
+    known; and ``cases.png``, the best, the median and the worst case. The means go to the evaluator's metrics, too. Memory
+    does not grow with the number of cases: the slices to draw wait in a temporary folder.
+
+    Args:
+        output_dir: receives the files.
+        label_names: the foreground classes' names, in order.
+        tolerance_mm: of the surface Dice.
+        confidence: of the intervals, 0 … 1.
+        resamples: bootstrap samples.
+        seed: of the bootstrap.
+        settings: plain values for the summary: which weights, which data.
+    """
+
+    def __init__(
+        self,
+        output_dir: str,
+        label_names: Sequence[str],
+        tolerance_mm: float = 1.0,
+        confidence: float = 0.95,
+        resamples: int = 2000,
+        seed: int = 0,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        require_label_names(label_names)
+        self.output_dir = Path(output_dir)
+        self.label_names = list(label_names)
+        self.tolerance_mm = tolerance_mm
+        self.confidence = confidence
+        self.resamples = resamples
+        self.seed = seed
+        self.settings = dict(settings or {})
+
+    def attach(self, engine: Engine) -> None:
+        """Follow an evaluator; list the report behind the metrics."""
+        engine.add_event_handler(Events.STARTED, self.start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
+        engine.add_event_handler(Events.COMPLETED, self.write)
+
+    def start(self, engine: Engine) -> None:
+        """Begin without cases."""
+        require_one_process()
+        self.sources: list[str] = []
+        self.patients: list[str | None] = []
+        self.scores: list[dict[str, float]] = []
+        self.pictures = TemporaryDirectory(prefix="segmentation_report_")
+
+    def collect(self, engine: Engine) -> None:
+        """Score the cases of a batch.
+
+        Raises:
+            ValueError: naming the case, when prediction, label and image do not fit.
+        """
+        for case in evaluated_cases(engine):
+            source = case_source(case)
+            label, prediction, image = (case[key] for key in (CommonKeys.LABEL, CommonKeys.PRED, CommonKeys.IMAGE))
+            spatial_dims = label.ndim - 1
+            spacing = label.pixdim.tolist()[:spatial_dims] if isinstance(label, MetaTensor) else [1.0] * spatial_dims
+            try:
+                scores = segmentation_scores(prediction, label, self.label_names, spacing, self.tolerance_mm)
+                self._keep_picture(image, label, prediction)
+            except ValueError as error:
+                raise ValueError(f"{source}: {error}") from error
+            self.sources.append(source)
+            self.patients.append(str(case["patient"]) if "patient" in case else None)
+            self.scores.append(scores)
+
+    def write(self, engine: Engine) -> None:
+        """Write the files, and put the means into the evaluator's metrics."""
+        names = short_names(self.sources)
+        patients = [patient or name for patient, name in zip(self.patients, names, strict=True)]
+        rows = zip(names, patients, self.scores, strict=True)
+        write_table(
+            self.output_dir / "scores.csv",
+            [{"case": name, "patient": patient, **scores} for name, patient, scores in rows],
+        )
+        metrics = {
+            figure: mean_with_interval(
+                [scores[figure] for scores in self.scores], patients, self.confidence, self.resamples, self.seed
+            )
+            for figure in (self.scores[0] if self.scores else ())
+        }
+        settings = {"label_names": self.label_names, "tolerance_mm": self.tolerance_mm, **self.settings}
+        summary = {
+            "metrics": metrics,
+            "cases": len(names),
+            "patients": len(set(patients)),
+            "confidence": self.confidence,
+            "settings": settings,
+        }
+        write_summary(self.output_dir / "summary.json", summary)
+        self._draw(names)
+        self.pictures.cleanup()
+        engine.state.metrics.update({figure: found["mean"] for figure, found in metrics.items()})
+        for figure in metrics:
+            if figure.endswith("_mean"):
+                logger.info("%s: %s", figure, in_words(metrics[figure], self.confidence))
+        logger.info("%d cases: %s", len(names), self.output_dir / "summary.json")
+
+    def _keep_picture(self, image: torch.Tensor, label: torch.Tensor, prediction: torch.Tensor) -> None:
+        affine = label.affine if isinstance(label, MetaTensor) else None
+        slices = segmentation_slices(image, label, class_numbers(prediction), affine)
+        Path(self.pictures.name, str(len(self.scores))).write_bytes(pickle.dumps(slices))
+
+    def _draw(self, names: Sequence[str]) -> None:
+        scores = [found[RANKED_BY] for found in self.scores]
+        ranked = sorted((i for i, score in enumerate(scores) if not math.isnan(score)), key=lambda i: -scores[i])
+        if not ranked:
+            return
+        chosen = {"best": ranked[0], "median": ranked[len(ranked) // 2], "worst": ranked[-1]}
+        rows = []
+        for index in dict.fromkeys(chosen.values()):
+            which = ", ".join(name for name, position in chosen.items() if position == index)
+            slices: list[SegmentationSlice] = pickle.loads(Path(self.pictures.name, str(index)).read_bytes())
+            rows.append((f"{which}: {names[index]}, {RANKED_BY} {scores[index]:.3f}", slices))
+        save_figure(segmentation_figure(rows, self.label_names), self.output_dir / "cases.png")

@@ -1,0 +1,40 @@
+"""The summary of a report as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from models_genesis_bundle.engines.whole_file import whole_file
+
+__all__ = ["write_summary"]
+
+
+def write_summary(path: str | os.PathLike, summary: Mapping[str, Any]) -> Path:
+    """Write a summary as JSON, whole or not at all; NaN, which JSON lacks, becomes ``null``.
+
+    Every report's summary has ``metrics``, which maps the name of a figure to its value ``mean``, its interval ``low`` …
+    ``high``, the number ``n`` of cases behind it, and more where there is more, so that all reports read alike.
+
+    Args:
+        path: the file; its folder is made when it is not there.
+        summary: plain values.
+
+    Returns:
+        The path.
+    """
+    with whole_file(path) as unfinished:
+        unfinished.write_text(json.dumps(_plain(summary), indent=2, allow_nan=False) + "\n")
+    return Path(path)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,164 @@
+"""Pictures of a segmentation: the outlines of label and prediction over the image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from monai.utils import convert_to_numpy
+from nibabel.affines import voxel_sizes
+from nibabel.orientations import apply_orientation, io_orientation
+
+from models_genesis_bundle.visualize.restoration_panel import as_picture
+
+__all__ = ["SegmentationSlice", "segmentation_figure", "segmentation_slices"]
+
+PLANES = {"axial": 2, "coronal": 1, "sagittal": 0}
+LABEL_LINE: Final = "solid"
+PREDICTION_LINE: Final = "dashed"
+SMALLEST_SIDE = 64
+GREY_PERCENTILES = (0.5, 99.5)
+COLOURS = colormaps["tab10"]
+
+
+@dataclass(frozen=True)
+class SegmentationSlice:
+    """A slice of a case, small enough to be kept until it is known whether it is drawn.
+
+    Attributes:
+        plane: ``"axial"``, ``"coronal"`` or ``"sagittal"``; ``""`` for a 2D image.
+        image: (rows, columns), 0 … 255.
+        label: the classes' numbers, same shape.
+        prediction: the same.
+        aspect: height of a pixel divided by its width.
+    """
+
+    plane: str
+    image: np.ndarray
+    label: np.ndarray
+    prediction: np.ndarray
+    aspect: float
+
+
+def segmentation_slices(
+    image: torch.Tensor, label: torch.Tensor, prediction: torch.Tensor, affine: np.ndarray | torch.Tensor | None = None
+) -> list[SegmentationSlice]:
+    """Choose the slices that show most of a case: in each plane the one with the largest labelled foreground.
+
+    Where the label is empty the prediction's foreground counts, where both are, the middle slice is taken. Slices are cut to
+    the surroundings of the foreground, at least 64 voxels where the image has them.
+
+    Args:
+        image: (C, X, Y[, Z]) in any intensity, of which the first channel is drawn.
+        label: (1, X, Y[, Z]), the classes' numbers.
+        prediction: (1, X, Y[, Z]), the classes' numbers.
+        affine: (4, 4) from voxels to mm to the right, front and head, by which a volume is turned upright; None: voxels of
+            1 mm that run so already. Not used for a 2D image.
+
+    Returns:
+        Three slices of a volume, one of a 2D image.
+
+    Raises:
+        ValueError: when the shapes differ.
+    """
+    volumes = [convert_to_numpy(array)[0] for array in (image, label, prediction)]
+    shapes = [volume.shape for volume in volumes]
+    if len(set(shapes)) > 1:
+        raise ValueError(
+            f"segmentation_slices: expected image, label and prediction of the same shape, found {shapes}. "
+            "Bring the image into the label's geometry, too."
+        )
+    if volumes[0].ndim == 2:
+        return [_cut(volumes, "", 1.0)]
+    affine = np.eye(4) if affine is None else convert_to_numpy(affine).astype(float)
+    turn = io_orientation(affine)
+    volumes = [apply_orientation(volume, turn) for volume in volumes]
+    spacing = np.empty(3)
+    spacing[turn[:, 0].astype(int)] = voxel_sizes(affine)
+    return [_most_foreground(volumes, plane, axis, spacing) for plane, axis in PLANES.items()]
+
+
+def _most_foreground(volumes: list[np.ndarray], plane: str, axis: int, spacing: np.ndarray) -> SegmentationSlice:
+    _, label, prediction = volumes
+    foreground = (label if label.any() else prediction) != 0
+    areas = foreground.sum(axis=tuple(other for other in range(3) if other != axis))
+    index = int(areas.argmax()) if areas.any() else len(areas) // 2
+    width, height = np.delete(spacing, axis)
+    return _cut([np.take(volume, index, axis) for volume in volumes], plane, height / width)
+
+
+def _cut(slices: list[np.ndarray], plane: str, aspect: float) -> SegmentationSlice:
+    foreground = (slices[1] != 0) | (slices[2] != 0)
+    window = tuple(_surroundings(foreground.any(axis=1 - axis)) for axis in range(2))
+    image, label, prediction = (as_picture(array[window]) for array in slices)
+    low, high = np.percentile(image, GREY_PERCENTILES)
+    grey = np.clip((image - low) / max(high - low, np.finfo(np.float32).tiny), 0, 1)
+    return SegmentationSlice(
+        plane, (255 * grey).astype(np.uint8), label.astype(np.int16), prediction.astype(np.int16), float(aspect)
+    )
+
+
+def _surroundings(occupied: np.ndarray) -> slice:
+    """The part of an axis to show: what is occupied, as much again around it, and never less than the smallest side."""
+    places = np.flatnonzero(occupied)
+    if not len(places):
+        return slice(None)
+    side = min(len(occupied), max(SMALLEST_SIDE, 2 * (places[-1] - places[0] + 1)))
+    start = (places[0] + places[-1] + 1 - side) // 2
+    start = min(max(start, 0), len(occupied) - side)
+    return slice(start, start + side)
+
+
+def segmentation_figure(
+    rows: Sequence[tuple[str, Sequence[SegmentationSlice]]], label_names: Sequence[str], title: str = ""
+) -> Figure:
+    """Draw cases, one a row: the image with the outlines of its label, solid, and of its prediction, dashed.
+
+    Args:
+        rows: a title and the slices of each case.
+        label_names: the foreground classes' names; each has a colour of its own.
+        title: stands above.
+
+    Returns:
+        The figure, not shown anywhere.
+    """
+    columns = max(len(slices) for _, slices in rows)
+    figure = Figure(figsize=(max(3.2 * columns, 5.0), 3.2 * len(rows) + 0.8), layout="constrained")
+    axes = figure.subplots(len(rows), columns, squeeze=False)
+    for row, (name, slices) in zip(axes, rows, strict=True):
+        for axis, shown in zip(row, slices, strict=False):
+            axis.imshow(shown.image, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect=shown.aspect)
+            for number in range(1, len(label_names) + 1):
+                _outline(axis, shown.label == number, number, LABEL_LINE)
+                _outline(axis, shown.prediction == number, number, PREDICTION_LINE)
+            axis.set_xlabel(shown.plane, fontsize=8)
+        for axis in row:
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.spines[:].set_visible(False)
+        row[0].set_title(name, fontsize=9, loc="left")
+    entries = [Line2D([], [], color=_colour(number), label=name) for number, name in enumerate(label_names, start=1)]
+    entries += [
+        Line2D([], [], color="grey", linestyle=LABEL_LINE, label="label"),
+        Line2D([], [], color="grey", linestyle=PREDICTION_LINE, label="prediction"),
+    ]
+    figure.legend(handles=entries, loc="outside lower center", ncols=min(len(entries), 6), fontsize=8)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def _outline(axis: Axes, mask: np.ndarray, number: int, style: str) -> None:
+    if mask.any():
+        rows, columns = (np.arange(-1, side + 1) for side in mask.shape)
+        axis.contour(columns, rows, np.pad(mask, 1), [0.5], colors=[_colour(number)], linestyles=style, linewidths=1.2)
+
+
+def _colour(number: int) -> tuple[float, float, float, float]:
+    return COLOURS((number - 1) % COLOURS.N)

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+import torch
+from matplotlib.image import imread
+
+from models_genesis_bundle.data import IntensityScaling
+from models_genesis_bundle.visualize import (
+    draw_cube,
+    gallery_figure,
+    metric_curves,
+    restoration_figure,
+    save_figure,
+)
+from models_genesis_bundle.visualize.restoration_panel import middle_slice
+
+
+def test_pictures_show_the_patient_upright():
+    volume = np.zeros((6, 8, 10))
+    volume[-1, 4, 5] = 1  # right
+    volume[3, -1, 5] = 2  # front
+    volume[3, 4, -1] = 3  # head
+    axial = middle_slice(volume, "axial")
+    assert axial.shape == (8, 6)
+    assert axial[:, 0].max() == 1
+    assert axial[0].max() == 2
+    assert middle_slice(volume, "coronal")[0].max() == 3
+    assert middle_slice(volume, "sagittal")[:, 0].max() == 2
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 16, 8), (2, 16, 16)])
+def test_restoration_panel(tmp_path, shape):
+    cubes = [torch.rand(shape) for _ in range(3)]
+    figure = restoration_figure(cubes[:2], cubes[1:], [cubes[0], cubes[2]])
+    assert len(figure.axes) == 2 * 4 * (2 if len(shape) == 4 else 1)
+    picture = imread(save_figure(figure, tmp_path / "new" / "panel.png"))
+    assert picture.std() > 0.1
+
+
+def test_gallery():
+    scan = np.zeros((1, 60, 60, 40), dtype=np.float32)
+    scan[:, 10:50, 10:50] = np.random.default_rng(0).random((40, 40, 40)) * 0.3 + 0.4
+    cube = draw_cube(scan, IntensityScaling(), (32, 32, 24), seed=0)
+    assert cube.shape == (1, 32, 32, 24)
+    figure = gallery_figure(cube, [cube, cube])
+    assert [axis.get_title() for axis in figure.axes[:8]][-2:] == ["Genesis pair 1", "Genesis pair 2"]
+    with pytest.raises(ValueError, match="No cube"):
+        draw_cube(scan[:, 2:12].repeat(4, axis=1) * (np.arange(40) < 4), IntensityScaling(), (32, 32, 24), seed=0)
+
+
+def test_curves(tmp_path):
+    table = tmp_path / "metrics.csv"
+    table.write_text("epoch,learning_rate,val_mse,identity_mse\n1,0.1,0.3,0.2\n2,0.1,,\n3,0.05,0.1,0.2\n")
+    figure = metric_curves(table)
+    lines = {line.get_label(): line.get_xydata().tolist() for axis in figure.axes for line in axis.lines}
+    assert lines["val mse"] == [[1, 0.3], [3, 0.1]]
+    assert lines["learning rate"][-1] == [3, 0.05]
+
+
+def test_curves_of_chosen_columns(tmp_path):
+    table = tmp_path / "metrics.csv"
+    table.write_text("epoch,val_mean_dice,val_mse\n1,0.5,0.3\n")
+    figure = metric_curves(table, {"Dice": ["val_mean_dice"], "loss": ["val_loss"]})
+    assert [axis.get_title() for axis in figure.axes] == ["Dice", "loss"]
+    assert [len(axis.lines) for axis in figure.axes] == [1, 0]
+    with pytest.raises(ValueError, match="at least one plot"):
+        metric_curves(table, {})
