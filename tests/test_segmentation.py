@@ -1,0 +1,184 @@
+"""Fine-tuning for segmentation, its evaluation and inference, as a user runs them, and the target tasks in their data's layout."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+from conftest import arguments, root_cause, run_here
+
+from models_genesis_bundle.engines import read_metrics
+from models_genesis_bundle.weights import TransferError, read_checkpoint, read_weights
+
+SMALL = {
+    "network_def::features": "[4,8]",
+    "patch_size": "[32,32,16]",
+    "precision": "float32",
+    "panel_interval": 1,
+    "panel_cases": 1,
+}
+
+
+def fine_tune(output_dir: Path, *overlays: str, **settings) -> Path:
+    files = ["configs/finetune_segmentation.yaml", *(f"configs/{name}.yaml" for name in overlays)]
+    merged = {**SMALL, "output_dir": output_dir, "max_epochs": 1, **settings}
+    run_here("run", "training", "--config_file", str(files), *arguments(**merged))
+    return output_dir / "checkpoints" / "model.pt"
+
+
+def evaluate(ckpt_path: Path, output_dir: Path, **settings) -> dict:
+    merged = {
+        "network_def::features": "[4,8]",
+        "precision": "float32",
+        "ckpt_path": ckpt_path,
+        "output_dir": output_dir,
+    }
+    run_here("run", "evaluating", "--config_file", "configs/evaluate.yaml", *arguments(**merged, **settings))
+    return json.loads((output_dir / "summary.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def labelled(phantoms):
+    """The phantoms' datalist, and the names of its classes."""
+    return {"dataset_dir": phantoms, "label_names": "['lung','nodule']"}
+
+
+@pytest.fixture(scope="module")
+def fine_tuned(labelled, pretrained, tmp_path_factory) -> Path:
+    """The folder of a fine-tuning from the tiny pretrained weights, four epochs."""
+    output_dir = tmp_path_factory.mktemp("fine_tuned")
+    start = pretrained / "checkpoints" / "model.pt"
+    fine_tune(output_dir, initial_weights=start, max_epochs=4, learning_rate=0.01, patches_per_scan=8, **labelled)
+    return output_dir
+
+
+def test_a_run_leaves_weights_with_all_that_evaluation_needs(fine_tuned, pretrained):
+    lines = read_metrics(fine_tuned / "metrics.csv")
+    assert lines[-1]["train_loss"] < lines[0]["train_loss"]
+    best = max(lines, key=lambda line: line["val_dice"])
+    weights = read_weights(fine_tuned / "checkpoints" / "model.pt")
+    assert weights["epoch"] == best["epoch"]
+    assert weights["label_names"] == ["lung", "nodule"]
+    assert weights["patch_size"] == [32, 32, 16]
+    start = read_weights(pretrained / "checkpoints" / "model.pt")
+    assert weights["preprocessing"] == start["preprocessing"]
+    assert weights["initial_weights"]["data"] == start["data"]
+    assert weights["model"]["head.weight"].shape[0] == 3
+    assert (fine_tuned / "panels" / "epoch_0004.png").stat().st_size > 5_000
+    assert (fine_tuned / "curves.png").stat().st_size > 5_000
+
+
+def test_evaluation_scores_each_case_of_the_held_out_patients(fine_tuned, labelled, tmp_path):
+    summary = evaluate(fine_tuned / "checkpoints" / "model.pt", tmp_path, dataset_dir=labelled["dataset_dir"])
+    with (tmp_path / "scores.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert summary["cases"] == len(rows) == 1
+    assert summary["metrics"]["dice_lung"]["mean"] == pytest.approx(float(rows[0]["dice_lung"]), abs=1e-5)
+    trained = read_weights(fine_tuned / "checkpoints" / "model.pt")["split"]
+    assert trained["test_fraction"] == 0.2
+    assert (tmp_path / "cases.png").stat().st_size > 5_000
+
+
+def test_label_maps_lie_where_the_scans_do(fine_tuned, phantoms, tmp_path):
+    image = nibabel.load(phantoms / "images" / "phantom_000.nii.gz")
+    turned = image.slicer[5:, :, 3:].as_reoriented(nibabel.orientations.axcodes2ornt("PIR"))
+    scan = tmp_path / "turned.nii.gz"
+    nibabel.save(turned, scan)
+    settings = {
+        "network_def::features": "[4,8]", "precision": "float32", "dataset_dir": scan, "output_dir": tmp_path / "out",
+        "ckpt_path": fine_tuned / "checkpoints" / "model.pt", "save_probabilities": True,
+    }  # fmt: skip
+    run_here("run", "inferring", "--config_file", "configs/inference_segmentation.yaml", *arguments(**settings))
+    labels = nibabel.load(tmp_path / "out" / "turned_segmentation.nii.gz")
+    probabilities = nibabel.load(tmp_path / "out" / "turned_probabilities.nii.gz")
+    assert labels.get_data_dtype() == np.uint8
+    for written in (labels, probabilities):
+        assert written.shape[:3] == turned.shape
+        np.testing.assert_allclose(written.affine, turned.affine, atol=1e-4)
+    chances = probabilities.get_fdata()
+    np.testing.assert_allclose(chances.sum(-1), 1, atol=1e-3)
+    assert np.array_equal(chances.argmax(-1), labels.get_fdata())
+
+
+def test_resume_is_exact(labelled, fine_tuned, pretrained, tmp_path):
+    settings = {
+        "initial_weights": pretrained / "checkpoints" / "model.pt", "learning_rate": 0.01, "patches_per_scan": 8,
+        "lr_scheduler::total_iters": 4, **labelled,
+    }  # fmt: skip
+    fine_tune(tmp_path, max_epochs=2, **settings)
+    fine_tune(tmp_path, max_epochs=4, resume=True, **settings)
+    wanted, found = (read_checkpoint(run / "checkpoints" / "last.pt") for run in (fine_tuned, tmp_path))
+    assert all(torch.equal(wanted["model"][key], value) for key, value in found["model"].items())
+
+
+def test_a_frozen_encoder_stays_and_the_head_learns(labelled, pretrained, tmp_path):
+    start = pretrained / "checkpoints" / "model.pt"
+    weights = fine_tune(tmp_path, initial_weights=start, freeze="[encoder]", **labelled)
+    before, after = read_weights(start)["model"], read_weights(weights)["model"]
+    assert all(torch.equal(before[key], after[key]) for key in before if key.startswith("encoder."))
+    assert not torch.equal(before["decoder.stages.0.up.weight"], after["decoder.stages.0.up.weight"])
+
+
+def test_weights_of_another_width_end_the_run(labelled, pretrained, tmp_path):
+    start = pretrained / "checkpoints" / "model.pt"
+    with pytest.raises(RuntimeError) as raised:
+        fine_tune(tmp_path, initial_weights=start, **{**labelled, "network_def::features": "[8,16]"})
+    assert isinstance(root_cause(raised.value), TransferError)
+
+
+def layout_of(task: str, phantoms: Path, folder: Path) -> dict:
+    """A miniature of the task's data as it is distributed; returns the settings that the few patients need."""
+    few = {"validation_fraction": 1, "test_fraction": 1}
+    entries = []
+    for number in range(4):
+        image, label = (nibabel.load(phantoms / kind / f"phantom_{number:03d}.nii.gz") for kind in ("images", "labels"))
+        classes = np.asarray(label.dataobj)
+        if task == "ncs":
+            name = f"LIDC-IDRI-{number:04d}_R_1.nii.gz"
+            places, classes = (f"images/{name}", f"labels/{name}"), (classes == 2).astype(np.uint8)
+        elif task == "lcs":
+            places = (f"batch/volume-{number}.nii", f"batch/segmentation-{number}.nii")
+        elif task == "bms":
+            case = f"HGG/Brats18_CBICA_{number}_1/Brats18_CBICA_{number}_1"
+            places, classes = (f"{case}_flair.nii.gz", f"{case}_seg.nii.gz"), np.where(classes == 2, 4, classes)
+        else:
+            places = (f"images/case_{number}.nii.gz", f"labels/case_{number}.nii.gz")
+            if task == "lidc_nodules":
+                classes = (classes == 2).astype(np.uint8)
+            entries.append({"image": places[0], "label": places[1], "patient": f"p{number}"})
+        for place, array in zip(places, (np.asarray(image.dataobj), classes), strict=True):
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            nibabel.save(nibabel.Nifti1Image(array, image.affine), folder / place)
+    if not entries:
+        return few
+    lists = {"training": entries[:2], "validation": entries[2:3], "test": entries[3:]}
+    (folder / "datalist.json").write_text(json.dumps(lists))
+    return {"spacing": 5.0} if task == "lidc_nodules" else {}
+
+
+@pytest.mark.parametrize("task", ["ncs", "lcs", "bms", "lidc_nodules", "hippocampus"])
+def test_a_task_trains_and_is_evaluated_on_its_data_as_distributed(task, phantoms, tmp_path):
+    settings = layout_of(task, phantoms, tmp_path / "data")
+    weights = fine_tune(tmp_path / "run", f"task_{task}", dataset_dir=tmp_path / "data", batch_size=2, **settings)
+    summary = evaluate(weights, tmp_path / "test", dataset_dir=tmp_path / "data")
+    assert summary["cases"] == 1
+    assert 0 <= summary["metrics"]["thresholded_mean_iou"]["mean"] <= 1
+
+
+@pytest.mark.parametrize("network", ["segresnet", "dynunet"])
+def test_monai_networks_train_by_an_overlay(network, labelled, tmp_path):
+    narrow = {
+        "segresnet": {"network_def::init_filters": 8, "network_def::blocks_down": "[1,1,1]"},
+        "dynunet": {"network_def::filters": "[4,4,4,4,4]"},
+    }
+    settings = {**labelled, **narrow[network], "patch_size": "[32,32,32]"}
+    words = {**SMALL, **settings, "output_dir": tmp_path, "max_epochs": 1}
+    del words["network_def::features"]
+    files = ["configs/finetune_segmentation.yaml", f"configs/network_{network}.yaml"]
+    run_here("run", "training", "--config_file", str(files), *arguments(**words))
+    assert read_metrics(tmp_path / "metrics.csv")[0]["train_loss"] > 0
