@@ -11,6 +11,9 @@ from unittest import mock
 
 import pytest
 
+# One thread, here as in the processes that tests start: sums are added up in the same order everywhere.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # A network and cubes small enough that an epoch takes a second.
@@ -46,7 +49,7 @@ def arguments(**settings) -> list[str]:
 
 def start(*words: str, module: str = "monai.bundle") -> subprocess.Popen:
     """Start a command as a user would, from the repository's root."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", module, *words]
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

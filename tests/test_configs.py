@@ -15,6 +15,10 @@ from monai.bundle import ConfigWorkflow
 from monai.bundle.config_item import ComponentLocator
 from monai.utils import optional_import
 
+from models_genesis_bundle.data import ScanPreprocessing, phantom_candidates
+from models_genesis_bundle.networks import GenesisClassifier, GenesisUNet
+from models_genesis_bundle.weights import write_weights
+
 PRETRAIN_OVERLAYS = (
     "quickstart",
     "optimizer_adamw",
@@ -24,10 +28,31 @@ PRETRAIN_OVERLAYS = (
     "data_zscore",
     "data_luna16",
 )
+SEGMENTATION_OVERLAYS = (
+    "schedule_plateau",
+    "network_segresnet",
+    "network_dynunet",
+    "network_swinunetr",
+    "network_slicewise_imagenet",
+    "task_ncs",
+    "task_lcs",
+    "task_bms",
+    "task_lidc_nodules",
+    "task_hippocampus",
+)
+CLASSIFICATION_OVERLAYS = ("task_ncc", "task_ecc", "task_lidc_malignancy")
 RUNS = [
     ("train", "training", ["pretrain"]),
     *(("train", "training", ["pretrain", overlay]) for overlay in PRETRAIN_OVERLAYS),
     ("inference", "inferring", ["inference"]),
+    ("train", "training", ["finetune_segmentation"]),
+    *(("train", "training", ["finetune_segmentation", overlay]) for overlay in SEGMENTATION_OVERLAYS),
+    ("inference", "evaluating", ["evaluate"]),
+    ("inference", "inferring", ["inference_segmentation"]),
+    ("train", "training", ["finetune_classification"]),
+    *(("train", "training", ["finetune_classification", overlay]) for overlay in CLASSIFICATION_OVERLAYS),
+    ("inference", "evaluating", ["evaluate_classification"]),
+    ("inference", "inferring", ["inference_classification"]),
 ]
 
 
@@ -59,8 +84,37 @@ def one_process_group(monkeypatch):
         monkeypatch.setenv(name, str(value))
 
 
+@pytest.fixture(scope="module")
+def segmentation_weights(tmp_path_factory):
+    """A weight file as fine-tuning writes it."""
+    records = {
+        "preprocessing": ScanPreprocessing().record(),
+        "label_names": ["lung", "nodule"],
+        "label_map": None,
+        "patch_size": [32, 32, 32],
+        "split": {},
+    }
+    network = GenesisUNet(features=(4, 8), out_channels=3, output_activation=None)
+    return write_weights(tmp_path_factory.mktemp("weights") / "model.pt", network, **records)
+
+
+@pytest.fixture(scope="module")
+def classification_weights(tmp_path_factory):
+    """A weight file as fine-tuning writes it."""
+    records = {
+        "preprocessing": ScanPreprocessing().record(),
+        "class_names": ["healthy", "ill"],
+        "positive_class": 1,
+        "cube_size": [16, 16, 16],
+        "metrics": {},
+        "split": {"seed": 0},
+    }
+    network = GenesisClassifier(features=(4, 8), hidden=8)
+    return write_weights(tmp_path_factory.mktemp("weights") / "model.pt", network, **records)
+
+
 @pytest.fixture
-def settings(phantoms, pretrained, tmp_path):
+def settings(phantoms, pretrained, segmentation_weights, classification_weights, tmp_path):
     """Small settings of a run, and its data: phantoms, or LUNA16's folders with a phantom in each."""
 
     def choose(names: list[str]) -> dict[str, Any]:
@@ -72,8 +126,31 @@ def settings(phantoms, pretrained, tmp_path):
         }
         if names[0] == "inference":
             return {**chosen, "ckpt_path": str(pretrained / "checkpoints" / "model.pt")}
+        if names[0].endswith("_classification"):
+            chosen |= {"network_def::hidden": 8, "candidates_file": phantom_candidates(phantoms), "extraction_workers": 0}
+            if names[0] != "finetune_classification":
+                return {**chosen, "ckpt_path": str(classification_weights)}
+            few = {"layout": "folder", "validation_fraction": 1, "test_fraction": 1}
+            return {**chosen, **few, "cube_size": [16, 16, 16]}
+        if names[0] == "inference_segmentation":
+            return {**chosen, "ckpt_path": str(segmentation_weights)}
+        if names[0] == "evaluate":
+            return {**chosen, "dataset_dir": str(phantoms), "ckpt_path": str(segmentation_weights)}
+        if names[0] == "finetune_segmentation":
+            if any(name.startswith("network_") for name in names):
+                del chosen["network_def::features"]
+            few = {"layout": "json", "validation_fraction": 1, "test_fraction": 1, "cache_rate": 0.0}
+            if "network_slicewise_imagenet" in names:
+                few["network_def::pretrained"] = False
+            if {"task_lcs", "task_bms"} & set(names):
+                few |= {"image_pattern": None, "label_pattern": None}
+            return {**chosen, **few, "dataset_dir": str(phantoms), "patch_size": [32, 32, 32]}
         if "data_luna16" in names:
-            chosen |= {"dataset_dir": str(luna16_folders(phantoms, tmp_path)), "cube_margin": 0, "cube_size": [16, 16, 8]}
+            chosen |= {
+                "dataset_dir": str(luna16_folders(phantoms, tmp_path)),
+                "cube_margin": 0,
+                "cube_size": [16, 16, 8],
+            }
         return {**chosen, "cubes_per_scan": 2, "extraction_workers": 0, "num_workers": 0}
 
     return choose
@@ -108,8 +185,8 @@ def test_configuration_is_complete(kind, run_id, names, settings, one_process_gr
 
 
 def test_every_configuration_is_tested(root):
-    entries = {"pretrain", "inference"}
-    assert {path.stem for path in (root / "configs").glob("*.yaml")} == entries | set(PRETRAIN_OVERLAYS)
+    tested = {name for _, _, names in RUNS for name in names}
+    assert {path.stem for path in (root / "configs").glob("*.yaml")} == tested
 
 
 def test_metadata_is_the_same_in_both_places_and_of_this_version(root):

@@ -1,0 +1,84 @@
+"""The commands of a run: ``monai.bundle run`` for its training and for its evaluation."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Protocol
+
+from models_genesis_bundle.comparison.plan import ComparisonPlan
+from models_genesis_bundle.comparison.runs import Run
+from models_genesis_bundle.engines import RunCommand
+
+__all__ = ["BundleCommands", "Commands", "evaluation_command", "training_command"]
+
+
+class Commands(Protocol):
+    """Makes the command lines of a run; both are started in the plan's working folder."""
+
+    def train(self, run: Run) -> list[str]:
+        """The words of the training; followed by ``--resume true`` when an earlier one goes on."""
+
+    def evaluate(self, run: Run) -> list[str]:
+        """The words of the evaluation."""
+
+
+class BundleCommands:
+    """Makes ``python -m monai.bundle run`` command lines.
+
+    Args:
+        plan: whose configuration files and settings they have.
+    """
+
+    def __init__(self, plan: ComparisonPlan) -> None:
+        self.plan = plan
+
+    def train(self, run: Run) -> list[str]:
+        """``run training`` with the run's initial weights, seed and label fraction."""
+        return _words("training", training_command(self.plan, run))
+
+    def evaluate(self, run: Run) -> list[str]:
+        """``run evaluating`` of the run's best weights."""
+        return _words("evaluating", evaluation_command(self.plan, run))
+
+
+def training_command(plan: ComparisonPlan, run: Run) -> RunCommand:
+    """Configuration files and settings of a run's training; the run's own come last and win."""
+    return RunCommand(
+        config_files=(*plan.task.training, *run.arm.configs),
+        overrides={
+            **plan.task.overrides,
+            **plan.task.training_overrides,
+            **run.arm.overrides,
+            "initial_weights": run.arm.initial_weights or "none",
+            "seed": run.seed,
+            "label_fraction": run.fraction,
+            "output_dir": str(run.folder),
+        },
+    )
+
+
+def evaluation_command(plan: ComparisonPlan, run: Run) -> RunCommand:
+    """Configuration files and settings of a run's evaluation: the same seed for all, the run's best weights."""
+    return RunCommand(
+        config_files=(*plan.task.evaluation, *run.arm.configs),
+        overrides={
+            **plan.task.overrides,
+            **plan.task.evaluation_overrides,
+            **run.arm.overrides,
+            "ckpt_path": str(run.weights_path),
+            "output_dir": str(run.test_dir),
+            "seed": 0,
+        },
+    )
+
+
+def _words(run_id: str, command: RunCommand) -> list[str]:
+    words = [sys.executable, "-m", "monai.bundle", "run", run_id, "--config_file", repr(list(command.config_files))]
+    for name, value in command.overrides.items():
+        words += [f"--{name}", _word(value)]
+    return words
+
+
+def _word(value: Any) -> str:
+    """A value as Fire reads it back: texts as they are, everything else as Python writes it."""
+    return value if isinstance(value, str) else repr(value)

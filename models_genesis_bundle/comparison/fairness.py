@@ -1,0 +1,130 @@
+"""What must hold of runs that are compared: they differ in the initialisation and in nothing else."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+from models_genesis_bundle.comparison.guards import ComparisonError
+from models_genesis_bundle.comparison.plan import ComparisonPlan
+from models_genesis_bundle.comparison.runs import Run
+from models_genesis_bundle.weights import read_weights
+
+__all__ = ["Fairness", "cases_of"]
+
+CASE_TABLES = ("scores.csv", "predictions.csv")
+# The settings in which runs of a comparison are meant to differ, and `resume`, which changes nothing.
+VARIED = ("initial_weights", "seed", "label_fraction", "output_dir", "resume")
+SHOWN = 5
+
+
+class Fairness:
+    """Compares each finished run with those before it.
+
+    Of all arms that are no baselines, and of all runs of one baseline, the same is demanded:
+
+    * the resolved training configurations, but for initial weights, seed, label fraction and output folder, whatever the
+      path of the run's folder is part of;
+    * the ``preprocessing`` in the weight files that training wrote: settings left to the initial weights' own record would
+      otherwise give each arm other intensities or another spacing.
+
+    Of all runs, baselines too, with the same seed and label fraction: the same test cases.
+
+    Args:
+        plan: of the comparison.
+    """
+
+    def __init__(self, plan: ComparisonPlan) -> None:
+        self.plan = plan
+        self._first_settings: dict[str, tuple[Run, dict[str, Any]]] = {}
+        self._first_cases: dict[tuple[float, int], tuple[Run, str]] = {}
+
+    def admit(self, run: Run) -> None:
+        """Compare a finished run with the first of its group.
+
+        Raises:
+            ComparisonError: naming both runs, what differs, and what to do.
+        """
+        self._require_same_settings(run)
+        self._require_same_cases(run)
+
+    def _training(self, run: Run) -> dict[str, Any]:
+        if not run.config_path.is_file():
+            raise ComparisonError(f"{run.config_path}: the training has left no resolved configuration to compare.")
+        config = ConfigParser.load_config_file(str(run.config_path))
+        expected = {
+            "initial_weights": run.arm.initial_weights or "none",
+            "seed": run.seed,
+            "label_fraction": run.fraction,
+        }
+        for name, value in expected.items():
+            if config.get(name) != value:
+                raise ComparisonError(
+                    f"{run.config_path}: the training had {name}={config.get(name)!r} where the plan says {value!r}. "
+                    f"Move {run.folder} away to have the run made anew."
+                )
+        shared = {name: value for name, value in config.items() if name not in VARIED}
+        settings = dict(_flattened(shared, str(run.folder)))
+        if run.weights_path.is_file():
+            recorded = read_weights(run.weights_path).get("preprocessing")
+            settings |= dict(_flattened({"recorded preprocessing": recorded}, str(run.folder)))
+        return settings
+
+    def _require_same_settings(self, run: Run) -> None:
+        found = self._training(run)
+        group = run.arm.name if run.arm.baseline else "compared arms"
+        other, wanted = self._first_settings.setdefault(group, (run, found))
+        names = [name for name in dict.fromkeys([*wanted, *found]) if wanted.get(name) != found.get(name)]
+        if names:
+            differing = [f"{name} is {found.get(name)!r} here and {wanted.get(name)!r} there" for name in names[:SHOWN]]
+            raise ComparisonError(
+                f"{run} is not comparable with {other}: {'; '.join(differing)}{_more(names)}. Runs of a comparison may differ "
+                "in the initialisation alone. Set what differs under `task`, for all arms, and give the plan another "
+                "output_dir."
+            )
+
+    def _require_same_cases(self, run: Run) -> None:
+        cases = {case for case, _ in cases_of(run)}
+        digest = hashlib.sha256("\n".join(sorted(cases)).encode()).hexdigest()
+        other, wanted = self._first_cases.setdefault(run.block, (run, digest))
+        if digest != wanted:
+            differing = sorted(cases ^ {case for case, _ in cases_of(other)})
+            raise ComparisonError(
+                f"{run} was not tested on the same cases as {other}: {', '.join(differing[:SHOWN])}{_more(differing)} are "
+                "in one of the two test sets. Give both evaluations the same data and the same split."
+            )
+
+
+def cases_of(run: Run) -> list[tuple[str, str]]:
+    """The test cases of a run, each with its patient; an evaluation that names no patients gives the case for both.
+
+    Raises:
+        ComparisonError: when the evaluation has left no table of cases.
+    """
+    for name in CASE_TABLES:
+        path = run.test_dir / name
+        if path.is_file():
+            with path.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+            if rows and "case" not in rows[0]:
+                raise ComparisonError(f"{path}: expected a column 'case', found {', '.join(rows[0])}.")
+            return [(row["case"], row.get("patient") or row["case"]) for row in rows]
+    raise ComparisonError(f"{run.test_dir}: expected the evaluation's {' or '.join(CASE_TABLES)}, found neither.")
+
+
+def _more(names: Sequence[str]) -> str:
+    return f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+
+
+def _flattened(node: Any, folder: str, name: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of a configuration by their ids, with the run's folder replaced by its name."""
+    if isinstance(node, Mapping | list) and node:
+        entries = node.items() if isinstance(node, Mapping) else enumerate(node)
+        for key, value in entries:
+            yield from _flattened(value, folder, f"{name}::{key}" if name else str(key))
+    else:
+        yield name, node.replace(folder, "{folder}") if isinstance(node, str) else node

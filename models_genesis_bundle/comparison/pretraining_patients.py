@@ -1,0 +1,55 @@
+"""Whether patients of the test set were seen in pretraining."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from models_genesis_bundle.comparison.fairness import cases_of
+from models_genesis_bundle.comparison.plan import ComparisonPlan, Initialisation
+from models_genesis_bundle.comparison.runs import Run
+from models_genesis_bundle.weights import CheckpointError, read_checkpoint
+
+__all__ = ["pretraining_warnings"]
+
+SHOWN = 5
+
+
+def pretraining_warnings(plan: ComparisonPlan, finished: Iterable[Run]) -> list[str]:
+    """Say of each arm with initial weights whether its pretraining has seen patients of the test set.
+
+    Patients are the same when their names are: those in the weight file's ``data`` record (see ``CubeStore.record``), and
+    those in the column ``patient`` of the evaluation's table of cases.
+
+    Args:
+        plan: of the comparison.
+        finished: the runs whose test sets are looked at.
+
+    Returns:
+        A sentence for each arm whose pretraining has seen test patients, or whose weight file does not say whom it has.
+    """
+    patients = {patient for run in finished for _, patient in cases_of(run)}
+    warnings = []
+    for arm in plan.initialisations:
+        if arm.initial_weights is None:
+            continue
+        seen = _patients_of(plan, arm)
+        if seen is None:
+            warnings.append(
+                f"{arm.name}: {arm.initial_weights} does not name the patients of its pretraining, so that nobody can check "
+                "here whether test patients were among them."
+            )
+        elif both := sorted(patients & seen):
+            names = ", ".join(both[:SHOWN]) + (", …" if len(both) > SHOWN else "")
+            warnings.append(
+                f"{arm.name}: {len(both)} of {len(patients)} test patients were seen in its pretraining ({names}). Its scores "
+                "are not those of unseen patients: pretrain without them, or leave them out of the test set."
+            )
+    return warnings
+
+
+def _patients_of(plan: ComparisonPlan, arm: Initialisation) -> set[str] | None:
+    try:
+        names = read_checkpoint(plan.path(str(arm.initial_weights)))["data"]["patient_names"]
+    except (CheckpointError, KeyError, TypeError):
+        return None
+    return set(map(str, names))

@@ -1,0 +1,209 @@
+"""Reading of a plan: a YAML file that is checked before anything runs."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from models_genesis_bundle.comparison.nearest_name import nearest_name
+from models_genesis_bundle.comparison.plan import ComparisonPlan, Initialisation, Task
+
+__all__ = ["PlanError", "read_plan"]
+
+# What the comparison itself gives to every run.
+OWN_SETTINGS = ("initial_weights", "seed", "label_fraction", "output_dir", "resume", "ckpt_path", "ckpt_dir")
+FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class PlanError(ValueError):
+    """A plan that cannot be followed; the message names the key, what was expected, and what was found."""
+
+
+def read_plan(path: str | os.PathLike, **replaced: Any) -> ComparisonPlan:
+    """Read and check a plan.
+
+    Args:
+        path: the YAML file; its keys are those of `ComparisonPlan`, `Task` and `Initialisation`.
+        replaced: keys given elsewhere, on the command line for example, in place of the file's; None is passed over.
+
+    Returns:
+        The plan, with absolute folders and the fractions in ascending order.
+
+    Raises:
+        PlanError: naming the file and the key that cannot be followed, and the nearest key for an unknown one.
+    """
+    path = Path(path)
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_PlanLoader)
+    except FileNotFoundError:
+        raise PlanError(f"{path}: there is no such plan.") from None
+    except yaml.YAMLError as error:
+        raise PlanError(f"{path}: no YAML that can be read: {error}") from error
+    try:
+        given = {**_mapping(content, "plan"), **{name: value for name, value in replaced.items() if value is not None}}
+        return _plan(given)
+    except PlanError as error:
+        raise PlanError(f"{path}: {error}") from None
+
+
+class _PlanLoader(yaml.SafeLoader):
+    """YAML that refuses a key given twice, where PyYAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _plan(given: Mapping[str, Any]) -> ComparisonPlan:
+    values = _complete(ComparisonPlan, {"working_dir": ".", **given}, "the plan")
+    working_dir = Path(_text(values["working_dir"], "working_dir")).absolute()
+    entries = _mapping(values["initialisations"], "initialisations")
+    arms = tuple(_initialisation(str(name), entry) for name, entry in entries.items())
+    _check_arms(arms, values["reference"])
+    fractions = _distinct(values["label_fractions"], "label_fractions")
+    return ComparisonPlan(
+        output_dir=working_dir / _text(values["output_dir"], "output_dir"),
+        working_dir=working_dir,
+        task=_task(values["task"]),
+        initialisations=arms,
+        reference=values["reference"],
+        seeds=tuple(_whole(seed, "seeds", 0) for seed in _distinct(values["seeds"], "seeds")),
+        label_fractions=tuple(sorted(_number(fraction, "label_fractions", 0, 1) for fraction in fractions)),
+        jobs=_whole(values["jobs"], "jobs", 1),
+        threads_per_job=_whole(values["threads_per_job"], "threads_per_job", 1),
+        confidence=_number(values["confidence"], "confidence", 0, 0.9999),
+        settled_tolerance=_number(values["settled_tolerance"], "settled_tolerance", 0, 1),
+    )
+
+
+def _task(given: Any) -> Task:
+    values = _complete(Task, _mapping(given, "task"), "task")
+    for name in ("name", "metric", "validation_metric"):
+        values[name] = _text(values[name], f"task.{name}")
+    for name in ("training", "evaluation", "further_metrics"):
+        values[name] = _names(values[name], f"task.{name}")
+    for name in ("training", "evaluation"):
+        if not values[name]:
+            raise PlanError(f"task.{name}: expected one configuration file or more, found an empty list.")
+    for name in ("overrides", "training_overrides", "evaluation_overrides"):
+        values[name] = _overrides(values[name], f"task.{name}")
+    values["higher_is_better"] = _truth(values["higher_is_better"], "task.higher_is_better")
+    return Task(**values)
+
+
+def _initialisation(name: str, given: Any) -> Initialisation:
+    where = f"initialisations.{name}"
+    if not FOLDER_NAME.fullmatch(name):
+        raise PlanError(
+            f"{where}: the name of an initialisation is that of folders, too: letters, digits, '.', '_' and '-'."
+        )
+    entry = dict(given) if isinstance(given, Mapping) else {"initial_weights": given}
+    if "name" in entry:
+        raise PlanError(f"{where}: unknown key 'name'; the key that stands above is the name.")
+    values = _complete(Initialisation, {**entry, "name": name}, where)
+    weights = values["initial_weights"]
+    scratch = weights is None or str(weights).lower() == "none"
+    arm = Initialisation(
+        name=name,
+        initial_weights=None if scratch else _text(weights, f"{where}.initial_weights"),
+        baseline=_truth(values["baseline"], f"{where}.baseline"),
+        configs=_names(values["configs"], f"{where}.configs"),
+        overrides=_overrides(values["overrides"], f"{where}.overrides"),
+    )
+    if not arm.baseline and (arm.configs or arm.overrides):
+        raise PlanError(
+            f"{where}: {'configs' if arm.configs else 'overrides'} of its own would make this arm differ in more than "
+            "the initialisation. Put what all arms share under `task`; mark another network with `baseline: true`."
+        )
+    return arm
+
+
+def _check_arms(arms: tuple[Initialisation, ...], reference: Any) -> None:
+    if len(arms) < 2:
+        raise PlanError(f"initialisations: expected two or more to compare, found {len(arms)}.")
+    chosen = next((arm for arm in arms if arm.name == reference), None)
+    if chosen is None:
+        near = nearest_name(str(reference), [arm.name for arm in arms])
+        raise PlanError(f"reference: {reference!r} is no initialisation of this plan; {near}")
+    if chosen.baseline:
+        raise PlanError(f"reference: {reference!r} is a baseline, another network; the tests need an arm that is not.")
+
+
+def _complete(cls: type, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The given values of a class's fields, with the defaults of those that are not given."""
+    known = {entry.name: entry for entry in fields(cls)}
+    for name in given:
+        if name not in known:
+            raise PlanError(f"{where}: unknown key {name!r}; {nearest_name(str(name), known)}")
+    values = {}
+    for name, entry in known.items():
+        if name in given:
+            values[name] = given[name]
+        elif entry.default is not MISSING:
+            values[name] = entry.default
+        elif entry.default_factory is not MISSING:
+            values[name] = entry.default_factory()
+        else:
+            raise PlanError(f"{where}: the key {name!r} is missing.")
+    return values
+
+
+def _mapping(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise PlanError(f"{where}: expected a mapping of keys to values, found {value!r}.")
+    return dict(value)
+
+
+def _overrides(value: Any, where: str) -> dict[str, Any]:
+    overrides = _mapping(value, where)
+    for name in overrides:
+        if name in OWN_SETTINGS:
+            raise PlanError(f"{where}: {name!r} is set by the comparison for each run; leave it out.")
+    return overrides
+
+
+def _names(value: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(entry, str) for entry in value):
+        raise PlanError(f"{where}: expected a list of names, found {value!r}.")
+    return tuple(value)
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise PlanError(f"{where}: expected a text, found {value!r}.")
+    return value
+
+
+def _truth(value: Any, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise PlanError(f"{where}: expected true or false, found {value!r}.")
+    return value
+
+
+def _distinct(value: Any, where: str) -> list[Any]:
+    if not isinstance(value, list) or not value:
+        raise PlanError(f"{where}: expected a list of numbers, found {value!r}.")
+    if any(value.count(entry) > 1 for entry in value):
+        raise PlanError(f"{where}: a number is given twice in {value}.")
+    return value
+
+
+def _whole(value: Any, where: str, low: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+        raise PlanError(f"{where}: expected a whole number of at least {low}, found {value!r}.")
+    return value
+
+
+def _number(value: Any, where: str, above: float, high: float) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not above < value <= high:
+        raise PlanError(f"{where}: expected a number above {above} and of at most {high}, found {value!r}.")
+    return float(value)

@@ -1,0 +1,93 @@
+"""What a finished run has come to: its scores, its learning curve and the time that it took."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from models_genesis_bundle.comparison.convergence import best_point, has_settled
+from models_genesis_bundle.comparison.guards import ComparisonError
+from models_genesis_bundle.comparison.nearest_name import nearest_name
+from models_genesis_bundle.comparison.plan import ComparisonPlan
+from models_genesis_bundle.comparison.run_record import RunRecord
+from models_genesis_bundle.comparison.runs import Run
+from models_genesis_bundle.engines import read_metrics
+
+__all__ = ["RunResult", "read_result"]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The result of a run.
+
+    Args:
+        run: the run.
+        score: the plan's metric on the test set.
+        further: the plan's further metrics; NaN where the evaluation gives none.
+        curve: (epoch, validation metric) of each validation.
+        best_epoch: of the best validation.
+        best_validation: its metric.
+        epochs: that were trained.
+        settled: see `has_settled`.
+        seconds: that the training took.
+    """
+
+    run: Run
+    score: float
+    further: Mapping[str, float]
+    curve: tuple[tuple[int, float], ...]
+    best_epoch: int
+    best_validation: float
+    epochs: int
+    settled: bool
+    seconds: float
+
+
+def read_result(plan: ComparisonPlan, run: Run, record: RunRecord) -> RunResult:
+    """Read the result of a finished run.
+
+    Raises:
+        ComparisonError: when the run has not left the metrics that the plan names; the nearest ones are named.
+    """
+    task = plan.task
+    figures = json.loads(run.summary_path.read_text(encoding="utf-8")).get("metrics", {})
+    score = _figure(figures, task.metric, run, "task.metric")
+    if math.isnan(score):
+        raise ComparisonError(
+            f"{run.summary_path}: {task.metric} is no number: no test case has one. Choose another `task.metric`, or a test "
+            "set that has it."
+        )
+    lines = read_metrics(run.metrics_path)
+    curve = tuple(
+        (int(line["epoch"]), line[task.validation_metric]) for line in lines if task.validation_metric in line
+    )
+    if not curve:
+        columns = dict.fromkeys(name for line in lines for name in line)
+        raise ComparisonError(
+            f"{run.metrics_path}: task.validation_metric names no column of it: {task.validation_metric!r}; "
+            + nearest_name(task.validation_metric, columns)
+        )
+    best_epoch, best_validation = best_point(curve, task.higher_is_better)
+    return RunResult(
+        run=run,
+        score=score,
+        further={name: _figure(figures, name, run, "task.further_metrics") for name in task.further_metrics},
+        curve=curve,
+        best_epoch=best_epoch,
+        best_validation=best_validation,
+        epochs=int(lines[-1]["epoch"]),
+        settled=has_settled(curve, task.higher_is_better, plan.settled_tolerance),
+        seconds=record.seconds,
+    )
+
+
+def _figure(figures: Mapping[str, Any], name: str, run: Run, key: str) -> float:
+    if name not in figures:
+        raise ComparisonError(
+            f"{run.summary_path}: {key} names no metric of it: {name!r}; {nearest_name(name, figures)}"
+        )
+    value = figures[name]["mean"]
+    return math.nan if value is None else float(value)

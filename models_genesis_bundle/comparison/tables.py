@@ -1,0 +1,289 @@
+"""A comparison as tables: a CSV of the runs, and the figures as Markdown to read and as JSON to compute with."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from models_genesis_bundle.comparison.plan import Initialisation
+from models_genesis_bundle.comparison.statistics import Description, PairedTest
+from models_genesis_bundle.comparison.summary import ArmScores, ComparisonSummary, Difference, reaching_epochs
+from models_genesis_bundle.engines import whole_file, write_table
+
+__all__ = ["results_markdown", "write_tables"]
+
+MARK = " †"
+NONE = "–"
+
+
+def write_tables(summary: ComparisonSummary, folder: Path) -> None:
+    """Write ``results.csv`` (a row for each finished run), ``results.md`` and ``results.json``, each whole or not at all."""
+    write_table(folder / "results.csv", _rows(summary))
+    for name, text in (
+        ("results.md", results_markdown(summary)),
+        ("results.json", json.dumps(_plain(_content(summary)), indent=2, allow_nan=False) + "\n"),
+    ):
+        with whole_file(folder / name) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
+
+
+def results_markdown(summary: ComparisonSummary) -> str:
+    """The figures and what they say, ready for the appendix of a paper."""
+    sections = (_introduction, _scores, _further, _differences, _reaching, _missing, _warnings, _methods)
+    return "\n\n".join(text for section in sections if (text := section(summary))) + "\n"
+
+
+def _introduction(summary: ComparisonSummary) -> str:
+    plan = summary.plan
+    total = len(plan.label_fractions) * len(plan.seeds) * len(plan.initialisations)
+    better = "higher" if plan.task.higher_is_better else "lower"
+    return (
+        f"# {plan.task.name}: comparison of initialisations\n\n"
+        f"Score: `{plan.task.metric}` on the test set, {better} is better. Reference: {plan.reference}. "
+        f"{len(summary.results)} of {total} runs are finished"
+        + (
+            f"; **{total - len(summary.results)} are missing, this is a part of the comparison.**"
+            if summary.missing
+            else "."
+        )
+    )
+
+
+def _scores(summary: ComparisonSummary) -> str:
+    header = ["labels", "initialisation", "runs", "mean ± sd", "median", "best", "settled", "best epoch", "minutes"]
+    rows = [
+        [
+            _percent(entry.fraction),
+            _name(entry.arm),
+            str(entry.scores.n),
+            _spread(entry.scores),
+            _figure(entry.scores.median),
+            _figure(entry.scores.best),
+            f"{entry.settled} of {entry.scores.n}",
+            f"{entry.best_epoch:g}",
+            f"{entry.seconds / 60:.1f}",
+        ]
+        for entry in summary.scores
+    ]
+    if not rows:
+        return ""
+    text = "## Scores\n\n" + _table(header, rows)
+    if any(entry.arm.baseline for entry in summary.scores):
+        text += f"\n\n{MARK.strip()} another network: shown for orientation, outside of all tests."
+    return text
+
+
+def _further(summary: ComparisonSummary) -> str:
+    names = summary.plan.task.further_metrics
+    if not names or not summary.scores:
+        return ""
+    rows = [
+        [_percent(entry.fraction), _name(entry.arm), *(_further_cell(entry, name) for name in names)]
+        for entry in summary.scores
+    ]
+    header = ["labels", "initialisation", *(f"`{name}`" for name in names)]
+    return "## Further metrics\n\nMean ± sd over the runs; not tested.\n\n" + _table(header, rows)
+
+
+def _further_cell(entry: ArmScores, name: str) -> str:
+    description = entry.further[name]
+    if description is None:
+        return NONE
+    return _spread(description) + (f" ({description.n} runs)" if description.n < entry.scores.n else "")
+
+
+def _differences(summary: ComparisonSummary) -> str:
+    if not summary.differences:
+        return ""
+    plan = summary.plan
+    interval = f"{_percent(plan.confidence)} interval"
+    header = ["labels", "initialisation", "pairs", "difference", interval, "t-test p", "Holm", "Wilcoxon p", "Holm"]
+    rows = [
+        [
+            _percent(entry.fraction),
+            entry.arm.name,
+            str(entry.test.n),
+            _figure(entry.test.mean, "+"),
+            _interval(entry.test),
+            _p(entry.test.t_p),
+            _p(entry.t_holm),
+            _p(entry.test.wilcoxon_p),
+            _p(entry.wilcoxon_holm),
+        ]
+        for entry in summary.differences
+    ]
+    sentences = "\n".join(f"- {_sentence(summary, entry)}" for entry in summary.differences)
+    return f"## Differences from {plan.reference}\n\n{_table(header, rows)}\n\n{sentences}"
+
+
+def _sentence(summary: ComparisonSummary, entry: Difference) -> str:
+    plan, test = summary.plan, entry.test
+    where = f"{_percent(entry.fraction)} of the labels: {entry.arm.name}"
+    if test.n == 1:
+        return f"{where} has one pair with {plan.reference}: **no test, nothing can be said.**"
+    if entry.t_holm is None:
+        return f"{where}: **no t-test** ({test.note}), nothing can be said."
+    p = f"p {_p_sign(entry.t_holm)} after Holm's correction"
+    if not entry.significant:
+        return f"{where} and {plan.reference} do **not differ significantly** ({p})."
+    good = (test.mean > 0) == plan.task.higher_is_better
+    word = "higher" if test.mean > 0 else "lower"
+    return (
+        f"{where} scores {_figure(abs(test.mean))} {word} than {plan.reference}: significantly "
+        f"**{'better' if good else 'worse'}** ({p})."
+    )
+
+
+def _reaching(summary: ComparisonSummary) -> str:
+    if not summary.reaching:
+        return ""
+    plan = summary.plan
+    rows = [
+        [
+            _percent(entry.fraction),
+            entry.arm.name,
+            f"{entry.reached} of {entry.n}",
+            NONE if entry.epochs is None else f"{entry.epochs:g}",
+            NONE if entry.ratio is None else f"{entry.ratio:.2f}",
+        ]
+        for entry in summary.reaching
+    ]
+    return (
+        f"## Epochs to reach {plan.reference}'s best\n\nRuns whose `{plan.task.validation_metric}` got as good as the best of "
+        f"{plan.reference} with the same seed; median epoch at which they did, and that epoch as a part of those that "
+        f"{plan.reference} needed. Runs that never did are in neither median.\n\n"
+        + _table(["labels", "initialisation", "reached", "epochs", "ratio"], rows)
+    )
+
+
+def _missing(summary: ComparisonSummary) -> str:
+    if not summary.missing:
+        return ""
+    return "## Missing runs\n\n" + "\n".join(f"- {_indented(text)}" for text in summary.missing)
+
+
+def _warnings(summary: ComparisonSummary) -> str:
+    if not summary.warnings:
+        return ""
+    return "## Mind\n\n" + "\n".join(f"- {text}" for text in summary.warnings)
+
+
+def _methods(summary: ComparisonSummary) -> str:
+    plan = summary.plan
+    family = sum(entry.t_holm is not None for entry in summary.differences)
+    pairs = max((entry.test.n for entry in summary.differences), default=0)
+    sentences = [
+        "Runs with the same seed and label fraction share subset, order and head, so that differences are paired.",
+        "Tests are two-sided: the paired t-test, on which the sentences rest, and Wilcoxon's signed-rank test. Their p "
+        f"values are adjusted by Holm's method over all tested initialisations and label fractions ({family} tests).",
+        "Intervals are bootstrap intervals (BCa) of the mean difference, not adjusted, and rather too narrow for few seeds.",
+        "The spread is that between runs on one test set: it says nothing about other patients.",
+        "A run counts as settled when the last quarter of its epochs improved its best validation by at most "
+        f"{_percent(plan.settled_tolerance)}.",
+    ]
+    if pairs > 1:
+        smallest = f"With {pairs} pairs Wilcoxon's test can give no p below {2 / 2**pairs:.2g}, before any adjustment."
+        sentences.insert(2, smallest)
+    return "## How these figures were made\n\n" + "\n".join(f"- {sentence}" for sentence in sentences)
+
+
+def _rows(summary: ComparisonSummary) -> list[dict[str, Any]]:
+    plan = summary.plan
+    references = {result.run.block: result for result in summary.results if result.run.arm.name == plan.reference}
+    rows = []
+    for result in summary.results:
+        run = result.run
+        reference = references.get(run.block)
+        rows.append(
+            {
+                "arm": run.arm.name,
+                "baseline": run.arm.baseline,
+                "fraction": run.fraction,
+                "seed": run.seed,
+                "score": result.score,
+                **result.further,
+                "best_validation": result.best_validation,
+                "best_epoch": result.best_epoch,
+                "epochs": result.epochs,
+                "epochs_to_reference": None if reference is None else reaching_epochs(plan, result, reference),
+                "settled": result.settled,
+                "seconds": result.seconds,
+                "folder": str(run.folder.relative_to(plan.output_dir)),
+            }
+        )
+    return rows
+
+
+def _content(summary: ComparisonSummary) -> dict[str, Any]:
+    return {
+        "plan": {name: value for name, value in asdict(summary.plan).items() if not isinstance(value, Path)},
+        "scores": [{**asdict(entry), "arm": entry.arm.name} for entry in summary.scores],
+        "differences": [{**asdict(entry), "arm": entry.arm.name} for entry in summary.differences],
+        "reaching": [{**asdict(entry), "arm": entry.arm.name} for entry in summary.reaching],
+        "runs": _rows(summary),
+        "missing": summary.missing,
+        "warnings": summary.warnings,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """The value with None in place of NaN, which JSON does not have."""
+    if isinstance(value, dict):
+        return {name: _plain(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _name(arm: Initialisation) -> str:
+    return arm.name + (MARK if arm.baseline else "")
+
+
+def _interval(test: PairedTest) -> str:
+    if test.low is None or test.high is None:
+        return NONE
+    return f"{_figure(test.low, '+')} … {_figure(test.high, '+')}"
+
+
+def _spread(description: Description) -> str:
+    digits = _digits(description.mean)
+    spread = "" if description.sd is None else f" ± {description.sd:.{digits}f}"
+    return f"{description.mean:.{digits}f}{spread}"
+
+
+def _figure(value: float, sign: str = "") -> str:
+    return f"{value:{sign}.{_digits(value)}f}"
+
+
+def _digits(value: float) -> int:
+    """Digits behind the point: four for shares of one, two for millimetres."""
+    return 4 if abs(value) < 10 else 2
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return NONE
+    return "< 0.001" if value < 0.001 else f"{value:.3g}"
+
+
+def _p_sign(value: float) -> str:
+    return _p(value) if value < 0.001 else f"= {_p(value)}"
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.4g} %"
+
+
+def _indented(text: str) -> str:
+    """A text of several lines as one entry of a list: those behind the first as a block."""
+    first, *others = text.split("\n")
+    return first + ("\n\n  ```text\n" + "\n".join(f"  {line}" for line in others) + "\n  ```\n" if others else "")

@@ -1,0 +1,33 @@
+"""Compare initialisations: python scripts/compare_initialisations.py --plan plan.yaml --jobs 2"""
+
+import logging
+import sys
+
+import fire
+
+from models_genesis_bundle.comparison import ComparisonError, PlanError, compare_initialisations
+
+
+def compare(plan: str, jobs: int | None = None, report_only: bool | str = False) -> None:
+    """Carry out what is missing of a comparison, and write its tables and plots into its output folder.
+
+    Ends with exit code 1 when a run is missing or the comparison is refused, and with 130 when it is interrupted.
+
+    Args:
+        plan: the YAML file; docs/comparison.md describes it.
+        jobs: runs at a time, in place of the plan's.
+        report_only: true: report on what is there and run nothing.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    try:
+        summary = compare_initialisations(plan, jobs=jobs, report_only=str(report_only).lower() == "true")
+    except (PlanError, ComparisonError) as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        logging.getLogger(__name__).error("Interrupted. The same command goes on with the runs that are left.")
+        sys.exit(130)
+    sys.exit(1 if summary.missing else 0)
+
+
+if __name__ == "__main__":
+    fire.Fire(compare)

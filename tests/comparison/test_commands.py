@@ -1,0 +1,49 @@
+"""The command lines of runs, read back as the bundle reads them."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from fake_commands import plan_content, write_plan
+
+from models_genesis_bundle.comparison import BundleCommands, planned_runs, read_plan
+from models_genesis_bundle.comparison.commands import evaluation_command, training_command
+from models_genesis_bundle.engines import RunCommand
+
+
+def test_commands_are_read_back_as_they_were_meant(tmp_path):
+    content = plan_content()
+    content["task"] |= {
+        "overrides": {"cube_size": [32, 32, 16], "num_classes": None, "dataset_dir": "/data/of mine"},
+        "training_overrides": {
+            "compile": False,
+            "learning_rate": 1e-5,
+            "max_epochs": "$2 * 3",
+            "intensity": {"mode": "z"},
+        },
+        "evaluation_overrides": {"penalty": -1},
+    }
+    content["initialisations"]["imagenet"] = {
+        "initial_weights": "none",
+        "baseline": True,
+        "configs": ["configs/other_network.yaml"],
+        "overrides": {"learning_rate": 0.5},
+    }
+    plan = read_plan(write_plan(tmp_path, content))
+    commands = BundleCommands(plan)
+    entry = importlib.util.find_spec("monai.bundle.__main__").origin
+    for run in planned_runs(plan):
+        for words, wanted in (
+            (commands.train(run), training_command(plan, run)),
+            (commands.evaluate(run), evaluation_command(plan, run)),
+        ):
+            assert words[1:4] == ["-m", "monai.bundle", "run"]
+            assert RunCommand.from_arguments([entry, *words[3:]]) == wanted
+    run = planned_runs(plan)[2]
+    training, evaluation = training_command(plan, run), evaluation_command(plan, run)
+    assert run.arm.name == "imagenet"
+    assert training.config_files == ("configs/train.yaml", "configs/task.yaml", "configs/other_network.yaml")
+    assert training.overrides["learning_rate"] == 0.5, "a baseline's own settings win"
+    assert (training.overrides["initial_weights"], training.overrides["label_fraction"]) == ("none", 0.5)
+    assert evaluation.overrides["ckpt_path"] == str(run.folder / "checkpoints" / "model.pt")
+    assert "label_fraction" not in evaluation.overrides

@@ -1,0 +1,130 @@
+"""Runs that differ in anything but the initialisation are not compared."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from fake_commands import plan_content, write_plan
+
+from models_genesis_bundle.comparison import ComparisonError, planned_runs, read_plan
+from models_genesis_bundle.comparison.fairness import Fairness, cases_of
+from models_genesis_bundle.comparison.pretraining_patients import pretraining_warnings
+from models_genesis_bundle.weights import write_checkpoint, write_weights
+
+
+@pytest.fixture
+def plan(tmp_path):
+    content = plan_content()
+    content["initialisations"]["other"] = {"initial_weights": "none", "baseline": True}
+    return read_plan(write_plan(tmp_path, content))
+
+
+@pytest.fixture
+def runs(plan):
+    """The runs of scratch, genesis and a baseline with one seed, and of scratch with the next, as they should be."""
+    runs = planned_runs(plan)[:4]
+    for run in runs:
+        leave(run)
+    return runs
+
+
+def leave(run, cases=("case_0,LIDC-1", "case_1,LIDC-2"), **settings):
+    config = {
+        "initial_weights": run.arm.initial_weights or "none",
+        "seed": run.seed,
+        "label_fraction": run.fraction,
+        "output_dir": str(run.folder),
+        "cache_dir": f"{run.folder}/cache",
+        "optimizer": {"lr": 0.1, "betas": [0.9, 0.999]},
+        **settings,
+    }
+    run.test_dir.mkdir(parents=True, exist_ok=True)
+    run.config_path.write_text(json.dumps(config))
+    (run.test_dir / "scores.csv").write_text("case,patient\n" + "\n".join(cases) + "\n")
+
+
+def admit(plan, runs):
+    fairness = Fairness(plan)
+    for run in runs:
+        fairness.admit(run)
+
+
+def test_runs_that_differ_in_the_initialisation_alone_are_admitted(plan, runs):
+    admit(plan, runs)
+
+
+def test_a_setting_that_differs_is_named_wherever_it_stands(plan, runs):
+    leave(runs[1], optimizer={"lr": 0.1, "betas": [0.9, 0.99]})
+    with pytest.raises(ComparisonError) as raised:
+        admit(plan, runs)
+    message = str(raised.value)
+    assert message.startswith(
+        "genesis, 50 % of the labels, seed 0 is not comparable with scratch, 50 % of the labels, seed 0"
+    )
+    assert "optimizer::betas::1 is 0.99 here and 0.999 there" in message
+
+
+def test_a_setting_that_one_of_them_lacks_differs(plan, runs):
+    leave(runs[3], freeze=["encoder"])
+    with pytest.raises(ComparisonError, match="freeze::0 is 'encoder' here and None there"):
+        admit(plan, runs)
+
+
+def test_a_baseline_may_differ_from_the_others_but_not_from_itself(plan, runs):
+    leave(runs[2], network_def={"features": [4]})
+    admit(plan, runs)
+    again = next(run for run in planned_runs(plan) if run.arm.name == "other" and run.seed == 1)
+    leave(again, network_def={"features": [8]})
+    with pytest.raises(ComparisonError, match="network_def::features::0 is 8 here and 4 there"):
+        admit(plan, [*runs, again])
+
+
+def test_a_training_with_other_weights_than_planned_is_refused(plan, runs):
+    leave(runs[1], initial_weights="none")
+    with pytest.raises(
+        ComparisonError, match="the training had initial_weights='none' where the plan says 'weights/gen"
+    ):
+        admit(plan, runs)
+
+
+def test_intensities_taken_from_the_initial_weights_record_must_be_the_same(plan, runs):
+    for run, lower in zip(runs, (-1000.0, -1024.0, 0.0, -1000.0), strict=True):
+        preprocessing = {"intensity": {"mode": "window", "lower": lower}, "spacing": None}
+        write_weights(run.weights_path, torch.nn.Linear(1, 1), preprocessing=preprocessing)
+    with pytest.raises(
+        ComparisonError, match=r"recorded preprocessing::intensity::lower is -1024.0 here and -1000.0 there"
+    ):
+        admit(plan, runs)
+
+
+def test_other_test_cases_are_refused_for_baselines_too(plan, runs):
+    leave(runs[2], cases=("case_0,LIDC-1", "case_7,LIDC-7"))
+    with pytest.raises(
+        ComparisonError, match=r"other, .* not tested on the same cases .*: case_1, case_7 are in one of"
+    ):
+        admit(plan, runs)
+
+
+def test_an_evaluation_without_a_table_of_cases_is_refused(plan, runs):
+    (runs[0].test_dir / "scores.csv").unlink()
+    with pytest.raises(
+        ComparisonError, match=r"expected the evaluation's scores.csv or predictions.csv, found neither"
+    ):
+        admit(plan, runs)
+    (runs[0].test_dir / "predictions.csv").write_text("case,label\nx,1\n")
+    assert cases_of(runs[0]) == [("x", "x")]
+    (runs[0].test_dir / "predictions.csv").write_text("name,label\nx,1\n")
+    with pytest.raises(ComparisonError, match="expected a column 'case', found name, label"):
+        cases_of(runs[0])
+
+
+def test_test_patients_that_pretraining_has_seen_are_named(plan, runs):
+    path = plan.path("weights/genesis.pt")
+    assert "does not name the patients of its pretraining" in pretraining_warnings(plan, runs)[0]
+    write_checkpoint({"model": {}, "data": {"patient_names": ["CPTAC-1", "LIDC-3"]}}, path)
+    assert pretraining_warnings(plan, runs) == []
+    write_checkpoint({"model": {}, "data": {"patient_names": ["CPTAC-1", "LIDC-2"]}}, path)
+    (warning,) = pretraining_warnings(plan, runs)
+    assert warning.startswith("genesis: 1 of 2 test patients were seen in its pretraining (LIDC-2).")

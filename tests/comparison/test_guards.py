@@ -1,0 +1,71 @@
+"""Plans whose comparison could not be carried out, or would not be one, are refused before anything runs."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from fake_commands import plan_content, write_plan
+
+from models_genesis_bundle.comparison import ComparisonError, check_plan, read_plan
+
+
+def check(tmp_path, content):
+    return check_plan(read_plan(write_plan(tmp_path, content)))
+
+
+def test_a_sound_plan_gives_the_hashes_of_its_weights(tmp_path):
+    assert check(tmp_path, plan_content()) == {"scratch": None, "genesis": hashlib.sha256(b"weights").hexdigest()}
+
+
+def test_files_that_are_not_there_are_named(tmp_path):
+    content = plan_content()
+    content["initialisations"]["genesis"] = "weights/gone.pt"
+    with pytest.raises(ComparisonError, match=r"initialisations.genesis: there is no weight file .*weights/gone.pt"):
+        check(tmp_path, content)
+    content = plan_content()
+    content["task"]["evaluation"][0] = "configs/evalaute.yaml"
+    with pytest.raises(ComparisonError, match=r"evaluation of scratch: .* did you mean 'configs/evaluate.yaml'\?"):
+        check(tmp_path, content)
+
+
+def test_settings_that_the_configurations_do_not_have_are_named(tmp_path):
+    content = plan_content()
+    content["task"]["overrides"] = {"max_epohcs": 5}
+    with pytest.raises(ComparisonError, match=r"training of scratch: --max_epohcs: .* did you mean `--max_epochs`"):
+        check(tmp_path, content)
+    content["task"]["overrides"] = {"penalty": 1}
+    with pytest.raises(ComparisonError, match=r"--penalty: .*`evaluation_overrides` are for one of them"):
+        check(tmp_path, content)
+    content["task"] |= {"overrides": {}, "evaluation_overrides": {"penalty": 1}}
+    check(tmp_path, content)
+
+
+def test_a_configuration_that_cannot_take_a_label_fraction_is_refused(tmp_path):
+    path = write_plan(tmp_path)
+    (tmp_path / "configs" / "train.yaml").write_text("{output_dir: out, seed: 0, initial_weights: none, resume: false}")
+    with pytest.raises(ComparisonError, match="--label_fraction: no setting of"):
+        check_plan(read_plan(path))
+
+
+def test_two_arms_with_the_same_weights_are_refused_under_any_name(tmp_path):
+    content = plan_content()
+    content["initialisations"]["copy"] = "weights/copy.pt"
+    write_plan(tmp_path)
+    (tmp_path / "weights" / "copy.pt").write_bytes(b"weights")
+    with pytest.raises(ComparisonError, match="genesis and copy have weight files of the same content"):
+        check(tmp_path, content)
+    content["initialisations"] = {"scratch": "none", "again": None}
+    with pytest.raises(ComparisonError, match="scratch and again start from scratch"):
+        check(tmp_path, content)
+
+
+def test_a_baseline_from_scratch_beside_scratch_is_fine(tmp_path):
+    content = plan_content()
+    content["initialisations"]["other"] = {
+        "initial_weights": "none",
+        "baseline": True,
+        "configs": ["configs/other_network.yaml"],
+        "overrides": {"network_def::features": [4, 8]},
+    }
+    assert check(tmp_path, content)["other"] is None

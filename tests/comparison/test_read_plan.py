@@ -1,0 +1,111 @@
+"""Plans: what is read, and what is refused with which words."""
+
+from __future__ import annotations
+
+import pytest
+from fake_commands import plan_content, write_plan
+
+from models_genesis_bundle.comparison import PlanError, planned_runs, read_plan
+
+
+def read(tmp_path, **changes):
+    return read_plan(write_plan(tmp_path, {**plan_content(), **changes}))
+
+
+def test_a_plan_gets_absolute_folders_defaults_and_sorted_fractions(tmp_path):
+    plan = read(tmp_path)
+    assert plan.output_dir == tmp_path / "results"
+    assert plan.label_fractions == (0.5, 1.0)
+    assert (plan.confidence, plan.threads_per_job, plan.task.higher_is_better) == (0.95, 1, True)
+    assert [(arm.name, arm.initial_weights) for arm in plan.initialisations] == [
+        ("scratch", None),
+        ("genesis", "weights/genesis.pt"),
+    ]
+
+
+def test_keys_given_elsewhere_replace_those_of_the_file_and_none_does_not(tmp_path):
+    path = write_plan(tmp_path)
+    assert read_plan(path, jobs=7).jobs == 7
+    assert read_plan(path, jobs=None).jobs == 2
+
+
+def test_small_fractions_come_first_and_the_arms_of_a_seed_together(tmp_path):
+    runs = planned_runs(read(tmp_path))
+    assert [(run.fraction, run.seed, run.arm.name) for run in runs[:5]] == [
+        (0.5, 0, "scratch"),
+        (0.5, 0, "genesis"),
+        (0.5, 1, "scratch"),
+        (0.5, 1, "genesis"),
+        (1.0, 0, "scratch"),
+    ]
+    assert len({run.folder for run in runs}) == len(runs) == 8
+
+
+def test_a_baseline_may_be_another_network_and_is_not_tested(tmp_path):
+    baseline = {"initial_weights": None, "baseline": True, "configs": ["configs/other_network.yaml"]}
+    plan = read(tmp_path, initialisations={"scratch": "none", "genesis": "weights/genesis.pt", "imagenet": baseline})
+    assert [arm.name for arm in plan.compared] == ["scratch", "genesis"]
+    assert [arm.name for arm in plan.tested] == ["genesis"]
+
+
+ARMS = {"scratch": "none", "genesis": "weights/genesis.pt"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sedes": [0]}, r"unknown key 'sedes'; did you mean 'seeds'\?"),
+        (
+            {"task": {**plan_content()["task"], "overides": {}}},
+            r"task: unknown key 'overides'; did you mean 'overrides'",
+        ),
+        ({"initialisations": {**ARMS, "x": {"weights": "a"}}}, r"initialisations.x: unknown key 'weights'"),
+        (
+            {"initialisations": {**ARMS, "x": {"baseline": True}}},
+            r"initialisations.x: the key 'initial_weights' is miss",
+        ),
+        (
+            {"initialisations": {**ARMS, "x": {"initial_weights": "a", "overrides": {"lr": 1}}}},
+            r"initialisations.x: overrides of its own would make this arm differ in more than the initialisation",
+        ),
+        ({"initialisations": {**ARMS, "../x": "none"}}, r"initialisations.../x: the name of an initialisation"),
+        ({"initialisations": {"scratch": "none"}}, r"initialisations: expected two or more to compare, found 1"),
+        ({"reference": "scratsch"}, r"reference: 'scratsch' is no initialisation .* did you mean 'scratch'\?"),
+        (
+            {"initialisations": {**ARMS, "scratch": {"initial_weights": "none", "baseline": True}}},
+            r"reference: 'scratch' is a baseline",
+        ),
+        ({"seeds": [0, 1, 0]}, r"seeds: a number is given twice"),
+        ({"seeds": 5}, r"seeds: expected a list of numbers, found 5"),
+        ({"seeds": [-1]}, r"seeds: expected a whole number of at least 0, found -1"),
+        ({"label_fractions": [0.1, 30]}, r"label_fractions: expected a number above 0 and of at most 1, found 30"),
+        ({"jobs": 0}, r"jobs: expected a whole number of at least 1, found 0"),
+        ({"confidence": 95}, r"confidence: expected a number above 0"),
+        (
+            {"task": {**plan_content()["task"], "overrides": {"seed": 3}}},
+            r"task.overrides: 'seed' is set by the compar",
+        ),
+        ({"task": {**plan_content()["task"], "higher_is_better": "no"}}, r"higher_is_better: expected true or false"),
+        ({"task": {**plan_content()["task"], "training": "a.yaml"}}, r"task.training: expected a list of names"),
+    ],
+)
+def test_what_cannot_be_followed_is_refused_by_name(tmp_path, changes, message):
+    with pytest.raises(PlanError, match=message) as raised:
+        read(tmp_path, **changes)
+    assert str(raised.value).startswith(str(tmp_path / "plan.yaml"))
+
+
+def test_a_missing_key_a_key_given_twice_and_no_yaml_are_refused(tmp_path):
+    path = write_plan(tmp_path)
+    text = path.read_text()
+    path.write_text(text.replace("reference: scratch", ""))
+    with pytest.raises(PlanError, match="the key 'reference' is missing"):
+        read_plan(path)
+    path.write_text(text + "jobs: 3\n")
+    with pytest.raises(PlanError, match="the key 'jobs' is given twice"):
+        read_plan(path)
+    path.write_text("seeds: [0")
+    with pytest.raises(PlanError, match="no YAML that can be read"):
+        read_plan(path)
+    with pytest.raises(PlanError, match="there is no such plan"):
+        read_plan(tmp_path / "no.yaml")
