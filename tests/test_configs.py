@@ -127,7 +127,11 @@ def settings(phantoms, pretrained, segmentation_weights, classification_weights,
         if names[0] == "inference":
             return {**chosen, "ckpt_path": str(pretrained / "checkpoints" / "model.pt")}
         if names[0].endswith("_classification"):
-            chosen |= {"network_def::hidden": 8, "candidates_file": phantom_candidates(phantoms), "extraction_workers": 0}
+            chosen |= {
+                "network_def::hidden": 8,
+                "candidates_file": phantom_candidates(phantoms),
+                "extraction_workers": 0,
+            }
             if names[0] != "finetune_classification":
                 return {**chosen, "ckpt_path": str(classification_weights)}
             few = {"layout": "folder", "validation_fraction": 1, "test_fraction": 1}

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any, Protocol
 
-from models_genesis_bundle.comparison.plan import ComparisonPlan
+from monai.bundle import ConfigParser
+
+from models_genesis_bundle.comparison.plan import ComparisonPlan, Initialisation
 from models_genesis_bundle.comparison.runs import Run
 from models_genesis_bundle.engines import RunCommand
 
@@ -42,12 +45,15 @@ class BundleCommands:
 
 
 def training_command(plan: ComparisonPlan, run: Run) -> RunCommand:
-    """Configuration files and settings of a run's training; the run's own come last and win."""
+    """Configuration files and settings of a run's training.
+
+    What a baseline's own configurations define, the task's overrides leave alone: ``network_def::features``, say, is not for
+    another network. The arm's own overrides and those of the run come last and win.
+    """
     return RunCommand(
         config_files=(*plan.task.training, *run.arm.configs),
         overrides={
-            **plan.task.overrides,
-            **plan.task.training_overrides,
+            **_shared(plan, run.arm, {**plan.task.overrides, **plan.task.training_overrides}),
             **run.arm.overrides,
             "initial_weights": run.arm.initial_weights or "none",
             "seed": run.seed,
@@ -58,18 +64,23 @@ def training_command(plan: ComparisonPlan, run: Run) -> RunCommand:
 
 
 def evaluation_command(plan: ComparisonPlan, run: Run) -> RunCommand:
-    """Configuration files and settings of a run's evaluation: the same seed for all, the run's best weights."""
+    """Configuration files and settings of a run's evaluation, likewise: the same seed for all, the run's best weights."""
     return RunCommand(
         config_files=(*plan.task.evaluation, *run.arm.configs),
         overrides={
-            **plan.task.overrides,
-            **plan.task.evaluation_overrides,
+            **_shared(plan, run.arm, {**plan.task.overrides, **plan.task.evaluation_overrides}),
             **run.arm.overrides,
             "ckpt_path": str(run.weights_path),
             "output_dir": str(run.test_dir),
             "seed": 0,
         },
     )
+
+
+def _shared(plan: ComparisonPlan, arm: Initialisation, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    own = ConfigParser.load_config_files([str(plan.path(name)) for name in arm.configs]) if arm.configs else {}
+    defined = {name.split("::")[0] for name in own}
+    return {name: value for name, value in overrides.items() if name.split("::")[0] not in defined}
 
 
 def _words(run_id: str, command: RunCommand) -> list[str]:

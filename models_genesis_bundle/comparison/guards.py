@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
 
 from models_genesis_bundle.comparison.commands import evaluation_command, training_command
 from models_genesis_bundle.comparison.nearest_name import nearest_name
@@ -30,7 +31,8 @@ def check_plan(plan: ComparisonPlan) -> dict[str, str | None]:
     """
     first_runs = {run.arm.name: run for run in reversed(planned_runs(plan))}
     for arm in plan.initialisations:
-        _check_commands(plan, first_runs[arm.name])
+        _check_files(plan, arm)
+        _check_settings(plan, first_runs[arm.name])
     hashes = {arm.name: _weights_hash(plan, arm) for arm in plan.initialisations}
     seen: dict[str | None, str] = {}
     for arm in plan.compared:
@@ -41,17 +43,21 @@ def check_plan(plan: ComparisonPlan) -> dict[str, str | None]:
     return hashes
 
 
-def _check_commands(plan: ComparisonPlan, run: Run) -> None:
+def _check_files(plan: ComparisonPlan, arm: Initialisation) -> None:
+    for name in (*plan.task.training, *plan.task.evaluation, *arm.configs):
+        path = plan.path(name)
+        if not path.is_file():
+            near = nearest_name(name, [str(Path(name).with_name(found.name)) for found in path.parent.glob("*.yaml")])
+            raise ComparisonError(f"{arm.name}: there is no configuration {path}; {near}")
+
+
+def _check_settings(plan: ComparisonPlan, run: Run) -> None:
     training, evaluation = training_command(plan, run), evaluation_command(plan, run)
     resumed = replace(training, overrides={**training.overrides, "resume": True})
     for step, command in (("training", resumed), ("evaluation", evaluation)):
-        files = [plan.path(name) for name in command.config_files]
-        for name, file in zip(command.config_files, files, strict=True):
-            if not file.is_file():
-                near = nearest_name(name, [f"{file.parent.name}/{path.name}" for path in file.parent.glob("*.yaml")])
-                raise ComparisonError(f"{step} of {run.arm.name}: the configuration {file} is not there; {near}")
+        files = tuple(str(plan.path(name)) for name in command.config_files)
         try:
-            refuse_unknown_overrides(RunCommand(tuple(map(str, files)), command.overrides))
+            refuse_unknown_overrides(RunCommand(files, command.overrides))
         except UnknownOverrideError as error:
             raise ComparisonError(
                 f"{step} of {run.arm.name}: {error} (`overrides` must exist in both the training's and the evaluation's "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,8 +29,10 @@ __all__ = ["run_comparison"]
 
 logger = logging.getLogger(__name__)
 
+LOG_BYTES = 200_000
 LOG_LINES = 12
 LONGEST_LINE = 400
+ERROR = re.compile(r"[A-Za-z_][\w.]*(Error|Exception): ")
 
 
 def run_comparison(plan: ComparisonPlan, commands: Commands, weight_hashes: Mapping[str, str | None]) -> None:
@@ -159,10 +162,17 @@ def _failed(record: RunRecord, step: str, code: int, run: Run) -> RunRecord:
 
 
 def _last_lines(path: Path) -> list[str]:
-    """The end of a log; of a progress bar, which rewrites its line, only what stood there last."""
-    text = path.read_bytes()[-100_000:].decode(errors="replace")
+    """The end of a log, below the first error of the last command, which of a chain of errors is the cause.
+
+    Of a progress bar, which rewrites its line, only what stood there last.
+    """
+    text = path.read_bytes()[-LOG_BYTES:].decode(errors="replace")
     lines = [line.rstrip("\r").rpartition("\r")[2].rstrip()[:LONGEST_LINE] for line in text.split("\n")]
-    return [line for line in lines if line][-LOG_LINES:]
+    begin = max((number for number, line in enumerate(lines) if line.startswith("$ ")), default=0)
+    lines = [line for line in lines[begin:] if line]
+    end = lines[-LOG_LINES:]
+    cause = next((line for line in lines if ERROR.match(line)), None)
+    return end if cause is None or cause in end else [cause, "…", *end]
 
 
 @contextmanager

@@ -210,8 +210,8 @@ def _reaching(
 def _unsettled(scores: Sequence[ArmScores]) -> list[str]:
     return [
         f"{entry.arm.name} at {100 * entry.fraction:.4g} % of the labels: {entry.scores.n - entry.settled} of "
-        f"{entry.scores.n} runs had not settled, they were still getting better when they ended. Train longer before "
-        "reading anything into these scores."
+        f"{entry.scores.n} runs had not settled when they ended: still getting better, or too short to tell. Train longer "
+        "before reading anything into these scores."
         for entry in scores
         if entry.settled < entry.scores.n
     ]

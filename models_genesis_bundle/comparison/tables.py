@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +11,7 @@ from models_genesis_bundle.comparison.plan import Initialisation
 from models_genesis_bundle.comparison.statistics import Description, PairedTest
 from models_genesis_bundle.comparison.summary import ArmScores, ComparisonSummary, Difference, reaching_epochs
 from models_genesis_bundle.engines import whole_file, write_table
+from models_genesis_bundle.reports.summary_file import write_summary
 
 __all__ = ["results_markdown", "write_tables"]
 
@@ -23,12 +22,9 @@ NONE = "–"
 def write_tables(summary: ComparisonSummary, folder: Path) -> None:
     """Write ``results.csv`` (a row for each finished run), ``results.md`` and ``results.json``, each whole or not at all."""
     write_table(folder / "results.csv", _rows(summary))
-    for name, text in (
-        ("results.md", results_markdown(summary)),
-        ("results.json", json.dumps(_plain(_content(summary)), indent=2, allow_nan=False) + "\n"),
-    ):
-        with whole_file(folder / name) as unfinished:
-            unfinished.write_text(text, encoding="utf-8")
+    write_summary(folder / "results.json", _content(summary))
+    with whole_file(folder / "results.md") as unfinished:
+        unfinished.write_text(results_markdown(summary), encoding="utf-8")
 
 
 def results_markdown(summary: ComparisonSummary) -> str:
@@ -228,15 +224,6 @@ def _content(summary: ComparisonSummary) -> dict[str, Any]:
         "missing": summary.missing,
         "warnings": summary.warnings,
     }
-
-
-def _plain(value: Any) -> Any:
-    """The value with None in place of NaN, which JSON does not have."""
-    if isinstance(value, dict):
-        return {name: _plain(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -107,11 +107,14 @@ class CandidateCubes(Dataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         item = self.items[index]
         cube = self.store[item["cube"]]
-        labelled = {"case": cube["source"], **{key: item[key] for key in ("label", "scan", "lesion") if key in item}}
+        labelled: dict[str, Any] = {
+            "case": cube["source"],
+            **{key: item[key] for key in ("label", "scan", "lesion") if key in item},
+        }
         if "point" in item:
             labelled["point"] = np.asarray(item["point"], dtype=np.float64)
             labelled["case"] = f"{item['scan']} ({' '.join(f'{value:g}' for value in item['point'])})"
-        further = {key: item.get(key, np.nan) for key in self.also}
+        further: dict[str, Any] = {key: item.get(key, np.nan) for key in self.also}
         return {"image": cube["image"], "source": cube["source"], "patient": item["patient"], **labelled, **further}
 
     @property

@@ -34,9 +34,11 @@ def train(folder, settings):
         "label_fraction": float(settings["label_fraction"]),
     }
     (folder / "config.yaml").write_text(json.dumps(recorded))
+    if folder.name in file_words("fail"):
+        print("TypeError: this is why\n" + 20 * "  File …\n")
     print("epoch 1/8\repoch 2/8")
     if folder.name in file_words("fail"):
-        print("ValueError: this one was meant to fail")
+        print("RuntimeError: it could not be done")
         sys.exit(3)
     table = folder / "metrics.csv"
     lines = list(csv.DictReader(table.open())) if settings.get("resume") and table.exists() else []

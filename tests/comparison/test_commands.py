@@ -17,6 +17,7 @@ def test_commands_are_read_back_as_they_were_meant(tmp_path):
         "overrides": {"cube_size": [32, 32, 16], "num_classes": None, "dataset_dir": "/data/of mine"},
         "training_overrides": {
             "compile": False,
+            "network_def::features": [4, 8],
             "learning_rate": 1e-5,
             "max_epochs": "$2 * 3",
             "intensity": {"mode": "z"},
@@ -44,6 +45,8 @@ def test_commands_are_read_back_as_they_were_meant(tmp_path):
     assert run.arm.name == "imagenet"
     assert training.config_files == ("configs/train.yaml", "configs/task.yaml", "configs/other_network.yaml")
     assert training.overrides["learning_rate"] == 0.5, "a baseline's own settings win"
+    assert "network_def::features" not in training.overrides, "meant for the network that the baseline replaces"
+    assert "network_def::features" in training_command(plan, planned_runs(plan)[1]).overrides
     assert (training.overrides["initial_weights"], training.overrides["label_fraction"]) == ("none", 0.5)
     assert evaluation.overrides["ckpt_path"] == str(run.folder / "checkpoints" / "model.pt")
     assert "label_fraction" not in evaluation.overrides

@@ -25,7 +25,9 @@ def test_files_that_are_not_there_are_named(tmp_path):
         check(tmp_path, content)
     content = plan_content()
     content["task"]["evaluation"][0] = "configs/evalaute.yaml"
-    with pytest.raises(ComparisonError, match=r"evaluation of scratch: .* did you mean 'configs/evaluate.yaml'\?"):
+    with pytest.raises(
+        ComparisonError, match=r"scratch: there is no configuration .* did you mean 'configs/evaluate.yaml'\?"
+    ):
         check(tmp_path, content)
 
 

@@ -93,7 +93,8 @@ def test_a_run_that_fails_is_named_with_its_log_and_the_others_go_on(tmp_path):
     assert len(summary.results) == 4
     assert len(summary.missing) == 4
     assert "genesis, 50 % of the labels, seed 0: the training ended with exit code 3" in summary.missing[0]
-    assert summary.missing[0].endswith("ValueError: this one was meant to fail")
+    assert "ends with\n  TypeError: this is why\n  …\n" in summary.missing[0], "the cause, however far up it stands"
+    assert summary.missing[0].endswith("RuntimeError: it could not be done")
     assert "\n  epoch 2/8\n" in summary.missing[0], "of a progress bar only what stood there last"
     assert "this is a part of the comparison" in (tmp_path / "results" / "results.md").read_text()
     (tmp_path / "fail").unlink()

@@ -96,6 +96,7 @@ def test_summary_and_record(tmp_path, scans):
     record = store.record()
     assert json.loads(json.dumps(record)) == record
     assert (record["scans"], record["patients"], record["cubes"]) == (4, 4, 12)
+    assert record["patient_names"] == [f"phantom_00{number}" for number in range(4)]
     assert record["settings"]["sampler"]["cube_size"] == list(SIZE)
 
 
