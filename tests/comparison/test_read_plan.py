@@ -56,8 +56,8 @@ ARMS = {"scratch": "none", "genesis": "weights/genesis.pt"}
     [
         ({"sedes": [0]}, r"unknown key 'sedes'; did you mean 'seeds'\?"),
         (
-            {"task": {**plan_content()["task"], "overides": {}}},
-            r"task: unknown key 'overides'; did you mean 'overrides'",
+            {"task": {**plan_content()["task"], "overridez": {}}},
+            r"task: unknown key 'overridez'; did you mean 'overrides'",
         ),
         ({"initialisations": {**ARMS, "x": {"weights": "a"}}}, r"initialisations.x: unknown key 'weights'"),
         (
