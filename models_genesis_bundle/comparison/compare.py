@@ -60,7 +60,7 @@ def report(plan: ComparisonPlan) -> ComparisonSummary:
     results, missing = [], []
     for run in planned_runs(plan):
         record = RunRecord.read(run)
-        if record is not None and record.evaluated:
+        if record is not None and record.is_finished(run):
             fairness.admit(run)
             results.append(read_result(plan, run, record))
         elif record is not None and record.failure:

@@ -60,6 +60,10 @@ class RunRecord:
         """Whether two trainings have the same command and the same weights to start from."""
         return (self.training, self.initial_weights) == (other.training, other.initial_weights)
 
+    def is_finished(self, run: Run) -> bool:
+        """Whether the run was trained and evaluated, and what the evaluation wrote is there."""
+        return self.evaluated and run.summary_path.is_file()
+
     def start_training(self, run: Run) -> RunRecord:
         """The record of a training that starts now, or goes on after it was interrupted."""
         seconds = self.seconds

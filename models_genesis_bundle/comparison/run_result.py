@@ -27,7 +27,7 @@ class RunResult:
         run: the run.
         score: the plan's metric on the test set.
         further: the plan's further metrics; NaN where the evaluation gives none.
-        curve: (epoch, validation metric) of each validation.
+        curve: (epoch, validation metric) of each validation whose metric is a number.
         best_epoch: of the best validation.
         best_validation: its metric.
         epochs: that were trained.
@@ -61,13 +61,12 @@ def read_result(plan: ComparisonPlan, run: Run, record: RunRecord) -> RunResult:
             "set that has it."
         )
     lines = read_metrics(run.metrics_path)
-    curve = tuple(
-        (int(line["epoch"]), line[task.validation_metric]) for line in lines if task.validation_metric in line
-    )
+    points = [(int(line["epoch"]), line[task.validation_metric]) for line in lines if task.validation_metric in line]
+    curve = tuple(point for point in points if not math.isnan(point[1]))
     if not curve:
         columns = dict.fromkeys(name for line in lines for name in line)
         raise ComparisonError(
-            f"{run.metrics_path}: task.validation_metric names no column of it: {task.validation_metric!r}; "
+            f"{run.metrics_path}: task.validation_metric names no column of numbers: {task.validation_metric!r}; "
             + nearest_name(task.validation_metric, columns)
         )
     best_epoch, best_validation = best_point(curve, task.higher_is_better)

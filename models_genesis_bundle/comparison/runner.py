@@ -104,10 +104,11 @@ class _Work:
             if code := self.children.call([*self.commands.train(run), *resume], run.log_path):
                 return run, _failed(record, "training", code, run).write(run)
             record = record.end_training().write(run)
+        record.write(run)
         run.summary_path.unlink(missing_ok=True)
         if code := self.children.call(self.commands.evaluate(run), run.log_path):
             return run, _failed(record, "evaluation", code, run).write(run)
-        if not run.summary_path.exists():
+        if not run.summary_path.is_file():
             return run, _failed(record, "evaluation", code, run).write(run)
         return run, record.end_evaluation().write(run)
 
@@ -130,8 +131,7 @@ def _records(runs: Sequence[Run], commands: Commands, weight_hashes: Mapping[str
         record = RunRecord.read(run) or wanted
         if not record.same_training(wanted):
             changed.append((run, _change(record, wanted)))
-        same_evaluation = record.evaluation == wanted.evaluation
-        evaluated = record.evaluated and same_evaluation and run.summary_path.exists()
+        evaluated = record.is_finished(run) and record.evaluation == wanted.evaluation
         records[run] = replace(record, evaluation=wanted.evaluation, evaluated=evaluated)
     if changed:
         run, change = changed[0]

@@ -14,7 +14,8 @@ from PIL import Image
 
 from models_genesis_bundle.comparison import ComparisonError, Run, compare_initialisations, planned_runs, read_plan
 from models_genesis_bundle.comparison.plots import mean_curve, scores_figure
-from models_genesis_bundle.comparison.run_result import RunResult
+from models_genesis_bundle.comparison.run_record import RunRecord
+from models_genesis_bundle.comparison.run_result import RunResult, read_result
 from models_genesis_bundle.comparison.summary import summarise
 from models_genesis_bundle.comparison.tables import results_markdown, write_tables
 
@@ -160,6 +161,26 @@ def test_a_comparison_leaves_tables_and_plots(compared):
     for name in ("scores.png", "learning_curves.png"):
         picture = np.asarray(Image.open(folder / name).convert("L"))
         assert picture.std() > 5, "something is drawn"
+
+
+def test_a_validation_without_a_figure_is_no_point_of_the_curve(compared):
+    plan = read_plan(compared)
+    run = planned_runs(plan)[0]
+    text = run.metrics_path.read_text()
+    lines = text.splitlines()
+    run.metrics_path.write_text("\n".join([lines[0], "1,1.0,nan", *lines[2:]]) + "\n")
+    found = read_result(plan, run, RunRecord.read(run))
+    run.metrics_path.write_text(text)
+    assert [epoch for epoch, _ in found.curve] == [2, 3, 4, 5, 6, 7, 8]
+    assert found.best_epoch == 8
+
+
+def test_a_run_whose_evaluation_was_removed_is_missing(compared):
+    summary = planned_runs(read_plan(compared))[0].summary_path
+    aside = summary.rename(summary.with_suffix(".aside"))
+    missing = compare_initialisations(compared, report_only=True).missing
+    aside.rename(summary)
+    assert missing == ("scratch, 50 % of the labels, seed 0: begun, not finished",)
 
 
 def test_a_metric_that_the_runs_do_not_have_is_refused_with_the_nearest_name(compared):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 import pytest
+import yaml
 from fake_commands import plan_content, write_plan
 
 from models_genesis_bundle.comparison import ComparisonError, check_plan, read_plan
@@ -71,3 +73,14 @@ def test_a_baseline_from_scratch_beside_scratch_is_fine(tmp_path):
         "overrides": {"network_def::features": [4, 8]},
     }
     assert check(tmp_path, content)["other"] is None
+
+
+def test_the_plan_of_the_guide_names_settings_that_the_configurations_have(root, tmp_path):
+    block, baseline = re.findall(r"```yaml\n(.*?)```", (root / "docs" / "comparison.md").read_text(), re.DOTALL)
+    content = yaml.safe_load(block)
+    (tmp_path / "model.pt").write_bytes(b"weights")
+    content["initialisations"]["genesis"] = str(tmp_path / "model.pt")
+    content["initialisations"] |= yaml.safe_load(baseline)["initialisations"]
+    path = tmp_path / "plan.yaml"
+    path.write_text(yaml.safe_dump({**content, "working_dir": str(root)}, sort_keys=False))
+    assert list(check_plan(read_plan(path))) == ["scratch", "genesis", "imagenet_2d"]
