@@ -96,9 +96,12 @@ class CandidateCubes(Dataset):
         found = [item for image, own in by_scan.items() if image not in unreadable for item in own]
         if len(found) < len(items):
             logger.warning("%d of %d items are left out with their scans.", len(items) - len(found), len(items))
-        self.items = [{**item, "cube": number} for number, item in enumerate(found)]
+        self.items = found
+        self._cubes = np.arange(len(found))
         if label_fraction != 1:
-            self.items = take_fraction(self.items, label_fraction, label_fraction_seed, stratify_key="label")
+            self.items = take_fraction(found, label_fraction, label_fraction_seed, stratify_key="label")
+            kept = {id(item) for item in self.items}
+            self._cubes = np.flatnonzero([id(item) in kept for item in found])
             logger.info("label_fraction=%g keeps %d of %d items", label_fraction, len(self.items), len(found))
 
     def __len__(self) -> int:
@@ -106,7 +109,7 @@ class CandidateCubes(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         item = self.items[index]
-        cube = self.store[item["cube"]]
+        cube = self.store[self._cubes[index]]
         labelled: dict[str, Any] = {
             "case": cube["source"],
             **{key: item[key] for key in ("label", "scan", "lesion") if key in item},

@@ -13,7 +13,7 @@ __all__ = ["class_folders", "class_number", "named_classes", "require_all_classe
 
 
 def class_folders(root: Path) -> list[str]:
-    """Names of the folders directly below ``root`` that hold scans, sorted: a class each, as ``class_folders`` has it."""
+    """Names of the folders directly below ``root`` that hold scans, sorted: a class each in the layout of that name."""
     folders = sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     return [folder.name for folder in folders if find_scans(folder)]
 

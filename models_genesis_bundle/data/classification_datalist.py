@@ -140,8 +140,8 @@ def dataset_class_names(
     if len(found) != num_classes or set(found) != set(names):
         wanted = f"{num_classes} folders with scans, one for each class" if class_names is None else ", ".join(names)
         raise ValueError(
-            f"{root}: expected {wanted}, found {', '.join(found) or 'none'}. Set num_classes and class_names as the folders "
-            "are, give a JSON datalist, or a candidates_file for scans without a class of their own."
+            f"{root}: expected {wanted}, found {', '.join(found) or 'none'}. Set num_classes and class_names as the "
+            "folders are, give a JSON datalist, or a candidates_file for scans without a class of their own."
         )
     return names
 
@@ -227,7 +227,7 @@ def _class_of(item: Mapping[str, Any], key: str, names: Sequence[str], place: st
     number = class_number(item[key], names)
     if number is None:
         raise ValueError(
-            f"{place}: {key!r} must be a class number 0 … {len(names) - 1} or one of the class_names {', '.join(names)}, "
+            f"{place}: {key!r} must be a class number 0 … {len(names) - 1} or one of the class_names {', '.join(names)}; "
             f"found {item[key]!r}."
         )
     return number

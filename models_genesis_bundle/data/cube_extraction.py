@@ -278,16 +278,18 @@ def _publish(
 
 
 def _consume_parts(work: Path, numbers: Sequence[int]) -> Iterator[np.ndarray]:
-    """Give the parts one by one and remove each after its use, so that the disk holds them little more than once."""
+    """Give the parts' cubes one by one and remove each part after its use, so that the disk holds them hardly twice."""
     for number in numbers:
         part = work / f"{number:06d}"
-        yield np.load(part.with_suffix(".npy"))
+        cubes = np.load(part.with_suffix(".npy"), mmap_mode="r")
+        yield from (np.array(cube) for cube in cubes)
+        del cubes
         part.with_suffix(".json").unlink()
         part.with_suffix(".npy").unlink()
 
 
 def _write_array(path: Path, arrays: Any, shape: Sequence[int], dtype: str) -> None:
-    """Write arrays, joined along the first axis, as one ``.npy`` that appears only when it is whole."""
+    """Write arrays, one behind the other, as one ``.npy`` of this shape that appears only when it is whole."""
 
     def write(stream: Any) -> None:
         header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": tuple(shape)}

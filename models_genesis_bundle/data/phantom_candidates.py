@@ -24,7 +24,7 @@ COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "class", "lesion", "diamet
 def phantom_candidates(
     directory: str | os.PathLike, negatives_per_scan: int = 6, distance_mm: float = 15.0, seed: int = 0
 ) -> Path:
-    """Write the candidates of a set of phantoms, derived from their labels: nodules, and places in the lung without one.
+    """Write the candidates of a set of phantoms, derived from their labels: nodules, and other places in the lung.
 
     A candidate of class 1 lies in the middle of each nodule, with the diameter of the ball of its volume; candidates
     of class 0 are drawn uniformly from the lung, away from nodules.

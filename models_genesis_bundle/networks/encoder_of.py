@@ -38,8 +38,8 @@ def encoder_of(network: nn.Module, parts: Sequence[str]) -> nn.Sequential:
     missing = [name for name in parts if name not in children]
     if missing or not parts:
         raise ValueError(
-            f"encoder_of: {type(network).__name__} has no parts {missing or 'named'}; name some of {', '.join(children)} "
-            "in the order that the image passes them."
+            f"encoder_of: {type(network).__name__} has no parts {missing or 'named'}. "
+            f"Name some of {', '.join(children)} in the order that the image passes them."
         )
     return nn.Sequential(
         OrderedDict(

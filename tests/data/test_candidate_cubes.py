@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import itk
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 from scan_writers import write_scan
 
-from models_genesis_bundle.data import CandidateCubes, CubeStore, ScanError, ScanPreprocessing
+from models_genesis_bundle.data import CandidateCubes, CubeStore, IntensityScaling, ScanError, ScanPreprocessing
+from models_genesis_bundle.data.cube_places import CubesAroundPoints
 
 SIZE = (8, 6, 5)
 TURNED = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # as a sagittal series, with Z to the feet
@@ -63,6 +65,17 @@ def test_the_point_stays_in_the_middle_when_the_scan_is_resampled(tmp_path):
     image = found[0]["image"][0]
     centre = (np.argwhere(image > 0) * image[image > 0][:, None]).sum(axis=0) / image.sum()
     assert np.abs(centre - 4).max() <= 0.5 + 1e-3, "within half a voxel"
+
+
+def test_points_of_flat_images():
+    places = CubesAroundPoints((4, 4), [(-6.0, -20.0)])
+    image = np.zeros((1, 10, 12), dtype=np.float32)
+    image[0, 3, 5] = 1
+    affine = np.array([[2.0, 0, 0], [0, 4.0, 0], [0, 0, 1]])
+    placed = places.place(image, affine, IntensityScaling(), np.random.default_rng(0))
+    (x, y), padding = placed.corners[0], placed.padding
+    assert placed.scan[0, x + 2, y + 2] == 1
+    assert padding == [(0, 0), (0, 0)]
 
 
 def test_cubes_reach_over_the_border_into_darkness(tmp_path):
@@ -143,6 +156,23 @@ def test_a_part_of_the_labels_uses_the_same_store(tmp_path):
         (same,) = (other for other in whole if other["patient"] == cube["patient"])
         assert np.array_equal(cube["image"], same["image"])
     assert some.record()["patients"] == 3
+
+
+def test_memory_does_not_grow_with_the_candidates_of_a_scan(tmp_path):
+    path = write_scan(
+        tmp_path / "scan.nii.gz", np.random.default_rng(0).integers(-500, 500, (40, 40, 40), dtype=np.int16)
+    )
+    affine = np.asarray(ScanPreprocessing()({"image": path})["image"].affine)
+    points = [
+        (affine @ [*voxel, 1] * [-1, -1, 1, 1])[:3] for voxel in np.random.default_rng(0).integers(8, 32, (400, 3))
+    ]
+    items = [item(path, point) for point in points]
+    tracemalloc.start()
+    found = cubes(tmp_path / "store", items, (32, 32, 32))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.store.summary.bytes > 25 * 2**20
+    assert peak < 6 * 2**20
 
 
 def test_items_of_a_scan_that_cannot_be_read_are_left_out(tmp_path, caplog):

@@ -75,7 +75,7 @@ def test_keys_of_a_taken_encoder_are_those_of_its_network():
     network = BasicUNet(features=(4, 4, 4, 6, 10, 4))
     encoder = encoder_of(network, ["conv_0", "down_1", "down_2", "down_3", "down_4"])
     assert set(encoder.state_dict()) <= set(network.state_dict())
-    with pytest.raises(ValueError, match=r"BasicUNet has no parts \['conv_1'\]; name some of conv_0, down_1"):
+    with pytest.raises(ValueError, match=r"BasicUNet has no parts \['conv_1'\]\. Name some of conv_0, down_1"):
         encoder_of(network, ["conv_1"])
 
 
