@@ -15,7 +15,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from conftest import ROOT
+from bundle_commands import ROOT
 from scan_writers import truncate, write_dicom, write_scan
 
 from models_genesis_bundle.data import CubeSampler, CubeStore, ScanError, ScanPreprocessing

@@ -11,7 +11,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from conftest import arguments, root_cause, run_here
+from bundle_commands import arguments, root_cause, run_here
 
 from models_genesis_bundle.data import phantom_candidates
 from models_genesis_bundle.engines import read_metrics

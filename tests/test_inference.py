@@ -6,7 +6,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from conftest import arguments, root_cause, run_here
+from bundle_commands import arguments, root_cause, run_here
 
 from models_genesis_bundle.data import ScanPreprocessing
 from models_genesis_bundle.networks import GenesisUNet

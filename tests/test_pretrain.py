@@ -10,7 +10,7 @@ import time
 import pytest
 import torch
 import yaml
-from conftest import TINY, arguments, finish, root_cause, start
+from bundle_commands import TINY, arguments, finish, root_cause, start
 
 from models_genesis_bundle.engines import NonFiniteLossError, read_metrics
 from models_genesis_bundle.weights import read_checkpoint, read_weights

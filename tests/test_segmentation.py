@@ -10,7 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from conftest import arguments, root_cause, run_here
+from bundle_commands import arguments, root_cause, run_here
 
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.weights import TransferError, read_checkpoint, read_weights

@@ -10,7 +10,7 @@ from monai.networks.layers.factories import Conv, Pool
 from monai.networks.layers.utils import get_act_layer, get_norm_layer
 from torch import nn
 
-__all__ = ["ConvUnit", "Encoder"]
+__all__ = ["ConvUnit", "Encoder", "keys_by_part", "require_stage_widths"]
 
 
 class ConvUnit(nn.Sequential):
@@ -45,3 +45,19 @@ class Encoder(nn.Module):
             x = stage(x if depth == 0 else self.pool(x))
             pyramid.append(x)
         return pyramid
+
+
+def require_stage_widths(features: Sequence[int], network: str) -> None:
+    """Refuse widths that the encoder's stages, whose first convolution has half of them, cannot have.
+
+    Raises:
+        ValueError: naming the network.
+    """
+    if len(features) < 2 or any(width < 2 or width % 2 for width in features):
+        raise ValueError(f"{network}: features must be two or more even widths above 0, got {features}.")
+
+
+def keys_by_part(network: nn.Module) -> dict[str, list[str]]:
+    """The keys of the state dict below ``encoder.``, ``decoder.`` and ``head.``."""
+    keys = list(network.state_dict())
+    return {part: [key for key in keys if key.startswith(f"{part}.")] for part in ("encoder", "decoder", "head")}

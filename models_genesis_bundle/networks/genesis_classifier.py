@@ -10,7 +10,7 @@ import torch
 from monai.utils import ensure_tuple
 from torch import nn
 
-from models_genesis_bundle.networks.encoder import Encoder
+from models_genesis_bundle.networks.encoder import Encoder, keys_by_part, require_stage_widths
 from models_genesis_bundle.networks.plain_values import plain
 
 __all__ = ["GenesisClassifier"]
@@ -75,8 +75,8 @@ class GenesisClassifier(nn.Module):
             raise ValueError(f"GenesisClassifier: hidden and in_channels must be above 0, got {hidden}, {in_channels}.")
         if not 0 <= dropout < 1:
             raise ValueError(f"GenesisClassifier: dropout must lie in 0 … 1, below 1, got {dropout}.")
-        if encoder is None and (len(features) < 2 or any(width < 2 or width % 2 for width in features)):
-            raise ValueError(f"GenesisClassifier: features must be two or more even widths above 0, got {features}.")
+        if encoder is None:
+            require_stage_widths(features, "GenesisClassifier")
         self.smallest_side = 1 if encoder is not None else 2 ** (len(features) - 1)
         self.deepest_width = features[-1]
         self._config = {
@@ -125,5 +125,4 @@ class GenesisClassifier(nn.Module):
     @torch.jit.unused
     def parts(self) -> dict[str, list[str]]:
         """The keys of the state dict that belong to ``encoder``, ``decoder`` (none) and ``head``."""
-        keys = list(self.state_dict())
-        return {part: [key for key in keys if key.startswith(f"{part}.")] for part in ("encoder", "decoder", "head")}
+        return keys_by_part(self)

@@ -11,7 +11,7 @@ from monai.networks.layers.utils import get_act_layer
 from monai.utils import ensure_tuple
 from torch import nn
 
-from models_genesis_bundle.networks.encoder import ConvUnit, Encoder
+from models_genesis_bundle.networks.encoder import ConvUnit, Encoder, keys_by_part, require_stage_widths
 from models_genesis_bundle.networks.plain_values import plain
 
 __all__ = ["GenesisUNet"]
@@ -102,8 +102,7 @@ class GenesisUNet(nn.Module):
         features = [int(width) for width in ensure_tuple(features)]
         if spatial_dims not in (2, 3):
             raise ValueError(f"GenesisUNet: spatial_dims must be 2 or 3, got {spatial_dims!r}.")
-        if len(features) < 2 or any(width < 2 or width % 2 for width in features):
-            raise ValueError(f"GenesisUNet: features must be two or more even widths above 0, got {features}.")
+        require_stage_widths(features, "GenesisUNet")
         if in_channels < 1 or out_channels < 1:
             raise ValueError(f"GenesisUNet: needs channels in and out, got {in_channels} and {out_channels}.")
         if upsample not in UPSAMPLINGS:
@@ -157,8 +156,7 @@ class GenesisUNet(nn.Module):
     @torch.jit.unused
     def parts(self) -> dict[str, list[str]]:
         """The keys of the state dict that belong to ``encoder``, ``decoder`` and ``head``."""
-        keys = list(self.state_dict())
-        return {part: [key for key in keys if key.startswith(f"{part}.")] for part in ("encoder", "decoder", "head")}
+        return keys_by_part(self)
 
 
 def _output_activation(name: str | Sequence[Any] | None) -> nn.Module:

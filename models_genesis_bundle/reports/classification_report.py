@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 from monai.utils import convert_to_numpy
 from monai.utils.enums import CommonKeys
 from sklearn.metrics import confusion_matrix
 
 from models_genesis_bundle.engines import write_table
 from models_genesis_bundle.metrics import Froc, classification_scores, covariate_scores, predicted_classes
+from models_genesis_bundle.reports.case_handler import CaseHandler
 from models_genesis_bundle.reports.case_names import case_source, short_names
-from models_genesis_bundle.reports.evaluated_cases import evaluated_cases, require_one_process
+from models_genesis_bundle.reports.evaluated_cases import evaluated_cases
 from models_genesis_bundle.reports.in_words import in_words
 from models_genesis_bundle.reports.summary_file import write_summary
 from models_genesis_bundle.visualize import save_figure
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 ROUNDING = 1e-3
 
 
-class ClassificationReport:
+class ClassificationReport(CaseHandler):
     """Gathers the probabilities of an evaluation, and writes a table, a summary and a picture at its end.
 
     List it among the handlers of a ``SupervisedEvaluator`` with ``decollate: true``. Each case, behind the postprocessing,
@@ -96,15 +97,9 @@ class ClassificationReport:
         self.seed = seed
         self.settings = dict(settings or {})
 
-    def attach(self, engine: Engine) -> None:
-        """Follow an evaluator; list the report behind the metrics."""
-        engine.add_event_handler(Events.STARTED, self.start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
-        engine.add_event_handler(Events.COMPLETED, self.write)
-
     def start(self, engine: Engine) -> None:
         """Begin without cases."""
-        require_one_process()
+        super().start(engine)
         self.rows: list[dict[str, Any]] = []
         self.labels: list[int] = []
         self.probabilities: list[np.ndarray] = []

@@ -8,21 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 from monai.utils import convert_to_numpy
 from monai.utils.enums import CommonKeys
 
 from models_genesis_bundle.engines import write_table
 from models_genesis_bundle.metrics import predicted_classes
+from models_genesis_bundle.reports.case_handler import CaseHandler
 from models_genesis_bundle.reports.case_names import case_source, short_names
-from models_genesis_bundle.reports.evaluated_cases import evaluated_cases, require_one_process
+from models_genesis_bundle.reports.evaluated_cases import evaluated_cases
 
 __all__ = ["PredictionsTable"]
 
 logger = logging.getLogger(__name__)
 
 
-class PredictionsTable:
+class PredictionsTable(CaseHandler):
     """Writes each class's probability of every case, and the class that it is given, as a CSV file.
 
     List it among the handlers of a ``SupervisedEvaluator`` with ``decollate: true``. Each case, behind the
@@ -42,15 +43,9 @@ class PredictionsTable:
         self.positive_class = positive_class
         self.threshold = threshold
 
-    def attach(self, engine: Engine) -> None:
-        """Follow an evaluator."""
-        engine.add_event_handler(Events.STARTED, self.start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
-        engine.add_event_handler(Events.COMPLETED, self.write)
-
     def start(self, engine: Engine) -> None:
         """Begin without cases."""
-        require_one_process()
+        super().start(engine)
         self.rows: list[dict[str, Any]] = []
         self.probabilities: list[np.ndarray] = []
 

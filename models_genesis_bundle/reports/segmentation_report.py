@@ -11,14 +11,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 from monai.data import MetaTensor
 from monai.utils.enums import CommonKeys
 
 from models_genesis_bundle.engines import write_table
 from models_genesis_bundle.metrics import mean_with_interval, require_label_names, segmentation_scores
+from models_genesis_bundle.reports.case_handler import CaseHandler
 from models_genesis_bundle.reports.case_names import case_source, short_names
-from models_genesis_bundle.reports.evaluated_cases import evaluated_cases, require_one_process
+from models_genesis_bundle.reports.evaluated_cases import evaluated_cases
 from models_genesis_bundle.reports.in_words import in_words
 from models_genesis_bundle.reports.summary_file import write_summary
 from models_genesis_bundle.visualize import (
@@ -36,7 +37,7 @@ logger = logging.getLogger(__name__)
 RANKED_BY = "dice_mean"
 
 
-class SegmentationReport:
+class SegmentationReport(CaseHandler):
     """Scores each case of an evaluation, and writes tables and a picture at its end.
 
     List it among the handlers of a ``SupervisedEvaluator`` with ``decollate: true``. Each case, behind the postprocessing,
@@ -77,15 +78,9 @@ class SegmentationReport:
         self.seed = seed
         self.settings = dict(settings or {})
 
-    def attach(self, engine: Engine) -> None:
-        """Follow an evaluator; list the report behind the metrics."""
-        engine.add_event_handler(Events.STARTED, self.start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
-        engine.add_event_handler(Events.COMPLETED, self.write)
-
     def start(self, engine: Engine) -> None:
         """Begin without cases."""
-        require_one_process()
+        super().start(engine)
         self.sources: list[str] = []
         self.patients: list[str | None] = []
         self.scores: list[dict[str, float]] = []
