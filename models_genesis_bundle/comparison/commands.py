@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from monai.bundle import ConfigParser
 
-from models_genesis_bundle.comparison.plan import ComparisonPlan, Initialisation
+from models_genesis_bundle.comparison.plan import ComparisonPlan, Initialisation, Task
 from models_genesis_bundle.comparison.runs import Run
 from models_genesis_bundle.engines import RunCommand
 
@@ -53,7 +53,7 @@ def training_command(plan: ComparisonPlan, run: Run) -> RunCommand:
     return RunCommand(
         config_files=(*plan.task.training, *run.arm.configs),
         overrides={
-            **_shared(plan, run.arm, {**plan.task.overrides, **plan.task.training_overrides}),
+            **_shared(plan, run.arm, _training_overrides(plan.task, run.fraction)),
             **run.arm.overrides,
             "initial_weights": run.arm.initial_weights or "none",
             "seed": run.seed,
@@ -75,6 +75,10 @@ def evaluation_command(plan: ComparisonPlan, run: Run) -> RunCommand:
             "seed": 0,
         },
     )
+
+
+def _training_overrides(task: Task, fraction: float) -> dict[str, Any]:
+    return {**task.overrides, **task.training_overrides, **task.fraction_overrides.get(fraction, {})}
 
 
 def _shared(plan: ComparisonPlan, arm: Initialisation, overrides: Mapping[str, Any]) -> dict[str, Any]:

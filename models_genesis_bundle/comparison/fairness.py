@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from monai.bundle import ConfigParser
@@ -28,7 +28,7 @@ class Fairness:
     Of all arms that are no baselines, and of all runs of one baseline, the same is demanded:
 
     * the resolved training configurations, but for initial weights, seed, label fraction and output folder, whatever the
-      path of the run's folder is part of;
+      path of the run's folder is part of, and between fractions for what the plan sets by fraction;
     * the ``preprocessing`` in the weight files that training wrote: settings left to the initial weights' own record would
       otherwise give each arm other intensities or another spacing.
 
@@ -68,7 +68,10 @@ class Fairness:
                     f"Move {run.folder} away to have the run made anew."
                 )
         shared = {name: value for name, value in config.items() if name not in VARIED}
-        settings = dict(_flattened(shared, str(run.folder)))
+        by_fraction = {name for settings in self.plan.task.fraction_overrides.values() for name in settings}
+        settings = {
+            name: value for name, value in _flattened(shared, str(run.folder)) if not _is_below(name, by_fraction)
+        }
         if run.weights_path.is_file():
             recorded = read_weights(run.weights_path).get("preprocessing")
             settings |= dict(_flattened({"recorded preprocessing": recorded}, str(run.folder)))
@@ -118,6 +121,10 @@ def cases_of(run: Run) -> list[tuple[str, str]]:
 
 def _more(names: Sequence[str]) -> str:
     return f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+
+
+def _is_below(name: str, ids: Collection[str]) -> bool:
+    return any(name == top or name.startswith(f"{top}::") for top in ids)
 
 
 def _flattened(node: Any, folder: str, name: str = "") -> Iterator[tuple[str, Any]]:

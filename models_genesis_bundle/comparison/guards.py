@@ -29,10 +29,11 @@ def check_plan(plan: ComparisonPlan) -> dict[str, str | None]:
         ComparisonError: a configuration or weight file that is not there, a setting that the configurations do not have,
             or two arms with the same weights.
     """
-    first_runs = {run.arm.name: run for run in reversed(planned_runs(plan))}
     for arm in plan.initialisations:
         _check_files(plan, arm)
-        _check_settings(plan, first_runs[arm.name])
+    for run in planned_runs(plan):
+        if run.seed == plan.seeds[0]:
+            _check_settings(plan, run)
     hashes = {arm.name: _weights_hash(plan, arm) for arm in plan.initialisations}
     seen: dict[str | None, str] = {}
     for arm in plan.compared:

@@ -25,6 +25,8 @@ class Task:
         overrides: settings for training and evaluation, as one would give them on the command line.
         training_overrides: settings for training alone.
         evaluation_overrides: settings for evaluation alone.
+        fraction_overrides: settings for the trainings of one label fraction, by fraction: more epochs where an epoch of few
+            labels is short, say. All arms have them.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Task:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     training_overrides: Mapping[str, Any] = field(default_factory=dict)
     evaluation_overrides: Mapping[str, Any] = field(default_factory=dict)
+    fraction_overrides: Mapping[float, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

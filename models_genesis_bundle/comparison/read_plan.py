@@ -69,15 +69,18 @@ def _plan(given: Mapping[str, Any]) -> ComparisonPlan:
     entries = _mapping(values["initialisations"], "initialisations")
     arms = tuple(_initialisation(str(name), entry) for name, entry in entries.items())
     _check_arms(arms, values["reference"])
-    fractions = _distinct(values["label_fractions"], "label_fractions")
+    given_fractions = _distinct(values["label_fractions"], "label_fractions")
+    fractions = tuple(sorted(_number(fraction, "label_fractions", 0, 1) for fraction in given_fractions))
+    task = _task(values["task"])
+    _check_fractions(task, fractions)
     return ComparisonPlan(
         output_dir=working_dir / _text(values["output_dir"], "output_dir"),
         working_dir=working_dir,
-        task=_task(values["task"]),
+        task=task,
         initialisations=arms,
         reference=values["reference"],
         seeds=tuple(_whole(seed, "seeds", 0) for seed in _distinct(values["seeds"], "seeds")),
-        label_fractions=tuple(sorted(_number(fraction, "label_fractions", 0, 1) for fraction in fractions)),
+        label_fractions=fractions,
         jobs=_whole(values["jobs"], "jobs", 1),
         threads_per_job=_whole(values["threads_per_job"], "threads_per_job", 1),
         confidence=_number(values["confidence"], "confidence", 0, 0.9999),
@@ -96,8 +99,20 @@ def _task(given: Any) -> Task:
             raise PlanError(f"task.{name}: expected one configuration file or more, found an empty list.")
     for name in ("overrides", "training_overrides", "evaluation_overrides"):
         values[name] = _overrides(values[name], f"task.{name}")
+    values["fraction_overrides"] = {
+        _number(fraction, "task.fraction_overrides", 0, 1): _overrides(given, f"task.fraction_overrides.{fraction}")
+        for fraction, given in _mapping(values["fraction_overrides"], "task.fraction_overrides").items()
+    }
     values["higher_is_better"] = _truth(values["higher_is_better"], "task.higher_is_better")
     return Task(**values)
+
+
+def _check_fractions(task: Task, fractions: tuple[float, ...]) -> None:
+    for fraction in task.fraction_overrides:
+        if fraction not in fractions:
+            raise PlanError(
+                f"task.fraction_overrides: {fraction:g} is none of the label_fractions {', '.join(map('{:g}'.format, fractions))}."
+            )
 
 
 def _initialisation(name: str, given: Any) -> Initialisation:

@@ -50,3 +50,12 @@ def test_commands_are_read_back_as_they_were_meant(tmp_path):
     assert (training.overrides["initial_weights"], training.overrides["label_fraction"]) == ("none", 0.5)
     assert evaluation.overrides["ckpt_path"] == str(run.folder / "checkpoints" / "model.pt")
     assert "label_fraction" not in evaluation.overrides
+
+
+def test_a_label_fraction_has_training_settings_of_its_own(tmp_path):
+    content = plan_content()
+    content["task"] |= {"training_overrides": {"max_epochs": 8}, "fraction_overrides": {0.5: {"max_epochs": 16}}}
+    plan = read_plan(write_plan(tmp_path, content))
+    epochs = {run.block[0]: training_command(plan, run).overrides["max_epochs"] for run in planned_runs(plan)}
+    assert epochs == {0.5: 16, 1.0: 8}
+    assert all("max_epochs" not in evaluation_command(plan, run).overrides for run in planned_runs(plan))

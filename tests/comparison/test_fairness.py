@@ -66,6 +66,19 @@ def test_a_setting_that_differs_is_named_wherever_it_stands(plan, runs):
     assert "optimizer::betas::1 is 0.99 here and 0.999 there" in message
 
 
+def test_fractions_may_differ_in_what_the_plan_sets_by_fraction_and_in_nothing_else(tmp_path):
+    content = plan_content()
+    content["task"]["fraction_overrides"] = {0.5: {"max_epochs": 16, "optimizer::lr": 0.2}}
+    plan = read_plan(write_plan(tmp_path, content))
+    few, all_labels = planned_runs(plan)[0], planned_runs(plan)[-1]
+    leave(few, max_epochs=16, optimizer={"lr": 0.2, "betas": [0.9, 0.999]})
+    leave(all_labels, max_epochs=8)
+    admit(plan, [few, all_labels])
+    leave(few, max_epochs=16, optimizer={"lr": 0.2, "betas": [0.9, 0.99]})
+    with pytest.raises(ComparisonError, match="optimizer::betas::1"):
+        admit(plan, [few, all_labels])
+
+
 def test_a_setting_that_one_of_them_lacks_differs(plan, runs):
     leave(runs[3], freeze=["encoder"])
     with pytest.raises(ComparisonError, match="freeze::0 is 'encoder' here and None there"):

@@ -45,6 +45,13 @@ def test_settings_that_the_configurations_do_not_have_are_named(tmp_path):
     check(tmp_path, content)
 
 
+def test_settings_of_every_fraction_are_checked(tmp_path):
+    content = plan_content()
+    content["task"]["fraction_overrides"] = {1.0: {"max_epohcs": 5}}
+    with pytest.raises(ComparisonError, match=r"training of scratch: --max_epohcs"):
+        check(tmp_path, content)
+
+
 def test_a_configuration_that_cannot_take_a_label_fraction_is_refused(tmp_path):
     path = write_plan(tmp_path)
     (tmp_path / "configs" / "train.yaml").write_text("{output_dir: out, seed: 0, initial_weights: none, resume: false}")

@@ -85,6 +85,14 @@ ARMS = {"scratch": "none", "genesis": "weights/genesis.pt"}
             {"task": {**plan_content()["task"], "overrides": {"seed": 3}}},
             r"task.overrides: 'seed' is set by the compar",
         ),
+        (
+            {"task": {**plan_content()["task"], "fraction_overrides": {0.1: {"max_epochs": 9}}}},
+            r"task.fraction_overrides: 0.1 is none of the label_fractions 0.5, 1",
+        ),
+        (
+            {"task": {**plan_content()["task"], "fraction_overrides": {0.5: {"seed": 9}}}},
+            r"task.fraction_overrides.0.5: 'seed' is set by the comparison",
+        ),
         ({"task": {**plan_content()["task"], "higher_is_better": "no"}}, r"higher_is_better: expected true or false"),
         ({"task": {**plan_content()["task"], "training": "a.yaml"}}, r"task.training: expected a list of names"),
     ],
