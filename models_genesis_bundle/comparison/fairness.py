@@ -18,7 +18,7 @@ __all__ = ["Fairness", "cases_of"]
 
 CASE_TABLES = ("scores.csv", "predictions.csv")
 # The settings in which runs of a comparison are meant to differ, and `resume`, which changes nothing.
-VARIED = ("initial_weights", "seed", "label_fraction", "output_dir", "resume")
+VARIED = ("initial_weights", "transfer_parts", "seed", "label_fraction", "output_dir", "resume")
 SHOWN = 5
 
 
@@ -27,8 +27,9 @@ class Fairness:
 
     Of all arms that are no baselines, and of all runs of one baseline, the same is demanded:
 
-    * the resolved training configurations, but for initial weights, seed, label fraction and output folder, whatever the
-      path of the run's folder is part of, and between fractions for what the plan sets by fraction;
+    * the resolved training configurations, but for initial weights and what is loaded of them, seed, label fraction and
+      output folder, whatever the path of the run's folder is part of, and between fractions for what the plan sets by
+      fraction;
     * the ``preprocessing`` in the weight files that training wrote: settings left to the initial weights' own record would
       otherwise give each arm other intensities or another spacing.
 
@@ -56,11 +57,13 @@ class Fairness:
         if not run.config_path.is_file():
             raise ComparisonError(f"{run.config_path}: the training has left no resolved configuration to compare.")
         config = ConfigParser.load_config_file(str(run.config_path))
-        expected = {
+        expected: dict[str, Any] = {
             "initial_weights": run.arm.initial_weights or "none",
             "seed": run.seed,
             "label_fraction": run.fraction,
         }
+        if run.arm.transfer_parts is not None:
+            expected["transfer_parts"] = list(run.arm.transfer_parts)
         for name, value in expected.items():
             if config.get(name) != value:
                 raise ComparisonError(

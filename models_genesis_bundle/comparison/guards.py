@@ -27,7 +27,7 @@ def check_plan(plan: ComparisonPlan) -> dict[str, str | None]:
 
     Raises:
         ComparisonError: a configuration or weight file that is not there, a setting that the configurations do not have,
-            or two arms with the same weights.
+            or two arms that load the same.
     """
     for arm in plan.initialisations:
         _check_files(plan, arm)
@@ -35,11 +35,13 @@ def check_plan(plan: ComparisonPlan) -> dict[str, str | None]:
         if run.seed == plan.seeds[0]:
             _check_settings(plan, run)
     hashes = {arm.name: _weights_hash(plan, arm) for arm in plan.initialisations}
-    seen: dict[str | None, str] = {}
+    seen: dict[tuple[str | None, tuple[str, ...] | None], str] = {}
     for arm in plan.compared:
-        same = seen.setdefault(hashes[arm.name], arm.name)
+        same = seen.setdefault((hashes[arm.name], arm.transfer_parts), arm.name)
         if same != arm.name:
-            what = "start from scratch" if arm.initial_weights is None else "have weight files of the same content"
+            what = (
+                "start from scratch" if arm.initial_weights is None else "load the same of weight files of one content"
+            )
             raise ComparisonError(f"initialisations: {same} and {arm.name} {what}: leave one of them out.")
     return hashes
 

@@ -49,6 +49,7 @@ class Initialisation:
     Args:
         name: the arm's name, also that of its folders.
         initial_weights: a weight file, or None for a start from scratch.
+        transfer_parts: what to load of the file; None leaves it to the configurations.
         baseline: whether the arm is another network, shown beside the others and outside of every test.
         configs: more configuration files for training and evaluation; for baselines only.
         overrides: more settings for training and evaluation; for baselines only.
@@ -56,6 +57,7 @@ class Initialisation:
 
     name: str
     initial_weights: str | None
+    transfer_parts: tuple[str, ...] | None = None
     baseline: bool = False
     configs: tuple[str, ...] = ()
     overrides: Mapping[str, Any] = field(default_factory=dict, hash=False)

@@ -51,7 +51,13 @@ def plan_content() -> dict:
 def write_plan(folder: Path, content: dict | None = None) -> Path:
     """Write a plan into a folder, with the configurations and weights that it names."""
     shared = {"output_dir": "out", "seed": 0, "max_epochs": 10, "cube_size": [64, 64, 32], "learning_rate": 0.1}
-    training = {**shared, "initial_weights": "none", "label_fraction": 1.0, "resume": False}
+    training = {
+        **shared,
+        "initial_weights": "none",
+        "transfer_parts": ["encoder"],
+        "label_fraction": 1.0,
+        "resume": False,
+    }
     for name, settings in {
         "train": training,
         "evaluate": {**shared, "ckpt_path": "model.pt", "penalty": 0},

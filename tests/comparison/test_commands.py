@@ -8,6 +8,7 @@ from fake_commands import plan_content, write_plan
 
 from models_genesis_bundle.comparison import BundleCommands, planned_runs, read_plan
 from models_genesis_bundle.comparison.commands import evaluation_command, training_command
+from models_genesis_bundle.comparison.guards import check_plan
 from models_genesis_bundle.engines import RunCommand
 
 
@@ -50,6 +51,17 @@ def test_commands_are_read_back_as_they_were_meant(tmp_path):
     assert (training.overrides["initial_weights"], training.overrides["label_fraction"]) == ("none", 0.5)
     assert evaluation.overrides["ckpt_path"] == str(run.folder / "checkpoints" / "model.pt")
     assert "label_fraction" not in evaluation.overrides
+
+
+def test_an_arm_may_load_parts_of_its_weights(tmp_path):
+    content = plan_content()
+    content["initialisations"]["encoder"] = {"initial_weights": "weights/genesis.pt", "transfer_parts": ["encoder"]}
+    plan = read_plan(write_plan(tmp_path, content))
+    scratch, genesis, encoder = (training_command(plan, run).overrides for run in planned_runs(plan)[:3])
+    assert encoder == {**genesis, "transfer_parts": ["encoder"], "output_dir": encoder["output_dir"]}
+    assert "transfer_parts" not in genesis
+    assert "transfer_parts" not in scratch
+    check_plan(plan)
 
 
 def test_a_label_fraction_has_training_settings_of_its_own(tmp_path):

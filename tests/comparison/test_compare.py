@@ -157,7 +157,7 @@ def test_a_comparison_leaves_tables_and_plots(compared):
     assert content["plan"]["task"]["metric"] == "dice_mean"
     text = (folder / "results.md").read_text()
     assert "| 50 % | scratch | – |" in text
-    assert "does not name the patients of its pretraining" in text
+    assert "does not say which patients it was pretrained on" in text
     for name in ("scores.png", "learning_curves.png"):
         picture = np.asarray(Image.open(folder / name).convert("L"))
         assert picture.std() > 5, "something is drawn"

@@ -11,6 +11,7 @@ from fake_commands import plan_content, write_plan
 from models_genesis_bundle.comparison import ComparisonError, planned_runs, read_plan
 from models_genesis_bundle.comparison.fairness import Fairness, cases_of
 from models_genesis_bundle.comparison.pretraining_patients import pretraining_warnings
+from models_genesis_bundle.data import patient_hashes
 from models_genesis_bundle.weights import write_checkpoint, write_weights
 
 
@@ -79,6 +80,21 @@ def test_fractions_may_differ_in_what_the_plan_sets_by_fraction_and_in_nothing_e
         admit(plan, [few, all_labels])
 
 
+def test_arms_may_load_other_parts_of_their_weights_but_those_that_the_plan_says(tmp_path):
+    content = plan_content()
+    content["initialisations"]["encoder"] = {"initial_weights": "weights/genesis.pt", "transfer_parts": ["encoder"]}
+    plan = read_plan(write_plan(tmp_path, content))
+    _, genesis, encoder = planned_runs(plan)[:3]
+    leave(genesis, transfer_parts=["encoder", "decoder"])
+    leave(encoder, transfer_parts=["encoder"])
+    admit(plan, [genesis, encoder])
+    leave(encoder, transfer_parts=["encoder", "decoder"])
+    with pytest.raises(
+        ComparisonError, match=r"transfer_parts=\['encoder', 'decoder'\] where the plan says \['encoder'\]"
+    ):
+        admit(plan, [genesis, encoder])
+
+
 def test_a_setting_that_one_of_them_lacks_differs(plan, runs):
     leave(runs[3], freeze=["encoder"])
     with pytest.raises(ComparisonError, match="freeze::0 is 'encoder' here and None there"):
@@ -135,9 +151,9 @@ def test_an_evaluation_without_a_table_of_cases_is_refused(plan, runs):
 
 def test_test_patients_that_pretraining_has_seen_are_named(plan, runs):
     path = plan.path("weights/genesis.pt")
-    assert "does not name the patients of its pretraining" in pretraining_warnings(plan, runs)[0]
-    write_checkpoint({"model": {}, "data": {"patient_names": ["CPTAC-1", "LIDC-3"]}}, path)
+    assert "does not say which patients it was pretrained on" in pretraining_warnings(plan, runs)[0]
+    write_checkpoint({"model": {}, "data": {"patient_hashes": patient_hashes(["CPTAC-1", "LIDC-3"])}}, path)
     assert pretraining_warnings(plan, runs) == []
-    write_checkpoint({"model": {}, "data": {"patient_names": ["CPTAC-1", "LIDC-2"]}}, path)
+    write_checkpoint({"model": {}, "data": {"patient_hashes": patient_hashes(["CPTAC-1", "LIDC-2"])}}, path)
     (warning,) = pretraining_warnings(plan, runs)
     assert warning.startswith("genesis: 1 of 2 test patients were seen in its pretraining (LIDC-2).")

@@ -64,7 +64,7 @@ def test_two_arms_with_the_same_weights_are_refused_under_any_name(tmp_path):
     content["initialisations"]["copy"] = "weights/copy.pt"
     write_plan(tmp_path)
     (tmp_path / "weights" / "copy.pt").write_bytes(b"weights")
-    with pytest.raises(ComparisonError, match="genesis and copy have weight files of the same content"):
+    with pytest.raises(ComparisonError, match="genesis and copy load the same of weight files of one content"):
         check(tmp_path, content)
     content["initialisations"] = {"scratch": "none", "again": None}
     with pytest.raises(ComparisonError, match="scratch and again start from scratch"):
@@ -83,11 +83,12 @@ def test_a_baseline_from_scratch_beside_scratch_is_fine(tmp_path):
 
 
 def test_the_plan_of_the_guide_names_settings_that_the_configurations_have(root, tmp_path):
-    block, baseline = re.findall(r"```yaml\n(.*?)```", (root / "docs" / "comparison.md").read_text(), re.DOTALL)
+    block, parts, baseline = re.findall(r"```yaml\n(.*?)```", (root / "docs" / "comparison.md").read_text(), re.DOTALL)
     content = yaml.safe_load(block)
     (tmp_path / "model.pt").write_bytes(b"weights")
+    content["initialisations"] |= yaml.safe_load(parts)["initialisations"] | yaml.safe_load(baseline)["initialisations"]
     content["initialisations"]["genesis"] = str(tmp_path / "model.pt")
-    content["initialisations"] |= yaml.safe_load(baseline)["initialisations"]
+    content["initialisations"]["genesis_encoder"]["initial_weights"] = str(tmp_path / "model.pt")
     path = tmp_path / "plan.yaml"
     path.write_text(yaml.safe_dump({**content, "working_dir": str(root)}, sort_keys=False))
-    assert list(check_plan(read_plan(path))) == ["scratch", "genesis", "imagenet_2d"]
+    assert list(check_plan(read_plan(path))) == ["scratch", "genesis", "genesis_encoder", "imagenet_2d"]
