@@ -1,16 +1,17 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready-$(shell cksum requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
+REQUIREMENTS := requirements.txt requirements-no-deps.txt pyproject.toml
+READY := $(VENV)/.ready-$(shell cksum $(REQUIREMENTS) | cksum | cut -d' ' -f1)
 
 .PHONY: install pretrain test lint clean
 
 install: $(READY)
 
-$(READY): requirements.txt pyproject.toml
+$(READY): $(REQUIREMENTS)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-no-deps.txt --editable .
 	rm -f $(VENV)/.ready-*
 	touch $@
 

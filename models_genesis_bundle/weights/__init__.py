@@ -17,21 +17,30 @@ from models_genesis_bundle.weights.model_file import (
     unwrap,
     write_weights,
 )
+from models_genesis_bundle.weights.published.load import load_published, published_records
+from models_genesis_bundle.weights.targets.convert import convert
+from models_genesis_bundle.weights.targets.registry import TARGETS, write_for
+from models_genesis_bundle.weights.targets.target import TargetError
 from models_genesis_bundle.weights.transfer import TransferError, transfer_weights
 from models_genesis_bundle.weights.transfer_report import TensorTransfer, TransferReport
 
 __all__ = [
+    "TARGETS",
     "CheckpointError",
     "InitialWeights",
+    "TargetError",
     "TensorTransfer",
     "TransferError",
     "TransferReport",
     "UnknownLayoutError",
+    "convert",
     "fit_input_channels",
     "key_parts",
+    "load_published",
     "load_weights",
     "network_parts",
     "network_record",
+    "published_records",
     "read_checkpoint",
     "read_weights",
     "remove_unfinished",
@@ -40,5 +49,6 @@ __all__ = [
     "transfer_weights",
     "unwrap",
     "write_checkpoint",
+    "write_for",
     "write_weights",
 ]

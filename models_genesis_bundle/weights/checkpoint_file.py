@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 __all__ = ["CheckpointError", "read_checkpoint", "remove_unfinished", "write_checkpoint"]
 
 UNFINISHED_SUFFIX = ".unfinished"
+
+# What pickle needs to build NumPy's numbers again, which many trainers leave in their checkpoints. NumPy 1 and 2 call the
+# function that builds them by different names.
+_BUILD_NUMBER = np.float64(0).__reduce__()[0]
+NUMPY_NUMBERS = [
+    (_BUILD_NUMBER, "numpy.core.multiarray.scalar"),
+    (_BUILD_NUMBER, "numpy._core.multiarray.scalar"),
+    np.dtype,
+    *{type(np.dtype(code)) for code in np.typecodes["AllInteger"] + np.typecodes["Float"] + "?"},
+]
 
 
 class CheckpointError(RuntimeError):
@@ -67,6 +79,8 @@ def remove_unfinished(folder: str | os.PathLike) -> list[Path]:
 def read_checkpoint(path: str | os.PathLike, map_location: str | torch.device = "cpu") -> dict[str, Any]:
     """Read a checkpoint without running any code that it might hold (``weights_only=True``).
 
+    Besides what PyTorch lets pass, single numbers of NumPy are read; its arrays are not.
+
     Args:
         path: the file.
         map_location: where its tensors go.
@@ -81,11 +95,10 @@ def read_checkpoint(path: str | os.PathLike, map_location: str | torch.device = 
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such checkpoint.")
     try:
-        content = torch.load(path, map_location=map_location, weights_only=True)
+        with torch.serialization.safe_globals(NUMPY_NUMBERS):
+            content = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path}: refused, because it is no PyTorch checkpoint or holds more than tensors and plain values: {error}"
-        ) from error
+        raise CheckpointError(f"{path}: refused, because {_refusal(error)}") from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise CheckpointError(
             f"{path}: the checkpoint is truncated or damaged ({path.stat().st_size} bytes; {error}). "
@@ -94,3 +107,14 @@ def read_checkpoint(path: str | os.PathLike, map_location: str | torch.device = 
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path}: expected a mapping of names to tensors, found {type(content).__name__}.")
     return dict(content)
+
+
+def _refusal(error: pickle.UnpicklingError) -> str:
+    """What PyTorch's message says, without its advice to read the file all the same."""
+    wanted = re.search(r"GLOBAL (\S+)", str(error))
+    if wanted is None:
+        return "it is no PyTorch checkpoint, or is damaged. Copy it again, or use another one."
+    return (
+        f"it wants {wanted[1]} to be run, and only tensors and plain values are read. Where the file is trusted, load it with "
+        "the program that wrote it, and save the state dict alone."
+    )

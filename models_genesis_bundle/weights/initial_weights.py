@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from models_genesis_bundle.weights.checkpoint_file import CheckpointError, read_checkpoint
+from models_genesis_bundle.weights.checkpoint_file import CheckpointError
+from models_genesis_bundle.weights.sources import WeightSource, read_source, read_weight_file
 from models_genesis_bundle.weights.transfer import transfer_weights
 from models_genesis_bundle.weights.transfer_report import TransferReport
 
@@ -27,9 +28,10 @@ class InitialWeights:
     The file is read once, when something of it is first asked for.
 
     Args:
-        path: a checkpoint (see ``transfer_weights``); None or ``"none"``: from scratch.
+        path: a checkpoint or a published file (see ``read_source``); None or ``"none"``: from scratch.
         parts: what to load of it, as in ``transfer_weights``.
         require: what must be loaded of it, as in ``transfer_weights``.
+        key_map: how its keys begin and how the network's do, as in ``transfer_weights``; None: alike.
 
     Attributes:
         path: the checkpoint, or None.
@@ -44,10 +46,12 @@ class InitialWeights:
         path: str | os.PathLike | None,
         parts: str | Sequence[str] = ("encoder", "decoder"),
         require: str | Sequence[str] = ("encoder",),
+        key_map: Mapping[str, str] | None = None,
     ) -> None:
         self.path = None if path is None or str(path).lower() == "none" else Path(path)
         self.parts = parts
         self.require = require
+        self.key_map = key_map
         self.report: TransferReport | None = None
         if self.path is not None and not self.path.is_file():
             raise CheckpointError(
@@ -58,12 +62,17 @@ class InitialWeights:
     @cached_property
     def content(self) -> dict[str, Any]:
         """What the checkpoint holds; empty from scratch."""
-        return {} if self.path is None else read_checkpoint(self.path)
+        return {} if self.path is None else read_weight_file(self.path)
+
+    @cached_property
+    def source(self) -> WeightSource:
+        """The checkpoint's tensors and what it says of them; empty from scratch."""
+        return WeightSource("none", {}) if self.path is None else read_source(self.content, str(self.path))
 
     @property
     def preprocessing(self) -> dict[str, Any] | None:
         """How the file's training data was preprocessed (``ScanPreprocessing.record``); None when nothing says it."""
-        return self.content.get("preprocessing")
+        return self.source.preprocessing
 
     def load_into(self, network: torch.nn.Module) -> torch.nn.Module:
         """Transfer the weights; the report is logged and kept.
@@ -77,7 +86,9 @@ class InitialWeights:
         if self.path is None:
             logger.info("No initial weights: %s trains from scratch.", type(network).__name__)
         else:
-            self.report = transfer_weights(network, self.content, self.parts, self.require, name=str(self.path))
+            self.report = transfer_weights(
+                network, self.content, self.parts, self.require, self.key_map, name=str(self.path)
+            )
         return network
 
     def record(self) -> dict[str, Any]:
@@ -90,5 +101,5 @@ class InitialWeights:
             return {"file": "none"}
         with self.path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        record = {"file": self.path.name, "sha256": digest, "data": self.content.get("data")}
+        record = {"file": self.path.name, "sha256": digest, "data": self.source.data}
         return record if self.report is None else record | {"transfer": self.report.counts()}

@@ -8,15 +8,25 @@ from collections.abc import Collection, Iterable, Sequence
 import torch
 from monai.utils import ensure_tuple
 
-__all__ = ["UnknownLayoutError", "key_parts", "network_parts", "select_parts"]
+__all__ = ["UnknownLayoutError", "key_parts", "layout_name", "network_parts", "select_parts"]
 
 # Per network, what the keys of each part begin with. A layout fits when each key belongs to one of its parts.
 LAYOUTS: dict[str, dict[str, str]] = {
+    "PlainConvUNet, ResidualEncoderUNet": {  # nnU-Net's; the decoder holds the encoder's tensors again
+        "encoder": r"(decoder\.)?encoder\.(stem\.convs|stages\.\d+\.(\d+\.convs|blocks))\.",
+        "decoder": r"decoder\.(stages\.\d+\.convs|transpconvs)\.",
+        "head": r"decoder\.seg_layers\.",
+    },
     "GenesisUNet, GenesisClassifier": {"encoder": r"encoder\.", "decoder": r"decoder\.", "head": r"head\."},
     "SegResNetDS": {
         "encoder": r"encoder\.",
         "decoder": r"up_layers\.\d+\.(?!head\.)",
         "head": r"up_layers\.\d+\.head\.",
+    },
+    "SegResNet": {
+        "encoder": r"(convInit|down_layers)\.",
+        "decoder": r"(up_layers|up_samples|conv_final\.0)\.",
+        "head": r"conv_final\.2\.",
     },
     "DynUNet": {  # skip_layers holds the same tensors again, nested as the forward pass runs through them
         "encoder": r"(input_block|downsamples|bottleneck|skip_layers\.(next_layer\.)*(downsample|conv\d|norm\d))\.",
@@ -25,6 +35,11 @@ LAYOUTS: dict[str, dict[str, str]] = {
     },
     "SwinUNETR": {"encoder": r"(swinViT|encoder\d+)\.", "decoder": r"decoder\d+\.", "head": r"out\."},
     "BasicUNet": {"encoder": r"(conv_0|down_\d+)\.", "decoder": r"upcat_\d+\.", "head": r"final_conv\."},
+    "DiNTS": {
+        "encoder": r"(stem_down|dints_space)\.",
+        "decoder": r"(stem_up|stem_finals\.0)\.",
+        "head": r"stem_finals\.1\.",
+    },
 }
 
 
@@ -35,9 +50,10 @@ class UnknownLayoutError(ValueError):
 def key_parts(keys: Iterable[str]) -> dict[str, list[str]]:
     """Sort the keys of a state dict into ``encoder``, ``decoder`` and ``head``.
 
-    Known are ``GenesisUNet`` and ``GenesisClassifier``, and MONAI's ``SegResNetDS``, ``DynUNet``, ``SwinUNETR`` and
-    ``BasicUNet``. The encoder is all that comes before the first upsampling, the blocks on the skip connections of
-    ``SwinUNETR`` included; the head is what makes the outputs, deep supervision's included; the decoder lies between.
+    Known are ``GenesisUNet`` and ``GenesisClassifier``, MONAI's ``SegResNetDS``, ``SegResNet``, ``DynUNet``, ``SwinUNETR``,
+    ``BasicUNet`` and ``DiNTS``, and nnU-Net's ``PlainConvUNet`` and ``ResidualEncoderUNet``. The encoder is all that comes
+    before the first upsampling, the blocks on the skip connections of ``SwinUNETR`` included; the head is what makes the
+    outputs, deep supervision's included; the decoder lies between.
 
     Args:
         keys: the keys, without prefixes such as ``module.``.
@@ -48,11 +64,24 @@ def key_parts(keys: Iterable[str]) -> dict[str, list[str]]:
     Raises:
         UnknownLayoutError: when the keys are of no known network.
     """
+    return _recognise(keys)[1]
+
+
+def layout_name(keys: Iterable[str]) -> str:
+    """The networks that have the keys of a state dict, by their class names, a comma between them.
+
+    Raises:
+        UnknownLayoutError: when the keys are of no known network.
+    """
+    return _recognise(keys)[0]
+
+
+def _recognise(keys: Iterable[str]) -> tuple[str, dict[str, list[str]]]:
     keys = list(keys)
-    for patterns in LAYOUTS.values():
+    for name, patterns in LAYOUTS.items():
         parts = {part: [key for key in keys if re.match(pattern, key)] for part, pattern in patterns.items()}
         if parts["encoder"] and sum(map(len, parts.values())) == len(keys):
-            return parts
+            return name, parts
     raise UnknownLayoutError(
         f"Cannot tell encoder, decoder and head from the keys {', '.join(keys[:3]) or '(none)'}, …: known are "
         f"{', '.join(LAYOUTS)}. Give the network's class a method `parts()` that returns the keys of each part "

@@ -22,6 +22,7 @@ __all__ = [
     "read_weights",
     "require_known_format",
     "require_same_network",
+    "state_on_cpu",
     "unwrap",
     "write_weights",
 ]
@@ -66,7 +67,7 @@ def write_weights(path: str | os.PathLike, network: torch.nn.Module, **records: 
         "format_version": FORMAT_VERSION,
         "bundle_version": __version__,
         "network": network_record(network),
-        "model": _on_cpu(unwrap(network).state_dict(keep_vars=True)),
+        "model": state_on_cpu(network),
         **records,
     }
     return write_checkpoint(content, path)
@@ -142,7 +143,8 @@ def require_same_network(network: torch.nn.Module, content: Mapping[str, Any], p
     )
 
 
-def _on_cpu(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The tensors on the CPU; one that stands under several keys, as ``DynUNet`` has them, is written once."""
+def state_on_cpu(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The tensors of a network, wrapped or not, on the CPU; one that stands under several keys, as in ``DynUNet``, stays one."""
+    state = unwrap(network).state_dict(keep_vars=True)
     moved = {id(value): value.detach().cpu() for value in state.values()}
     return {key: moved[id(value)] for key, value in state.items()}

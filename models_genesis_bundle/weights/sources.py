@@ -11,8 +11,10 @@ import torch
 
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError, read_checkpoint
 from models_genesis_bundle.weights.model_file import require_known_format
+from models_genesis_bundle.weights.published.keras_file import is_hdf5, read_keras_file
+from models_genesis_bundle.weights.published.registry import published_layout
 
-__all__ = ["WeightSource", "read_source"]
+__all__ = ["WeightSource", "read_source", "read_weight_file"]
 
 # Where checkpoints keep the state dict: this bundle and MONAI's CheckpointSaver; PyTorch's usual name, also Lightning's
 # and nnU-Net's first version; nnU-Net's second version.
@@ -30,18 +32,36 @@ class WeightSource:
         state: the tensors by key, wrappers' prefixes taken off.
         prefix: what was taken off each key.
         network: the file's record of its network (see ``network_record``); empty when it has none.
+        preprocessing: its record of how the training data was preprocessed; None when it has none.
+        data: its record of the training data; None when it has none.
+        renamed_from: the published network whose keys were renamed to those of a network here; empty when none were.
     """
 
     name: str
     state: dict[str, torch.Tensor]
     prefix: str = ""
     network: Mapping[str, Any] = field(default_factory=dict)
+    preprocessing: dict[str, Any] | None = None
+    data: dict[str, Any] | None = None
+    renamed_from: str = ""
+
+
+def read_weight_file(path: str | os.PathLike) -> dict[str, Any]:
+    """What a checkpoint holds: of PyTorch (see ``read_checkpoint``), or of Keras (see ``read_keras_file``).
+
+    Raises:
+        CheckpointError: when it cannot be read.
+    """
+    return dict(read_keras_file(path)) if is_hdf5(path) else read_checkpoint(path)
 
 
 def read_source(
     source: str | os.PathLike | Mapping[str, Any], name: str | None = None, own_keys: Collection[str] = ()
 ) -> WeightSource:
     """Find the state dict in a checkpoint of this bundle, of MONAI, of nnU-Net, or in a bare one.
+
+    One of the published Models Genesis, told by its keys, is renamed to the keys of the network that it becomes here, and
+    the records are what is known of it (see ``load_published``).
 
     Args:
         source: the path of a checkpoint, or the mapping that it holds: with the state dict under ``model``, ``state_dict``
@@ -55,7 +75,7 @@ def read_source(
     if isinstance(source, Mapping):
         name, content = name or "the given weights", source
     else:
-        name, content = name or os.fspath(source), read_checkpoint(source)
+        name, content = name or os.fspath(source), read_weight_file(source)
     require_known_format(content, name)
     found = next((content[key] for key in STATE_KEYS if isinstance(content.get(key), Mapping)), content)
     state = {str(key): value for key, value in found.items() if isinstance(value, torch.Tensor)}
@@ -65,12 +85,20 @@ def read_source(
             f"found the keys {sorted(map(str, content))[:8]}."
         )
     prefix = _common_prefix(state, [w for w in WRAPPER_PREFIXES if not own_keys or not _all_begin(own_keys, w)])
+    state = {key.removeprefix(prefix): value for key, value in state.items()}
+    if layout := published_layout(state):
+        translation = layout.translate(state)
+        return WeightSource(
+            name, translation.state, prefix, translation.network, dict(layout.preprocessing), layout.data, layout.title
+        )
     record = content.get("network")
     return WeightSource(
         name=name,
-        state={key.removeprefix(prefix): value for key, value in state.items()},
+        state=state,
         prefix=prefix,
         network=record if isinstance(record, Mapping) else {},
+        preprocessing=content.get("preprocessing"),
+        data=content.get("data"),
     )
 
 

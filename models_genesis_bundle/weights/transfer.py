@@ -84,7 +84,7 @@ def transfer_weights(
 
     renamed = _renamed(weights.state, key_map or {})
     plan, entries = plan_transfer(network, weights, renamed, known, wanted)
-    report = TransferReport(weights.name, weights.prefix, wanted, tuple(entries))
+    report = TransferReport(weights.name, weights.prefix, wanted, tuple(entries), weights.renamed_from)
     _refuse_too_little(network, weights, report, required, renamed)
     _refuse_not_finite(weights, plan)
     with torch.no_grad():

@@ -43,12 +43,14 @@ class TransferReport:
         prefix: what was taken off its keys.
         parts: the parts that were to be loaded.
         tensors: one entry a tensor, in the network's order, then the file's unused ones.
+        renamed_from: the published network whose keys were renamed to those here; empty when none were.
     """
 
     source: str
     prefix: str
     parts: tuple[str, ...]
     tensors: tuple[TensorTransfer, ...]
+    renamed_from: str = ""
 
     def counts(self) -> dict[str, dict[str, dict[str, int]]]:
         """``{part: {outcome: {"tensors": …, "values": …}}}``; values are parameters and buffers alike, zeros left out."""
@@ -62,6 +64,7 @@ class TransferReport:
         return {
             "source": self.source,
             "prefix": self.prefix,
+            "renamed_from": self.renamed_from,
             "parts": list(self.parts),
             "counts": self.counts(),
             "tensors": [asdict(tensor) for tensor in self.tensors],
@@ -79,8 +82,10 @@ class TransferReport:
             f"{part:<{widths[0]}}  {outcome:<{widths[1]}}  {tensors:>{widths[2]}}  {values:>{widths[3]}}  {reason}".rstrip()
             for part, outcome, tensors, values, reason in rows
         ]
-        stripped = f" (the prefix {self.prefix!r} taken off its keys)" if self.prefix else ""
-        return "\n".join([f"Weights from {self.source}{stripped}:", *lines])
+        changes = [f"the prefix {self.prefix!r} taken off its keys"] if self.prefix else []
+        changes += [f"the keys of {self.renamed_from} renamed"] if self.renamed_from else []
+        changed = f" ({', '.join(changes)})" if changes else ""
+        return "\n".join([f"Weights from {self.source}{changed}:", *lines])
 
 
 def _grouped(tensors: Iterable[TensorTransfer], *names: str) -> dict[tuple[str, ...], list[TensorTransfer]]:

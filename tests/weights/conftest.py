@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from monai.networks.nets import BasicUNet, DynUNet, SegResNetDS, SwinUNETR
+from monai.networks.nets import BasicUNet, DynUNet, SegResNet, SegResNetDS, SwinUNETR
 
 from models_genesis_bundle.networks import GenesisUNet
 
@@ -10,6 +10,9 @@ BUILDERS = {
     "GenesisUNet": lambda i, o: GenesisUNet(in_channels=i, out_channels=o, features=(4, 8)),
     "SegResNetDS": lambda i, o: SegResNetDS(
         in_channels=i, out_channels=o, init_filters=8, blocks_down=(1, 1, 1), dsdepth=2
+    ),
+    "SegResNet": lambda i, o: SegResNet(
+        in_channels=i, out_channels=o, init_filters=8, blocks_down=(1, 1, 1), blocks_up=(1, 1)
     ),
     "DynUNet": lambda i, o: DynUNet(
         3, i, o, [3, 3, 3, 3], [1, 2, 2, 2], [2, 2, 2], [4, 8, 16, 16], deep_supervision=True, res_block=True

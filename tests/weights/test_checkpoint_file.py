@@ -1,9 +1,11 @@
 import os
+import re
 import resource
 import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -74,3 +76,25 @@ def test_missing_and_other_files_are_named(tmp_path):
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(CheckpointError, match="expected a mapping"):
         read_checkpoint(tmp_path / "list.pt")
+
+
+@pytest.mark.parametrize("numpy_module", ["numpy._core", "numpy.core"], ids=["numpy 2", "numpy 1"])
+def test_single_numbers_of_numpy_are_read(tmp_path, numpy_module):
+    """Trainers keep losses so; the two major versions of NumPy call the function that builds a number by two names."""
+    numbers = [np.float64(0.5), np.float32(0.25), np.int64(3), np.bool_(True)]
+    torch.save({"losses": numbers}, tmp_path / "a.pt", _use_new_zipfile_serialization=False)
+    content = (tmp_path / "a.pt").read_bytes()
+    own = np.float64(0).__reduce__()[0].__module__.removesuffix(".multiarray").encode()
+    assert own in content
+    (tmp_path / "a.pt").write_bytes(content.replace(own + b".multiarray", numpy_module.encode() + b".multiarray"))
+    assert read_checkpoint(tmp_path / "a.pt") == {"losses": numbers}
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [(np.zeros(3), "numpy._core.multiarray._reconstruct"), (torch.nn.Linear(1, 1), "torch.nn.modules.linear.Linear")],
+)
+def test_what_more_a_file_wants_is_named(tmp_path, value, wanted):
+    torch.save({"value": value}, tmp_path / "a.pt")
+    with pytest.raises(CheckpointError, match=rf"a\.pt: refused, because it wants {re.escape(wanted)} to be run"):
+        read_checkpoint(tmp_path / "a.pt")

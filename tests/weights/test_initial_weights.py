@@ -52,8 +52,8 @@ def test_a_file_is_transferred_and_recorded(caplog, pretrained):
 def test_the_file_is_read_once_and_only_when_it_is_needed(monkeypatch, pretrained):
     _, path = pretrained
     reads = []
-    read = initial_weights.read_checkpoint
-    monkeypatch.setattr(initial_weights, "read_checkpoint", lambda path: reads.append(path) or read(path))
+    read = initial_weights.read_weight_file
+    monkeypatch.setattr(initial_weights, "read_weight_file", lambda path: reads.append(path) or read(path))
     initial = InitialWeights(path)
     assert reads == []
     initial.load_into(GenesisUNet(features=(4, 8)))

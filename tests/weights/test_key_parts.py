@@ -16,6 +16,11 @@ EXAMPLES = {
         "decoder": "up_layers.1.upsample.deconv.weight",
         "head": "up_layers.0.head.weight",
     },
+    "SegResNet": {
+        "encoder": "down_layers.1.0.conv.weight",
+        "decoder": "conv_final.0.weight",
+        "head": "conv_final.2.conv.weight",
+    },
     "DynUNet": {
         "encoder": "skip_layers.next_layer.next_layer.next_layer.conv3.conv.weight",
         "decoder": "skip_layers.next_layer.upsample.transp_conv.conv.weight",

@@ -1,0 +1,44 @@
+"""Kernels for arrays whose axes come in another order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from models_genesis_bundle.weights.targets.target import State
+
+__all__ = ["kernels_to_zyx", "zyx_order"]
+
+ENDS = ("RL", "AP", "SI")  # of X, Y and Z
+
+
+def zyx_order(orientation: str) -> tuple[int, ...]:
+    """Which axis of an array comes first, second, … when the order shall be Z, Y, X.
+
+    Args:
+        orientation: the array's axes, a letter each out of R, L, A, P, S, I: ``RAS`` is (X, Y, Z).
+
+    Returns:
+        A permutation: (2, 1, 0) for ``RAS``, (0, 1, 2) for ``SPL``.
+    """
+    world = [next(number for number, ends in enumerate(ENDS) if letter in ends) for letter in orientation]
+    return tuple(sorted(range(len(world)), key=world.__getitem__, reverse=True))
+
+
+def kernels_to_zyx(state: Mapping[str, torch.Tensor], orientation: str) -> State:
+    """Turn the axes of all kernels, so that an array in the order Z, Y, X gets the same output, in that order.
+
+    The direction in which an axis runs (from left to right, or from right to left) is left as it is: nnU-Net takes each scan
+    as its file has it.
+
+    Args:
+        state: tensors by key; kernels are (outputs, inputs, sides …).
+        orientation: the axes of the arrays that the network was trained on, as in ``zyx_order``.
+    """
+    turned = {}
+    for key, value in state.items():
+        sides = value.dim() - 2
+        order = zyx_order(orientation[:sides]) if sides > 0 else ()
+        turned[key] = value.permute(0, 1, *(axis + 2 for axis in order)).contiguous() if order else value
+    return turned

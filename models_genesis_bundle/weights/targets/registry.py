@@ -1,0 +1,115 @@
+"""All places that weights can go to, and the way there for a network that is at hand."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models_genesis_bundle.weights.checkpoint_file import write_checkpoint
+from models_genesis_bundle.weights.model_file import state_on_cpu, unwrap
+from models_genesis_bundle.weights.targets.axes import kernels_to_zyx
+from models_genesis_bundle.weights.targets.dints import DINTS
+from models_genesis_bundle.weights.targets.dynunet import DYNUNET
+from models_genesis_bundle.weights.targets.nnssl import NNSSL
+from models_genesis_bundle.weights.targets.nnunet import NNUNET
+from models_genesis_bundle.weights.targets.segresnet import SEGRESNET, SEGRESNET2D, SEGRESNET_ENCODER
+from models_genesis_bundle.weights.targets.swinunetr import SWINUNETR
+from models_genesis_bundle.weights.targets.target import State, Target, TargetError
+
+__all__ = ["TARGETS", "find_target", "for_target", "require_network", "write_for"]
+
+logger = logging.getLogger(__name__)
+
+TARGETS = {
+    target.name: target
+    for target in (SEGRESNET, SEGRESNET2D, SEGRESNET_ENCODER, SWINUNETR, DINTS, DYNUNET, NNUNET, NNSSL)
+}
+
+
+def find_target(name: str) -> Target:
+    """The target of a name.
+
+    Raises:
+        TargetError: for an unknown name, with those that there are.
+    """
+    if name not in TARGETS:
+        raise TargetError(f"{name}: no target for weights. There are {', '.join(TARGETS)}.")
+    return TARGETS[name]
+
+
+def write_for(
+    target: str,
+    network: torch.nn.Module,
+    path: str | os.PathLike,
+    preprocessing: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Path:
+    """Write the weights of a network in the form that another framework reads.
+
+    ===================== ============================================== ================================================
+    target                network                                        file
+    ===================== ============================================== ================================================
+    ``segresnet``         ``SegResNetDS``, 3D                            ``state_dict``, ``epoch``, ``best_metric``, ``config``
+    ``segresnet2d``       ``SegResNetDS``, 2D                            the same, ``net.`` before each key
+    ``segresnet_encoder`` ``SegResNetDS``                                ``state_dict``: its encoder by ``SegResNet``'s keys
+    ``swinunetr``         ``SwinUNETR``                                  ``state_dict``
+    ``dints``             ``DiNTS``                                      the state dict alone
+    ``dynunet``           ``DynUNet``                                    the state dict alone
+    ``nnunet``            ``DynUNet``, ``PlainConvUNet``,                ``network_weights`` under all of nnU-Net's keys
+                          ``ResidualEncoderUNet``
+    ``nnssl``             the same, 3D                                   the same, and ``nnssl_adaptation_plan``
+    ===================== ============================================== ================================================
+
+    nnU-Net's arrays are (Z, Y, X): the axes of the kernels are turned for ``nnunet`` and ``nnssl``.
+
+    Args:
+        target: one of ``TARGETS``.
+        network: wrapped or not.
+        path: the file.
+        preprocessing: how its training data was preprocessed (``ScanPreprocessing.record``); its ``orientation`` says what the
+            axes of the kernels are now, ``RAS`` when it is not known.
+        options: ``patch_size`` for ``nnssl``: sides in voxels, (Z, Y, X), that nnU-Net shall train on; 160 each by default.
+
+    Returns:
+        The path.
+
+    Raises:
+        TargetError: for an unknown target, or a network that it does not take.
+        CheckpointError: when the file could not be written; an earlier one is kept.
+    """
+    chosen, network = find_target(target), unwrap(network)
+    require_network(chosen, [base.__name__ for base in type(network).__mro__], network.state_dict())
+    chosen.check(network)
+    state = for_target(chosen, chosen.rename(state_on_cpu(network)), preprocessing)
+    logger.info("%s: %d tensors of a %s, for %s.", path, len(state), type(network).__name__, target)
+    return write_checkpoint(chosen.content(state, preprocessing, **options), path)
+
+
+def require_network(target: Target, names: list[str], state: Mapping[str, torch.Tensor]) -> None:
+    """Refuse the weights of a network that a target does not take.
+
+    Args:
+        target: the target.
+        names: what the network is called; one of them must be among the target's.
+        state: its tensors.
+
+    Raises:
+        TargetError: saying what to do.
+    """
+    if not set(names) & set(target.networks):
+        raise TargetError(
+            f"{target.name} takes the weights of {' or '.join(target.networks)}, not of {names[0]}. {target.advice}"
+        )
+    dims = max(value.dim() for value in state.values()) - 2
+    if target.spatial_dims not in (None, dims):
+        raise TargetError(f"{target.name} takes {target.spatial_dims}D networks, this one is {dims}D.")
+
+
+def for_target(target: Target, state: State, preprocessing: Mapping[str, Any] | None) -> State:
+    """The renamed tensors with their axes in the target's order."""
+    return kernels_to_zyx(state, (preprocessing or {}).get("orientation", "RAS")) if target.zyx else state

@@ -1,0 +1,35 @@
+"""Convert weights: python scripts/convert_weights.py --source model.pt --to nnunet --output genesis.pth"""
+
+import logging
+import sys
+from typing import Any
+
+import fire
+
+from models_genesis_bundle.weights import CheckpointError, UnknownLayoutError, convert
+
+
+def convert_weights(source: str, to: str, output: str, **options: Any) -> None:
+    """Write a weight file in the form of another framework, and say what became of each tensor.
+
+    Ends with exit code 1 when the weights cannot become that, or when less than the encoder would go over; nothing is written
+    then. docs/weights_out.md says what becomes what.
+
+    Args:
+        source: a weight file of this bundle, or a published one.
+        to: segresnet, segresnet2d, segresnet_encoder, swinunetr, dints, dynunet, nnunet or nnssl; bundle: from a published file to
+            this bundle's format.
+        output: the file to write.
+        options: in_channels (of the network that will be trained); plans and configuration (nnunet: its nnUNetPlans.json);
+            patch_size (nnssl: voxels, Z, Y, X).
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        convert(source, to, output, **options)
+    except (CheckpointError, UnknownLayoutError) as error:
+        sys.exit(str(error))
+    logging.info("Written: %s", output)
+
+
+if __name__ == "__main__":
+    fire.Fire(convert_weights)

@@ -1,0 +1,46 @@
+"""Download published weights: python scripts/download_weights.py --name Genesis_Chest_CT.pt --accept_licence True"""
+
+import logging
+import sys
+
+import fire
+
+from models_genesis_bundle.weights.published.download import (
+    BASE_URL,
+    LICENCE_SUMMARY,
+    DownloadError,
+    download_published,
+)
+
+
+def download(
+    name: str,
+    output_dir: str = "models/published",
+    accept_licence: bool | str = False,
+    base_url: str = BASE_URL,
+    sha256: str | None = None,
+) -> str:
+    """Show the licence of the published weights and, where it is accepted, download a file.
+
+    Ends with exit code 1 when the licence is not accepted or the file cannot be had. A download that broke off is continued
+    by the same command.
+
+    Args:
+        name: Genesis_Chest_CT.pt, Genesis_Chest_CT.h5 or genesis_nnunet_luna16_006.model.
+        output_dir: folder that the file is put into.
+        accept_licence: true: you have read the licence and accept it.
+        base_url: what stands before the name in the address.
+        sha256: hexadecimal digest that the file must have.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    print(LICENCE_SUMMARY, file=sys.stderr)
+    if str(accept_licence).lower() != "true":
+        sys.exit("Nothing was downloaded. When you accept these terms, repeat the command with --accept_licence True.")
+    try:
+        return str(download_published(name, output_dir, base_url, sha256))
+    except DownloadError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    fire.Fire(download)

@@ -1,0 +1,85 @@
+"""scripts/convert_weights.py, as a user calls it."""
+
+import runpy
+import sys
+
+import pytest
+import torch
+from bundle_commands import ROOT
+from monai.networks.nets import DynUNet, SegResNetDS
+from published_files import write_nnunet, write_pytorch_unet
+
+from models_genesis_bundle.networks import GenesisUNet
+from models_genesis_bundle.weights import load_published, load_weights, read_checkpoint, read_weights, write_weights
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Runs the script with the given words; what it raises is the exit code or the message beside it."""
+
+    def start(*words):
+        monkeypatch.setattr(sys, "argv", ["convert_weights.py", *map(str, words)])
+        runpy.run_path(str(ROOT / "scripts" / "convert_weights.py"), run_name="__main__")
+
+    return start
+
+
+@pytest.fixture
+def dynunet_file(tmp_path):
+    network = DynUNet(3, 1, 1, [3] * 3, [1, 2, 2], [2, 2], [4, 8, 8])
+    return write_weights(tmp_path / "model.pt", network)
+
+
+def test_options_reach_the_target(run, dynunet_file, tmp_path):
+    words = ("--to", "nnssl", "--output", tmp_path / "out.pth", "--in_channels", 2, "--patch_size", "[32,64,64]")
+    run("--source", dynunet_file, *words)
+    plan = read_checkpoint(tmp_path / "out.pth")["nnssl_adaptation_plan"]
+    assert (plan["pretrain_num_input_channels"], plan["recommended_downstream_patchsize"]) == (2, [32, 64, 64])
+
+
+def test_a_published_file_becomes_one_of_this_bundle(run, tmp_path):
+    write_pytorch_unet(tmp_path / "published.pt")
+    run("--source", tmp_path / "published.pt", "--to", "bundle", "--output", tmp_path / "model.pt")
+    content, published = read_weights(tmp_path / "model.pt"), load_published(tmp_path / "published.pt")
+    assert content["preprocessing"]["intensity"]["mode"] == "window"
+    assert "non-commercial" in str(content["data"])
+    network = load_weights(GenesisUNet(**content["network"]["arguments"]), tmp_path / "model.pt").eval()
+    image = torch.rand(1, 1, 16, 16, 16)
+    with torch.no_grad():
+        assert torch.equal(network(image), published(image))
+
+
+def test_the_published_nnunet_keeps_its_axes(run, tmp_path):
+    """It was trained in nnU-Net, whose arrays are (Z, Y, X) already."""
+    write_nnunet(tmp_path / "published.model")
+    run("--source", tmp_path / "published.model", "--to", "nnunet", "--output", tmp_path / "out.pth")
+    weights = read_checkpoint(tmp_path / "out.pth")["network_weights"]
+    source = load_published(tmp_path / "published.model")
+    assert torch.equal(weights["encoder.stages.1.0.convs.1.conv.weight"], source.downsamples[0].conv2.conv.weight)
+
+
+def test_what_a_file_cannot_become_ends_with_the_reason(run, dynunet_file, tmp_path):
+    for target, reason in (("segresnet", "not of DynUNet. Pretrain a SegResNetDS"), ("nnunett", "There are segresnet")):
+        with pytest.raises(SystemExit, match=reason):
+            run("--source", dynunet_file, "--to", target, "--output", tmp_path / "out.pth")
+    assert not (tmp_path / "out.pth").exists()
+
+
+def test_a_diverged_file_is_not_converted(run, tmp_path):
+    network = SegResNetDS(init_filters=8, blocks_down=(1, 1))
+    network.encoder.conv_init.weight.data.fill_(torch.nan)
+    write_weights(tmp_path / "model.pt", network)
+    with pytest.raises(SystemExit, match="NaN or infinite"):
+        run("--source", tmp_path / "model.pt", "--to", "segresnet", "--output", tmp_path / "out.pt")
+    assert not (tmp_path / "out.pt").exists()
+
+
+def test_a_file_of_no_known_network_is_refused(run, tmp_path):
+    torch.save(torch.nn.Linear(1, 1).state_dict(), tmp_path / "linear.pt")
+    with pytest.raises(SystemExit, match="Cannot tell encoder, decoder and head"):
+        run("--source", tmp_path / "linear.pt", "--to", "nnunet", "--output", tmp_path / "out.pt")
+
+
+def test_this_bundles_own_file_is_no_published_one(run, dynunet_file, tmp_path):
+    with pytest.raises(SystemExit, match="none of the published networks"):
+        run("--source", dynunet_file, "--to", "bundle", "--output", tmp_path / "out.pt")
