@@ -81,3 +81,21 @@ def truncate(path: Path, share: float = 0.5) -> Path:
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     return path
+
+
+def write_radiograph(path: Path, pixels: np.ndarray, inverted: bool = False) -> Path:
+    """Write ``(rows, columns)`` int16, or ``(frames, rows, columns)`` and ``(rows, columns, 3)`` uint8, as one DICOM file.
+
+    `inverted` marks the grey values as MONOCHROME1, the brightest as black.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    colours = pixels.ndim == 3 and pixels.shape[-1] == 3
+    before = locale.setlocale(locale.LC_ALL)
+    image = itk.image_from_array(
+        np.ascontiguousarray(pixels), ttype=itk.Image[itk.RGBPixel[itk.UC], 2] if colours else None
+    )
+    itk.ImageFileWriter[type(image)].New(Input=image, FileName=str(path), ImageIO=itk.GDCMImageIO.New()).Update()
+    locale.setlocale(locale.LC_ALL, before)
+    if inverted:
+        path.write_bytes(path.read_bytes().replace(b"MONOCHROME2 ", b"MONOCHROME1 "))
+    return path

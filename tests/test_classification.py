@@ -13,7 +13,7 @@ import pytest
 import torch
 from bundle_commands import arguments, root_cause, run_here
 
-from models_genesis_bundle.data import phantom_candidates
+from models_genesis_bundle.data import patient_hashes, phantom_candidates
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.weights import TransferError, read_checkpoint, read_weights
 
@@ -82,7 +82,7 @@ def test_evaluation_reports_the_held_out_patients(fine_tuned, candidates, tmp_pa
     assert summary["cases"] == len(rows) > 6
     assert summary["patients"] == summary["scans"] == 1
     trained = read_weights(fine_tuned / "checkpoints" / "model.pt")
-    assert {row["patient"] for row in rows}.isdisjoint(trained["data"]["patient_names"])
+    assert set(patient_hashes(row["patient"] for row in rows)).isdisjoint(trained["data"]["patient_hashes"])
     assert {"auc", "sensitivity", "specificity", "cpm", "expected_calibration_error"} <= summary["metrics"].keys()
     assert summary["settings"]["threshold"] == trained["metrics"]["val_youden_threshold"]
     assert summary["lesions"] == summary["cases_by_class"]["class 1"]
@@ -211,7 +211,8 @@ def test_task_ncc_on_the_folders_of_luna16(phantoms, candidates, pretrained, tmp
     weights = fine_tune(tmp_path / "run", "task_ncc", initial_weights=beginning, max_negatives_per_scan=2, **data)
     content = read_weights(weights)
     trained = content["data"]
-    assert trained["patient_names"] == [f"1.3.6.1.4.1.14519.5.2.1.6279.6001.{number}" for number in range(5)]
+    uids = [f"1.3.6.1.4.1.14519.5.2.1.6279.6001.{number}" for number in range(5)]
+    assert trained["patient_hashes"] == patient_hashes(uids)
     assert trained["classes"]["0"] == 2 * 5
     assert content["class_names"] == ["no nodule", "nodule"]
     state = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")

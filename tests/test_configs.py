@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import nibabel
+import numpy as np
 import pytest
-from monai.bundle import ConfigWorkflow
+from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.bundle.config_item import ComponentLocator
 from monai.utils import optional_import
+from scan_writers import write_radiograph
 
 from models_genesis_bundle.data import ScanPreprocessing, phantom_candidates
 from models_genesis_bundle.networks import GenesisClassifier, GenesisUNet
@@ -28,12 +30,23 @@ PRETRAIN_OVERLAYS = (
     "data_zscore",
     "data_luna16",
 )
+NETWORK_WIDTHS = {  # overlays of other networks that are pretrained, made narrow
+    "network_segresnet": {"network_def::init_filters": 8},
+    "network_dynunet": {"network_def::filters": [4, 8, 8, 8, 8]},
+    "network_swinunetr": {"network_def::feature_size": 12},
+    "network_basicunet": {"network_def::features": [4, 4, 4, 4, 4, 4]},
+    "network_resenc": {"network_def::features_per_stage": [4, 4, 4, 4, 4, 4]},
+}
 SEGMENTATION_OVERLAYS = (
     "schedule_plateau",
     "network_segresnet",
     "network_dynunet",
+    "network_nnunet_luna16",
     "network_swinunetr",
+    "network_basicunet",
+    "network_resenc",
     "network_slicewise_imagenet",
+    "network_slicewise_genesis",
     "task_ncs",
     "task_lcs",
     "task_bms",
@@ -44,14 +57,23 @@ CLASSIFICATION_OVERLAYS = ("task_ncc", "task_ecc", "task_lidc_malignancy")
 RUNS = [
     ("train", "training", ["pretrain"]),
     *(("train", "training", ["pretrain", overlay]) for overlay in PRETRAIN_OVERLAYS),
+    *(("train", "training", ["pretrain", network, "optimizer_adamw"]) for network in NETWORK_WIDTHS),
+    *(("train", "training", ["pretrain", network, "data_zscore", "optimizer_adamw"]) for network in NETWORK_WIDTHS),
+    ("train", "training", ["pretrain", "multi_gpu", "network_segresnet", "data_mr", "ema"]),
+    ("train", "training", ["pretrain", "spatial_2d"]),
+    ("train", "training", ["pretrain", "spatial_2d", "data_luna16"]),
+    ("train", "training", ["pretrain", "spatial_2d", "data_xray"]),
     ("inference", "inferring", ["inference"]),
+    *(("inference", "inferring", ["inference", network]) for network in NETWORK_WIDTHS),
     ("train", "training", ["finetune_segmentation"]),
     *(("train", "training", ["finetune_segmentation", overlay]) for overlay in SEGMENTATION_OVERLAYS),
     ("inference", "evaluating", ["evaluate"]),
     ("inference", "inferring", ["inference_segmentation"]),
     ("train", "training", ["finetune_classification"]),
     *(("train", "training", ["finetune_classification", overlay]) for overlay in CLASSIFICATION_OVERLAYS),
+    *(("train", "training", ["finetune_classification", overlay]) for overlay in ("ema", "multi_gpu")),
     ("inference", "evaluating", ["evaluate_classification"]),
+    *(("inference", "evaluating", ["evaluate_classification", overlay]) for overlay in CLASSIFICATION_OVERLAYS),
     ("inference", "inferring", ["inference_classification"]),
 ]
 
@@ -114,7 +136,20 @@ def classification_weights(tmp_path_factory):
 
 
 @pytest.fixture
-def settings(phantoms, pretrained, segmentation_weights, classification_weights, tmp_path):
+def restoring_weights(tmp_path):
+    """Writes a weight file as the pretraining of an overlay's network writes it."""
+
+    def write(overlay: str) -> Path:
+        config = ConfigParser(config=ConfigParser.load_config_file(f"configs/{overlay}.yaml"))
+        config.update({"out_channels": 1, **NETWORK_WIDTHS[overlay]})
+        network = config.get_parsed_content("network_def")
+        return write_weights(tmp_path / "model.pt", network, preprocessing=ScanPreprocessing().record())
+
+    return write
+
+
+@pytest.fixture
+def settings(phantoms, pretrained, restoring_weights, segmentation_weights, classification_weights, tmp_path):
     """Small settings of a run, and its data: phantoms, or LUNA16's folders with a phantom in each."""
 
     def choose(names: list[str]) -> dict[str, Any]:
@@ -124,6 +159,11 @@ def settings(phantoms, pretrained, segmentation_weights, classification_weights,
             "dataset_dir": str(phantoms / "images"),
             "output_dir": str(tmp_path / "run"),
         }
+        if network := next((name for name in names[1:] if name in NETWORK_WIDTHS), None):
+            del chosen["network_def::features"]
+            chosen |= {**NETWORK_WIDTHS[network], "cube_size": [64, 32, 32]}
+        if names[0] == "inference" and network:
+            return {**chosen, "ckpt_path": str(restoring_weights(network))}
         if names[0] == "inference":
             return {**chosen, "ckpt_path": str(pretrained / "checkpoints" / "model.pt")}
         if names[0].endswith("_classification"):
@@ -141,23 +181,34 @@ def settings(phantoms, pretrained, segmentation_weights, classification_weights,
         if names[0] == "evaluate":
             return {**chosen, "dataset_dir": str(phantoms), "ckpt_path": str(segmentation_weights)}
         if names[0] == "finetune_segmentation":
-            if any(name.startswith("network_") for name in names):
+            if network is None and any(name.startswith("network_") for name in names):
                 del chosen["network_def::features"]
             few = {"layout": "json", "validation_fraction": 1, "test_fraction": 1, "cache_rate": 0.0}
             if "network_slicewise_imagenet" in names:
                 few["network_def::pretrained"] = False
             if {"task_lcs", "task_bms"} & set(names):
                 few |= {"image_pattern": None, "label_pattern": None}
-            return {**chosen, **few, "dataset_dir": str(phantoms), "patch_size": [32, 32, 32]}
+            return {**chosen, **few, "dataset_dir": str(phantoms), "patch_size": [64, 32, 32]}
         if "data_luna16" in names:
             chosen |= {
                 "dataset_dir": str(luna16_folders(phantoms, tmp_path)),
                 "cube_margin": 0,
                 "cube_size": [16, 16, 8],
             }
+        if "spatial_2d" in names:
+            chosen["cube_size"] = chosen["cube_size"][:2]
+        if "data_xray" in names:
+            chosen["dataset_dir"] = str(radiographs(tmp_path / "radiographs"))
         return {**chosen, "cubes_per_scan": 2, "extraction_workers": 0, "num_workers": 0}
 
     return choose
+
+
+def radiographs(folder: Path) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 2000, (40, 40)).astype(np.int16)
+    for number in range(3):
+        write_radiograph(folder / f"{number}.dcm", pixels)
+    return folder
 
 
 def luna16_folders(phantoms: Path, tmp_path: Path) -> Path:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from bundle_commands import arguments, root_cause, run_here
 
+from models_genesis_bundle.data import patient_hashes
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.weights import TransferError, read_checkpoint, read_weights
 
@@ -78,6 +79,9 @@ def test_evaluation_scores_each_case_of_the_held_out_patients(fine_tuned, labell
     with (tmp_path / "scores.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert summary["cases"] == len(rows) == 1
+    trained = read_weights(fine_tuned / "checkpoints" / "model.pt")["data"]
+    assert trained["scans"] == trained["patients"] == len(trained["patient_hashes"]) > 1
+    assert set(patient_hashes(row["patient"] for row in rows)).isdisjoint(trained["patient_hashes"])
     assert summary["metrics"]["dice_lung"]["mean"] == pytest.approx(float(rows[0]["dice_lung"]), abs=1e-5)
     trained = read_weights(fine_tuned / "checkpoints" / "model.pt")["split"]
     assert trained["test_fraction"] == 0.2

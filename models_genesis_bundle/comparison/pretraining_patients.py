@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from models_genesis_bundle.comparison.fairness import cases_of
 from models_genesis_bundle.comparison.plan import ComparisonPlan, Initialisation
 from models_genesis_bundle.comparison.runs import Run
+from models_genesis_bundle.data import patient_hashes
 from models_genesis_bundle.weights import CheckpointError, read_checkpoint
 
 __all__ = ["pretraining_warnings"]
@@ -17,8 +18,8 @@ SHOWN = 5
 def pretraining_warnings(plan: ComparisonPlan, finished: Iterable[Run]) -> list[str]:
     """Say of each arm with initial weights whether its pretraining has seen patients of the test set.
 
-    Patients are the same when their names are: those in the weight file's ``data`` record (see ``CubeStore.record``), and
-    those in the column ``patient`` of the evaluation's table of cases.
+    Patients are the same when their names are: the weight file's ``data`` record holds the hashes of names (see
+    ``CubeStore.record``), the column ``patient`` of the evaluation's table of cases the names.
 
     Args:
         plan: of the comparison.
@@ -35,10 +36,10 @@ def pretraining_warnings(plan: ComparisonPlan, finished: Iterable[Run]) -> list[
         seen = _patients_of(plan, arm)
         if seen is None:
             warnings.append(
-                f"{arm.name}: {arm.initial_weights} does not name the patients of its pretraining, so that nobody can check "
-                "here whether test patients were among them."
+                f"{arm.name}: {arm.initial_weights} does not say which patients it was pretrained on, so that nobody can "
+                "check here whether test patients were among them."
             )
-        elif both := sorted(patients & seen):
+        elif both := sorted(patient for patient in patients if not seen.isdisjoint(patient_hashes([patient]))):
             names = ", ".join(both[:SHOWN]) + (", …" if len(both) > SHOWN else "")
             warnings.append(
                 f"{arm.name}: {len(both)} of {len(patients)} test patients were seen in its pretraining ({names}). Its scores "
@@ -49,7 +50,7 @@ def pretraining_warnings(plan: ComparisonPlan, finished: Iterable[Run]) -> list[
 
 def _patients_of(plan: ComparisonPlan, arm: Initialisation) -> set[str] | None:
     try:
-        names = read_checkpoint(plan.path(str(arm.initial_weights)))["data"]["patient_names"]
+        hashes = read_checkpoint(plan.path(str(arm.initial_weights)))["data"]["patient_hashes"]
     except (CheckpointError, KeyError, TypeError):
         return None
-    return set(map(str, names))
+    return set(hashes)

@@ -23,11 +23,14 @@ from models_genesis_bundle.data.intensity import IntensityScaling, ScaleScanInte
 from models_genesis_bundle.data.label_fraction import take_fraction
 from models_genesis_bundle.data.labelled_datalist import list_labelled_scans, segmentation_datalist
 from models_genesis_bundle.data.labelled_preprocessing import LabelledPreprocessing
+from models_genesis_bundle.data.labelled_record import labelled_record
 from models_genesis_bundle.data.load_label import LoadLabeld
-from models_genesis_bundle.data.load_scan import LoadScand, ScanError
+from models_genesis_bundle.data.load_scan import LoadScand
+from models_genesis_bundle.data.patient_hashes import patient_hashes
 from models_genesis_bundle.data.phantom import make_phantoms
 from models_genesis_bundle.data.phantom_candidates import phantom_candidates
 from models_genesis_bundle.data.restore_intensity import RestoreScanIntensityd
+from models_genesis_bundle.data.scan_error import ScanError
 from models_genesis_bundle.data.scan_preprocessing import ScanPreprocessing
 from models_genesis_bundle.data.scan_source import scans_or_phantoms
 from models_genesis_bundle.data.seeded_dataset import EpochIndex, SeededDataset
@@ -59,10 +62,12 @@ __all__ = [
     "dataset_class_names",
     "fine_tuning_preprocessing",
     "genesis_pairs",
+    "labelled_record",
     "limit_negatives",
     "list_labelled_scans",
     "list_scans",
     "make_phantoms",
+    "patient_hashes",
     "phantom_candidates",
     "pretraining_datalist",
     "read_candidates",

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from models_genesis_bundle.data.cube_store import CubeStore
 from models_genesis_bundle.data.label_fraction import take_fraction
+from models_genesis_bundle.data.patient_hashes import patient_hashes
 from models_genesis_bundle.data.scan_preprocessing import ScanPreprocessing
 
 __all__ = ["CandidateCubes"]
@@ -36,7 +37,7 @@ class CandidateCubes(Dataset):
         directory: the store's folder, as for `CubeStore.open_or_cut`; cubes of one item after the other of a scan, the
             scans in the order of the list.
         preprocessing: steps from the file to the scaled scan.
-        cube_size: sides of a cube in voxels.
+        cube_size: sides of a cube in voxels; two take axial slices out of volumes.
         label_fraction: share of the patients whose cubes are used, in (0, 1], each class at least once; see
             `take_fraction`.
         label_fraction_seed: which patients these are.
@@ -132,7 +133,7 @@ class CandidateCubes(Dataset):
             **self.store.record(),
             "scans": len({item["image"] for item in self.items}),
             "patients": len(patients),
-            "patient_names": patients,
+            "patient_hashes": patient_hashes(patients),
             "cubes": len(self),
             "classes": {str(label): count for label, count in sorted(Counter(self.labels).items())},
         }

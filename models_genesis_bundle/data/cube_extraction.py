@@ -31,7 +31,7 @@ from tqdm import tqdm
 
 from models_genesis_bundle.data.cube_index import INDEX_NAME
 from models_genesis_bundle.data.cube_places import CubePlaces, NoCubesError, PlacedCubes
-from models_genesis_bundle.data.load_scan import ScanError
+from models_genesis_bundle.data.scan_error import ScanError
 from models_genesis_bundle.data.scan_preprocessing import ScanPreprocessing
 
 __all__ = ["ScanTask", "extract_cubes", "write_json"]
@@ -69,6 +69,8 @@ class ScanTask:
     def run(self) -> dict[str, Any]:
         """Cut the cubes, write ``<part>.npy`` and ``<part>.json``, return the record that the latter holds.
 
+        Axes along which a cube is one voxel thick are dropped.
+
         The record has ``reason`` instead of cubes for a scan that gives none; ``unreadable`` says whether that is
         the fault of the file.
         """
@@ -88,7 +90,7 @@ class ScanTask:
         except ValueError as error:
             raise ValueError(f"{self.image}: {error}") from error
         size = tuple(self.places.cube_size)
-        shape = (len(placed.corners), array.shape[0], *size)
+        shape = (len(placed.corners), array.shape[0], *(side for side in size if side > 1))
         _write_array(self.part.with_suffix(".npy"), _cut(placed, size), shape, self.dtype)
         before = [low for low, _ in placed.padding]
         record = {

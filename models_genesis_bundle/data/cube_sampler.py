@@ -22,7 +22,8 @@ class CubeSampler:
     """Draw corners uniformly among the places that a rule accepts, without drawing a place twice.
 
     Args:
-        cube_size: sides of a cube in voxels, three or two entries.
+        cube_size: sides of a cube in voxels, one for each axis of the scan. A side of 1 makes slices: ``(64, 64, 1)``
+            takes axial ones, and the store drops the axis.
         margin: voxels that stay free on both ends of each axis, one number or one for each axis. The paper has
             ``(100, 100, 30)``.
         rule: which cubes are kept.

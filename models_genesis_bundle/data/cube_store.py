@@ -20,7 +20,8 @@ from models_genesis_bundle.data.cube_index import FORMAT_VERSION, read_index, so
 from models_genesis_bundle.data.cube_places import CubePlaces, CubesAroundPoints, SampledCubes
 from models_genesis_bundle.data.cube_sampler import CubeSampler
 from models_genesis_bundle.data.cube_store_summary import CubeStoreSummary
-from models_genesis_bundle.data.load_scan import ScanError
+from models_genesis_bundle.data.patient_hashes import patient_hashes
+from models_genesis_bundle.data.scan_error import ScanError
 from models_genesis_bundle.data.scan_preprocessing import ScanPreprocessing
 
 __all__ = ["CubeStore"]
@@ -42,7 +43,8 @@ class CubeStore(Dataset):
         directory: the store's folder.
 
     Shape:
-        ``store[i]``: ``{"image": (C, X, Y, Z) float32 array of its own, "source": path, "cube": i}``.
+        ``store[i]``: ``{"image": (C, X, Y, Z) float32 array of its own, "source": path, "cube": i}``. Axes along which the
+        cubes are one voxel thick are dropped: slices of volumes are (C, X, Y).
 
     Raises:
         FileNotFoundError: no store in the folder.
@@ -126,7 +128,7 @@ class CubeStore(Dataset):
             scans: ``[{"image": path, "patient": name, "points": [(x, y, z), …]}, …]``, each scan once; the points as
                 `CubesAroundPoints` takes them, None for one cube in the middle.
             preprocessing: steps from the file to the scaled scan.
-            cube_size: sides of a cube in voxels, three or two entries.
+            cube_size: sides of a cube in voxels, three or two entries; two take axial slices out of volumes.
             num_workers: as for `open_or_extract`.
             on_unreadable: as for `open_or_extract`.
             dtype: as for `open_or_extract`.
@@ -136,7 +138,8 @@ class CubeStore(Dataset):
             ValueError: a point outside of its scan, no scan gives a cube, or an argument is out of range.
             OSError: too little space on the disk.
         """
-        size = tuple(int(side) for side in cube_size)
+        missing = preprocessing.spatial_dims - len(cube_size)
+        size = (*(int(side) for side in cube_size), *[1] * missing)  # a slice is one voxel thick
         return cls._open_or_make(
             directory,
             scans,
@@ -280,14 +283,14 @@ class CubeStore(Dataset):
     def record(self) -> dict[str, Any]:
         """Plain values about the data, for checkpoints: how many scans, patients and cubes, which patients, the settings.
 
-        The patients' names let a later evaluation find out whether its test patients were trained on.
+        The patients' hashes (`patient_hashes`) let a later evaluation find out whether its test patients were trained on.
         """
         used = np.unique(self._sources).tolist()
         patients = sorted({self._index["sources"][number]["patient"] for number in used})
         return {
             "scans": len(used),
             "patients": len(patients),
-            "patient_names": patients,
+            "patient_hashes": patient_hashes(patients),
             "cubes": len(self),
             "settings": self._index["settings"],
         }

@@ -13,7 +13,13 @@ from models_genesis_bundle.data.datalist_checks import check_listed_once, check_
 from models_genesis_bundle.data.json_datalist import JSON_NAMES, SECTIONS, find_json_datalist, read_json_datalist
 from models_genesis_bundle.data.patient_split import split_by_patient
 from models_genesis_bundle.data.patients import patient_names
-from models_genesis_bundle.data.scan_files import DICOM_SUFFIXES, IMAGE_SUFFIXES, SCAN_SUFFIXES, find_scans, scan_suffix
+from models_genesis_bundle.data.scan_files import (
+    DICOM_SUFFIXES,
+    IMAGE_SUFFIXES,
+    SCAN_SUFFIXES,
+    find_scans,
+    is_scan_file,
+)
 
 __all__ = ["list_scans", "pretraining_datalist"]
 
@@ -42,7 +48,7 @@ def list_scans(
             scans lie in at least two such folders, else the name of the scan without its suffix. A ``patient`` entry
             in a JSON comes first.
         layout: as for `pretraining_datalist`.
-        spatial_dims: with 2, PNG and JPEG files count, too.
+        spatial_dims: with 2, PNG, JPEG and single DICOM files count, too.
 
     Returns:
         ``[{"image": path, "patient": name}, …]`` sorted by path, the same for every call.
@@ -87,7 +93,7 @@ def pretraining_datalist(
             `dataset_dir` or to itself, that replaces the split.
         patient_regex: see `list_scans`.
         layout: one of the table.
-        spatial_dims: with 2, PNG and JPEG files count, too.
+        spatial_dims: with 2, PNG, JPEG and single DICOM files count, too.
 
     Returns:
         ``training``, ``validation`` and ``test`` (which may be empty), each as `list_scans` gives it.
@@ -135,7 +141,7 @@ def _read_sections(root: Path, patient_regex: str | None, layout: str, spatial_d
         if file is None:
             raise FileNotFoundError(f"{root}: it holds none of {', '.join(JSON_NAMES)}. Name the JSON itself.")
         return _scans_only(read_json_datalist(file, file.parent, patient_regex))
-    if layout == "folder" and root.is_file() and scan_suffix(root):
+    if layout == "folder" and root.is_file() and is_scan_file(root):
         return {"training": _with_patients([root], root.parent, patient_regex)}
     if not root.is_dir():
         raise ValueError(f"{root}: layout={layout} wants a folder, this is a file.")
@@ -143,12 +149,17 @@ def _read_sections(root: Path, patient_regex: str | None, layout: str, spatial_d
         return _read_luna16(root, patient_regex, spatial_dims)
     scans = find_scans(root, spatial_dims)
     if not scans:
-        suffixes = SCAN_SUFFIXES + (IMAGE_SUFFIXES if spatial_dims == 2 else ())
-        raise FileNotFoundError(
-            f"{root}: no scan below this folder. Looked for {', '.join(suffixes)} and folders of DICOM slices "
-            f"({', '.join(DICOM_SUFFIXES)})."
-        )
+        raise FileNotFoundError(f"{root}: no scan below this folder. {_looked_for(root, spatial_dims)}")
     return {"training": _with_patients(scans, root, patient_regex)}
+
+
+def _looked_for(root: Path, spatial_dims: int) -> str:
+    dicom = ", ".join(DICOM_SUFFIXES)
+    if spatial_dims == 2:
+        return f"Looked for {', '.join(SCAN_SUFFIXES + IMAGE_SUFFIXES)} and DICOM files ({dicom})."
+    sought = f"Looked for {', '.join(SCAN_SUFFIXES)} and folders of DICOM slices ({dicom})."
+    pictures = len(find_scans(root, spatial_dims=2))
+    return f"{sought} Its {pictures} flat images want spatial_dims=2 and a 2D network." if pictures else sought
 
 
 def _read_luna16(root: Path, patient_regex: str | None, spatial_dims: int) -> dict[str, Datalist]:

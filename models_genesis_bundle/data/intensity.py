@@ -14,7 +14,7 @@ from monai.transforms import MapTransform, NormalizeIntensity, ScaleIntensityRan
 from monai.transforms.utils_pytorch_numpy_unification import percentile
 from monai.utils import convert_data_type, convert_to_dst_type
 
-from models_genesis_bundle.data.load_scan import ScanError
+from models_genesis_bundle.data.scan_error import ScanError
 
 __all__ = ["IntensityScaling", "ScaleScanIntensityd"]
 

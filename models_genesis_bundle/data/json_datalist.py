@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from models_genesis_bundle.data.patients import patient_names
-from models_genesis_bundle.data.scan_files import scan_suffix
+from models_genesis_bundle.data.scan_files import is_scan_file
 
 __all__ = ["JSON_NAMES", "SECTIONS", "find_json_datalist", "read_json_datalist"]
 
@@ -28,7 +28,7 @@ def find_json_datalist(root: Path) -> Path | None:
     nnU-Net's ``dataset.json``, which counts the training cases (``numTraining``) but does not list them, is none.
     """
     if root.is_file():
-        return None if scan_suffix(root) else root
+        return None if is_scan_file(root) else root
     named = [root / name for name in JSON_NAMES if (root / name).is_file()]
     return next((file for file in named if not _only_counts(file)), None)
 

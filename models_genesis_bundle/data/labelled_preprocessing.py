@@ -13,8 +13,8 @@ from monai.data.utils import affine_to_spacing, to_affine_nd
 from monai.transforms import CastToTyped, MapTransform, Orientationd, Spacingd
 
 from models_genesis_bundle.data.load_label import LoadLabeld
-from models_genesis_bundle.data.load_scan import ScanError
 from models_genesis_bundle.data.scan_compose import ScanCompose
+from models_genesis_bundle.data.scan_error import ScanError
 from models_genesis_bundle.data.scan_preprocessing import RAS_LABELS, ScanPreprocessing
 
 __all__ = ["LabelledPreprocessing"]

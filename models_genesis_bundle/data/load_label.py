@@ -10,7 +10,8 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapLabelValue, MapTransform
 
-from models_genesis_bundle.data.load_scan import LoadScand, ScanError
+from models_genesis_bundle.data.load_scan import LoadScand
+from models_genesis_bundle.data.scan_error import ScanError
 
 __all__ = ["LoadLabeld"]
 

@@ -2,132 +2,49 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from monai.config import KeysCollection, PathLike
-from monai.data import ImageReader, ITKReader, MetaTensor, NibabelReader, NumpyReader, PILReader
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.data.utils import affine_to_spacing, to_affine_nd
 from monai.transforms import EnsureChannelFirst, LoadImage, MapTransform
 
-from models_genesis_bundle.data.scan_files import IMAGE_SUFFIXES, SCAN_SUFFIXES, is_dicom_file, scan_suffix
+from models_genesis_bundle.data.scan_error import ScanError
+from models_genesis_bundle.data.scan_files import scan_suffix
+from models_genesis_bundle.data.scan_readers import reader_for
 
-__all__ = ["LoadScand", "ScanError"]
+__all__ = ["LoadScand"]
 
-logger = logging.getLogger(__name__)
-
-_GREY_MODES = ("1", "L", "I", "I;16", "F")
-_LARGEST_GAP_DEVIATION = 0.1
-
-
-class ScanError(ValueError):
-    """A scan that cannot be used.
-
-    Args:
-        file: the scan's file or folder.
-        found: what is wrong with it, a sentence.
-        remedy: what to do about it, a sentence.
-    """
-
-    def __init__(self, file: PathLike, found: str, remedy: str) -> None:
-        super().__init__(str(file), found, remedy)
-        self.file, self.found, self.remedy = str(file), found, remedy
-
-    def __str__(self) -> str:
-        return f"{self.file}: {self.found} {self.remedy}"
-
-
-class _LargestSeriesReader(ITKReader):
-    """ITK reader that takes the series with the most slices out of a DICOM folder, and says so if there are more.
-
-    Raises:
-        ScanError: the gaps between the slices differ, as they do where a slice is missing or cannot be read; ITK would
-            close the gap and distort the scan.
-    """
-
-    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> Any:
-        import itk
-
-        (folder,) = (data,) if isinstance(data, (str, Path)) else tuple(data)
-        names = itk.GDCMSeriesFileNames.New()
-        names.SetUseSeriesDetails(True)
-        names.SetDirectory(str(folder))
-        series = [list(names.GetFileNames(uid)) for uid in names.GetSeriesUIDs()]
-        if not series:
-            raise FileNotFoundError("the folder holds no DICOM series")
-        largest = max(series, key=len)
-        if len(series) > 1:
-            logger.warning(
-                "%s holds %d DICOM series; the one with the most slices (%d) is read. "
-                "Give each series a folder of its own to use them all.",
-                folder,
-                len(series),
-                len(largest),
-            )
-        listed = {Path(name).name for names in series for name in names}
-        unread = sorted(f.name for f in Path(folder).iterdir() if is_dicom_file(f) and f.name not in listed)
-        image = itk.imread(largest if len(largest) > 1 else largest[0], **kwargs)
-        _require_even_slices(image, str(folder), unread)
-        if unread:
-            logger.warning("%s: not an image, or not readable, and left out: %s", folder, ", ".join(unread))
-        return image
-
-
-def _require_even_slices(image: Any, folder: str, unread: Sequence[str]) -> None:
-    metadata = dict(image)
-    deviation = metadata.get("ITK_non_uniform_sampling_deviation", 0.0)
-    if deviation > _LARGEST_GAP_DEVIATION * float(metadata["spacing"][0]):
-        cause = f"; not readable: {', '.join(unread)}" if unread else ""
-        raise ScanError(
-            folder,
-            f"the gaps between its slices differ by up to {deviation:.3g} mm, slices are missing{cause}.",
-            "Copy the whole series again, or leave it out.",
-        )
-
-
-def _to_grey(image: Any) -> Any:
-    return image if image.mode in _GREY_MODES else image.convert("L")
-
-
-def _reader_for(path: Path) -> ImageReader:
-    if path.is_dir():
-        return _LargestSeriesReader()
-    suffix = scan_suffix(path)
-    if suffix in (".nii", ".nii.gz"):
-        return NibabelReader()
-    if suffix == ".npy":
-        return NumpyReader()
-    if suffix in IMAGE_SUFFIXES:
-        return PILReader(converter=_to_grey)
-    if suffix:
-        return ITKReader()
-    raise ScanError(
-        path,
-        "its suffix is of no known format.",
-        f"Give a folder of DICOM slices or a file of {', '.join(SCAN_SUFFIXES + IMAGE_SUFFIXES)}.",
-    )
+_FURTHER_AXES = {
+    3: ("volumes", ""),
+    2: ("slices, frames or colours", "; volumes want spatial_dims=3, also where a network sees their slices"),
+}
+_LEAST_AXIAL_SHARE = 0.1
 
 
 class LoadScand(MapTransform):
     """Dictionary transform that reads scans of one channel.
 
     NIfTI goes through nibabel; NRRD, MetaImage (``.mhd``, ``.mha``) and DICOM folders through ITK; ``.npy`` has no
-    geometry and gets the identity as its affine; PNG and JPEG are for 2D, colours become grey.
+    geometry and gets the identity as its affine. In 2D also PNG and JPEG, whose colours become grey, and single DICOM files
+    are read; one with inverted grey values (``MONOCHROME1``) is turned to dark air.
 
     Args:
         keys: keys that hold the path of a file, or of a folder with one DICOM series.
         spatial_dims: 3, or 2 for flat images.
-        volume: which volume of a file with several (a time series, several MR contrasts) to take, from 0. None
-            refuses such a file.
+        volume: which volume of a file with several (a time series, several MR contrasts; in 2D frames or colours) to
+            take, from 0. None refuses such a file.
         allow_constant: whether a scan may have the same value everywhere, as a label map without foreground has.
         allow_missing_keys: whether a missing key is no error.
 
     Shape:
         Result: a float32 MetaTensor ``(1, X, Y, Z)`` or ``(1, X, Y)``, in the file's unit, with its affine in RAS
-        millimetres. Axes of length 1 after the spatial ones are dropped.
+        millimetres. Axes of length 1 after the spatial ones are dropped. In 2D the affine is that within the axial
+        plane; an image of another plane keeps its spacing alone, with its axes to the left and the back.
 
     Raises:
         ScanError: the file is not there, cannot be read or is truncated; it has fewer spatial axes (one of length 1
@@ -162,7 +79,7 @@ class LoadScand(MapTransform):
     def _read(self, path: Path) -> MetaTensor:
         if not path.exists():
             raise ScanError(path, "there is no such file.", "Check the path and the datalist.")
-        reader = _reader_for(path)
+        reader = reader_for(path, self.spatial_dims)
         try:
             image = self._load(str(path), reader=reader)
         except ScanError:
@@ -182,8 +99,8 @@ class LoadScand(MapTransform):
         found = tuple(image.shape)
         if scan_suffix(path) == ".npy" and len(found) == self.spatial_dims + 1 and found[0] == 1:
             image = image[0]
-        while image.ndim > self.spatial_dims and image.shape[-1] == 1:
-            image = image[..., 0]
+        further = (side for side in image.shape[self.spatial_dims :] if side > 1)
+        image = image.reshape(*image.shape[: self.spatial_dims], *further)
         if image.ndim == self.spatial_dims + 1 and self.volume is not None:
             if not 0 <= self.volume < image.shape[-1]:
                 raise ScanError(
@@ -191,11 +108,12 @@ class LoadScand(MapTransform):
                 )
             image = image[..., self.volume]
         if image.ndim > self.spatial_dims:
+            what, hint = _FURTHER_AXES[self.spatial_dims]
             extra = "×".join(str(side) for side in image.shape[self.spatial_dims :])
             raise ScanError(
                 path,
-                f"its shape {found} has {image.ndim} axes where {self.spatial_dims} are wanted: {extra} volumes.",
-                f"Name the one to take with volume=0 … {image.shape[-1] - 1}, or save it to a file of its own.",
+                f"its shape {found} has {image.ndim} axes where {self.spatial_dims} are wanted: {extra} {what}.",
+                f"Name the one to take with volume=0 … {image.shape[-1] - 1}, or save it to a file of its own{hint}.",
             )
         if image.ndim < self.spatial_dims or 1 in image.shape:
             raise ScanError(
@@ -206,6 +124,8 @@ class LoadScand(MapTransform):
                 else "Leave it out.",
             )
         image.meta["spatial_shape"] = np.asarray(image.shape)
+        if self.spatial_dims == 2:
+            image.affine = _flat_affine(image.affine)
         return image
 
     def _check(self, image: MetaTensor, path: Path) -> None:
@@ -226,3 +146,10 @@ class LoadScand(MapTransform):
             raise ScanError(
                 path, "its affine is singular or not finite.", "Write a valid orientation and spacing into its header."
             )
+
+
+def _flat_affine(affine: torch.Tensor) -> torch.Tensor:
+    plane, spacing = to_affine_nd(2, affine), affine_to_spacing(affine, r=len(affine) - 1)[:2]
+    if torch.linalg.det(plane).abs() > _LEAST_AXIAL_SHARE * spacing.prod():
+        return plane
+    return torch.diag(torch.cat([-spacing, torch.ones(1, dtype=spacing.dtype)]))

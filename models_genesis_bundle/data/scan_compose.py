@@ -6,7 +6,7 @@ from typing import Any
 
 from monai.transforms import Compose
 
-from models_genesis_bundle.data.load_scan import ScanError
+from models_genesis_bundle.data.scan_error import ScanError
 
 __all__ = ["ScanCompose"]
 

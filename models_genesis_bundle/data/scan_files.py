@@ -12,6 +12,7 @@ __all__ = [
     "find_scans",
     "is_dicom_file",
     "is_dicom_folder",
+    "is_scan_file",
     "scan_state",
     "scan_stem",
     "scan_suffix",
@@ -34,8 +35,13 @@ def scan_suffix(path: str | Path) -> str:
 def scan_stem(path: str | Path) -> str:
     """The name of a scan without its suffix; the whole name of a DICOM folder."""
     name = Path(path).name
-    suffix = scan_suffix(name)
+    suffix = scan_suffix(name) or next((end for end in DICOM_SUFFIXES if name.lower().endswith(end)), "")
     return name[: -len(suffix)] if suffix else name
+
+
+def is_scan_file(path: str | Path) -> bool:
+    """Whether `path` is a file that may be a scan or 2D image: one with a known suffix, or a DICOM file."""
+    return bool(scan_suffix(path)) or is_dicom_file(Path(path))
 
 
 def is_dicom_folder(folder: str | Path) -> bool:
@@ -61,26 +67,34 @@ def find_scans(folder: str | Path, spatial_dims: int = 3, with_labels: bool = Fa
     """Find the scans below a folder.
 
     Hidden files and folders are passed over, and so are folders of labels (named ``labels…``, ``masks…`` or
-    ``segmentations…``, as the Decathlon and nnU-Net have them, in any case). A folder of DICOM slices is one scan.
+    ``segmentations…``, as the Decathlon and nnU-Net have them, in any case). A folder of DICOM slices is one scan; in 2D
+    each DICOM file is one.
 
     Args:
         folder: where to look, recursively; linked folders are followed.
-        spatial_dims: with 2, PNG and JPEG files count, too.
+        spatial_dims: with 2, PNG, JPEG and single DICOM files count, too.
         with_labels: look into folders of labels, too.
 
     Returns:
         Paths below `folder`, sorted.
     """
-    suffixes = SCAN_SUFFIXES + (IMAGE_SUFFIXES if spatial_dims == 2 else ())
     passed_over = (".",) if with_labels else (".", *_LABEL_FOLDERS)
     found: list[Path] = []
     for root, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.lower().startswith(passed_over)]
-        scans = [Path(root, name) for name in names if not name.startswith(".") and scan_suffix(name) in suffixes]
+        files = [Path(root, name) for name in names if not name.startswith(".")]
+        scans = [file for file in files if _is_one_scan(file, spatial_dims)]
         found.extend(scans)
-        if not scans and is_dicom_folder(root):
+        if spatial_dims == 3 and not scans and is_dicom_folder(root):
             found.append(Path(root))
     return sorted(found)
+
+
+def _is_one_scan(file: Path, spatial_dims: int) -> bool:
+    suffix = scan_suffix(file)
+    if spatial_dims == 2:
+        return bool(suffix) or is_dicom_file(file)
+    return suffix in SCAN_SUFFIXES
 
 
 def scan_state(path: str | Path) -> list[int]:

@@ -9,6 +9,7 @@ from models_genesis_bundle.engines.metrics_table import MetricsTable, read_metri
 from models_genesis_bundle.engines.parameter_groups import parameter_groups
 from models_genesis_bundle.engines.precision import AutocastInferer, precision_dtype, to_memory_format
 from models_genesis_bundle.engines.processes import is_main_process
+from models_genesis_bundle.engines.restoration_inferer import RestorationInferer
 from models_genesis_bundle.engines.run_command import RunCommand, UnknownOverrideError, refuse_unknown_overrides
 from models_genesis_bundle.engines.run_folder import RunFolder
 from models_genesis_bundle.engines.table_file import write_table
@@ -23,6 +24,7 @@ __all__ = [
     "MetricsTable",
     "NonFiniteLossError",
     "RequireFiniteLoss",
+    "RestorationInferer",
     "RunCommand",
     "RunFolder",
     "StopWithoutProgress",

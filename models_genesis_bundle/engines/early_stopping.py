@@ -29,8 +29,12 @@ class StopWithoutProgress:
         self.validator = validator
 
     def attach(self, engine: Engine) -> None:
-        """Look after each epoch; list it behind the ``ValidationHandler``."""
+        """Look after each epoch, and at the start: a run may resume where it had stalled, or with less patience.
+
+        List it behind the ``ValidationHandler`` and ``TrainingState``.
+        """
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.stop_if_stalled)
+        engine.add_event_handler(Events.STARTED, self.stop_if_stalled)
 
     def stop_if_stalled(self, engine: Engine) -> None:
         """End the run when it has stalled."""

@@ -9,6 +9,7 @@ from monai.networks.nets import FlexibleUNet
 from monai.networks.nets.efficientnet import url_map
 from torch import nn
 
+from models_genesis_bundle.networks.by_slice import by_slice
 from models_genesis_bundle.networks.imagenet_weights import MEAN, STANDARD_DEVIATION, load_imagenet_weights
 
 __all__ = ["SlicewiseUNet"]
@@ -70,11 +71,12 @@ class SlicewiseUNet(nn.Module):
                 f"SlicewiseUNet: needs volumes (B, C, X, Y, Z) with X and Y even and at least {SMALLEST_SIDE}, got the shape "
                 f"{tuple(x.shape)}; pad or crop the input, for example with MONAI's DivisiblePad."
             )
-        batch, depth = x.shape[0], x.shape[-1]
-        slices = x.movedim(-1, 1).flatten(0, 1)  # (B * Z, C, X, Y)
+        return by_slice(self._segment, x)
+
+    def _segment(self, slices: torch.Tensor) -> torch.Tensor:
+        """Logits (B, out_channels, X, Y) of slices (B, in_channels, X, Y)."""
         features = self.encoder((slices.expand(-1, 3, -1, -1) - self.mean) / self.standard_deviation)
-        logits = self.head(self.decoder(features, self.skip_connections))
-        return logits.unflatten(0, (batch, depth)).movedim(1, -1)
+        return self.head(self.decoder(features, self.skip_connections))
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments but ``pretrained``, which says nothing of a network whose weights are loaded later."""

@@ -25,7 +25,7 @@ class GridDeformd(Randomizable, MapTransform):
     Args:
         keys: keys of the scans (C, X, Y[, Z]), arrays or tensors of the same spatial shape.
         transform: dictionary transform for the same keys, such as a ``Compose`` of deformations.
-        cube_size: sides of the cubes in voxels.
+        cube_size: sides of the cubes in voxels. An axis of 1 is hidden from the transform, which so sees slices.
         allow_missing_keys: whether a missing key is no error.
 
     Raises:
@@ -68,7 +68,13 @@ class GridDeformd(Randomizable, MapTransform):
             result[key] = clean[key].clone() if hasattr(clean[key], "clone") else np.array(clean[key])
         for place in dense_patch_slices(sides, cube, cube):
             where = (slice(None), *place)
-            deformed = self.transform({key: image[where] for key, image in clean.items()})
+            cubes = {key: image[where] for key, image in clean.items()}
+            deformed = self.transform({key: cube.reshape(*_thick(cube.shape)) for key, cube in cubes.items()})
             for key in keys:
-                result[key][where] = deformed[key]
+                result[key][where] = deformed[key].reshape(cubes[key].shape)
         return result
+
+
+def _thick(shape: Sequence[int]) -> list[int]:
+    """The shape (C, X, Y[, Z]) without the spatial axes of length 1."""
+    return [shape[0], *(side for side in shape[1:] if side > 1)]

@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 from scan_writers import write_scan
 
-from models_genesis_bundle.data import CandidateCubes, CubeStore, IntensityScaling, ScanError, ScanPreprocessing
+from models_genesis_bundle.data import (
+    CandidateCubes,
+    CubeStore,
+    IntensityScaling,
+    ScanError,
+    ScanPreprocessing,
+    patient_hashes,
+)
 from models_genesis_bundle.data.cube_places import CubesAroundPoints
 
 SIZE = (8, 6, 5)
@@ -123,7 +130,7 @@ def test_items_keep_what_belongs_to_them(tmp_path):
     np.testing.assert_array_equal([cube["diameter_mm"] for cube in found], [3.5, np.nan, 4.0])
     record = json.loads(json.dumps(found.record()))
     assert record["classes"] == {"0": 2, "1": 1}
-    assert record["patient_names"] == ["a", "b"]
+    assert record["patient_hashes"] == patient_hashes(["a", "b"])
 
 
 def test_cut_again_only_when_points_or_scans_change(tmp_path):

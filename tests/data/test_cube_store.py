@@ -27,6 +27,7 @@ from models_genesis_bundle.data import (
     ScanError,
     ScanPreprocessing,
     list_scans,
+    patient_hashes,
 )
 
 SIZE = (16, 16, 12)
@@ -96,7 +97,8 @@ def test_summary_and_record(tmp_path, scans):
     record = store.record()
     assert json.loads(json.dumps(record)) == record
     assert (record["scans"], record["patients"], record["cubes"]) == (4, 4, 12)
-    assert record["patient_names"] == [f"phantom_00{number}" for number in range(4)]
+    assert record["patient_hashes"] == patient_hashes(f"phantom_00{number}" for number in range(4))
+    assert "phantom" not in json.dumps(record), "a record is given away: it names nobody"
     assert record["settings"]["sampler"]["cube_size"] == list(SIZE)
 
 

@@ -114,7 +114,7 @@ def test_pictures_in_2d(tmp_path):
     image = preprocessing({"image": tmp_path / "a.png"})["image"]
     assert image.ndim == 3
     np.testing.assert_allclose(image.shape[1:], (40, 20), atol=1)
-    np.testing.assert_allclose(image[0, ::2, ::2][:20, :10], picture.T / 255, atol=1e-5)
+    np.testing.assert_allclose(image[0, ::2, ::2][:20, :10], picture[::-1, ::-1].T / 255, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,19 @@ def test_training_ends_without_progress():
     assert trainer.state.epoch == 6
 
 
+def test_a_run_that_resumes_where_it_had_stalled_trains_no_more():
+    trainer, validator = trainer_and_validator([5, 4, 3, 4, 3.5, 3.2, 2, 1])
+    validator.state.best_metric, validator.state.best_metric_epoch = 3, 3
+
+    @trainer.on(Events.STARTED)
+    def restore(engine):
+        engine.state.epoch, engine.state.iteration = 6, 6
+
+    StopWithoutProgress(3, validator).attach(trainer)
+    trainer.run([0], max_epochs=8)
+    assert (trainer.state.epoch, trainer.state.iteration) == (6, 6)
+
+
 def test_metrics_table_drops_the_lines_that_a_resumed_run_writes_again(tmp_path):
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
     for epochs in (3, 2):

@@ -30,3 +30,18 @@ def test_seeded_and_small_scans_refused():
     assert not np.array_equal(first, grid.set_random_state(2)({"image": scan})["image"])
     with pytest.raises(ValueError, match="pad it first"):
         grid({"image": scan[:, :8]})
+
+
+def test_slices_of_a_volume_are_deformed_as_images():
+    scan = np.random.default_rng(0).random((1, 32, 16, 3), dtype=np.float32)
+    seen = []
+
+    def transform(data):
+        seen.append(data["image"])
+        return {"image": data["image"] + len(seen)}
+
+    result = GridDeformd("image", transform, (16, 16, 1))({"image": scan})["image"]
+    assert [image.shape for image in seen] == [(1, 16, 16)] * 6
+    for z in range(3):
+        assert len(np.unique((result - scan)[:, :16, :, z].round())) == 1
+        assert any(np.array_equal(image, scan[:, :16, :, z]) for image in seen)

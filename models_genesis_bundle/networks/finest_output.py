@@ -1,0 +1,26 @@
+"""The output that counts of a network that gives several while it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+__all__ = ["finest_output"]
+
+
+def finest_output(outputs: torch.Tensor | Sequence[torch.Tensor], inputs: torch.Tensor) -> torch.Tensor:
+    """The finest of the outputs that deep supervision gives in training; a single output as it is.
+
+    MONAI's ``SegResNetDS`` returns a list, ``DynUNet`` stacks (B, outputs, C, X, Y[, Z]); in both the finest comes first.
+
+    Args:
+        outputs: what the network returned.
+        inputs: (B, C, X, Y[, Z]), what it was given.
+
+    Returns:
+        (B, C, X, Y[, Z]).
+    """
+    if not isinstance(outputs, torch.Tensor):
+        return outputs[0]
+    return outputs[:, 0] if outputs.dim() > inputs.dim() else outputs
