@@ -1,0 +1,69 @@
+"""A fold of Auto3DSeg's datalist as the datalist of a fine-tuning run."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+from models_genesis_bundle.data import check_patients_disjoint
+from models_genesis_bundle.data.patients import patient_names
+from models_genesis_bundle.engines import whole_file
+
+__all__ = ["fold_datalist", "write_fold_datalist"]
+
+
+def fold_datalist(source: Mapping[str, Any], fold: int) -> dict[str, list[dict[str, str]]]:
+    """Split the labelled scans: those of the fold validate, all others train.
+
+    Args:
+        source: Auto3DSeg's input: ``datalist`` (a JSON whose ``training`` has entries with ``image``, ``label`` and
+            ``fold``), ``dataroot`` (the folder that its paths count from) and, if wanted, ``patient_regex``.
+        fold: from 0.
+
+    Returns:
+        ``training`` and ``validation``: ``[{"image": path, "label": path, "patient": name}, …]`` with absolute paths.
+
+    Raises:
+        ValueError: an entry without image or label, a fold that no entry or that all entries have, or a patient on both
+            sides.
+    """
+    file, root = source["datalist"], Path(source["dataroot"]).absolute()
+    listed = ConfigParser.load_config_file(file)["training"]
+    for number, entry in enumerate(listed):
+        absent = [key for key in ("image", "label") if not isinstance(entry.get(key), str)]
+        if absent:
+            raise ValueError(
+                f"{file}: training[{number}] must have one path under {' and '.join(absent)}, found {entry}."
+            )
+    images = [root / entry["image"] for entry in listed]
+    names = patient_names(images, root, source.get("patient_regex"))
+    sections: dict[str, list[dict[str, str]]] = {"training": [], "validation": []}
+    for entry, image, name in zip(listed, images, names, strict=True):
+        section = "validation" if entry.get("fold") == fold else "training"
+        scan = {"image": str(image), "label": str(root / entry["label"]), "patient": str(entry.get("patient", name))}
+        sections[section].append(scan)
+    empty = [section for section, scans in sections.items() if not scans]
+    if empty:
+        folds = sorted({str(entry.get("fold")) for entry in listed})
+        raise ValueError(
+            f"{file}: fold {fold} leaves nothing for {empty[0]}: its entries have the folds {', '.join(folds)}."
+        )
+    try:
+        check_patients_disjoint(sections)
+    except ValueError as error:
+        raise ValueError(
+            f"{file}, fold {fold}: {error} Auto3DSeg draws folds by scan where the entries have no `fold`: write one into "
+            "each, the same for all scans of a patient."
+        ) from None
+    return sections
+
+
+def write_fold_datalist(path: str | os.PathLike, source: Mapping[str, Any], fold: int) -> None:
+    """Write `fold_datalist` as JSON."""
+    with whole_file(path) as unfinished:
+        unfinished.write_text(json.dumps(fold_datalist(source, fold), indent=1) + "\n")

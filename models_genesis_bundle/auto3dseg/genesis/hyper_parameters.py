@@ -1,0 +1,117 @@
+"""The settings of a fine-tuning run, chosen from Auto3DSeg's input and data statistics."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+from models_genesis_bundle.auto3dseg.genesis.bundle_configs import bundle_config, find_bundle
+from models_genesis_bundle.auto3dseg.genesis.classes import label_names, reason_to_skip
+from models_genesis_bundle.auto3dseg.genesis.patches import choose_patch_size, voxel_budget
+from models_genesis_bundle.auto3dseg.genesis.settings import input_settings
+from models_genesis_bundle.data.scan_preprocessing import RAS_LABELS
+from models_genesis_bundle.networks import GenesisUNet
+from models_genesis_bundle.weights import InitialWeights
+
+__all__ = ["hyper_parameters"]
+
+logger = logging.getLogger(__name__)
+
+PERCENTILES = {"_target_": "models_genesis_bundle.data.IntensityScaling", "mode": "percentile"}
+SAME_SPACING = 0.01  # millimetres that the spacings of scans may differ by
+
+
+def hyper_parameters(
+    source: Mapping[str, Any], summary: Mapping[str, Any], fold: int, bundle_root: str | os.PathLike
+) -> dict[str, Any]:
+    """Choose what ``hyper_parameters.yaml`` says: an overlay of ``configs/finetune_segmentation.yaml``.
+
+    What stands in Auto3DSeg's input under the name of one of that configuration's settings is taken from there.
+
+    Args:
+        source: Auto3DSeg's input. Beside its own keys and the settings: ``genesis_bundle``, the folder of the bundle, and
+            ``network_def``, arguments of ``GenesisUNet``.
+        summary: ``stats_summary`` of the data statistics.
+        fold: the fold that validates.
+        bundle_root: folder of the generated algorithm.
+
+    Returns:
+        Plain values, fit for JSON and YAML.
+
+    Raises:
+        FileNotFoundError: the bundle's configurations are not there.
+        CheckpointError: the initial weights are not there or cannot be read.
+        ValueError: data that the algorithm cannot segment.
+    """
+    reason = reason_to_skip(source, summary)
+    if reason is not None:
+        raise ValueError(reason)
+    bundle = find_bundle(source.get("genesis_bundle"))
+    defaults = ConfigParser.load_config_file(bundle_config(bundle, "finetune_segmentation"))
+    start = InitialWeights(source.get("initial_weights"))
+    logger.info(
+        "The genesis algorithm starts from %s.", start.path or "scratch: no initial_weights in Auto3DSeg's input"
+    )
+    settings = {
+        "bundle_root": str(Path(bundle_root).absolute()),
+        "ckpt_path": "$@bundle_root + '/model'",
+        "genesis_bundle": str(bundle),
+        "fold": fold,
+        "dataset_dir": "$@bundle_root + '/datalist.json'",
+        "output_dir": "@ckpt_path",
+        "test_fraction": 0,
+        "label_names": label_names(source, summary),
+        "orientation": _orientation(start),
+        "intensity": _intensity(str(source["modality"]), start),
+        "spacing": _spacing(summary["image_stats"]["spacing"], start),
+        "network_def": {**defaults["network_def"], **_pretrained_network(start), **source.get("network_def", {})},
+        **input_settings(source, defaults),
+        "initial_weights": "none" if start.path is None else str(start.path.absolute()),
+    }
+    return {"patch_size": _patch_size({**defaults, **settings}, summary, start), **settings}
+
+
+def _pretrained_network(start: InitialWeights) -> dict[str, Any]:
+    """The arguments that the initial weights' network had, where they tell them, but for its inputs and outputs."""
+    arguments = start.source.network.get("arguments", {})
+    return {name: arguments[name] for name in ("features", "norm", "act", "upsample") if name in arguments}
+
+
+def _orientation(start: InitialWeights) -> str | None:
+    """None, which follows the weights and is RAS without them, unless their axes are in another order than the statistics'."""
+    recorded = (start.preprocessing or {}).get("orientation", "RAS")
+    return None if recorded and all(code in ends for code, ends in zip(recorded, RAS_LABELS, strict=True)) else "RAS"
+
+
+def _intensity(modality: str, start: InitialWeights) -> dict[str, Any] | None:
+    """None, which follows the weights and is a CT's window without them, unless that window means nothing in such scans."""
+    recorded = (start.preprocessing or {}).get("intensity", {}).get("mode", "window")
+    return None if modality.lower() == "ct" or recorded != "window" else dict(PERCENTILES)
+
+
+def _spacing(spacing: Mapping[str, Any], start: InitialWeights) -> list[float] | None:
+    """None, which follows the weights and is the scan's own without them, unless the scans differ in it."""
+    differ = any(high - low > SAME_SPACING for low, high in zip(spacing["min"], spacing["max"], strict=True))
+    if (start.preprocessing or {}).get("spacing") is not None or not differ:
+        return None
+    return [round(side, 4) for side in spacing["median"]]
+
+
+def _patch_size(settings: Mapping[str, Any], summary: Mapping[str, Any], start: InitialWeights) -> list[int]:
+    own = summary["image_stats"]["spacing"]["median"]
+    spacing = settings["spacing"] or (start.preprocessing or {}).get("spacing") or own
+    if not isinstance(spacing, list):
+        spacing = own if spacing == "scan" else [float(spacing)] * len(own)
+    shape = [
+        voxels * side / wanted
+        for voxels, side, wanted in zip(summary["image_stats"]["shape"]["median"], own, spacing, strict=True)
+    ]
+    widths = settings["network_def"].get("features") or signature(GenesisUNet).parameters["features"].default
+    patches = settings["batch_size"] * settings["patches_per_scan"]
+    return list(choose_patch_size(shape, spacing, voxel_budget(patches, widths[0]), max(8, 2 ** (len(widths) - 1))))

@@ -1,0 +1,69 @@
+"""Auto3DSeg's parameters as settings of ``configs/finetune_segmentation.yaml``."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from models_genesis_bundle.engines import RunCommand, UnknownOverrideError, refuse_unknown_overrides
+
+__all__ = ["input_settings", "training_settings"]
+
+logger = logging.getLogger(__name__)
+
+STOCK_NAMES = {  # of Auto3DSeg's stock algorithms
+    "num_epochs": "max_epochs",
+    "num_epochs_per_validation": "val_interval",
+    "num_images_per_batch": "batch_size",
+    "num_sw_batch_size": "sw_batch_size",
+    "roi_size": "patch_size",
+}
+STEPS = {"imports", "initialize", "training", "run"}
+CHOSEN = {"bundle_root", "dataset_dir", "output_dir", "split_file"}  # by Auto3DSeg and its folds
+ALMOST_SAME = 0.85
+
+
+def input_settings(source: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that stand in Auto3DSeg's input, which has entries for Auto3DSeg and for other algorithms, too.
+
+    Args:
+        source: the input; stock names such as ``num_epochs`` are understood.
+        config: the configuration whose settings they are: its values at the top, but not its parts and steps.
+
+    Returns:
+        Values by the setting's name. An entry that is no setting but almost has a setting's name is named in a warning.
+    """
+    known = {name for name, value in config.items() if not isinstance(value, Mapping)} - STEPS - CHOSEN
+    named = {STOCK_NAMES.get(name, name): value for name, value in source.items()}
+    for name in named.keys() - config.keys():
+        for near in difflib.get_close_matches(name, known, n=1, cutoff=ALMOST_SAME):
+            logger.warning("Auto3DSeg's input: %r is no setting of the genesis algorithm; did you mean %r?", name, near)
+    return {name: value for name, value in named.items() if name in known}
+
+
+def training_settings(given: Mapping[str, Any], config_files: Sequence[str]) -> dict[str, Any]:
+    """The overrides of ``config_files`` among the training parameters, which AutoRunner gives to all algorithms alike.
+
+    Args:
+        given: as ``AutoRunner.set_training_params`` took them; stock names are understood, and so are parts' arguments,
+            such as ``network_def::features``.
+        config_files: the configurations, merged from left to right.
+
+    Returns:
+        Values by the setting's name. A parameter that is no setting is left out, and the log warns of it.
+
+    Raises:
+        ValueError: a switch that is neither true nor false.
+    """
+    overrides = {}
+    for name, value in given.items():
+        override = {STOCK_NAMES.get(name, name): value}
+        try:
+            refuse_unknown_overrides(RunCommand(tuple(config_files), override))
+        except UnknownOverrideError as error:
+            logger.warning("The training parameter is left out: %s", error)
+        else:
+            overrides.update(override)
+    return overrides

@@ -1,0 +1,146 @@
+"""Stock algorithms of Auto3DSeg, generated and not yet trained, made to start from pretrained weights."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from monai.utils import ensure_tuple
+
+from models_genesis_bundle.auto3dseg.entries import ENTRIES, Entry, find_entry
+from models_genesis_bundle.auto3dseg.generated_algorithm import GeneratedAlgorithm, generated_algorithms
+from models_genesis_bundle.auto3dseg.intensities import compare_intensities
+from models_genesis_bundle.weights import (
+    CheckpointError,
+    TransferReport,
+    UnknownLayoutError,
+    read_checkpoint,
+    transfer_weights,
+    write_for,
+)
+from models_genesis_bundle.weights.targets.registry import find_target
+
+__all__ = ["WEIGHTS_FILE", "Initialisation", "initialise"]
+
+logger = logging.getLogger(__name__)
+
+WEIGHTS_FILE = "genesis_weights.pt"
+
+
+@dataclass(frozen=True)
+class Initialisation:
+    """What became of one algorithm.
+
+    Attributes:
+        algorithm: its folder's name.
+        weights: the file that it starts from; None when it took none.
+        report: what became of each tensor of that file and of the algorithm's network.
+        reason: why it took none; empty when it took one.
+    """
+
+    algorithm: str
+    weights: str | None = None
+    report: TransferReport | None = None
+    reason: str = ""
+
+
+def initialise(
+    work_dir: str | os.PathLike,
+    weights: str | os.PathLike | Sequence[str | os.PathLike],
+    algos: str | Sequence[str] = (),
+) -> list[Initialisation]:
+    """Make the algorithms in a work folder of ``AutoRunner`` start from pretrained weights.
+
+    For each algorithm the network that it will train is built from its settings, the first of the weight files whose encoder
+    fits goes into it through ``transfer_weights`` (which logs what became of each tensor), and the network is written to
+    ``genesis_weights.pt`` in the algorithm's folder, in the form that the algorithm reads. The keys of
+    ``configs/hyper_parameters.yaml`` that make it start from there are set. What does not come from the weights, as the heads,
+    holds initial values. The same again replaces both.
+
+    Args:
+        work_dir: the folder, behind the generation of the algorithms.
+        weights: one weight file or several, in the order of preference.
+        algos: names of algorithms (``segresnet``) or folders (``segresnet_0``) to restrict it to.
+
+    Returns:
+        What became of each algorithm; the same is logged.
+
+    Raises:
+        Auto3DSegError: when there are no algorithms, or not those that are named.
+        CheckpointError: when a weight file cannot be read.
+    """
+    algorithms = generated_algorithms(work_dir, ensure_tuple(algos))
+    sources = {os.fspath(path): read_checkpoint(path) for path in ensure_tuple(weights)}
+    results = []
+    for algorithm in algorithms:
+        logger.info("%s:", algorithm.name)
+        result = _initialise(algorithm, sources)
+        if result.reason:
+            earlier = " It still starts from those that it got earlier." if _has_weights(algorithm) else ""
+            logger.warning("%s takes none of the weights. %s%s", algorithm.name, result.reason, earlier)
+        results.append(result)
+    return results
+
+
+def _initialise(algorithm: GeneratedAlgorithm, sources: Mapping[str, Mapping[str, Any]]) -> Initialisation:
+    entry = find_entry(algorithm)
+    if entry is None:
+        return Initialisation(algorithm.name, reason=_no_entry(algorithm))
+    if entry.overruling and algorithm.get(entry.overruling):
+        reason = f"Its {entry.overruling} is set and would win: unset it in {algorithm.settings_path}."
+        return Initialisation(algorithm.name, reason=reason)
+    try:
+        network = _build(entry, algorithm)
+    except Exception as error:  # whatever the settings of a template run into
+        return Initialisation(algorithm.name, reason=f"Its network cannot be built: {error.__cause__ or error}")
+
+    refusals = []
+    for path, content in sources.items():
+        try:
+            report = transfer_weights(network, content, name=path)
+            _write(entry, algorithm, network, content.get("preprocessing"))
+        except (CheckpointError, UnknownLayoutError) as error:
+            refusals.append(str(error))
+        else:
+            return Initialisation(algorithm.name, path, report)
+    return Initialisation(algorithm.name, reason="\n".join([*refusals, _advice(entry, algorithm)]))
+
+
+def _build(entry: Entry, algorithm: GeneratedAlgorithm) -> torch.nn.Module:
+    """The algorithm's network; what is drawn at random is the same every time."""
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        return entry.build(algorithm.settings)
+
+
+def _write(
+    entry: Entry, algorithm: GeneratedAlgorithm, network: torch.nn.Module, preprocessing: Mapping[str, Any] | None
+) -> None:
+    path = write_for(entry.target, network, algorithm.folder / WEIGHTS_FILE, preprocessing=preprocessing)
+    keys = entry.keys(f"$@bundle_root + '/{path.name}'")
+    algorithm.change(keys)
+    logger.info("%s: %s", algorithm.settings_path, ", ".join(f"{key}: {value}" for key, value in keys.items()))
+    logger.info("%s", compare_intensities(preprocessing, algorithm.settings))
+    if entry.remark:
+        logger.info("%s", entry.remark)
+
+
+def _has_weights(algorithm: GeneratedAlgorithm) -> bool:
+    return (algorithm.folder / WEIGHTS_FILE).is_file()
+
+
+def _no_entry(algorithm: GeneratedAlgorithm) -> str:
+    if "initial_weights" in algorithm.settings:
+        return "It takes them when it is generated, from the key initial_weights of Auto3DSeg's input."
+    known = "; ".join(dict.fromkeys(f"{entry.switch} and {entry.file}" for entry in ENTRIES))
+    return f"Its settings have none of the keys that stock algorithms take weights by ({known})."
+
+
+def _advice(entry: Entry, algorithm: GeneratedAlgorithm) -> str:
+    arguments = entry.arguments(algorithm.settings)
+    given = " ".join(f'--network_def::{name} "{value}"' for name, value in arguments.items())
+    return find_target(entry.target).advice + (f" Here it is {given}." if given else "")

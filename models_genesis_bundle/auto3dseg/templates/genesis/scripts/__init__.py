@@ -1,0 +1,1 @@
+"""What Auto3DSeg calls of the algorithm."""

@@ -1,0 +1,74 @@
+"""The algorithm as Auto3DSeg generates and trains it."""
+
+from __future__ import annotations
+
+import os
+from subprocess import CompletedProcess
+from typing import Any
+
+from monai.apps.auto3dseg import BundleAlgo
+from monai.bundle import ConfigParser
+
+from models_genesis_bundle.auto3dseg.genesis import hyper_parameters, reason_to_skip, write_fold_datalist
+
+__all__ = ["GenesisAlgo"]
+
+HYPER_PARAMETERS = "hyper_parameters.yaml"
+
+
+class GenesisAlgo(BundleAlgo):
+    """Fine-tunes ``GenesisUNet``, from the weights that ``initial_weights`` in Auto3DSeg's input names or from scratch.
+
+    What it generates: ``configs/hyper_parameters.yaml``, an overlay of the bundle's ``finetune_segmentation.yaml``, and
+    ``datalist.json`` with the scans of the fold. What it trains lies in ``model/``.
+    """
+
+    def pre_check_skip_algo(self, skip_bundlegen: bool = False, skip_info: str = "") -> tuple[bool, str]:
+        """Whether the data cannot be segmented by this algorithm, and why."""
+        reason = reason_to_skip(self._source(), _summary(self.data_stats_files))
+        return (skip_bundlegen, skip_info) if reason is None else (True, reason)
+
+    def fill_template_config(self, data_stats_filename: str, algo_path: str, **kwargs: Any) -> dict:
+        """Write the algorithm's settings and the datalist of its fold.
+
+        Args:
+            data_stats_filename: YAML of ``DataAnalyzer``.
+            algo_path: folder of the algorithm.
+            kwargs: ``fold``, the fold that validates (default 0); ``fill_with_datastats=False`` takes the settings over
+                from the earlier filling, with any of them given anew. Others are no concern of this algorithm.
+
+        Returns:
+            ``{"hyper_parameters.yaml": settings}``.
+
+        Raises:
+            FileNotFoundError: the bundle's configurations are not there.
+            CheckpointError: the initial weights are not there or cannot be read.
+            ValueError: data that the algorithm cannot segment, or a fold that cannot be used.
+        """
+        source = self._source()
+        if kwargs.get("fill_with_datastats", True):
+            settings = hyper_parameters(source, _summary(data_stats_filename), kwargs.get("fold", 0), algo_path)
+        else:
+            earlier = self.fill_records[HYPER_PARAMETERS]
+            given = {name: value for name, value in kwargs.items() if name in earlier}
+            settings = {**earlier, **given, "bundle_root": os.path.abspath(algo_path)}
+        write_fold_datalist(os.path.join(algo_path, "datalist.json"), source, settings["fold"])
+        os.makedirs(os.path.join(algo_path, "configs"), exist_ok=True)
+        path = os.path.join(algo_path, "configs", HYPER_PARAMETERS)
+        ConfigParser.export_config_file(settings, path, fmt="yaml", default_flow_style=None, sort_keys=False)
+        return {HYPER_PARAMETERS: settings}
+
+    def train(self, train_params: dict | None = None, device_setting: dict | None = None) -> CompletedProcess:
+        """Train as ``BundleAlgo`` does; lists and mappings among the parameters arrive as such, too."""
+        words = {
+            name: repr(value).replace(" ", "") if isinstance(value, list | tuple | dict) else value
+            for name, value in (train_params or {}).items()
+        }
+        return super().train(words, device_setting)
+
+    def _source(self) -> dict[str, Any]:
+        return ConfigParser.load_config_file(self.data_list_file)
+
+
+def _summary(data_stats_file: str) -> dict[str, Any]:
+    return ConfigParser.load_config_file(data_stats_file)["stats_summary"]
