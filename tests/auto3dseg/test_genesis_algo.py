@@ -112,7 +112,7 @@ def test_scans_are_turned_as_the_weights_want_unless_the_axes_would_change_place
 
 def test_the_input_overrules_what_would_be_chosen(tmp_path):
     given = {
-        "roi_size": [32, 32, 16], "num_epochs": 7, "spacing": 1.5, "class_names": ["liver", "tumour"],
+        "roi_size": [32, 32, 16], "max_epochs": 7, "num_epochs": 300, "spacing": 1.5, "class_names": ["liver", "tumour"],
         "network_def": {"features": [8, 16]}, "train": False, "output_dir": "elsewhere",
     }  # fmt: skip
     chosen = generated(summary(), tmp_path, **given)

@@ -22,18 +22,20 @@ from models_genesis_bundle.weights import read_weights, write_weights
 @pytest.fixture(scope="module")
 def data_source(phantoms, tmp_path_factory) -> dict:
     """Auto3DSeg's input: two phantoms a fold, and one to predict that lies otherwise than the network sees it."""
-    folder = tmp_path_factory.mktemp("datalist")
+    folder = tmp_path_factory.mktemp("dataset")
+    for kind in ("images", "labels"):
+        (folder / kind).symlink_to(phantoms / kind)
     image = nibabel.load(phantoms / "images" / "phantom_000.nii.gz")
     turned = image.slicer[5:, :, 3:].as_reoriented(nibabel.orientations.axcodes2ornt("PIR"))
     nibabel.save(turned, folder / "turned.nii.gz")
     names = [f"phantom_{number:03d}.nii.gz" for number in range(4)]
     training = [{"image": f"images/{n}", "label": f"labels/{n}", "fold": k % 2} for k, n in enumerate(names)]
-    testing = [{"image": str(folder / "turned.nii.gz")}]
+    testing = [{"image": "turned.nii.gz"}]
     (folder / "lists.json").write_text(json.dumps({"training": training, "testing": testing}))
     records = {"preprocessing": ScanPreprocessing().record()}
     weights = write_weights(folder / "model.pt", GenesisUNet(features=[4, 8]), **records)
     return {
-        "modality": "CT", "datalist": str(folder / "lists.json"), "dataroot": str(phantoms),
+        "modality": "CT", "datalist": str(folder / "lists.json"), "dataroot": str(folder),
         "class_names": ["lung", "nodule"], "precision": "float32", "panel_interval": 9,
         "initial_weights": str(weights),
     }  # fmt: skip

@@ -36,7 +36,7 @@ def input_settings(source: Mapping[str, Any], config: Mapping[str, Any]) -> dict
         Values by the setting's name. An entry that is no setting but almost has a setting's name is named in a warning.
     """
     known = {name for name, value in config.items() if not isinstance(value, Mapping)} - STEPS - CHOSEN
-    named = {STOCK_NAMES.get(name, name): value for name, value in source.items()}
+    named = _own_names(source)
     for name in named.keys() - config.keys():
         for near in difflib.get_close_matches(name, known, n=1, cutoff=ALMOST_SAME):
             logger.warning("Auto3DSeg's input: %r is no setting of the genesis algorithm; did you mean %r?", name, near)
@@ -58,8 +58,8 @@ def training_settings(given: Mapping[str, Any], config_files: Sequence[str]) -> 
         ValueError: a switch that is neither true nor false.
     """
     overrides = {}
-    for name, value in given.items():
-        override = {STOCK_NAMES.get(name, name): value}
+    for name, value in _own_names(given).items():
+        override = {name: value}
         try:
             refuse_unknown_overrides(RunCommand(tuple(config_files), override))
         except UnknownOverrideError as error:
@@ -67,3 +67,9 @@ def training_settings(given: Mapping[str, Any], config_files: Sequence[str]) -> 
         else:
             overrides.update(override)
     return overrides
+
+
+def _own_names(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters with the stock names translated; where both names are given, our own counts."""
+    translated = {STOCK_NAMES[name]: value for name, value in given.items() if name in STOCK_NAMES}
+    return translated | {name: value for name, value in given.items() if name not in STOCK_NAMES}
