@@ -83,8 +83,8 @@ def test_the_history_knows_the_scores(work_dir):
 
 
 def test_the_ensemble_segments_in_the_scans_own_geometry(work_dir, data_source):
-    (scan,) = json.loads(Path(data_source["datalist"]).read_text())["testing"]
-    (written,) = work_dir.rglob("turned_ensemble.nii.gz")  # beside the output folder, as the scan lies beside dataroot
+    scan = {"image": str(Path(data_source["dataroot"]) / "turned.nii.gz")}
+    (written,) = (work_dir / "ensemble_output").rglob("*.nii.gz")
     segmentation, image = nibabel.load(written), nibabel.load(scan["image"])
     assert segmentation.shape == image.shape
     np.testing.assert_allclose(segmentation.affine, image.affine, atol=1e-4)

@@ -10,6 +10,7 @@ from models_genesis_bundle.engines import (
     MetricsTable,
     NonFiniteLossError,
     RequireFiniteLoss,
+    StepByValidation,
     StopWithoutProgress,
     Throughput,
     read_metrics,
@@ -53,6 +54,25 @@ def test_training_ends_without_progress():
     StopWithoutProgress(3, validator).attach(trainer)
     trainer.run([0], max_epochs=8)
     assert trainer.state.epoch == 6
+
+
+def test_a_plateau_counts_each_validation_once():
+    validator = Engine(lambda engine, batch: None)
+    validator.state.key_metric_name = "val_auc"
+    trainer = Engine(lambda engine, batch: None)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, "max", factor=0.5, patience=1)
+
+    @trainer.on(Events.EPOCH_COMPLETED(every=3))
+    def validate(engine):
+        validator.state.epoch = engine.state.epoch
+        validator.state.metrics = {"val_auc": 0.7}
+
+    StepByValidation(schedule, validator).attach(trainer)
+    trainer.run([0], max_epochs=8)
+    assert optimizer.param_groups[0]["lr"] == 1.0, "the second validation is one without progress, and one is allowed"
+    trainer.run([0], max_epochs=9)
+    assert optimizer.param_groups[0]["lr"] == 0.5
 
 
 def test_a_run_that_resumes_where_it_had_stalled_trains_no_more():

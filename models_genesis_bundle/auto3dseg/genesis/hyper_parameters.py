@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from monai.apps.utils import get_logger
 from monai.bundle import ConfigParser
 
 from models_genesis_bundle.auto3dseg.genesis.bundle_configs import bundle_config, find_bundle
@@ -21,7 +21,7 @@ from models_genesis_bundle.weights import InitialWeights
 
 __all__ = ["hyper_parameters"]
 
-logger = logging.getLogger(__name__)
+logger = get_logger(module_name=__name__)  # shows INFO beside what AutoRunner says
 
 PERCENTILES = {"_target_": "models_genesis_bundle.data.IntensityScaling", "mode": "percentile"}
 SAME_SPACING = 0.01  # millimetres that the spacings of scans may differ by
