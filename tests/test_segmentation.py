@@ -17,6 +17,7 @@ from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.weights import TransferError, read_checkpoint, read_weights
 
 SMALL = {
+    "initial_weights": "none",
     "network_def::features": "[4,8]",
     "patch_size": "[32,32,16]",
     "precision": "float32",

@@ -30,8 +30,8 @@ class Fairness:
     * the resolved training configurations, but for initial weights and what is loaded of them, seed, label fraction and
       output folder, whatever the path of the run's folder is part of, and between fractions for what the plan sets by
       fraction;
-    * the ``preprocessing`` in the weight files that training wrote: settings left to the initial weights' own record would
-      otherwise give each arm other intensities or another spacing.
+    * the ``network`` and the ``preprocessing`` in the weight files that training wrote: settings left to the initial weights'
+      own record would otherwise give each arm another width, other intensities or another spacing.
 
     Of all runs, baselines too, with the same seed and label fraction: the same test cases.
 
@@ -76,8 +76,9 @@ class Fairness:
             name: value for name, value in _flattened(shared, str(run.folder)) if not _is_below(name, by_fraction)
         }
         if run.weights_path.is_file():
-            recorded = read_weights(run.weights_path).get("preprocessing")
-            settings |= dict(_flattened({"recorded preprocessing": recorded}, str(run.folder)))
+            weights = read_weights(run.weights_path)
+            recorded = {f"recorded {name}": weights.get(name) for name in ("network", "preprocessing")}
+            settings |= dict(_flattened(recorded, str(run.folder)))
         return settings
 
     def _require_same_settings(self, run: Run) -> None:

@@ -18,6 +18,8 @@ from models_genesis_bundle.weights.model_file import (
     write_weights,
 )
 from models_genesis_bundle.weights.published.load import load_published, published_records
+from models_genesis_bundle.weights.recorded_features import recorded_features
+from models_genesis_bundle.weights.release import release_weights
 from models_genesis_bundle.weights.targets.convert import convert
 from models_genesis_bundle.weights.targets.registry import TARGETS, write_for
 from models_genesis_bundle.weights.targets.target import TargetError
@@ -43,6 +45,8 @@ __all__ = [
     "published_records",
     "read_checkpoint",
     "read_weights",
+    "recorded_features",
+    "release_weights",
     "remove_unfinished",
     "require_same_network",
     "select_parts",

@@ -1,0 +1,52 @@
+"""Weights in the form in which they ship: every reader gets all of them, told the key or not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from monai.networks.utils import copy_model_state
+
+from models_genesis_bundle.networks import GenesisUNet
+from models_genesis_bundle.weights import load_weights, read_weights, recorded_features, release_weights, write_weights
+
+
+@pytest.fixture
+def network():
+    return GenesisUNet(features=(4, 8))
+
+
+@pytest.fixture
+def released(network, tmp_path):
+    written = write_weights(tmp_path / "run.pt", network, epoch=3)
+    return release_weights(written, tmp_path / "released.pt", licence="CC-BY-4.0")
+
+
+def differing(network: torch.nn.Module, other: torch.nn.Module) -> list[str]:
+    theirs = other.state_dict()
+    return [key for key, value in network.state_dict().items() if not torch.equal(value, theirs[key])]
+
+
+def test_the_bundle_reads_a_release(network, released):
+    assert not differing(network, load_weights(GenesisUNet(features=(4, 8)), released))
+    content = read_weights(released)
+    assert (content["licence"], content["epoch"]) == ("CC-BY-4.0", 3)
+
+
+def test_monai_reads_a_release_without_being_told_the_key(network, released):
+    other = GenesisUNet(features=(4, 8))
+    assert differing(network, other)
+    copy_model_state(dst=other, src=torch.load(released, weights_only=True))
+    assert not differing(network, other)
+
+
+def test_the_second_mention_of_the_tensors_takes_no_space(network, released, tmp_path):
+    keys = sum(len(key) for key in network.state_dict())
+    assert released.stat().st_size < (tmp_path / "run.pt").stat().st_size + 20 * keys
+
+
+def test_a_configuration_finds_the_width_in_the_weights(released, tmp_path):
+    assert recorded_features(released, otherwise=[16, 32]) == [4, 8]
+    assert recorded_features("none", otherwise=[16, 32]) == [16, 32]
+    bare = tmp_path / "bare.pt"
+    torch.save(GenesisUNet(features=(4, 8)).state_dict(), bare)
+    assert recorded_features(bare, otherwise=[16, 32]) == [16, 32]
