@@ -32,12 +32,19 @@ class SeededDataset(Dataset):
         transform: a MONAI transform; when it is ``Randomizable`` it is seeded before every item.
         seed: start of the random draws.
         redraw: draw anew in every epoch; ``False`` gives the same items in all of them, as validation needs.
+        prepare: makes of `data` what the transform gets, as ``CacheDataset`` with a deterministic transform does. A
+            configuration's ``dataset::data`` then is the plain list of files that other programs put their own in place of.
     """
 
     def __init__(
-        self, data: Sequence[Any], transform: Callable | None = None, seed: int = 0, redraw: bool = True
+        self,
+        data: Sequence[Any],
+        transform: Callable | None = None,
+        seed: int = 0,
+        redraw: bool = True,
+        prepare: Callable[[Sequence[Any]], Sequence[Any]] | None = None,
     ) -> None:
-        self.data = data
+        self.data = data if prepare is None else prepare(data)
         self.transform = transform
         self.seed = seed
         self.redraw = redraw

@@ -1,0 +1,61 @@
+"""A scan's preprocessing in MONAI's own transforms, for programs that do not have this package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from models_genesis_bundle.data import IntensityScaling, ScanPreprocessing
+from models_genesis_bundle.data.scan_preprocessing import RAS_LABELS
+
+__all__ = ["plain_preprocessing"]
+
+
+def plain_preprocessing(record: Mapping[str, Any], key: str = "image") -> dict[str, Any]:
+    """The configuration of transforms that do to a scan what the recorded ``ScanPreprocessing`` does.
+
+    A scan that cannot be used is not refused as ``LoadScand`` refuses it.
+
+    Args:
+        record: what ``ScanPreprocessing.record`` wrote.
+        key: of the scan in the items.
+
+    Returns:
+        A ``Compose`` with its arguments, as a bundle's configuration holds it.
+
+    Raises:
+        ValueError: for a record of flat images, or of one volume of files with several.
+    """
+    steps = ScanPreprocessing.from_record(record)
+    if steps.spatial_dims != 3 or steps.volume is not None:
+        raise ValueError(
+            f"preprocessing: only that of single volumes can be said in MONAI's transforms; this one has spatial_dims "
+            f"{steps.spatial_dims} and volume {steps.volume}. Fine-tune on files with one volume each."
+        )
+    transforms: list[dict[str, Any]] = [
+        {"_target_": "LoadImaged", "keys": key},
+        {"_target_": "EnsureChannelFirstd", "keys": key},  # MONAI Deploy loads by itself, and leaves the first out
+        {"_target_": "EnsureTyped", "keys": key, "dtype": "$torch.float32"},
+    ]
+    if steps.orientation is not None:
+        labels = [list(ends) for ends in RAS_LABELS]
+        transforms.append({"_target_": "Orientationd", "keys": key, "axcodes": steps.orientation, "labels": labels})
+    if steps.spacing is not None:
+        spacing = {"_target_": "Spacingd", "keys": key, "pixdim": list(steps.spacing), "mode": "bilinear"}
+        transforms.append(spacing)
+    return {"_target_": "Compose", "transforms": [*transforms, *_intensity_transforms(steps.intensity, key)]}
+
+
+def _intensity_transforms(intensity: IntensityScaling, key: str) -> list[dict[str, Any]]:
+    low, high = intensity.value_range
+    to_range = {"keys": key, "b_min": low, "b_max": high, "clip": True}
+    if intensity.mode == "window":
+        window = {"a_min": intensity.lower, "a_max": intensity.upper}
+        return [{"_target_": "ScaleIntensityRanged", **to_range, **window}]
+    if intensity.mode == "percentile":
+        percentiles = {"lower": intensity.lower, "upper": intensity.upper}
+        return [{"_target_": "ScaleIntensityRangePercentilesd", **to_range, **percentiles}]
+    return [
+        {"_target_": "NormalizeIntensityd", "keys": key, "subtrahend": intensity.mean, "divisor": intensity.std},
+        {"_target_": "ScaleIntensityRanged", **to_range, "a_min": low, "a_max": high},
+    ]

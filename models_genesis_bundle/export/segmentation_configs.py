@@ -1,0 +1,54 @@
+"""The configurations of an exported segmentation, with what the weights say written out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+from models_genesis_bundle.export.finished_segmentation import FinishedSegmentation
+from models_genesis_bundle.export.plain_preprocessing import plain_preprocessing
+
+__all__ = ["inference_config", "train_config"]
+
+
+def inference_config(segmentation: FinishedSegmentation, config_dir: Path) -> dict[str, Any]:
+    """``inference_segmentation.yaml`` for one network: its parts are read without the weights, as inside a TorchScript file.
+
+    Args:
+        segmentation: the network.
+        config_dir: folder of this bundle's configurations.
+    """
+    config = _merged(config_dir, "inference_segmentation", "segmentation_bundle_inference")
+    for unused in ("weights", "features", "precision"):
+        config.pop(unused, None)
+    preprocessing = plain_preprocessing(segmentation.content["preprocessing"])
+    return config | _of_the_network(segmentation) | {"scan_preprocessing": preprocessing}
+
+
+def train_config(segmentation: FinishedSegmentation, config_dir: Path) -> dict[str, Any]:
+    """``finetune_segmentation.yaml`` for one network, which goes on from its weights.
+
+    MONAI Label puts its lists of images and labels into ``train::dataset::data`` and ``validate::dataset::data``. Its labels
+    have the numbers of the classes, so that nothing is mapped.
+
+    Args:
+        segmentation: the network.
+        config_dir: folder of this bundle's configurations.
+    """
+    config = _merged(config_dir, "finetune_segmentation", "segmentation_bundle_train")
+    config.pop("features", None)
+    return config | _of_the_network(segmentation)
+
+
+def _merged(config_dir: Path, *names: str) -> dict[str, Any]:
+    return ConfigParser.load_config_files([str(config_dir / f"{name}.yaml") for name in names])
+
+
+def _of_the_network(segmentation: FinishedSegmentation) -> dict[str, Any]:
+    return {
+        "label_names": segmentation.label_names,
+        "patch_size": segmentation.patch_size,
+        "network_def": segmentation.network_def,
+    }

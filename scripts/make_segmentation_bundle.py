@@ -1,0 +1,47 @@
+"""Hand a segmentation over: python scripts/make_segmentation_bundle.py --ckpt_path model.pt --output liver_segmentation"""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import fire
+
+from models_genesis_bundle.export import ExportError, make_segmentation_bundle
+from models_genesis_bundle.weights import CheckpointError
+
+
+def make_bundle(
+    ckpt_path: str,
+    output: str,
+    network_config: str | None = None,
+    licence: str = "not stated",
+    metadata: dict[str, Any] | None = None,
+    torchscript: bool = True,
+) -> None:
+    """Write a fine-tuned segmentation as a MONAI bundle of its own, for MONAI Label, MONAI Deploy and colleagues.
+
+    Ends with exit code 1 when the file is of no segmentation; nothing is written then. docs/monai_label_deploy.md says what
+    is in the folder.
+
+    Args:
+        ckpt_path: checkpoints/model.pt of a run of configs/finetune_segmentation.yaml.
+        output: the folder to write.
+        network_config: for another network than GenesisUNet, a configuration with its network_def: the run's config.yaml.
+        licence: of the weights.
+        metadata: entries of metadata.json, such as "{'version': '1.1.0', 'authors': 'Jane Doe'}".
+        torchscript: False: without models/model.ts, for a network that TorchScript does not take.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    bundle_root = Path(__file__).resolve().parent.parent
+    try:
+        folder = make_segmentation_bundle(
+            ckpt_path, output, bundle_root, network_config, licence, metadata, torchscript
+        )
+    except (CheckpointError, ExportError, ValueError) as error:
+        sys.exit(str(error))
+    logging.info("Written: %s", folder)
+
+
+if __name__ == "__main__":
+    fire.Fire(make_bundle)
