@@ -18,11 +18,11 @@ class StopWithoutProgress:
     MONAI's ``EarlyStopHandler`` counts in memory and starts again at a resume.
 
     Args:
-        patience: epochs without a better validation before the run ends.
+        patience: epochs without a better validation before the run ends; infinity: never.
         validator: the evaluator that keeps ``best_metric_epoch``.
     """
 
-    def __init__(self, patience: int, validator: Engine) -> None:
+    def __init__(self, patience: float, validator: Engine) -> None:
         if patience < 1:
             raise ValueError(f"patience: expected at least 1 epoch, found {patience}.")
         self.patience = patience

@@ -14,6 +14,7 @@ from typing import Any
 import monai.bundle
 from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
+from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS
 
 __all__ = ["RunCommand", "UnknownOverrideError", "refuse_unknown_overrides"]
 
@@ -29,10 +30,11 @@ class UnknownOverrideError(ValueError):
 
 @dataclass(frozen=True)
 class RunCommand:
-    """The configuration files and the overrides of a ``monai.bundle run``."""
+    """The configuration files, the overrides and the tracking settings of a ``monai.bundle run``."""
 
     config_files: tuple[str, ...]
     overrides: Mapping[str, Any]
+    tracking: str | None = None
 
     @classmethod
     def from_arguments(cls, arguments: Sequence[str] | None = None) -> RunCommand | None:
@@ -50,11 +52,12 @@ class RunCommand:
         return cls(
             config_files=tuple(map(str, files)) if isinstance(files, list | tuple) else (str(files),),
             overrides={name: value for name, value in flags.items() if name not in own},
+            tracking=flags.get("tracking"),
         )
 
     def files_config(self) -> dict[str, Any]:
-        """The files merged, without the overrides."""
-        return ConfigParser.load_config_files(list(self.config_files))
+        """The files merged, without the overrides; what tracking adds (its server, names) lies under them."""
+        return {**_tracking_settings(self.tracking), **ConfigParser.load_config_files(list(self.config_files))}
 
     def resolved_config(self) -> dict[str, Any]:
         """The files merged, with the overrides in their places."""
@@ -111,6 +114,13 @@ def _require_known(override: str, config: Mapping[str, Any], command: RunCommand
         node = node[int(part)] if isinstance(node, list) else node[part]
         walked.append(part)
     return node
+
+
+def _tracking_settings(tracking: str | None) -> dict[str, Any]:
+    if tracking is None:
+        return {}
+    settings = DEFAULT_EXP_MGMT_SETTINGS.get(tracking) or ConfigParser.load_config_files(tracking)
+    return {name: value for name, value in settings["configs"].items() if name not in settings["handlers_id"]}
 
 
 def _flags(arguments: Sequence[str]) -> dict[str, Any]:

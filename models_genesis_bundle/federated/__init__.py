@@ -1,0 +1,6 @@
+"""Pretraining that several hospitals share: the weights travel, the scans stay."""
+
+from models_genesis_bundle.federated.global_weights import write_global_weights
+from models_genesis_bundle.federated.site import PretrainingSite, SiteUpdate
+
+__all__ = ["PretrainingSite", "SiteUpdate", "write_global_weights"]

@@ -1,0 +1,54 @@
+"""What NVIDIA FLARE runs at each site: receive the global weights, train a round, send the difference."""
+
+from __future__ import annotations
+
+import json
+
+import fire
+import nvflare.client as flare
+from nvflare.apis.fl_constant import FLMetaKey
+
+from models_genesis_bundle.federated import PretrainingSite
+
+
+def train_rounds(
+    bundle_root: str, dataset_dir: str, output_dir: str, local_epochs: int = 1, settings: str = ""
+) -> None:
+    """Train as often as the server asks.
+
+    Args:
+        bundle_root: the bundle's folder at the site.
+        dataset_dir: the site's scans; ``{site}`` in it becomes the site's name.
+        output_dir: where the site's figures and checkpoints go; ``{site}`` as above.
+        local_epochs: epochs of a round.
+        settings: a JSON file with more settings of the configuration.
+    """
+    flare.init()
+    name = flare.get_site_name()
+    more = {}
+    if settings:
+        with open(settings) as file:
+            more = json.load(file)
+    site = PretrainingSite(
+        name,
+        bundle_root,
+        output_dir.format(site=name),
+        local_epochs,
+        dataset_dir=dataset_dir.format(site=name),
+        **more,
+    )
+    while flare.is_running():
+        update = site.train(flare.receive().params)
+        flare.send(
+            flare.FLModel(
+                params=update.difference,
+                params_type=flare.ParamsType.DIFF,
+                metrics={"val_mse": update.val_mse},
+                meta={FLMetaKey.NUM_STEPS_CURRENT_ROUND: update.cubes},
+            )
+        )
+    site.finalize()
+
+
+if __name__ == "__main__":
+    fire.Fire(train_rounds)

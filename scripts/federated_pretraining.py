@@ -1,0 +1,83 @@
+"""Share a pretraining between sites: python scripts/federated_pretraining.py simulate --dataset_dir SCANS --output_dir OUT"""
+
+import json
+import logging
+from pathlib import Path
+
+import fire
+
+from models_genesis_bundle.federated.global_weights import site_config, write_global_weights
+from models_genesis_bundle.federated.nvflare_job import pretraining_job
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Commands:
+    """Each takes ``dataset_dir`` and ``output_dir`` as the sites see them (``{site}`` becomes a site's name)."""
+
+    def simulate(
+        self,
+        dataset_dir: str,
+        output_dir: str,
+        sites: tuple[str, ...] = ("site-1", "site-2"),
+        rounds: int = 2,
+        local_epochs: int = 1,
+        settings: str = "",
+    ) -> None:
+        """Run the job on this machine, a process a site, and write ``model.pt`` below ``output_dir``.
+
+        Args:
+            dataset_dir: the sites' scans.
+            output_dir: for the sites' runs, the simulator's workspace and the global weights.
+            sites: their names.
+            rounds: how often the weights are averaged.
+            local_epochs: epochs of a round.
+            settings: a JSON file with more settings of the configuration, the same for all sites.
+        """
+        from nvflare.recipe import SimEnv
+
+        folder = Path(output_dir).resolve()
+        job = self._job(dataset_dir, str(folder / "{site}"), len(sites), rounds, local_epochs, settings)
+        run = job.execute(SimEnv(clients=list(sites), workspace_root=str(folder / "workspace")))
+        result = Path(run.get_result(clean_up=False))
+        (source,) = result.rglob("FL_global_model.pt")
+        self.convert(str(source), str(folder / "model.pt"), settings, {"rounds": rounds, "sites": len(sites)})
+
+    def export(
+        self,
+        dataset_dir: str,
+        output_dir: str,
+        job_dir: str,
+        sites: int = 2,
+        rounds: int = 100,
+        local_epochs: int = 1,
+        settings: str = "",
+        bundle_root: str = str(ROOT),
+    ) -> None:
+        """Write the job for a deployment to ``job_dir``; ``bundle_root`` and the other paths are those at the sites."""
+        self._job(dataset_dir, output_dir, sites, rounds, local_epochs, settings, bundle_root).export(job_dir)
+
+    def convert(self, source: str, output: str, settings: str = "", record: dict | None = None) -> None:
+        """Write the server's ``FL_global_model.pt`` as a weight file of this bundle."""
+        write_global_weights(source, output, site_config(ROOT, settings=_read(settings)), record)
+        logging.info("Written: %s", output)
+
+    def _job(self, dataset_dir, output_dir, sites, rounds, local_epochs, settings, bundle_root=str(ROOT)):
+        arguments = {
+            "bundle_root": bundle_root,
+            "dataset_dir": dataset_dir,
+            "output_dir": output_dir,
+            "local_epochs": local_epochs,
+        }
+        if settings:
+            arguments["settings"] = str(Path(settings).resolve())
+        return pretraining_job(site_config(ROOT, settings=_read(settings)), sites, rounds, arguments)
+
+
+def _read(settings: str) -> dict:
+    return json.loads(Path(settings).read_text()) if settings else {}
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    fire.Fire(Commands)
