@@ -60,6 +60,7 @@ RUNS = [
     *(("train", "training", ["pretrain", network, "optimizer_adamw"]) for network in NETWORK_WIDTHS),
     *(("train", "training", ["pretrain", network, "data_zscore", "optimizer_adamw"]) for network in NETWORK_WIDTHS),
     ("train", "training", ["pretrain", "multi_gpu", "network_segresnet", "data_mr", "ema"]),
+    ("train", "training", ["pretrain", "federated"]),
     ("train", "training", ["pretrain", "spatial_2d"]),
     ("train", "training", ["pretrain", "spatial_2d", "data_luna16"]),
     ("train", "training", ["pretrain", "spatial_2d", "data_xray"]),
@@ -162,6 +163,8 @@ def settings(phantoms, pretrained, restoring_weights, segmentation_weights, clas
         if network := next((name for name in names[1:] if name in NETWORK_WIDTHS), None):
             del chosen["network_def::features"]
             chosen |= {**NETWORK_WIDTHS[network], "cube_size": [64, 32, 32]}
+        if names[0].startswith("finetune_"):
+            chosen["initial_weights"] = "none"
         if names[0] == "inference" and network:
             return {**chosen, "ckpt_path": str(restoring_weights(network))}
         if names[0] == "inference":
@@ -241,6 +244,7 @@ def test_configuration_is_complete(kind, run_id, names, settings, one_process_gr
 
 def test_every_configuration_is_tested(root):
     tested = {name for _, _, names in RUNS for name in names}
+    tested.add("inference_trt")  # imports TensorRT: tests/package/test_routes.py
     assert {path.stem for path in (root / "configs").glob("*.yaml")} == tested
 
 

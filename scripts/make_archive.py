@@ -1,0 +1,112 @@
+"""Make the archive that the model zoo hosts: python scripts/make_archive.py --output_dir dist"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import zipfile
+from pathlib import Path
+
+import fire
+from monai.bundle import ConfigParser
+
+from models_genesis_bundle.version import __version__
+
+ROOT = Path(__file__).resolve().parent.parent
+NAME = "models_genesis"
+WEIGHTS = "models/model.pt"
+
+FOLDERS = ("configs/", "docs/", "models_genesis_bundle/", "scripts/")
+FILES = ("LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", "large_files.yml")
+FOR_MAKERS = ("scripts/benchmark.py", "scripts/make_archive.py", "scripts/release_weights.py")
+TWINS = {  # what `monai.bundle.load` and `MonaiAlgo` look for, which read no YAML by default
+    "configs/train.json": "configs/finetune_segmentation.yaml",
+    "configs/inference.json": "configs/inference.yaml",
+    "configs/evaluate.json": "configs/evaluate.yaml",
+}
+
+TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # the earliest that a ZIP file can hold
+REGULAR_FILE = 0o100644 << 16
+
+
+class ArchiveError(RuntimeError):
+    """The archive could not be made; the message says what is missing and what to do."""
+
+
+def make_archive(output_dir: str = "dist", weights: str = WEIGHTS, allow_uncommitted: bool = False) -> Path:
+    """Write ``models_genesis_v<version>.zip``: what a user of the bundle needs, of the files that git knows.
+
+    The same commit gives the same bytes: the entries are sorted and stored without compression (which differs between
+    versions of zlib), with one timestamp and one set of permissions. Links become real files.
+
+    Args:
+        output_dir: folder of the archive, from the current one; made when it is not there.
+        weights: the file that becomes ``models/model.pt``, from the repository's root.
+        allow_uncommitted: true: take the working tree as it is, with new files that git does not ignore.
+
+    Returns:
+        The archive's path.
+
+    Raises:
+        ArchiveError: when there is no git checkout or no weight file, and for uncommitted changes that are not allowed.
+    """
+    entries = {name: (ROOT / name).read_bytes() for name in _listed(allow_uncommitted) if _is_for_users(name)}
+    entries |= {twin: _as_json(ROOT / source) for twin, source in TWINS.items()}
+    entries[WEIGHTS] = _read_weights(ROOT / weights)
+    archive = Path(output_dir) / f"{NAME}_v{__version__}.zip"
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = archive.with_name(f".{archive.name}.unfinished")
+    with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as file:
+        for name in sorted(entries):
+            entry = zipfile.ZipInfo(f"{NAME}/{name}", TIMESTAMP)
+            entry.create_system = 3  # Unix, on any machine
+            entry.external_attr = REGULAR_FILE
+            file.writestr(entry, entries[name])
+    unfinished.replace(archive)
+    print(
+        f"{archive}: {archive.stat().st_size / 2**20:.2f} MiB, sha256 {hashlib.sha256(archive.read_bytes()).hexdigest()}"
+    )
+    return archive
+
+
+def _listed(allow_uncommitted: bool) -> list[str]:
+    """The paths that go by git's index; with ``allow_uncommitted`` also the new ones that it does not ignore."""
+    changes = _git("status", "--porcelain")
+    if changes and not allow_uncommitted:
+        raise ArchiveError(
+            f"{ROOT}: the archive is made of a commit, and these are not in one:\n{changes}\n"
+            "Commit them, or try the archive with --allow_uncommitted True."
+        )
+    new = ("--others", "--exclude-standard") if allow_uncommitted else ()
+    return [name for name in _git("ls-files", "--cached", *new).splitlines() if (ROOT / name).is_file()]
+
+
+def _git(*words: str) -> str:
+    try:
+        return subprocess.run(["git", *words], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise ArchiveError(
+            f"{ROOT}: the archive is made from a git checkout, and git failed here ({error})."
+        ) from error
+
+
+def _is_for_users(name: str) -> bool:
+    return name in FILES or (name.startswith(FOLDERS) and name not in FOR_MAKERS)
+
+
+def _as_json(source: Path) -> bytes:
+    return json.dumps(ConfigParser.load_config_file(source), indent=4, ensure_ascii=False).encode() + b"\n"
+
+
+def _read_weights(path: Path) -> bytes:
+    if not path.is_file():
+        raise ArchiveError(
+            f"{path}: the bundle ships weights, and there are none. Write them with scripts/release_weights.py, or name "
+            "another file with --weights."
+        )
+    return path.read_bytes()
+
+
+if __name__ == "__main__":
+    fire.Fire(make_archive)

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import http.server
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import threading
+import zipfile
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def maker(root):
+    """scripts/make_archive.py as a module."""
+    if not (root / ".git").exists():
+        pytest.skip("the archive is made from a git checkout")
+    spec = importlib.util.spec_from_file_location("make_archive", root / "scripts" / "make_archive.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def shipped_weights(root, tmp_path_factory) -> Path:
+    """models/model.pt; where there is none, a network of the same form with random weights."""
+    from models_genesis_bundle.data import ScanPreprocessing
+    from models_genesis_bundle.networks import GenesisUNet
+    from models_genesis_bundle.weights import release_weights, write_weights
+
+    path = root / "models" / "model.pt"
+    if path.is_file():
+        return path
+    folder = tmp_path_factory.mktemp("weights")
+    write_weights(
+        folder / "run.pt",
+        GenesisUNet(features=[16, 32, 64, 128]),
+        preprocessing=ScanPreprocessing(spatial_dims=3).record(),
+        cube_size=[48, 48, 24],
+        output_activation="sigmoid",
+    )
+    return release_weights(folder / "run.pt", folder / "model.pt", "CC-BY-4.0")
+
+
+@pytest.fixture(scope="session")
+def archive(maker, shipped_weights, tmp_path_factory) -> Path:
+    return maker.make_archive(tmp_path_factory.mktemp("archive"), str(shipped_weights), allow_uncommitted=True)
+
+
+@pytest.fixture(scope="session")
+def bundle(archive, tmp_path_factory) -> Path:
+    """The bundle's folder as it comes out of the archive."""
+    folder = tmp_path_factory.mktemp("unpacked")
+    with zipfile.ZipFile(archive) as file:
+        file.extractall(folder)
+    return folder / "models_genesis"
+
+
+@pytest.fixture(scope="session")
+def server(archive):
+    """The address of a local server with the archive."""
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=archive.parent)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+@pytest.fixture(scope="session")
+def in_bundle(bundle):
+    """Runs Python in the bundle's folder, where the package is the archive's, and returns what it prints."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, *words], cwd=bundle, env=environment, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def routes(in_bundle) -> dict:
+    """What every way into and out of the bundle gave, all in one clean interpreter."""
+    printed = in_bundle("-c", (Path(__file__).parent / "take_routes.py").read_text())
+    return json.loads(printed.splitlines()[-1])
