@@ -61,6 +61,7 @@ RUNS = [
     *(("train", "training", ["pretrain", network, "data_zscore", "optimizer_adamw"]) for network in NETWORK_WIDTHS),
     ("train", "training", ["pretrain", "multi_gpu", "network_segresnet", "data_mr", "ema"]),
     ("train", "training", ["pretrain", "federated"]),
+    ("train", "training", ["pretrain", "optimizer_adamw", "release"]),
     ("train", "training", ["pretrain", "spatial_2d"]),
     ("train", "training", ["pretrain", "spatial_2d", "data_luna16"]),
     ("train", "training", ["pretrain", "spatial_2d", "data_xray"]),
@@ -245,6 +246,7 @@ def test_configuration_is_complete(kind, run_id, names, settings, one_process_gr
 def test_every_configuration_is_tested(root):
     tested = {name for _, _, names in RUNS for name in names}
     tested.add("inference_trt")  # imports TensorRT: tests/package/test_routes.py
+    tested |= {"segmentation_bundle_inference", "segmentation_bundle_train"}  # tests/package/test_label_deploy.py
     assert {path.stem for path in (root / "configs").glob("*.yaml")} == tested
 
 

@@ -70,11 +70,16 @@ def hyper_parameters(
         "orientation": _orientation(start),
         "intensity": _intensity(str(source["modality"]), start),
         "spacing": _spacing(summary["image_stats"]["spacing"], start),
-        "network_def": {**defaults["network_def"], **_pretrained_network(start), **source.get("network_def", {})},
+        "network_def": {**_network(defaults), **_pretrained_network(start), **source.get("network_def", {})},
         **input_settings(source, defaults),
         "initial_weights": "none" if start.path is None else str(start.path.absolute()),
     }
     return {"patch_size": _patch_size({**defaults, **settings}, summary, start), **settings}
+
+
+def _network(defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration's definition, but as wide as the published network: Auto3DSeg trains on a GPU."""
+    return {name: value for name, value in defaults["network_def"].items() if name != "features"}
 
 
 def _pretrained_network(start: InitialWeights) -> dict[str, Any]:
