@@ -42,7 +42,7 @@ def passing_through(tmp_path):
 def test_restored_scans_lie_where_the_originals_do(passing_through, turned_scan, tmp_path, deform):
     output = tmp_path / "restored"
     settings = {
-        "network_def::features": "[4,8]", "cube_size": "[32,32,16]", "precision": "float32", "deform": deform,
+        "cube_size": "[32,32,16]", "precision": "float32", "deform": deform,
         "dataset_dir": turned_scan.parent, "output_dir": output, "ckpt_path": passing_through,
     }  # fmt: skip
     run_here("run", "inferring", "--config_file", "configs/inference.yaml", *arguments(**settings))
@@ -62,7 +62,7 @@ def test_restored_scans_lie_where_the_originals_do(passing_through, turned_scan,
 
 def test_weights_of_another_network_are_refused_with_the_remedy(pretrained, turned_scan, tmp_path):
     settings = {"dataset_dir": turned_scan.parent, "output_dir": tmp_path / "out"}
-    settings["ckpt_path"] = pretrained / "checkpoints" / "model.pt"
+    settings |= {"ckpt_path": pretrained / "checkpoints" / "model.pt", "network_def::features": "[8,16]"}
     with pytest.raises(RuntimeError) as raised:
         run_here("run", "inferring", "--config_file", "configs/inference.yaml", *arguments(**settings))
     assert "--network_def::features '[4, 8]'" in str(root_cause(raised.value))
