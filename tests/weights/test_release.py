@@ -7,7 +7,14 @@ import torch
 from monai.networks.utils import copy_model_state
 
 from models_genesis_bundle.networks import GenesisUNet
-from models_genesis_bundle.weights import load_weights, read_weights, recorded_features, release_weights, write_weights
+from models_genesis_bundle.weights import (
+    InitialWeights,
+    load_weights,
+    read_weights,
+    recorded_features,
+    release_weights,
+    write_weights,
+)
 
 
 @pytest.fixture
@@ -45,8 +52,9 @@ def test_the_second_mention_of_the_tensors_takes_no_space(network, released, tmp
 
 
 def test_a_configuration_finds_the_width_in_the_weights(released, tmp_path):
-    assert recorded_features(released, otherwise=[16, 32]) == [4, 8]
-    assert recorded_features("none", otherwise=[16, 32]) == [16, 32]
+    assert recorded_features(read_weights(released)["network"], otherwise=[16, 32]) == [4, 8]
+    assert recorded_features(InitialWeights(released).source.network, otherwise=[16, 32]) == [4, 8]
+    assert recorded_features(InitialWeights("none").source.network, otherwise=[16, 32]) == [16, 32]
     bare = tmp_path / "bare.pt"
     torch.save(GenesisUNet(features=(4, 8)).state_dict(), bare)
-    assert recorded_features(bare, otherwise=[16, 32]) == [16, 32]
+    assert recorded_features(InitialWeights(bare).source.network, otherwise=[16, 32]) == [16, 32]
