@@ -20,11 +20,9 @@ def inference_config(segmentation: FinishedSegmentation, config_dir: Path) -> di
         segmentation: the network.
         config_dir: folder of this bundle's configurations.
     """
-    config = _merged(config_dir, "inference_segmentation", "segmentation_bundle_inference")
-    for unused in ("weights", "features", "precision"):
-        config.pop(unused, None)
-    preprocessing = plain_preprocessing(segmentation.content["preprocessing"])
-    return config | _of_the_network(segmentation) | {"scan_preprocessing": preprocessing}
+    config = _written_out(segmentation, config_dir, "inference_segmentation", "segmentation_bundle_inference")
+    del config["weights"], config["precision"]
+    return config | {"scan_preprocessing": plain_preprocessing(segmentation.content["preprocessing"])}
 
 
 def train_config(segmentation: FinishedSegmentation, config_dir: Path) -> dict[str, Any]:
@@ -37,17 +35,14 @@ def train_config(segmentation: FinishedSegmentation, config_dir: Path) -> dict[s
         segmentation: the network.
         config_dir: folder of this bundle's configurations.
     """
-    config = _merged(config_dir, "finetune_segmentation", "segmentation_bundle_train")
-    config.pop("features", None)
-    return config | _of_the_network(segmentation)
+    return _written_out(segmentation, config_dir, "finetune_segmentation", "segmentation_bundle_train")
 
 
-def _merged(config_dir: Path, *names: str) -> dict[str, Any]:
-    return ConfigParser.load_config_files([str(config_dir / f"{name}.yaml") for name in names])
-
-
-def _of_the_network(segmentation: FinishedSegmentation) -> dict[str, Any]:
-    return {
+def _written_out(segmentation: FinishedSegmentation, config_dir: Path, *names: str) -> dict[str, Any]:
+    """The configurations merged, with what the weights say of classes, patch and network in place of how it is found out."""
+    config = ConfigParser.load_config_files([str(config_dir / f"{name}.yaml") for name in names])
+    del config["features"]
+    return config | {
         "label_names": segmentation.label_names,
         "patch_size": segmentation.patch_size,
         "network_def": segmentation.network_def,
