@@ -1,6 +1,5 @@
 """Share a pretraining between sites: python scripts/federated_pretraining.py simulate --dataset_dir SCANS --output_dir OUT"""
 
-import json
 import logging
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import fire
 
 from models_genesis_bundle.federated.global_weights import site_config, write_global_weights
 from models_genesis_bundle.federated.nvflare_job import pretraining_job
+from models_genesis_bundle.federated.settings import read_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -59,7 +59,7 @@ class Commands:
 
     def convert(self, source: str, output: str, settings: str = "", record: dict | None = None) -> None:
         """Write the server's ``FL_global_model.pt`` as a weight file of this bundle."""
-        write_global_weights(source, output, site_config(ROOT, settings=_read(settings)), record)
+        write_global_weights(source, output, site_config(ROOT, settings=read_settings(settings)), record)
         logging.info("Written: %s", output)
 
     def _job(self, dataset_dir, output_dir, sites, rounds, local_epochs, settings, bundle_root=str(ROOT)):
@@ -71,11 +71,7 @@ class Commands:
         }
         if settings:
             arguments["settings"] = str(Path(settings).resolve())
-        return pretraining_job(site_config(ROOT, settings=_read(settings)), sites, rounds, arguments)
-
-
-def _read(settings: str) -> dict:
-    return json.loads(Path(settings).read_text()) if settings else {}
+        return pretraining_job(site_config(ROOT, settings=read_settings(settings)), sites, rounds, arguments)
 
 
 if __name__ == "__main__":

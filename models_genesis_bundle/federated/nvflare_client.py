@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import fire
 import nvflare.client as flare
 from nvflare.apis.fl_constant import FLMetaKey
 
 from models_genesis_bundle.federated import PretrainingSite
+from models_genesis_bundle.federated.settings import read_settings
 
 
 def train_rounds(
@@ -25,17 +24,13 @@ def train_rounds(
     """
     flare.init()
     name = flare.get_site_name()
-    more = {}
-    if settings:
-        with open(settings) as file:
-            more = json.load(file)
     site = PretrainingSite(
         name,
         bundle_root,
         output_dir.format(site=name),
         local_epochs,
         dataset_dir=dataset_dir.format(site=name),
-        **more,
+        **read_settings(settings),
     )
     while flare.is_running():
         update = site.train(flare.receive().params)

@@ -10,8 +10,8 @@ import sys
 
 import pytest
 from bundle_commands import ROOT
+from two_sites import SCANS, SMALL, make_scans
 
-from models_genesis_bundle.data import make_phantoms
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import load_weights, read_checkpoint
@@ -19,23 +19,12 @@ from models_genesis_bundle.weights import load_weights, read_checkpoint
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("nvflare") is None, reason="needs nvflare: pip install models-genesis-bundle[federated]"
 )
-SMALL = {
-    "network_def::features": [4, 8],
-    "cube_size": [32, 32, 16],
-    "cubes_per_scan": 2,
-    "batch_size": 2,
-    "precision": "float32",
-    "learning_rate": 0.1,
-    "num_workers": 0,
-    "extraction_workers": 0,
-}
 
 
 def test_the_global_model_is_the_weighted_mean_of_the_sites(tmp_path):
     """Behind the last round, where last.pt holds what each site had trained to."""
-    for number, count in enumerate((3, 5), start=1):
-        scans = tmp_path / "scans" / f"site-{number}"
-        make_phantoms(scans, count=count, size=(48, 48, 32), spacing=(7.0, 7.0, 9.0), seed=number)
+    for name in SCANS:
+        make_scans(tmp_path / "scans" / name, name)
     settings = tmp_path / "settings.json"
     settings.write_text(json.dumps(SMALL))
     command = [sys.executable, str(ROOT / "scripts" / "federated_pretraining.py"), "simulate"]
@@ -46,7 +35,7 @@ def test_the_global_model_is_the_weighted_mean_of_the_sites(tmp_path):
     )
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
 
-    sites = [tmp_path / "run" / f"site-{number}" for number in (1, 2)]
+    sites = [tmp_path / "run" / name for name in SCANS]
     cubes = [json.loads((site / "cache" / "cubes_training" / "index.json").read_text()) for site in sites]
     counts = [len(index["cubes"]) for index in cubes]
     assert counts[0] < counts[1]

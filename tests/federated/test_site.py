@@ -5,34 +5,21 @@ from __future__ import annotations
 import pytest
 import torch
 from bundle_commands import ROOT
+from two_sites import SCANS, SMALL, make_scans
 
-from models_genesis_bundle.data import make_phantoms
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.federated import PretrainingSite, write_global_weights
 from models_genesis_bundle.federated.global_weights import site_config
 from models_genesis_bundle.weights import read_checkpoint, read_weights, write_checkpoint
 
-SMALL = {
-    "network_def::features": [4, 8],
-    "cube_size": [32, 32, 16],
-    "cubes_per_scan": 2,
-    "batch_size": 2,
-    "precision": "float32",
-    "learning_rate": 0.1,
-    "num_workers": 0,
-    "extraction_workers": 0,
-    "panel_cubes": 2,
-}
-
 
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory):
-    """Two sites with different numbers of scans."""
     built = []
-    for number, count in enumerate((3, 5)):
-        folder = tmp_path_factory.mktemp(f"site{number}")
-        scans = make_phantoms(folder / "scans", count=count, size=(48, 48, 32), spacing=(7.0, 7.0, 9.0), seed=number)
-        built.append(PretrainingSite(f"site-{number}", ROOT, folder / "run", dataset_dir=f"{scans}/images", **SMALL))
+    for name in SCANS:
+        folder = tmp_path_factory.mktemp(name)
+        scans = make_scans(folder / "scans", name)
+        built.append(PretrainingSite(name, ROOT, folder / "run", dataset_dir=f"{scans}/images", **SMALL))
     yield built
     for site in built:
         site.finalize()
