@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from unittest import mock
 
 import pytest
@@ -14,9 +15,7 @@ def unpacked(folder) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def content(bundle, archive) -> dict[str, bytes]:
-    import zipfile
-
+def content(archive) -> dict[str, bytes]:
     with zipfile.ZipFile(archive) as file:
         return {name.removeprefix("models_genesis/"): file.read(name) for name in file.namelist()}
 
