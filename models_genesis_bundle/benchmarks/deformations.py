@@ -1,20 +1,19 @@
-"""How long the deformations take on one core, beside MONAI's nearest built-in transforms."""
+"""How long the deformations take on one core, beside plain loops and MONAI's nearest built-in transforms."""
 
 from __future__ import annotations
 
-import json
-import platform
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
-from monai.transforms import RandCoarseDropout, RandCoarseShuffle, RandHistogramShift
+from monai.transforms import RandCoarseDropout, RandCoarseShuffle, RandHistogramShift, RandomizableTransform
 
-from models_genesis_bundle.benchmarks.timing import interleaved_medians
+from models_genesis_bundle.benchmarks import plain_loops
+from models_genesis_bundle.benchmarks.machine import describe_machine
+from models_genesis_bundle.benchmarks.report import Row, report
+from models_genesis_bundle.benchmarks.timing import interleaved_medians, threads
 from models_genesis_bundle.data import genesis_pairs
 from models_genesis_bundle.transforms import (
     RandInPainting,
@@ -25,72 +24,89 @@ from models_genesis_bundle.transforms import (
 
 __all__ = ["benchmark_deformations"]
 
-SIZES = ((64, 64, 32), (128, 128, 128), (160, 160, 160))
+PAIRS = 20  # a round's draws of "genesis pair", whose time varies with what is drawn
 
 
 def benchmark_deformations(
-    config_file: str = "configs/pretrain.yaml", seconds_per_size: float = 15.0, json_path: str | None = None
-) -> list[dict[str, Any]]:
-    """Time each deformation, an average Genesis pair and MONAI's nearest built-ins, in turns, on one thread.
+    config_file: str = "configs/pretrain.yaml",
+    sizes: Sequence[Sequence[int]] = ((64, 64, 32), (128, 128, 128), (160, 160, 160)),
+    seconds_per_size: float = 10.0,
+    json_path: str | os.PathLike | None = None,
+) -> list[Row]:
+    """Time each deformation, an average Genesis pair, plain loops and MONAI's nearest built-ins, in turns, on one thread.
 
     ``genesis pair`` is the real pipeline, built from ``config_file``: seeding for the cube, flips, copy, deformations with
-    their probabilities, conversion to tensors. A pair's time is the mean over the draws of a round of 20 cubes. MONAI's
+    their probabilities, conversion to tensors; its time is the mean over the draws of a round of 20 cubes, the median over
+    the rounds. The plain loops draw from the same distributions and are timed at the first size only. MONAI's
     ``RandCoarseShuffle`` gets a tenth of the windows that local pixel shuffling has.
 
     Args:
         config_file: a pretraining configuration.
+        sizes: sides of the cubes in voxels.
         seconds_per_size: time to spend on each size.
         json_path: a file for the figures, too.
 
     Returns:
-        A row for each transform and size: ``size``, ``transform``, ``milliseconds`` (median).
+        A row for each transform and size: ``size``, ``transform``, ``milliseconds`` (median), ``cubes_per_second`` and, for
+        a plain loop, ``times_ours``: how much longer it takes.
     """
-    torch.set_num_threads(1)
-    rows = []
-    for size in SIZES:
-        cube = np.random.default_rng(0).random((1, *size), dtype=np.float32)
-        medians = interleaved_medians(_calls(cube, config_file), seconds_per_size)
-        medians["genesis pair"] /= 20
-        rows += [
-            {"size": "×".join(map(str, size)), "transform": name, "milliseconds": value}
-            for name, value in medians.items()
-        ]
-    print(_table(rows))
-    if json_path:
-        Path(json_path).write_text(json.dumps({"machine": platform.platform(), "rows": rows}, indent=2) + "\n")
-    return rows
+    machine = describe_machine() | {"threads": 1}
+    rows: list[Row] = []
+    with threads(1):
+        for number, size in enumerate(sizes):
+            cube = np.random.default_rng(0).random((1, *size), dtype=np.float32)
+            plain = _plain_loops(cube) if number == 0 else {}
+            calls = {**_ours(cube, config_file), **_monai(cube), **plain}
+            medians = interleaved_medians(calls, seconds_per_size)
+            for name in medians:
+                medians[name] /= PAIRS if name.endswith("genesis pair") else 1
+            rows += [_row(size, name, medians) for name in medians]
+    return report("deformations", machine, rows, json_path)
 
 
-def _calls(cube: np.ndarray, config_file: str) -> dict[str, Callable[[], object]]:
-    ours = {
-        "RandLocalPixelShuffle": RandLocalPixelShuffle(1.0),
-        "RandNonlinearIntensity": RandNonlinearIntensity(1.0),
-        "RandInPainting": RandInPainting(1.0),
-        "RandOutPainting": RandOutPainting(1.0),
+def _row(size: Sequence[int], name: str, medians: dict[str, float]) -> Row:
+    row = {
+        "size": "×".join(map(str, size)),
+        "transform": name,
+        "milliseconds": medians[name],
+        "cubes_per_second": 1000 / medians[name],
     }
-    holes = 1_000
-    largest = [max(1, side // 10) for side in cube.shape[1:]]
-    monai = {
-        f"MONAI RandCoarseShuffle ({holes} holes)": RandCoarseShuffle(holes, spatial_size=largest, prob=1.0),
-        "MONAI RandHistogramShift": RandHistogramShift(prob=1.0),
-        "MONAI RandCoarseDropout (5 holes)": RandCoarseDropout(
-            5, spatial_size=[s // 4 for s in cube.shape[1:]], prob=1.0
-        ),
-    }
+    ours = name.removeprefix("plain loop: ")
+    return row if ours == name else row | {"times_ours": medians[name] / medians[ours]}
+
+
+def _ours(cube: np.ndarray, config_file: str) -> dict[str, Callable[[], object]]:
+    transforms: list[RandomizableTransform] = [
+        RandLocalPixelShuffle(1.0),
+        RandNonlinearIntensity(1.0),
+        RandInPainting(1.0),
+        RandOutPainting(1.0),
+    ]
     pairs = genesis_pairs([{"image": cube}] * 1_000_000, config_file)
     number = count()
-    calls: dict[str, Callable[[], object]] = {
-        name: partial(transform, cube) for name, transform in {**ours, **monai}.items()
+    return {
+        **{type(transform).__name__: partial(transform, cube) for transform in transforms},
+        "genesis pair": lambda: [pairs[next(number)] for _ in range(PAIRS)],
     }
-    return {**calls, "genesis pair": lambda: [pairs[next(number)] for _ in range(20)]}
 
 
-def _table(rows: Sequence[dict[str, Any]]) -> str:
-    sizes = list(dict.fromkeys(row["size"] for row in rows))
-    lines = ["milliseconds (median)".ljust(42) + "".join(size.rjust(14) for size in sizes)]
-    for name in dict.fromkeys(row["transform"] for row in rows):
-        cells = [
-            row["milliseconds"] for size in sizes for row in rows if (row["transform"], row["size"]) == (name, size)
-        ]
-        lines.append(name.ljust(42) + "".join(f"{cell:14.3f}" for cell in cells))
-    return "\n".join(lines)
+def _plain_loops(cube: np.ndarray) -> dict[str, Callable[[], object]]:
+    rng = np.random.default_rng(0)
+    return {
+        "plain loop: RandLocalPixelShuffle": lambda: plain_loops.shuffle(cube, rng),
+        "plain loop: RandNonlinearIntensity": lambda: plain_loops.bend_intensities(cube, rng),
+        "plain loop: RandInPainting": lambda: plain_loops.in_paint(cube, rng),
+        "plain loop: RandOutPainting": lambda: plain_loops.out_paint(cube, rng),
+        "plain loop: genesis pair": lambda: [plain_loops.genesis_pair(cube, rng) for _ in range(PAIRS)],
+    }
+
+
+def _monai(cube: np.ndarray) -> dict[str, Callable[[], object]]:
+    holes = 1_000
+    largest = [max(1, side // 10) for side in cube.shape[1:]]
+    quarter = [side // 4 for side in cube.shape[1:]]
+    return {
+        f"MONAI RandCoarseShuffle ({holes} holes)": partial(RandCoarseShuffle(holes, largest, prob=1.0), cube),
+        "MONAI RandHistogramShift": partial(RandHistogramShift(prob=1.0), cube),
+        "MONAI RandCoarseDropout (5 holes)": partial(RandCoarseDropout(5, quarter, prob=1.0), cube),
+    }

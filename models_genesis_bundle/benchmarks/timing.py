@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
-__all__ = ["interleaved_medians"]
+import torch
+
+__all__ = ["interleaved_medians", "threads"]
 
 
 def interleaved_medians(calls: Mapping[str, Callable[[], object]], seconds: float, least: int = 5) -> dict[str, float]:
@@ -31,3 +34,14 @@ def interleaved_medians(calls: Mapping[str, Callable[[], object]], seconds: floa
             times[name].append(time.perf_counter() - begin)
         rounds += 1
     return {name: 1000 * statistics.median(values) for name, values in times.items()}
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let PyTorch compute with ``count`` threads inside the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
