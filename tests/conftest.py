@@ -16,6 +16,15 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session")
+def metadata_schema(root) -> Path:
+    """The published schema of a bundle's metadata, where it lies beside the repository."""
+    path = root.parent / "shared" / "reference" / "meta_schema_20240725.json"
+    if not path.exists():
+        pytest.skip(f"needs the metadata schema {path.name} beside the repository")
+    return path
+
+
+@pytest.fixture(scope="session")
 def phantoms(tmp_path_factory) -> Path:
     """Four small phantoms; the folder holds images/ and labels/."""
     from models_genesis_bundle.data import make_phantoms

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.bundle.config_item import ComponentLocator
-from monai.utils import optional_import
 from scan_writers import write_radiograph
 
 from models_genesis_bundle.data import ScanPreprocessing, phantom_candidates
@@ -259,9 +258,6 @@ def test_metadata_is_the_same_in_both_places_and_of_this_version(root):
     assert __version__ in metadata["changelog"]
 
 
-def test_metadata_follows_the_schema(root):
-    schema_path = root.parent / "shared" / "reference" / "meta_schema_20240725.json"
-    jsonschema, available = optional_import("jsonschema")
-    if not available or not schema_path.exists():
-        pytest.skip("needs jsonschema and the schema file beside the repository")
-    jsonschema.validate(json.loads((root / "metadata.json").read_text()), json.loads(schema_path.read_text()))
+def test_metadata_follows_the_schema(root, metadata_schema):
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.validate(json.loads((root / "metadata.json").read_text()), json.loads(metadata_schema.read_text()))

@@ -44,12 +44,13 @@ class RunFolder:
     def begin(self) -> None:
         """Take the folder, put an earlier run aside unless it is resumed, and record configuration and environment.
 
-        Only the main process of a distributed run does anything. An earlier run is moved to ``previous/<number>``.
+        Only the main process of a distributed run does anything, and only once. An earlier run is moved to
+        ``previous/<number>``.
 
         Raises:
             RuntimeError: when another run is using the folder.
         """
-        if not is_main_process():
+        if not is_main_process() or self.lock.is_locked:
             return
         self.output_dir.mkdir(parents=True, exist_ok=True)
         try:
@@ -73,7 +74,7 @@ class RunFolder:
         taken = [int(path.name) for path in previous.iterdir() if path.name.isdigit()]
         aside = previous / str(max(taken, default=0) + 1)
         aside.mkdir()
-        kept = {"cache", "previous", self.lock_path.name}
+        kept = {"cache", "previous", self.lock_path.name, self._tracked_config()}
         moved = [path for path in self.output_dir.iterdir() if path.name not in kept]
         if self.ckpt_dir not in moved and self.output_dir not in self.ckpt_dir.parents:
             moved.append(self.ckpt_dir)
@@ -81,6 +82,13 @@ class RunFolder:
             shutil.move(path, aside / path.name)
         self.ckpt_dir.mkdir(parents=True, exist_ok=True)
         logger.info("An earlier run was moved to %s (`--resume true` would have continued it).", aside)
+
+    def _tracked_config(self) -> str | None:
+        """The configuration that MONAI's tracking has written here for this run, which it does before the run begins."""
+        command = RunCommand.from_arguments()
+        if command is None or command.resolved_config().get("save_execute_config") is not True:
+            return None
+        return max((path.name for path in self.output_dir.glob("config_*.json")), default=None)
 
     @property
     def lock_path(self) -> Path:

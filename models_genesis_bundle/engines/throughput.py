@@ -6,6 +6,7 @@ import time
 
 from ignite.engine import Engine, Events
 from ignite.handlers.tqdm_logger import ProgressBar
+from monai.handlers import from_engine
 from monai.utils.enums import CommonKeys
 
 from models_genesis_bundle.engines.processes import is_main_process
@@ -38,12 +39,12 @@ class Throughput:
         self.asked = time.perf_counter()
 
     def stop_waiting(self, engine: Engine) -> None:
-        """Add the time until it came."""
+        """Add the time until it came, and its cubes."""
         self.waited += time.perf_counter() - self.asked
+        self.cubes += len(engine.state.batch[CommonKeys.IMAGE])
 
     def count(self, engine: Engine) -> None:
         """Bring the epoch's figures up to date."""
-        self.cubes += len(engine.state.output[CommonKeys.IMAGE])
         seconds = time.perf_counter() - self.started
         engine.state.metrics["train_seconds"] = seconds
         engine.state.metrics["cubes_per_second"] = self.cubes / seconds
@@ -51,7 +52,10 @@ class Throughput:
 
 
 class TrainingProgress:
-    """Ignite's tqdm bar for each epoch, with the loss and, behind ``Throughput``, the cubes per second."""
+    """Ignite's tqdm bar for each epoch, with the loss and, behind ``Throughput``, the cubes per second.
+
+    It is for trainers with ``decollate: true``.
+    """
 
     def attach(self, engine: Engine) -> None:
         """Show the bar; on the main process only."""
@@ -63,9 +67,10 @@ class TrainingProgress:
     @staticmethod
     def figures(engine: Engine):
         """What the bar shows behind each iteration."""
+        loss = from_engine([CommonKeys.LOSS], first=True)
 
-        def show(output: dict) -> dict[str, float]:
+        def show(output: list[dict]) -> dict[str, float]:
             speed = engine.state.metrics.get("cubes_per_second", float("nan"))
-            return {"loss": output[CommonKeys.LOSS].item(), "cubes/s": round(speed, 2)}
+            return {"loss": loss(output), "cubes/s": round(speed, 2)}
 
         return show

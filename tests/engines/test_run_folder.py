@@ -13,6 +13,14 @@ def test_two_runs_at_once_are_refused(tmp_path):
     RunFolder(tmp_path, tmp_path / "checkpoints").begin()
 
 
+def test_a_run_begins_once(tmp_path):
+    folder = RunFolder(tmp_path, tmp_path / "checkpoints")
+    folder.begin()
+    write_checkpoint({"epoch": 1}, tmp_path / "checkpoints" / "last.pt")
+    folder.begin()
+    assert (tmp_path / "checkpoints" / "last.pt").exists()
+
+
 def test_resuming_keeps_the_run_and_clears_what_a_kill_left(tmp_path):
     checkpoints = tmp_path / "elsewhere"
     write_checkpoint({"epoch": 1}, checkpoints / "last.pt")

@@ -34,6 +34,7 @@ restoration = monai.bundle.load("models_genesis", bundle_dir="..", workflow_type
 found["inference"] = not_loaded(restoration)
 training = monai.bundle.load("models_genesis", bundle_dir="..", workflow_type="train", device="cpu")
 found["train"] = not_loaded(training, but=("head.",))
+found["begun by loading"] = [path.name for path in Path("runs").glob("finetune*")]
 
 import models_genesis_bundle  # noqa: E402  (the routes above must find it by themselves)
 

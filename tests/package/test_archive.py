@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 
 import pytest
 from monai.bundle import ConfigParser
+
+NAMED_FILE = re.compile(
+    r"(?<![\w/])(?:configs|docs|models_genesis_bundle|scripts)/[\w/-]+\.(?:yaml|json|py|md|ipynb|txt|png|conf)"
+)
+LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)\s#]+)")
+ELSEWHERE = {"configs/hyper_parameters.yaml"}  # in Auto3DSeg's folder of an algorithm
 
 
 def test_the_same_files_give_the_same_bytes(maker, archive, shipped_weights, tmp_path):
@@ -28,6 +35,17 @@ def test_everything_lies_in_one_folder_and_nothing_of_the_makers(archive, maker)
 def test_twins_say_what_the_yaml_files_say(bundle, maker):
     for twin, source in maker.TWINS.items():
         assert json.loads((bundle / twin).read_text()) == ConfigParser.load_config_file(bundle / source)
+
+
+def test_its_pages_name_what_is_in_it(bundle, maker):
+    """What only a checkout has is said to be there."""
+    for page in (bundle / "README.md", *(bundle / "docs").glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        named = {bundle / name for name in set(NAMED_FILE.findall(text)) - ELSEWHERE}
+        named |= {page.parent / name for name in LINK.findall(text)}
+        missing = {path.relative_to(bundle).as_posix() for path in named if not path.exists()}
+        assert missing <= set(maker.FOR_MAKERS), page.name
+        assert "checkout" in text or not (missing or re.search(r"^make ", text, re.MULTILINE)), page.name
 
 
 def test_missing_weights_are_named(maker, tmp_path):

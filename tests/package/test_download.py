@@ -1,23 +1,57 @@
-"""MONAI's download puts the bundle in place, from an address and by the zoo's release pages."""
+"""MONAI's download puts the bundle in place: from an address, a release on GitHub, the Hugging Face Hub and the model zoo."""
 
 from __future__ import annotations
 
+import http.server
+import importlib.util
+import json
+import threading
 import zipfile
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 import pytest
-from bundle_commands import run_here
+from bundle_commands import finish, run_here, start
+from hub_server import HubHandler
 from monai.bundle import download
+
+needs_hub = pytest.mark.skipif(
+    importlib.util.find_spec("huggingface_hub") is None,
+    reason="needs huggingface_hub: pip install models-genesis-bundle[hub]",
+)
 
 
 def unpacked(folder) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """The files, without the notes that the Hub's client keeps beside them."""
+    files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {name: content for name, content in files.items() if not name.startswith(".cache/")}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def content(archive) -> dict[str, bytes]:
     with zipfile.ZipFile(archive) as file:
         return {name.removeprefix("models_genesis/"): file.read(name) for name in file.namelist()}
+
+
+@pytest.fixture(scope="module")
+def version(archive) -> str:
+    return archive.stem.removeprefix("models_genesis_v")
+
+
+@pytest.fixture(scope="module")
+def hub(content, tmp_path_factory):
+    """The address of a local Hub with the archive's files as `owner/models_genesis`."""
+    folder = tmp_path_factory.mktemp("hub")
+    for name, bytes_ in content.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(bytes_)
+    handler = partial(HubHandler, repository="owner/models_genesis", folder=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
 
 
 def test_download_by_address(server, archive, content, tmp_path):
@@ -25,16 +59,51 @@ def test_download_by_address(server, archive, content, tmp_path):
     assert unpacked(tmp_path / "models_genesis") == content
 
 
-def test_download_from_a_release_on_github(server, archive, content, tmp_path):
+def test_download_from_a_release_on_github(server, version, content, tmp_path):
     def address(repo_owner, repo_name, tag_name, filename):
         return f"{server}/{filename}"
 
     with mock.patch("monai.bundle.scripts._get_git_release_url", address):
         download(
             name="models_genesis",
-            version=archive.stem.removeprefix("models_genesis_v"),
+            version=version,
             bundle_dir=tmp_path,
             source="github",
             repo="owner/name/tag",
         )
+    assert unpacked(tmp_path / "models_genesis") == content
+
+
+@needs_hub
+def test_download_from_the_hugging_face_hub(hub, content, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", hub)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    words = ["--name", "models_genesis", "--bundle_dir", str(tmp_path), "--repo", "owner/models_genesis"]
+    finish(start("download", "--source", "huggingface_hub", *words))
+    assert unpacked(tmp_path / "models_genesis") == content
+
+
+@needs_hub
+def test_download_from_the_model_zoo(server, hub, archive, version, content, tmp_path, monkeypatch):
+    """The newest version of the zoo's list; the Hub does not have it under MONAI's name, the zoo's own server does."""
+    asked = []
+
+    def get(address, **more):
+        asked.append(address)
+        listed = {archive.stem: {"checksum": "", "source": f"{server}/{archive.name}"}, "other_v9.9.9": {"source": ""}}
+        return SimpleNamespace(text=json.dumps(listed), raise_for_status=lambda: None)
+
+    monkeypatch.setattr("monai.bundle.scripts.has_requests", True)
+    monkeypatch.setattr("monai.bundle.scripts.requests", SimpleNamespace(get=get), raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub)
+    sought = []
+
+    def address(model_name, version):
+        sought.append((model_name, version))
+        return f"{server}/{model_name}_v{version}.zip"
+
+    monkeypatch.setattr("monai.bundle.scripts._get_monaihosting_bundle_url", address)
+    download(name="models_genesis", bundle_dir=tmp_path, source="monaihosting")
+    assert {Path(one).name for one in asked} == {"model_info.json"}
+    assert sought == [("models_genesis", version)]
     assert unpacked(tmp_path / "models_genesis") == content

@@ -18,6 +18,11 @@ def test_load_gives_a_network_with_every_weight(routes, kind):
     assert routes[kind] == []
 
 
+def test_loading_makes_no_data_and_begins_no_run(routes):
+    """A run that is under way in the folder stays, and so do the weights of an earlier one."""
+    assert routes["begun by loading"] == []
+
+
 @pytest.mark.parametrize("kind", ["inference", "train"])
 def test_workflows_have_their_properties(routes, kind):
     assert routes[f"{kind} properties"] == []

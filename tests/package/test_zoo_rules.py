@@ -6,7 +6,7 @@ import json
 
 import pytest
 import yaml
-from monai.bundle import ConfigParser, download_large_files
+from monai.bundle import ConfigParser, download_large_files, verify_metadata
 
 LARGEST_FILE = 25 * 2**20  # bytes that the zoo takes into its repository
 REQUIRED_METADATA = {
@@ -45,6 +45,12 @@ def test_version_and_fields_of_the_metadata(metadata, maker):
     assert set(metadata) >= REQUIRED_METADATA
     assert metadata["version"] == maker.__version__
     assert metadata["version"] in metadata["changelog"]
+
+
+def test_metadata_passes_monai_s_check(bundle, metadata_schema):
+    """It asks for the address that the metadata name, unless the file is there."""
+    pytest.importorskip("jsonschema")
+    verify_metadata(meta_file=str(bundle / "configs" / "metadata.json"), filepath=str(metadata_schema))
 
 
 def test_network_data_format_is_that_of_the_weights(bundle, metadata):

@@ -1,0 +1,67 @@
+"""A local stand-in for the Hugging Face Hub that holds one repository: as much of its HTTP interface as a download uses."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import json
+from pathlib import Path
+from urllib.parse import unquote
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+class HubHandler(http.server.BaseHTTPRequestHandler):
+    """Answers for a repository on its branch ``main``; any other is not found.
+
+    Args:
+        repository: owner and name.
+        folder: its files.
+    """
+
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, *arguments, repository: str, folder: Path):
+        self.repository, self.folder = repository, folder
+        super().__init__(*arguments)
+
+    def do_HEAD(self):
+        self.do_GET(body=False)
+
+    def do_GET(self, body: bool = True):
+        path = unquote(self.path.partition("?")[0]).removeprefix("/")
+        about, file = f"api/models/{self.repository}/", f"{self.repository}/resolve/{COMMIT}/"
+        answers = {
+            f"{about}refs": self.references,
+            f"{about}revision/main": lambda: {"id": self.repository, "sha": COMMIT, "siblings": []},
+            f"{about}tree/{COMMIT}": self.tree,
+        }
+        if path.startswith(file) and (found := self.folder / path.removeprefix(file)).is_file():
+            self.answer(found.read_bytes(), body, {"X-Repo-Commit": COMMIT})
+        elif path in answers:
+            self.answer(json.dumps(answers[path]()).encode(), body, {"Content-Type": "application/json"})
+        else:
+            self.answer(b"", body, {"X-Error-Code": "RepoNotFound"}, status=404)
+
+    def references(self) -> dict:
+        main = {"name": "main", "ref": "refs/heads/main", "targetCommit": COMMIT}
+        return {"branches": [main], "converts": [], "tags": []}
+
+    def tree(self) -> list[dict]:
+        files = [path for path in sorted(self.folder.rglob("*")) if path.is_file()]
+        return [
+            {"type": "file", "path": path.relative_to(self.folder).as_posix(), "size": size, "oid": str(number)}
+            for number, (path, size) in enumerate((path, path.stat().st_size) for path in files)
+        ]
+
+    def answer(self, content: bytes, body: bool, headers: dict[str, str], status: int = 200):
+        self.send_response(status)
+        for name, value in {**headers, "ETag": f'"{hashlib.sha1(content).hexdigest()}"'}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if body:
+            self.wfile.write(content)
+
+    def log_message(self, *arguments):
+        pass
