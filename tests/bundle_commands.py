@@ -40,7 +40,7 @@ def start(*words: str, module: str = "monai.bundle") -> subprocess.Popen:
     )
 
 
-def run_here(*words: str, module: str = "monai.bundle") -> None:
+def run_here(*words: str, module: str = "monai.bundle", where: Path = ROOT) -> None:
     """Run the same command in this process, which saves the seconds that importing everything takes.
 
     Raises what the command raises; what it prints is pytest's ``capsys`` to read.
@@ -49,7 +49,7 @@ def run_here(*words: str, module: str = "monai.bundle") -> None:
     assert entry is not None
     assert entry.origin is not None
     folder = os.getcwd()
-    os.chdir(ROOT)
+    os.chdir(where)
     try:
         with mock.patch.object(sys, "argv", [entry.origin, *words]), mock.patch.object(sys, "path", list(sys.path)):
             runpy.run_module(module, run_name="__main__")
