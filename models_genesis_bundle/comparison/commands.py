@@ -56,7 +56,7 @@ def training_command(plan: ComparisonPlan, run: Run) -> RunCommand:
             **_shared(plan, run.arm, _training_overrides(plan.task, run.fraction)),
             **run.arm.overrides,
             "initial_weights": run.arm.initial_weights or "none",
-            **({} if run.arm.transfer_parts is None else {"transfer_parts": list(run.arm.transfer_parts)}),
+            **run.arm.transfer,
             "seed": run.seed,
             "label_fraction": run.fraction,
             "output_dir": str(run.folder),

@@ -18,7 +18,7 @@ __all__ = ["Fairness", "cases_of"]
 
 CASE_TABLES = ("scores.csv", "predictions.csv")
 # The settings in which runs of a comparison are meant to differ, and `resume`, which changes nothing.
-VARIED = ("initial_weights", "transfer_parts", "seed", "label_fraction", "output_dir", "resume")
+VARIED = ("initial_weights", "transfer_parts", "keep_weight_norms", "seed", "label_fraction", "output_dir", "resume")
 SHOWN = 5
 
 
@@ -61,9 +61,8 @@ class Fairness:
             "initial_weights": run.arm.initial_weights or "none",
             "seed": run.seed,
             "label_fraction": run.fraction,
+            **run.arm.transfer,
         }
-        if run.arm.transfer_parts is not None:
-            expected["transfer_parts"] = list(run.arm.transfer_parts)
         for name, value in expected.items():
             if config.get(name) != value:
                 raise ComparisonError(

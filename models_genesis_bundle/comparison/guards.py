@@ -35,9 +35,9 @@ def check_plan(plan: ComparisonPlan) -> dict[str, str | None]:
         if run.seed == plan.seeds[0]:
             _check_settings(plan, run)
     hashes = {arm.name: _weights_hash(plan, arm) for arm in plan.initialisations}
-    seen: dict[tuple[str | None, tuple[str, ...] | None], str] = {}
+    seen: dict[tuple[str | None, str], str] = {}
     for arm in plan.compared:
-        same = seen.setdefault((hashes[arm.name], arm.transfer_parts), arm.name)
+        same = seen.setdefault((hashes[arm.name], str(arm.transfer)), arm.name)
         if same != arm.name:
             what = (
                 "start from scratch" if arm.initial_weights is None else "load the same of weight files of one content"

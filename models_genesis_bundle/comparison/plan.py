@@ -50,6 +50,7 @@ class Initialisation:
         name: the arm's name, also that of its folders.
         initial_weights: a weight file, or None for a start from scratch.
         transfer_parts: what to load of the file; None leaves it to the configurations.
+        keep_weight_norms: whether what is loaded is scaled to the size of new weights; None leaves it to the configurations.
         baseline: whether the arm is another network, shown beside the others and outside of every test.
         configs: more configuration files for training and evaluation; for baselines only.
         overrides: more settings for training and evaluation; for baselines only.
@@ -58,9 +59,16 @@ class Initialisation:
     name: str
     initial_weights: str | None
     transfer_parts: tuple[str, ...] | None = None
+    keep_weight_norms: bool | None = None
     baseline: bool = False
     configs: tuple[str, ...] = ()
     overrides: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def transfer(self) -> dict[str, Any]:
+        """The settings of its own that say how the file is loaded."""
+        parts = {} if self.transfer_parts is None else {"transfer_parts": list(self.transfer_parts)}
+        return parts if self.keep_weight_norms is None else parts | {"keep_weight_norms": self.keep_weight_norms}
 
 
 @dataclass(frozen=True)

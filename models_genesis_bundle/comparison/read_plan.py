@@ -127,13 +127,15 @@ def _initialisation(name: str, given: Any) -> Initialisation:
     values = _complete(Initialisation, {**entry, "name": name}, where)
     weights = values["initial_weights"]
     scratch = weights is None or str(weights).lower() == "none"
-    parts = values["transfer_parts"]
-    if scratch and parts is not None:
-        raise PlanError(f"{where}: transfer_parts says what to load of initial_weights, and there are none.")
+    parts, norms = values["transfer_parts"], values["keep_weight_norms"]
+    for key in ("transfer_parts", "keep_weight_norms"):
+        if scratch and values[key] is not None:
+            raise PlanError(f"{where}: {key} says how initial_weights are loaded, and there are none.")
     arm = Initialisation(
         name=name,
         initial_weights=None if scratch else _text(weights, f"{where}.initial_weights"),
         transfer_parts=None if parts is None else _names(parts, f"{where}.transfer_parts"),
+        keep_weight_norms=None if norms is None else _truth(norms, f"{where}.keep_weight_norms"),
         baseline=_truth(values["baseline"], f"{where}.baseline"),
         configs=_names(values["configs"], f"{where}.configs"),
         overrides=_overrides(values["overrides"], f"{where}.overrides"),

@@ -1,7 +1,8 @@
-"""Reports of an evaluation: tables, a summary with intervals, and pictures."""
+"""Reports: tables, an evaluation's summary with intervals, and pictures."""
 
 from models_genesis_bundle.reports.classification_report import ClassificationReport
+from models_genesis_bundle.reports.markdown_table import as_table
 from models_genesis_bundle.reports.predictions_table import PredictionsTable
 from models_genesis_bundle.reports.segmentation_report import SegmentationReport
 
-__all__ = ["ClassificationReport", "PredictionsTable", "SegmentationReport"]
+__all__ = ["ClassificationReport", "PredictionsTable", "SegmentationReport", "as_table"]

@@ -11,10 +11,12 @@ from typing import Any
 import numba
 import numpy as np
 
-__all__ = ["keep_windows", "map_values", "paint_noise", "shuffle_windows"]
+__all__ = ["fill_noise", "keep_windows", "map_values", "paint_noise", "shuffle_windows"]
 
 U64 = np.uint64
 GOLDEN = U64(0x9E3779B97F4A7C15)
+LOW_BITS = U64(0xFFFFFFFF)
+F32 = np.float32
 OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 
@@ -27,14 +29,17 @@ def mix(value):
 
 
 @numba.njit("uint64(uint64, uint64)", inline="always", **OPTIONS)
-def below(counter, bound):
-    """A number in 0 … bound - 1, for a bound far below 2**32."""
-    return ((mix(counter) >> U64(32)) * U64(bound)) >> U64(32)
+def below(bits, bound):
+    """A number in 0 … bound - 1 from the lower 32 of random bits, for a bound far below 2**32 (Lemire, TOMACS 2019)."""
+    return ((bits & LOW_BITS) * bound) >> U64(32)
 
 
 @numba.njit("void(float32[:, ::1], float32[:, ::1], int64[::1], int64[::1], int64, uint64, boolean)", **OPTIONS)
 def shuffle_windows(source, target, sides, largest, num_windows, seed, share_channels):
-    """Permute the voxels of random windows of ``source`` into ``target``; a later window overwrites an earlier one.
+    """Permute the voxels of random windows of ``source`` into ``target``, where windows drawn first lie above later ones.
+
+    A voxel under another window is not written again: a window draws, without replacement, for those that it is the first to
+    cover. The windows are alike, so this has the distribution of windows that are permuted whole and overwrite each other.
 
     Args:
         source: (C, X * Y * Z), read only.
@@ -46,54 +51,78 @@ def shuffle_windows(source, target, sides, largest, num_windows, seed, share_cha
         share_channels: the same permutation in every channel, or one for each.
     """
     counter = mix(seed + GOLDEN)
-    voxels = np.empty(largest[0] * largest[1] * largest[2], dtype=np.int32)
+    room = largest[0] * largest[1] * largest[2]
+    voxels = np.empty(room, dtype=np.int32)
+    uncovered = np.empty(room + 1, dtype=np.int32)
+    covered = np.zeros(source.shape[1], dtype=np.uint8)
     size = np.empty(3, dtype=np.int64)
     corner = np.empty(3, dtype=np.int64)
     for _ in range(num_windows):
         for axis in range(3):
             counter += GOLDEN
-            size[axis] = 1 + np.int64(below(counter, largest[axis]))
-            counter += GOLDEN
-            corner[axis] = np.int64(below(counter, sides[axis] - size[axis] + 1))
-        first = (corner[0] * sides[1] + corner[1]) * sides[2] + corner[2]
+            bits = mix(counter)
+            size[axis] = 1 + np.int64(below(bits, largest[axis]))
+            corner[axis] = np.int64(below(bits >> U64(32), sides[axis] - size[axis] + 1))
+        filled = U64(0)
+        count = U64(0)
+        for x in range(corner[0], corner[0] + size[0]):
+            for y in range(corner[1], corner[1] + size[1]):
+                start = U64((x * sides[1] + y) * sides[2] + corner[2])
+                for voxel in range(start, start + U64(size[2])):
+                    voxels[filled] = voxel
+                    filled += U64(1)
+                    uncovered[count] = voxel  # stays only if the count goes up: no branch that nobody can predict
+                    count += U64(1) - U64(covered[voxel])
+                    covered[voxel] = 1
         for channel in range(source.shape[0]):
             if channel == 0 or not share_channels:
-                filled = 0
-                for x in range(size[0]):
-                    for y in range(size[1]):
-                        start = first + (x * sides[1] + y) * sides[2]
-                        for z in range(size[2]):
-                            counter += GOLDEN
-                            other = below(counter, filled + 1)
-                            voxels[filled] = voxels[other]
-                            voxels[other] = start + z
-                            filled += 1
-            read = 0
-            for x in range(size[0]):
-                for y in range(size[1]):
-                    start = first + (x * sides[1] + y) * sides[2]
-                    for z in range(size[2]):
-                        target[channel, start + z] = source[channel, voxels[read]]
-                        read += 1
+                for place in range(count):
+                    counter += GOLDEN
+                    other = place + below(mix(counter), filled - place)
+                    drawn = voxels[other]
+                    voxels[other] = voxels[place]
+                    voxels[place] = drawn
+            for place in range(count):
+                target[channel, U64(uncovered[place])] = source[channel, U64(voxels[place])]
 
 
-@numba.njit("void(float32[::1], float32[::1], float32[::1], float32, float32)", **OPTIONS)
-def map_values(source, target, table, low, high):
-    """Map ``source`` by a table of values at equal steps from ``low`` to ``high``, linear between them, clipped outside."""
-    last = table.size - 1
-    scale = np.float32(last / (high - low))
+@numba.njit("void(float32[::1], float32[::1], float32[::1], float32[::1], float32, float32)", **OPTIONS)
+def map_values(source, target, table, rises, low, high):
+    """Map ``source`` by a table of values at equal steps from ``low`` to ``high``, linear between them, clipped outside.
+
+    Args:
+        source: any voxels; what is not a number is taken for ``low``.
+        target: as many.
+        table: value at each step.
+        rises: from each value to the next, 0 at the last.
+        low: where the table begins.
+        high: where it ends.
+    """
+    last = F32(table.size - 1)
+    scale = last / (high - low)
     for voxel in range(source.size):
         position = (source[voxel] - low) * scale
-        position = min(max(position, np.float32(0)), np.float32(last))
-        step = min(np.int64(position), last - 1)
-        weight = position - np.float32(step)
-        target[voxel] = table[step] + weight * (table[step + 1] - table[step])
+        position = min(position if position > F32(0) else F32(0), last)
+        step = np.int32(position)
+        target[voxel] = table[np.uint32(step)] + (position - F32(step)) * rises[np.uint32(step)]
 
 
 @numba.njit("float32(uint64, float32, float32)", inline="always", **OPTIONS)
-def uniform(counter, low, width):
-    """A number in [low, low + width), on a grid of 2**24 steps."""
-    return low + width * np.float32(np.float32(mix(counter) >> U64(40)) * np.float32(2.0**-24))
+def uniform(bits, low, width):
+    """A number in [low, low + width), on a grid of 2**24 steps, from the lower 32 of random bits."""
+    return low + width * (F32(np.uint32(bits & LOW_BITS) >> np.uint32(8)) * F32(2.0**-24))
+
+
+@numba.njit("void(float32[::1], uint64, float32, float32)", **OPTIONS)
+def fill_noise(target, seed, low, width):
+    """Replace all of ``target`` by noise that is uniform in [low, low + width) for each voxel; ``seed`` starts it."""
+    start = mix(seed + GOLDEN)
+    for pair in range(U64(target.size) >> U64(1)):
+        bits = mix(start + pair * GOLDEN)
+        target[U64(2) * pair] = uniform(bits, low, width)
+        target[U64(2) * pair + U64(1)] = uniform(bits >> U64(32), low, width)
+    if target.size % 2:
+        target[target.size - 1] = uniform(mix(start + U64(target.size) * GOLDEN), low, width)
 
 
 @numba.njit("void(float32[:, :, :, ::1], int64[:, ::1], int64[:, ::1], uint64, float32, float32)", **OPTIONS)
@@ -118,7 +147,7 @@ def paint_noise(target, corners, sizes, seed, low, width):
                 for y in range(y0, y0 + dy):
                     line = ((channel * depth + x) * height + y) * length
                     for z in range(z0, z0 + dz):
-                        target[channel, x, y, z] = uniform(start + U64(line + z) * GOLDEN, low, width)
+                        target[channel, x, y, z] = uniform(mix(start + U64(line + z) * GOLDEN), low, width)
 
 
 @numba.njit("void(float32[:, :, :, ::1], float32[:, :, :, ::1], int64[:, ::1], int64[:, ::1])", **OPTIONS)

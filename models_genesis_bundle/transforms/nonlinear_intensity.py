@@ -15,7 +15,7 @@ from models_genesis_bundle.transforms.kernels import map_values
 
 __all__ = ["RandNonlinearIntensity", "RandNonlinearIntensityd"]
 
-TABLE_SIZE = 1024
+STEPS = np.linspace(0, 1, 1024)  # of the table that a curve is looked up in
 
 
 class RandNonlinearIntensity(RandomizableTransform):
@@ -81,15 +81,18 @@ class RandNonlinearIntensity(RandomizableTransform):
 
     def curve(self) -> tuple[np.ndarray, np.ndarray]:
         """The last draw's map in the unit square: increasing x, and y at each x."""
-        corners = np.vstack([[0.0, 0.0], self.control_points, [1.0, 1.0]])
+        corners = np.zeros((len(self.control_points) + 2, 2))
+        corners[1:-1] = self.control_points
+        corners[-1] = 1
         x, y = np.sort((self.bernstein @ corners).T, axis=1)
         return x, y[::-1] if self.decreasing else y
 
     def _map(self, image: np.ndarray) -> np.ndarray:
         low, high = self.intensity_range
-        table = low + (high - low) * np.interp(np.linspace(0, 1, TABLE_SIZE), *self.curve())
+        table = (low + (high - low) * np.interp(STEPS, *self.curve())).astype(np.float32)
+        rises = np.append(np.diff(table), np.float32(0))
         result = np.empty_like(image)
-        map_values(image.reshape(-1), result.reshape(-1), table.astype(np.float32), low, high)
+        map_values(image.reshape(-1), result.reshape(-1), table, rises, low, high)
         return result
 
 

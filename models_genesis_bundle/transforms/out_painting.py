@@ -8,7 +8,7 @@ import numpy as np
 from monai.config import KeysCollection
 
 from models_genesis_bundle.transforms.dictionary import RandDeformationd
-from models_genesis_bundle.transforms.kernels import keep_windows, paint_noise
+from models_genesis_bundle.transforms.kernels import fill_noise, keep_windows
 from models_genesis_bundle.transforms.painting import RandPainting
 
 __all__ = ["RandOutPainting", "RandOutPaintingd"]
@@ -65,8 +65,7 @@ class RandOutPainting(RandPainting):
         if self.fill == "noise":
             low, high = self.intensity_range
             result = np.empty_like(image)
-            whole = np.array([image.shape[1:]], dtype=np.int64)
-            paint_noise(result, np.zeros_like(whole), whole, np.uint64(self.seed), low, high - low)
+            fill_noise(result.reshape(-1), np.uint64(self.seed), low, high - low)
         else:
             result = np.full_like(image, self.constants[0])
         keep_windows(image, result, self.corners, self.sizes)

@@ -67,21 +67,20 @@ class RandPainting(RandomizableTransform):
         sides = spatial_sides(image, type(self).__name__)
         ranges = [self._size_range(side) for side in sides]
         self._require_room(sides, ranges)
-        flat = (1,) * (3 - len(sides))
-        corners, sizes = [], []
-        for window in range(self.max_windows):
-            if self._may_stop_before(window) and self.R.uniform() < self.stop_prob:
-                break
-            size = [int(self.R.randint(low, high + 1)) for low, high in ranges]
-            corner = [
-                int(self.R.randint(self.margin, side - extent - self.margin + 1))
-                for side, extent in zip(sides, size, strict=True)
-            ]
-            corners.append((*(0 for _ in flat), *corner))
-            sizes.append((*flat, *size))
-        self.corners = np.array(corners, dtype=np.int64).reshape(-1, 3)
-        self.sizes = np.array(sizes, dtype=np.int64).reshape(-1, 3)
-        self.constants = self.R.uniform(*self.intensity_range, size=max(1, len(corners))).tolist()
+        smallest, largest = np.transpose(ranges)
+        stops = self.R.uniform(size=self.max_windows) < self.stop_prob
+        stops &= [self._may_stop_before(window) for window in range(self.max_windows)]
+        count = int(stops.argmax()) if stops.any() else self.max_windows
+        for_sizes, for_corners = self.R.uniform(size=(2, count, len(sides)))
+        sizes = smallest + (for_sizes * (largest - smallest + 1)).astype(np.int64)
+        places = np.array(sides) - sizes - 2 * self.margin + 1
+        corners = self.margin + (for_corners * places).astype(np.int64)
+        first = 3 - len(sides)
+        self.corners = np.zeros((count, 3), dtype=np.int64)
+        self.corners[:, first:] = corners
+        self.sizes = np.ones((count, 3), dtype=np.int64)
+        self.sizes[:, first:] = sizes
+        self.constants = self.R.uniform(*self.intensity_range, size=max(1, count)).tolist()
         self.seed = int(self.R.randint(2**32, dtype=np.uint64))
 
     def __call__(self, image: NdarrayOrTensor, randomize: bool = True) -> NdarrayOrTensor:

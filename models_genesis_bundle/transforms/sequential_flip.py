@@ -55,14 +55,14 @@ class RandSequentialFlip(RandomizableTransform):
         choices = list(range(dims)) if self.axes is None else list(self.axes)
         if any(axis is not None and not -dims <= axis < dims for axis in choices):
             raise ValueError(f"RandSequentialFlip: axes {choices} are not all among the {dims} axes of the image.")
-        odd = np.zeros(dims, dtype=bool)
+        odd: set[int] = set()
         flips = 0
         while flips < self.max_flips and self.R.uniform() < self.flip_prob:
             axis = choices[self.R.randint(len(choices))]
             if axis is not None:
-                odd[axis] ^= True
+                odd ^= {axis % dims}
             flips += 1
-        self.flipped = tuple(np.flatnonzero(odd).tolist())
+        self.flipped = tuple(sorted(odd))
 
     def __call__(self, image: NdarrayOrTensor, randomize: bool = True) -> NdarrayOrTensor:
         """Flip a copy of ``image``; ``randomize=False`` applies the last draw again."""

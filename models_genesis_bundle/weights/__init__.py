@@ -9,6 +9,7 @@ from models_genesis_bundle.weights.checkpoint_file import (
 from models_genesis_bundle.weights.initial_weights import InitialWeights
 from models_genesis_bundle.weights.input_channels import fit_input_channels
 from models_genesis_bundle.weights.key_parts import UnknownLayoutError, key_parts, network_parts, select_parts
+from models_genesis_bundle.weights.layer_spectra import LayerSpectrum, layer_spectra
 from models_genesis_bundle.weights.model_file import (
     load_weights,
     network_record,
@@ -25,11 +26,13 @@ from models_genesis_bundle.weights.targets.registry import TARGETS, write_for
 from models_genesis_bundle.weights.targets.target import TargetError
 from models_genesis_bundle.weights.transfer import TransferError, transfer_weights
 from models_genesis_bundle.weights.transfer_report import TensorTransfer, TransferReport
+from models_genesis_bundle.weights.weight_norms import weight_norms_kept
 
 __all__ = [
     "TARGETS",
     "CheckpointError",
     "InitialWeights",
+    "LayerSpectrum",
     "TargetError",
     "TensorTransfer",
     "TransferError",
@@ -38,6 +41,7 @@ __all__ = [
     "convert",
     "fit_input_channels",
     "key_parts",
+    "layer_spectra",
     "load_published",
     "load_weights",
     "network_parts",
@@ -52,6 +56,7 @@ __all__ = [
     "select_parts",
     "transfer_weights",
     "unwrap",
+    "weight_norms_kept",
     "write_checkpoint",
     "write_for",
     "write_weights",

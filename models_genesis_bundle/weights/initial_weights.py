@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from models_genesis_bundle.weights.checkpoint_file import CheckpointError
 from models_genesis_bundle.weights.sources import WeightSource, read_source, read_weight_file
 from models_genesis_bundle.weights.transfer import transfer_weights
 from models_genesis_bundle.weights.transfer_report import TransferReport
+from models_genesis_bundle.weights.weight_norms import weight_norms_kept
 
 __all__ = ["InitialWeights"]
 
@@ -32,6 +34,7 @@ class InitialWeights:
         parts: what to load of it, as in ``transfer_weights``.
         require: what must be loaded of it, as in ``transfer_weights``.
         key_map: how its keys begin and how the network's do, as in ``transfer_weights``; None: alike.
+        keep_weight_norms: scale the convolutions that are loaded to the size of the new ones, see ``weight_norms_kept``.
 
     Attributes:
         path: the checkpoint, or None.
@@ -47,11 +50,13 @@ class InitialWeights:
         parts: str | Sequence[str] = ("encoder", "decoder"),
         require: str | Sequence[str] = ("encoder",),
         key_map: Mapping[str, str] | None = None,
+        keep_weight_norms: bool = False,
     ) -> None:
         self.path = None if path is None or str(path).lower() == "none" else Path(path)
         self.parts = parts
         self.require = require
         self.key_map = key_map
+        self.keep_weight_norms = keep_weight_norms
         self.report: TransferReport | None = None
         if self.path is not None and not self.path.is_file():
             raise CheckpointError(
@@ -86,9 +91,10 @@ class InitialWeights:
         if self.path is None:
             logger.info("No initial weights: %s trains from scratch.", type(network).__name__)
         else:
-            self.report = transfer_weights(
-                network, self.content, self.parts, self.require, self.key_map, name=str(self.path)
-            )
+            with weight_norms_kept(network) if self.keep_weight_norms else nullcontext():
+                self.report = transfer_weights(
+                    network, self.content, self.parts, self.require, self.key_map, name=str(self.path)
+                )
         return network
 
     def record(self) -> dict[str, Any]:

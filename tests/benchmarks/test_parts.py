@@ -8,7 +8,6 @@ import torch
 
 from models_genesis_bundle import benchmarks
 from models_genesis_bundle.benchmarks import ddp, deformations
-from models_genesis_bundle.benchmarks.report import as_table
 from models_genesis_bundle.benchmarks.timing import interleaved_medians
 from models_genesis_bundle.benchmarks.training_run import measure_training
 from models_genesis_bundle.benchmarks.training_step import training_step_flops
@@ -26,16 +25,6 @@ def test_calls_take_turns():
     calls = {"a": lambda: order.append("a"), "b": lambda: order.append("b")}
     assert interleaved_medians(calls, seconds=0, least=3).keys() == calls.keys()
     assert order == ["a", "b"] * 4  # once before counting
-
-
-def test_table_aligns_figures_and_leaves_missing_ones_empty():
-    table = as_table([{"name": "a", "per_second": 1234.5}, {"name": "long", "per_second": 0.01234, "ratio": 2.0}])
-    assert table.splitlines() == [
-        "| name | per second | ratio |",
-        "| ---- | ---------: | ----: |",
-        "| a    |       1234 |       |",
-        "| long |     0.0123 |     2 |",
-    ]
 
 
 def test_flops_are_those_of_the_convolutions():

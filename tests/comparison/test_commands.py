@@ -55,10 +55,11 @@ def test_commands_are_read_back_as_they_were_meant(tmp_path):
 
 def test_an_arm_may_load_parts_of_its_weights(tmp_path):
     content = plan_content()
-    content["initialisations"]["encoder"] = {"initial_weights": "weights/genesis.pt", "transfer_parts": ["encoder"]}
+    own = {"transfer_parts": ["encoder"], "keep_weight_norms": True}
+    content["initialisations"]["encoder"] = {"initial_weights": "weights/genesis.pt", **own}
     plan = read_plan(write_plan(tmp_path, content))
     scratch, genesis, encoder = (training_command(plan, run).overrides for run in planned_runs(plan)[:3])
-    assert encoder == {**genesis, "transfer_parts": ["encoder"], "output_dir": encoder["output_dir"]}
+    assert encoder == {**genesis, **own, "output_dir": encoder["output_dir"]}
     assert "transfer_parts" not in genesis
     assert "transfer_parts" not in scratch
     check_plan(plan)

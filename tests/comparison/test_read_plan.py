@@ -71,7 +71,7 @@ ARMS = {"scratch": "none", "genesis": "weights/genesis.pt"}
         ({"initialisations": {**ARMS, "../x": "none"}}, r"initialisations.../x: the name of an initialisation"),
         (
             {"initialisations": {**ARMS, "x": {"initial_weights": "none", "transfer_parts": ["encoder"]}}},
-            r"initialisations.x: transfer_parts says what to load of initial_weights, and there are none",
+            r"initialisations.x: transfer_parts says how initial_weights are loaded, and there are none",
         ),
         ({"initialisations": {"scratch": "none"}}, r"initialisations: expected two or more to compare, found 1"),
         ({"reference": "scratsch"}, r"reference: 'scratsch' is no initialisation .* did you mean 'scratch'\?"),
