@@ -61,6 +61,7 @@ RUNS = [
     ("train", "training", ["pretrain", "multi_gpu", "network_segresnet", "data_mr", "ema"]),
     ("train", "training", ["pretrain", "federated"]),
     ("train", "training", ["pretrain", "optimizer_adamw", "release"]),
+    ("train", "training", ["pretrain", "optimizer_adamw", "data_mr"]),
     ("train", "training", ["pretrain", "spatial_2d"]),
     ("train", "training", ["pretrain", "spatial_2d", "data_luna16"]),
     ("train", "training", ["pretrain", "spatial_2d", "data_xray"]),
