@@ -90,7 +90,8 @@ class RandNonlinearIntensity(RandomizableTransform):
     def _map(self, image: np.ndarray) -> np.ndarray:
         low, high = self.intensity_range
         table = (low + (high - low) * np.interp(STEPS, *self.curve())).astype(np.float32)
-        rises = np.append(np.diff(table), np.float32(0))
+        rises = np.zeros_like(table)
+        rises[:-1] = table[1:] - table[:-1]
         result = np.empty_like(image)
         map_values(image.reshape(-1), result.reshape(-1), table, rises, low, high)
         return result

@@ -67,20 +67,24 @@ class RandPainting(RandomizableTransform):
         sides = spatial_sides(image, type(self).__name__)
         ranges = [self._size_range(side) for side in sides]
         self._require_room(sides, ranges)
-        smallest, largest = np.transpose(ranges)
-        stops = self.R.uniform(size=self.max_windows) < self.stop_prob
-        stops &= [self._may_stop_before(window) for window in range(self.max_windows)]
-        count = int(stops.argmax()) if stops.any() else self.max_windows
-        for_sizes, for_corners = self.R.uniform(size=(2, count, len(sides)))
-        sizes = smallest + (for_sizes * (largest - smallest + 1)).astype(np.int64)
-        places = np.array(sides) - sizes - 2 * self.margin + 1
-        corners = self.margin + (for_corners * places).astype(np.int64)
-        first = 3 - len(sides)
-        self.corners = np.zeros((count, 3), dtype=np.int64)
-        self.corners[:, first:] = corners
-        self.sizes = np.ones((count, 3), dtype=np.int64)
-        self.sizes[:, first:] = sizes
-        self.constants = self.R.uniform(*self.intensity_range, size=max(1, count)).tolist()
+        dims = len(sides)
+        corners, sizes = [], []
+        for window, draws in enumerate(self.R.uniform(size=(self.max_windows, 1 + 2 * dims)).tolist()):
+            if self._may_stop_before(window) and draws[0] < self.stop_prob:
+                break
+            size = [
+                low + int(draw * (high - low + 1))
+                for draw, (low, high) in zip(draws[1 : 1 + dims], ranges, strict=True)
+            ]
+            corner = [
+                self.margin + int(draw * (side - extent - 2 * self.margin + 1))
+                for draw, side, extent in zip(draws[1 + dims :], sides, size, strict=True)
+            ]
+            corners.append([0] * (3 - dims) + corner)
+            sizes.append([1] * (3 - dims) + size)
+        self.corners = np.array(corners, dtype=np.int64).reshape(-1, 3)
+        self.sizes = np.array(sizes, dtype=np.int64).reshape(-1, 3)
+        self.constants = self.R.uniform(*self.intensity_range, size=max(1, len(corners))).tolist()
         self.seed = int(self.R.randint(2**32, dtype=np.uint64))
 
     def __call__(self, image: NdarrayOrTensor, randomize: bool = True) -> NdarrayOrTensor:

@@ -62,6 +62,13 @@ def test_other_ranges_and_values_outside_them():
     assert found[2] == found[3]
 
 
+def test_maps_arrays_of_any_length_alike_and_takes_no_number_for_the_lowest():
+    long = np.tile(RAMP, (1, 7, 3))
+    long[0, 0, 0] = np.nan
+    transform = RandNonlinearIntensity(1.0).set_random_state(2)
+    assert np.array_equal(transform(long), np.tile(transform(RAMP, randomize=False), (1, 7, 3)))
+
+
 def test_no_control_points_give_the_identity():
     for values in maps(5, num_control_points=0, decreasing_prob=0.0):
         np.testing.assert_allclose(values, RAMP[0, 0], atol=1e-5)

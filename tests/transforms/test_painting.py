@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from models_genesis_bundle.transforms import RandInPainting, RandOutPainting
+from models_genesis_bundle.transforms.kernels import fill_noise
 
 CUBE = np.full((1, 64, 64, 32), 2.0, dtype=np.float32)  # outside of the range, so that noise never equals it
 both = pytest.mark.parametrize("painting", [RandInPainting, RandOutPainting])
@@ -69,6 +70,14 @@ def test_noise_is_uniform_in_the_range(painting):
     assert noise.min() >= -3
     assert noise.max() < 1
     assert abs(np.corrcoef(noise[1:], noise[:-1])[0, 1]) < 0.02
+
+
+@pytest.mark.parametrize("voxels", [1, 2, 7, 1000])
+def test_noise_fills_any_number_of_voxels(voxels):
+    noise = np.full(voxels, -1, dtype=np.float32)
+    fill_noise(noise, np.uint64(5), 0.0, 1.0)
+    assert noise.min() >= 0
+    assert len(np.unique(noise)) == voxels
 
 
 @both
