@@ -1,17 +1,17 @@
 from __future__ import annotations
 
-import http.server
 import importlib.util
 import json
 import os
 import subprocess
 import sys
-import threading
 import zipfile
 from functools import partial
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from local_server import answering
 
 
 @pytest.fixture(scope="session")
@@ -63,11 +63,9 @@ def bundle(archive, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def server(archive):
     """The address of a local server with the archive."""
-    handler = partial(http.server.SimpleHTTPRequestHandler, directory=archive.parent)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
+    handler = partial(SimpleHTTPRequestHandler, directory=archive.parent)
+    with answering(handler) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

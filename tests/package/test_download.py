@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import http.server
 import importlib.util
 import json
-import threading
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -15,6 +13,7 @@ from unittest import mock
 import pytest
 from bundle_commands import finish, run_here, start
 from hub_server import HubHandler
+from local_server import answering
 from monai.bundle import download
 
 needs_hub = pytest.mark.skipif(
@@ -48,10 +47,8 @@ def hub(content, tmp_path_factory):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(bytes_)
     handler = partial(HubHandler, repository="owner/models_genesis", folder=folder)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
+    with answering(handler) as address:
+        yield address
 
 
 def test_download_by_address(server, archive, content, tmp_path):

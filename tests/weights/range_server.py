@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from local_server import answering
 
 
 @dataclass
@@ -52,13 +53,6 @@ def serving(served: Served) -> Iterator[Served]:
         def log_message(self, *arguments) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    served.url = f"http://127.0.0.1:{server.server_port}/files"
-    try:
+    with answering(Handler) as address:
+        served.url = f"{address}/files"
         yield served
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
