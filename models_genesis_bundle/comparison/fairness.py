@@ -10,7 +10,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from models_genesis_bundle.comparison.guards import ComparisonError
-from models_genesis_bundle.comparison.plan import ComparisonPlan
+from models_genesis_bundle.comparison.plan import TRANSFER_SETTINGS, ComparisonPlan
 from models_genesis_bundle.comparison.runs import Run
 from models_genesis_bundle.weights import read_weights
 
@@ -18,7 +18,7 @@ __all__ = ["Fairness", "cases_of"]
 
 CASE_TABLES = ("scores.csv", "predictions.csv")
 # The settings in which runs of a comparison are meant to differ, and `resume`, which changes nothing.
-VARIED = ("initial_weights", "transfer_parts", "keep_weight_norms", "seed", "label_fraction", "output_dir", "resume")
+VARIED = ("initial_weights", *TRANSFER_SETTINGS, "seed", "label_fraction", "output_dir", "resume")
 SHOWN = 5
 
 

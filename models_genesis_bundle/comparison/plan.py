@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ComparisonPlan", "Initialisation", "Task"]
+__all__ = ["TRANSFER_SETTINGS", "ComparisonPlan", "Initialisation", "Task"]
+
+TRANSFER_SETTINGS = (
+    "transfer_parts",
+    "keep_weight_norms",
+)  # how a file is loaded: settings that an arm may have of its own
 
 
 @dataclass(frozen=True)
@@ -66,9 +71,11 @@ class Initialisation:
 
     @property
     def transfer(self) -> dict[str, Any]:
-        """The settings of its own that say how the file is loaded."""
-        parts = {} if self.transfer_parts is None else {"transfer_parts": list(self.transfer_parts)}
-        return parts if self.keep_weight_norms is None else parts | {"keep_weight_norms": self.keep_weight_norms}
+        """The settings of its own that say how the file is loaded, as configurations have them."""
+        own = {name: getattr(self, name) for name in TRANSFER_SETTINGS}
+        return {
+            name: list(value) if isinstance(value, tuple) else value for name, value in own.items() if value is not None
+        }
 
 
 @dataclass(frozen=True)

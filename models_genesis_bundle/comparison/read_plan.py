@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from models_genesis_bundle.comparison.nearest_name import nearest_name
-from models_genesis_bundle.comparison.plan import ComparisonPlan, Initialisation, Task
+from models_genesis_bundle.comparison.plan import TRANSFER_SETTINGS, ComparisonPlan, Initialisation, Task
 
 __all__ = ["PlanError", "read_plan"]
 
@@ -128,7 +128,7 @@ def _initialisation(name: str, given: Any) -> Initialisation:
     weights = values["initial_weights"]
     scratch = weights is None or str(weights).lower() == "none"
     parts, norms = values["transfer_parts"], values["keep_weight_norms"]
-    for key in ("transfer_parts", "keep_weight_norms"):
+    for key in TRANSFER_SETTINGS:
         if scratch and values[key] is not None:
             raise PlanError(f"{where}: {key} says how initial_weights are loaded, and there are none.")
     arm = Initialisation(
