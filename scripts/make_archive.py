@@ -11,6 +11,7 @@ from pathlib import Path
 import fire
 from monai.bundle import ConfigParser
 
+from models_genesis_bundle.files import whole_file
 from models_genesis_bundle.version import __version__
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,15 +56,12 @@ def make_archive(output_dir: str = "dist", weights: str = WEIGHTS, allow_uncommi
     entries |= {twin: _as_json(ROOT / source) for twin, source in TWINS.items()}
     entries[WEIGHTS] = _read_weights(ROOT / weights)
     archive = Path(output_dir) / f"{NAME}_v{__version__}.zip"
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = archive.with_name(f".{archive.name}.unfinished")
-    with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as file:
+    with whole_file(archive) as unfinished, zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as file:
         for name in sorted(entries):
             entry = zipfile.ZipInfo(f"{NAME}/{name}", TIMESTAMP)
             entry.create_system = 3  # Unix, on any machine
             entry.external_attr = REGULAR_FILE
             file.writestr(entry, entries[name])
-    unfinished.replace(archive)
     print(
         f"{archive}: {archive.stat().st_size / 2**20:.2f} MiB, sha256 {hashlib.sha256(archive.read_bytes()).hexdigest()}"
     )

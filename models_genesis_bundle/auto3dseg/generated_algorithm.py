@@ -11,7 +11,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
-from models_genesis_bundle.engines.whole_file import whole_file
+from models_genesis_bundle.files import whole_file
 
 __all__ = ["Auto3DSegError", "GeneratedAlgorithm", "generated_algorithms"]
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models_genesis_bundle.engines import whole_file
+from models_genesis_bundle.files import write_json
 from models_genesis_bundle.reports import as_table
 
 __all__ = ["Row", "report"]
@@ -32,7 +31,5 @@ def report(
     where = ", ".join(f"{name} {value}" for name, value in machine.items() if value is not None)
     print(f"{part} ({where})\n{as_table(rows)}\n")
     if json_path:
-        content = {"part": part, "machine": dict(machine), "rows": list(rows)}
-        with whole_file(json_path) as unfinished:
-            unfinished.write_text(json.dumps(content, indent=2) + "\n")
+        write_json(json_path, {"part": part, "machine": dict(machine), "rows": list(rows)})
     return list(rows)

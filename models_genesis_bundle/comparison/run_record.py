@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from models_genesis_bundle.comparison.runs import Run
-from models_genesis_bundle.engines import whole_file
+from models_genesis_bundle.files import write_json
 
 __all__ = ["RunRecord", "portable_words"]
 
@@ -52,8 +52,7 @@ class RunRecord:
 
     def write(self, run: Run) -> RunRecord:
         """Replace the record in the run's folder, whole or not at all; returns this one."""
-        with whole_file(run.folder / FILE_NAME) as unfinished:
-            unfinished.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        write_json(run.folder / FILE_NAME, asdict(self))
         return self
 
     def same_training(self, other: RunRecord) -> bool:

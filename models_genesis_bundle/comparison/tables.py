@@ -10,7 +10,7 @@ from typing import Any
 from models_genesis_bundle.comparison.plan import Initialisation
 from models_genesis_bundle.comparison.statistics import Description, PairedTest
 from models_genesis_bundle.comparison.summary import ArmScores, ComparisonSummary, Difference, reaching_epochs
-from models_genesis_bundle.engines import whole_file, write_table
+from models_genesis_bundle.files import whole_file, write_table
 from models_genesis_bundle.reports.summary_file import write_summary
 
 __all__ = ["results_markdown", "write_tables"]

@@ -15,103 +15,32 @@ import multiprocessing
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from monai.data import MetaTensor
-from monai.data.utils import affine_to_spacing
 from tqdm import tqdm
 
+from models_genesis_bundle.data.cube_array import write_array
 from models_genesis_bundle.data.cube_index import INDEX_NAME
-from models_genesis_bundle.data.cube_places import CubePlaces, NoCubesError, PlacedCubes
+from models_genesis_bundle.data.cube_places import CubePlaces
 from models_genesis_bundle.data.scan_error import ScanError
 from models_genesis_bundle.data.scan_preprocessing import ScanPreprocessing
+from models_genesis_bundle.data.scan_task import ScanTask
+from models_genesis_bundle.files import write_json
 
-__all__ = ["ScanTask", "extract_cubes", "write_json"]
+__all__ = ["extract_cubes"]
 
 logger = logging.getLogger(__name__)
 
 _WORK_NAME = ".extracting"
 _PLAN_NAME = "plan.json"
 _FREE_BYTES_KEPT = 2**20
-
-
-@dataclass(frozen=True)
-class ScanTask:
-    """The cubes wanted from one scan.
-
-    Args:
-        image: the scan's file or folder.
-        patient: its patient; with the name of the file it seeds the draws, so that they depend neither on where the
-            data lie nor on the order of the work.
-        part: path, without suffix, that the cubes and their record are written to.
-        preprocessing: steps from the file to the scaled scan.
-        places: says where its cubes lie.
-        seed: seed of the store.
-        dtype: type that the cubes are kept in.
-    """
-
-    image: str
-    patient: str
-    part: Path
-    preprocessing: ScanPreprocessing
-    places: CubePlaces
-    seed: int
-    dtype: str
-
-    def run(self) -> dict[str, Any]:
-        """Cut the cubes, write ``<part>.npy`` and ``<part>.json``, return the record that the latter holds.
-
-        Axes along which a cube is one voxel thick are dropped.
-
-        The record has ``reason`` instead of cubes for a scan that gives none; ``unreadable`` says whether that is
-        the fault of the file.
-        """
-        key = self.preprocessing.keys[0]
-        try:
-            scan = self.preprocessing({key: self.image})[key]
-        except ScanError as error:
-            return {"unreadable": True, "found": error.found, "reason": f"{error.found} {error.remedy}"}
-        except Exception as error:
-            error.add_note(f"The scan was {self.image}.")
-            raise
-        array = scan.numpy() if not isinstance(scan, MetaTensor) else scan.as_tensor().numpy()
-        try:
-            placed = self.places.place(array, np.asarray(scan.affine), self.preprocessing.intensity, self._generator())
-        except NoCubesError as error:
-            return {"unreadable": False, "reason": str(error)}
-        except ValueError as error:
-            raise ValueError(f"{self.image}: {error}") from error
-        size = tuple(self.places.cube_size)
-        shape = (len(placed.corners), array.shape[0], *(side for side in size if side > 1))
-        _write_array(self.part.with_suffix(".npy"), _cut(placed, size), shape, self.dtype)
-        before = [low for low, _ in placed.padding]
-        record = {
-            "corners": [[c - low for c, low in zip(corner, before, strict=True)] for corner in placed.corners],
-            "spacing": [float(side) for side in affine_to_spacing(scan.affine, r=len(size))],
-            "shape": list(shape[1:]),
-            "padded": placed.is_padded,
-        }
-        write_json(self.part.with_suffix(".json"), record)
-        return record
-
-    def _generator(self) -> np.random.Generator:
-        identity = f"{self.seed}|{self.patient}|{Path(self.image).name}"
-        digest = hashlib.sha256(identity.encode()).digest()
-        return np.random.default_rng(int.from_bytes(digest[:16], "big"))
-
-
-def _cut(placed: PlacedCubes, size: Sequence[int]) -> Iterator[np.ndarray]:
-    for corner in placed.corners:
-        cube = tuple(slice(start, start + side) for start, side in zip(corner, size, strict=True))
-        yield placed.scan[(slice(None), *cube)]
 
 
 def extract_cubes(
@@ -261,7 +190,7 @@ def _publish(
     digest = hashlib.sha256(json.dumps([settings, index_sources], sort_keys=True).encode()).hexdigest()
     cubes_name = f"cubes-{digest[:16]}.npy"
     gathered = work / cubes_name
-    _write_array(gathered, _consume_parts(work, used), shape, settings["dtype"])
+    write_array(gathered, _consume_parts(work, used), shape, settings["dtype"])
     index = {
         "settings": dict(settings),
         "cubes_file": cubes_name,
@@ -288,33 +217,3 @@ def _consume_parts(work: Path, numbers: Sequence[int]) -> Iterator[np.ndarray]:
         del cubes
         part.with_suffix(".json").unlink()
         part.with_suffix(".npy").unlink()
-
-
-def _write_array(path: Path, arrays: Any, shape: Sequence[int], dtype: str) -> None:
-    """Write arrays, one behind the other, as one ``.npy`` of this shape that appears only when it is whole."""
-
-    def write(stream: Any) -> None:
-        header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": tuple(shape)}
-        np.lib.format.write_array_header_1_0(stream, header)
-        for array in arrays:
-            stream.write(np.ascontiguousarray(array, dtype=dtype).data)
-
-    _write_atomically(path, write)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON to a file that appears only when it is whole."""
-    _write_atomically(path, lambda stream: stream.write(json.dumps(content, indent=1).encode()))
-
-
-def _write_atomically(path: Path, write: Callable[[Any], Any]) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with open(temporary, "wb") as stream:
-            write(stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OSError(error.errno, f"{path} could not be written: {error.strerror}") from error

@@ -14,6 +14,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from models_genesis_bundle.data.phantom_anatomy import draw_chest
+from models_genesis_bundle.files import whole_file, write_json
 
 __all__ = ["make_phantoms"]
 
@@ -100,9 +101,7 @@ def _write_datalist(directory: Path, settings: dict, count: int) -> None:
             {"image": f"images/{name}.nii.gz", "label": f"labels/{name}.nii.gz", "patient": name} for name in names
         ],
     }
-    unfinished = directory / f".{DATALIST}.unfinished"
-    unfinished.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(unfinished, datalist)
+    write_json(datalist, content)
 
 
 def _write_nifti(array: np.ndarray, spacing: Sequence[float], path: Path) -> None:
@@ -110,7 +109,5 @@ def _write_nifti(array: np.ndarray, spacing: Sequence[float], path: Path) -> Non
     affine[:3, 3] = [-(n - 1) / 2 * step for n, step in zip(array.shape, spacing, strict=True)]
     image = nibabel.Nifti1Image(array, affine)
     image.header.set_xyzt_units("mm")
-    path.parent.mkdir(exist_ok=True)
-    unfinished = path.with_name(f".{path.name.removesuffix('.nii.gz')}.unfinished.nii.gz")
-    nibabel.save(image, unfinished)
-    os.replace(unfinished, path)
+    with whole_file(path) as unfinished:
+        nibabel.save(image, unfinished)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 import os
@@ -13,12 +12,13 @@ import nibabel
 import numpy as np
 from scipy import ndimage
 
+from models_genesis_bundle.files import write_table
+
 __all__ = ["phantom_candidates"]
 
 logger = logging.getLogger(__name__)
 
 LUNG, NODULE = 1, 2
-COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "class", "lesion", "diameter_mm")
 
 
 def phantom_candidates(
@@ -45,14 +45,7 @@ def phantom_candidates(
     for number, phantom in enumerate(phantoms):
         rng = np.random.default_rng((seed, number))
         rows += _candidates(directory / phantom["label"], negatives_per_scan, distance_mm, rng)
-    path = directory / "candidates.csv"
-    unfinished = directory / f".{path.name}.{os.getpid()}.unfinished"
-    with unfinished.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(unfinished, path)
-    return path
+    return write_table(directory / "candidates.csv", rows)
 
 
 def _candidates(label_file: Path, negatives: int, distance_mm: float, rng: np.random.Generator) -> list[dict[str, Any]]:
@@ -77,7 +70,9 @@ def _candidates(label_file: Path, negatives: int, distance_mm: float, rng: np.ra
     return rows + [_row(name, places[place], affine, 0) for place in chosen]
 
 
-def _row(scan: str, voxel: Any, affine: np.ndarray, label: int, **more: Any) -> dict[str, Any]:
+def _row(
+    scan: str, voxel: Any, affine: np.ndarray, label: int, lesion: str | None = None, diameter_mm: float | None = None
+) -> dict[str, Any]:
     x, y, z = nibabel.affines.apply_affine(affine, voxel)
     coordinates = {"coordX": round(-x, 3), "coordY": round(-y, 3), "coordZ": round(z, 3)}
-    return {"seriesuid": scan, **coordinates, "class": label, **more}
+    return {"seriesuid": scan, **coordinates, "class": label, "lesion": lesion, "diameter_mm": diameter_mm}

@@ -13,10 +13,8 @@ from models_genesis_bundle.engines.restoration_inferer import RestorationInferer
 from models_genesis_bundle.engines.run_command import RunCommand, UnknownOverrideError, refuse_unknown_overrides
 from models_genesis_bundle.engines.run_folder import RunFolder
 from models_genesis_bundle.engines.step_by_validation import StepByValidation
-from models_genesis_bundle.engines.table_file import write_table
 from models_genesis_bundle.engines.throughput import Throughput, TrainingProgress
 from models_genesis_bundle.engines.training_state import TrainingState
-from models_genesis_bundle.engines.whole_file import whole_file
 
 __all__ = [
     "AutocastInferer",
@@ -41,6 +39,4 @@ __all__ = [
     "read_metrics",
     "refuse_unknown_overrides",
     "to_memory_format",
-    "whole_file",
-    "write_table",
 ]

@@ -9,7 +9,7 @@ from pathlib import Path
 from ignite.engine import Engine, Events
 
 from models_genesis_bundle.engines.processes import is_main_process
-from models_genesis_bundle.engines.table_file import write_table
+from models_genesis_bundle.files import write_table
 
 __all__ = ["MetricsTable", "read_metrics"]
 

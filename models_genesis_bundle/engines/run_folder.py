@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import platform
 import shutil
@@ -16,8 +15,8 @@ from monai.bundle import ConfigParser
 
 from models_genesis_bundle.engines.processes import is_main_process
 from models_genesis_bundle.engines.run_command import RunCommand
+from models_genesis_bundle.files import remove_unfinished, write_json
 from models_genesis_bundle.version import __version__
-from models_genesis_bundle.weights import remove_unfinished
 
 __all__ = ["RunFolder"]
 
@@ -102,7 +101,7 @@ class RunFolder:
             ConfigParser.export_config_file(command.resolved_config(), str(config_path), fmt="yaml", sort_keys=False)
         environment_path = self.output_dir / "environment.json"
         if not environment_path.exists():
-            environment_path.write_text(json.dumps(environment(), indent=2) + "\n")
+            write_json(environment_path, environment())
 
 
 def environment() -> dict[str, object]:

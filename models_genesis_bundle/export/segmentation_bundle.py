@@ -16,6 +16,7 @@ import models_genesis_bundle
 from models_genesis_bundle.export.finished_segmentation import ExportError, FinishedSegmentation
 from models_genesis_bundle.export.segmentation_configs import inference_config, train_config
 from models_genesis_bundle.export.segmentation_metadata import segmentation_metadata
+from models_genesis_bundle.files import write_json
 from models_genesis_bundle.weights.release import release_weights
 
 __all__ = ["make_segmentation_bundle"]
@@ -70,9 +71,9 @@ def make_segmentation_bundle(
         folder = Path(unfinished) / output.name
         configs, weights = folder / "configs", folder / "models" / "model.pt"
         configs.mkdir(parents=True)
-        _write_json(configs / "inference.json", inference_config(segmentation, own_root / "configs"))
-        _write_json(configs / "train.json", train_config(segmentation, own_root / "configs"))
-        _write_json(configs / "metadata.json", segmentation_metadata(segmentation, own_metadata, metadata))
+        write_json(configs / "inference.json", inference_config(segmentation, own_root / "configs"))
+        write_json(configs / "train.json", train_config(segmentation, own_root / "configs"))
+        write_json(configs / "metadata.json", segmentation_metadata(segmentation, own_metadata, metadata))
         shutil.copy(own_root / "configs" / "logging.conf", configs)
         shutil.copy(own_root / "LICENSE", folder)
         code = Path(models_genesis_bundle.__file__).parent
@@ -100,7 +101,3 @@ def _write_torchscript(weights: Path, configs: Path) -> None:
             f"models/model.ts: the network cannot be written in TorchScript ({type(error).__name__}: {reason}). Leave it out "
             "with `--torchscript False`; MONAI Label and the command line take models/model.pt."
         ) from error
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

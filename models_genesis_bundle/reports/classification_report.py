@@ -13,7 +13,7 @@ from monai.utils import convert_to_numpy
 from monai.utils.enums import CommonKeys
 from sklearn.metrics import confusion_matrix
 
-from models_genesis_bundle.engines import write_table
+from models_genesis_bundle.files import write_table
 from models_genesis_bundle.metrics import Froc, classification_scores, covariate_scores, predicted_classes
 from models_genesis_bundle.reports.case_handler import CaseHandler
 from models_genesis_bundle.reports.case_names import case_source, short_names

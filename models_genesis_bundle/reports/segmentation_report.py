@@ -15,7 +15,7 @@ from ignite.engine import Engine
 from monai.data import MetaTensor
 from monai.utils.enums import CommonKeys
 
-from models_genesis_bundle.engines import write_table
+from models_genesis_bundle.files import write_table
 from models_genesis_bundle.metrics import mean_with_interval, require_label_names, segmentation_scores
 from models_genesis_bundle.reports.case_handler import CaseHandler
 from models_genesis_bundle.reports.case_names import case_source, short_names

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from models_genesis_bundle.engines.whole_file import whole_file
+from models_genesis_bundle.files import write_json
 
 __all__ = ["write_summary"]
 
@@ -27,9 +26,7 @@ def write_summary(path: str | os.PathLike, summary: Mapping[str, Any]) -> Path:
     Returns:
         The path.
     """
-    with whole_file(path) as unfinished:
-        unfinished.write_text(json.dumps(_plain(summary), indent=2, allow_nan=False) + "\n")
-    return Path(path)
+    return write_json(path, _plain(summary), allow_nan=False)
 
 
 def _plain(value: Any) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from models_genesis_bundle.engines.whole_file import whole_file
+from models_genesis_bundle.files import whole_file
 
 __all__ = ["as_picture", "middle_slice", "restoration_figure", "save_figure"]
 

@@ -3,7 +3,6 @@
 from models_genesis_bundle.weights.checkpoint_file import (
     CheckpointError,
     read_checkpoint,
-    remove_unfinished,
     write_checkpoint,
 )
 from models_genesis_bundle.weights.initial_weights import InitialWeights
@@ -51,7 +50,6 @@ __all__ = [
     "read_weights",
     "recorded_features",
     "release_weights",
-    "remove_unfinished",
     "require_same_network",
     "select_parts",
     "transfer_weights",

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["CheckpointError", "read_checkpoint", "remove_unfinished", "write_checkpoint"]
+from models_genesis_bundle.files import whole_file
 
-UNFINISHED_SUFFIX = ".unfinished"
+__all__ = ["CheckpointError", "read_checkpoint", "write_checkpoint"]
 
 # What pickle needs to build NumPy's numbers again, which many trainers leave in their checkpoints. NumPy 1 and 2 call the
 # function that builds them by different names.
@@ -35,9 +35,6 @@ class CheckpointError(RuntimeError):
 def write_checkpoint(content: Mapping[str, Any], path: str | os.PathLike) -> Path:
     """Write ``content`` to ``path`` so that the path holds either the old file or the whole new one.
 
-    The bytes go to a temporary file in the same folder, are flushed to the disk, and the file is then renamed. A failure
-    (a full disk, say) removes the temporary file and leaves what stood at ``path``.
-
     Args:
         content: tensors and plain Python values only, so that ``torch.load(weights_only=True)`` reads them.
         path: the checkpoint; its folder is made when it is not there.
@@ -49,16 +46,10 @@ def write_checkpoint(content: Mapping[str, Any], path: str | os.PathLike) -> Pat
         CheckpointError: when the file could not be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED_SUFFIX}")
     try:
-        with unfinished.open("wb") as file:
-            torch.save(dict(content), file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
+        with whole_file(path) as unfinished:
+            torch.save(dict(content), unfinished)
     except (OSError, RuntimeError) as error:
-        unfinished.unlink(missing_ok=True)
         free = shutil.disk_usage(path.parent).free / 2**20
         kept = "the previous checkpoint there is kept" if path.exists() else "no checkpoint was there before"
         raise CheckpointError(
@@ -66,14 +57,6 @@ def write_checkpoint(content: Mapping[str, Any], path: str | os.PathLike) -> Pat
             "Free some space or choose another folder, then continue with `--resume true`."
         ) from error
     return path
-
-
-def remove_unfinished(folder: str | os.PathLike) -> list[Path]:
-    """Remove the temporary files that killed writers left in ``folder``; returns their paths."""
-    left = sorted(Path(folder).glob(f".*{UNFINISHED_SUFFIX}"))
-    for path in left:
-        path.unlink(missing_ok=True)
-    return left
 
 
 def read_checkpoint(path: str | os.PathLike, map_location: str | torch.device = "cpu") -> dict[str, Any]:

@@ -21,7 +21,7 @@ from models_genesis_bundle.auto3dseg.genesis import (
 from models_genesis_bundle.auto3dseg.genesis.bundle_configs import find_bundle
 from models_genesis_bundle.auto3dseg.genesis.settings import training_settings
 from models_genesis_bundle.data import IntensityScaling, ScanPreprocessing
-from models_genesis_bundle.engines import write_table
+from models_genesis_bundle.files import write_table
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import CheckpointError, write_weights
 

@@ -24,7 +24,7 @@ def test_a_run_begins_once(tmp_path):
 def test_resuming_keeps_the_run_and_clears_what_a_kill_left(tmp_path):
     checkpoints = tmp_path / "elsewhere"
     write_checkpoint({"epoch": 1}, checkpoints / "last.pt")
-    (checkpoints / ".last.pt.x.unfinished").write_bytes(b"half")
+    (checkpoints / ".unfinished-1-last.pt").write_bytes(b"half")
     RunFolder(tmp_path / "run", checkpoints, resume=True).begin()
     assert [path.name for path in checkpoints.iterdir()] == ["last.pt"]
 

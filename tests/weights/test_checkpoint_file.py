@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from models_genesis_bundle.weights import CheckpointError, read_checkpoint, remove_unfinished, write_checkpoint
+from models_genesis_bundle.files import remove_unfinished
+from models_genesis_bundle.weights import CheckpointError, read_checkpoint, write_checkpoint
 
 
 def test_round_trip(tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from monai.bundle import ConfigParser
 
 from models_genesis_bundle.data import check_patients_disjoint
 from models_genesis_bundle.data.patients import patient_names
-from models_genesis_bundle.engines import whole_file
+from models_genesis_bundle.files import write_json
 
 __all__ = ["fold_datalist", "write_fold_datalist"]
 
@@ -65,5 +64,4 @@ def fold_datalist(source: Mapping[str, Any], fold: int) -> dict[str, list[dict[s
 
 def write_fold_datalist(path: str | os.PathLike, source: Mapping[str, Any], fold: int) -> None:
     """Write `fold_datalist` as JSON."""
-    with whole_file(path) as unfinished:
-        unfinished.write_text(json.dumps(fold_datalist(source, fold), indent=1) + "\n")
+    write_json(path, fold_datalist(source, fold))

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from models_genesis_bundle.engines import whole_file, write_table
+from models_genesis_bundle.files import whole_file, write_table
 
 
 def test_a_failure_leaves_what_was_there(tmp_path):

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from models_genesis_bundle.engines.whole_file import whole_file
+from models_genesis_bundle.files.whole_file import whole_file
 
 __all__ = ["write_table"]
 

@@ -1,0 +1,33 @@
+"""JSON files."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from models_genesis_bundle.files.whole_file import whole_file
+
+__all__ = ["write_json"]
+
+
+def write_json(path: str | os.PathLike, content: Any, allow_nan: bool = True) -> Path:
+    """Write plain values as a JSON file in UTF-8, whole or not at all.
+
+    Args:
+        path: the file; its folder is made when it is not there.
+        content: mappings, lists, strings, numbers, booleans and None.
+        allow_nan: False: refuse NaN and infinities, which JSON's specification (RFC 8259) does not know.
+
+    Returns:
+        The path.
+
+    Raises:
+        TypeError: a value that JSON cannot hold; what stood at ``path`` stays.
+        ValueError: NaN or an infinity, with ``allow_nan=False``.
+    """
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=allow_nan)
+    with whole_file(path) as unfinished:
+        unfinished.write_text(text + "\n", encoding="utf-8")
+    return Path(path)
