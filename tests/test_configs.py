@@ -23,6 +23,7 @@ from models_genesis_bundle.weights import write_weights
 PRETRAIN_OVERLAYS = (
     "quickstart",
     "optimizer_adamw",
+    "optimizer_muon",
     "ema",
     "multi_gpu",
     "data_mr",
@@ -60,8 +61,8 @@ RUNS = [
     *(("train", "training", ["pretrain", network, "data_zscore", "optimizer_adamw"]) for network in NETWORK_WIDTHS),
     ("train", "training", ["pretrain", "multi_gpu", "network_segresnet", "data_mr", "ema"]),
     ("train", "training", ["pretrain", "federated"]),
-    ("train", "training", ["pretrain", "optimizer_adamw", "release"]),
-    ("train", "training", ["pretrain", "optimizer_adamw", "data_mr"]),
+    ("train", "training", ["pretrain", "optimizer_muon", "release"]),
+    ("train", "training", ["pretrain", "optimizer_muon", "data_mr"]),
     ("train", "training", ["pretrain", "spatial_2d"]),
     ("train", "training", ["pretrain", "spatial_2d", "data_luna16"]),
     ("train", "training", ["pretrain", "spatial_2d", "data_xray"]),

@@ -110,7 +110,7 @@ def test_averaged_weights_are_validated_kept_and_resumed(pretrain, tmp_path):
         assert same(best["model"], states[0]["ema"])
 
 
-@pytest.mark.parametrize("overlay", ["optimizer_adamw", "data_mr", "data_zscore"])
+@pytest.mark.parametrize("overlay", ["optimizer_muon", "data_mr", "data_zscore"])
 def test_overlays_train(pretrain, tmp_path, overlay):
     pretrain(tmp_path, f"configs/{overlay}.yaml", max_epochs=1, learning_rate="1e-3")
     assert read_metrics(tmp_path / "metrics.csv")[0]["val_mse"] > 0

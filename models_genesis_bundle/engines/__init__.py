@@ -6,6 +6,7 @@ from models_genesis_bundle.engines.finite_loss import NonFiniteLossError, Requir
 from models_genesis_bundle.engines.frozen_parts import freeze_parts
 from models_genesis_bundle.engines.gradient_clipping import GradientClipping
 from models_genesis_bundle.engines.metrics_table import MetricsTable, read_metrics
+from models_genesis_bundle.engines.muon import Muon
 from models_genesis_bundle.engines.parameter_groups import parameter_groups
 from models_genesis_bundle.engines.precision import AutocastInferer, precision_dtype, to_memory_format
 from models_genesis_bundle.engines.processes import is_main_process
@@ -21,6 +22,7 @@ __all__ = [
     "BestWeights",
     "GradientClipping",
     "MetricsTable",
+    "Muon",
     "NonFiniteLossError",
     "RequireFiniteLoss",
     "RestorationInferer",

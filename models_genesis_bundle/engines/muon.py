@@ -1,0 +1,133 @@
+"""Muon, an optimizer that keeps what a layer learns spread over all its directions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch.optim.adamw import adamw
+
+__all__ = ["Muon"]
+
+# The quintic iteration of Jordan et al. It takes singular values between about 0.01 and 1 into 0.7 … 1.2 in five steps.
+_NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+_NEWTON_SCHULZ_STEPS = 5
+_UPDATE_RMS = 0.2  # the root mean square of an entry of AdamW's updates, as measured by Liu et al.
+_BETAS = (0.9, 0.999)
+_EPSILON = 1e-8
+
+
+class Muon(torch.optim.Optimizer):
+    """Steps along the orthogonalised momentum of each convolution, and as AdamW does along everything else.
+
+    The momentum of a kernel is taken as a matrix, first axis against all others, and brought to singular values of about one,
+    so that a step changes all its directions alike; AdamW lets a short training collapse deep layers into few. Updates have
+    the root mean square of AdamW's, so that its learning rates fit. Biases, normalisation and kernels that are a single
+    vector are optimised by AdamW with ``betas=(0.9, 0.999)`` and without weight decay.
+
+    ``torch.optim.Muon`` takes matrices alone, not kernels, and works in bfloat16, which most CPUs emulate. This one does so
+    on CUDA devices only.
+
+    Args:
+        params: parameters or parameter groups, as every optimizer takes them.
+        lr: learning rate.
+        weight_decay: the part of a kernel that a step at learning rate 1 removes.
+        momentum: share of the earlier gradients, in Nesterov's form.
+
+    Raises:
+        ValueError: an argument out of range.
+
+    Source:
+        Jordan et al., *Muon: An optimizer for hidden layers in neural networks*, 2024; the scale of the updates: Liu et al.,
+        *Muon is scalable for LLM training*, arXiv:2502.16982, 2025, equation 4.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[torch.Tensor] | Iterable[dict[str, Any]],
+        lr: float = 1e-3,
+        weight_decay: float = 0.1,
+        momentum: float = 0.95,
+    ) -> None:
+        if lr < 0:
+            raise ValueError(f"Muon: lr must be 0 or more, found {lr}.")
+        if weight_decay < 0:
+            raise ValueError(f"Muon: weight_decay must be 0 or more, found {weight_decay}.")
+        if not 0 <= momentum < 1:
+            raise ValueError(f"Muon: momentum must be in [0, 1), found {momentum}.")
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Take one step; returns the loss that ``closure`` computes, if one is given."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            learnt = [parameter for parameter in group["params"] if parameter.grad is not None]
+            for kernel in filter(_is_matrix, learnt):
+                self._step_kernel(kernel, group)
+            self._step_others([parameter for parameter in learnt if not _is_matrix(parameter)], group["lr"])
+        return loss
+
+    def _step_kernel(self, kernel: torch.Tensor, group: Mapping[str, Any]) -> None:
+        state = self.state[kernel]
+        if not state:
+            state["momentum"] = torch.zeros_like(kernel)
+        gradient, average = kernel.grad, state["momentum"]
+        average.lerp_(gradient, 1 - group["momentum"])
+        update = orthogonalised(gradient.lerp(average, group["momentum"]).flatten(1)).view(kernel.shape)
+        kernel.mul_(1 - group["lr"] * group["weight_decay"])
+        kernel.add_(update, alpha=-group["lr"] * _UPDATE_RMS * max(_matrix_shape(kernel)) ** 0.5)
+
+    def _step_others(self, parameters: list[torch.Tensor], lr: float) -> None:
+        for parameter in parameters:
+            state = self.state[parameter]
+            if not state:
+                state["step"] = torch.zeros(())
+                state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+        states = [self.state[parameter] for parameter in parameters]
+        adamw(
+            parameters,
+            [parameter.grad for parameter in parameters],
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [],
+            [state["step"] for state in states],
+            amsgrad=False,
+            beta1=_BETAS[0],
+            beta2=_BETAS[1],
+            lr=lr,
+            weight_decay=0.0,
+            eps=_EPSILON,
+            maximize=False,
+        )
+
+
+def orthogonalised(matrix: torch.Tensor) -> torch.Tensor:
+    """The matrix with its singular values brought to about one, by a Newton–Schulz iteration.
+
+    Args:
+        matrix: shape (M, N).
+
+    Returns:
+        Shape (M, N), of the same type.
+    """
+    a, b, c = _NEWTON_SCHULZ
+    low = matrix.to(torch.bfloat16) if matrix.is_cuda else matrix.float()
+    result = low.mT if matrix.shape[0] > matrix.shape[1] else low
+    result = result / result.norm().clamp(min=1e-7)
+    for _ in range(_NEWTON_SCHULZ_STEPS):
+        gram = result @ result.mT
+        result = a * result + (b * gram + c * gram @ gram) @ result
+    return (result.mT if matrix.shape[0] > matrix.shape[1] else result).to(matrix.dtype)
+
+
+def _matrix_shape(kernel: torch.Tensor) -> tuple[int, int]:
+    return kernel.shape[0], kernel[0].numel()
+
+
+def _is_matrix(parameter: torch.Tensor) -> bool:
+    return parameter.ndim > 1 and min(_matrix_shape(parameter)) > 1
