@@ -95,6 +95,8 @@ class InitialWeights:
                 self.report = transfer_weights(
                     network, self.content, self.parts, self.require, self.key_map, name=str(self.path)
                 )
+            if self.keep_weight_norms:
+                logger.info("Convolutions in front of a normalisation are scaled to the size of new ones.")
         return network
 
     def record(self) -> dict[str, Any]:

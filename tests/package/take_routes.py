@@ -19,21 +19,25 @@ cube = torch.rand(CUBE, generator=torch.Generator().manual_seed(0))
 found: dict = {}
 
 
-def not_loaded(network: torch.nn.Module, but: tuple[str, ...] = ()) -> list[str]:
-    """The tensors that are not those of the file, leaving out the keys that start as ``but`` says."""
+def proportional(tensor: torch.Tensor, other: torch.Tensor) -> bool:
+    return torch.allclose(tensor * other.norm(), other * tensor.norm(), rtol=1e-4)
+
+
+def not_loaded(network: torch.nn.Module, same=torch.equal, but: tuple[str, ...] = ()) -> list[str]:
+    """The tensors that are not the ``same`` as those of the file, leaving out the keys that start as ``but`` says."""
     state = network.state_dict()
     return [
         key
         for key in {*stored, *state}
         if not key.startswith(but or ("-",))
-        and not (key in state and key in stored and torch.equal(state[key], stored[key]))
+        and not (key in state and key in stored and same(state[key].float(), stored[key].float()))
     ]
 
 
 restoration = monai.bundle.load("models_genesis", bundle_dir="..", workflow_type="inference", device="cpu").eval()
 found["inference"] = not_loaded(restoration)
 training = monai.bundle.load("models_genesis", bundle_dir="..", workflow_type="train", device="cpu")
-found["train"] = not_loaded(training, but=("head.",))
+found["train"] = not_loaded(training, same=proportional, but=("head.",))  # scaled: keep_weight_norms
 found["begun by loading"] = [path.name for path in Path("runs").glob("finetune*")]
 
 import models_genesis_bundle  # noqa: E402  (the routes above must find it by themselves)
