@@ -33,6 +33,7 @@ def test_segmentation_starts_from_a_published_file(phantoms, tmp_path, write, ov
         "initial_weights": tmp_path / "published.pt",
         "require": "[encoder,decoder]",
         "freeze": "[encoder]",
+        "keep_weight_norms": False,
         "dataset_dir": phantoms,
         "label_names": "['lung','nodule']",
         "output_dir": tmp_path / "run",
