@@ -19,6 +19,7 @@ __all__ = ["phantom_candidates"]
 logger = logging.getLogger(__name__)
 
 LUNG, NODULE = 1, 2
+COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "class", "lesion", "diameter_mm")
 
 
 def phantom_candidates(
@@ -45,7 +46,7 @@ def phantom_candidates(
     for number, phantom in enumerate(phantoms):
         rng = np.random.default_rng((seed, number))
         rows += _candidates(directory / phantom["label"], negatives_per_scan, distance_mm, rng)
-    return write_table(directory / "candidates.csv", rows)
+    return write_table(directory / "candidates.csv", rows, COLUMNS)
 
 
 def _candidates(label_file: Path, negatives: int, distance_mm: float, rng: np.random.Generator) -> list[dict[str, Any]]:
@@ -70,9 +71,7 @@ def _candidates(label_file: Path, negatives: int, distance_mm: float, rng: np.ra
     return rows + [_row(name, places[place], affine, 0) for place in chosen]
 
 
-def _row(
-    scan: str, voxel: Any, affine: np.ndarray, label: int, lesion: str | None = None, diameter_mm: float | None = None
-) -> dict[str, Any]:
+def _row(scan: str, voxel: Any, affine: np.ndarray, label: int, **more: Any) -> dict[str, Any]:
     x, y, z = nibabel.affines.apply_affine(affine, voxel)
     coordinates = {"coordX": round(-x, 3), "coordY": round(-y, 3), "coordZ": round(z, 3)}
-    return {"seriesuid": scan, **coordinates, "class": label, "lesion": lesion, "diameter_mm": diameter_mm}
+    return {"seriesuid": scan, **coordinates, "class": label, **more}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from models_genesis_bundle.files.whole_file import whole_file
@@ -12,19 +12,21 @@ from models_genesis_bundle.files.whole_file import whole_file
 __all__ = ["write_table"]
 
 
-def write_table(path: str | os.PathLike, rows: Iterable[Mapping[str, object]]) -> Path:
+def write_table(path: str | os.PathLike, rows: Iterable[Mapping[str, object]], columns: Sequence[str] = ()) -> Path:
     """Write rows as a CSV file, whole or not at all.
 
     Args:
         path: the CSV file; its folder is made when it is not there.
-        rows: a mapping of column to value each. The columns are all that occur, in the order in which they first do; a
-            column that a row lacks, or whose value is None, is an empty cell. Floats get eight significant digits.
+        rows: a mapping of column to value each. The columns are ``columns`` and all others that occur, in the order in
+            which they first do; a column that a row lacks, or whose value is None, is an empty cell. Floats get eight
+            significant digits.
+        columns: those that come first, and are there without any row, too.
 
     Returns:
         The path.
     """
     rows = list(rows)
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+    columns = list(dict.fromkeys([*columns, *(name for row in rows for name in row)]))
     with whole_file(path) as unfinished, unfinished.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()

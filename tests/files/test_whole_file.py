@@ -27,3 +27,7 @@ def test_a_failure_leaves_what_was_there(tmp_path):
         half_a_file()
     assert path.read_text() == wanted
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_table_without_rows_has_its_header(tmp_path):
+    assert write_table(tmp_path / "table.csv", [], ("case", "dice")).read_text() == "case,dice\n"
