@@ -9,10 +9,8 @@ from typing import Any
 
 __all__ = ["TRANSFER_SETTINGS", "ComparisonPlan", "Initialisation", "Task"]
 
-TRANSFER_SETTINGS = (
-    "transfer_parts",
-    "keep_weight_norms",
-)  # how a file is loaded: settings that an arm may have of its own
+# How a file is loaded: settings that an arm may have of its own.
+TRANSFER_SETTINGS = ("transfer_parts", "keep_weight_norms")
 
 
 @dataclass(frozen=True)
