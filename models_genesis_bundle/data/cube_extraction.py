@@ -32,7 +32,7 @@ from models_genesis_bundle.data.cube_places import CubePlaces
 from models_genesis_bundle.data.scan_error import ScanError
 from models_genesis_bundle.data.scan_preprocessing import ScanPreprocessing
 from models_genesis_bundle.data.scan_task import ScanTask
-from models_genesis_bundle.files import write_json
+from models_genesis_bundle.files import remove_unfinished, write_json
 
 __all__ = ["extract_cubes"]
 
@@ -114,6 +114,7 @@ def _prepare_work_folder(work: Path, plan: Mapping[str, Any]) -> None:
             shutil.rmtree(work)
         work.mkdir(parents=True)
         write_json(plan_file, plan)
+    remove_unfinished(work)
 
 
 def _read_record(part: Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import mmap
 import operator
@@ -11,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import AcquireReturnProxy, FileLock, Timeout
 from monai.config import PathLike
 from torch.utils.data import Dataset
 
-from models_genesis_bundle.data.cube_extraction import extract_cubes
-from models_genesis_bundle.data.cube_index import FORMAT_VERSION, read_index, source_entry
+from models_genesis_bundle.data.cube_index import read_index
 from models_genesis_bundle.data.cube_places import CubePlaces, CubesAroundPoints, SampledCubes
 from models_genesis_bundle.data.cube_sampler import CubeSampler
 from models_genesis_bundle.data.cube_store_summary import CubeStoreSummary
+from models_genesis_bundle.data.fitting_store import make_if_unfit
 from models_genesis_bundle.data.patient_hashes import patient_hashes
 from models_genesis_bundle.data.scan_error import ScanError
 from models_genesis_bundle.data.scan_preprocessing import ScanPreprocessing
@@ -27,9 +25,6 @@ from models_genesis_bundle.data.scan_preprocessing import ScanPreprocessing
 __all__ = ["CubeStore"]
 
 logger = logging.getLogger(__name__)
-
-_LOCK_NAME = ".lock"
-_DTYPES = ("float16", "float32")
 
 
 class CubeStore(Dataset):
@@ -161,51 +156,10 @@ class CubeStore(Dataset):
         num_workers: int,
         on_unreadable: str,
     ) -> CubeStore:
-        if not scans:
-            raise ValueError("CubeStore: the list of scans is empty.")
-        if on_unreadable not in ("skip", "raise"):
-            raise ValueError(f"CubeStore: on_unreadable must be 'skip' or 'raise', got {on_unreadable!r}.")
-        if records["dtype"] not in _DTYPES:
-            raise ValueError(f"CubeStore: dtype must be one of {', '.join(_DTYPES)}, got {records['dtype']!r}.")
-        if num_workers < 0:
-            raise ValueError(f"CubeStore: num_workers must be 0 or more, got {num_workers}.")
-        size = tuple(places[0].cube_size)
-        if len(size) != preprocessing.spatial_dims:
-            raise ValueError(f"CubeStore: cube_size {size} does not fit spatial_dims={preprocessing.spatial_dims}.")
-        records = {"format_version": FORMAT_VERSION, "preprocessing": preprocessing.record(), **records}
-        settings = json.loads(json.dumps(records))
-        sources = [source_entry(scan) for scan in scans]
-        directory = Path(directory)
-        if not cls._fits(directory, settings, sources):
-            directory.mkdir(parents=True, exist_ok=True)
-            with _locked(directory):
-                if not cls._fits(directory, settings, sources):
-                    extract_cubes(directory, places, preprocessing, settings, sources, num_workers, on_unreadable)
+        make_if_unfit(Path(directory), scans, places, preprocessing, records, num_workers, on_unreadable)
         store = cls(directory)
         store._report(on_unreadable)
         return store
-
-    @staticmethod
-    def _fits(directory: Path, settings: Mapping[str, Any], wanted: Sequence[Mapping[str, Any]]) -> bool:
-        try:
-            index = read_index(directory)
-        except FileNotFoundError:
-            return False
-        except ValueError as error:
-            logger.warning("%s It is made anew.", error)
-            return False
-        if index["settings"] != settings:
-            logger.info("%s: the settings have changed, the cubes are extracted anew.", directory)
-            return False
-        found = index["sources"]
-        if len(found) != len(wanted) or any(
-            source.get(name) != value
-            for source, want in zip(found, wanted, strict=True)
-            for name, value in want.items()
-        ):
-            logger.info("%s: the scans have changed, the cubes are extracted anew.", directory)
-            return False
-        return True
 
     def _report(self, on_unreadable: str) -> None:
         for source in self._index["sources"]:
@@ -294,12 +248,3 @@ class CubeStore(Dataset):
             "cubes": len(self),
             "settings": self._index["settings"],
         }
-
-
-def _locked(directory: Path) -> AcquireReturnProxy:
-    lock = FileLock(directory / _LOCK_NAME)
-    try:
-        return lock.acquire(blocking=False)
-    except Timeout:
-        logger.info("%s: another process extracts these cubes; waiting for it.", directory)
-        return lock.acquire()
