@@ -16,32 +16,26 @@ from models_genesis_bundle.comparison.summary import ComparisonSummary
 __all__ = ["curves_figure", "mean_curve", "scores_figure"]
 
 LOG_RATIO = 3  # from the smallest to the largest fraction, from which on the axis is logarithmic
+BESIDE = 0.15  # of the distance between two arms, from an arm's mean to its runs
+MANY_ARMS = 4  # more of them have names that are written aslant
 
 
 def scores_figure(summary: ComparisonSummary) -> Figure:
-    """Draw the score by label fraction: a point for each run, their mean, and one standard deviation as a band."""
+    """Draw the scores: a point for each run, their mean and one standard deviation.
+
+    With several label fractions they lie along the axis, an arm is a line and the deviation a band; with one, each arm has
+    a place of its own.
+    """
     plan = summary.plan
     figure = Figure(figsize=(6, 4.2), layout="constrained")
     axis = figure.subplots()
-    for arm, style in _styles(plan):
-        entries = [entry for entry in summary.scores if entry.arm == arm]
-        fractions = [entry.fraction for entry in entries]
-        means = np.array([entry.scores.mean for entry in entries])
-        spread = np.array([entry.scores.sd or 0.0 for entry in entries])
-        axis.plot(fractions, means, marker="o", label=_label(arm), **style)
-        axis.fill_between(fractions, means - spread, means + spread, color=style["color"], alpha=0.15, linewidth=0)
-        runs = [result for result in summary.results if result.run.arm == arm]
-        places, scores = [result.run.fraction for result in runs], [result.score for result in runs]
-        axis.scatter(places, scores, s=8, color=style["color"], alpha=0.6)
-    if plan.label_fractions[-1] / plan.label_fractions[0] >= LOG_RATIO:
-        axis.set_xscale("log")
-    axis.xaxis.set_minor_locator(NullLocator())
-    axis.set_xticks(plan.label_fractions, [f"{100 * fraction:.4g} %" for fraction in plan.label_fractions])
-    axis.set_xlabel("labelled training patients")
+    if len(plan.label_fractions) > 1:
+        _draw_by_fraction(axis, summary)
+    else:
+        _draw_by_arm(axis, summary)
     axis.set_ylabel(f"{plan.task.metric} (test), mean ± sd")
     axis.set_title(plan.task.name, fontsize=10)
     axis.grid(alpha=0.3)
-    axis.legend(fontsize=8)
     return figure
 
 
@@ -83,6 +77,40 @@ def mean_curve(results: Sequence[RunResult]) -> tuple[np.ndarray, np.ndarray, np
     means = [np.mean(by_epoch[epoch]) for epoch in kept]
     spreads = [np.std(by_epoch[epoch], ddof=1) if len(by_epoch[epoch]) > 1 else 0.0 for epoch in kept]
     return np.array(kept), np.array(means), np.array(spreads)
+
+
+def _draw_by_fraction(axis: Axes, summary: ComparisonSummary) -> None:
+    plan = summary.plan
+    for arm, style in _styles(plan):
+        entries = [entry for entry in summary.scores if entry.arm == arm]
+        fractions = [entry.fraction for entry in entries]
+        means = np.array([entry.scores.mean for entry in entries])
+        spread = np.array([entry.scores.sd or 0.0 for entry in entries])
+        axis.plot(fractions, means, marker="o", label=_label(arm), **style)
+        axis.fill_between(fractions, means - spread, means + spread, color=style["color"], alpha=0.15, linewidth=0)
+        runs = [result for result in summary.results if result.run.arm == arm]
+        places, scores = [result.run.fraction for result in runs], [result.score for result in runs]
+        axis.scatter(places, scores, s=8, color=style["color"], alpha=0.6)
+    if plan.label_fractions[-1] / plan.label_fractions[0] >= LOG_RATIO:
+        axis.set_xscale("log")
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.set_xticks(plan.label_fractions, [f"{100 * fraction:.4g} %" for fraction in plan.label_fractions])
+    axis.set_xlabel("labelled training patients")
+    axis.legend(fontsize=8)
+
+
+def _draw_by_arm(axis: Axes, summary: ComparisonSummary) -> None:
+    plan = summary.plan
+    for place, (arm, style) in enumerate(_styles(plan)):
+        for entry in (entry for entry in summary.scores if entry.arm == arm):
+            axis.errorbar(
+                place, entry.scores.mean, entry.scores.sd or 0.0, marker="o", capsize=4, label=_label(arm), **style
+            )
+        scores = [result.score for result in summary.results if result.run.arm == arm]
+        axis.scatter([place + BESIDE] * len(scores), scores, s=8, color=style["color"], alpha=0.6)
+    labels = [_label(arm) for arm in plan.initialisations]
+    axis.set_xticks(range(len(labels)), labels, rotation=30 if len(labels) > MANY_ARMS else 0)
+    axis.set_xlabel(f"{100 * plan.label_fractions[0]:.4g} % of the training patients labelled")
 
 
 def _draw_curve(axis: Axes, arm: Initialisation, runs: Sequence[RunResult], style: dict) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import runpy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -108,6 +109,21 @@ def test_tables_of_nothing_and_of_a_figure_that_no_run_has(plan, tmp_path):
     write_tables(summarise(plan, [], missing=["all"]), tmp_path / "empty")
     assert "0 of 30 runs are finished" in (tmp_path / "empty" / "results.md").read_text()
     scores_figure(summarise(plan, []))
+
+
+def test_with_one_fraction_each_arm_has_a_place_of_its_own(plan):
+    single = replace(plan, label_fractions=(0.1,))
+    axis = scores_figure(summarise(single, list(results(single)))).axes[0]
+    assert [label.get_text() for label in axis.get_xticklabels()] == [
+        "scratch",
+        "genesis",
+        "imagenet (another network)",
+    ]
+    runs = [collection.get_offsets() for collection in axis.collections if len(collection.get_offsets()) == 5]
+    assert [round(float(np.ptp(points[:, 0]))) for points in runs] == [0, 0, 0]
+    assert [round(float(points[0, 0])) for points in runs] == [0, 1, 2]
+    assert sorted(runs[1][:, 1]) == pytest.approx(sorted(0.61 + 0.01 * np.arange(5) + GAINS[0.1]))
+    scores_figure(summarise(single, []))
 
 
 def test_runs_without_the_reference_are_described_and_not_tested(plan):
