@@ -47,7 +47,7 @@ def curves_figure(summary: ComparisonSummary) -> Figure:
     axes = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
     for axis, fraction in zip(axes, plan.label_fractions, strict=True):
         for arm, style in _styles(plan):
-            runs = [run for run in summary.results if run.run.arm == arm and run.run.fraction == fraction]
+            runs = [result for result in _runs(summary, arm) if result.run.fraction == fraction]
             if runs:
                 _draw_curve(axis, arm, runs, style)
         axis.set_title(f"{100 * fraction:.4g} % of the labels", fontsize=10)
@@ -88,9 +88,8 @@ def _draw_by_fraction(axis: Axes, summary: ComparisonSummary) -> None:
         spread = np.array([entry.scores.sd or 0.0 for entry in entries])
         axis.plot(fractions, means, marker="o", label=_label(arm), **style)
         axis.fill_between(fractions, means - spread, means + spread, color=style["color"], alpha=0.15, linewidth=0)
-        runs = [result for result in summary.results if result.run.arm == arm]
-        places, scores = [result.run.fraction for result in runs], [result.score for result in runs]
-        axis.scatter(places, scores, s=8, color=style["color"], alpha=0.6)
+        runs = _runs(summary, arm)
+        _draw_runs(axis, [result.run.fraction for result in runs], runs, style)
     if plan.label_fractions[-1] / plan.label_fractions[0] >= LOG_RATIO:
         axis.set_xscale("log")
     axis.xaxis.set_minor_locator(NullLocator())
@@ -102,15 +101,21 @@ def _draw_by_fraction(axis: Axes, summary: ComparisonSummary) -> None:
 def _draw_by_arm(axis: Axes, summary: ComparisonSummary) -> None:
     plan = summary.plan
     for place, (arm, style) in enumerate(_styles(plan)):
-        for entry in (entry for entry in summary.scores if entry.arm == arm):
-            axis.errorbar(
-                place, entry.scores.mean, entry.scores.sd or 0.0, marker="o", capsize=4, label=_label(arm), **style
-            )
-        scores = [result.score for result in summary.results if result.run.arm == arm]
-        axis.scatter([place + BESIDE] * len(scores), scores, s=8, color=style["color"], alpha=0.6)
+        for scores in [entry.scores for entry in summary.scores if entry.arm == arm]:
+            axis.errorbar(place, scores.mean, scores.sd or 0.0, marker="o", capsize=4, **style)
+        runs = _runs(summary, arm)
+        _draw_runs(axis, [place + BESIDE] * len(runs), runs, style)
     labels = [_label(arm) for arm in plan.initialisations]
     axis.set_xticks(range(len(labels)), labels, rotation=30 if len(labels) > MANY_ARMS else 0)
     axis.set_xlabel(f"{100 * plan.label_fractions[0]:.4g} % of the training patients labelled")
+
+
+def _runs(summary: ComparisonSummary, arm: Initialisation) -> list[RunResult]:
+    return [result for result in summary.results if result.run.arm == arm]
+
+
+def _draw_runs(axis: Axes, places: Sequence[float], runs: Sequence[RunResult], style: dict) -> None:
+    axis.scatter(places, [result.score for result in runs], s=8, color=style["color"], alpha=0.6)
 
 
 def _draw_curve(axis: Axes, arm: Initialisation, runs: Sequence[RunResult], style: dict) -> None:
