@@ -10,7 +10,7 @@ import time
 import pytest
 import torch
 import yaml
-from bundle_commands import TINY, arguments, finish, root_cause, start
+from bundle_commands import TINY, arguments, finish, root_cause, run_here, start
 
 from models_genesis_bundle.engines import NonFiniteLossError, read_metrics
 from models_genesis_bundle.weights import read_checkpoint, read_weights
@@ -108,6 +108,24 @@ def test_averaged_weights_are_validated_kept_and_resumed(pretrain, tmp_path):
     best = read_weights(whole / "checkpoints" / "model.pt")
     if best["epoch"] == 2:
         assert same(best["model"], states[0]["ema"])
+
+
+def test_it_goes_on_from_other_weights_as_wide_and_as_preprocessed_as_they_are(pretrain, phantoms, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    pretrain(first, max_epochs=2, spacing=6.0)
+    settings = {key: value for key, value in TINY.items() if key != "network_def::features"}
+    settings |= {"dataset_dir": phantoms / "images", "output_dir": second, "max_epochs": 1}
+    settings["initial_weights"] = first / "checkpoints" / "model.pt"
+    run_here("run", "training", "--config_file", "configs/pretrain.yaml", *arguments(**settings))
+    before, after = (read_weights(run / "checkpoints" / "model.pt") for run in (first, second))
+    assert after["network"] == before["network"]
+    assert after["preprocessing"] == before["preprocessing"]
+    assert after["preprocessing"]["spacing"] == [6.0, 6.0, 6.0]
+    assert after["initial_weights"]["data"] == before["data"]
+    outcomes = {part: set(counts) for part, counts in after["initial_weights"]["transfer"].items()}
+    assert outcomes == {"encoder": {"loaded"}, "decoder": {"loaded"}, "head": {"loaded"}}
+    errors = [read_metrics(run / "metrics.csv")[0]["val_mse"] for run in (first, second)]
+    assert errors[1] < errors[0], "its first epoch must end ahead of the first from scratch"
 
 
 @pytest.mark.parametrize("overlay", ["optimizer_muon", "data_mr", "data_zscore"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from models_genesis_bundle.comparison.fairness import cases_of
 from models_genesis_bundle.comparison.plan import ComparisonPlan, Initialisation
@@ -50,7 +51,13 @@ def pretraining_warnings(plan: ComparisonPlan, finished: Iterable[Run]) -> list[
 
 def _patients_of(plan: ComparisonPlan, arm: Initialisation) -> set[str] | None:
     try:
-        hashes = read_checkpoint(plan.path(str(arm.initial_weights)))["data"]["patient_hashes"]
+        return _patients_seen(read_checkpoint(plan.path(str(arm.initial_weights))))
     except (CheckpointError, KeyError, TypeError):
         return None
-    return set(hashes)
+
+
+def _patients_seen(record: Mapping[str, Any]) -> set[str]:
+    """Hashes of the patients that a weight file was trained on, and those that it started from."""
+    start = record.get("initial_weights")
+    before = set() if start is None or start["file"] == "none" else _patients_seen(start)
+    return before.union(record["data"]["patient_hashes"])

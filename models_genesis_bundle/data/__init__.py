@@ -17,7 +17,6 @@ from models_genesis_bundle.data.cube_store_summary import CubeStoreSummary
 from models_genesis_bundle.data.datalist_checks import check_patients_disjoint
 from models_genesis_bundle.data.datalists import list_scans, pretraining_datalist
 from models_genesis_bundle.data.epoch_sampler import EpochSampler
-from models_genesis_bundle.data.fine_tuning_preprocessing import fine_tuning_preprocessing
 from models_genesis_bundle.data.genesis_pairs import genesis_pairs
 from models_genesis_bundle.data.intensity import IntensityScaling, ScaleScanIntensityd
 from models_genesis_bundle.data.label_fraction import take_fraction
@@ -29,6 +28,7 @@ from models_genesis_bundle.data.load_scan import LoadScand
 from models_genesis_bundle.data.patient_hashes import patient_hashes
 from models_genesis_bundle.data.phantom import make_phantoms
 from models_genesis_bundle.data.phantom_candidates import phantom_candidates
+from models_genesis_bundle.data.recorded_preprocessing import recorded_preprocessing
 from models_genesis_bundle.data.restore_intensity import RestoreScanIntensityd
 from models_genesis_bundle.data.scan_error import ScanError
 from models_genesis_bundle.data.scan_preprocessing import ScanPreprocessing
@@ -60,7 +60,6 @@ __all__ = [
     "classification_datalist",
     "classification_source",
     "dataset_class_names",
-    "fine_tuning_preprocessing",
     "genesis_pairs",
     "labelled_record",
     "limit_negatives",
@@ -71,6 +70,7 @@ __all__ = [
     "phantom_candidates",
     "pretraining_datalist",
     "read_candidates",
+    "recorded_preprocessing",
     "scans_or_phantoms",
     "segmentation_datalist",
     "take_fraction",

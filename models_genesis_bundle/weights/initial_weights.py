@@ -1,4 +1,4 @@
-"""The weights that a fine-tuning run starts from, as a setting of its configuration."""
+"""The weights that a run starts from, as a setting of its configuration."""
 
 from __future__ import annotations
 
@@ -103,11 +103,17 @@ class InitialWeights:
         """Plain values that say what a run started from, for the checkpoints that it writes.
 
         ``file``: the file's name, ``none`` from scratch. For a file also ``sha256``, ``data`` (its own record of what it was
-        trained on, None when it has none) and, behind ``load_into``, ``transfer`` (tensors and values by part and outcome).
+        trained on, None when it has none), ``initial_weights`` (its own record of what it started from, None when it has none)
+        and, behind ``load_into``, ``transfer`` (tensors and values by part and outcome).
         """
         if self.path is None:
             return {"file": "none"}
         with self.path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        record = {"file": self.path.name, "sha256": digest, "data": self.source.data}
+        record = {
+            "file": self.path.name,
+            "sha256": digest,
+            "data": self.source.data,
+            "initial_weights": self.content.get("initial_weights"),
+        }
         return record if self.report is None else record | {"transfer": self.report.counts()}

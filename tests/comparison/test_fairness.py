@@ -157,3 +157,19 @@ def test_test_patients_that_pretraining_has_seen_are_named(plan, runs):
     write_checkpoint({"model": {}, "data": {"patient_hashes": patient_hashes(["CPTAC-1", "LIDC-2"])}}, path)
     (warning,) = pretraining_warnings(plan, runs)
     assert warning.startswith("genesis: 1 of 2 test patients were seen in its pretraining (LIDC-2).")
+
+
+def test_patients_are_seen_through_the_files_that_the_weights_started_from(plan, runs):
+    path = plan.path("weights/genesis.pt")
+    first = {
+        "file": "first.pt",
+        "data": {"patient_hashes": patient_hashes(["LIDC-2"])},
+        "initial_weights": {"file": "none"},
+    }
+    second = {"file": "second.pt", "data": {"patient_hashes": patient_hashes(["CPTAC-1"])}, "initial_weights": first}
+    third = {"model": {}, "data": {"patient_hashes": patient_hashes(["CPTAC-2"])}, "initial_weights": second}
+    write_checkpoint(third, path)
+    (warning,) = pretraining_warnings(plan, runs)
+    assert "(LIDC-2)" in warning
+    write_checkpoint({**third, "initial_weights": {"file": "published.pt", "data": {"file": "published.pt"}}}, path)
+    assert "does not say which patients it was pretrained on" in pretraining_warnings(plan, runs)[0]

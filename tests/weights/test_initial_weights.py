@@ -44,6 +44,7 @@ def test_a_file_is_transferred_and_recorded(caplog, pretrained):
         "file": "model.pt",
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "data": {"scans": 3},
+        "initial_weights": None,
         "transfer": initial.report.counts(),
     }
     assert initial.report.counts()["encoder"]["loaded"]["tensors"] == 28

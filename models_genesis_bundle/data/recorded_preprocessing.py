@@ -9,21 +9,22 @@ from typing import Any
 from models_genesis_bundle.data.intensity import IntensityScaling
 from models_genesis_bundle.data.scan_preprocessing import ScanPreprocessing
 
-__all__ = ["fine_tuning_preprocessing"]
+__all__ = ["recorded_preprocessing"]
 
 logger = logging.getLogger(__name__)
 
 _SCANS_OWN = "scan"
 
 
-def fine_tuning_preprocessing(
+def recorded_preprocessing(
     record: Mapping[str, Any] | None,
     intensity: IntensityScaling | None = None,
     spacing: float | Sequence[float] | str | None = None,
     orientation: str | None = None,
     volume: int | None = None,
+    spatial_dims: int | None = None,
 ) -> ScanPreprocessing:
-    """The steps that the pretrained weights were trained behind, or others where the caller says so.
+    """The steps that the initial weights were trained behind, or others where the caller says so.
 
     A network reads what it has learnt only from scans that are scaled as its pretraining's were, so that a departure
     from the record is logged as a warning with both values.
@@ -36,6 +37,7 @@ def fine_tuning_preprocessing(
             recorded one.
         orientation: axis codes such as ``"RAS"``; ``"scan"`` for the file's own; None for the recorded one.
         volume: which volume of a file with several to take, see `LoadScand`; None for the recorded one.
+        spatial_dims: axes of a scan, 2 or 3; None for the recorded number.
 
     Returns:
         The steps for the key ``image``.
@@ -43,12 +45,12 @@ def fine_tuning_preprocessing(
     Raises:
         ValueError: a record that cannot be understood, or a setting out of range.
     """
-    recorded = ScanPreprocessing() if record is None else _from_record(record)
+    recorded = ScanPreprocessing(spatial_dims=spatial_dims or 3) if record is None else _from_record(record)
     chosen = ScanPreprocessing(
         intensity=recorded.intensity if intensity is None else intensity,
         spacing=_chosen(spacing, recorded.spacing),
         orientation=_chosen(orientation, recorded.orientation),
-        spatial_dims=recorded.spatial_dims,
+        spatial_dims=recorded.spatial_dims if spatial_dims is None else spatial_dims,
         volume=recorded.volume if volume is None else volume,
     )
     if record is None:
