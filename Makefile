@@ -1,5 +1,6 @@
 PYTHON ?= python3.11
 VENV := .venv
+TEST_PROCESSES ?= 2
 BIN := $(VENV)/bin
 REQUIREMENTS := requirements.txt requirements-no-deps.txt pyproject.toml
 READY := $(VENV)/.ready-$(shell cksum $(REQUIREMENTS) | cksum | cut -d' ' -f1)
@@ -19,7 +20,7 @@ pretrain: $(READY)
 	$(BIN)/python -m monai.bundle run training --config_file "['configs/pretrain.yaml','configs/quickstart.yaml']"
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .
