@@ -54,7 +54,7 @@ def recorded_preprocessing(
         volume=recorded.volume if volume is None else volume,
     )
     if record is None:
-        logger.info("No record of a pretraining's preprocessing: %s", chosen.record())
+        logger.info("Preprocessing as set or by default, since no weights record theirs: %s", chosen.record())
         return chosen
     for name in ("intensity", "spacing", "orientation"):
         now, before = getattr(chosen, name), getattr(recorded, name)
