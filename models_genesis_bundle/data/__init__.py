@@ -25,11 +25,13 @@ from models_genesis_bundle.data.labelled_preprocessing import LabelledPreprocess
 from models_genesis_bundle.data.labelled_record import labelled_record
 from models_genesis_bundle.data.load_label import LoadLabeld
 from models_genesis_bundle.data.load_scan import LoadScand
+from models_genesis_bundle.data.patch_centres import PatchCentresd
 from models_genesis_bundle.data.patient_hashes import patient_hashes
 from models_genesis_bundle.data.phantom import make_phantoms
 from models_genesis_bundle.data.phantom_candidates import phantom_candidates
 from models_genesis_bundle.data.recorded_preprocessing import recorded_preprocessing
 from models_genesis_bundle.data.restore_intensity import RestoreScanIntensityd
+from models_genesis_bundle.data.scan_compose import ScanCompose
 from models_genesis_bundle.data.scan_error import ScanError
 from models_genesis_bundle.data.scan_preprocessing import ScanPreprocessing
 from models_genesis_bundle.data.scan_source import scans_or_phantoms
@@ -50,8 +52,10 @@ __all__ = [
     "LoadLabeld",
     "LoadScand",
     "LungRule",
+    "PatchCentresd",
     "RestoreScanIntensityd",
     "ScaleScanIntensityd",
+    "ScanCompose",
     "ScanError",
     "ScanPreprocessing",
     "SeededDataset",

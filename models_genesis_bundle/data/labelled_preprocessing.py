@@ -26,8 +26,7 @@ class LabelledPreprocessing(ScanCompose):
     """Read a scan and its label map, bring the scan through a `ScanPreprocessing`, turn and resample the label alike.
 
     The label must lie on the scan's grid: the same shape, and no corner voxel further than a tenth of a voxel from the
-    scan's. It is resampled by nearest neighbours. The steps stand in one flat list, so that MONAI's ``CacheDataset``,
-    which takes a nested ``Compose`` for a random transform and caches nothing behind it, keeps their result.
+    scan's. It is resampled by nearest neighbours.
 
     `monai.transforms.Invertd` takes a prediction back to the file's grid with ``transform=preprocessing``, the given
     `ScanPreprocessing`, or with this object.

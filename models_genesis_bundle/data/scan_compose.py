@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 from monai.transforms import Compose
@@ -12,7 +14,18 @@ __all__ = ["ScanCompose"]
 
 
 class ScanCompose(Compose):
-    """MONAI's `Compose`, which raises the `ScanError` of a step itself where `Compose` wraps it into a `RuntimeError`."""
+    """MONAI's `Compose`, which raises the `ScanError` of a step itself where `Compose` wraps it into a `RuntimeError`.
+
+    The steps stand in one flat list: ``CacheDataset`` takes a nested ``Compose`` for a random transform and caches
+    nothing behind it.
+
+    Args:
+        transforms: the steps; of a `ScanCompose` among them, its steps.
+    """
+
+    def __init__(self, transforms: Sequence[Callable]) -> None:
+        nested = [step.transforms if isinstance(step, ScanCompose) else (step,) for step in transforms]
+        super().__init__(list(chain.from_iterable(nested)))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Apply the steps, as `Compose` does."""

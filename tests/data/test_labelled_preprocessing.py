@@ -10,6 +10,7 @@ from scan_writers import affine, write_scan
 from models_genesis_bundle.data import (
     EpochIndex,
     LabelledPreprocessing,
+    ScanCompose,
     ScanError,
     ScanPreprocessing,
     SeededDataset,
@@ -146,9 +147,11 @@ def test_a_prediction_goes_back_to_the_files_grid(tmp_path, by):
     assert ((back[0] > 0.5).numpy() != ball()).mean() < 0.02
 
 
-def test_a_cache_keeps_the_result_and_not_the_way_to_it(tmp_path):
+@pytest.mark.parametrize("further_steps", [[], [SpatialPadd("image", (48, 48, 48))]], ids=["alone", "in a chain"])
+def test_a_cache_keeps_the_result_and_not_the_way_to_it(tmp_path, further_steps):
     item = pair(tmp_path)
-    cached = CacheDataset([item], LabelledPreprocessing(ScanPreprocessing(spacing=2.0)), progress=False)
+    steps = ScanCompose([LabelledPreprocessing(ScanPreprocessing(spacing=2.0)), *further_steps])
+    cached = CacheDataset([item], steps, progress=False)
     before = cached[0]
     for key in ("image", "label"):
         (tmp_path / f"{key}.nii.gz").unlink()
