@@ -15,7 +15,7 @@ TRANSFER_SETTINGS = ("transfer_parts", "keep_weight_norms")
 
 @dataclass(frozen=True)
 class Task:
-    """What every run is fine-tuned and scored on: the section ``task``.
+    """What every run is fine-tuned and scored on: the section ``task``, or the file that it names.
 
     Args:
         name: stands in the tables' titles.
@@ -29,7 +29,7 @@ class Task:
         training_overrides: settings for training alone.
         evaluation_overrides: settings for evaluation alone.
         fraction_overrides: settings for the trainings of one label fraction, by fraction: more epochs where an epoch of few
-            labels is short, say. All arms have them.
+            labels is short, say. All arms have them. None, or some for every label fraction of the plan.
     """
 
     name: str

@@ -29,7 +29,8 @@ def read_plan(path: str | os.PathLike, **replaced: Any) -> ComparisonPlan:
     """Read and check a plan.
 
     Args:
-        path: the YAML file; its keys are those of `ComparisonPlan`, `Task` and `Initialisation`.
+        path: the YAML file; its keys are those of `ComparisonPlan`, `Task` and `Initialisation`. The task may stand in a
+            YAML file of its own, which several plans name.
         replaced: keys given elsewhere, on the command line for example, in place of the file's; None is passed over.
 
     Returns:
@@ -39,17 +40,21 @@ def read_plan(path: str | os.PathLike, **replaced: Any) -> ComparisonPlan:
         PlanError: naming the file and the key that cannot be followed, and the nearest key for an unknown one.
     """
     path = Path(path)
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_PlanLoader)
-    except FileNotFoundError:
-        raise PlanError(f"{path}: there is no such plan.") from None
-    except yaml.YAMLError as error:
-        raise PlanError(f"{path}: no YAML that can be read: {error}") from error
+    content = _content(path)
     try:
         given = {**_mapping(content, "plan"), **{name: value for name, value in replaced.items() if value is not None}}
         return _plan(given)
     except PlanError as error:
         raise PlanError(f"{path}: {error}") from None
+
+
+def _content(path: Path) -> Any:
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_PlanLoader)
+    except FileNotFoundError:
+        raise PlanError(f"{path}: there is no such file.") from None
+    except yaml.YAMLError as error:
+        raise PlanError(f"{path}: no YAML that can be read: {error}") from error
 
 
 class _PlanLoader(yaml.SafeLoader):
@@ -71,7 +76,7 @@ def _plan(given: Mapping[str, Any]) -> ComparisonPlan:
     _check_arms(arms, values["reference"])
     given_fractions = _distinct(values["label_fractions"], "label_fractions")
     fractions = tuple(sorted(_number(fraction, "label_fractions", 0, 1) for fraction in given_fractions))
-    task = _task(values["task"])
+    task = _task_here_or_in_a_file(values["task"], working_dir)
     _check_fractions(task, fractions)
     return ComparisonPlan(
         output_dir=working_dir / _text(values["output_dir"], "output_dir"),
@@ -86,6 +91,16 @@ def _plan(given: Mapping[str, Any]) -> ComparisonPlan:
         confidence=_number(values["confidence"], "confidence", 0, 0.9999),
         settled_tolerance=_number(values["settled_tolerance"], "settled_tolerance", 0, 1),
     )
+
+
+def _task_here_or_in_a_file(given: Any, working_dir: Path) -> Task:
+    if not isinstance(given, str):
+        return _task(given)
+    content = _content(working_dir / given)
+    try:
+        return _task(content)
+    except PlanError as error:
+        raise PlanError(f"{given}: {error}") from None
 
 
 def _task(given: Any) -> Task:
@@ -108,10 +123,11 @@ def _task(given: Any) -> Task:
 
 
 def _check_fractions(task: Task, fractions: tuple[float, ...]) -> None:
-    for fraction in task.fraction_overrides:
-        if fraction not in fractions:
+    for fraction in fractions:
+        if task.fraction_overrides and fraction not in task.fraction_overrides:
             raise PlanError(
-                f"task.fraction_overrides: {fraction:g} is none of the label_fractions {', '.join(map('{:g}'.format, fractions))}."
+                f"task.fraction_overrides: the label fraction {fraction:g} has none, only "
+                f"{', '.join(map('{:g}'.format, task.fraction_overrides))}. Where one has some, all must: {{}} for nothing."
             )
 
 

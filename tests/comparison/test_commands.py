@@ -67,7 +67,10 @@ def test_an_arm_may_load_parts_of_its_weights(tmp_path):
 
 def test_a_label_fraction_has_training_settings_of_its_own(tmp_path):
     content = plan_content()
-    content["task"] |= {"training_overrides": {"max_epochs": 8}, "fraction_overrides": {0.5: {"max_epochs": 16}}}
+    content["task"] |= {
+        "training_overrides": {"max_epochs": 8},
+        "fraction_overrides": {0.5: {"max_epochs": 16}, 1.0: {}},
+    }
     plan = read_plan(write_plan(tmp_path, content))
     epochs = {run.block[0]: training_command(plan, run).overrides["max_epochs"] for run in planned_runs(plan)}
     assert epochs == {0.5: 16, 1.0: 8}

@@ -218,5 +218,5 @@ def test_the_script_reports_on_a_part_and_says_by_its_exit_code_that_it_is_one(c
             script["compare"](str(path), report_only="true")
         assert raised.value.code == code
     assert "**4 are missing" in (compared.parent / "results" / "results.md").read_text()
-    with pytest.raises(SystemExit, match="there is no such plan"):
+    with pytest.raises(SystemExit, match="there is no such file"):
         script["compare"]("nowhere.yaml")

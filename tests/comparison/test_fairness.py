@@ -69,7 +69,7 @@ def test_a_setting_that_differs_is_named_wherever_it_stands(plan, runs):
 
 def test_fractions_may_differ_in_what_the_plan_sets_by_fraction_and_in_nothing_else(tmp_path):
     content = plan_content()
-    content["task"]["fraction_overrides"] = {0.5: {"max_epochs": 16, "optimizer::lr": 0.2}}
+    content["task"]["fraction_overrides"] = {0.5: {"max_epochs": 16, "optimizer::lr": 0.2}, 1.0: {}}
     plan = read_plan(write_plan(tmp_path, content))
     few, all_labels = planned_runs(plan)[0], planned_runs(plan)[-1]
     leave(few, max_epochs=16, optimizer={"lr": 0.2, "betas": [0.9, 0.999]})

@@ -47,7 +47,7 @@ def test_settings_that_the_configurations_do_not_have_are_named(tmp_path):
 
 def test_settings_of_every_fraction_are_checked(tmp_path):
     content = plan_content()
-    content["task"]["fraction_overrides"] = {1.0: {"max_epohcs": 5}}
+    content["task"]["fraction_overrides"] = {0.5: {}, 1.0: {"max_epohcs": 5}}
     with pytest.raises(ComparisonError, match=r"training of scratch: --max_epohcs"):
         check(tmp_path, content)
 

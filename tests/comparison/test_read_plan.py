@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 from fake_commands import plan_content, write_plan
 
 from models_genesis_bundle.comparison import PlanError, planned_runs, read_plan
@@ -48,6 +49,24 @@ def test_a_baseline_may_be_another_network_and_is_not_tested(tmp_path):
     assert [arm.name for arm in plan.tested] == ["genesis"]
 
 
+def test_plans_may_share_a_task_that_stands_in_a_file_of_its_own(tmp_path):
+    task = {
+        **plan_content()["task"],
+        "fraction_overrides": {fraction: {"max_epochs": 4} for fraction in (0.1, 0.5, 1.0)},
+    }
+    (tmp_path / "task.yaml").write_text(yaml.safe_dump(task))
+    assert read(tmp_path, task="task.yaml") == read(tmp_path, task=task)
+    assert read(tmp_path, task="task.yaml", label_fractions=[0.1]).task.fraction_overrides[0.1] == {"max_epochs": 4}
+
+
+def test_what_is_wrong_in_the_file_of_a_task_is_said_with_its_name(tmp_path):
+    with pytest.raises(PlanError, match=r"plan\.yaml: .*task\.yaml: there is no such file"):
+        read(tmp_path, task="task.yaml")
+    (tmp_path / "task.yaml").write_text("overridez: {}")
+    with pytest.raises(PlanError, match=r"plan\.yaml: task\.yaml: task: unknown key 'overridez'"):
+        read(tmp_path, task="task.yaml")
+
+
 ARMS = {"scratch": "none", "genesis": "weights/genesis.pt"}
 
 
@@ -91,7 +110,7 @@ ARMS = {"scratch": "none", "genesis": "weights/genesis.pt"}
         ),
         (
             {"task": {**plan_content()["task"], "fraction_overrides": {0.1: {"max_epochs": 9}}}},
-            r"task.fraction_overrides: 0.1 is none of the label_fractions 0.5, 1",
+            r"task.fraction_overrides: the label fraction 0.5 has none, only 0.1. Where one has some, all must",
         ),
         (
             {"task": {**plan_content()["task"], "fraction_overrides": {0.5: {"seed": 9}}}},
@@ -119,5 +138,5 @@ def test_a_missing_key_a_key_given_twice_and_no_yaml_are_refused(tmp_path):
     path.write_text("seeds: [0")
     with pytest.raises(PlanError, match="no YAML that can be read"):
         read_plan(path)
-    with pytest.raises(PlanError, match="there is no such plan"):
+    with pytest.raises(PlanError, match="there is no such file"):
         read_plan(tmp_path / "no.yaml")
