@@ -9,20 +9,16 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from models_genesis_bundle.comparison.nearest_name import nearest_name
 from models_genesis_bundle.comparison.plan import TRANSFER_SETTINGS, ComparisonPlan, Initialisation, Task
+from models_genesis_bundle.comparison.plan_file import read_plan_file
+from models_genesis_bundle.comparison.plan_values import PlanError, distinct, mapping, names, number, text, truth, whole
 
-__all__ = ["PlanError", "read_plan"]
+__all__ = ["read_plan"]
 
 # What the comparison itself gives to every run.
 OWN_SETTINGS = ("initial_weights", "seed", "label_fraction", "output_dir", "resume", "ckpt_path", "ckpt_dir")
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-
-class PlanError(ValueError):
-    """A plan that cannot be followed; the message names the key, what was expected, and what was found."""
 
 
 def read_plan(path: str | os.PathLike, **replaced: Any) -> ComparisonPlan:
@@ -40,63 +36,43 @@ def read_plan(path: str | os.PathLike, **replaced: Any) -> ComparisonPlan:
         PlanError: naming the file and the key that cannot be followed, and the nearest key for an unknown one.
     """
     path = Path(path)
-    content = _content(path)
+    content = read_plan_file(path)
     try:
-        given = {**_mapping(content, "plan"), **{name: value for name, value in replaced.items() if value is not None}}
+        given = {**mapping(content, "plan"), **{name: value for name, value in replaced.items() if value is not None}}
         return _plan(given)
     except PlanError as error:
         raise PlanError(f"{path}: {error}") from None
 
 
-def _content(path: Path) -> Any:
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_PlanLoader)
-    except FileNotFoundError:
-        raise PlanError(f"{path}: there is no such file.") from None
-    except yaml.YAMLError as error:
-        raise PlanError(f"{path}: no YAML that can be read: {error}") from error
-
-
-class _PlanLoader(yaml.SafeLoader):
-    """YAML that refuses a key given twice, where PyYAML would silently keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
 def _plan(given: Mapping[str, Any]) -> ComparisonPlan:
     values = _complete(ComparisonPlan, {"working_dir": ".", **given}, "the plan")
-    working_dir = Path(_text(values["working_dir"], "working_dir")).absolute()
-    entries = _mapping(values["initialisations"], "initialisations")
+    working_dir = Path(text(values["working_dir"], "working_dir")).absolute()
+    entries = mapping(values["initialisations"], "initialisations")
     arms = tuple(_initialisation(str(name), entry) for name, entry in entries.items())
     _check_arms(arms, values["reference"])
-    given_fractions = _distinct(values["label_fractions"], "label_fractions")
-    fractions = tuple(sorted(_number(fraction, "label_fractions", 0, 1) for fraction in given_fractions))
+    given_fractions = distinct(values["label_fractions"], "label_fractions")
+    fractions = tuple(sorted(number(fraction, "label_fractions", 0, 1) for fraction in given_fractions))
     task = _task_here_or_in_a_file(values["task"], working_dir)
     _check_fractions(task, fractions)
     return ComparisonPlan(
-        output_dir=working_dir / _text(values["output_dir"], "output_dir"),
+        output_dir=working_dir / text(values["output_dir"], "output_dir"),
         working_dir=working_dir,
         task=task,
         initialisations=arms,
         reference=values["reference"],
-        seeds=tuple(_whole(seed, "seeds", 0) for seed in _distinct(values["seeds"], "seeds")),
+        seeds=tuple(whole(seed, "seeds", 0) for seed in distinct(values["seeds"], "seeds")),
         label_fractions=fractions,
-        jobs=_whole(values["jobs"], "jobs", 1),
-        threads_per_job=_whole(values["threads_per_job"], "threads_per_job", 1),
-        confidence=_number(values["confidence"], "confidence", 0, 0.9999),
-        settled_tolerance=_number(values["settled_tolerance"], "settled_tolerance", 0, 1),
+        jobs=whole(values["jobs"], "jobs", 1),
+        threads_per_job=whole(values["threads_per_job"], "threads_per_job", 1),
+        confidence=number(values["confidence"], "confidence", 0, 0.9999),
+        settled_tolerance=number(values["settled_tolerance"], "settled_tolerance", 0, 1),
     )
 
 
 def _task_here_or_in_a_file(given: Any, working_dir: Path) -> Task:
     if not isinstance(given, str):
         return _task(given)
-    content = _content(working_dir / given)
+    content = read_plan_file(working_dir / given)
     try:
         return _task(content)
     except PlanError as error:
@@ -104,21 +80,21 @@ def _task_here_or_in_a_file(given: Any, working_dir: Path) -> Task:
 
 
 def _task(given: Any) -> Task:
-    values = _complete(Task, _mapping(given, "task"), "task")
+    values = _complete(Task, mapping(given, "task"), "task")
     for name in ("name", "metric", "validation_metric"):
-        values[name] = _text(values[name], f"task.{name}")
+        values[name] = text(values[name], f"task.{name}")
     for name in ("training", "evaluation", "further_metrics"):
-        values[name] = _names(values[name], f"task.{name}")
+        values[name] = names(values[name], f"task.{name}")
     for name in ("training", "evaluation"):
         if not values[name]:
             raise PlanError(f"task.{name}: expected one configuration file or more, found an empty list.")
     for name in ("overrides", "training_overrides", "evaluation_overrides"):
         values[name] = _overrides(values[name], f"task.{name}")
     values["fraction_overrides"] = {
-        _number(fraction, "task.fraction_overrides", 0, 1): _overrides(given, f"task.fraction_overrides.{fraction}")
-        for fraction, given in _mapping(values["fraction_overrides"], "task.fraction_overrides").items()
+        number(fraction, "task.fraction_overrides", 0, 1): _overrides(given, f"task.fraction_overrides.{fraction}")
+        for fraction, given in mapping(values["fraction_overrides"], "task.fraction_overrides").items()
     }
-    values["higher_is_better"] = _truth(values["higher_is_better"], "task.higher_is_better")
+    values["higher_is_better"] = truth(values["higher_is_better"], "task.higher_is_better")
     return Task(**values)
 
 
@@ -149,11 +125,11 @@ def _initialisation(name: str, given: Any) -> Initialisation:
             raise PlanError(f"{where}: {key} says how initial_weights are loaded, and there are none.")
     arm = Initialisation(
         name=name,
-        initial_weights=None if scratch else _text(weights, f"{where}.initial_weights"),
-        transfer_parts=None if parts is None else _names(parts, f"{where}.transfer_parts"),
-        keep_weight_norms=None if norms is None else _truth(norms, f"{where}.keep_weight_norms"),
-        baseline=_truth(values["baseline"], f"{where}.baseline"),
-        configs=_names(values["configs"], f"{where}.configs"),
+        initial_weights=None if scratch else text(weights, f"{where}.initial_weights"),
+        transfer_parts=None if parts is None else names(parts, f"{where}.transfer_parts"),
+        keep_weight_norms=None if norms is None else truth(norms, f"{where}.keep_weight_norms"),
+        baseline=truth(values["baseline"], f"{where}.baseline"),
+        configs=names(values["configs"], f"{where}.configs"),
         overrides=_overrides(values["overrides"], f"{where}.overrides"),
     )
     if not arm.baseline and (arm.configs or arm.overrides):
@@ -194,53 +170,9 @@ def _complete(cls: type, given: Mapping[str, Any], where: str) -> dict[str, Any]
     return values
 
 
-def _mapping(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise PlanError(f"{where}: expected a mapping of keys to values, found {value!r}.")
-    return dict(value)
-
-
 def _overrides(value: Any, where: str) -> dict[str, Any]:
-    overrides = _mapping(value, where)
+    overrides = mapping(value, where)
     for name in overrides:
         if name in OWN_SETTINGS:
             raise PlanError(f"{where}: {name!r} is set by the comparison for each run; leave it out.")
     return overrides
-
-
-def _names(value: Any, where: str) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not all(isinstance(entry, str) for entry in value):
-        raise PlanError(f"{where}: expected a list of names, found {value!r}.")
-    return tuple(value)
-
-
-def _text(value: Any, where: str) -> str:
-    if not isinstance(value, str) or not value:
-        raise PlanError(f"{where}: expected a text, found {value!r}.")
-    return value
-
-
-def _truth(value: Any, where: str) -> bool:
-    if not isinstance(value, bool):
-        raise PlanError(f"{where}: expected true or false, found {value!r}.")
-    return value
-
-
-def _distinct(value: Any, where: str) -> list[Any]:
-    if not isinstance(value, list) or not value:
-        raise PlanError(f"{where}: expected a list of numbers, found {value!r}.")
-    if any(value.count(entry) > 1 for entry in value):
-        raise PlanError(f"{where}: a number is given twice in {value}.")
-    return value
-
-
-def _whole(value: Any, where: str, low: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < low:
-        raise PlanError(f"{where}: expected a whole number of at least {low}, found {value!r}.")
-    return value
-
-
-def _number(value: Any, where: str, above: float, high: float) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not above < value <= high:
-        raise PlanError(f"{where}: expected a number above {above} and of at most {high}, found {value!r}.")
-    return float(value)
