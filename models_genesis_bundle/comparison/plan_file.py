@@ -20,8 +20,8 @@ def read_plan_file(path: Path) -> Any:
     """
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_PlanLoader)
-    except FileNotFoundError:
-        raise PlanError(f"{path}: there is no such file.") from None
+    except OSError:
+        raise PlanError(f"{path}: there is no such file, or none that can be read.") from None
     except yaml.YAMLError as error:
         raise PlanError(f"{path}: no YAML that can be read: {error}") from error
 
