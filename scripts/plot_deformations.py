@@ -28,7 +28,7 @@ def plot(
         config_file: the pretraining configuration whose recipe it is.
     """
     with tempfile.TemporaryDirectory() as folder:
-        path = image or str(make_phantoms(folder, count=1, seed=seed) / "images" / "phantom_000.nii.gz")
+        path = image or str(next((make_phantoms(folder, count=1, seed=seed) / "images").iterdir()))
         scan = ScanPreprocessing(intensity=IntensityScaling())({"image": path})["image"].numpy()
     cube = draw_cube(scan, IntensityScaling(), cube_size, seed)
     recipe = genesis_pairs([{"image": cube}] * pairs, config_file, seed)

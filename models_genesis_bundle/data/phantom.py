@@ -21,7 +21,7 @@ __all__ = ["make_phantoms"]
 logger = logging.getLogger(__name__)
 
 DATALIST = "dataset.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 def make_phantoms(
@@ -36,8 +36,9 @@ def make_phantoms(
     A phantom is a chest CT drawn from shapes: body wall with fat, muscle and ribs, lungs with vessel trees and bronchi, heart
     and great vessels, spine, sternum, liver and stomach, one to five nodules, a scanner's blur and noise. It follows from
     ``seed`` and its number alone. Written are ``images/phantom_000.nii.gz`` (int16 HU), ``labels/phantom_000.nii.gz``
-    (0 background, 1 lung, 2 nodule) and an MSD-style ``dataset.json``. A set that an interruption left unfinished is
-    completed; processes that make the same set at once wait for each other.
+    (0 background, 1 lung, 2 nodule) and an MSD-style ``dataset.json``. Sets of other seeds hold other persons, and name them so:
+    with ``seed=7`` the first is ``phantom_7_000``. A set that an interruption left unfinished is completed; processes that make
+    the same set at once wait for each other.
 
     Args:
         directory: receives the set.
@@ -64,13 +65,17 @@ def make_phantoms(
     with FileLock(directory / ".lock"):
         _require_own_directory(directory, settings)
         _write_datalist(directory, settings, count)
-        names = [f"phantom_{index:03d}.nii.gz" for index in range(count)]
-        missing = [index for index, name in enumerate(names) if not (directory / "labels" / name).exists()]
+        files = [f"{_name(seed, index)}.nii.gz" for index in range(count)]
+        missing = [index for index, file in enumerate(files) if not (directory / "labels" / file).exists()]
         for index in tqdm(missing, desc="Making phantoms", unit="phantom", disable=not missing):
             hu, labels = draw_chest(size, spacing, np.random.default_rng((seed, index)))
-            _write_nifti(hu, spacing, directory / "images" / names[index])
-            _write_nifti(labels, spacing, directory / "labels" / names[index])
+            _write_nifti(hu, spacing, directory / "images" / files[index])
+            _write_nifti(labels, spacing, directory / "labels" / files[index])
     return directory
+
+
+def _name(seed: int, index: int) -> str:
+    return f"phantom_{seed}_{index:03d}" if seed else f"phantom_{index:03d}"
 
 
 def _require_own_directory(directory: Path, settings: dict) -> None:
@@ -90,7 +95,7 @@ def _write_datalist(directory: Path, settings: dict, count: int) -> None:
     datalist = directory / DATALIST
     if datalist.exists():
         count = max(count, len(json.loads(datalist.read_text())["training"]))
-    names = [f"phantom_{index:03d}" for index in range(count)]
+    names = [_name(settings["seed"], index) for index in range(count)]
     content = {
         "name": "Phantoms: synthetic chest CTs",
         "description": "Drawn from shapes, not measured on anybody.",

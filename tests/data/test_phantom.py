@@ -18,8 +18,8 @@ def chest():
     return draw_chest((96, 96, 80), (3.4, 3.4, 4.0), np.random.default_rng(1))
 
 
-def load(directory, kind, index):
-    return nibabel.load(directory / kind / f"phantom_{index:03d}.nii.gz")
+def load(directory, kind, index, person="phantom"):
+    return nibabel.load(directory / kind / f"{person}_{index:03d}.nii.gz")
 
 
 def test_tissues_have_their_hounsfield_units(chest):
@@ -71,13 +71,22 @@ def test_files_geometry_and_datalist(tmp_path):
 
 def test_same_seed_same_voxels_and_reuse(tmp_path):
     one = make_phantoms(tmp_path / "one", count=1, seed=4, **SMALL)
-    before = (one / "images" / "phantom_000.nii.gz").stat().st_mtime_ns
+    before = (one / "images" / "phantom_4_000.nii.gz").stat().st_mtime_ns
     make_phantoms(one, count=2, seed=4, **SMALL)
-    assert (one / "images" / "phantom_000.nii.gz").stat().st_mtime_ns == before
+    assert (one / "images" / "phantom_4_000.nii.gz").stat().st_mtime_ns == before
     two = make_phantoms(tmp_path / "two", count=2, seed=4, **SMALL)
-    for index in range(2):
-        assert np.array_equal(load(one, "images", index).get_fdata(), load(two, "images", index).get_fdata())
-    assert not np.array_equal(load(one, "images", 0).get_fdata(), load(one, "images", 1).get_fdata())
+    first, second = (
+        [load(directory, "images", index, "phantom_4").get_fdata() for index in range(2)] for directory in (one, two)
+    )
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first[0], first[1])
+
+
+def test_sets_of_other_seeds_share_no_name(tmp_path):
+    """So that weights pretrained on one set do not look as if they had seen the test patients of another."""
+    sets = [make_phantoms(tmp_path / str(seed), count=2, seed=seed, **SMALL) for seed in (0, 1, 10)]
+    names = [path.name for directory in sets for path in (directory / "images").iterdir()]
+    assert len(names) == len(set(names)) == 6
 
 
 def test_an_interrupted_set_is_completed(tmp_path):
