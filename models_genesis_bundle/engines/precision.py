@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from monai.inferers import Inferer, SimpleInferer
+
+from models_genesis_bundle.engines.small_maps import Float32OnSmallMaps
 
 __all__ = ["AutocastInferer", "precision_dtype", "to_memory_format"]
 
@@ -51,7 +54,7 @@ class AutocastInferer(Inferer):
     """Runs another inferer under ``torch.autocast``, on CPU as on GPU, and returns float32.
 
     MONAI's ``amp: true`` is CUDA only. bfloat16 has float32's range and needs no gradient scaler, so that the forward pass
-    is the only place that has to know.
+    is the only place that has to know. On a CPU, bfloat16 leaves the smallest maps out: see ``Float32OnSmallMaps``.
 
     Args:
         dtype: ``torch.float32`` leaves the inferer as it is.
@@ -65,6 +68,8 @@ class AutocastInferer(Inferer):
 
     def __call__(self, inputs: torch.Tensor, network: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
         """Infer ``inputs`` of shape (B, C, X, Y[, Z])."""
-        with torch.autocast(inputs.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
+        device = inputs.device.type
+        exact_where_needed = Float32OnSmallMaps() if (device, self.dtype) == ("cpu", torch.bfloat16) else nullcontext()
+        with torch.autocast(device, dtype=self.dtype, enabled=self.dtype != torch.float32), exact_where_needed:
             outputs = self.inferer(inputs, network, *args, **kwargs)
         return outputs.float()

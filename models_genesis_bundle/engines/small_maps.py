@@ -1,0 +1,48 @@
+"""Keeps a CPU's bfloat16 away from the convolutions that it gets wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+__all__ = ["Float32OnSmallMaps"]
+
+CONVOLUTIONS = (torch.conv2d, torch.conv3d, torch.conv_transpose2d, torch.conv_transpose3d)
+
+
+class Float32OnSmallMaps(TorchFunctionMode):
+    """While it is entered, convolutions of maps with a side shorter than their kernel leave autocast and compute in float32.
+
+    oneDNN 3.12, which torch 2.13 computes with, gets bfloat16 wrong on such maps; they are so small that float32 costs nothing:
+
+    - On processors with AVX-512 BF16, the gradient of a 3D convolution's weights when the first side is shorter than the
+      kernel, as 2 voxels under a kernel of 3, in channels-last (``compute_od_loop_common`` of its
+      ``jit_avx512_core_bf16_conv_kernel.cpp``): slices are taken for their neighbours and one is read past the map's end, so
+      that values are wrong, or NaN when the memory there is.
+    - With AMX, the outputs of a strided convolution whose last side comes out as one voxel
+      (https://github.com/pytorch/pytorch/issues/169688).
+    """
+
+    def __torch_function__(
+        self, func: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Call ``func``, which torch was about to call."""
+        kwargs = kwargs or {}
+        if func not in CONVOLUTIONS or not _is_small(*args, **kwargs):
+            return func(*args, **kwargs)
+        device = (args[0] if args else kwargs["input"]).device.type
+        with torch.autocast(device, enabled=False):
+            return func(*map(_exact, args), **{name: _exact(value) for name, value in kwargs.items()})
+
+
+def _is_small(input: torch.Tensor, weight: torch.Tensor, *args: Any, **kwargs: Any) -> bool:
+    """Whether one of a map's spatial sides is shorter than the kernel's; the arguments are a convolution's."""
+    kernel = weight.shape[2:]
+    return any(side < length for side, length in zip(input.shape[-len(kernel) :], kernel, strict=True))
+
+
+def _exact(value: Any) -> Any:
+    return value.float() if isinstance(value, torch.Tensor) else value
