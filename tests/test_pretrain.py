@@ -12,7 +12,7 @@ import torch
 import yaml
 from bundle_commands import TINY, arguments, finish, root_cause, run_here, start
 
-from models_genesis_bundle.engines import NonFiniteLossError, read_metrics
+from models_genesis_bundle.engines import NonFiniteStepError, read_metrics
 from models_genesis_bundle.weights import read_checkpoint, read_weights
 
 
@@ -93,7 +93,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_scans(pretrain, tm
     with pytest.raises(RuntimeError) as raised:
         pretrain(tmp_path, max_epochs=3, learning_rate="1e30", output_activation="None")
     error = root_cause(raised.value)
-    assert isinstance(error, NonFiniteLossError)
+    assert isinstance(error, NonFiniteStepError)
     assert str(phantoms / "images") in str(error)
 
 

@@ -2,7 +2,7 @@
 
 from models_genesis_bundle.engines.best_weights import BestWeights
 from models_genesis_bundle.engines.early_stopping import StopWithoutProgress
-from models_genesis_bundle.engines.finite_loss import NonFiniteLossError, RequireFiniteLoss
+from models_genesis_bundle.engines.finite_step import NonFiniteStepError, RequireFiniteStep
 from models_genesis_bundle.engines.frozen_parts import freeze_parts
 from models_genesis_bundle.engines.gradient_clipping import GradientClipping
 from models_genesis_bundle.engines.metrics_table import MetricsTable, read_metrics
@@ -25,8 +25,8 @@ __all__ = [
     "GradientClipping",
     "MetricsTable",
     "Muon",
-    "NonFiniteLossError",
-    "RequireFiniteLoss",
+    "NonFiniteStepError",
+    "RequireFiniteStep",
     "RestorationInferer",
     "RunCommand",
     "RunFolder",

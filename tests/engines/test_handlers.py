@@ -8,8 +8,8 @@ from ignite.engine import Engine, Events
 from models_genesis_bundle.engines import (
     GradientClipping,
     MetricsTable,
-    NonFiniteLossError,
-    RequireFiniteLoss,
+    NonFiniteStepError,
+    RequireFiniteStep,
     StepByValidation,
     StopWithoutProgress,
     Throughput,
@@ -115,9 +115,23 @@ class FakeTrainer:
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number_names_its_sources(loss):
-    RequireFiniteLoss().check(FakeTrainer(1.0))
-    with pytest.raises(NonFiniteLossError, match=r"from a\.nii, b\.nii\."):
-        RequireFiniteLoss().check(FakeTrainer(loss))
+    RequireFiniteStep().check_loss(FakeTrainer(1.0))
+    with pytest.raises(NonFiniteStepError, match=r"loss is (nan|inf) .* from a\.nii, b\.nii\."):
+        RequireFiniteStep().check_loss(FakeTrainer(loss))
+
+
+def test_a_gradient_that_is_no_number_names_its_parameter_and_sources():
+    network = torch.nn.Linear(4, 4)
+    trainer = FakeTrainer(1.0, network)
+    network(torch.ones(1, 4)).sum().backward()
+    RequireFiniteStep().check_gradients(trainer)
+    network.bias.grad[2] = float("nan")
+    with pytest.raises(
+        NonFiniteStepError, match=r"gradients of 1 of 2 parameters, bias the first, .* from a\.nii, b\.nii\."
+    ):
+        RequireFiniteStep().check_gradients(trainer)
+    trainer.scaler = object()
+    RequireFiniteStep().check_gradients(trainer)
 
 
 def test_gradients_are_clipped():
