@@ -10,6 +10,16 @@ from bundle_commands import ROOT, TINY, arguments, finish, run_here, start
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Name what a failure may hang on: the number format that this processor trains in."""
+    import torch
+
+    from models_genesis_bundle.engines import precision_dtype
+
+    capability = torch.backends.cpu.get_cpu_capability()
+    terminalreporter.write_line(f"precision auto: {precision_dtype('auto', torch.device('cpu'))} ({capability})")
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT
