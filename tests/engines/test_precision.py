@@ -30,12 +30,11 @@ def test_autocast_computes_in_the_format_and_returns_float32():
     ("shape", "stride"),
     [((2, 2, 4), 1), ((2, 8, 8), 1), ((4, 4, 4), 1), ((4, 4, 2), (1, 1, 2)), ((8, 8, 2), 2), ((6, 6), 1), ((2, 6), 1)],
 )
-@pytest.mark.parametrize("channels_last", [False, True])
-def test_gradients_in_bfloat16_are_those_in_float32_but_for_rounding(shape, stride, channels_last):
-    """Fails, with torch 2.13 on a processor with AVX-512 BF16 or AMX, without ``Float32OnSmallMaps``."""
+def test_gradients_in_bfloat16_are_those_in_float32_but_for_rounding(shape, stride):
+    """Fails, with torch 2.13 on a processor with AVX-512 BF16, without ``Float32OnSmallMaps``."""
     torch.manual_seed(0)
     convolution = (torch.nn.Conv2d, torch.nn.Conv3d)[len(shape) - 2](8, 8, 3, stride, padding=1)
-    network = to_memory_format(torch.nn.Sequential(torch.nn.Identity(), convolution), channels_last)
+    network = to_memory_format(convolution)
     gradients = []
     for dtype in (torch.float32, torch.bfloat16):
         image = torch.randn(2, 8, *shape, generator=torch.Generator().manual_seed(1), requires_grad=True)
