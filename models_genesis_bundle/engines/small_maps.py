@@ -22,6 +22,7 @@ class Float32OnSmallMaps(TorchFunctionMode):
       kernel, as 2 voxels under a kernel of 3, in channels-last (``compute_od_loop_common`` of its
       ``jit_avx512_core_bf16_conv_kernel.cpp``): slices are taken for their neighbours and one is read past the map's end, so
       that values are wrong, or NaN when the memory there is.
+    - There too, the same gradient of strided 2D and 3D convolutions of maps whose last side is one voxel.
     - With AMX, the outputs of a strided convolution whose last side comes out as one voxel
       (https://github.com/pytorch/pytorch/issues/169688).
     """
