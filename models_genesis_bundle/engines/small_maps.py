@@ -32,11 +32,9 @@ class Float32OnSmallMaps(TorchFunctionMode):
     ) -> Any:
         """Call ``func``, which torch was about to call."""
         kwargs = kwargs or {}
-        if func not in CONVOLUTIONS or not _is_small(*args, **kwargs):
-            return func(*args, **kwargs)
-        device = (args[0] if args else kwargs["input"]).device.type
-        with torch.autocast(device, enabled=False):
-            return func(*map(_exact, args), **{name: _exact(value) for name, value in kwargs.items()})
+        if func in CONVOLUTIONS and _is_small(*args, **kwargs):
+            return _in_float32(func, *args, **kwargs)
+        return func(*args, **kwargs)
 
 
 def _is_small(input: torch.Tensor, weight: torch.Tensor, *args: Any, **kwargs: Any) -> bool:
@@ -45,5 +43,13 @@ def _is_small(input: torch.Tensor, weight: torch.Tensor, *args: Any, **kwargs: A
     return any(side < length for side, length in zip(input.shape[-len(kernel) :], kernel, strict=True))
 
 
-def _exact(value: Any) -> Any:
-    return value.float() if isinstance(value, torch.Tensor) else value
+def _in_float32(
+    convolution: Callable,
+    input: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    *args: Any,
+    **kwargs: Any,
+) -> torch.Tensor:
+    with torch.autocast(input.device.type, enabled=False):
+        return convolution(input.float(), weight.float(), None if bias is None else bias.float(), *args, **kwargs)
