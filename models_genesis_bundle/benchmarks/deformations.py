@@ -14,7 +14,7 @@ from models_genesis_bundle.benchmarks import plain_loops
 from models_genesis_bundle.benchmarks.machine import describe_machine
 from models_genesis_bundle.benchmarks.report import Row, report
 from models_genesis_bundle.benchmarks.timing import interleaved_medians, threads
-from models_genesis_bundle.data import genesis_pairs
+from models_genesis_bundle.bundle_config import genesis_pairs
 from models_genesis_bundle.transforms import (
     RandInPainting,
     RandLocalPixelShuffle,

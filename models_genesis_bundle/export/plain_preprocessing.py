@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from models_genesis_bundle.data import IntensityScaling, ScanPreprocessing
-from models_genesis_bundle.data.scan_preprocessing import RAS_LABELS
+from models_genesis_bundle.data.scans.preprocessing import RAS_LABELS
 
 __all__ = ["plain_preprocessing"]
 

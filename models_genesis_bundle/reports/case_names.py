@@ -11,7 +11,7 @@ from typing import Any
 from monai.data import MetaTensor
 from monai.utils.enums import CommonKeys
 
-from models_genesis_bundle.data.scan_files import scan_stem
+from models_genesis_bundle.data.scans.files import scan_stem
 
 __all__ = ["case_source", "short_names"]
 

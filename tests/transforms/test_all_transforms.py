@@ -11,7 +11,7 @@ from monai.data import DataLoader, MetaTensor
 from monai.transforms import Compose, OneOf
 
 from models_genesis_bundle import transforms
-from models_genesis_bundle.data.seeded_dataset import SeededDataset
+from models_genesis_bundle.data.sampling.seeded_dataset import SeededDataset
 
 NAMES = ("RandLocalPixelShuffle", "RandNonlinearIntensity", "RandInPainting", "RandOutPainting", "RandSequentialFlip")
 CUBE = np.random.default_rng(0).random((1, 24, 20, 18), dtype=np.float32)

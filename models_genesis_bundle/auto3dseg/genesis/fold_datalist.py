@@ -10,7 +10,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from models_genesis_bundle.data import check_patients_disjoint
-from models_genesis_bundle.data.patients import patient_names
+from models_genesis_bundle.data.datalists.patients import patient_names
 from models_genesis_bundle.files import write_json
 
 __all__ = ["fold_datalist", "write_fold_datalist"]

@@ -15,7 +15,7 @@ from models_genesis_bundle.auto3dseg.genesis.bundle_configs import bundle_config
 from models_genesis_bundle.auto3dseg.genesis.classes import label_names, reason_to_skip
 from models_genesis_bundle.auto3dseg.genesis.patches import choose_patch_size, voxel_budget
 from models_genesis_bundle.auto3dseg.genesis.settings import input_settings
-from models_genesis_bundle.data.scan_preprocessing import RAS_LABELS
+from models_genesis_bundle.data.scans.preprocessing import RAS_LABELS
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import InitialWeights
 

@@ -1,0 +1,1 @@
+"""Which scans there are, of which patients, and how they are split."""

@@ -1,0 +1,157 @@
+"""Candidate points in scans, from a CSV in the layout of LUNA16's ``candidates_V2.csv``."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import logging
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.config import PathLike
+
+from models_genesis_bundle.data.scans.files import scan_stem
+
+__all__ = ["join_candidates", "limit_negatives", "read_candidates"]
+
+logger = logging.getLogger(__name__)
+
+_COORDINATES = ("coordX", "coordY", "coordZ")
+
+
+def read_candidates(path: PathLike, labelled: bool = True) -> list[dict[str, Any]]:
+    """Read the candidates of a CSV with the columns ``seriesuid,coordX,coordY,coordZ,class``.
+
+    Two more columns are used where they are there: ``lesion`` names the lesion that a candidate hits (empty: none), so
+    that a lesion hit by several counts once in the FROC; ``diameter_mm`` is its size. Other columns are passed over.
+
+    Args:
+        path: the CSV.
+        labelled: whether ``class`` is needed; without it, it is passed over.
+
+    Returns:
+        In the order of the file: ``scan``, ``point`` (x, y, z) in millimetres, ``label`` where labelled, and where the
+            columns are
+        there ``lesion`` (text) and ``diameter_mm`` (NaN where empty).
+
+    Raises:
+        FileNotFoundError: no such CSV.
+        ValueError: columns that are missing, a cell that is no number (with its line), no candidate at all.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such CSV of candidates. Check candidates_file.")
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        needed = ("seriesuid", *_COORDINATES, *(("class",) if labelled else ()))
+        missing = [column for column in needed if column not in (reader.fieldnames or ())]
+        if missing:
+            raise ValueError(
+                f"{path}: the column {', '.join(missing)} is missing; expected {','.join(needed)}, found "
+                f"{','.join(reader.fieldnames or ()) or 'no header'}."
+            )
+        candidates = [_candidate(row, path, reader.line_num, labelled) for row in reader]
+    if not candidates:
+        raise ValueError(f"{path}: there is no candidate in it.")
+    return candidates
+
+
+def _candidate(row: Mapping[str, str], path: Path, line: int, labelled: bool) -> dict[str, Any]:
+    try:
+        point = tuple(float(row[column]) for column in _COORDINATES)
+        candidate: dict[str, Any] = {"scan": row["seriesuid"].strip(), "point": point}
+        if labelled:
+            candidate["label"] = int(row["class"])
+        if "diameter_mm" in row:
+            candidate["diameter_mm"] = float(row["diameter_mm"] or math.nan)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}, line {line}: expected numbers in the columns of the layout ({error}).") from error
+    if not all(math.isfinite(value) for value in point) or candidate.get("label", 0) < 0:
+        raise ValueError(f"{path}, line {line}: coordinates must be finite and classes 0 or more, found {dict(row)}.")
+    if "lesion" in row:
+        candidate["lesion"] = (row["lesion"] or "").strip()
+    return candidate
+
+
+def join_candidates(
+    candidates: Iterable[Mapping[str, Any]], scans: Sequence[Mapping[str, Any]], source: PathLike
+) -> list[dict[str, Any]]:
+    """Put candidates and scans together: a candidate belongs to the scan whose file is called as its ``seriesuid``.
+
+    Args:
+        candidates: as `read_candidates` gives them.
+        scans: ``{"image": path, "patient": name}``.
+        source: the CSV, for messages.
+
+    Returns:
+        The candidates of these scans, each with its ``image`` and ``patient``, scan by scan in the order of `scans`.
+        Candidates of other scans are left out and counted in the log, and so are scans without a candidate.
+
+    Raises:
+        ValueError: two scans of the same name, or no candidate of any of these scans.
+    """
+    names = [scan_stem(scan["image"]) for scan in scans]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        files = ", ".join(scan["image"] for scan, name in zip(scans, names, strict=True) if name == twice[0])
+        raise ValueError(f"{source}: the scan {twice[0]} of its candidates could be any of {files}. Keep one of them.")
+    own: dict[str, list[Mapping[str, Any]]] = {name: [] for name in names}
+    others: set[str] = set()
+    for candidate in candidates:
+        if candidate["scan"] in own:
+            own[candidate["scan"]].append(candidate)
+        else:
+            others.add(candidate["scan"])
+    joined = [
+        {"image": scan["image"], "patient": scan["patient"], **candidate}
+        for scan, name in zip(scans, names, strict=True)
+        for candidate in own[name]
+    ]
+    if not joined:
+        raise ValueError(
+            f"{source}: none of its {len(others)} scans is there. A scan's file must be called as the seriesuid, for "
+            f"example {min(others)}.mhd; found {', '.join(names[:3])}, …."
+        )
+    empty = sum(not found for found in own.values())
+    if others or empty:
+        logger.warning(
+            "%s: %d of its scans are not there, and %d scans that are there have no candidate",
+            source,
+            len(others),
+            empty,
+        )
+    return joined
+
+
+def limit_negatives(items: Sequence[Mapping[str, Any]], max_per_scan: int | None, seed: int = 0) -> list[Any]:
+    """Keep at most some of the candidates of class 0 of each scan, seeded, and all of the others.
+
+    LUNA16 has 750 000 candidates, 1 in 480 a nodule; their cubes of 64×64×32 voxels take 200 GB, those of 100
+    negatives a scan 23 GB.
+
+    Args:
+        items: with ``scan`` and ``label``.
+        max_per_scan: negatives kept of each scan, 1 or more; None keeps all.
+        seed: start of the choice; what is kept of a scan depends on its name and on nothing else of the list.
+
+    Raises:
+        ValueError: ``max_per_scan`` below 1.
+    """
+    if max_per_scan is None:
+        return list(items)
+    if max_per_scan < 1:
+        raise ValueError(f"max_negatives_per_scan must be 1 or more, or null for all, got {max_per_scan}.")
+    negatives: dict[str, list[int]] = {}
+    for number, item in enumerate(items):
+        if item["label"] == 0:
+            negatives.setdefault(item["scan"], []).append(number)
+    left_out: set[int] = set()
+    for scan, numbers in negatives.items():
+        digest = hashlib.sha256(f"{seed}|{scan}".encode()).digest()
+        order = np.random.default_rng(int.from_bytes(digest[:16], "big")).permutation(len(numbers))
+        left_out.update(numbers[place] for place in order[max_per_scan:])
+    return [item for number, item in enumerate(items) if number not in left_out]

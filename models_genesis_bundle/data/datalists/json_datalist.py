@@ -1,0 +1,158 @@
+"""Datalists in JSON, as the Medical Segmentation Decathlon and MONAI write them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from models_genesis_bundle.data.datalists.patients import patient_names
+from models_genesis_bundle.data.scans.files import is_scan_file
+
+__all__ = ["JSON_NAMES", "SECTIONS", "find_json_datalist", "read_json_datalist"]
+
+logger = logging.getLogger(__name__)
+
+JSON_NAMES = ("datalist.json", "dataset.json")
+SECTIONS = ("training", "validation", "test")
+
+_NAMED_AT_MOST = 5
+
+
+def find_json_datalist(root: Path) -> Path | None:
+    """The datalist that `root` is or directly holds, None where there is none, or where `root` is a scan.
+
+    nnU-Net's ``dataset.json``, which counts the training cases (``numTraining``) but does not list them, is none.
+    """
+    if root.is_file():
+        return None if is_scan_file(root) else root
+    named = [root / name for name in JSON_NAMES if (root / name).is_file()]
+    return next((file for file in named if not _only_counts(file)), None)
+
+
+def _only_counts(file: Path) -> bool:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return isinstance(content, dict) and "numTraining" in content and not set(SECTIONS) & set(content)
+
+
+def read_json_datalist(
+    file: Path,
+    base: Path,
+    patient_regex: str | None = None,
+    required: Sequence[str] = ("training",),
+    file_keys: Sequence[str] = ("image",),
+) -> dict[str, list[dict[str, Any]]]:
+    """Read the lists ``training``, ``validation`` and ``test`` of a JSON.
+
+    An entry is a path, or a mapping with the paths of `file_keys`, perhaps ``patient``, and anything else: what is
+    plain (text, number, truth value) is passed on. Entries that lack one of the further `file_keys`, as the test list
+    of the Decathlon lacks labels, are left out and counted in the log.
+
+    Args:
+        file: the JSON.
+        base: folder that its paths count from; where they are not there, they count from the JSON's folder.
+        patient_regex: names the patient of an entry that does not name its own, see `patient_names`.
+        required: sections that must hold an entry.
+        file_keys: keys of paths; the first must be in every entry.
+
+    Returns:
+        All three sections, in the order of the JSON; absent ones are empty.
+
+    Raises:
+        FileNotFoundError: no such JSON, or a listed file is not there.
+        ValueError: a JSON that cannot be understood, or an empty section that is required.
+    """
+    content = _read_content(file, required)
+    entries = {
+        section: _labelled_entries(file, section, content.get(section) or [], file_keys, section in required)
+        for section in SECTIONS
+    }
+    every = [entry for section in SECTIONS for entry in entries[section]]
+    _resolve_paths(file, base, every, file_keys)
+    _name_patients(every, base, patient_regex, file_keys[0])
+    return entries
+
+
+def _read_content(file: Path, required: Sequence[str]) -> Mapping[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{file}: there is no such datalist or split file.") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{file}: it is not JSON ({error}).") from error
+    wanted = '{"training": [{"image": "a.nii.gz", "patient": "a"}, …], "validation": […]}'
+    if not isinstance(content, dict):
+        raise ValueError(f"{file}: expected {wanted}, found a {type(content).__name__}.")
+    missing = [section for section in required if not content.get(section)]
+    if missing:
+        raise ValueError(
+            f"{file}: {', '.join(missing)} is missing or empty; expected {wanted}, found the keys "
+            f"{', '.join(content) or 'none'}."
+        )
+    return content
+
+
+def _labelled_entries(
+    file: Path, section: str, listed: Any, file_keys: Sequence[str], required: bool
+) -> list[dict[str, Any]]:
+    if not isinstance(listed, list):
+        raise ValueError(f"{file}: {section} must be a list, found a {type(listed).__name__}.")
+    first, *further = file_keys
+    entries: list[dict[str, Any]] = []
+    for number, entry in enumerate(listed):
+        plain = dict(entry) if isinstance(entry, dict) else {first: entry}
+        if not isinstance(plain.get(first), str):
+            raise ValueError(
+                f"{file}: {section}[{number}] must be a path or have one path under {first!r}, found {entry!r}."
+            )
+        for key in further:
+            if not isinstance(plain.get(key) or "", str):
+                raise ValueError(f"{file}: {section}[{number}] must have a path under {key!r}, found {plain[key]!r}.")
+        if all(plain.get(key) for key in further):
+            entries.append({key: value for key, value in plain.items() if isinstance(value, str | int | float)})
+    left_out = len(listed) - len(entries)
+    if left_out and required and not entries:
+        raise ValueError(f"{file}: none of the {left_out} entries of {section} has a {' and a '.join(further)}.")
+    if left_out:
+        logger.warning(
+            "%s: %d of %d entries of %s have no %s and are left out",
+            file,
+            left_out,
+            len(listed),
+            section,
+            " or no ".join(further),
+        )
+    return entries
+
+
+def _resolve_paths(file: Path, base: Path, entries: Sequence[dict[str, Any]], file_keys: Sequence[str]) -> None:
+    absent: list[str] = []
+    for entry in entries:
+        for key in file_keys:
+            candidates = [Path(os.path.normpath(folder / entry[key])) for folder in (base, file.parent)]
+            found = next((path for path in candidates if path.exists()), None)
+            if found is None:
+                absent.append(entry[key])
+            else:
+                entry[key] = str(found)
+    if absent:
+        more = f" and {len(absent) - _NAMED_AT_MOST} more" if len(absent) > _NAMED_AT_MOST else ""
+        raise FileNotFoundError(
+            f"{file}: {len(absent)} of the listed scans are not there: {', '.join(absent[:_NAMED_AT_MOST])}{more}. "
+            f"Paths count from {base}."
+        )
+
+
+def _name_patients(entries: Sequence[dict[str, Any]], base: Path, patient_regex: str | None, key: str) -> None:
+    if all("patient" in entry for entry in entries):
+        names = [str(entry["patient"]) for entry in entries]
+    else:
+        names = patient_names([Path(entry[key]) for entry in entries], base, patient_regex)
+    for entry, name in zip(entries, names, strict=True):
+        entry["patient"] = str(entry.get("patient", name))

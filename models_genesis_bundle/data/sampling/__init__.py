@@ -1,0 +1,1 @@
+"""Which item comes next, and with which random draws."""

@@ -1,0 +1,84 @@
+"""Sampling that gives every class the same share of an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence, Sized
+
+import numpy as np
+
+from models_genesis_bundle.data.sampling.epoch_sampler import EpochSampler
+from models_genesis_bundle.data.sampling.seeded_dataset import EpochIndex
+
+__all__ = ["BALANCES", "BalancedEpochSampler", "training_sampler"]
+
+BALANCES = ("sampler", "loss", "none")
+
+
+class BalancedEpochSampler(EpochSampler):
+    """Draws each item of an epoch from a class chosen with equal probability, and yields ``EpochIndex``.
+
+    Within a class, items come in shuffled order, and none comes again before all have come. So a rare class repeats
+    its items within an epoch, each time with other augmentation, and of a frequent one an epoch sees a part, another
+    one each time. The draws follow from (``seed``, epoch) alone; ranks take turns.
+
+    Args:
+        labels: class of each item.
+        seed: start of the draws.
+        num_samples: items an epoch, over all ranks; None for as many as there are.
+
+    Raises:
+        ValueError: for no labels, or ``num_samples`` below 1.
+    """
+
+    def __init__(self, labels: Sequence[int], seed: int = 0, num_samples: int | None = None) -> None:
+        self.labels = np.asarray(labels, dtype=np.int64)
+        wanted = len(self.labels) if num_samples is None else num_samples
+        if wanted < 1:
+            raise ValueError(
+                f"BalancedEpochSampler: needs labels and num_samples of 1 or more, got {len(self.labels)} labels and "
+                f"num_samples={num_samples}."
+            )
+        super().__init__(range(wanted), seed=seed)
+
+    def __iter__(self) -> Iterator[EpochIndex]:
+        return iter(self._draws()[self.rank : self.total_size : self.num_replicas])
+
+    def _draws(self) -> list[EpochIndex]:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        members = [np.flatnonzero(self.labels == label) for label in np.unique(self.labels)]
+        chosen = rng.integers(len(members), size=self.total_size)
+        draws: list[EpochIndex] = [EpochIndex(self.epoch, 0)] * self.total_size
+        for label, items in enumerate(members):
+            for count, position in enumerate(np.flatnonzero(chosen == label)):
+                repeat, place = divmod(count, len(items))
+                if place == 0:
+                    items = rng.permutation(items)
+                draws[position] = EpochIndex(self.epoch, int(items[place]), repeat)
+        return draws
+
+
+def training_sampler(
+    dataset: Sized, labels: Sequence[int], balance: str = "sampler", seed: int = 0, num_samples: int | None = None
+) -> EpochSampler:
+    """The sampler that a ``balance`` setting stands for.
+
+    Args:
+        dataset: the training items.
+        labels: class of each.
+        balance: ``"sampler"`` for a ``BalancedEpochSampler``; ``"loss"`` (see ``class_weights``) and ``"none"`` show
+            every item once an epoch.
+        seed: start of the draws.
+        num_samples: items an epoch, with ``"sampler"``; None for as many as there are.
+
+    Raises:
+        ValueError: for another ``balance``, and for ``num_samples`` where every item is shown.
+    """
+    if balance not in BALANCES:
+        raise ValueError(f"balance: expected one of {', '.join(BALANCES)}, found {balance!r}.")
+    if balance == "sampler":
+        return BalancedEpochSampler(labels, seed, num_samples)
+    if num_samples is not None:
+        raise ValueError(
+            f"samples per epoch: {num_samples} can be asked for with balance 'sampler' only, not {balance!r}."
+        )
+    return EpochSampler(dataset, seed)

@@ -1,0 +1,65 @@
+"""A dataset whose random transforms depend on the item and the epoch alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from monai.transforms import Randomizable, apply_transform
+from torch.utils.data import Dataset
+
+from models_genesis_bundle.data.sampling.transform_random_states import RandomStates
+
+__all__ = ["EpochIndex", "SeededDataset"]
+
+
+class EpochIndex(NamedTuple):
+    """Which item to load, in which epoch, and how often it was in the epoch before, as a sampler yields it."""
+
+    epoch: int
+    item: int
+    repeat: int = 0
+
+
+class SeededDataset(Dataset):
+    """Applies a random transform whose draws follow from (``seed``, epoch, index, repeat).
+
+    An item is thus the same in any worker, on any rank and after a restart: runs with 0 and with 8 workers train on the
+    same cubes, and a resumed run goes on exactly.
+
+    Args:
+        data: the items, for example a ``CubeStore``.
+        transform: a MONAI transform; when it is ``Randomizable`` it is seeded before every item.
+        seed: start of the random draws.
+        redraw: draw anew in every epoch; ``False`` gives the same items in all of them, as validation needs.
+        prepare: makes of `data` what the transform gets, as ``CacheDataset`` with a deterministic transform does. A
+            configuration's ``dataset::data`` then is the plain list of files that other programs put their own in place of.
+    """
+
+    def __init__(
+        self,
+        data: Sequence[Any],
+        transform: Callable | None = None,
+        seed: int = 0,
+        redraw: bool = True,
+        prepare: Callable[[Sequence[Any]], Sequence[Any]] | None = None,
+    ) -> None:
+        self.data = data if prepare is None else prepare(data)
+        self.transform = transform
+        self.seed = seed
+        self.redraw = redraw
+        self._states: RandomStates | None = None
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int | EpochIndex) -> Any:
+        epoch, number, repeat = index if isinstance(index, EpochIndex) else EpochIndex(0, index)
+        item = self.data[number]
+        if self.transform is None:
+            return item
+        if isinstance(self.transform, Randomizable):
+            if self._states is None or not self._states.are_current():
+                self._states = RandomStates(self.transform)
+            self._states.seed((self.seed, epoch if self.redraw else 0, number, repeat))
+        return apply_transform(self.transform, item, map_items=False)

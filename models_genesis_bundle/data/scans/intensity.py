@@ -1,0 +1,221 @@
+"""Scaling of a scan's intensities into the range that the deformations and the network work in."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection, NdarrayOrTensor
+from monai.data import MetaTensor
+from monai.transforms import MapTransform, NormalizeIntensity, ScaleIntensityRange
+from monai.transforms.utils_pytorch_numpy_unification import percentile
+from monai.utils import convert_data_type, convert_to_dst_type
+
+from models_genesis_bundle.data.scans.scan_error import ScanError
+
+__all__ = ["IntensityScaling", "ScaleScanIntensityd"]
+
+_MODES = ("window", "percentile", "zscore")
+
+
+@dataclass(frozen=True)
+class IntensityScaling:
+    """How the voxels of a scan become network input.
+
+    ============== ========================================================== ================= ===============
+    mode           what happens                                               range             can be inverted
+    ============== ========================================================== ================= ===============
+    ``window``     ``[lower, upper]``, in the scan's unit, is mapped to       [0, 1]            yes, up to
+                   [0, 1] and clipped                                                           the clipping
+    ``percentile`` the scan's own percentiles ``lower`` and ``upper`` are     [0, 1]            no
+                   mapped to [0, 1] and clipped
+    ``zscore``     ``(voxel - mean) / std``, clipped to ``±clip``; without    [-clip, clip]     with ``mean``
+                   ``mean`` and ``std``, with those of all voxels of the scan                   and ``std``
+    ============== ========================================================== ================= ===============
+
+    Args:
+        mode: ``"window"`` (CT), ``"percentile"`` (MR and other arbitrary units) or ``"zscore"``.
+        lower: lower end of the window (default -1000, air in HU) or lower percentile (default 0.5).
+        upper: upper end of the window (default 1000 HU) or upper percentile (default 99.5).
+        mean: mean for ``"zscore"``, together with ``std``. The published nnU-Net variant uses -775.8457 HU.
+        std: standard deviation for ``"zscore"``. The published nnU-Net variant uses 251.9326 HU.
+        clip: largest magnitude after ``"zscore"``, in standard deviations.
+
+    Raises:
+        ValueError: an unknown mode, or numbers that define no increasing map.
+
+    Based on: the CT window of Zhou et al., "Models Genesis", Medical Image Analysis 67, 2021, 101840.
+    """
+
+    mode: str = "window"
+    lower: float | None = None
+    upper: float | None = None
+    mean: float | None = None
+    std: float | None = None
+    clip: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.mode not in _MODES:
+            raise ValueError(f"IntensityScaling: mode must be one of {', '.join(_MODES)}, got {self.mode!r}.")
+        if self.mode == "zscore":
+            if self.lower is not None or self.upper is not None:
+                raise ValueError("IntensityScaling: zscore takes mean, std and clip; leave lower and upper out.")
+            if (self.mean is None) != (self.std is None):
+                raise ValueError("IntensityScaling: zscore needs both mean and std, or neither (the scan's own).")
+            if self.std is not None and not self.std > 0:
+                raise ValueError(f"IntensityScaling: std must be above 0, got {self.std}.")
+            if not self.clip > 0:
+                raise ValueError(f"IntensityScaling: clip must be above 0, got {self.clip}.")
+            return
+        if self.mean is not None or self.std is not None:
+            raise ValueError(f"IntensityScaling: mean and std belong to zscore, not to {self.mode}.")
+        default_lower, default_upper = (-1000.0, 1000.0) if self.mode == "window" else (0.5, 99.5)
+        lower = default_lower if self.lower is None else float(self.lower)
+        upper = default_upper if self.upper is None else float(self.upper)
+        if not lower < upper:
+            raise ValueError(f"IntensityScaling: lower must be below upper, got {lower} and {upper}.")
+        if self.mode == "percentile" and not (lower >= 0 and upper <= 100):
+            raise ValueError(
+                f"IntensityScaling: percentiles lie in 0 … 100, got {lower} and {upper}; 0.5 and 99.5 are usual."
+            )
+        object.__setattr__(self, "lower", lower)
+        object.__setattr__(self, "upper", upper)
+
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """Smallest and largest value that a scaled scan can hold."""
+        return (-float(self.clip), float(self.clip)) if self.mode == "zscore" else (0.0, 1.0)
+
+    @property
+    def is_invertible(self) -> bool:
+        """Whether the map is the same for every scan, so that `invert` and thresholds in the scan's unit work."""
+        return self.mode == "window" or self.mean is not None
+
+    def __call__(self, image: NdarrayOrTensor) -> NdarrayOrTensor:
+        """Scale a scan.
+
+        Args:
+            image: array, tensor or MetaTensor of any shape, in the scan's unit (HU for CT). It is not changed.
+
+        Returns:
+            The same type and shape as float32 within `value_range`.
+
+        Raises:
+            ValueError: the scan's percentiles or its standard deviation leave nothing to scale by.
+        """
+        tensor, *_ = convert_data_type(image, torch.Tensor, dtype=torch.float32)
+        if self.mode == "zscore":
+            scaled = self._zscore(tensor)
+        else:
+            lower, upper = self.lower, self.upper
+            if self.mode == "percentile":
+                lower, upper = (float(value) for value in percentile(tensor, [self.lower, self.upper]))
+                if not lower < upper:
+                    raise ValueError(
+                        f"percentiles {self.lower} and {self.upper} are both {lower:g}: nearly all voxels are equal"
+                    )
+            scaled = ScaleIntensityRange(lower, upper, 0.0, 1.0, clip=True)(tensor)
+        return _like(image, scaled)
+
+    def _zscore(self, tensor: torch.Tensor) -> torch.Tensor:
+        mean, std = self.mean, self.std
+        if mean is None or std is None:
+            values = torch.as_tensor(tensor).double()
+            mean, std = values.mean().item(), values.std(correction=0).item()
+            if not std > 0:
+                raise ValueError(f"the standard deviation of the scan is {std:g}: all voxels are equal")
+        return NormalizeIntensity(subtrahend=mean, divisor=std)(tensor).clamp(*self.value_range)
+
+    def invert(self, image: NdarrayOrTensor) -> NdarrayOrTensor:
+        """Bring scaled values back to the scan's unit; what was clipped stays at the clipping limit.
+
+        Args:
+            image: array or tensor of any shape, as `__call__` or the network gives it.
+
+        Returns:
+            The same type and shape as float32, in the scan's unit.
+
+        Raises:
+            ValueError: the map depends on the scan (``percentile``, or ``zscore`` without ``mean`` and ``std``).
+        """
+        if not self.is_invertible:
+            raise ValueError(
+                f"IntensityScaling: {self.mode} scaling by the scan's own statistics cannot be inverted; "
+                "use mode 'window', or 'zscore' with mean and std, to come back to the scan's unit."
+            )
+        tensor, *_ = convert_data_type(image, torch.Tensor, dtype=torch.float32)
+        if self.mode == "window":
+            assert self.lower is not None and self.upper is not None
+            restored = tensor * (self.upper - self.lower) + self.lower
+        else:
+            assert self.mean is not None and self.std is not None
+            restored = tensor * self.std + self.mean
+        return _like(image, restored)
+
+    def scaled_value(self, value: float) -> float:
+        """Where one value of the scan's unit, such as a threshold in HU, lands after scaling.
+
+        Raises:
+            ValueError: the map depends on the scan, or `value` lies outside of what is kept, so that the
+                threshold would not separate anything.
+        """
+        scaled = float(self(np.array([value], dtype=np.float32))[0]) if self.is_invertible else float("nan")
+        low, high = self.value_range
+        if not low < scaled < high:
+            reason = "is clipped away" if self.is_invertible else "has no fixed place"
+            raise ValueError(f"IntensityScaling: the value {value:g} {reason} under {self}.")
+        return scaled
+
+    def record(self) -> dict[str, Any]:
+        """Plain values that `from_record` turns back into the same scaling; goes into checkpoints."""
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> IntensityScaling:
+        """Build the scaling from what `record` gave.
+
+        Raises:
+            ValueError: a key that the scaling does not know.
+        """
+        unknown = set(record) - {field.name for field in fields(cls)}
+        if unknown:
+            raise ValueError(f"IntensityScaling: unknown entries in the record: {', '.join(sorted(unknown))}.")
+        return cls(**record)
+
+
+def _like(image: NdarrayOrTensor, values: NdarrayOrTensor) -> NdarrayOrTensor:
+    """The values as float32 of the type of ``image`` and, for a MetaTensor, with its metadata and history."""
+    result, *_ = convert_to_dst_type(values, dst=image, dtype=torch.float32)
+    return result.copy_meta_from(image) if isinstance(result, MetaTensor) else result
+
+
+class ScaleScanIntensityd(MapTransform):
+    """Dictionary transform that scales each scan of `keys` by an `IntensityScaling`.
+
+    Args:
+        keys: keys of the scans, arrays or tensors of any shape.
+        intensity: the scaling.
+        allow_missing_keys: whether a missing key is no error.
+
+    Raises:
+        ScanError: a scan whose own statistics leave nothing to scale by, with its file.
+    """
+
+    def __init__(self, keys: KeysCollection, intensity: IntensityScaling, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.intensity = intensity
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Scale the scans of `data`; the input is not changed."""
+        scaled = dict(data)
+        for key in self.key_iterator(scaled):
+            image = scaled[key]
+            try:
+                scaled[key] = self.intensity(image)
+            except ValueError as error:
+                file = getattr(image, "meta", {}).get("filename_or_obj", str(key))
+                raise ScanError(file, f"it cannot be scaled: {error}.", "Leave it out or use mode 'window'.") from error
+        return scaled

@@ -1,0 +1,130 @@
+"""The deterministic way from the files of a scan and its label map to a pair that lies voxel on voxel."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from monai.data.utils import affine_to_spacing, to_affine_nd
+from monai.transforms import CastToTyped, MapTransform, Orientationd, Spacingd
+
+from models_genesis_bundle.data.scans.load_label import LoadLabeld
+from models_genesis_bundle.data.scans.preprocessing import RAS_LABELS, ScanPreprocessing
+from models_genesis_bundle.data.scans.scan_compose import ScanCompose
+from models_genesis_bundle.data.scans.scan_error import ScanError
+
+__all__ = ["LabelledPreprocessing"]
+
+_LARGEST_SHIFT = 0.1
+
+
+class LabelledPreprocessing(ScanCompose):
+    """Read a scan and its label map, bring the scan through a `ScanPreprocessing`, turn and resample the label alike.
+
+    The label must lie on the scan's grid: the same shape, and no corner voxel further than a tenth of a voxel from the
+    scan's. It is resampled by nearest neighbours.
+
+    `monai.transforms.Invertd` takes a prediction back to the file's grid with ``transform=preprocessing``, the given
+    `ScanPreprocessing`, or with this object.
+
+    Args:
+        preprocessing: the way of the scan; its ``keys`` must be the `image_key` alone.
+        image_key: key that holds the path of the scan.
+        label_key: key that holds the path of the label map.
+        label_map: which label becomes which, see `LoadLabeld`.
+        num_classes: number of classes with the background; other labels are refused.
+        ignore_label_affine: take a label of the scan's shape as lying on it, whatever its affine says, for data whose
+            label headers are known to be wrong.
+
+    Shape:
+        Result: ``image_key`` a float32 MetaTensor ``(1, X, Y, Z)``, ``label_key`` a uint8 MetaTensor of the same shape and
+        affine; other keys pass through.
+
+    Raises:
+        ValueError: a `preprocessing` of other keys.
+        ScanError: a scan or label that cannot be used, or that do not lie on each other; not wrapped into a
+            `RuntimeError`.
+    """
+
+    def __init__(
+        self,
+        preprocessing: ScanPreprocessing,
+        image_key: str = "image",
+        label_key: str = "label",
+        label_map: Mapping[int, int] | None = None,
+        num_classes: int | None = None,
+        ignore_label_affine: bool = False,
+    ) -> None:
+        if tuple(preprocessing.keys) != (image_key,):
+            raise ValueError(
+                f"LabelledPreprocessing: the preprocessing must be that of the key {image_key!r}, it is of "
+                f"{', '.join(map(str, preprocessing.keys))}."
+            )
+        dims = preprocessing.spatial_dims
+        load_scan, *further_steps = preprocessing.transforms
+        steps: list[Any] = [
+            load_scan,
+            LoadLabeld(label_key, label_map, num_classes, dims),
+            _LieOnImaged(label_key, image_key, dims, ignore_label_affine),
+            *further_steps,
+        ]
+        if preprocessing.orientation is not None:
+            steps.append(Orientationd(label_key, axcodes=preprocessing.orientation, labels=RAS_LABELS[:dims]))
+        if preprocessing.spacing is not None:
+            steps.append(Spacingd(label_key, pixdim=preprocessing.spacing, mode="nearest"))
+            steps.append(CastToTyped(label_key, dtype=torch.uint8))
+        super().__init__(steps)
+
+
+class _LieOnImaged(MapTransform):
+    """Refuses a label map that was not drawn on the voxels of the image, and gives it the image's affine.
+
+    Args:
+        key: key of the label map as read.
+        image_key: key of the image as read.
+        spatial_dims: 3 or 2.
+        ignore_affine: compare the shapes only.
+    """
+
+    def __init__(self, key: str, image_key: str, spatial_dims: int, ignore_affine: bool) -> None:
+        super().__init__(key)
+        self.image_key, self.spatial_dims, self.ignore_affine = image_key, spatial_dims, ignore_affine
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        laid = dict(data)
+        image, label = laid[self.image_key], laid[self.first_key(laid)]
+        if image.shape != label.shape:
+            found = f"its shape {tuple(label.shape[1:])} differs from {tuple(image.shape[1:])}"
+            self._refuse(label, image, found)
+        image_grid, label_grid = (to_affine_nd(self.spatial_dims, one.affine).numpy() for one in (image, label))
+        shift = _largest_shift(label_grid, image_grid, image.shape[1:])
+        if shift > _LARGEST_SHIFT * affine_to_spacing(image_grid, self.spatial_dims).min() and not self.ignore_affine:
+            self._refuse(
+                label,
+                image,
+                f"its affine {_rounded(label_grid)} puts voxels up to {shift:.3g} mm away from where the {_rounded(image_grid)}",
+                " If only its header is wrong, set ignore_label_affine.",
+            )
+        label.affine = image.affine
+        return laid
+
+    def _refuse(self, label: MetaTensor, image: MetaTensor, found: str, hint: str = "") -> None:
+        raise ScanError(
+            label.meta["filename_or_obj"],
+            f"{found} of its image {image.meta['filename_or_obj']}.",
+            f"Check that they belong together; resample the label onto the image.{hint}",
+        )
+
+
+def _largest_shift(one: np.ndarray, other: np.ndarray, shape: Sequence[int]) -> float:
+    """Distance, in millimetres, between where two affines put a corner voxel, for the corner where it is largest."""
+    corners = np.array([(*corner, 1.0) for corner in product(*((0, side - 1) for side in shape))])
+    return float(np.linalg.norm(corners @ (one - other).T, axis=1).max())
+
+
+def _rounded(affine: np.ndarray) -> list[list[float]]:
+    return affine[:-1].round(3).tolist()

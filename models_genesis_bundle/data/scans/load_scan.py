@@ -1,0 +1,155 @@
+"""Reading of one scan, with every reason to refuse it said in words."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.data.utils import affine_to_spacing, to_affine_nd
+from monai.transforms import EnsureChannelFirst, LoadImage, MapTransform
+
+from models_genesis_bundle.data.scans.files import scan_suffix
+from models_genesis_bundle.data.scans.readers import reader_for
+from models_genesis_bundle.data.scans.scan_error import ScanError
+
+__all__ = ["LoadScand"]
+
+_FURTHER_AXES = {
+    3: ("volumes", ""),
+    2: ("slices, frames or colours", "; volumes want spatial_dims=3, also where a network sees their slices"),
+}
+_LEAST_AXIAL_SHARE = 0.1
+
+
+class LoadScand(MapTransform):
+    """Dictionary transform that reads scans of one channel.
+
+    NIfTI goes through nibabel; NRRD, MetaImage (``.mhd``, ``.mha``) and DICOM folders through ITK; ``.npy`` has no
+    geometry and gets the identity as its affine. In 2D also PNG and JPEG, whose colours become grey, and single DICOM files
+    are read; one with inverted grey values (``MONOCHROME1``) is turned to dark air.
+
+    Args:
+        keys: keys that hold the path of a file, or of a folder with one DICOM series.
+        spatial_dims: 3, or 2 for flat images.
+        volume: which volume of a file with several (a time series, several MR contrasts; in 2D frames or colours) to
+            take, from 0. None refuses such a file.
+        allow_constant: whether a scan may have the same value everywhere, as a label map without foreground has.
+        allow_missing_keys: whether a missing key is no error.
+
+    Shape:
+        Result: a float32 MetaTensor ``(1, X, Y, Z)`` or ``(1, X, Y)``, in the file's unit, with its affine in RAS
+        millimetres. Axes of length 1 after the spatial ones are dropped. In 2D the affine is that within the axial
+        plane; an image of another plane keeps its spacing alone, with its axes to the left and the back.
+
+    Raises:
+        ScanError: the file is not there, cannot be read or is truncated; it has fewer spatial axes (one of length 1
+            counts as none), or more volumes than one; it holds NaN or infinite voxels, is constant, or its affine is
+            singular.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        spatial_dims: int = 3,
+        volume: int | None = None,
+        allow_constant: bool = False,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        if spatial_dims not in (2, 3):
+            raise ValueError(f"LoadScand: spatial_dims must be 2 or 3, got {spatial_dims}.")
+        self.spatial_dims = spatial_dims
+        self.volume = volume
+        self.allow_constant = allow_constant
+        self._load = LoadImage(image_only=True, dtype=np.float32)
+        self._add_channel = EnsureChannelFirst(channel_dim="no_channel")
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Replace the paths of `data` by the scans."""
+        loaded = dict(data)
+        for key in self.key_iterator(loaded):
+            loaded[key] = self._read(Path(loaded[key]))
+        return loaded
+
+    def _read(self, path: Path) -> MetaTensor:
+        if not path.exists():
+            raise ScanError(path, "there is no such file.", "Check the path and the datalist.")
+        reader = reader_for(path, self.spatial_dims)
+        try:
+            image = self._load(str(path), reader=reader)
+        except ScanError:
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split())[-300:]
+            raise ScanError(
+                path,
+                f"it cannot be read ({type(error).__name__}: {reason}).",
+                "It may be truncated or damaged: copy it again, or leave it out.",
+            ) from error
+        image = self._spatial_axes_only(image, path)
+        self._check(image, path)
+        return self._add_channel(image)
+
+    def _spatial_axes_only(self, image: MetaTensor, path: Path) -> MetaTensor:
+        found = tuple(image.shape)
+        if scan_suffix(path) == ".npy" and len(found) == self.spatial_dims + 1 and found[0] == 1:
+            image = image[0]
+        further = (side for side in image.shape[self.spatial_dims :] if side > 1)
+        image = image.reshape(*image.shape[: self.spatial_dims], *further)
+        if image.ndim == self.spatial_dims + 1 and self.volume is not None:
+            if not 0 <= self.volume < image.shape[-1]:
+                raise ScanError(
+                    path, f"it holds {image.shape[-1]} volumes.", f"volume {self.volume} is none of them; count from 0."
+                )
+            image = image[..., self.volume]
+        if image.ndim > self.spatial_dims:
+            what, hint = _FURTHER_AXES[self.spatial_dims]
+            extra = "×".join(str(side) for side in image.shape[self.spatial_dims :])
+            raise ScanError(
+                path,
+                f"its shape {found} has {image.ndim} axes where {self.spatial_dims} are wanted: {extra} {what}.",
+                f"Name the one to take with volume=0 … {image.shape[-1] - 1}, or save it to a file of its own{hint}.",
+            )
+        if image.ndim < self.spatial_dims or 1 in image.shape:
+            raise ScanError(
+                path,
+                f"its shape {found} has no {self.spatial_dims} axes longer than 1.",
+                "Leave it out, or set spatial_dims=2 and use a 2D network for flat images."
+                if self.spatial_dims == 3
+                else "Leave it out.",
+            )
+        image.meta["spatial_shape"] = np.asarray(image.shape)
+        if self.spatial_dims == 2:
+            image.affine = _flat_affine(image.affine)
+        return image
+
+    def _check(self, image: MetaTensor, path: Path) -> None:
+        values = image.as_tensor()
+        finite = torch.isfinite(values)
+        if not finite.all():
+            count = int((~finite).sum())
+            raise ScanError(
+                path,
+                f"{count} of its {values.numel()} voxels are NaN or infinite.",
+                "Replace them (numpy.nan_to_num with the value of the background) or leave the scan out.",
+            )
+        low, high = values.min().item(), values.max().item()
+        if low == high and not self.allow_constant:
+            raise ScanError(path, f"it is constant: every voxel is {low:g}.", "Leave it out.")
+        affine = torch.as_tensor(image.affine)
+        if not torch.isfinite(affine).all() or torch.linalg.det(affine).abs() == 0:
+            raise ScanError(
+                path, "its affine is singular or not finite.", "Write a valid orientation and spacing into its header."
+            )
+
+
+def _flat_affine(affine: torch.Tensor) -> torch.Tensor:
+    plane, spacing = to_affine_nd(2, affine), affine_to_spacing(affine, r=len(affine) - 1)[:2]
+    if torch.linalg.det(plane).abs() > _LEAST_AXIAL_SHARE * spacing.prod():
+        return plane
+    return torch.diag(torch.cat([-spacing, torch.ones(1, dtype=spacing.dtype)]))

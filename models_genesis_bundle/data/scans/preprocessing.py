@@ -1,0 +1,94 @@
+"""The deterministic way from a file to a scaled scan, the same in pretraining, fine-tuning and inference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from monai.config import KeysCollection
+from monai.transforms import Orientationd, Spacingd
+from monai.utils import ensure_tuple, ensure_tuple_rep
+
+from models_genesis_bundle.data.scans.intensity import IntensityScaling, ScaleScanIntensityd
+from models_genesis_bundle.data.scans.load_scan import LoadScand
+from models_genesis_bundle.data.scans.scan_compose import ScanCompose
+
+__all__ = ["RAS_LABELS", "ScanPreprocessing"]
+
+RAS_LABELS = (("L", "R"), ("P", "A"), ("I", "S"))
+
+
+class ScanPreprocessing(ScanCompose):
+    """Read a scan, turn it to one orientation, resample it where asked, scale its intensities.
+
+    `monai.transforms.Invertd(transform=ScanPreprocessing(...))` takes a result back to the file's orientation, shape
+    and affine; intensities come back through `IntensityScaling.invert`.
+
+    Args:
+        keys: keys that hold the paths of scans.
+        intensity: the scaling; a CT window of [-1000, 1000] HU to [0, 1] by default.
+        spacing: side of a voxel in millimetres, one number or one for each axis, to resample to (linear
+            interpolation). None keeps the scan's own, as the paper does.
+        orientation: axis codes that the scan is turned to; None keeps the file's.
+        spatial_dims: 3, or 2 for flat images.
+        volume: which volume of a file with several to take, see `LoadScand`.
+
+    Shape:
+        Result for each key: a float32 MetaTensor ``(1, X, Y, Z)`` within ``intensity.value_range``.
+
+    Raises:
+        ValueError: a spacing that is not above 0, an orientation that does not name each axis once.
+        ScanError: a scan that cannot be used; not wrapped into a `RuntimeError` as other errors inside a `Compose`.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection = "image",
+        intensity: IntensityScaling | None = None,
+        spacing: float | Sequence[float] | None = None,
+        orientation: str | None = "RAS",
+        spatial_dims: int = 3,
+        volume: int | None = None,
+    ) -> None:
+        self.keys = ensure_tuple(keys)
+        self.intensity = IntensityScaling() if intensity is None else intensity
+        self.spacing = None if spacing is None else tuple(float(s) for s in ensure_tuple_rep(spacing, spatial_dims))
+        if self.spacing is not None and not all(side > 0 for side in self.spacing):
+            raise ValueError(f"ScanPreprocessing: spacing must be above 0 mm, got {self.spacing}.")
+        self.orientation = None if orientation is None else orientation[:spatial_dims]
+        if self.orientation is not None:
+            _check_orientation(self.orientation, spatial_dims)
+        self.spatial_dims = spatial_dims
+        self.volume = volume
+        transforms: list[Any] = [LoadScand(self.keys, spatial_dims=spatial_dims, volume=volume)]
+        if self.orientation is not None:
+            transforms.append(Orientationd(self.keys, axcodes=self.orientation, labels=RAS_LABELS[:spatial_dims]))
+        if self.spacing is not None:
+            transforms.append(Spacingd(self.keys, pixdim=self.spacing, mode="bilinear"))
+        transforms.append(ScaleScanIntensityd(self.keys, self.intensity))
+        super().__init__(transforms)
+
+    def record(self) -> dict[str, Any]:
+        """Plain values, fit for JSON and checkpoints, that `from_record` turns back into the same steps."""
+        return {
+            "intensity": self.intensity.record(),
+            "spacing": None if self.spacing is None else list(self.spacing),
+            "orientation": self.orientation,
+            "spatial_dims": self.spatial_dims,
+            "volume": self.volume,
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], keys: KeysCollection = "image") -> ScanPreprocessing:
+        """Build the steps from what `record` gave, for any keys."""
+        settings = dict(record)
+        return cls(keys=keys, intensity=IntensityScaling.from_record(settings.pop("intensity")), **settings)
+
+
+def _check_orientation(orientation: str, spatial_dims: int) -> None:
+    axes = [axis for code in orientation for axis, ends in enumerate(RAS_LABELS[:spatial_dims]) if code in ends]
+    if sorted(axes) != list(range(spatial_dims)):
+        raise ValueError(
+            f"ScanPreprocessing: orientation must name one of L and R, of P and A{', of I and S' * (spatial_dims - 2)}, "
+            f"such as {'RAS'[:spatial_dims]}, got {orientation!r}."
+        )

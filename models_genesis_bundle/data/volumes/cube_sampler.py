@@ -1,0 +1,126 @@
+"""Draws the places of training cubes in a scan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from monai.utils import ensure_tuple_rep
+
+from models_genesis_bundle.data.scans.intensity import IntensityScaling
+from models_genesis_bundle.data.volumes.cube_rules import BodyRule, CubeRule
+
+__all__ = ["CubeSampler"]
+
+Corner = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class CubeSampler:
+    """Draw corners uniformly among the places that a rule accepts, without drawing a place twice.
+
+    Args:
+        cube_size: sides of a cube in voxels, one for each axis of the scan. A side of 1 makes slices: ``(64, 64, 1)``
+            takes axial ones, and the store drops the axis.
+        margin: voxels that stay free on both ends of each axis, one number or one for each axis. The paper has
+            ``(100, 100, 30)``.
+        rule: which cubes are kept.
+        max_attempts_per_cube: a scan is given up after this many draws for each wanted cube (50 in the paper).
+        small_scans: what becomes of a scan with a side below the cube: ``"pad"`` fills both ends with the darkest
+            value of the range, ``"skip"`` leaves it out.
+
+    Raises:
+        ValueError: sizes below 1, a margin below 0, an unknown choice.
+    """
+
+    cube_size: Sequence[int] = (64, 64, 32)
+    margin: Sequence[int] | int = 0
+    rule: CubeRule = field(default_factory=BodyRule)
+    max_attempts_per_cube: int = 50
+    small_scans: str = "pad"
+
+    def __post_init__(self) -> None:
+        size = tuple(int(side) for side in self.cube_size)
+        margin = tuple(int(side) for side in ensure_tuple_rep(self.margin, len(size)))
+        if len(size) not in (2, 3) or min(size) < 1:
+            raise ValueError(f"CubeSampler: cube_size must be 2 or 3 sides of 1 voxel or more, got {size}.")
+        if min(margin) < 0:
+            raise ValueError(f"CubeSampler: margin must not be negative, got {margin}.")
+        if self.max_attempts_per_cube < 1:
+            raise ValueError(f"CubeSampler: max_attempts_per_cube must be 1 or more, got {self.max_attempts_per_cube}.")
+        if self.small_scans not in ("pad", "skip"):
+            raise ValueError(f"CubeSampler: small_scans must be 'pad' or 'skip', got {self.small_scans!r}.")
+        object.__setattr__(self, "cube_size", size)
+        object.__setattr__(self, "margin", margin)
+
+    def padding(self, shape: Sequence[int]) -> list[tuple[int, int]]:
+        """Voxels to add before and after each spatial axis so that a cube fits.
+
+        Args:
+            shape: spatial sides of the scan.
+        """
+        missing = [max(0, side - have) for side, have in zip(self.cube_size, shape, strict=True)]
+        return [(lack // 2, lack - lack // 2) for lack in missing]
+
+    def sample(
+        self, scan: np.ndarray, intensity: IntensityScaling, count: int, rng: np.random.Generator
+    ) -> list[Corner]:
+        """Draw places of cubes.
+
+        Args:
+            scan: ``(C, X, Y, Z)`` or ``(C, X, Y)``, already scaled by `intensity` and large enough for a cube.
+            intensity: the scaling.
+            count: how many cubes are wanted.
+            rng: where the draws come from.
+
+        Returns:
+            The lowest corners, in voxels, of `count` different cubes; fewer when the scan has no more places or the
+            attempts run out; none when the margins leave no place.
+
+        Raises:
+            ValueError: the scan has other axes than the cubes, or a side below theirs.
+        """
+        shape = scan.shape[1:]
+        if len(shape) != len(self.cube_size):
+            raise ValueError(f"CubeSampler: cubes of {self.cube_size} do not fit a scan of shape {shape}.")
+        if any(after for _, after in self.padding(shape)):
+            raise ValueError(f"CubeSampler: a scan of {shape} is smaller than the cube {self.cube_size}: pad it first.")
+        lowest = ensure_tuple_rep(self.margin, len(shape))
+        places = [have - side - 2 * free + 1 for have, side, free in zip(shape, self.cube_size, lowest, strict=True)]
+        if min(places) < 1:
+            return []
+        accepts = self.rule.prepare(scan, intensity)
+        corners: list[Corner] = []
+        for place in self._draws(places, count * self.max_attempts_per_cube, rng):
+            corner = tuple(int(p) + free for p, free in zip(place, lowest, strict=True))
+            if accepts(self.cube_at(corner)):
+                corners.append(corner)
+                if len(corners) == count:
+                    break
+        return corners
+
+    def cube_at(self, corner: Sequence[int]) -> tuple[slice, ...]:
+        """The slices, one for each spatial axis, of the cube with this lowest corner."""
+        return tuple(slice(start, start + side) for start, side in zip(corner, self.cube_size, strict=True))
+
+    @staticmethod
+    def _draws(places: Sequence[int], attempts: int, rng: np.random.Generator) -> Iterator[tuple[Any, ...]]:
+        total = int(np.prod(places, dtype=np.int64))
+        if total <= attempts:
+            flat = rng.permutation(total)
+        else:
+            flat = np.unique(rng.integers(total, size=attempts))
+            rng.shuffle(flat)
+        yield from zip(*np.unravel_index(flat, places), strict=True)
+
+    def record(self) -> dict[str, Any]:
+        """Plain values that name the sampler's settings."""
+        return {
+            "cube_size": list(self.cube_size),
+            "margin": list(ensure_tuple_rep(self.margin, len(self.cube_size))),
+            "rule": self.rule.record(),
+            "max_attempts_per_cube": self.max_attempts_per_cube,
+            "small_scans": self.small_scans,
+        }

@@ -1,0 +1,91 @@
+import os
+
+import numpy as np
+import pytest
+from scan_writers import write_dicom, write_scan
+
+from models_genesis_bundle.data.datalists.find_scans import find_scans, is_dicom_folder
+from models_genesis_bundle.data.scans.files import scan_state, scan_stem, scan_suffix
+
+VOXELS = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "stem", "suffix"),
+    [
+        ("a.nii.gz", "a", ".nii.gz"),
+        ("a.b.NII", "a.b", ".nii"),
+        ("1.3.6.1.4.mhd", "1.3.6.1.4", ".mhd"),
+        ("x.PNG", "x", ".png"),
+        ("series.7", "series.7", ""),
+        ("notes.gz", "notes.gz", ""),
+    ],
+)
+def test_names(name, stem, suffix):
+    assert scan_suffix(f"folder.nii/{name}") == suffix
+    assert scan_stem(f"folder.nii/{name}") == stem
+
+
+def test_scans_are_found_at_any_depth_in_order_and_nothing_else(tmp_path):
+    wanted = ["a/deep/1.mha", "a/volume.mhd", "b.nii.gz", "c.NRRD", "z.npy"]
+    touch(tmp_path, *wanted)
+    touch(tmp_path, "a/volume.raw", "notes.txt", ".hidden.nii", "._b.nii.gz", ".cache/d.nii", "slice.png")
+    assert [str(path.relative_to(tmp_path)) for path in find_scans(tmp_path)] == wanted
+    assert tmp_path / "slice.png" in find_scans(tmp_path, spatial_dims=2)
+
+
+@pytest.mark.parametrize("folder", ["labelsTr", "labels", "Masks", "segmentations"])
+def test_folders_of_labels_are_passed_over(tmp_path, folder):
+    touch(tmp_path, "imagesTr/a.nii.gz", f"{folder}/a.nii.gz", f"{folder}/more/b.nii.gz")
+    assert find_scans(tmp_path) == [tmp_path / "imagesTr" / "a.nii.gz"]
+
+
+def test_a_dicom_folder_is_one_scan_whatever_its_slices_are_called(tmp_path):
+    write_dicom(tmp_path / "patient" / "named", VOXELS)
+    bare = write_dicom(tmp_path / "patient" / "bare", VOXELS)
+    for slice_ in bare.iterdir():
+        slice_.rename(slice_.with_suffix(""))
+    touch(tmp_path, "other/IM1", "other/readme")
+    (tmp_path / "other" / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM")
+    assert find_scans(tmp_path) == [bare, tmp_path / "patient" / "named"]
+    assert not is_dicom_folder(tmp_path / "other"), "an index without slices is no scan"
+
+
+def test_linked_folders_are_followed(tmp_path):
+    touch(tmp_path, "elsewhere/a.nii")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "link").symlink_to(tmp_path / "elsewhere")
+    assert find_scans(tmp_path / "data") == [tmp_path / "data" / "link" / "a.nii"]
+
+
+@pytest.mark.parametrize("name", ["a.nii.gz", "a.mhd", "a.nhdr", "series"])
+def test_a_change_of_any_file_that_belongs_to_a_scan_shows(tmp_path, name):
+    scan = write_scan(tmp_path / name, VOXELS)
+    before = scan_state(scan)
+    assert scan_state(scan) == before
+    files = sorted(scan.iterdir() if scan.is_dir() else tmp_path.iterdir())
+    assert before[0] == sum(file.stat().st_size for file in files)
+    for file in files:
+        os.utime(file, ns=(0, before[1] + 10**9))
+        assert scan_state(scan) != before, file.name
+        os.utime(file, ns=(0, before[1]))
+    files[-1].write_bytes(files[-1].read_bytes() + b"\0")
+    os.utime(files[-1], ns=(0, before[1]))
+    assert scan_state(scan) != before
+
+
+def test_a_neighbour_does_not_belong_to_a_scan(tmp_path):
+    scan = write_scan(tmp_path / "a.mhd", VOXELS)
+    before = scan_state(scan)
+    write_scan(tmp_path / "ab.mhd", VOXELS)
+    assert scan_state(scan) == before
+
+
+def test_a_missing_scan_has_a_state_of_its_own(tmp_path):
+    assert scan_state(tmp_path / "none.nii") == scan_state(tmp_path / "none" / "a.mhd") == [-1, -1]

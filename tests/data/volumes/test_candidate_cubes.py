@@ -1,0 +1,216 @@
+"""The cubes lie around their points, whatever the scan's axes, and are cut once."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from pathlib import Path
+
+import itk
+import numpy as np
+import pytest
+from scan_writers import write_scan
+
+from models_genesis_bundle.data import (
+    CandidateCubes,
+    CubeStore,
+    IntensityScaling,
+    ScanError,
+    ScanPreprocessing,
+    patient_hashes,
+)
+from models_genesis_bundle.data.volumes.cube_places import CubesAroundPoints
+
+SIZE = (8, 6, 5)
+TURNED = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # as a sagittal series, with Z to the feet
+OBLIQUE = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]
+
+
+def write_marked(path: Path, voxel, direction, spacing=(2.0, 3.0, 4.0)) -> list[float]:
+    """A dark scan through ITK with one bright blob; gives the blob's point as ITK, thus LUNA16, has it."""
+    array = np.full((20, 18, 16), -1000, dtype=np.int16)
+    x, y, z = voxel
+    array[x, y, z] = 1000
+    image = itk.image_from_array(np.ascontiguousarray(array.T))
+    image.SetOrigin((-100.0, 40.0, 250.0))
+    image.SetSpacing(spacing)
+    image.SetDirection(np.ascontiguousarray(direction))
+    itk.imwrite(image, str(path))
+    return list(image.TransformIndexToPhysicalPoint(voxel))
+
+
+def item(path, point=None, label=0, **more):
+    place = {} if point is None else {"point": tuple(point), "scan": Path(path).name.split(".")[0]}
+    return {"image": str(path), "patient": Path(path).name.split(".")[0], "label": label, **place, **more}
+
+
+def cubes(directory, items, size=SIZE, *, preprocessing=None, **settings):
+    return CandidateCubes(items, directory, preprocessing or ScanPreprocessing(), size, num_workers=0, **settings)
+
+
+@pytest.mark.parametrize("orientation", ["RAS", "LPS", None])
+@pytest.mark.parametrize("direction", [np.eye(3), np.diag([-1.0, 1.0, -1.0]), TURNED, OBLIQUE])
+def test_the_point_of_an_mhd_is_in_the_middle_of_its_cube(tmp_path, direction, orientation):
+    point = write_marked(tmp_path / "scan.mhd", (13, 4, 9), direction)
+    found = cubes(
+        tmp_path / "store",
+        [item(tmp_path / "scan.mhd", point)],
+        preprocessing=ScanPreprocessing(orientation=orientation),
+    )
+    (place,) = np.argwhere(found[0]["image"][0] > 0.5)
+    assert place.tolist() == [side // 2 for side in SIZE]
+
+
+def test_the_point_stays_in_the_middle_when_the_scan_is_resampled(tmp_path):
+    point = write_marked(tmp_path / "scan.mhd", (13, 4, 9), TURNED)
+    found = cubes(
+        tmp_path / "store",
+        [item(tmp_path / "scan.mhd", point)],
+        (9, 9, 9),
+        preprocessing=ScanPreprocessing(spacing=1.5),
+    )
+    image = found[0]["image"][0]
+    centre = (np.argwhere(image > 0) * image[image > 0][:, None]).sum(axis=0) / image.sum()
+    assert np.abs(centre - 4).max() <= 0.5 + 1e-3, "within half a voxel"
+
+
+def test_points_of_flat_images():
+    places = CubesAroundPoints((4, 4), [(-6.0, -20.0)])
+    image = np.zeros((1, 10, 12), dtype=np.float32)
+    image[0, 3, 5] = 1
+    affine = np.array([[2.0, 0, 0], [0, 4.0, 0], [0, 0, 1]])
+    placed = places.place(image, affine, IntensityScaling(), np.random.default_rng(0))
+    (x, y), padding = placed.corners[0], placed.padding
+    assert placed.scan[0, x + 2, y + 2] == 1
+    assert padding == [(0, 0), (0, 0)]
+
+
+def test_cubes_reach_over_the_border_into_darkness(tmp_path):
+    array = np.random.default_rng(0).integers(-500, 500, (10, 9, 8), dtype=np.int16)
+    path = write_scan(tmp_path / "scan.nii.gz", array)
+    scan = ScanPreprocessing()({"image": path})["image"]
+    corner = np.asarray(scan.affine) @ [0, 0, 0, 1]
+    found = cubes(tmp_path / "store", [item(path, corner[:3] * [-1, -1, 1])])[0]["image"][0]
+    assert found[4:, 3:, 2:] == pytest.approx(scan.numpy()[0, :4, :3, :3], abs=5e-4)
+    outside = np.ones(SIZE, dtype=bool)
+    outside[4:, 3:, 2:] = False
+    assert not found[outside].any()
+
+
+@pytest.mark.parametrize("shape", [(9, 9, 9), (4, 12, 3)])
+def test_an_image_without_point_gives_its_middle_cropped_or_padded(tmp_path, shape):
+    path = write_scan(tmp_path / "scan.nii.gz", np.random.default_rng(0).integers(-500, 500, shape, dtype=np.int16))
+    scan = ScanPreprocessing()({"image": path})["image"].numpy()[0]
+    found = cubes(tmp_path / "store", [item(path)])[0]
+    kept = np.minimum(scan.shape, SIZE)
+    starts = (np.array(scan.shape) - kept) // 2
+    inside = scan[tuple(slice(start, start + side) for start, side in zip(starts, kept, strict=True))]
+    assert found["image"].sum() == pytest.approx(inside.sum(), rel=1e-3), "all of the middle, and no voxel twice"
+    assert found["image"].max() == pytest.approx(inside.max(), abs=5e-4)
+    assert set(found) == {"image", "source", "patient", "case", "label"}
+    assert found["case"] == str(path)
+
+
+def test_items_keep_what_belongs_to_them(tmp_path):
+    paths = [
+        write_scan(tmp_path / f"{name}.nii.gz", np.arange(960, dtype=np.int16).reshape(10, 12, 8)) for name in "ab"
+    ]
+    points = {
+        path: np.asarray(ScanPreprocessing()({"image": path})["image"].affine)[:3, 3] * [-1, -1, 1] for path in paths
+    }
+    order = [(paths[0], 1, 3.5), (paths[1], 0, 4.0), (paths[0], 0, None)]
+    items = [
+        item(path, points[path], label, **({} if size is None else {"diameter_mm": size}))
+        for path, label, size in order
+    ]
+    found = cubes(tmp_path / "store", items, also=["diameter_mm"])
+    assert [(cube["scan"], cube["label"]) for cube in found] == [("a", 1), ("a", 0), ("b", 0)], "scan by scan"
+    assert found.labels == [1, 0, 0]
+    assert found[2]["case"] == "b (10 -2 -3)", "the lowest corner in RAS"
+    np.testing.assert_array_equal([cube["diameter_mm"] for cube in found], [3.5, np.nan, 4.0])
+    record = json.loads(json.dumps(found.record()))
+    assert record["classes"] == {"0": 2, "1": 1}
+    assert record["patient_hashes"] == patient_hashes(["a", "b"])
+
+
+def test_cut_again_only_when_points_or_scans_change(tmp_path):
+    path = write_scan(tmp_path / "scan.nii.gz", np.random.default_rng(0).integers(-500, 500, (9, 9, 9), dtype=np.int16))
+    middle = np.asarray(ScanPreprocessing()({"image": path})["image"].affine) @ [4, 4, 4, 1] * [-1, -1, 1, 1]
+    cubes(tmp_path / "store", [item(path, middle[:3])])
+    index = tmp_path / "store" / "index.json"
+    first = index.stat().st_mtime_ns
+    cubes(tmp_path / "store", [item(path, middle[:3], label=1)])
+    assert index.stat().st_mtime_ns == first, "the class is no part of the store"
+    cubes(tmp_path / "store", [item(path, middle[:3] + 2.0)])
+    second = index.stat().st_mtime_ns
+    assert second > first
+    cubes(tmp_path / "store", [item(path)])
+    assert index.stat().st_mtime_ns > second, "the middle is another place than a point"
+
+
+def test_a_part_of_the_labels_uses_the_same_store(tmp_path):
+    items = []
+    for number in range(10):
+        array = np.random.default_rng(number).integers(-500, 500, (6, 6, 6), dtype=np.int16)
+        items.append(item(write_scan(tmp_path / f"s{number}.nii.gz", array), label=int(number < 2)))
+    whole = cubes(tmp_path / "store", items)
+    some = cubes(tmp_path / "store", items, label_fraction=0.3, label_fraction_seed=1)
+    assert len(some) == 3
+    assert set(some.labels) == {0, 1}
+    assert some.store.directory == whole.store.directory
+    assert len(CubeStore(tmp_path / "store")) == 10
+    for cube in some:
+        (same,) = (other for other in whole if other["patient"] == cube["patient"])
+        assert np.array_equal(cube["image"], same["image"])
+    assert some.record()["patients"] == 3
+
+
+def test_memory_does_not_grow_with_the_candidates_of_a_scan(tmp_path):
+    path = write_scan(
+        tmp_path / "scan.nii.gz", np.random.default_rng(0).integers(-500, 500, (40, 40, 40), dtype=np.int16)
+    )
+    affine = np.asarray(ScanPreprocessing()({"image": path})["image"].affine)
+    points = [
+        (affine @ [*voxel, 1] * [-1, -1, 1, 1])[:3] for voxel in np.random.default_rng(0).integers(8, 32, (400, 3))
+    ]
+    items = [item(path, point) for point in points]
+    tracemalloc.start()
+    found = cubes(tmp_path / "store", items, (32, 32, 32))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.store.summary.bytes > 25 * 2**20
+    assert peak < 6 * 2**20
+
+
+def test_items_of_a_scan_that_cannot_be_read_are_left_out(tmp_path, caplog):
+    good = write_scan(tmp_path / "good.nii.gz", np.random.default_rng(0).integers(-500, 500, (9, 9, 9), dtype=np.int16))
+    (tmp_path / "bad.nii.gz").write_bytes(b"no scan")
+    found = cubes(tmp_path / "store", [item(tmp_path / "bad.nii.gz", label=1), item(good)])
+    assert [cube["patient"] for cube in found] == ["good"]
+    assert "1 of 2 items are left out" in caplog.text
+    with pytest.raises(ScanError, match=r"bad\.nii\.gz"):
+        cubes(tmp_path / "store", [item(tmp_path / "bad.nii.gz", label=1), item(good)], on_unreadable="raise")
+
+
+def test_points_of_another_convention_are_refused_with_the_reach(tmp_path):
+    point = write_marked(tmp_path / "scan.mhd", (13, 4, 9), np.eye(3))
+    ras = (-point[0], -point[1], point[2])
+    with pytest.raises(
+        ValueError, match=r"scan.mhd: 1 of 1 points lie outside .* -100.0 … -62.0, 40.0 … 91.0, .*LPS axes"
+    ):
+        cubes(tmp_path / "store", [item(tmp_path / "scan.mhd", ras)])
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        ([], "no items"),
+        ([item("a.nii"), item("b.nii", (0, 0, 0))], "1 of 2 items have a 'point'"),
+        ([item("a.nii"), {"image": "b.nii", "patient": "b"}], "1 of 2 items have a 'label'"),
+        ([item("a.nii"), item("a.nii")], "listed 2 times without a point"),
+        ([item("a.nii", (0, 0))], "needs 3 coordinates"),
+    ],
+)
+def test_lists_that_make_no_sense(tmp_path, items, message):
+    with pytest.raises(ValueError, match=message):
+        cubes(tmp_path / "store", items)
