@@ -22,7 +22,7 @@ TINY = {
     "precision": "float32",
     "learning_rate": "0.1",
     "num_workers": "0",
-    "extraction_workers": "0",
+    "preparation_workers": "0",
     "panel_cubes": "2",
 }
 

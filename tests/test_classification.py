@@ -17,7 +17,7 @@ from models_genesis_bundle.data import patient_hashes, phantom_candidates
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.weights import TransferError, read_checkpoint, read_weights
 
-NETWORK = {"network_def::features": "[4,8]", "network_def::hidden": 8, "precision": "float32", "extraction_workers": 0}
+NETWORK = {"network_def::features": "[4,8]", "network_def::hidden": 8, "precision": "float32", "preparation_workers": 0}
 SMALL = {**NETWORK, "initial_weights": "none", "cube_size": "[16,16,16]", "num_workers": 0, "curves_interval": 1}
 
 

@@ -175,7 +175,7 @@ def settings(phantoms, pretrained, restoring_weights, segmentation_weights, clas
             chosen |= {
                 "network_def::hidden": 8,
                 "candidates_file": phantom_candidates(phantoms),
-                "extraction_workers": 0,
+                "preparation_workers": 0,
             }
             if names[0] != "finetune_classification":
                 return {**chosen, "ckpt_path": str(classification_weights)}
@@ -204,7 +204,7 @@ def settings(phantoms, pretrained, restoring_weights, segmentation_weights, clas
             chosen["cube_size"] = chosen["cube_size"][:2]
         if "data_xray" in names:
             chosen["dataset_dir"] = str(radiographs(tmp_path / "radiographs"))
-        return {**chosen, "cubes_per_scan": 2, "extraction_workers": 0, "num_workers": 0}
+        return {**chosen, "cubes_per_scan": 2, "preparation_workers": 0, "num_workers": 0}
 
     return choose
 

@@ -113,7 +113,7 @@ def test_segmentation_of_volumes_starts_from_the_2d_weights(pretrained_2d, phant
 
 def test_classification_of_slices_starts_from_the_2d_weights(pretrained_2d, phantoms, tmp_path):
     data = {"dataset_dir": phantoms / "images", "candidates_file": phantom_candidates(phantoms)}
-    small = {"network_def::hidden": 8, "extraction_workers": 0, **data}
+    small = {"network_def::hidden": 8, "preparation_workers": 0, **data}
     run("training", "finetune_classification", cube_size="[16,16]", max_epochs=1, output_dir=tmp_path / "run",
         initial_weights=pretrained_2d / "checkpoints" / "model.pt", **small)  # fmt: skip
     weights = tmp_path / "run" / "checkpoints" / "model.pt"

@@ -29,8 +29,8 @@ from models_genesis_bundle.data.scans.scan_error import ScanError
 from models_genesis_bundle.data.volumes.candidate_cubes import CandidateCubes
 from models_genesis_bundle.data.volumes.cube_rules import BodyRule, CubeRule, LungRule
 from models_genesis_bundle.data.volumes.cube_sampler import CubeSampler
-from models_genesis_bundle.data.volumes.cube_store import CubeStore
-from models_genesis_bundle.data.volumes.cube_store_summary import CubeStoreSummary
+from models_genesis_bundle.data.volumes.scan_cubes import ScanCubes
+from models_genesis_bundle.data.volumes.volumes import Volumes
 from models_genesis_bundle.phantoms import classification_source, make_phantoms, phantom_candidates, scans_or_phantoms
 
 __all__ = [
@@ -39,8 +39,6 @@ __all__ = [
     "CandidateCubes",
     "CubeRule",
     "CubeSampler",
-    "CubeStore",
-    "CubeStoreSummary",
     "EpochIndex",
     "EpochSampler",
     "IntensityScaling",
@@ -52,9 +50,11 @@ __all__ = [
     "RestoreScanIntensityd",
     "ScaleScanIntensityd",
     "ScanCompose",
+    "ScanCubes",
     "ScanError",
     "ScanPreprocessing",
     "SeededDataset",
+    "Volumes",
     "check_patients_disjoint",
     "class_weights",
     "classification_datalist",

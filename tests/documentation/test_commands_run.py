@@ -47,7 +47,7 @@ SMALL = {
         "cube_size": "[32,32,16]",
         "cubes_per_scan": 1,
         "batch_size": 2,
-        "extraction_workers": 0,
+        "preparation_workers": 0,
         "panel_cubes": 1,
     },
     "quickstart": {"num_phantoms": 2, "cubes_per_scan": 1},
@@ -70,10 +70,10 @@ SMALL = {
         **FAST,
         "network_def::hidden": 8,
         "cube_size": "[16,16,16]",
-        "extraction_workers": 0,
+        "preparation_workers": 0,
     },
-    "evaluate_classification": {"network_def::hidden": 8, "resamples": 50, "extraction_workers": 0},
-    "inference_classification": {"network_def::hidden": 8, "extraction_workers": 0},
+    "evaluate_classification": {"network_def::hidden": 8, "resamples": 50, "preparation_workers": 0},
+    "inference_classification": {"network_def::hidden": 8, "preparation_workers": 0},
 }
 
 

@@ -28,7 +28,7 @@ class SeededDataset(Dataset):
     same cubes, and a resumed run goes on exactly.
 
     Args:
-        data: the items, for example a ``CubeStore``.
+        data: the items, for example `ScanCubes`. With an attribute ``by_epoch`` they are asked for by `EpochIndex`.
         transform: a MONAI transform; when it is ``Randomizable`` it is seeded before every item.
         seed: start of the random draws.
         redraw: draw anew in every epoch; ``False`` gives the same items in all of them, as validation needs.
@@ -44,7 +44,7 @@ class SeededDataset(Dataset):
         redraw: bool = True,
         prepare: Callable[[Sequence[Any]], Sequence[Any]] | None = None,
     ) -> None:
-        self.data = data if prepare is None else prepare(data)
+        self.data: Any = data if prepare is None else prepare(data)
         self.transform = transform
         self.seed = seed
         self.redraw = redraw
@@ -55,11 +55,13 @@ class SeededDataset(Dataset):
 
     def __getitem__(self, index: int | EpochIndex) -> Any:
         epoch, number, repeat = index if isinstance(index, EpochIndex) else EpochIndex(0, index)
-        item = self.data[number]
+        epoch = epoch if self.redraw else 0
+        by_epoch = getattr(self.data, "by_epoch", False)
+        item = self.data[EpochIndex(epoch, number, repeat) if by_epoch else number]
         if self.transform is None:
             return item
         if isinstance(self.transform, Randomizable):
             if self._states is None or not self._states.are_current():
                 self._states = RandomStates(self.transform)
-            self._states.seed((self.seed, epoch if self.redraw else 0, number, repeat))
+            self._states.seed((self.seed, epoch, number, repeat))
         return apply_transform(self.transform, item, map_items=False)

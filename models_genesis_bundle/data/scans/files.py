@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "SCAN_SUFFIXES",
     "is_dicom_file",
     "is_scan_file",
+    "scan_fingerprint",
     "scan_state",
     "scan_stem",
     "scan_suffix",
@@ -71,3 +73,8 @@ def scan_state(path: str | Path) -> list[int]:
     if not states:
         return [-1, -1]
     return [sum(state.st_size for state in states), max(state.st_mtime_ns for state in states)]
+
+
+def scan_fingerprint(path: str | Path) -> str:
+    state = scan_state(path)
+    return "" if state[0] < 0 else hashlib.sha256(repr(state).encode()).hexdigest()[:16]

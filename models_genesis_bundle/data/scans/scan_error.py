@@ -16,9 +16,9 @@ class ScanError(ValueError):
         remedy: what to do about it, a sentence.
     """
 
-    def __init__(self, file: PathLike, found: str, remedy: str) -> None:
+    def __init__(self, file: PathLike, found: str, remedy: str, rule: str = "unreadable") -> None:
         super().__init__(str(file), found, remedy)
-        self.file, self.found, self.remedy = str(file), found, remedy
+        self.file, self.found, self.remedy, self.rule = str(file), found, remedy, rule
 
     def __str__(self) -> str:
         return f"{self.file}: {self.found} {self.remedy}"

@@ -9,13 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from monai.config import PathLike
 from torch.utils.data import Dataset
 
 from models_genesis_bundle.data.datalists.label_fraction import take_fraction
 from models_genesis_bundle.data.datalists.patient_hashes import patient_hashes
-from models_genesis_bundle.data.scans.preprocessing import ScanPreprocessing
-from models_genesis_bundle.data.volumes.cube_store import CubeStore
+from models_genesis_bundle.data.volumes.points import corners_around, middle_corner
+from models_genesis_bundle.data.volumes.volumes import Volumes
 
 __all__ = ["CandidateCubes"]
 
@@ -23,27 +22,20 @@ logger = logging.getLogger(__name__)
 
 
 class CandidateCubes(Dataset):
-    """Dataset of one cube for each item of a list, cut once into a cube store.
+    """Dataset of one cube for each item of a list, read from prepared volumes.
 
-    An item with a ``point`` gives the cube around it, one without gives the middle of its image, cropped or padded.
-    The store holds the cubes alone and always those of the whole list, so that classes, the label fraction and
-    everything else may change without cutting again.
-
-    Items of scans that cannot be read are left out, named and counted.
+    An item with a ``point`` gives the cube around it, one without gives the middle of its image. Where a cube reaches over
+    the scan's border it is filled with the darkest value. Items of scans that `volumes` left out are left out, and counted.
 
     Args:
         items: ``{"image": path, "patient": name, "label": class}``, with ``"point"``: (x, y, z) in millimetres and LPS
             axes where cubes lie around points; see `classification_datalist`. ``label`` may be missing for inference.
-        directory: the store's folder, as for `CubeStore.open_or_cut`; cubes of one item after the other of a scan, the
-            scans in the order of the list.
-        preprocessing: steps from the file to the scaled scan.
+        volumes: the prepared volumes of the items' scans.
         cube_size: sides of a cube in voxels; two take axial slices out of volumes.
         label_fraction: share of the patients whose cubes are used, in (0, 1], each class at least once; see
             `take_fraction`.
         label_fraction_seed: which patients these are.
         also: further entries that every cube carries, such as ``diameter_mm``: NaN for an item that lacks it.
-        num_workers: processes that cut.
-        on_unreadable: ``"skip"`` leaves the items of unreadable scans out, ``"raise"`` stops at the first.
 
     Shape:
         ``cubes[i]``: ``image``, a float32 array (1, X, Y, Z); ``source``, the path of its scan; ``patient``; ``case``,
@@ -51,21 +43,17 @@ class CandidateCubes(Dataset):
         them; with points ``point``, a float64 array of 3; and what ``also`` names.
 
     Raises:
-        ValueError: no items, items of which only some have a point or a label, an unreadable scan with ``"raise"``, a
-            point outside of its scan.
+        ValueError: no items, items of which only some have a point or a label, a point outside of its scan.
     """
 
     def __init__(
         self,
         items: Sequence[Mapping[str, Any]],
-        directory: PathLike,
-        preprocessing: ScanPreprocessing,
+        volumes: Volumes,
         cube_size: Sequence[int],
         label_fraction: float = 1.0,
         label_fraction_seed: int = 0,
         also: Sequence[str] = (),
-        num_workers: int = 2,
-        on_unreadable: str = "skip",
     ) -> None:
         if not items:
             raise ValueError("CandidateCubes: there are no items; the list of this section of the data is empty.")
@@ -81,45 +69,55 @@ class CandidateCubes(Dataset):
         twice = [image for image, own in by_scan.items() if len(own) > 1 and "point" not in own[0]]
         if twice:
             raise ValueError(f"CandidateCubes: {twice[0]} is listed {len(by_scan[twice[0]])} times without a point.")
-        scans = [
-            {
-                "image": image,
-                "patient": own[0]["patient"],
-                "points": [item["point"] for item in own] if "point" in own[0] else None,
-            }
-            for image, own in by_scan.items()
-        ]
         self.also = tuple(also)
-        self.store = CubeStore.open_or_cut(
-            directory, scans, preprocessing, cube_size, num_workers=num_workers, on_unreadable=on_unreadable
-        )
-        unreadable = self.store.summary.skipped
-        found = [item for image, own in by_scan.items() if image not in unreadable for item in own]
-        if len(found) < len(items):
-            logger.warning("%d of %d items are left out with their scans.", len(items) - len(found), len(items))
-        self.items = found
-        self._cubes = np.arange(len(found))
+        self.volumes = volumes
+        missing = volumes.preprocessing.spatial_dims - len(cube_size)
+        self.size = (*(int(side) for side in cube_size), *[1] * missing)  # a slice is one voxel thick
+        self.items = [item for image, own in by_scan.items() if image in volumes for item in own]
+        if not self.items:
+            raise ValueError(f"CandidateCubes: the scans of all {len(items)} items are left out.")
+        if len(self.items) < len(items):
+            logger.warning("%d of %d items are left out with their scans.", len(items) - len(self.items), len(items))
         if label_fraction != 1:
-            self.items = take_fraction(found, label_fraction, label_fraction_seed, stratify_key="label")
-            kept = {id(item) for item in self.items}
-            self._cubes = np.flatnonzero([id(item) in kept for item in found])
-            logger.info("label_fraction=%g keeps %d of %d items", label_fraction, len(self.items), len(found))
+            found = len(self.items)
+            self.items = take_fraction(self.items, label_fraction, label_fraction_seed, stratify_key="label")
+            logger.info("label_fraction=%g keeps %d of %d items", label_fraction, len(self.items), found)
+        self._corners = self._find_corners()
+
+    def _find_corners(self) -> np.ndarray:
+        corners = np.empty((len(self.items), len(self.size)), dtype=int)
+        by_image: dict[str, list[int]] = {}
+        for number, item in enumerate(self.items):
+            by_image.setdefault(item["image"], []).append(number)
+        for image, numbers in by_image.items():
+            shape = self.volumes.shape(image)
+            if "point" in self.items[numbers[0]]:
+                points = [self.items[number]["point"] for number in numbers]
+                try:
+                    corners[numbers] = corners_around(points, self.volumes.affine(image), shape, self.size)
+                except ValueError as error:
+                    raise ValueError(f"{image}: {error}") from error
+            else:
+                corners[numbers] = middle_corner(shape, self.size)
+        return corners
 
     def __len__(self) -> int:
         return len(self.items)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         item = self.items[index]
-        cube = self.store[self._cubes[index]]
+        source = os.path.abspath(item["image"])
+        cube = self.volumes.read(source, self._corners[index].tolist(), self.size)
+        image = cube.reshape(cube.shape[0], *(side for side in self.size if side > 1))
         labelled: dict[str, Any] = {
-            "case": cube["source"],
+            "case": source,
             **{key: item[key] for key in ("label", "scan", "lesion") if key in item},
         }
         if "point" in item:
             labelled["point"] = np.asarray(item["point"], dtype=np.float64)
             labelled["case"] = f"{item['scan']} ({' '.join(f'{value:g}' for value in item['point'])})"
         further: dict[str, Any] = {key: item.get(key, np.nan) for key in self.also}
-        return {"image": cube["image"], "source": cube["source"], "patient": item["patient"], **labelled, **further}
+        return {"image": image, "source": source, "patient": item["patient"], **labelled, **further}
 
     @property
     def labels(self) -> list[int]:
@@ -127,13 +125,13 @@ class CandidateCubes(Dataset):
         return [item["label"] for item in self.items]
 
     def record(self) -> dict[str, Any]:
-        """Plain values about the data, for checkpoints: those of the store, and the number of cubes of each class."""
+        """Plain values about the data, for checkpoints: how many scans, patients and cubes of each class, and the settings."""
         patients = sorted({item["patient"] for item in self.items})
         return {
-            **self.store.record(),
             "scans": len({item["image"] for item in self.items}),
             "patients": len(patients),
             "patient_hashes": patient_hashes(patients),
             "cubes": len(self),
+            "settings": {"preprocessing": self.volumes.preprocessing.record(), "cube_size": list(self.size)},
             "classes": {str(label): count for label, count in sorted(Counter(self.labels).items())},
         }

@@ -1,0 +1,140 @@
+"""A folder of files that are made one by one, each from a source file, and made again when they no longer fit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import AcquireReturnProxy, FileLock, Timeout
+from tqdm import tqdm
+
+from models_genesis_bundle.data.volumes.journal import Journal
+from models_genesis_bundle.data.volumes.workers import run_over
+from models_genesis_bundle.files import write_json
+
+__all__ = ["ItemFolder"]
+
+logger = logging.getLogger(__name__)
+
+Record = dict[str, Any]
+
+_START = time.time()
+
+
+class ItemFolder:
+    """Items that were made from sources with the same settings, and a journal of them.
+
+    The folder's name ends with a hash of the settings, so that items of other settings are neither used nor replaced. It
+    holds ``settings.json``, ``index.jsonl`` (see `Journal`) and the items' files.
+
+    Args:
+        parent: where the folder lies.
+        name: start of the folder's name.
+        settings: plain values that shape the items.
+        suffix: suffix of the items' files.
+    """
+
+    def __init__(self, parent: Path, name: str, settings: Mapping[str, Any], suffix: str) -> None:
+        text = json.dumps(settings, sort_keys=True)
+        self.folder = parent / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        self.settings = json.loads(text)
+        self.suffix = suffix
+        self.journal = Journal(self.folder / "index.jsonl")
+
+    def file(self, key: str) -> Path:
+        """The file of an item; files are spread over up to 256 folders."""
+        name = hashlib.sha256(os.fsencode(key)).hexdigest()[:24]
+        return self.folder / name[:2] / f"{name}{self.suffix}"
+
+    def open_or_make(
+        self,
+        wanted: Mapping[str, str],
+        make: Callable[[str], Record],
+        num_workers: int = 0,
+        scheduler: str | None = None,
+        description: str = "Preparing",
+        each: Callable[[Record], None] = lambda record: None,
+    ) -> dict[str, Record]:
+        """The records of items, after making those that are missing, incomplete or outdated.
+
+        An interrupted call loses the items in work and no other. A second process that wants the same folder waits for
+        the first one.
+
+        Args:
+            wanted: by key, the fingerprint of the item's source.
+            make: makes the file of a key and returns its record, with the size of the file as ``bytes`` (0: no file is
+                needed); it must be picklable. An item whose record has ``unreadable`` is tried again by every run.
+            num_workers: see `run_over`.
+            scheduler: see `run_over`.
+            description: title of the progress bar.
+            each: is called with the record of each item that was made; an exception ends the work.
+
+        Returns:
+            The record by key, in the order of `wanted`.
+        """
+        records = self._fitting(wanted)
+        if len(records) < len(wanted):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with self._locked():
+                write_json(self.folder / "settings.json", self.settings)
+                records = self._fitting(wanted)
+                missing = [key for key in wanted if key not in records]
+                if records and missing:
+                    logger.info("%s: %d of %d are there already.", self.folder, len(records), len(wanted))
+                results = run_over(_Keyed(make), missing, num_workers, scheduler)
+                with tqdm(total=len(wanted), initial=len(records), desc=description, unit="scan") as progress:
+                    for key, made in results:
+                        records[key] = self._keep(key, wanted[key], made)
+                        each(records[key])
+                        progress.update()
+        return {key: records[key] for key in wanted}
+
+    def make_again(self, key: str, fingerprint: str, make: Callable[[str], Record]) -> Record:
+        """Replace a damaged item; returns the new record."""
+        with self._locked():
+            return self._keep(key, fingerprint, make(key))
+
+    def _keep(self, key: str, fingerprint: str, made: Record) -> Record:
+        record = {"fingerprint": fingerprint, "time": time.time(), **made}
+        self.journal.append(key, record)
+        return record
+
+    def _fitting(self, wanted: Mapping[str, str]) -> dict[str, Record]:
+        known = self.journal.read()
+        return {
+            key: record
+            for key, fingerprint in wanted.items()
+            if (record := known.get(key)) and record["fingerprint"] == fingerprint and self._is_usable(key, record)
+        }
+
+    def _is_usable(self, key: str, record: Record) -> bool:
+        if record.get("unreadable"):
+            return record["time"] >= _START
+        try:
+            return not record["bytes"] or os.stat(self.file(key)).st_size == record["bytes"]
+        except OSError:
+            return False
+
+    def _locked(self) -> AcquireReturnProxy:
+        lock = FileLock(self.folder / ".lock")
+        try:
+            return lock.acquire(blocking=False)
+        except Timeout:
+            logger.info("%s: another process is writing here; waiting for it.", self.folder)
+            return lock.acquire()
+
+
+class _Keyed:
+    """Returns the key with the result, for results that come in any order."""
+
+    def __init__(self, make: Callable[[str], Record]) -> None:
+        self.make = make
+
+    def __call__(self, key: str) -> tuple[str, Record]:
+        return key, self.make(key)

@@ -1,0 +1,113 @@
+"""Places of cubes in volumes, drawn once for each volume and kept on the disk."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models_genesis_bundle.data.volumes.cube_sampler import CubeSampler
+from models_genesis_bundle.data.volumes.item_folder import ItemFolder, Record
+from models_genesis_bundle.data.volumes.volumes import Volumes
+from models_genesis_bundle.files import whole_file
+
+__all__ = ["Places"]
+
+
+class Places:
+    """Up to `count` different places of cubes in each volume, at random, all accepted by the sampler's rule.
+
+    The rule looks at a volume once. From then on a training takes places from the list without reading other voxels than
+    those of its cubes. The places follow from the seed, the patient and the name of the scan's file.
+
+    Args:
+        volumes: the prepared volumes.
+        scans: ``[{"image": path, "patient": name}, …]``; those that `volumes` left out are passed over.
+        sampler: draws the places.
+        count: places wanted in each volume.
+        seed: start of the draws.
+
+    Attributes:
+        images: the scans that have a place, in the order of `scans`.
+        counts: number of places of each of them.
+        without: why scans have no place, by path.
+
+    Raises:
+        ValueError: no scan has a place.
+    """
+
+    def __init__(
+        self, volumes: Volumes, scans: Sequence[dict[str, str]], sampler: CubeSampler, count: int, seed: int
+    ) -> None:
+        settings = {"sampler": sampler.record(), "count": count, "seed": seed}
+        self.items = ItemFolder(volumes.items.folder, "places", settings, ".places")
+        patients = {scan["image"]: scan["patient"] for scan in scans if scan["image"] in volumes}
+        draw = _Draw(self.items, volumes, sampler, count, seed, patients)
+        wanted = {image: f"{volumes.fingerprint(image)} {patient}" for image, patient in patients.items()}
+        self._records = self.items.open_or_make(
+            wanted, draw, volumes.num_workers, volumes.scheduler, "Drawing places of cubes"
+        )
+        self.images = [image for image, record in self._records.items() if record["count"]]
+        self.counts = [self._records[image]["count"] for image in self.images]
+        self.without = {image: record["reason"] for image, record in self._records.items() if not record["count"]}
+        if not self.images:
+            lines = "".join(f"\n  {image}: {reason}" for image, reason in self.without.items())
+            raise ValueError(f"None of the {len(patients)} volumes gave a cube:{lines}")
+
+    def corners(self, image: str) -> np.ndarray:
+        """The lowest corners of a volume's cubes, (count, axes), in voxels; negative where a cube starts in the padding."""
+        record = self._records[image]
+        return _read_corners(self.items.file(image), record["checksum"], record["count"])
+
+
+@lru_cache(maxsize=512)
+def _read_corners(file: Path, checksum: int, count: int) -> np.ndarray:
+    content = file.read_bytes()
+    if zlib.crc32(content) != checksum:
+        raise ValueError(f"{file}: this list of places is damaged. Remove the file and start again: it is made anew.")
+    return np.frombuffer(content, dtype="<i4").reshape(count, -1)
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """Draws the places in one volume; runs in any process."""
+
+    items: ItemFolder
+    volumes: Volumes
+    sampler: CubeSampler
+    count: int
+    seed: int
+    patients: dict[str, str]
+
+    def __call__(self, image: str) -> Record:
+        shape = self.volumes.shape(image)
+        padding = self.sampler.padding(shape)
+        if any(after for _, after in padding) and self.sampler.small_scans == "skip":
+            return {"bytes": 0, "count": 0, "reason": f"its shape {shape} is below the cube {self.sampler.cube_size}."}
+        corner = [-before for before, _ in padding]
+        size = [side + sum(more) for side, more in zip(shape, padding, strict=True)]
+        scan = self.volumes.read(image, corner, size)
+        identity = f"{self.seed}|{self.patients[image]}|{Path(image).name}"
+        digest = hashlib.sha256(identity.encode(errors="surrogateescape")).digest()
+        generator = np.random.default_rng(int.from_bytes(digest[:16], "big"))
+        try:
+            found = self.sampler.sample(scan, self.volumes.preprocessing.intensity, self.count, generator)
+        except ValueError as error:
+            raise ValueError(f"{image}: {error}") from error
+        if not found:
+            reason = (
+                f"no cube of {self.sampler.cube_size} with margin {self.sampler.margin} in its shape {tuple(size)} satisfies "
+                f"{self.sampler.rule}."
+            )
+            return {"bytes": 0, "count": 0, "reason": reason}
+        content = (np.array(found, dtype="<i4") + np.array(corner, dtype="<i4")).tobytes()
+        with whole_file(self.items.file(image)) as unfinished:
+            unfinished.write_bytes(content)
+        padded: Any = any(before or after for before, after in padding)
+        return {"bytes": len(content), "count": len(found), "checksum": zlib.crc32(content), "padded": padded}

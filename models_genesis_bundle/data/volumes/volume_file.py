@@ -1,0 +1,145 @@
+"""One prepared volume on disk: compressed, read at random places, and checked as it is read."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+
+import blosc2
+import numpy as np
+import torch
+
+from models_genesis_bundle.files import whole_file
+
+__all__ = ["DamagedVolumeError", "VolumeFile", "write_volume"]
+
+_CHUNK = {3: (128, 128, 64), 2: (512, 512)}
+_BLOCK = {3: (16, 16, 16), 2: (64, 64)}
+_HEAD, _TAIL = 2**12, 2**16  # bytes that hold the header, and the offsets, checksums and trailer of a frame
+_CHECKSUMS = "crc32"
+
+
+class DamagedVolumeError(ValueError):
+    """A prepared volume that is not as it was written."""
+
+
+def write_volume(path: Path, voxels: np.ndarray) -> tuple[int, int]:
+    """Write a volume as a Blosc2 array (``.b2nd``) of float16, whole or not at all.
+
+    Small blocks (16³ voxels) keep the voxels few that are decompressed in vain for a cube; LZ4 is the fastest of Blosc2's
+    codecs to decompress.
+
+    Args:
+        path: the file.
+        voxels: (C, X, Y, Z) or (C, X, Y), in the scaled range.
+
+    Returns:
+        The size of the file in bytes and the CRC-32 of its header and trailer. The CRC-32 of each chunk is in the file.
+
+    Raises:
+        OSError: the file could not be written.
+    """
+    dims = voxels.ndim - 1
+    chunks, blocks = (
+        tuple(max(1, min(side, most)) for side, most in zip(voxels.shape, (voxels.shape[0], *sides[dims]), strict=True))
+        for sides in (_CHUNK, _BLOCK)
+    )
+    compression = {"codec": blosc2.Codec.LZ4, "clevel": 5, "filters": [blosc2.Filter.SHUFFLE], "nthreads": 1}
+    in_memory = blosc2.asarray(voxels.astype(np.float16), chunks=chunks, blocks=blocks, cparams=compression)
+    array = blosc2.ndarray_from_cframe(in_memory.to_cframe(), copy=True)  # its chunks are byte for byte those of the file
+    checksums = [zlib.crc32(array.schunk.get_chunk(number)) for number in range(array.schunk.nchunks)]
+    array.schunk.vlmeta[_CHECKSUMS] = checksums
+    frame = array.to_cframe()
+    with whole_file(path) as unfinished:
+        unfinished.write_bytes(frame)
+    return len(frame), _ends_checksum(frame[:_HEAD], frame[-_TAIL:])
+
+
+def _ends_checksum(head: bytes, tail: bytes) -> int:
+    return zlib.crc32(tail, zlib.crc32(head))
+
+
+class VolumeFile:
+    """A volume that `write_volume` has written.
+
+    Each chunk is compared with its checksum before its first use, so that a read checks what it uses and no more.
+
+    Args:
+        path: the file.
+        ends: the checksum that `write_volume` returned.
+
+    Raises:
+        DamagedVolumeError: the file is missing, or its header or trailer has changed.
+    """
+
+    def __init__(self, path: Path, ends: int) -> None:
+        self.path = path
+        try:
+            with path.open("rb") as file:
+                head = file.read(_HEAD)
+                file.seek(max(0, file.seek(0, 2) - _TAIL))
+                if _ends_checksum(head, file.read()) != ends:
+                    raise DamagedVolumeError(f"{path}: its header or trailer has changed.")
+            self._array = blosc2.open(str(path), mode="r", mmap_mode="r", dparams={"nthreads": 1})
+        except (OSError, RuntimeError) as error:
+            raise DamagedVolumeError(f"{path}: it cannot be opened ({error}).") from error
+        self.shape: tuple[int, ...] = self._array.shape
+        self._chunk_grid = tuple(-(-side // step) for side, step in zip(self.shape, self._array.chunks, strict=True))
+        self._unchecked: dict[int, int] = dict(enumerate(self._array.schunk.vlmeta[_CHECKSUMS]))
+
+    def read(self, corner: Sequence[int], size: Sequence[int], fill: float) -> np.ndarray:
+        """Read a box of voxels.
+
+        Args:
+            corner: its lowest voxel along each spatial axis; it may lie outside of the volume.
+            size: its sides in voxels.
+            fill: the value outside of the volume.
+
+        Returns:
+            (C, *size), float32, an array of its own.
+
+        Raises:
+            DamagedVolumeError: a part of the file that is needed has changed.
+        """
+        sides = self.shape[1:]
+        inside = [
+            slice(max(0, start), max(0, min(side, start + length)))
+            for start, length, side in zip(corner, size, sides, strict=True)
+        ]
+        if any(part.start >= part.stop for part in inside):
+            return np.full((self.shape[0], *size), fill, dtype=np.float32)
+        self._check_chunks(inside)
+        try:
+            stored = self._array[(slice(None), *inside)]
+        except (OSError, RuntimeError) as error:
+            raise DamagedVolumeError(f"{self.path}: it cannot be read ({error}).") from error
+        voxels = torch.from_numpy(stored).float().numpy()  # ten times as fast as numpy's conversion
+        if voxels.shape[1:] == tuple(size):
+            return voxels
+        box = np.full((self.shape[0], *size), fill, dtype=np.float32)
+        place = (slice(part.start - start, part.stop - start) for part, start in zip(inside, corner, strict=True))
+        box[(slice(None), *place)] = voxels
+        return box
+
+    def read_all(self) -> np.ndarray:
+        """Read the whole volume: (C, X, Y, Z), float32."""
+        return self.read([0] * (len(self.shape) - 1), self.shape[1:], 0.0)
+
+    def _check_chunks(self, box: Sequence[slice]) -> None:
+        if not self._unchecked:
+            return
+        chunks = self._array.chunks[1:]
+        touched = (
+            range(part.start // step, (part.stop - 1) // step + 1) for part, step in zip(box, chunks, strict=True)
+        )
+        for place in product(range(self._chunk_grid[0]), *touched):
+            number = int(np.ravel_multi_index(place, self._chunk_grid))
+            if number in self._unchecked:
+                try:
+                    found = zlib.crc32(self._array.schunk.get_chunk(number))
+                except RuntimeError as error:
+                    raise DamagedVolumeError(f"{self.path}: it cannot be read ({error}).") from error
+                if found != self._unchecked.pop(number):
+                    raise DamagedVolumeError(f"{self.path}: a part of it has changed.")

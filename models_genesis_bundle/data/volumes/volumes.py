@@ -1,0 +1,248 @@
+"""Scans as prepared volumes: each scan is preprocessed once, and read at random places from then on."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.config import PathLike
+from monai.data import MetaTensor
+from monai.data.utils import affine_to_spacing
+
+from models_genesis_bundle.data.scans.files import scan_fingerprint
+from models_genesis_bundle.data.scans.preprocessing import ScanPreprocessing
+from models_genesis_bundle.data.scans.scan_error import ScanError
+from models_genesis_bundle.data.volumes.disk_space import DiskSpace
+from models_genesis_bundle.data.volumes.item_folder import ItemFolder, Record
+from models_genesis_bundle.data.volumes.quality import ScanFacts, odd_intensity_kinds, quality_rule
+from models_genesis_bundle.data.volumes.volume_file import DamagedVolumeError, VolumeFile, write_volume
+
+__all__ = ["LeftOut", "Volumes"]
+
+logger = logging.getLogger(__name__)
+
+_FORMAT = 3
+_OPEN_FILES = 256
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Why a scan is not used.
+
+    Args:
+        rule: the name of the rule, such as ``few_slices``, or of the reason why the file cannot be read.
+        reason: sentences that say what was found and what to do.
+    """
+
+    rule: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.reason} [{self.rule}]"
+
+
+class Volumes:
+    """The prepared volumes of a list of scans.
+
+    Each scan is read, preprocessed and written as a compressed array of float16 (steps of at most 0.0005 in [0, 1]), see
+    `write_volume`. A scan is prepared again, alone, when its file has changed, or when its volume is incomplete; a volume
+    whose bytes have changed on the disk is noticed when it is read, and prepared again on the spot. Other preprocessing
+    goes into another folder. An interrupted preparation goes on where it ended, and the result does not depend on the
+    number of processes.
+
+    Args:
+        directory: folder of all volumes; created where missing. Runs may share it.
+        scans: ``[{"image": path, …}, …]``, see `pretraining_datalist`.
+        preprocessing: steps from the file to the scaled scan.
+        num_workers: processes that prepare; 0 works in this one.
+        scheduler: address of a Dask scheduler whose workers prepare instead. They must see the scans and `directory`
+            under the same paths.
+        on_unreadable: ``"skip"`` names and counts scans that cannot be read, ``"raise"`` stops at the first.
+        apply_rules: leave out scans that no network should learn from, see `quality_rule` and `odd_intensity_kinds`.
+
+    Attributes:
+        left_out: why scans are not used, by path.
+
+    Raises:
+        ScanError: an unreadable scan, with ``on_unreadable="raise"``.
+        ValueError: no scan is left, or an argument is out of range.
+        OSError: too little space on the disk; what is prepared is kept.
+
+    Example:
+        >>> volumes = Volumes("cache/volumes", list_scans("scans"), ScanPreprocessing())  # doctest: +SKIP
+        >>> volumes.read("/data/scans/a.nii.gz", (0, 0, 0), (64, 64, 32)).shape  # doctest: +SKIP
+        (1, 64, 64, 32)
+    """
+
+    def __init__(
+        self,
+        directory: PathLike,
+        scans: Sequence[Mapping[str, Any]],
+        preprocessing: ScanPreprocessing,
+        num_workers: int = 2,
+        scheduler: str | None = None,
+        on_unreadable: str = "skip",
+        apply_rules: bool = True,
+    ) -> None:
+        if not scans:
+            raise ValueError("Volumes: the list of scans is empty.")
+        if on_unreadable not in ("skip", "raise"):
+            raise ValueError(f"Volumes: on_unreadable must be 'skip' or 'raise', got {on_unreadable!r}.")
+        if num_workers < 0:
+            raise ValueError(f"Volumes: num_workers must be 0 or more, got {num_workers}.")
+        self.preprocessing = preprocessing
+        self.num_workers, self.scheduler = num_workers, scheduler
+        settings = {"format": _FORMAT, **preprocessing.record()}
+        self.items = ItemFolder(Path(os.path.abspath(directory)), "volumes", settings, ".b2nd")
+        self._prepare = _Preparation(self.items, preprocessing)
+        self._files: OrderedDict[str, VolumeFile] = OrderedDict()
+        wanted = {image: scan_fingerprint(image) for image in (os.path.abspath(scan["image"]) for scan in scans)}
+        space = DiskSpace(self.items.folder, len(wanted))
+
+        def each(record: Record) -> None:
+            if record.get("unreadable") and on_unreadable == "raise":
+                raise ScanError(*record["error"])
+            space.require(record["bytes"])
+
+        records = self.items.open_or_make(wanted, self._prepare, num_workers, scheduler, "Preparing volumes", each)
+        if on_unreadable == "raise":
+            for record in records.values():
+                each(record | {"bytes": 0})
+        self._records = {image: record for image, record in records.items() if "shape" in record}
+        self.left_out = {
+            image: LeftOut(record["rule"], record["reason"])
+            for image, record in records.items()
+            if "rule" in record and ("shape" not in record or apply_rules)
+        }
+        if apply_rules:
+            facts = [ScanFacts.from_record(record["facts"]) for record in self._records.values()]
+            names = list(self._records)
+            for number, reason in odd_intensity_kinds(facts).items():
+                self.left_out.setdefault(names[number], LeftOut("intensity_kind", reason))
+        for image in self.left_out:
+            self._records.pop(image, None)
+        self._report()
+
+    def _report(self) -> None:
+        total = sum(record["bytes"] for record in self._records.values())
+        logger.info("%s: %d volumes, %.1f MiB", self.items.folder, len(self), total / 2**20)
+        if self.left_out:
+            lines = "".join(f"\n  {image}: {why}" for image, why in self.left_out.items())
+            logger.warning("%d scans are left out:%s", len(self.left_out), lines)
+        if not self._records:
+            lines = "".join(f"\n  {image}: {why}" for image, why in self.left_out.items())
+            raise ValueError(f"None of the {len(self.left_out)} scans can be used:{lines}")
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __contains__(self, image: PathLike) -> bool:
+        return os.path.abspath(image) in self._records
+
+    def shape(self, image: PathLike) -> tuple[int, ...]:
+        """Sides of a volume in voxels, ``(X, Y, Z)`` or ``(X, Y)``."""
+        return tuple(self._records[os.path.abspath(image)]["shape"][1:])
+
+    def affine(self, image: PathLike) -> np.ndarray:
+        """From a volume's voxels to millimetres in RAS, 4 × 4 (3 × 3 in 2D)."""
+        return np.array(self._records[os.path.abspath(image)]["affine"])
+
+    def spacing(self, image: PathLike) -> tuple[float, ...]:
+        """Sides of a volume's voxels in millimetres."""
+        affine = self.affine(image)
+        return tuple(float(side) for side in affine_to_spacing(affine, r=len(affine) - 1))
+
+    def fingerprint(self, image: PathLike) -> str:
+        """What the scan's files were when the volume was prepared, see `scan_fingerprint`."""
+        return self._records[os.path.abspath(image)]["fingerprint"]
+
+    def bytes(self, image: PathLike) -> int:
+        """Size of a volume on the disk."""
+        return self._records[os.path.abspath(image)]["bytes"]
+
+    def read(self, image: PathLike, corner: Sequence[int], size: Sequence[int]) -> np.ndarray:
+        """Read a box of voxels.
+
+        Args:
+            image: the scan that the volume was made from.
+            corner: lowest voxel of the box; it may lie outside of the volume, where voxels have the darkest value.
+            size: sides of the box in voxels.
+
+        Returns:
+            (C, *size), float32 within the scaling's ``value_range``.
+        """
+        key = os.path.abspath(image)
+        fill = self.preprocessing.intensity.value_range[0]
+        try:
+            return self._open(key).read(corner, size, fill)
+        except DamagedVolumeError as error:
+            logger.warning("%s It is made again.", error)
+            self._files.pop(key, None)
+            fingerprint = self._records[key]["fingerprint"]
+            if scan_fingerprint(key) != fingerprint:
+                raise ScanError(
+                    key,
+                    "its prepared volume is damaged, and the scan has changed since it was made.",
+                    "Start again.",
+                    rule="changed",
+                ) from error
+            self._records[key] = self.items.make_again(key, fingerprint, self._prepare)
+            return self._open(key).read(corner, size, fill)
+
+    def read_all(self, image: PathLike) -> np.ndarray:
+        """Read a whole volume: (C, X, Y, Z), float32."""
+        shape = self.shape(image)
+        return self.read(image, [0] * len(shape), shape)
+
+    def _open(self, key: str) -> VolumeFile:
+        if key in self._files:
+            self._files.move_to_end(key)
+        else:
+            self._files[key] = VolumeFile(self.items.file(key), self._records[key]["ends"])
+            if len(self._files) > _OPEN_FILES:
+                self._files.popitem(last=False)
+        return self._files[key]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_files": OrderedDict()}
+
+
+@dataclass(frozen=True)
+class _Preparation:
+    """Makes the volume of a scan; runs in any process."""
+
+    items: ItemFolder
+    preprocessing: ScanPreprocessing
+
+    def __call__(self, image: str) -> Record:
+        key = self.preprocessing.keys[0]
+        load, *further_steps = self.preprocessing.transforms
+        try:
+            loaded = load({key: image})
+            facts = ScanFacts.of(loaded[key])
+            for step in further_steps:
+                loaded = step(loaded)
+        except ScanError as error:
+            parts = [error.file, error.found, error.remedy, error.rule]
+            reason = f"{error.found} {error.remedy}"
+            return {"bytes": 0, "unreadable": True, "rule": error.rule, "reason": reason, "error": parts}
+        except Exception as error:
+            error.add_note(f"The scan was {image}.")
+            raise
+        scan: MetaTensor = loaded[key]
+        size, ends = write_volume(self.items.file(image), scan.numpy())
+        record: Record = {
+            "bytes": size,
+            "ends": ends,
+            "shape": list(scan.shape),
+            "affine": np.asarray(scan.affine).tolist(),
+            "facts": facts.record(),
+        }
+        rule = quality_rule(facts)
+        return record if rule is None else record | {"rule": rule[0], "reason": rule[1]}

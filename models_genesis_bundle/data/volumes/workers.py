@@ -1,0 +1,68 @@
+"""Running one function over many items, on the processes of this machine or of a Dask cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any, TypeVar
+
+import joblib
+import torch
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+__all__ = ["run_over"]
+
+Item = TypeVar("Item")
+
+
+def run_over(
+    function: Callable[[Item], Any], items: Sequence[Item], num_workers: int, scheduler: str | None = None
+) -> Iterator[Any]:
+    """Apply a function to all items and yield the results as they are ready, in any order.
+
+    Args:
+        function: what to do with an item; it must be picklable.
+        items: the items.
+        num_workers: processes on this machine; 0 works in this process.
+        scheduler: address of a Dask scheduler, such as ``"tcp://10.0.0.1:8786"``, whose workers are used instead. They
+            need this package and must see the same files. Work of a worker that dies is repeated by another one.
+
+    Raises:
+        ImportError: a scheduler is given, but ``dask.distributed`` is not installed.
+        RuntimeError: a process was killed.
+
+    Example:
+        >>> sorted(run_over(abs, [-2, 1], num_workers=0))
+        [1, 2]
+    """
+    if scheduler is None and min(num_workers, len(items)) < 1:
+        yield from map(function, items)
+        return
+    with ExitStack() as stack:
+        if scheduler is not None:
+            stack.enter_context(_dask_client(scheduler))
+            stack.enter_context(joblib.parallel_config("dask"))
+        count = min(num_workers, len(items)) if scheduler is None else None
+        parallel = joblib.Parallel(n_jobs=count, return_as="generator_unordered")
+        try:
+            yield from parallel(joblib.delayed(_with_one_thread)(function, item) for item in items)
+        except TerminatedWorkerError as error:
+            raise RuntimeError(
+                "A process that prepares data was killed, most likely because memory ran out. Use fewer of them "
+                "(preparation_workers) and start again: what is done is kept."
+            ) from error
+
+
+def _with_one_thread(function: Callable[[Item], Any], item: Item) -> Any:
+    torch.set_num_threads(1)
+    return function(item)
+
+
+def _dask_client(scheduler: str) -> Any:
+    try:
+        from dask.distributed import Client
+    except ImportError as error:
+        raise ImportError(
+            f"scheduler={scheduler} needs Dask: pip install 'models-genesis-bundle[distributed]'."
+        ) from error
+    return Client(scheduler, timeout="30s")
