@@ -13,6 +13,7 @@ from PIL import Image
 from scan_writers import truncate, write_radiograph
 
 from models_genesis_bundle.data import phantom_candidates
+from models_genesis_bundle.data.volumes.journal import Journal
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.weights import read_weights
 
@@ -133,10 +134,8 @@ def test_radiographs_train_and_other_files_are_left_out_by_name(pretrained_xray)
     weights = read_weights(pretrained_xray / "checkpoints" / "model.pt")
     assert weights["preprocessing"]["spatial_dims"] == 2
     assert weights["data"]["cubes"] == 16 * weights["data"]["scans"]
-    said = {}
-    for store in ("cubes_training", "cubes_validation"):
-        index = json.loads((pretrained_xray / "cache" / store / "index.json").read_text())
-        said |= {Path(source["image"]).name: source["reason"] for source in index["sources"] if "reason" in source}
+    (index,) = (pretrained_xray / "cache").glob("volumes-*/index.jsonl")
+    said = {Path(path).name: record["reason"] for path, record in Journal(index).read().items() if "rule" in record}
     assert set(said) == {"cut.png", "frames.dcm", "volume.nii.gz"}
     assert "truncated or damaged" in said["cut.png"]
     assert "2 slices, frames or colours" in said["frames.dcm"]

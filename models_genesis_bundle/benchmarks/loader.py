@@ -25,7 +25,7 @@ def benchmark_loader(
 ) -> list[Row]:
     """Time epochs of the configuration's own loader with different numbers of workers, in turns.
 
-    An epoch is everything between the cube store on disk and a batch in this process: reading, seeding, deforming, collating
+    An epoch is everything between the prepared volumes on disk and a batch in this process: reading, seeding, deforming, collating
     and, with workers, the way from process to process. Workers stay between epochs, as in training.
 
     Args:

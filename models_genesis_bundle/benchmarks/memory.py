@@ -26,22 +26,21 @@ def benchmark_memory(
     cubes: int = 96,
     json_path: str | os.PathLike | None = None,
 ) -> list[Row]:
-    """Read stores of 1×, 4× and 16× as many cubes once, each in a process of its own, and compare the memory at its highest.
+    """Read 1×, 4× and 16× as many cubes once, each in a process of its own, and compare the memory at its highest.
 
-    The process opens the store and loads an epoch without workers, through the configuration's deformations. ``resident`` is
-    all its memory in RAM, with the libraries (pages of the store that are mapped at that moment count, too); ``own`` is the
+    The process opens the volumes and loads an epoch without workers, through the configuration's deformations. ``resident`` is
+    all its memory in RAM, with the libraries (parts of the volumes that are mapped at that moment count); ``own`` is the
     part that no other process shares and that would be freed with it (USS).
 
     Args:
         config_file: a pretraining configuration.
-        multiples: sizes of the stores, as multiples of ``cubes``.
+        multiples: numbers of cubes, as multiples of ``cubes``.
         cube_size: sides of the cubes in voxels.
-        cubes: cubes of the smallest store, an even number.
+        cubes: the smallest number of cubes, an even number.
         json_path: a file for the figures, too.
 
     Returns:
-        A row for each store: ``cubes``, ``store_megabytes``, ``resident_megabytes``, ``own_megabytes``,
-        ``resident_against_first`` (a ratio).
+        A row for each number: ``cubes``, ``resident_megabytes``, ``own_megabytes``, ``resident_against_first`` (a ratio).
     """
     machine = describe_machine()
     rows: list[Row] = []
@@ -50,15 +49,13 @@ def benchmark_memory(
             more = {
                 "cube_size": list(cube_size),
                 "cubes_per_scan": cubes * multiple // TRAINING_SCANS,
-                "cache_dir": f"{settings['cache_dir']}_{multiple}",
             }
-            store = pretraining_part("training_cubes", config_file, settings | more)
+            cubes_read = pretraining_part("training_cubes", config_file, settings | more)
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
                 resident, own = pool.submit(_highest_memory, config_file, settings | more).result()
             rows.append(
                 {
-                    "cubes": len(store),
-                    "store_megabytes": store.summary.bytes / MEGABYTE,
+                    "cubes": len(cubes_read),
                     "resident_megabytes": resident / MEGABYTE,
                     "own_megabytes": own / MEGABYTE,
                     "resident_against_first": resident / MEGABYTE / rows[0]["resident_megabytes"] if rows else 1.0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
-from functools import partial
+from functools import partialmethod
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ import torch
 from pages import PAGES, blocks
 from published_files import write_pytorch_unet
 
-from models_genesis_bundle.data import CubeStore
+from models_genesis_bundle.data import Volumes
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import write_weights
 
@@ -64,8 +64,8 @@ def test_a_block_compiles_and_imports_what_exists(page, code):
 
 @pytest.fixture
 def without_processes(monkeypatch):
-    """Cubes are cut in this process: each that were spawned would import everything again."""
-    monkeypatch.setattr(CubeStore, "open_or_extract", partial(CubeStore.open_or_extract, num_workers=0))
+    """Volumes are prepared in this process: another one would import everything again."""
+    monkeypatch.setattr(Volumes, "__init__", partialmethod(Volumes.__init__, num_workers=0))
 
 
 @pytest.mark.parametrize(("page", "code"), PYTHON, ids=[page for page, _ in PYTHON])

@@ -14,7 +14,7 @@ from two_sites import SCANS, SMALL, make_scans
 
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.networks import GenesisUNet
-from models_genesis_bundle.weights import load_weights, read_checkpoint
+from models_genesis_bundle.weights import load_weights, read_checkpoint, read_weights
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("nvflare") is None, reason="needs nvflare: pip install models-genesis-bundle[federated]"
@@ -36,8 +36,7 @@ def test_the_global_model_is_the_weighted_mean_of_the_sites(tmp_path):
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
 
     sites = [tmp_path / "run" / name for name in SCANS]
-    cubes = [json.loads((site / "cache" / "cubes_training" / "index.json").read_text()) for site in sites]
-    counts = [len(index["cubes"]) for index in cubes]
+    counts = [read_weights(site / "checkpoints" / "model.pt")["data"]["cubes"] for site in sites]
     assert counts[0] < counts[1]
     trained = [read_checkpoint(site / "checkpoints" / "last.pt") for site in sites]
     assert [state["trainer"]["epoch"] for state in trained] == [2, 2]

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -36,6 +35,7 @@ class Places:
     Attributes:
         images: the scans that have a place, in the order of `scans`.
         counts: number of places of each of them.
+        padded: number of scans that are smaller than a cube.
         without: why scans have no place, by path.
 
     Raises:
@@ -55,10 +55,11 @@ class Places:
         )
         self.images = [image for image, record in self._records.items() if record["count"]]
         self.counts = [self._records[image]["count"] for image in self.images]
+        self.padded = sum(record.get("padded", False) for record in self._records.values())
         self.without = {image: record["reason"] for image, record in self._records.items() if not record["count"]}
         if not self.images:
             lines = "".join(f"\n  {image}: {reason}" for image, reason in self.without.items())
-            raise ValueError(f"None of the {len(patients)} volumes gave a cube:{lines}")
+            raise ValueError(f"None of the {len(patients)} scans gives a cube:{lines}")
 
     def corners(self, image: str) -> np.ndarray:
         """The lowest corners of a volume's cubes, (count, axes), in voxels; negative where a cube starts in the padding."""
@@ -109,5 +110,5 @@ class _Draw:
         content = (np.array(found, dtype="<i4") + np.array(corner, dtype="<i4")).tobytes()
         with whole_file(self.items.file(image)) as unfinished:
             unfinished.write_bytes(content)
-        padded: Any = any(before or after for before, after in padding)
+        padded = any(after for _, after in padding)
         return {"bytes": len(content), "count": len(found), "checksum": zlib.crc32(content), "padded": padded}

@@ -106,6 +106,8 @@ class ScanCubes(Dataset):
         logger.info("%d cubes of %d scans in an epoch (%s)", len(self), len(counts), self.draw)
         if short := int((counts < self.cubes_per_scan).sum()):
             logger.info("%d scans have fewer places than the %d cubes wanted", short, self.cubes_per_scan)
+        if self.places.padded:
+            logger.info("%d scans are smaller than a cube and are padded", self.places.padded)
         if self.places.without:
             lines = "".join(f"\n  {image}: {reason}" for image, reason in self.places.without.items())
             logger.warning("%d scans give no cube:%s", len(self.places.without), lines)

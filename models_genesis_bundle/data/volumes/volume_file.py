@@ -19,6 +19,7 @@ _CHUNK = {3: (128, 128, 64), 2: (512, 512)}
 _BLOCK = {3: (16, 16, 16), 2: (64, 64)}
 _HEAD, _TAIL = 2**12, 2**16  # bytes that hold the header, and the offsets, checksums and trailer of a frame
 _CHECKSUMS = "crc32"
+_MAPPED_BY_OPENING = 4 * 2**20  # the system maps neighbours of what is read
 
 
 class DamagedVolumeError(ValueError):
@@ -48,7 +49,9 @@ def write_volume(path: Path, voxels: np.ndarray) -> tuple[int, int]:
     )
     compression = {"codec": blosc2.Codec.LZ4, "clevel": 5, "filters": [blosc2.Filter.SHUFFLE], "nthreads": 1}
     in_memory = blosc2.asarray(voxels.astype(np.float16), chunks=chunks, blocks=blocks, cparams=compression)
-    array = blosc2.ndarray_from_cframe(in_memory.to_cframe(), copy=True)  # its chunks are byte for byte those of the file
+    array = blosc2.ndarray_from_cframe(
+        in_memory.to_cframe(), copy=True
+    )  # its chunks are byte for byte those of the file
     checksums = [zlib.crc32(array.schunk.get_chunk(number)) for number in range(array.schunk.nchunks)]
     array.schunk.vlmeta[_CHECKSUMS] = checksums
     frame = array.to_cframe()
@@ -59,6 +62,11 @@ def write_volume(path: Path, voxels: np.ndarray) -> tuple[int, int]:
 
 def _ends_checksum(head: bytes, tail: bytes) -> int:
     return zlib.crc32(tail, zlib.crc32(head))
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    state = path.stat()
+    return state.st_ino, state.st_size, state.st_mtime_ns
 
 
 class VolumeFile:
@@ -82,12 +90,24 @@ class VolumeFile:
                 file.seek(max(0, file.seek(0, 2) - _TAIL))
                 if _ends_checksum(head, file.read()) != ends:
                     raise DamagedVolumeError(f"{path}: its header or trailer has changed.")
-            self._array = blosc2.open(str(path), mode="r", mmap_mode="r", dparams={"nthreads": 1})
+            self._state = _state(path)
+            array = self._map()
         except (OSError, RuntimeError) as error:
             raise DamagedVolumeError(f"{path}: it cannot be opened ({error}).") from error
-        self.shape: tuple[int, ...] = self._array.shape
-        self._chunk_grid = tuple(-(-side // step) for side, step in zip(self.shape, self._array.chunks, strict=True))
-        self._unchecked: dict[int, int] = dict(enumerate(self._array.schunk.vlmeta[_CHECKSUMS]))
+        self.shape: tuple[int, ...] = array.shape
+        self._chunks = array.chunks
+        self._chunk_grid = tuple(-(-side // step) for side, step in zip(self.shape, self._chunks, strict=True))
+        self._unchecked: dict[int, int] = dict(enumerate(array.schunk.vlmeta[_CHECKSUMS]))
+        self._array: blosc2.NDArray | None = None
+        self.mapped_bytes = 0  # about, since `let_go`
+
+    def _map(self) -> blosc2.NDArray:
+        return blosc2.open(str(self.path), mode="r", mmap_mode="r", dparams={"nthreads": 1})
+
+    def let_go(self) -> None:
+        """Take what was read out of this process's memory; the file is mapped anew by the next read."""
+        self._array = None
+        self.mapped_bytes = 0
 
     def read(self, corner: Sequence[int], size: Sequence[int], fill: float) -> np.ndarray:
         """Read a box of voxels.
@@ -110,9 +130,15 @@ class VolumeFile:
         ]
         if any(part.start >= part.stop for part in inside):
             return np.full((self.shape[0], *size), fill, dtype=np.float32)
-        self._check_chunks(inside)
         try:
+            if self._array is None:
+                if _state(self.path) != self._state:
+                    raise DamagedVolumeError(f"{self.path}: it was replaced while it was in use.")
+                self._array = self._map()
+                self.mapped_bytes = _MAPPED_BY_OPENING
+            self._check_chunks(self._array, inside)
             stored = self._array[(slice(None), *inside)]
+            self.mapped_bytes += 4 * stored.nbytes
         except (OSError, RuntimeError) as error:
             raise DamagedVolumeError(f"{self.path}: it cannot be read ({error}).") from error
         voxels = torch.from_numpy(stored).float().numpy()  # ten times as fast as numpy's conversion
@@ -123,23 +149,18 @@ class VolumeFile:
         box[(slice(None), *place)] = voxels
         return box
 
-    def read_all(self) -> np.ndarray:
-        """Read the whole volume: (C, X, Y, Z), float32."""
-        return self.read([0] * (len(self.shape) - 1), self.shape[1:], 0.0)
-
-    def _check_chunks(self, box: Sequence[slice]) -> None:
+    def _check_chunks(self, array: blosc2.NDArray, box: Sequence[slice]) -> None:
         if not self._unchecked:
             return
-        chunks = self._array.chunks[1:]
+        steps = self._chunks[1:]
         touched = (
-            range(part.start // step, (part.stop - 1) // step + 1) for part, step in zip(box, chunks, strict=True)
+            range(part.start // step, (part.stop - 1) // step + 1) for part, step in zip(box, steps, strict=True)
         )
         for place in product(range(self._chunk_grid[0]), *touched):
             number = int(np.ravel_multi_index(place, self._chunk_grid))
             if number in self._unchecked:
-                try:
-                    found = zlib.crc32(self._array.schunk.get_chunk(number))
-                except RuntimeError as error:
-                    raise DamagedVolumeError(f"{self.path}: it cannot be read ({error}).") from error
-                if found != self._unchecked.pop(number):
+                chunk = array.schunk.get_chunk(number)
+                self.mapped_bytes += len(chunk)
+                if zlib.crc32(chunk) != self._unchecked[number]:
                     raise DamagedVolumeError(f"{self.path}: a part of it has changed.")
+                del self._unchecked[number]

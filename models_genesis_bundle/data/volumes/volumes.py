@@ -28,7 +28,8 @@ __all__ = ["LeftOut", "Volumes"]
 logger = logging.getLogger(__name__)
 
 _FORMAT = 3
-_OPEN_FILES = 256
+_KNOWN_FILES = 1024
+_MOST_MAPPED_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Volumes:
         directory: folder of all volumes; created where missing. Runs may share it.
         scans: ``[{"image": path, …}, …]``, see `pretraining_datalist`.
         preprocessing: steps from the file to the scaled scan.
-        num_workers: processes that prepare; 0 works in this one.
+        num_workers: processes that prepare; 0 and 1 prepare in this one.
         scheduler: address of a Dask scheduler whose workers prepare instead. They must see the scans and `directory`
             under the same paths.
         on_unreadable: ``"skip"`` names and counts scans that cannot be read, ``"raise"`` stops at the first.
@@ -102,6 +103,7 @@ class Volumes:
         self.items = ItemFolder(Path(os.path.abspath(directory)), "volumes", settings, ".b2nd")
         self._prepare = _Preparation(self.items, preprocessing)
         self._files: OrderedDict[str, VolumeFile] = OrderedDict()
+        self._mapped_bytes = 0
         wanted = {image: scan_fingerprint(image) for image in (os.path.abspath(scan["image"]) for scan in scans)}
         space = DiskSpace(self.items.folder, len(wanted))
 
@@ -178,9 +180,8 @@ class Volumes:
             (C, *size), float32 within the scaling's ``value_range``.
         """
         key = os.path.abspath(image)
-        fill = self.preprocessing.intensity.value_range[0]
         try:
-            return self._open(key).read(corner, size, fill)
+            return self._read(key, corner, size)
         except DamagedVolumeError as error:
             logger.warning("%s It is made again.", error)
             self._files.pop(key, None)
@@ -193,7 +194,18 @@ class Volumes:
                     rule="changed",
                 ) from error
             self._records[key] = self.items.make_again(key, fingerprint, self._prepare)
-            return self._open(key).read(corner, size, fill)
+            return self._read(key, corner, size)
+
+    def _read(self, key: str, corner: Sequence[int], size: Sequence[int]) -> np.ndarray:
+        file = self._open(key)
+        before = file.mapped_bytes
+        box = file.read(corner, size, self.preprocessing.intensity.value_range[0])
+        self._mapped_bytes += file.mapped_bytes - before
+        if self._mapped_bytes > _MOST_MAPPED_BYTES:
+            self._mapped_bytes = 0
+            for known in self._files.values():
+                known.let_go()
+        return box
 
     def read_all(self, image: PathLike) -> np.ndarray:
         """Read a whole volume: (C, X, Y, Z), float32."""
@@ -205,7 +217,7 @@ class Volumes:
             self._files.move_to_end(key)
         else:
             self._files[key] = VolumeFile(self.items.file(key), self._records[key]["ends"])
-            if len(self._files) > _OPEN_FILES:
+            if len(self._files) > _KNOWN_FILES:
                 self._files.popitem(last=False)
         return self._files[key]
 

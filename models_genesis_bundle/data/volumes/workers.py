@@ -23,7 +23,7 @@ def run_over(
     Args:
         function: what to do with an item; it must be picklable.
         items: the items.
-        num_workers: processes on this machine; 0 works in this process.
+        num_workers: processes on this machine; 0 and 1 work in this process.
         scheduler: address of a Dask scheduler, such as ``"tcp://10.0.0.1:8786"``, whose workers are used instead. They
             need this package and must see the same files. Work of a worker that dies is repeated by another one.
 
@@ -35,7 +35,7 @@ def run_over(
         >>> sorted(run_over(abs, [-2, 1], num_workers=0))
         [1, 2]
     """
-    if scheduler is None and min(num_workers, len(items)) < 1:
+    if scheduler is None and min(num_workers, len(items)) < 2:
         yield from map(function, items)
         return
     with ExitStack() as stack:

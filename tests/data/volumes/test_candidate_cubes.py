@@ -1,9 +1,8 @@
-"""The cubes lie around their points, whatever the scan's axes, and are cut once."""
+"""The cubes lie around their points, whatever the scan's axes."""
 
 from __future__ import annotations
 
 import json
-import tracemalloc
 from pathlib import Path
 
 import itk
@@ -13,13 +12,11 @@ from scan_writers import write_scan
 
 from models_genesis_bundle.data import (
     CandidateCubes,
-    CubeStore,
-    IntensityScaling,
-    ScanError,
     ScanPreprocessing,
+    Volumes,
     patient_hashes,
 )
-from models_genesis_bundle.data.volumes.cube_places import CubesAroundPoints
+from models_genesis_bundle.data.volumes.points import corners_around
 
 SIZE = (8, 6, 5)
 TURNED = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # as a sagittal series, with Z to the feet
@@ -45,7 +42,9 @@ def item(path, point=None, label=0, **more):
 
 
 def cubes(directory, items, size=SIZE, *, preprocessing=None, **settings):
-    return CandidateCubes(items, directory, preprocessing or ScanPreprocessing(), size, num_workers=0, **settings)
+    preprocessing = preprocessing or ScanPreprocessing()
+    volumes = Volumes(directory, items, preprocessing, num_workers=0, apply_rules=False) if items else None
+    return CandidateCubes(items, volumes, size, **settings)
 
 
 @pytest.mark.parametrize("orientation", ["RAS", "LPS", None])
@@ -75,14 +74,10 @@ def test_the_point_stays_in_the_middle_when_the_scan_is_resampled(tmp_path):
 
 
 def test_points_of_flat_images():
-    places = CubesAroundPoints((4, 4), [(-6.0, -20.0)])
-    image = np.zeros((1, 10, 12), dtype=np.float32)
-    image[0, 3, 5] = 1
     affine = np.array([[2.0, 0, 0], [0, 4.0, 0], [0, 0, 1]])
-    placed = places.place(image, affine, IntensityScaling(), np.random.default_rng(0))
-    (x, y), padding = placed.corners[0], placed.padding
-    assert placed.scan[0, x + 2, y + 2] == 1
-    assert padding == [(0, 0), (0, 0)]
+    assert corners_around([(-6.0, -20.0)], affine, (10, 12), (4, 4)).tolist() == [[1, 3]], (
+        "the voxel (3, 5) at side // 2"
+    )
 
 
 def test_cubes_reach_over_the_border_into_darkness(tmp_path):
@@ -133,22 +128,7 @@ def test_items_keep_what_belongs_to_them(tmp_path):
     assert record["patient_hashes"] == patient_hashes(["a", "b"])
 
 
-def test_cut_again_only_when_points_or_scans_change(tmp_path):
-    path = write_scan(tmp_path / "scan.nii.gz", np.random.default_rng(0).integers(-500, 500, (9, 9, 9), dtype=np.int16))
-    middle = np.asarray(ScanPreprocessing()({"image": path})["image"].affine) @ [4, 4, 4, 1] * [-1, -1, 1, 1]
-    cubes(tmp_path / "store", [item(path, middle[:3])])
-    index = tmp_path / "store" / "index.json"
-    first = index.stat().st_mtime_ns
-    cubes(tmp_path / "store", [item(path, middle[:3], label=1)])
-    assert index.stat().st_mtime_ns == first, "the class is no part of the store"
-    cubes(tmp_path / "store", [item(path, middle[:3] + 2.0)])
-    second = index.stat().st_mtime_ns
-    assert second > first
-    cubes(tmp_path / "store", [item(path)])
-    assert index.stat().st_mtime_ns > second, "the middle is another place than a point"
-
-
-def test_a_part_of_the_labels_uses_the_same_store(tmp_path):
+def test_a_part_of_the_labels_keeps_each_class(tmp_path):
     items = []
     for number in range(10):
         array = np.random.default_rng(number).integers(-500, 500, (6, 6, 6), dtype=np.int16)
@@ -157,29 +137,10 @@ def test_a_part_of_the_labels_uses_the_same_store(tmp_path):
     some = cubes(tmp_path / "store", items, label_fraction=0.3, label_fraction_seed=1)
     assert len(some) == 3
     assert set(some.labels) == {0, 1}
-    assert some.store.directory == whole.store.directory
-    assert len(CubeStore(tmp_path / "store")) == 10
     for cube in some:
         (same,) = (other for other in whole if other["patient"] == cube["patient"])
         assert np.array_equal(cube["image"], same["image"])
     assert some.record()["patients"] == 3
-
-
-def test_memory_does_not_grow_with_the_candidates_of_a_scan(tmp_path):
-    path = write_scan(
-        tmp_path / "scan.nii.gz", np.random.default_rng(0).integers(-500, 500, (40, 40, 40), dtype=np.int16)
-    )
-    affine = np.asarray(ScanPreprocessing()({"image": path})["image"].affine)
-    points = [
-        (affine @ [*voxel, 1] * [-1, -1, 1, 1])[:3] for voxel in np.random.default_rng(0).integers(8, 32, (400, 3))
-    ]
-    items = [item(path, point) for point in points]
-    tracemalloc.start()
-    found = cubes(tmp_path / "store", items, (32, 32, 32))
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert found.store.summary.bytes > 25 * 2**20
-    assert peak < 6 * 2**20
 
 
 def test_items_of_a_scan_that_cannot_be_read_are_left_out(tmp_path, caplog):
@@ -188,8 +149,17 @@ def test_items_of_a_scan_that_cannot_be_read_are_left_out(tmp_path, caplog):
     found = cubes(tmp_path / "store", [item(tmp_path / "bad.nii.gz", label=1), item(good)])
     assert [cube["patient"] for cube in found] == ["good"]
     assert "1 of 2 items are left out" in caplog.text
-    with pytest.raises(ScanError, match=r"bad\.nii\.gz"):
-        cubes(tmp_path / "store", [item(tmp_path / "bad.nii.gz", label=1), item(good)], on_unreadable="raise")
+
+
+def test_slices_around_points(tmp_path):
+    array = np.random.default_rng(0).integers(-500, 500, (20, 18, 16), dtype=np.int16)
+    path = write_scan(tmp_path / "scan.nii.gz", array)
+    affine = np.asarray(ScanPreprocessing()({"image": path})["image"].affine)
+    items = [item(path, (affine @ [*voxel, 1])[:3] * [-1, -1, 1]) for voxel in ((9, 9, 9), (12, 8, 4))]
+    flat, thick = (cubes(tmp_path / "store", items, size) for size in ((8, 8), (8, 8, 6)))
+    for one, other in zip(flat, thick, strict=True):
+        assert one["image"].shape == (1, 8, 8)
+        assert np.array_equal(one["image"], other["image"][..., 3]), "the point lies at size // 2"
 
 
 def test_points_of_another_convention_are_refused_with_the_reach(tmp_path):
@@ -201,16 +171,21 @@ def test_points_of_another_convention_are_refused_with_the_reach(tmp_path):
         cubes(tmp_path / "store", [item(tmp_path / "scan.mhd", ras)])
 
 
-@pytest.mark.parametrize(
-    ("items", "message"),
-    [
+def items_of(tmp_path, *places) -> list[dict]:
+    array = np.random.default_rng(0).integers(-500, 500, (9, 9, 9), dtype=np.int16)
+    return [item(write_scan(tmp_path / f"{name}.nii", array), point) for name, point in places]
+
+
+def test_lists_that_make_no_sense(tmp_path):
+    for places, message in (
         ([], "no items"),
-        ([item("a.nii"), item("b.nii", (0, 0, 0))], "1 of 2 items have a 'point'"),
-        ([item("a.nii"), {"image": "b.nii", "patient": "b"}], "1 of 2 items have a 'label'"),
-        ([item("a.nii"), item("a.nii")], "listed 2 times without a point"),
-        ([item("a.nii", (0, 0))], "needs 3 coordinates"),
-    ],
-)
-def test_lists_that_make_no_sense(tmp_path, items, message):
-    with pytest.raises(ValueError, match=message):
-        cubes(tmp_path / "store", items)
+        ([("a", None), ("b", (0, 0, 0))], "1 of 2 items have a 'point'"),
+        ([("a", None), ("a", None)], "listed 2 times without a point"),
+        ([("a", (0, 0))], "needs 3 coordinates"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            cubes(tmp_path / "store", items_of(tmp_path, *places))
+    one, other = items_of(tmp_path, ("a", None), ("b", None))
+    del other["label"]
+    with pytest.raises(ValueError, match="1 of 2 items have a 'label'"):
+        cubes(tmp_path / "store", [one, other])

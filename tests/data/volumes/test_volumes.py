@@ -1,0 +1,377 @@
+"""Volumes are those of the scans, and stay so whatever happens while they are made, changed or read."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pickle
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from models_genesis_bundle.data import IntensityScaling, ScanError, ScanPreprocessing, Volumes, list_scans
+
+
+@pytest.fixture
+def scans(phantoms):
+    return list_scans(phantoms / "images")
+
+
+@pytest.fixture
+def copied(phantoms, tmp_path):
+    shutil.copytree(phantoms / "images", tmp_path / "scans")
+    return list_scans(tmp_path / "scans")
+
+
+def prepare(directory, scans, preprocessing=None, **settings):
+    return Volumes(directory, scans, preprocessing or ScanPreprocessing(), **{"num_workers": 0, **settings})
+
+
+def write_nifti(path: Path, array) -> dict[str, str]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(np.asarray(array, dtype=np.float32), np.eye(4)), path)
+    return {"image": str(path), "patient": path.name.split(".")[0]}
+
+
+def organ(*shape):
+    return np.random.default_rng(0).normal(50, 20, shape)
+
+
+def files(directory: Path) -> dict[str, tuple[bytes, int]]:
+    """Content and time of the prepared volumes by name."""
+    return {
+        str(path.relative_to(directory)): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in sorted(directory.rglob("*.b2nd"))
+    }
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    assert not list(directory.rglob(".unfinished*"))
+    return {name: content for name, (content, _) in files(directory).items()}
+
+
+def test_a_volume_is_the_preprocessed_scan(tmp_path, scans):
+    preprocessing = ScanPreprocessing(spacing=7.0)
+    volumes = prepare(tmp_path, scans, preprocessing)
+    assert len(volumes) == 4
+    for scan in scans:
+        image = preprocessing(scan)["image"]
+        assert scan["image"] in volumes
+        assert volumes.shape(scan["image"]) == image.shape[1:]
+        np.testing.assert_allclose(volumes.affine(scan["image"]), image.affine)
+        assert volumes.spacing(scan["image"]) == pytest.approx((7, 7, 7))
+        found = volumes.read(scan["image"], (0, 0, 0), image.shape[1:])
+        np.testing.assert_allclose(found, image.numpy(), atol=0.0005)
+        np.testing.assert_array_equal(volumes.read(scan["image"], (3, 4, 5), (6, 7, 8)), found[:, 3:9, 4:11, 5:13])
+
+
+def test_any_number_of_processes_makes_the_same_bytes(tmp_path, scans):
+    prepare(tmp_path / "none", scans, num_workers=0)
+    prepare(tmp_path / "two", scans, num_workers=2)
+    assert contents(tmp_path / "none") == contents(tmp_path / "two")
+
+
+def test_prepared_volumes_are_used_as_they_are(tmp_path, scans):
+    prepare(tmp_path, scans[:3])
+    before = files(tmp_path)
+    prepare(tmp_path, scans, num_workers=2)
+    after = files(tmp_path)
+    assert len(after) == 4
+    assert before == {name: after[name] for name in before}
+
+
+def test_other_preprocessing_leaves_the_volumes_alone(tmp_path, scans):
+    prepare(tmp_path, scans)
+    before = files(tmp_path)
+    other = prepare(tmp_path, scans, ScanPreprocessing(intensity=IntensityScaling("window", -500, 500)))
+    assert len(files(tmp_path)) == 8
+    assert before.items() <= files(tmp_path).items()
+    assert other.read(scans[0]["image"], (0, 0, 0), (8, 8, 8)).max() <= 1
+
+
+@pytest.mark.parametrize("change", ["content", "time"])
+def test_a_changed_scan_is_prepared_again_and_no_other(tmp_path, copied, change):
+    prepare(tmp_path / "cache", copied)
+    before = files(tmp_path / "cache")
+    path = Path(copied[0]["image"])
+    state = path.stat()
+    if change == "content":
+        scan = nibabel.load(path)
+        nibabel.save(nibabel.Nifti1Image(np.asarray(scan.dataobj)[::-1].copy(), scan.affine), path)
+    else:
+        os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
+    again = prepare(tmp_path / "cache", copied)
+    after = files(tmp_path / "cache")
+    assert sum(after[name] != before[name] for name in after) == 1
+    wanted = ScanPreprocessing()(copied[0])["image"].numpy()
+    np.testing.assert_allclose(again.read(path, (0, 0, 0), wanted.shape[1:]), wanted, atol=0.0005)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "missing"])
+def test_an_incomplete_volume_is_made_again_alone(tmp_path, scans, damage):
+    prepare(tmp_path, scans)
+    before = files(tmp_path)
+    victim = sorted(tmp_path.rglob("*.b2nd"))[1]
+    if damage == "missing":
+        victim.unlink()
+    else:
+        victim.write_bytes(victim.read_bytes()[:-1])
+    prepare(tmp_path, scans)
+    after = files(tmp_path)
+    assert [name for name in after if after[name] != before[name]] == [str(victim.relative_to(tmp_path))]
+    assert contents(tmp_path) == {name: content for name, (content, _) in before.items()}
+
+
+def test_a_flipped_byte_is_noticed_by_a_read_and_mended_on_the_spot(tmp_path, scans, caplog):
+    volumes = prepare(tmp_path, scans)
+    before = contents(tmp_path)
+    for victim in tmp_path.rglob("*.b2nd"):
+        content = bytearray(victim.read_bytes())
+        content[len(content) // 2] ^= 1
+        state = victim.stat()
+        victim.write_bytes(content)
+        os.utime(victim, ns=(state.st_atime_ns, state.st_mtime_ns))
+    for opened in (volumes, prepare(tmp_path, scans)):
+        for scan in scans:
+            wanted = ScanPreprocessing()(scan)["image"].numpy()
+            np.testing.assert_allclose(opened.read(scan["image"], (0, 0, 0), wanted.shape[1:]), wanted, atol=0.0005)
+    assert caplog.text.count("It is made again.") == 4
+    assert contents(tmp_path) == before
+
+
+def test_damage_is_not_mended_from_a_scan_that_has_changed(tmp_path, copied):
+    volumes = prepare(tmp_path / "cache", copied)
+    for path in (tmp_path / "cache").rglob("*.b2nd"):
+        path.unlink()
+    os.utime(copied[0]["image"])
+    with pytest.raises(ScanError, match=r"prepared volume is damaged, and the scan has changed .* Start again\."):
+        volumes.read(copied[0]["image"], (0, 0, 0), (8, 8, 8))
+
+
+def test_a_damaged_index_costs_the_damaged_entries(tmp_path, scans):
+    prepare(tmp_path, scans)
+    before = files(tmp_path)
+    (index,) = tmp_path.rglob("index.jsonl")
+    lines = index.read_bytes().split(b"\n")
+    index.write_bytes(b"\n".join([*lines[:3], lines[3][:-9]]))
+    prepare(tmp_path, scans)
+    after = files(tmp_path)
+    assert {name: content for name, (content, _) in before.items()} == contents(tmp_path)
+    assert 1 <= sum(after[name] != before[name] for name in after) <= 3
+
+
+def test_worker_processes_open_the_files_for_themselves(tmp_path, scans):
+    volumes = prepare(tmp_path, scans)
+    wanted = volumes.read(scans[1]["image"], (5, 5, 5), (8, 8, 8))
+    again = pickle.loads(pickle.dumps(volumes))
+    assert np.array_equal(again.read(scans[1]["image"], (5, 5, 5), (8, 8, 8)), wanted)
+
+
+# --- scans that are left out ---
+
+
+def test_unreadable_scans_are_named_with_their_rule_or_end_the_work(tmp_path, copied, caplog):
+    bad = Path(copied[1]["image"])
+    bad.write_bytes(bad.read_bytes()[:5000])
+    volumes = prepare(tmp_path / "cache", copied)
+    assert len(volumes) == 3
+    assert list(volumes.left_out) == [str(bad)]
+    assert "1 scans are left out" in caplog.text
+    assert f"{bad}: {volumes.left_out[str(bad)]}" in caplog.text
+    for directory in ("cache", "new"):
+        with pytest.raises(ScanError, match=str(bad)):
+            prepare(tmp_path / directory, copied, on_unreadable="raise")
+
+
+def test_an_unreadable_scan_is_tried_again_by_the_next_run(tmp_path, copied, monkeypatch):
+    """Its file may be the same: what was wrong may have been a permission, or a reader of an older version."""
+    path = Path(copied[0]["image"])
+    good, state = path.read_bytes(), path.stat()
+    path.write_bytes(b"\0" * len(good))
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert len(prepare(tmp_path / "cache", copied)) == 3
+    path.write_bytes(good)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    monkeypatch.setattr("models_genesis_bundle.data.volumes.item_folder._START", time.time())
+    assert len(prepare(tmp_path / "cache", copied)) == 4
+
+
+def test_a_scan_of_two_slices_is_left_out_by_rule(tmp_path):
+    scans = [write_nifti(tmp_path / "thin.nii", organ(30, 30, 2)), write_nifti(tmp_path / "good.nii", organ(30, 30, 9))]
+    volumes = prepare(tmp_path / "cache", scans)
+    assert volumes.left_out[scans[0]["image"]].rule == "few_slices"
+    assert len(prepare(tmp_path / "cache", scans, apply_rules=False)) == 2
+
+
+def test_when_no_scan_is_left_every_reason_is_given(tmp_path):
+    scans = [write_nifti(tmp_path / "flat.nii", np.ones((20, 20, 20))), {"image": "/none.nii", "patient": "none"}]
+    with pytest.raises(
+        ValueError, match=r"None of the 2 scans can be used:\n.*flat\.nii: it is constant.*\n.*none\.nii:"
+    ):
+        prepare(tmp_path / "cache", scans)
+
+
+def test_an_error_that_is_not_the_scans_still_names_it(tmp_path, scans):
+    class Broken(IntensityScaling):
+        def __call__(self, image):
+            raise MemoryError("too little memory")
+
+    with pytest.raises(MemoryError) as raised:
+        prepare(tmp_path, scans, ScanPreprocessing(intensity=Broken()))
+    assert raised.value.__notes__ == [f"The scan was {scans[0]['image']}."]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"on_unreadable": "ignore"}, "on_unreadable must be 'skip' or 'raise', got 'ignore'"),
+        ({"num_workers": -1}, "num_workers must be 0 or more, got -1"),
+        ({"scans": []}, "the list of scans is empty"),
+    ],
+)
+def test_bad_arguments(tmp_path, scans, settings, message):
+    with pytest.raises(ValueError, match=f"Volumes: .*{message}"):
+        prepare(tmp_path / "cache", **{"scans": scans, **settings})
+    assert not (tmp_path / "cache").exists()
+
+
+# --- interruptions, two at once, full disks ---
+
+PREPARE = """
+import os, sys, time
+from pathlib import Path
+from models_genesis_bundle.data import ScanPreprocessing, Volumes, list_scans
+folder, cache, workers = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+{before}
+Volumes(cache, list_scans(folder), ScanPreprocessing(), num_workers=workers)
+"""
+
+
+@pytest.fixture
+def many(phantoms, tmp_path) -> Path:
+    """A folder of 24 scans, the phantoms under other names."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(24):
+        shutil.copy(phantoms / "images" / f"phantom_{number % 4:03d}.nii.gz", folder / f"{number:02d}.nii.gz")
+    return folder
+
+
+def start_preparation(folder: Path, cache: Path, workers: int = 0, before: str = "") -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-c", PREPARE.format(before=before), str(folder), str(cache), str(workers)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def prepared(cache: Path) -> int:
+    return len(list(cache.rglob("[0-9a-f]*.b2nd")))
+
+
+def wait_until(condition, seconds: float = 60) -> bool:
+    for _ in itertools.takewhile(lambda end: time.monotonic() < end, itertools.repeat(time.monotonic() + seconds)):
+        if condition():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def no_process_is_left(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_killed_in_the_middle_it_goes_on_with_what_is_missing(tmp_path, many, caplog):
+    caplog.set_level("INFO")
+    cache = tmp_path / "cache"
+    process = start_preparation(many, cache, workers=2)
+    assert wait_until(lambda: prepared(cache) >= 3 or process.poll() is not None)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert wait_until(lambda: no_process_is_left(process.pid)), "its worker processes must end"
+    before = files(cache)
+    assert 3 <= len(before) < 24
+    prepare(cache, list_scans(many))
+    assert f"{len(before)} of 24 are there already" in caplog.text or f"{len(before) - 1} of 24" in caplog.text
+    after = files(cache)
+    assert sum(after[name] != before[name] for name in before) <= 2, "those in work at most"
+    prepare(tmp_path / "whole", list_scans(many))
+    assert contents(cache) == contents(tmp_path / "whole")
+
+
+def test_of_two_processes_one_prepares_and_the_other_waits(tmp_path, many):
+    meet = """
+import logging
+logging.basicConfig(level="INFO")
+(folder.parent / f"ready{os.getpid()}").touch()
+while len(list(folder.parent.glob("ready*"))) < 2:
+    time.sleep(0.002)
+"""
+    processes = [start_preparation(many, tmp_path / "cache", before=meet) for _ in range(2)]
+    logs = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], logs
+    assert sum("another process is writing here; waiting for it" in log for log in logs) == 1
+    assert sum("Preparing volumes" in log and "0/24" in log for log in logs) == 1
+    assert prepared(tmp_path / "cache") == 24
+
+
+def test_a_disk_that_will_be_full_is_said_early(tmp_path, scans, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=2**10))
+    with pytest.raises(OSError, match=r"3 more volumes need about \d+ MiB, 0 MiB are free\. .* another cache_dir"):
+        prepare(tmp_path / "cache", scans)
+    assert prepared(tmp_path / "cache") == 1
+
+
+def test_a_disk_that_is_full_names_the_file_and_keeps_what_is_done(tmp_path, scans):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"\w+\.b2nd could not be written: File too large"):
+            prepare(tmp_path / "cache", scans)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    prepare(tmp_path / "cache", scans)
+    prepare(tmp_path / "whole", scans)
+    assert contents(tmp_path / "cache") == contents(tmp_path / "whole")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the process's memory from /proc")
+def test_reading_takes_little_memory(tmp_path, monkeypatch):
+    """80 MiB of volumes that cannot be compressed are read in random order; mapped files count."""
+    first = write_nifti(tmp_path / "0.nii", np.random.default_rng(0).normal(size=(170, 170, 150)))
+    scans = [first, *({**first, "image": str(tmp_path / f"{number}.nii")} for number in range(1, 12))]
+    for scan in scans[1:]:
+        os.link(first["image"], scan["image"])
+    volumes = prepare(tmp_path / "cache", scans, ScanPreprocessing(intensity=IntensityScaling("zscore")))
+    assert sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*.b2nd")) > 70 * 2**20
+    monkeypatch.setattr("models_genesis_bundle.data.volumes.volumes._MOST_MAPPED_BYTES", 12 * 2**20)
+    draw = np.random.default_rng(0)
+    before, most = mapped_memory(), 0
+    for _ in range(150):
+        image = scans[draw.integers(12)]["image"]
+        volumes.read(image, draw.integers(0, 130, 3).tolist(), (32, 32, 16))
+        most = max(most, mapped_memory() - before)
+    assert most < 40 * 2**20
+
+
+def mapped_memory() -> int:
+    """Bytes of files that this process holds in memory."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssFile"))
+    return int(line.split()[1]) * 1024
