@@ -14,11 +14,13 @@ class ScanError(ValueError):
         file: the scan's file or folder.
         found: what is wrong with it, a sentence.
         remedy: what to do about it, a sentence.
+        rule: short identifier of the reason, such as ``constant`` or ``missing_slices``, for logs and tables.
     """
 
-    def __init__(self, file: PathLike, found: str, remedy: str) -> None:
-        super().__init__(str(file), found, remedy)
-        self.file, self.found, self.remedy = str(file), found, remedy
+    def __init__(self, file: PathLike, found: str, remedy: str, rule: str = "unreadable") -> None:
+        super().__init__(str(file), found, remedy, rule)
+        self.file, self.found, self.remedy, self.rule = str(file), found, remedy, rule
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.found} {self.remedy}"
+        """The message, which can always be printed: bytes of a file name that are not UTF-8 are escaped."""
+        return f"{self.file}: {self.found} {self.remedy}".encode("utf-8", "backslashreplace").decode("utf-8")
