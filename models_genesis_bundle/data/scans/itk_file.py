@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -11,13 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from models_genesis_bundle.data.scans.raw_scan import LPS_TO_RAS, RawScan, require_shape
+from models_genesis_bundle.data.scans.raw_scan import LPS_TO_RAS, RawScan, require_bytes, require_shape
 from models_genesis_bundle.data.scans.scan_error import ScanError
 from models_genesis_bundle.data.scans.text_header import TextHeader, read_text_header
 
 __all__ = ["itk_affine", "itk_image", "itk_name", "read_itk_file"]
 
 _METAIMAGE_MODALITY = "MET_MOD_"
+_ZLIB_OR_GZIP = 47
+_BLOCK = 2**20
 
 
 def read_itk_file(path: Path, spatial_dims: int = 3) -> RawScan:
@@ -52,6 +55,8 @@ def read_itk_file(path: Path, spatial_dims: int = 3) -> RawScan:
                 "Give the scan that the colours were made from, or save one channel as a scan of its own.",
                 "colour",
             )
+        shape = [io.GetDimensions(axis) for axis in range(io.GetNumberOfDimensions())]
+        _check_voxels(path, header, shape, io.GetImageSizeInBytes())
         has_components = io.GetNumberOfComponents() > 1
         image = itk_image(
             name, io, (itk.VectorImage if has_components else itk.Image)[itk.F, io.GetNumberOfDimensions()]
@@ -124,6 +129,31 @@ def _check_header(path: Path, header: TextHeader) -> None:
             "Write the right spacing into its header.",
             "spacing",
         )
+
+
+def _check_voxels(path: Path, header: TextHeader, shape: Sequence[int], size: int) -> None:
+    """Compare the size of uncompressed voxels and the checksum of compressed ones, which ITK reads without a look at it."""
+    if header.skips_bytes:
+        return
+    files = [path.parent / name for name in header.data_files] or [path]
+    start = 0 if header.data_files else header.length
+    if header.encoding == "raw":
+        require_bytes(path, shape, size, sum(file.stat().st_size for file in files) - start)
+    elif header.encoding == "gzip":
+        require_bytes(path, shape, size, sum(_unpacked_size(file, start) for file in files))
+
+
+def _unpacked_size(file: Path, start: int) -> int:
+    """Bytes of the zlib or gzip stream from `start` on, unpacked to its end, where its checksum is compared."""
+    unpacker, count = zlib.decompressobj(_ZLIB_OR_GZIP), 0
+    with open(file, "rb") as stream:
+        stream.seek(start)
+        while not unpacker.eof:
+            block = unpacker.unconsumed_tail or stream.read(_BLOCK)
+            if not block:
+                raise EOFError("the compressed voxels end before their end mark")
+            count += len(unpacker.decompress(block, _BLOCK))
+    return count
 
 
 def _lies_outside(name: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from nibabel import Nifti1Image, Nifti2Image
 
-from models_genesis_bundle.data.scans.raw_scan import RawScan, require_real_numbers, require_shape
+from models_genesis_bundle.data.scans.raw_scan import RawScan, require_bytes, require_real_numbers, require_shape
 from models_genesis_bundle.data.scans.scan_error import ScanError
 
 __all__ = ["read_nifti"]
@@ -49,10 +49,10 @@ def read_nifti(path: Path) -> RawScan:
         proxy: Any = image.dataobj
         size = math.prod(image.shape) * header.get_data_dtype().itemsize
         if not is_compressed:
-            _check_size(path, image.shape, size, os.path.getsize(path) - int(proxy.offset))
+            require_bytes(path, image.shape, size, os.path.getsize(path) - int(proxy.offset))
         values = np.asanyarray(proxy)
         if is_compressed:
-            _check_size(path, image.shape, size, size + _rest(stream, size))
+            require_bytes(path, image.shape, size, size + _rest(stream, size))
     affine = image.affine.copy()
     affine[:3] *= _MILLIMETRES.get(int(header["xyzt_units"]) & _SPATIAL_UNIT_BITS, 1.0)
     return RawScan(values, affine)
@@ -70,18 +70,6 @@ def _check_header(path: Path, header: Any) -> None:
             f"its spacing (pixdim) must be above 0, found {', '.join(f'{side:g}' for side in spacing)}.",
             "Write the right spacing into its header.",
             "spacing",
-        )
-
-
-def _check_size(path: Path, shape: tuple[int, ...], expected: int, found: int) -> None:
-    """Compare the bytes of voxels; a little padding behind them is fine, a whole slice is not."""
-    if not expected <= found < expected + max(expected // max(shape), 1):
-        raise ScanError(
-            path,
-            f"it cannot be read (its header gives it {'×'.join(map(str, shape))} voxels, which take {expected} bytes; "
-            f"found {found if found < expected else f'at least {found}'}).",
-            "It may be truncated or damaged: copy it again, or leave it out.",
-            "damaged",
         )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from models_genesis_bundle.data.scans.scan_error import ScanError
 
-__all__ = ["LPS_TO_RAS", "RawScan", "require_real_numbers", "require_shape"]
+__all__ = ["LPS_TO_RAS", "RawScan", "require_bytes", "require_real_numbers", "require_shape"]
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _MOST_VOXELS = 2**31
@@ -55,6 +55,28 @@ def require_shape(path: Path, shape: Sequence[int]) -> None:
             f"the limit is {4 * _MOST_VOXELS / _GIB:.0f} GiB.",
             "Check the header; crop, resample or split the scan if it is right.",
             "too_large",
+        )
+
+
+def require_bytes(path: Path, shape: Sequence[int], expected: int, found: int) -> None:
+    """Refuse a file whose size does not match its header; a little padding is fine, a whole slice is not.
+
+    Args:
+        path: the file.
+        shape: what the header says.
+        expected: bytes that these voxels take.
+        found: bytes of voxels in the file.
+
+    Raises:
+        ScanError: there are fewer bytes, or more by a slice.
+    """
+    if not expected <= found < expected + max(expected // max(shape), 1):
+        raise ScanError(
+            path,
+            f"it cannot be read (its header gives it {'×'.join(map(str, shape))} voxels, which take {expected} bytes; "
+            f"found {found if found < expected else f'at least {found}'}).",
+            "It may be truncated or damaged: copy it again, or leave it out.",
+            "damaged",
         )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from monai.config import PathLike
 
+from models_genesis_bundle.files import printable
+
 __all__ = ["ScanError"]
 
 
@@ -23,4 +25,4 @@ class ScanError(ValueError):
 
     def __str__(self) -> str:
         """The message, which can always be printed: bytes of a file name that are not UTF-8 are escaped."""
-        return f"{self.file}: {self.found} {self.remedy}".encode("utf-8", "backslashreplace").decode("utf-8")
+        return printable(f"{self.file}: {self.found} {self.remedy}")

@@ -27,10 +27,26 @@ class TextHeader:
     Args:
         fields: value of each field, with names in lower case and without blanks.
         data_files: names of the files with the voxels, as the header writes them; empty if they follow the header.
+        length: bytes of the header.
     """
 
     fields: dict[str, str]
     data_files: tuple[str, ...]
+    length: int
+
+    @property
+    def encoding(self) -> str:
+        """How the voxels are stored: ``raw``, ``gzip`` (as zlib or gzip write them), or another one's name."""
+        if "encoding" in self.fields:
+            return {"gz": "gzip"}.get(encoding := self.fields["encoding"].lower(), encoding)
+        if self.fields.get("compresseddata", "").lower() == "true":
+            return "gzip"
+        return "text" if self.fields.get("binarydata", "").lower() == "false" else "raw"
+
+    @property
+    def skips_bytes(self) -> bool:
+        """Whether the voxels do not start at the first byte of their file."""
+        return any(self.fields.get(name, "0") != "0" for name in ("byteskip", "lineskip", "headersize"))
 
     @property
     def shape(self) -> list[int]:
@@ -75,6 +91,7 @@ def read_text_header(path: Path) -> TextHeader:
                 fields[name] = match[2].strip()
                 if name == data_field and (not is_nrrd or fields[name].split()[:1] == ["LIST"]):
                     break
+        length = stream.tell()
         listed = fields.get(data_field, "")
         if listed.split()[:1] == ["LIST"]:
             names = [line.strip() for _, line in zip(range(_MOST_FILES), lines, strict=False) if line.strip()]
@@ -82,7 +99,7 @@ def read_text_header(path: Path) -> TextHeader:
             names = []
         else:
             names = _numbered(listed)
-    return TextHeader(fields, tuple(names))
+    return TextHeader(fields, tuple(names), length)
 
 
 def _numbered(listed: str) -> list[str]:
