@@ -113,4 +113,4 @@ def _numbered(listed: str) -> list[str]:
         steps = range(first, last + (1 if step > 0 else -1), step)
     except ValueError:
         return [listed]
-    return [pattern.replace(number[0], number[0] % step) for step in steps[:_MOST_FILES]]
+    return [pattern.replace(number[0], number[0] % step) for step in steps[:_MOST_FILES]] or [listed]

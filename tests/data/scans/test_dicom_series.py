@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 
 import numpy as np
@@ -107,6 +108,12 @@ def test_one_series_may_write_its_numbers_in_several_ways(tmp_path):
         },
     )
     assert load(folder).shape == (1, 12, 10, 6)
+
+
+def test_names_may_be_any_bytes(tmp_path):
+    folder = write_series(tmp_path / os.fsdecode(b"s\xe9rie"))
+    (folder / "3").rename(folder / os.fsdecode(b"\xe9"))
+    np.testing.assert_array_equal(load(folder)[0], STORED.T)
 
 
 def test_positions_may_be_rounded(tmp_path):

@@ -40,6 +40,22 @@ def test_numpy_files_lie_on_a_grid_of_one_millimetre(tmp_path, shape):
     assert np.array_equal(scan.affine, np.eye(4))
 
 
+@pytest.mark.parametrize(
+    ("array", "rule"),
+    [
+        (VOXELS.astype(np.complex64), "complex"),
+        (np.zeros(VOXELS.shape, dtype=[("R", "u1"), ("G", "u1")]), "colour"),
+        (np.full(VOXELS.shape, "a"), "unreadable"),
+        (VOXELS[:0], "damaged"),
+    ],
+)
+def test_numpy_files_without_real_numbers_are_refused(tmp_path, array, rule):
+    np.save(tmp_path / "a.npy", array)
+    with pytest.raises(ScanError) as raised:
+        load(tmp_path / "a.npy")
+    assert raised.value.rule == rule
+
+
 def test_pictures_are_grey_with_their_width_along_x(tmp_path):
     grey = np.random.default_rng(0).integers(0, 255, (10, 20)).astype(np.uint8)
     Image.fromarray(grey).save(tmp_path / "grey.png")
