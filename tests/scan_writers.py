@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import locale
+import struct
 from pathlib import Path
 
 import itk
@@ -42,37 +42,103 @@ def write_scan(path: Path, array: np.ndarray, compression: bool = False) -> Path
     return path
 
 
-def write_dicom(folder: Path, array: np.ndarray, series: int = 1) -> Path:
-    """Write ``(X, Y, Z)`` int16 HU as CT slices ``1-00.dcm`` …, whose order by name is not their order in space."""
-    folder.mkdir(parents=True, exist_ok=True)
-    before = locale.setlocale(locale.LC_ALL)
-    for z in range(array.shape[2]):
-        image = itk.image_from_array(np.ascontiguousarray(array[:, :, z].T))
-        image.SetSpacing(SPACING[:2])
-        position = np.asarray(ORIGIN) + z * SPACING[2] * DIRECTION[:, 2]
-        tags = {
-            "0008|0018": f"{UID}.{series}.1.{z + 1}",
-            "0008|0060": "CT",
-            "0018|0050": str(SPACING[2]),
-            "0020|000d": UID,
-            "0020|000e": f"{UID}.{series}",
-            "0020|0013": str(z + 1),
-            "0020|0032": "\\".join(map(str, position)),
-            "0020|0037": "\\".join(map(str, DIRECTION[:, :2].T.ravel())),
-            "0028|1052": "-1024",
-            "0028|1053": "1",
+_TAGS = {
+    "ImageType": (0x0008, 0x0008, "CS"),
+    "SOPClassUID": (0x0008, 0x0016, "UI"),
+    "SOPInstanceUID": (0x0008, 0x0018, "UI"),
+    "Modality": (0x0008, 0x0060, "CS"),
+    "SliceThickness": (0x0018, 0x0050, "DS"),
+    "StudyInstanceUID": (0x0020, 0x000D, "UI"),
+    "SeriesInstanceUID": (0x0020, 0x000E, "UI"),
+    "InstanceNumber": (0x0020, 0x0013, "IS"),
+    "ImagePositionPatient": (0x0020, 0x0032, "DS"),
+    "ImageOrientationPatient": (0x0020, 0x0037, "DS"),
+    "SamplesPerPixel": (0x0028, 0x0002, "US"),
+    "PhotometricInterpretation": (0x0028, 0x0004, "CS"),
+    "PlanarConfiguration": (0x0028, 0x0006, "US"),
+    "NumberOfFrames": (0x0028, 0x0008, "IS"),
+    "Rows": (0x0028, 0x0010, "US"),
+    "Columns": (0x0028, 0x0011, "US"),
+    "PixelSpacing": (0x0028, 0x0030, "DS"),
+    "BitsAllocated": (0x0028, 0x0100, "US"),
+    "BitsStored": (0x0028, 0x0101, "US"),
+    "HighBit": (0x0028, 0x0102, "US"),
+    "PixelRepresentation": (0x0028, 0x0103, "US"),
+    "RescaleIntercept": (0x0028, 0x1052, "DS"),
+    "RescaleSlope": (0x0028, 0x1053, "DS"),
+    "PixelData": (0x7FE0, 0x0010, "OW"),
+}
+_CT_IMAGE, _LITTLE_ENDIAN = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
+
+
+def write_dicom_file(path: Path, stored: np.ndarray | None, **elements: object) -> Path:
+    """Write one DICOM file.
+
+    Args:
+        path: the file.
+        stored: stored values ``(rows, columns)``, ``(frames, rows, columns)`` or ``(rows, columns, 3)``, of 8 or 16 bits;
+            None writes an object without pixels.
+        elements: values by DICOM keyword, beside and instead of the plain ones; None leaves an element out.
+    """
+    content: dict[str, object] = {"SOPClassUID": _CT_IMAGE, "SOPInstanceUID": f"{UID}.9", "Modality": "CT"}
+    if stored is not None:
+        colours = stored.ndim == 3 and stored.shape[-1] == 3
+        rows, columns = stored.shape[:2] if colours else stored.shape[-2:]
+        bits = 8 * stored.dtype.itemsize
+        content |= {
+            "SamplesPerPixel": 3 if colours else 1,
+            "PhotometricInterpretation": "RGB" if colours else "MONOCHROME2",
+            "PlanarConfiguration": 0 if colours else None,
+            "NumberOfFrames": len(stored) if stored.ndim == 3 and not colours else None,
+            "Rows": rows,
+            "Columns": columns,
+            "BitsAllocated": bits,
+            "BitsStored": bits,
+            "PixelRepresentation": int(stored.dtype.kind == "i"),
+            "PixelData": stored.astype(stored.dtype.newbyteorder("<")).tobytes(),
         }
-        for tag, value in tags.items():
-            image.GetMetaDataDictionary()[tag] = value
-        io = itk.GDCMImageIO.New()
-        io.KeepOriginalUIDOn()
-        writer = itk.ImageFileWriter[type(image)].New(
-            Input=image, FileName=str(folder / f"{series}-{array.shape[2] - z:02d}.dcm"), ImageIO=io
-        )
-        writer.Update()
-    locale.setlocale(
-        locale.LC_ALL, before
-    )  # GDCM's writer leaves the process in the C locale, where open() reads ASCII
+    content |= elements
+    if stored is not None:
+        content["HighBit"] = content["BitsStored"] - 1
+    meta = _element(2, 2, "UI", content["SOPClassUID"]) + _element(2, 0x10, "UI", _LITTLE_ENDIAN)
+    meta = _element(2, 0, "UL", struct.pack("<I", len(meta))) + meta
+    body = b"".join(
+        _element(*tag, content[keyword]) for keyword, tag in _TAGS.items() if content.get(keyword) is not None
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\0" * 128 + b"DICM" + meta + body)
+    return path
+
+
+def _element(group: int, number: int, kind: str, value: object) -> bytes:
+    if isinstance(value, (list, tuple, np.ndarray)):
+        value = "\\".join(f"{one:.12g}" for one in value)
+    data = struct.pack("<H", value) if kind == "US" else value if isinstance(value, bytes) else str(value).encode()
+    data += (b"\0" if kind in ("UI", "OW") else b" ") * (len(data) % 2)
+    length = struct.pack("<HI", 0, len(data)) if kind == "OW" else struct.pack("<H", len(data))
+    return struct.pack("<HH", group, number) + kind.encode() + length + data
+
+
+def write_dicom(folder: Path, array: np.ndarray, series: int = 1, **elements: object) -> Path:
+    """Write ``(X, Y, Z)`` int16 HU as CT slices ``1-00.dcm`` …, whose order by name is not their order in space.
+
+    `elements` are those of `write_dicom_file`, the same for every slice.
+    """
+    for z in range(array.shape[2]):
+        plain = {
+            "SOPInstanceUID": f"{UID}.{series}.1.{z + 1}",
+            "SliceThickness": SPACING[2],
+            "StudyInstanceUID": UID,
+            "SeriesInstanceUID": f"{UID}.{series}",
+            "InstanceNumber": z + 1,
+            "ImagePositionPatient": np.asarray(ORIGIN) + z * SPACING[2] * DIRECTION[:, 2],
+            "ImageOrientationPatient": DIRECTION[:, :2].T.ravel(),
+            "PixelSpacing": SPACING[1::-1],
+            "RescaleIntercept": -1024,
+            "RescaleSlope": 1,
+        }
+        file = folder / f"{series}-{array.shape[2] - z:02d}.dcm"
+        write_dicom_file(file, (array[:, :, z].T + 1024).astype(np.uint16), **(plain | elements))
     return folder
 
 
@@ -88,14 +154,5 @@ def write_radiograph(path: Path, pixels: np.ndarray, inverted: bool = False) -> 
 
     `inverted` marks the grey values as MONOCHROME1, the brightest as black.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    colours = pixels.ndim == 3 and pixels.shape[-1] == 3
-    before = locale.setlocale(locale.LC_ALL)
-    image = itk.image_from_array(
-        np.ascontiguousarray(pixels), ttype=itk.Image[itk.RGBPixel[itk.UC], 2] if colours else None
-    )
-    itk.ImageFileWriter[type(image)].New(Input=image, FileName=str(path), ImageIO=itk.GDCMImageIO.New()).Update()
-    locale.setlocale(locale.LC_ALL, before)
-    if inverted:
-        path.write_bytes(path.read_bytes().replace(b"MONOCHROME2 ", b"MONOCHROME1 "))
-    return path
+    kind = {"PhotometricInterpretation": "MONOCHROME1"} if inverted else {}
+    return write_dicom_file(path, pixels, Modality="DX", PixelSpacing=(1, 1), **kind)

@@ -1,7 +1,8 @@
 """Files that are there whole or not at all."""
 
+from models_genesis_bundle.files.file_name import printable
 from models_genesis_bundle.files.json_file import write_json
 from models_genesis_bundle.files.table_file import write_table
 from models_genesis_bundle.files.whole_file import remove_unfinished, whole_file
 
-__all__ = ["remove_unfinished", "whole_file", "write_json", "write_table"]
+__all__ = ["printable", "remove_unfinished", "whole_file", "write_json", "write_table"]

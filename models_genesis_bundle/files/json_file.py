@@ -29,5 +29,6 @@ def write_json(path: str | os.PathLike, content: Any, allow_nan: bool = True) ->
     """
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=allow_nan)
     with whole_file(path) as unfinished:
-        unfinished.write_text(text + "\n", encoding="utf-8")
+        # A file name that is not UTF-8 is a str with lone surrogates, which JSON can write as \udcxx.
+        unfinished.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     return Path(path)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from models_genesis_bundle.files import whole_file
+from models_genesis_bundle.files import printable, whole_file
 
 __all__ = ["as_picture", "middle_slice", "restoration_figure", "save_figure"]
 
@@ -57,7 +57,7 @@ def restoration_figure(
                 axis.set_axis_off()
     for axis, (plane, name) in zip(axes[0], product(planes, COLUMNS), strict=True):
         axis.set_title(f"{name}\n{plane}".strip(), fontsize=9)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(printable(title), fontsize=10)
     return figure
 
 

@@ -16,6 +16,7 @@ from monai.utils import convert_to_numpy
 from nibabel.affines import voxel_sizes
 from nibabel.orientations import apply_orientation, io_orientation
 
+from models_genesis_bundle.files import printable
 from models_genesis_bundle.visualize.restoration_panel import as_picture
 
 __all__ = ["SegmentationSlice", "segmentation_figure", "segmentation_slices"]
@@ -150,7 +151,7 @@ def segmentation_figure(
         Line2D([], [], color="grey", linestyle=PREDICTION_LINE, label="prediction"),
     ]
     figure.legend(handles=entries, loc="outside lower center", ncols=min(len(entries), 6), fontsize=8)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(printable(title), fontsize=10)
     return figure
 
 

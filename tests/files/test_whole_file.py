@@ -1,8 +1,10 @@
+import json
 import math
+import os
 
 import pytest
 
-from models_genesis_bundle.files import whole_file, write_table
+from models_genesis_bundle.files import printable, whole_file, write_json, write_table
 
 
 def test_a_failure_leaves_what_was_there(tmp_path):
@@ -31,3 +33,11 @@ def test_a_failure_leaves_what_was_there(tmp_path):
 
 def test_a_table_without_rows_has_its_header(tmp_path):
     assert write_table(tmp_path / "table.csv", [], ("case", "dice")).read_text() == "case,dice\n"
+
+
+def test_file_names_of_any_bytes_can_be_written(tmp_path):
+    name = os.fsdecode(b"s\xe9rie.nii")
+    assert json.loads(write_json(tmp_path / "a.json", {"ü": name}).read_text(encoding="utf-8")) == {"ü": name}
+    assert write_table(tmp_path / "a.csv", [{"case": name}]).read_text() == "case\ns\\udce9rie.nii\n"
+    assert printable(name) == r"s\udce9rie.nii"
+    assert printable("größe.nii") == "größe.nii"

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import logging
 import math
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -151,7 +152,7 @@ def limit_negatives(items: Sequence[Mapping[str, Any]], max_per_scan: int | None
             negatives.setdefault(item["scan"], []).append(number)
     left_out: set[int] = set()
     for scan, numbers in negatives.items():
-        digest = hashlib.sha256(f"{seed}|{scan}".encode()).digest()
+        digest = hashlib.sha256(os.fsencode(f"{seed}|{scan}")).digest()
         order = np.random.default_rng(int.from_bytes(digest[:16], "big")).permutation(len(numbers))
         left_out.update(numbers[place] for place in order[max_per_scan:])
     return [item for number, item in enumerate(items) if number not in left_out]

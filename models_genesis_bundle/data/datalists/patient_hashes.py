@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 
 __all__ = ["patient_hashes"]
@@ -17,4 +18,4 @@ def patient_hashes(names: Iterable[str]) -> list[str]:
     pretraining; nobody reads a name out of the hashes. They are no secret: names that can be counted through, as numbers
     can, are found by trying.
     """
-    return sorted({hashlib.sha256(str(name).encode()).hexdigest()[:_DIGITS] for name in names})
+    return sorted({hashlib.sha256(os.fsencode(str(name))).hexdigest()[:_DIGITS] for name in names})

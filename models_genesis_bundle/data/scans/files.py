@@ -1,9 +1,12 @@
-"""Which files and folders are scans, how they are called, and when they changed."""
+"""Which files and folders are scans, what they are called, and which files belong to a scan."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
+
+from models_genesis_bundle.data.scans.text_header import TEXT_HEADER_SUFFIXES, read_text_header
 
 __all__ = [
     "DICOM_SUFFIXES",
@@ -12,16 +15,17 @@ __all__ = [
     "is_dicom_file",
     "is_scan_file",
     "scan_fingerprint",
-    "scan_state",
     "scan_stem",
     "scan_suffix",
 ]
 
-SCAN_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".npy")
+SCAN_SUFFIXES = (".nii.gz", ".nii", *TEXT_HEADER_SUFFIXES, ".npy")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 DICOM_SUFFIXES = (".dcm", ".ima")
 
-_DICOM_MAGIC_OFFSET = 128
+_DICOM_PREAMBLE = 128
+_DICOM_META_HEADER = 512
+_MEDIA_DIRECTORY = b"1.2.840.10008.1.3.10"
 
 
 def scan_suffix(path: str | Path) -> str:
@@ -43,38 +47,52 @@ def is_scan_file(path: str | Path) -> bool:
 
 
 def is_dicom_file(file: Path) -> bool:
-    """Whether `file` is called ``.dcm`` or ``.ima``, or starts as DICOM does; a ``DICOMDIR``, an index, is none."""
-    if not file.is_file() or file.name == "DICOMDIR":
+    """Whether `file` is called ``.dcm`` or ``.ima``, or starts as DICOM does.
+
+    The directory of a medium is an index of other files and does not count, whether it is called ``DICOMDIR``,
+    ``DIRFILE`` or anything else.
+    """
+    if file.name == "DICOMDIR" or not file.is_file():
         return False
     if file.suffix.lower() in DICOM_SUFFIXES:
         return True
     with open(file, "rb") as stream:
-        stream.seek(_DICOM_MAGIC_OFFSET)
-        return stream.read(4) == b"DICM"
-
-
-def scan_state(path: str | Path) -> list[int]:
-    """Size in bytes and time of the last change, in nanoseconds, of a scan with the files that belong to it.
-
-    A DICOM folder counts with all its files, a header (``.mhd``, ``.nhdr``) with its neighbours of the same stem. A
-    scan that is not there gives ``[-1, -1]``.
-    """
-    path = Path(path)
-    if path.is_dir():
-        files = [entry for entry in path.iterdir() if entry.is_file()]
-    elif scan_suffix(path) in (".mhd", ".nhdr") and path.parent.is_dir():
-        files = [entry for entry in path.parent.iterdir() if entry.name.startswith(scan_stem(path) + ".")]
-    else:
-        files = [path]
-    try:
-        states = [file.stat() for file in files]
-    except OSError:
-        states = []
-    if not states:
-        return [-1, -1]
-    return [sum(state.st_size for state in states), max(state.st_mtime_ns for state in states)]
+        stream.seek(_DICOM_PREAMBLE)
+        start = stream.read(_DICOM_META_HEADER)
+    return start.startswith(b"DICM") and _MEDIA_DIRECTORY not in start
 
 
 def scan_fingerprint(path: str | Path) -> str:
-    state = scan_state(path)
-    return "" if state[0] < 0 else hashlib.sha256(repr(state).encode()).hexdigest()[:16]
+    """A short text that changes when any file of a scan does.
+
+    The files of a scan are all visible files of a DICOM folder, or a header (``.mhd``, ``.nhdr`` …) with the data files
+    that it names, or the one file.
+
+    Returns:
+        16 hexadecimal digits of a SHA-256 over each file's name, size and time of the last change; ``""`` if the scan is
+        not there.
+    """
+    path = Path(path)
+    digest = hashlib.sha256()
+    try:
+        files = _files_of_scan(path)
+    except OSError:
+        files = []
+    for file in files:
+        digest.update(os.fsencode(str(file)[len(str(path.parent)) :]))
+        try:
+            status = file.stat()
+            digest.update(f"\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+        except OSError:
+            digest.update(b"\0absent\0")
+    return digest.hexdigest()[:16] if files else ""
+
+
+def _files_of_scan(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(file for file in path.iterdir() if not file.name.startswith(".") and file.is_file())
+    if not path.is_file():
+        return []
+    if scan_suffix(path) in TEXT_HEADER_SUFFIXES:
+        return [path, *(path.parent / name for name in read_text_header(path).data_files)]
+    return [path]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
@@ -17,12 +18,14 @@ __all__ = ["LoadLabeld"]
 
 _LARGEST = torch.iinfo(torch.uint8).max
 _NAMED_AT_MOST = 5
+_ROUNDING = 1e-3
 
 
 class LoadLabeld(MapTransform):
     """Dictionary transform that reads label maps of one channel.
 
-    The formats are those of `LoadScand`. A map without foreground is no error.
+    The formats are those of `LoadScand`. A map without foreground is no error. Values within 0.001 of a whole number, as a
+    scale factor in the file leaves them, are rounded.
 
     Args:
         keys: keys that hold the path of a file, or of a folder with one DICOM series.
@@ -64,8 +67,8 @@ class LoadLabeld(MapTransform):
         return loaded
 
     def _checked(self, label: MetaTensor, file: str) -> MetaTensor:
-        values = label.as_tensor()
-        odd = values[(values < 0) | (values != values.round())]
+        values, label = label.as_tensor(), label.round()
+        odd = values[(label.as_tensor() < 0) | ((values - label.as_tensor()).abs() > _ROUNDING)]
         if odd.numel():
             raise ScanError(
                 file,
@@ -102,6 +105,6 @@ def _whole_numbers(label_map: Mapping[Any, Any], classes: int) -> dict[int, int]
 
 
 def _listed(values: torch.Tensor) -> str:
-    different = values.unique().tolist()
+    different = values.unique().numpy()
     more = f" … ({len(different)} values)" if len(different) > _NAMED_AT_MOST else ""
-    return ", ".join(f"{value:g}" for value in different[:_NAMED_AT_MOST]) + more
+    return ", ".join(np.format_float_positional(value, trim="-") for value in different[:_NAMED_AT_MOST]) + more

@@ -11,10 +11,11 @@ import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.data.utils import affine_to_spacing, to_affine_nd
-from monai.transforms import EnsureChannelFirst, LoadImage, MapTransform
+from monai.transforms import MapTransform
+from monai.utils import ImageMetaKey, MetaKeys, SpaceKeys
 
 from models_genesis_bundle.data.scans.files import scan_suffix
-from models_genesis_bundle.data.scans.readers import reader_for
+from models_genesis_bundle.data.scans.readers import read_raw_scan
 from models_genesis_bundle.data.scans.scan_error import ScanError
 
 __all__ = ["LoadScand"]
@@ -29,9 +30,9 @@ _LEAST_AXIAL_SHARE = 0.1
 class LoadScand(MapTransform):
     """Dictionary transform that reads scans of one channel.
 
-    NIfTI goes through nibabel; NRRD, MetaImage (``.mhd``, ``.mha``) and DICOM folders through ITK; ``.npy`` has no
-    geometry and gets the identity as its affine. In 2D also PNG and JPEG, whose colours become grey, and single DICOM files
-    are read; one with inverted grey values (``MONOCHROME1``) is turned to dark air.
+    NIfTI is read by nibabel; NRRD, MetaImage (``.mhd``, ``.mha``) and DICOM folders by ITK; ``.npy`` has no geometry and
+    gets the identity as its affine. In 2D, PNG and JPEG, whose colours become grey, and single DICOM files are read as
+    well. DICOM with inverted grey values (``MONOCHROME1``) is turned to dark air.
 
     Args:
         keys: keys that hold the path of a file, or of a folder with one DICOM series.
@@ -43,13 +44,14 @@ class LoadScand(MapTransform):
 
     Shape:
         Result: a float32 MetaTensor ``(1, X, Y, Z)`` or ``(1, X, Y)``, in the file's unit, with its affine in RAS
-        millimetres. Axes of length 1 after the spatial ones are dropped. In 2D the affine is that within the axial
-        plane; an image of another plane keeps its spacing alone, with its axes to the left and the back.
+        millimetres and ``meta["modality"]`` (``CT``, ``MR`` …; ``""`` if the file does not say). Axes of length 1 after the
+        spatial ones are dropped. In 2D the affine is that within the axial plane; an image of another plane keeps its
+        spacing alone, with its axes to the left and the back.
 
     Raises:
         ScanError: the file is not there, cannot be read or is truncated; it has fewer spatial axes (one of length 1
-            counts as none), or more volumes than one; it holds NaN or infinite voxels, is constant, or its affine is
-            singular.
+            counts as none), or more volumes than one; its voxels are NaN, infinite, complex, colours or all the same; its
+            affine is singular; its DICOM slices do not make a regular grid. Its ``rule`` names the reason.
     """
 
     def __init__(
@@ -66,8 +68,6 @@ class LoadScand(MapTransform):
         self.spatial_dims = spatial_dims
         self.volume = volume
         self.allow_constant = allow_constant
-        self._load = LoadImage(image_only=True, dtype=np.float32)
-        self._add_channel = EnsureChannelFirst(channel_dim="no_channel")
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Replace the paths of `data` by the scans."""
@@ -78,10 +78,11 @@ class LoadScand(MapTransform):
 
     def _read(self, path: Path) -> MetaTensor:
         if not path.exists():
-            raise ScanError(path, "there is no such file.", "Check the path and the datalist.")
-        reader = reader_for(path, self.spatial_dims)
+            raise ScanError(path, "there is no such file.", "Check the path and the datalist.", "absent")
         try:
-            image = self._load(str(path), reader=reader)
+            raw = read_raw_scan(path, self.spatial_dims, self.volume)
+            values = self._spatial_axes_only(raw.values, path)
+            image = torch.from_numpy(np.array(values, dtype=np.float32, order="C"))
         except ScanError:
             raise
         except Exception as error:
@@ -90,46 +91,56 @@ class LoadScand(MapTransform):
                 path,
                 f"it cannot be read ({type(error).__name__}: {reason}).",
                 "It may be truncated or damaged: copy it again, or leave it out.",
+                "damaged",
             ) from error
-        image = self._spatial_axes_only(image, path)
-        self._check(image, path)
-        return self._add_channel(image)
+        affine = torch.from_numpy(raw.affine)
+        self._check(image, affine, path)
+        meta = {
+            MetaKeys.ORIGINAL_AFFINE: raw.affine,
+            MetaKeys.SPATIAL_SHAPE: np.asarray(image.shape),
+            MetaKeys.SPACE: SpaceKeys.RAS,
+            MetaKeys.ORIGINAL_CHANNEL_DIM: float("nan"),
+            ImageMetaKey.FILENAME_OR_OBJ: str(path),
+            "modality": raw.modality,
+        }
+        return MetaTensor(image[None], affine=affine if self.spatial_dims == 3 else _flat_affine(affine), meta=meta)
 
-    def _spatial_axes_only(self, image: MetaTensor, path: Path) -> MetaTensor:
-        found = tuple(image.shape)
+    def _spatial_axes_only(self, values: np.ndarray, path: Path) -> np.ndarray:
+        found = values.shape
         if scan_suffix(path) == ".npy" and len(found) == self.spatial_dims + 1 and found[0] == 1:
-            image = image[0]
-        further = (side for side in image.shape[self.spatial_dims :] if side > 1)
-        image = image.reshape(*image.shape[: self.spatial_dims], *further)
-        if image.ndim == self.spatial_dims + 1 and self.volume is not None:
-            if not 0 <= self.volume < image.shape[-1]:
+            values = values[0]
+        further = (side for side in values.shape[self.spatial_dims :] if side > 1)
+        values = values.reshape(*values.shape[: self.spatial_dims], *further)
+        if values.ndim == self.spatial_dims + 1 and self.volume is not None:
+            if not 0 <= self.volume < values.shape[-1]:
                 raise ScanError(
-                    path, f"it holds {image.shape[-1]} volumes.", f"volume {self.volume} is none of them; count from 0."
+                    path,
+                    f"it holds {values.shape[-1]} volumes.",
+                    f"volume {self.volume} is none of them; count from 0.",
+                    "volume",
                 )
-            image = image[..., self.volume]
-        if image.ndim > self.spatial_dims:
+            values = values[..., self.volume]
+        if values.ndim > self.spatial_dims:
             what, hint = _FURTHER_AXES[self.spatial_dims]
-            extra = "×".join(str(side) for side in image.shape[self.spatial_dims :])
+            extra = "×".join(str(side) for side in values.shape[self.spatial_dims :])
             raise ScanError(
                 path,
-                f"its shape {found} has {image.ndim} axes where {self.spatial_dims} are wanted: {extra} {what}.",
-                f"Name the one to take with volume=0 … {image.shape[-1] - 1}, or save it to a file of its own{hint}.",
+                f"its shape {found} has {values.ndim} axes where {self.spatial_dims} are wanted: {extra} {what}.",
+                f"Name the one to take with volume=0 … {values.shape[-1] - 1}, or save it to a file of its own{hint}.",
+                "several_volumes",
             )
-        if image.ndim < self.spatial_dims or 1 in image.shape:
+        if values.ndim < self.spatial_dims or 1 in values.shape:
             raise ScanError(
                 path,
                 f"its shape {found} has no {self.spatial_dims} axes longer than 1.",
                 "Leave it out, or set spatial_dims=2 and use a 2D network for flat images."
                 if self.spatial_dims == 3
                 else "Leave it out.",
+                "flat",
             )
-        image.meta["spatial_shape"] = np.asarray(image.shape)
-        if self.spatial_dims == 2:
-            image.affine = _flat_affine(image.affine)
-        return image
+        return values
 
-    def _check(self, image: MetaTensor, path: Path) -> None:
-        values = image.as_tensor()
+    def _check(self, values: torch.Tensor, affine: torch.Tensor, path: Path) -> None:
         finite = torch.isfinite(values)
         if not finite.all():
             count = int((~finite).sum())
@@ -137,14 +148,17 @@ class LoadScand(MapTransform):
                 path,
                 f"{count} of its {values.numel()} voxels are NaN or infinite.",
                 "Replace them (numpy.nan_to_num with the value of the background) or leave the scan out.",
+                "not_finite",
             )
         low, high = values.min().item(), values.max().item()
         if low == high and not self.allow_constant:
-            raise ScanError(path, f"it is constant: every voxel is {low:g}.", "Leave it out.")
-        affine = torch.as_tensor(image.affine)
+            raise ScanError(path, f"it is constant: every voxel is {low:g}.", "Leave it out.", "constant")
         if not torch.isfinite(affine).all() or torch.linalg.det(affine).abs() == 0:
             raise ScanError(
-                path, "its affine is singular or not finite.", "Write a valid orientation and spacing into its header."
+                path,
+                "its affine is singular or not finite.",
+                "Write a valid orientation and spacing into its header.",
+                "affine",
             )
 
 

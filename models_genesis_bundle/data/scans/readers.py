@@ -1,110 +1,69 @@
-"""Readers of the formats that scans come in."""
+"""The reader of each format that scans come in."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from monai.config import PathLike
-from monai.data import ImageReader, ITKReader, NibabelReader, NumpyReader, PILReader
-from monai.utils.enums import MetaKeys
 
+from models_genesis_bundle.data.scans.dicom_image import read_flat_dicom
+from models_genesis_bundle.data.scans.dicom_series import read_dicom_series
 from models_genesis_bundle.data.scans.files import IMAGE_SUFFIXES, SCAN_SUFFIXES, is_dicom_file, scan_suffix
+from models_genesis_bundle.data.scans.itk_file import read_itk_file
+from models_genesis_bundle.data.scans.nifti import read_nifti
+from models_genesis_bundle.data.scans.raw_scan import LPS_TO_RAS, RawScan, require_real_numbers, require_shape
 from models_genesis_bundle.data.scans.scan_error import ScanError
+from models_genesis_bundle.data.scans.text_header import TEXT_HEADER_SUFFIXES
 
-__all__ = ["reader_for"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["read_raw_scan"]
 
 _GREY_MODES = ("1", "L", "I", "I;16", "F")
-_LARGEST_GAP_DEVIATION = 0.1
 
 
-class _LargestSeriesReader(ITKReader):
-    """ITK reader that takes the series with the most slices out of a DICOM folder, and says so if there are more.
-
-    Raises:
-        ScanError: the gaps between the slices differ, as they do where a slice is missing or cannot be read; ITK would
-            close the gap and distort the scan.
-    """
-
-    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> Any:
-        import itk
-
-        (folder,) = (data,) if isinstance(data, (str, Path)) else tuple(data)
-        names = itk.GDCMSeriesFileNames.New()
-        names.SetUseSeriesDetails(True)
-        names.SetDirectory(str(folder))
-        series = [list(names.GetFileNames(uid)) for uid in names.GetSeriesUIDs()]
-        if not series:
-            raise FileNotFoundError("the folder holds no DICOM series")
-        largest = max(series, key=len)
-        if len(series) > 1:
-            logger.warning(
-                "%s holds %d DICOM series; the one with the most slices (%d) is read. "
-                "Give each series a folder of its own to use them all.",
-                folder,
-                len(series),
-                len(largest),
-            )
-        listed = {Path(name).name for names in series for name in names}
-        unread = sorted(f.name for f in Path(folder).iterdir() if is_dicom_file(f) and f.name not in listed)
-        image = itk.imread(largest if len(largest) > 1 else largest[0], **kwargs)
-        _require_even_slices(image, str(folder), unread)
-        if unread:
-            logger.warning("%s: not an image, or not readable, and left out: %s", folder, ", ".join(unread))
-        return image
-
-
-def _require_even_slices(image: Any, folder: str, unread: Sequence[str]) -> None:
-    metadata = dict(image)
-    deviation = metadata.get("ITK_non_uniform_sampling_deviation", 0.0)
-    if deviation > _LARGEST_GAP_DEVIATION * float(metadata["spacing"][0]):
-        cause = f"; not readable: {', '.join(unread)}" if unread else ""
-        raise ScanError(
-            folder,
-            f"the gaps between its slices differ by up to {deviation:.3g} mm, slices are missing{cause}.",
-            "Copy the whole series again, or leave it out.",
-        )
-
-
-class _PictureReader(PILReader):
-    """Pillow reader that places a picture as DICOM without geometry is: axes in LPS, a pixel is 1 mm."""
-
-    def _get_meta_dict(self, img: Any) -> dict:
-        return {**super()._get_meta_dict(img), MetaKeys.AFFINE: np.diag([-1.0, -1.0, 1.0])}
-
-
-def _to_grey(image: Any) -> Any:
-    return image if image.mode in _GREY_MODES else image.convert("L")
-
-
-def reader_for(path: Path, spatial_dims: int = 3) -> ImageReader:
-    """The reader of a file or DICOM folder.
+def read_raw_scan(path: Path, spatial_dims: int = 3, volume: int | None = None) -> RawScan:
+    """Read a file or DICOM folder as it is.
 
     Args:
         path: the file, or a folder with one DICOM series.
-        spatial_dims: with 2, a single DICOM file is an image, too; ITK inverts ``MONOCHROME1`` by itself.
+        spatial_dims: with 2, a single DICOM file is an image, too.
+        volume: which image to take where a DICOM series has several at each place; files of other formats are read whole.
 
     Raises:
-        ScanError: a file of no known format.
+        ScanError: the format is not known, or what the file holds cannot be used as a scan.
+        Exception: whatever a library raises for a damaged file.
     """
     if path.is_dir():
-        return _LargestSeriesReader()
+        return read_dicom_series(path, volume)
     suffix = scan_suffix(path)
     if suffix in (".nii", ".nii.gz"):
-        return NibabelReader()
+        return read_nifti(path)
+    if suffix in TEXT_HEADER_SUFFIXES:
+        return read_itk_file(path, spatial_dims)
     if suffix == ".npy":
-        return NumpyReader()
+        return _read_numpy(path)
     if suffix in IMAGE_SUFFIXES:
-        return _PictureReader(converter=_to_grey)
-    if suffix or (spatial_dims == 2 and is_dicom_file(path)):
-        return ITKReader()
+        return _read_picture(path)
+    if spatial_dims == 2 and is_dicom_file(path):
+        return read_flat_dicom(path)
     raise ScanError(
         path,
         "its suffix is of no known format.",
         f"Give a folder of DICOM slices or a file of {', '.join(SCAN_SUFFIXES + IMAGE_SUFFIXES)}.",
+        "unknown_format",
     )
+
+
+def _read_numpy(path: Path) -> RawScan:
+    values = np.load(path, mmap_mode="r", allow_pickle=False)
+    require_real_numbers(path, values.dtype)
+    require_shape(path, values.shape)
+    return RawScan(values, np.eye(4))
+
+
+def _read_picture(path: Path) -> RawScan:
+    """Read a picture as DICOM without geometry is read: axes in LPS, a pixel is 1 mm."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        grey = image if image.mode in _GREY_MODES else image.convert("L")
+        return RawScan(np.asarray(grey).T, LPS_TO_RAS)

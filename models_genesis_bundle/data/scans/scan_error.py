@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from monai.config import PathLike
 
+from models_genesis_bundle.files import printable
+
 __all__ = ["ScanError"]
 
 
@@ -14,11 +16,13 @@ class ScanError(ValueError):
         file: the scan's file or folder.
         found: what is wrong with it, a sentence.
         remedy: what to do about it, a sentence.
+        rule: short identifier of the reason, such as ``constant`` or ``missing_slices``, for logs and tables.
     """
 
     def __init__(self, file: PathLike, found: str, remedy: str, rule: str = "unreadable") -> None:
-        super().__init__(str(file), found, remedy)
+        super().__init__(str(file), found, remedy, rule)
         self.file, self.found, self.remedy, self.rule = str(file), found, remedy, rule
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.found} {self.remedy}"
+        """The message, which can always be printed: bytes of a file name that are not UTF-8 are escaped."""
+        return printable(f"{self.file}: {self.found} {self.remedy}")

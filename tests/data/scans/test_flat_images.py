@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
-from scan_writers import truncate, write_dicom, write_radiograph, write_scan
+from scan_writers import truncate, write_dicom, write_dicom_file, write_radiograph, write_scan
 
 from models_genesis_bundle.data import IntensityScaling, LoadScand, ScanError, ScanPreprocessing, list_scans
 from models_genesis_bundle.data.datalists.find_scans import find_scans
@@ -35,6 +35,17 @@ def test_inverted_grey_values_are_turned_back(tmp_path):
     plain = preprocess(write_radiograph(tmp_path / "plain.dcm", PIXELS))
     inverted = preprocess(write_radiograph(tmp_path / "inverted.dcm", PIXELS, inverted=True))
     np.testing.assert_allclose(inverted, 1 - plain, atol=1e-6)
+
+
+def test_a_radiograph_without_spacing_has_pixels_of_a_millimetre_and_that_is_said(tmp_path, caplog):
+    path = write_dicom_file(tmp_path / "a.dcm", PIXELS, Modality="CR")
+    np.testing.assert_allclose(load(path).pixdim, (1, 1))
+    assert "a.dcm: its header gives no PixelSpacing above 0; a pixel is taken for 1 mm" in caplog.text
+    caplog.clear()
+    image = load(write_dicom_file(tmp_path / "b.dcm", PIXELS, PixelSpacing=(0.2, 0.1), Modality="DX"))
+    np.testing.assert_allclose(image.pixdim, (0.1, 0.2))
+    assert image.meta["modality"] == "DX"
+    assert not caplog.records
 
 
 def test_of_several_frames_one_is_taken_only_by_name(tmp_path):

@@ -30,6 +30,14 @@ def test_labels_stored_as_numbers_with_a_point_are_fine(tmp_path):
     assert load(write_scan(tmp_path / "a.nii", drawn(1, 2, dtype=np.float32))).max() == 2
 
 
+@pytest.mark.parametrize("factor", [0.99999994, 1 + 1e-6, 1.0004])
+def test_labels_that_are_whole_but_for_rounding_are_rounded(tmp_path, factor):
+    label = load(
+        write_scan(tmp_path / "a.nii", drawn(1, 2) * np.float32(factor)), num_classes=3, label_map={2: 1, 1: 2}
+    )
+    assert label.flatten()[:3].tolist() == [2, 1, 0]
+
+
 @pytest.mark.parametrize("value", [0, 1])
 def test_a_map_without_foreground_or_of_foreground_alone_is_no_error(tmp_path, value):
     assert load(write_scan(tmp_path / "a.nii", np.full((6, 5, 4), value, dtype=np.uint8))).unique().tolist() == [value]
@@ -66,6 +74,7 @@ def test_large_labels_fit_once_they_are_mapped(tmp_path):
         (drawn(1, 4), {"num_classes": 2, "label_map": {1: 0}}, r"0 … 1, found 4 after label_map \{1: 0\}"),
         (drawn(-1, 1, dtype=np.int16), {}, "whole numbers from 0, found -1. Check that it is the label"),
         (drawn(0.5, 1, dtype=np.float32), {}, "whole numbers from 0, found 0.5. .*nearest"),
+        (drawn(0.998, 1.0011, 2, dtype=np.float32), {}, r"found 0\.998, 1\.0011\. Check"),
         (np.arange(-60, 60, dtype=np.int16).reshape(6, 5, 4), {}, r"-60, -59, -58, -57, -56 … \(60 values\)"),
         (drawn(np.nan, 1, dtype=np.float32), {}, "1 of its 120 voxels are NaN"),
         (np.zeros((6, 5, 4, 2), dtype=np.uint8), {}, "2 volumes"),

@@ -2,10 +2,10 @@ import os
 
 import numpy as np
 import pytest
-from scan_writers import write_dicom, write_scan
+from scan_writers import write_dicom, write_dicom_file, write_scan
 
 from models_genesis_bundle.data.datalists.find_scans import find_scans, is_dicom_folder
-from models_genesis_bundle.data.scans.files import scan_state, scan_stem, scan_suffix
+from models_genesis_bundle.data.scans.files import is_dicom_file, scan_fingerprint, scan_stem, scan_suffix
 
 VOXELS = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
 
@@ -67,25 +67,60 @@ def test_linked_folders_are_followed(tmp_path):
 @pytest.mark.parametrize("name", ["a.nii.gz", "a.mhd", "a.nhdr", "series"])
 def test_a_change_of_any_file_that_belongs_to_a_scan_shows(tmp_path, name):
     scan = write_scan(tmp_path / name, VOXELS)
-    before = scan_state(scan)
-    assert scan_state(scan) == before
-    files = sorted(scan.iterdir() if scan.is_dir() else tmp_path.iterdir())
-    assert before[0] == sum(file.stat().st_size for file in files)
-    for file in files:
-        os.utime(file, ns=(0, before[1] + 10**9))
-        assert scan_state(scan) != before, file.name
-        os.utime(file, ns=(0, before[1]))
-    files[-1].write_bytes(files[-1].read_bytes() + b"\0")
-    os.utime(files[-1], ns=(0, before[1]))
-    assert scan_state(scan) != before
+    before = scan_fingerprint(scan)
+    assert len(before) == 16
+    assert int(before, 16) >= 0
+    assert scan_fingerprint(scan) == before
+    for file in sorted(scan.iterdir() if scan.is_dir() else tmp_path.iterdir()):
+        time = file.stat().st_mtime_ns
+        os.utime(file, ns=(0, time + 1))
+        assert scan_fingerprint(scan) != before, file.name
+        os.utime(file, ns=(0, time))
+        assert scan_fingerprint(scan) == before
+        file.write_bytes(file.read_bytes() + b"\0")
+        os.utime(file, ns=(0, time))
+        assert scan_fingerprint(scan) != before, file.name
+        file.write_bytes(file.read_bytes()[:-1])
+        os.utime(file, ns=(0, time))
 
 
-def test_a_neighbour_does_not_belong_to_a_scan(tmp_path):
-    scan = write_scan(tmp_path / "a.mhd", VOXELS)
-    before = scan_state(scan)
-    write_scan(tmp_path / "ab.mhd", VOXELS)
-    assert scan_state(scan) == before
+def test_slices_that_are_renamed_added_or_removed_show(tmp_path):
+    scan = write_scan(tmp_path / "series", VOXELS)
+    before = scan_fingerprint(scan)
+    slice_ = next(scan.iterdir())
+    renamed = slice_.rename(scan / "9.dcm")
+    assert scan_fingerprint(scan) != before
+    renamed.rename(slice_)
+    (scan / ".DS_Store").write_bytes(b"")
+    assert scan_fingerprint(scan) == before
+    (scan / "new.dcm").write_bytes(b"")
+    assert scan_fingerprint(scan) != before
 
 
-def test_a_missing_scan_has_a_state_of_its_own(tmp_path):
-    assert scan_state(tmp_path / "none.nii") == scan_state(tmp_path / "none" / "a.mhd") == [-1, -1]
+@pytest.mark.parametrize("header", ["a.mhd", "a.nhdr"])
+def test_data_belong_to_the_header_that_names_them_and_to_no_other(tmp_path, header):
+    scan = write_scan(tmp_path / header, VOXELS)
+    data = next(file for file in tmp_path.iterdir() if file != scan)
+    other = data.rename(tmp_path / "of another name.raw")
+    scan.write_bytes(scan.read_bytes().replace(data.name.encode(), other.name.encode()))
+    before = scan_fingerprint(scan)
+    (tmp_path / "a.txt").write_text("a neighbour of the same stem")
+    assert scan_fingerprint(scan) == before
+    other.write_bytes(bytes(other.stat().st_size))
+    assert scan_fingerprint(scan) != before
+    other.unlink()
+    assert scan_fingerprint(scan) not in (before, "")
+
+
+def test_a_moved_folder_keeps_its_fingerprint_and_a_missing_scan_has_none(tmp_path):
+    scan = write_scan(tmp_path / "a" / "ct.mhd", VOXELS)
+    before = scan_fingerprint(scan)
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert scan_fingerprint(tmp_path / "b" / "ct.mhd") == before
+    assert scan_fingerprint(scan) == scan_fingerprint(tmp_path / "none.nii") == ""
+
+
+@pytest.mark.parametrize("name", ["DICOMDIR", "DIRFILE", "index.bin"])
+def test_the_directory_of_a_medium_is_no_dicom_file(tmp_path, name):
+    assert not is_dicom_file(write_dicom_file(tmp_path / name, None, SOPClassUID="1.2.840.10008.1.3.10"))
+    assert is_dicom_file(write_dicom_file(tmp_path / "image", None))

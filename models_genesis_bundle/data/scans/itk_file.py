@@ -1,0 +1,162 @@
+"""Reading of NRRD and MetaImage files."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from models_genesis_bundle.data.scans.raw_scan import LPS_TO_RAS, RawScan, require_bytes, require_shape
+from models_genesis_bundle.data.scans.scan_error import ScanError
+from models_genesis_bundle.data.scans.text_header import TextHeader, read_text_header
+
+__all__ = ["itk_affine", "itk_image", "itk_name", "read_itk_file"]
+
+_METAIMAGE_MODALITY = "MET_MOD_"
+_ZLIB_OR_GZIP = 47
+_BLOCK = 2**20
+
+
+def read_itk_file(path: Path, spatial_dims: int = 3) -> RawScan:
+    """Read a NRRD or MetaImage file with the data files that it names.
+
+    Args:
+        path: the file.
+        spatial_dims: with 2, colours are read as a further axis; with 3 they are refused.
+
+    Raises:
+        ScanError: data files that do not lie beside the header, a spacing that is not above 0, a shape that is too large,
+            complex voxels, colours in 3D.
+        RuntimeError: whatever ITK raises for a damaged file.
+    """
+    import itk
+
+    header = read_text_header(path)
+    _check_header(path, header)
+    with itk_name(path, header.data_files) as name:
+        io = (itk.NrrdImageIO if name.endswith((".nrrd", ".nhdr")) else itk.MetaImageIO).New()
+        io.SetFileName(name)
+        io.ReadImageInformation()
+        kind = io.GetPixelTypeAsString(io.GetPixelType())
+        if "complex" in kind:
+            raise ScanError(
+                path, "its voxels are complex numbers.", "Save their magnitude as a scan of its own.", "complex"
+            )
+        if kind in ("rgb", "rgba") and spatial_dims == 3:
+            raise ScanError(
+                path,
+                f"its voxels are colours ({kind.upper()}).",
+                "Give the scan that the colours were made from, or save one channel as a scan of its own.",
+                "colour",
+            )
+        shape = [io.GetDimensions(axis) for axis in range(io.GetNumberOfDimensions())]
+        _check_voxels(path, header, shape, io.GetImageSizeInBytes())
+        has_components = io.GetNumberOfComponents() > 1
+        image = itk_image(
+            name, io, (itk.VectorImage if has_components else itk.Image)[itk.F, io.GetNumberOfDimensions()]
+        )
+    values = itk.array_from_image(image).T
+    modality = header.fields.get("modality", "").removeprefix(_METAIMAGE_MODALITY)
+    return RawScan(np.moveaxis(values, 0, -1) if has_components else values, itk_affine(image), modality)
+
+
+def itk_image(name: str, io: Any, image_type: Any) -> Any:
+    """Read a file by the given ``itk.ImageIO`` into the given ``itk.Image`` type."""
+    import itk
+
+    reader = itk.ImageFileReader[image_type].New(FileName=name, ImageIO=io)
+    reader.Update()
+    return reader.GetOutput()
+
+
+def itk_affine(image: Any) -> np.ndarray:
+    """The affine of an ITK image, 4 × 4, in RAS millimetres; axes after the third are left out, missing ones are 1 mm."""
+    direction = np.asarray(image.GetDirection())
+    axes = min(len(direction), 3)
+    affine = np.eye(4)
+    affine[:axes, :axes] = direction[:axes, :axes] * np.asarray(image.GetSpacing())[:axes]
+    affine[:axes, 3] = np.asarray(image.GetOrigin())[:axes]
+    return LPS_TO_RAS @ affine
+
+
+@contextmanager
+def itk_name(path: Path, data_files: Sequence[str] = ()) -> Iterator[str]:
+    """A name of the file that ITK takes: UTF-8, with its suffix in lower case.
+
+    For any other name it is a link in a temporary folder, with links to the data files beside it.
+    """
+    suffix = path.suffix.lower()
+    try:
+        str(path).encode("utf-8")
+        is_plain = path.suffix == suffix
+    except UnicodeEncodeError:
+        is_plain = False
+    if is_plain:
+        yield str(path)
+        return
+    with TemporaryDirectory() as folder:
+        for name in data_files:
+            link = Path(folder, name)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            os.symlink((path.parent / name).absolute(), link)
+        link = Path(folder, f"scan{suffix}")
+        os.symlink(path.absolute(), link)
+        yield str(link)
+
+
+def _check_header(path: Path, header: TextHeader) -> None:
+    for name in header.data_files:
+        if _lies_outside(name):
+            raise ScanError(
+                path,
+                f"its data file {name} does not lie beside it.",
+                "Move the data into the header's folder and name them without a path.",
+                "data_outside",
+            )
+        if not (path.parent / name).is_file():
+            raise ScanError(path, f"its data file {name} is not there.", "Copy it beside the header.", "missing_data")
+    require_shape(path, header.shape)
+    if not all(side > 0 or side != side for side in header.spacing):
+        raise ScanError(
+            path,
+            f"its spacing must be above 0, found {', '.join(f'{side:g}' for side in header.spacing)}.",
+            "Write the right spacing into its header.",
+            "spacing",
+        )
+
+
+def _check_voxels(path: Path, header: TextHeader, shape: Sequence[int], size: int) -> None:
+    """Compare the size of uncompressed voxels and the checksum of compressed ones, which ITK reads without a look at it."""
+    if header.skips_bytes:
+        return
+    files = [path.parent / name for name in header.data_files] or [path]
+    start = 0 if header.data_files else header.length
+    if header.encoding == "raw":
+        require_bytes(path, shape, size, sum(file.stat().st_size for file in files) - start)
+    elif header.encoding == "gzip":
+        require_bytes(path, shape, size, sum(_unpacked_size(file, start) for file in files))
+
+
+def _unpacked_size(file: Path, start: int) -> int:
+    """Bytes of the zlib or gzip stream from `start` on, unpacked to its end, where its checksum is compared."""
+    unpacker, count = zlib.decompressobj(_ZLIB_OR_GZIP), 0
+    with open(file, "rb") as stream:
+        stream.seek(start)
+        while not unpacker.eof:
+            block = unpacker.unconsumed_tail or stream.read(_BLOCK)
+            if not block:
+                raise EOFError("the compressed voxels end before their end mark")
+            count += len(unpacker.decompress(block, _BLOCK))
+    return count
+
+
+def _lies_outside(name: str) -> bool:
+    return any(
+        pure.is_absolute() or ".." in pure.parts or pure.anchor for pure in (PurePosixPath(name), PureWindowsPath(name))
+    )

@@ -1,0 +1,116 @@
+"""The text headers of NRRD and MetaImage, as far as they must be known before ITK reads the voxels."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["TEXT_HEADER_SUFFIXES", "TextHeader", "read_text_header"]
+
+TEXT_HEADER_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+
+_NRRD_SUFFIXES = (".nrrd", ".nhdr")
+_LONGEST_LINE = 65536
+_MOST_LINES = 100_000
+_MOST_FILES = 100_000
+_FIELD = re.compile(r"\s*([^:=]+?)\s*(?::=|:|=)\s*(.*)")
+_NUMBER = re.compile(r"%0?\d*d")
+
+
+@dataclass(frozen=True)
+class TextHeader:
+    """The fields of a header.
+
+    Args:
+        fields: value of each field, with names in lower case and without blanks.
+        data_files: names of the files with the voxels, as the header writes them; empty if they follow the header.
+        length: bytes of the header.
+    """
+
+    fields: dict[str, str]
+    data_files: tuple[str, ...]
+    length: int
+
+    @property
+    def encoding(self) -> str:
+        """How the voxels are stored: ``raw``, ``gzip`` (as zlib or gzip write them), or another one's name."""
+        if "encoding" in self.fields:
+            return {"gz": "gzip"}.get(encoding := self.fields["encoding"].lower(), encoding)
+        if self.fields.get("compresseddata", "").lower() == "true":
+            return "gzip"
+        return "text" if self.fields.get("binarydata", "").lower() == "false" else "raw"
+
+    @property
+    def skips_bytes(self) -> bool:
+        """Whether the voxels do not start at the first byte of their file."""
+        return any(self.fields.get(name, "0") != "0" for name in ("byteskip", "lineskip", "headersize"))
+
+    @property
+    def shape(self) -> list[int]:
+        """Length of each axis, of vector components too; empty if it cannot be understood."""
+        return [int(side) for side in self._numbers("sizes", "dimsize")]
+
+    @property
+    def spacing(self) -> list[float]:
+        """Spacing of each axis in millimetres; empty if the header does not give it."""
+        vectors = re.findall(r"\(([^()]*)\)", self.fields.get("spacedirections", ""))
+        try:
+            return [math.hypot(*map(float, vector.split(","))) for vector in vectors] or self._numbers(
+                "spacings", "elementspacing", "elementsize"
+            )
+        except ValueError:
+            return []
+
+    def _numbers(self, *names: str) -> list[float]:
+        text = next((self.fields[name] for name in names if name in self.fields), "")
+        try:
+            return [float(word) for word in text.split()]
+        except ValueError:
+            return []
+
+
+def read_text_header(path: Path) -> TextHeader:
+    """Read the header of a ``.nrrd``, ``.nhdr``, ``.mha`` or ``.mhd`` file.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    is_nrrd = path.name.lower().endswith(_NRRD_SUFFIXES)
+    data_field = "datafile" if is_nrrd else "elementdatafile"
+    fields: dict[str, str] = {}
+    with open(path, "rb") as stream:
+        lines = (os.fsdecode(line).rstrip("\r\n") for line in iter(lambda: stream.readline(_LONGEST_LINE), b""))
+        for _, line in zip(range(_MOST_LINES), lines, strict=False):
+            if is_nrrd and not line:
+                break
+            if match := None if line.startswith("#") else _FIELD.match(line):
+                name = "".join(match[1].lower().split())
+                fields[name] = match[2].strip()
+                if name == data_field and (not is_nrrd or fields[name].split()[:1] == ["LIST"]):
+                    break
+        length = stream.tell()
+        listed = fields.get(data_field, "")
+        if listed.split()[:1] == ["LIST"]:
+            names = [line.strip() for _, line in zip(range(_MOST_FILES), lines, strict=False) if line.strip()]
+        elif not listed or listed.upper() == "LOCAL":
+            names = []
+        else:
+            names = _numbered(listed)
+    return TextHeader(fields, tuple(names), length)
+
+
+def _numbered(listed: str) -> list[str]:
+    """The names that a pattern such as ``slice%03d.raw 1 10 1`` stands for, or the one name."""
+    pattern, *numbers = listed.split()
+    number = _NUMBER.search(pattern)
+    if number is None or len(numbers) < 2:
+        return [listed]
+    try:
+        first, last, step = (int(word) for word in [*numbers, "1"][:3])
+        steps = range(first, last + (1 if step > 0 else -1), step)
+    except ValueError:
+        return [listed]
+    return [pattern.replace(number[0], number[0] % step) for step in steps[:_MOST_FILES]] or [listed]

@@ -1,0 +1,178 @@
+"""NRRD and MetaImage files: their headers, data files and what is refused."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from scan_writers import affine, write_scan
+
+from models_genesis_bundle.data import LoadScand, ScanError
+
+VOXELS = np.random.default_rng(0).integers(-1000, 1000, (12, 10, 8)).astype(np.int16)
+PAYLOAD = VOXELS.tobytes(order="F")
+
+
+def load(path, **arguments):
+    return LoadScand("image", **arguments)({"image": path})["image"]
+
+
+def meta_image(data="LOCAL", sides="12 10 8", spacing="2 3 4", kind="MET_SHORT", more=""):
+    axes = len(sides.split())
+    return (
+        f"ObjectType = Image\nNDims = {axes}\nBinaryData = True\n{more}ElementSpacing = {spacing}\nDimSize = {sides}\n"
+        f"ElementType = {kind}\nElementDataFile = {data}\n"
+    ).encode()
+
+
+def nrrd(sides="12 10 8", fields="spacings: 2 3 4\n", kind="short", data=""):
+    axes = len(sides.split())
+    return (
+        f"NRRD0004\ntype: {kind}\ndimension: {axes}\nsizes: {sides}\nendian: little\nencoding: raw\n{fields}{data}"
+        + ("" if "LIST" in data else "\n")
+    ).encode()
+
+
+@pytest.mark.parametrize("name", ["SCAN.MHA", "SCAN.MHD", "Scan.Nrrd", "SCAN.NHDR", "SCAN.NII.GZ"])
+def test_a_suffix_may_be_in_capitals(tmp_path, name):
+    path = write_scan(tmp_path / name.lower(), VOXELS).rename(tmp_path / name)
+    np.testing.assert_array_equal(load(path)[0], VOXELS)
+    np.testing.assert_allclose(load(path).affine, affine(), atol=1e-5)
+    assert load(path).meta["filename_or_obj"] == str(path)
+
+
+@pytest.mark.parametrize("name", ["a.mha", "a.mhd", "a.nrrd", "a.nhdr", "a.nii.gz", "a.npy"])
+def test_a_name_may_be_any_bytes(tmp_path, name):
+    folder = tmp_path / os.fsdecode(b"s\xe9rie")
+    path = write_scan(tmp_path / "plain" / name, VOXELS)
+    path.parent.rename(folder)
+    np.testing.assert_array_equal(load(folder / name)[0], VOXELS)
+    max(folder.iterdir(), key=lambda file: file.stat().st_size).write_bytes(b"")
+    with pytest.raises(ScanError) as raised:
+        load(folder / name)
+    assert f"s\\udce9rie/{name}: it cannot be read" in str(raised.value)
+    assert str(raised.value).encode("utf-8")
+
+
+@pytest.mark.parametrize("folder", ["a", "b\udce9"])
+def test_data_may_be_a_list_or_numbered_files(tmp_path, folder):
+    folder = tmp_path / folder
+    (folder / "raw").mkdir(parents=True)
+    for z in range(8):
+        (folder / "raw" / f"slice {z:02d}.raw").write_bytes(VOXELS[..., z].tobytes(order="F"))
+        (folder / f"s{z:02d}.raw").write_bytes(VOXELS[..., z].tobytes(order="F"))
+    names = "".join(f"raw/slice {z:02d}.raw\n" for z in range(8))
+    (folder / "list.mhd").write_bytes(meta_image(f"LIST\n{names}"))
+    (folder / "numbered.mhd").write_bytes(meta_image("s%02d.raw 0 7 1"))
+    (folder / "list.nhdr").write_bytes(nrrd(data=f"data file: LIST\n{names}"))
+    (folder / "numbered.nhdr").write_bytes(nrrd(data="data file: s%02d.raw 0 7 1\n"))
+    for name in ("list.mhd", "numbered.mhd", "list.nhdr", "numbered.nhdr"):
+        np.testing.assert_array_equal(load(folder / name)[0], VOXELS, err_msg=name)
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../x.raw", "sub/../../x.raw", r"C:\x.raw", r"..\x.raw"])
+@pytest.mark.parametrize("listed", [False, True])
+def test_data_outside_the_headers_folder_are_refused(tmp_path, name, listed):
+    (tmp_path / "x.raw").write_bytes(PAYLOAD)
+    (tmp_path / "sub").mkdir()
+    data = f"LIST\n{name}\n" if listed else name
+    (tmp_path / "sub" / "a.mhd").write_bytes(meta_image(data))
+    (tmp_path / "sub" / "a.mha").write_bytes(meta_image(data))
+    (tmp_path / "sub" / "a.nhdr").write_bytes(nrrd(data=f"data file: {data}\n"))
+    (tmp_path / "sub" / "a.nrrd").write_bytes(nrrd(data=f"datafile: {data}\n"))
+    for header in ("a.mhd", "a.mha", "a.nhdr", "a.nrrd"):
+        with pytest.raises(ScanError, match="does not lie beside it") as raised:
+            load(tmp_path / "sub" / header)
+        assert name in str(raised.value)
+        assert raised.value.rule == "data_outside"
+
+
+def test_several_volumes_are_refused_or_chosen_by_name(tmp_path):
+    four = np.stack([VOXELS, VOXELS + 1, VOXELS + 2], axis=-1)
+    last = four.tobytes(order="F")
+    first = np.moveaxis(four, -1, 0).tobytes(order="F")
+    directions = "space: LPS\nspace directions: {}\nspace origin: (0,0,0)\nkinds: {}\n"
+    vectors = "(2,0,0) (0,3,0) (0,0,4)"
+    domains = "domain domain domain"
+    files = {
+        "list.nrrd": nrrd("12 10 8 3", directions.format(f"{vectors} none", f"{domains} list")) + last,
+        "vector.nrrd": nrrd("3 12 10 8", directions.format(f"none {vectors}", f"vector {domains}")) + first,
+        "plain.nrrd": nrrd("12 10 8 3", "spacings: 2 3 4 1\n") + last,
+        "four.mha": meta_image(sides="12 10 8 3", spacing="2 3 4 1") + last,
+        "channels.mha": meta_image(more="ElementNumberOfChannels = 3\n") + first,
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ScanError, match="3 volumes") as raised:
+            load(tmp_path / name)
+        assert raised.value.rule == "several_volumes"
+        np.testing.assert_array_equal(load(tmp_path / name, volume=2)[0], VOXELS + 2, err_msg=name)
+        np.testing.assert_allclose(load(tmp_path / name, volume=2).pixdim, (2, 3, 4), err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "rule", "message"),
+    [
+        ("a.mha", meta_image(spacing="0 3 4") + PAYLOAD, "spacing", "spacing must be above 0, found 0, 3, 4"),
+        ("a.mha", meta_image(spacing="2 3 -4") + PAYLOAD, "spacing", "above 0, found 2, 3, -4"),
+        ("a.nrrd", nrrd(fields="spacings: 0 1 1\n") + PAYLOAD, "spacing", "above 0, found 0, 1, 1"),
+        ("a.nrrd", nrrd(fields="spacings: 1 -1 1\n") + PAYLOAD, "spacing", "above 0, found 1, -1, 1"),
+        (
+            "a.nrrd",
+            nrrd(fields="space: LPS\nspace directions: (1,0,0) (0,0,0) (0,0,1)\n") + PAYLOAD,
+            "spacing",
+            "above 0, found 1, 0, 1",
+        ),
+        (
+            "a.nrrd",
+            nrrd("3 12 10 8", "kinds: RGB-color domain domain domain\n", "uchar") + bytes(2880),
+            "colour",
+            r"colours \(RGB\)",
+        ),
+        (
+            "a.nrrd",
+            nrrd("2 12 10 8", "kinds: complex domain domain domain\n") + PAYLOAD * 2,
+            "complex",
+            "complex numbers",
+        ),
+        ("a.mha", meta_image(sides="1500 1500 1500") + PAYLOAD, "too_large", r"take 12\.6 GiB of memory; the limit"),
+        ("a.nrrd", nrrd("1500 1500 1500") + PAYLOAD, "too_large", r"take 12\.6 GiB of memory; the limit"),
+        ("a.mha", meta_image(sides="12 10 9") + PAYLOAD, "damaged", "cannot be read"),
+        (
+            "a.mha",
+            meta_image(sides="12 10 7") + PAYLOAD,
+            "damaged",
+            "12×10×7 voxels, which take 1680 bytes; found at least",
+        ),
+        ("a.nrrd", nrrd("12 10 7") + PAYLOAD, "damaged", "12×10×7 voxels, which take 1680 bytes; found at least"),
+        ("a.mhd", meta_image("gone.raw"), "missing_data", "its data file gone.raw is not there"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said(tmp_path, name, content, rule, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ScanError, match=message) as raised:
+        load(tmp_path / name)
+    assert raised.value.rule == rule
+    assert ("truncated or damaged" in str(raised.value)) == (rule == "damaged")
+
+
+@pytest.mark.parametrize("name", ["a.nrrd", "a.mha", "a.mhd", "a.nhdr"])
+def test_any_flipped_bit_of_compressed_voxels_is_noticed(tmp_path, name):
+    path = write_scan(tmp_path / name, VOXELS, compression=True)
+    file = max(tmp_path.iterdir(), key=lambda file: file.stat().st_size)
+    content = bytearray(file.read_bytes())
+    for place in len(content) - np.random.default_rng(0).integers(1, 1500, 25):
+        content[place] ^= 16
+        file.write_bytes(content)
+        content[place] ^= 16
+        with pytest.raises(ScanError, match="truncated or damaged"):
+            load(path)
+
+
+def test_the_modality_is_told(tmp_path):
+    (tmp_path / "a.mha").write_bytes(meta_image(more="Modality = MET_MOD_MR\n") + PAYLOAD)
+    (tmp_path / "a.nrrd").write_bytes(nrrd(fields="modality:=CT\n") + PAYLOAD)
+    assert load(tmp_path / "a.mha").meta["modality"] == "MR"
+    assert load(tmp_path / "a.nrrd").meta["modality"] == "CT"
+    assert load(write_scan(tmp_path / "a.nii", VOXELS)).meta["modality"] == ""
