@@ -15,6 +15,9 @@ __all__ = ["write_json"]
 def write_json(path: str | os.PathLike, content: Any, allow_nan: bool = True) -> Path:
     """Write plain values as a JSON file in UTF-8, whole or not at all.
 
+    Text that is not Unicode, as in the name of a file on an old disk, is written with JSON's escapes and is read again as it
+    was.
+
     Args:
         path: the file; its folder is made when it is not there.
         content: mappings, lists, strings, numbers, booleans and None.
@@ -29,5 +32,5 @@ def write_json(path: str | os.PathLike, content: Any, allow_nan: bool = True) ->
     """
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=allow_nan)
     with whole_file(path) as unfinished:
-        unfinished.write_text(text + "\n", encoding="utf-8")
+        unfinished.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     return Path(path)

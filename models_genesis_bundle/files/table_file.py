@@ -27,7 +27,7 @@ def write_table(path: str | os.PathLike, rows: Iterable[Mapping[str, object]], c
     """
     rows = list(rows)
     columns = list(dict.fromkeys([*columns, *(name for row in rows for name in row)]))
-    with whole_file(path) as unfinished, unfinished.open("w", newline="") as file:
+    with whole_file(path) as unfinished, unfinished.open("w", newline="", errors="backslashreplace") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)

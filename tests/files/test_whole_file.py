@@ -1,8 +1,10 @@
+import json
 import math
+import os
 
 import pytest
 
-from models_genesis_bundle.files import whole_file, write_table
+from models_genesis_bundle.files import whole_file, write_json, write_table
 
 
 def test_a_failure_leaves_what_was_there(tmp_path):
@@ -31,3 +33,10 @@ def test_a_failure_leaves_what_was_there(tmp_path):
 
 def test_a_table_without_rows_has_its_header(tmp_path):
     assert write_table(tmp_path / "table.csv", [], ("case", "dice")).read_text() == "case,dice\n"
+
+
+def test_names_that_are_not_unicode_are_written(tmp_path):
+    name = os.fsdecode(b"t\xe4st")
+    text = write_json(tmp_path / "a.json", {name: "ä"}).read_text(encoding="utf-8")
+    assert json.loads(text) == {name: "ä"}
+    assert write_table(tmp_path / "a.csv", [{"case": name}]).read_text(encoding="utf-8") == "case\nt\\udce4st\n"
