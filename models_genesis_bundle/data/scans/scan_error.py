@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from monai.config import PathLike
 
-__all__ = ["ScanError"]
+__all__ = ["ScanError", "scan_error_behind"]
 
 
 class ScanError(ValueError):
@@ -22,3 +22,11 @@ class ScanError(ValueError):
 
     def __str__(self) -> str:
         return f"{self.file}: {self.found} {self.remedy}"
+
+
+def scan_error_behind(error: BaseException) -> ScanError | None:
+    """The `ScanError` that MONAI wrapped into `error`, once for each transform around it; None for any other error."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ScanError):
+        cause = cause.__cause__
+    return cause
