@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from models_genesis_bundle.files import whole_file
 
-__all__ = ["as_picture", "middle_slice", "restoration_figure", "save_figure"]
+__all__ = ["as_picture", "middle_slice", "printable", "restoration_figure", "save_figure"]
 
 COLUMNS = ("clean", "deformed", "restored", "error")
 
@@ -57,7 +57,7 @@ def restoration_figure(
                 axis.set_axis_off()
     for axis, (plane, name) in zip(axes[0], product(planes, COLUMNS), strict=True):
         axis.set_title(f"{name}\n{plane}".strip(), fontsize=9)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(printable(title), fontsize=10, parse_math=False)
     return figure
 
 
@@ -66,6 +66,11 @@ def save_figure(figure: Figure, path: str | Path, dpi: int = 110) -> Path:
     with whole_file(path) as unfinished:
         figure.savefig(unfinished, dpi=dpi, format="png")
     return Path(path)
+
+
+def printable(name: str) -> str:
+    """A file's name as a picture can show it: ``?`` for what is not Unicode. Print it with ``parse_math=False``."""
+    return name.encode("utf-8", "replace").decode("utf-8")
 
 
 def _first_channel(array: np.ndarray | torch.Tensor) -> np.ndarray:

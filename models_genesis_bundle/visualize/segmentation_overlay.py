@@ -16,7 +16,7 @@ from monai.utils import convert_to_numpy
 from nibabel.affines import voxel_sizes
 from nibabel.orientations import apply_orientation, io_orientation
 
-from models_genesis_bundle.visualize.restoration_panel import as_picture
+from models_genesis_bundle.visualize.restoration_panel import as_picture, printable
 
 __all__ = ["SegmentationSlice", "segmentation_figure", "segmentation_slices"]
 
@@ -143,7 +143,7 @@ def segmentation_figure(
             axis.set_xticks([])
             axis.set_yticks([])
             axis.spines[:].set_visible(False)
-        row[0].set_title(name, fontsize=9, loc="left")
+        row[0].set_title(printable(name), fontsize=9, loc="left", parse_math=False)
     entries = [Line2D([], [], color=_colour(number), label=name) for number, name in enumerate(label_names, start=1)]
     entries += [
         Line2D([], [], color="grey", linestyle=LABEL_LINE, label="label"),

@@ -129,6 +129,7 @@ def test_an_interrupted_run_leaves_whole_files_and_its_remains_are_removed(scans
     def stop_in_the_middle(image, path):
         calls.append(path)
         save(image, path)
+        assert not list(path.parent.glob("*_copy.nii.gz")), "what is not finished is not found by the results' names"
         if len(calls) == 2:
             raise KeyboardInterrupt
 

@@ -82,7 +82,7 @@ class LoadScand(MapTransform):
         reader = reader_for(path, self.spatial_dims)
         try:
             image = self._load(str(path), reader=reader)
-        except ScanError:
+        except (ScanError, MemoryError):
             raise
         except Exception as error:
             reason = " ".join(str(error).split())[-300:]

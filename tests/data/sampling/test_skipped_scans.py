@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from bundle_commands import root_cause
@@ -86,3 +87,13 @@ def test_what_is_not_the_fault_of_a_scan_is_raised(pairs, error):
     with pytest.raises(RuntimeError) as raised:
         ReadableScans(pairs, ScanCompose(steps))
     assert root_cause(raised.value) is error
+
+
+def test_a_scan_that_the_memory_cannot_hold_is_not_called_damaged(pairs, monkeypatch):
+    def fail(*args, **kwargs):
+        raise MemoryError("2 GiB")
+
+    monkeypatch.setattr(nibabel, "load", fail)
+    with pytest.raises(RuntimeError) as raised:
+        SkipUnreadable(SeededDataset(pairs, ScanPreprocessing()))[0]
+    assert isinstance(root_cause(raised.value), MemoryError)
