@@ -100,10 +100,11 @@ class RunFolder:
     def _record(self) -> None:
         command = RunCommand.from_arguments()
         config_path, environment_path = self.output_dir / "config.yaml", self.output_dir / "environment.json"
-        if command is not None and not (self.resume and config_path.exists()):
+        of_a_training = self.resume or (self.ckpt_dir is None and (self.output_dir / "checkpoints").exists())
+        if command is not None and not (of_a_training and config_path.exists()):
             with whole_file(config_path) as unfinished:
                 ConfigParser.export_config_file(command.resolved_config(), str(unfinished), fmt="yaml", sort_keys=False)
-        if not (self.resume and environment_path.exists()):
+        if not (of_a_training and environment_path.exists()):
             write_json(environment_path, environment())
 
 

@@ -55,6 +55,14 @@ def test_a_run_without_checkpoints_keeps_what_is_there_and_marks_its_folder(tmp_
     assert "packages" in (tmp_path / "environment.json").read_text(), "the record is that of the latest run"
 
 
+def test_an_evaluation_in_the_folder_of_a_training_leaves_its_record(tmp_path):
+    write_checkpoint({"epoch": 1}, tmp_path / "checkpoints" / "last.pt")
+    (tmp_path / "environment.json").write_text("{}")
+    RunFolder(tmp_path).begin()
+    assert (tmp_path / "environment.json").read_text() == "{}"
+    assert (tmp_path / "checkpoints" / "last.pt").exists()
+
+
 def test_other_ranks_touch_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("RANK", "1")
     RunFolder(tmp_path / "run", tmp_path / "run" / "checkpoints").begin()
