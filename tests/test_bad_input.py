@@ -18,7 +18,7 @@ import pytest
 from bundle_commands import ROOT
 from scan_writers import truncate, write_dicom, write_scan
 
-from models_genesis_bundle.data import CubeSampler, ScanCubes, ScanError, ScanPreprocessing, Volumes
+from models_genesis_bundle.data import CubeSampler, ScanCubes, ScanError, ScanPreprocessing, SkippedScansError, Volumes
 from models_genesis_bundle.engines import read_metrics
 
 TISSUE = np.random.default_rng(0).normal(50, 20, (40, 40, 24)).astype(np.int16)
@@ -106,7 +106,7 @@ def test_an_unusable_scan_is_left_out_by_name_and_fatal_by_option_or_alone(tmp_p
 
     found = cubes("cache", [bad, good])
     assert found.places.images == [good["image"]]
-    said = {**{path: str(why) for path, why in found.volumes.left_out.items()}, **found.places.without}
+    said = {**found.volumes.left_out, **found.places.without}
     assert gist in said[bad["image"]]
     assert documented(said[bad["image"]].rpartition(" [")[0] or said[bad["image"]])
     assert f"{bad['image']}: " in caplog.text
@@ -114,7 +114,7 @@ def test_an_unusable_scan_is_left_out_by_name_and_fatal_by_option_or_alone(tmp_p
         with pytest.raises(ScanError, match="bad|" + Path(bad["image"]).name) as raised:
             cubes("strict", [bad, good], on_unreadable="raise")
         assert gist in str(raised.value)
-    with pytest.raises(ValueError, match="None of the 1 scans") as raised:
+    with pytest.raises(SkippedScansError, match="None of the 1 scans could be used") as raised:
         cubes("alone", [bad])
     assert f"{bad['image']}: " in str(raised.value)
     assert gist in str(raised.value)
@@ -138,8 +138,8 @@ def test_a_run_goes_on_with_the_good_scans_and_says_which_it_left_out(pretrain, 
     pretrain(tmp_path / "run", dataset_dir=mixed, max_epochs=1)
     printed = capfd.readouterr().out
     assert "12 cubes of 3 scans" in printed
-    assert f"{len(UNUSABLE) - 1} scans are left out" in printed
-    assert "1 scans give no cube" in printed
+    assert f"{len(UNUSABLE) - 1} of {len(UNUSABLE) + 4} scans could not be used:" in printed
+    assert "1 of 4 scans could not be used:" in printed
     assert "1 scans are smaller than a cube and are padded" in printed
     for gist in UNUSABLE.values():
         assert gist in printed
@@ -156,7 +156,7 @@ def test_by_option_the_first_unreadable_scan_ends_the_run(pretrain, tmp_path, mi
 def test_by_option_small_scans_are_left_out(pretrain, tmp_path, mixed, capfd):
     pretrain(tmp_path / "run", dataset_dir=mixed, small_scans="skip", max_epochs=1)
     printed = capfd.readouterr().out
-    assert "2 scans give no cube" in printed
+    assert "2 of 4 scans could not be used:" in printed
     assert "small.nii.gz: its shape (24, 28, 40) is below the cube (32, 32, 16)." in printed
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shutil
 from pathlib import Path
 
 import itk
@@ -12,8 +14,9 @@ import numpy as np
 import pytest
 import torch
 from bundle_commands import arguments, root_cause, run_here
+from scan_writers import truncate
 
-from models_genesis_bundle.data import patient_hashes, phantom_candidates
+from models_genesis_bundle.data import SkippedScansError, patient_hashes, phantom_candidates
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.weights import TransferError, read_checkpoint, read_weights
 
@@ -110,6 +113,19 @@ def test_inference_gives_what_evaluation_gave(fine_tuned, candidates, phantoms, 
     assert all(
         any(float(p["coordX"]) == float(row["coordX"]) for p in points if p["seriesuid"] == scan) for row in found
     )
+
+
+def test_a_bad_scan_costs_no_other_and_shows_at_the_end(fine_tuned, candidates, phantoms, tmp_path):
+    shutil.copytree(phantoms / "images", tmp_path / "scans")
+    truncate(tmp_path / "scans" / "phantom_001.nii.gz")
+    weights = fine_tuned / "checkpoints" / "model.pt"
+    with pytest.raises(RuntimeError) as raised:
+        infer(weights, tmp_path / "new", **{**candidates, "dataset_dir": tmp_path / "scans"})
+    error = root_cause(raised.value)
+    assert isinstance(error, SkippedScansError)
+    assert re.search(r"1 of 4 scans .*\n.*phantom_001\.nii\.gz: it cannot be read", str(error))
+    found = {row["seriesuid"] for row in rows_of(tmp_path / "new" / "predictions.csv")}
+    assert found == {"phantom_000", "phantom_002", "phantom_003"}
 
 
 def test_resume_is_exact(candidates, fine_tuned, pretrained, tmp_path):

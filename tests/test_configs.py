@@ -191,6 +191,8 @@ def settings(phantoms, pretrained, restoring_weights, segmentation_weights, clas
             few = {"layout": "json", "validation_fraction": 1, "test_fraction": 1, "cache_rate": 0.0}
             if "network_slicewise_imagenet" in names:
                 few["network_def::pretrained"] = False
+            # The phantoms are read: their own labels whatever the classes of the task, and as few voxels as they have.
+            few |= {"labelled_preprocessing::num_classes": 256, "spacing": None}
             if {"task_lcs", "task_bms"} & set(names):
                 few |= {"image_pattern": None, "label_pattern": None}
             return {**chosen, **few, "dataset_dir": str(phantoms), "patch_size": [64, 32, 32]}

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import re
+
 import nibabel
 import numpy as np
 import pytest
 import torch
 from bundle_commands import arguments, root_cause, run_here
+from scan_writers import truncate, write_scan
 
-from models_genesis_bundle.data import ScanPreprocessing
+from models_genesis_bundle.data import ScanPreprocessing, SkippedScansError
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import write_weights
 
@@ -58,6 +62,39 @@ def test_restored_scans_lie_where_the_originals_do(passing_through, turned_scan,
         assert np.corrcoef(values.ravel(), clipped.ravel())[0, 1] > 0.95, "the restored scan must follow the original"
     else:
         assert (output / "turned_deformed.nii.gz").exists()
+
+
+def test_results_mirror_the_scans_and_another_start_does_what_is_left(passing_through, tmp_path):
+    """The results lie among the scans, and are not taken for scans."""
+    voxels = np.random.default_rng(0).normal(0, 200, (16, 16, 8)).astype(np.int16)
+    scans = [write_scan(tmp_path / "scans" / patient / "ct.nii.gz", voxels) for patient in ("ana", "ben", "eva")]
+    truncate(scans[1])
+    output = tmp_path / "scans" / "results"
+
+    def written():
+        return {path.parent.name: path.stat().st_mtime_ns for path in output.rglob("ct_restored.nii.gz")}
+
+    def restore(**settings):
+        settings |= {"dataset_dir": tmp_path / "scans", "output_dir": output, "ckpt_path": passing_through}
+        words = arguments(**{"cube_size": "[16,16,8]", "precision": "float32", **settings})
+        run_here("run", "inferring", "--config_file", "configs/inference.yaml", *words)
+
+    with pytest.raises(RuntimeError) as raised:
+        restore()
+    error = root_cause(raised.value)
+    assert isinstance(error, SkippedScansError)
+    assert re.search(
+        r"1 of 3 scans .*\n.*ben/ct\.nii\.gz: it cannot be read .*\nThe results of the other 2", str(error)
+    )
+    del raised, error
+    gc.collect()  # the traceback holds the run, and the run its folder's lock
+    assert [path.parent.name for path in sorted(output.rglob("ct_panel.png"))] == ["ana", "eva"]
+    before = written()
+    write_scan(scans[1], voxels)
+    restore(sw_batch_size=1)
+    after = written()
+    assert after.keys() == {"ana", "ben", "eva"}
+    assert before == {"ana": after["ana"], "eva": after["eva"]}, "what was there already stays"
 
 
 def test_weights_of_another_network_are_refused_with_the_remedy(pretrained, turned_scan, tmp_path):

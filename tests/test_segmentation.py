@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import nibabel
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 import torch
 from bundle_commands import arguments, root_cause, run_here
+from scan_writers import truncate
 
 from models_genesis_bundle.data import patient_hashes
 from models_genesis_bundle.engines import read_metrics
+from models_genesis_bundle.files import RUN_MARKER
 from models_genesis_bundle.weights import TransferError, read_checkpoint, read_weights
 
 SMALL = {
@@ -87,6 +90,29 @@ def test_evaluation_scores_each_case_of_the_held_out_patients(fine_tuned, labell
     trained = read_weights(fine_tuned / "checkpoints" / "model.pt")["split"]
     assert trained["test_fraction"] == 0.2
     assert (tmp_path / "cases.png").stat().st_size > 5_000
+
+
+def test_bad_scans_and_labels_cost_no_others(pretrained, phantoms, tmp_path):
+    """A truncated scan in training, a label of another shape in the test: both are named and counted, and the runs go on."""
+    shutil.copytree(phantoms, tmp_path / "data")
+    truncate(tmp_path / "data" / "images" / "phantom_000.nii.gz")
+    label = nibabel.load(tmp_path / "data" / "labels" / "phantom_003.nii.gz")
+    nibabel.save(label.slicer[1:], tmp_path / "data" / "labels" / "phantom_003.nii.gz")
+    pairs = [{key: f"{key}s/phantom_{number:03d}.nii.gz" for key in ("image", "label")} for number in range(4)]
+    shutil.copy(tmp_path / "data" / pairs[1]["image"], tmp_path / "data" / "again.nii.gz")
+    good = {"image": "again.nii.gz", "label": pairs[1]["label"]}
+    lists = {"training": pairs[:2], "validation": pairs[2:3], "test": [good, pairs[3]]}
+    (tmp_path / "data" / "dataset.json").write_text(json.dumps(lists))
+    data = {"dataset_dir": tmp_path / "data", "label_names": "['lung','nodule']"}
+    weights = fine_tune(tmp_path / "run", **data)
+    assert read_weights(weights)["data"]["scans"] == 1
+    summary = evaluate(weights, tmp_path / "test", dataset_dir=tmp_path / "data")
+    assert summary["cases"] == 1
+    ((image, reason),) = summary["skipped"].items()
+    assert Path(image).name == "phantom_003.nii.gz"
+    assert "its shape (63, 64, 48) differs from (64, 64, 48)" in reason
+    for section in ("run", "test"):
+        assert (tmp_path / section / RUN_MARKER).exists()
 
 
 def test_label_maps_lie_where_the_scans_do(fine_tuned, phantoms, tmp_path):

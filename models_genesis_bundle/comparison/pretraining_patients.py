@@ -20,7 +20,7 @@ def pretraining_warnings(plan: ComparisonPlan, finished: Iterable[Run]) -> list[
     """Say of each arm with initial weights whether its pretraining has seen patients of the test set.
 
     Patients are the same when their names are: the weight file's ``data`` record holds the hashes of names (see
-    ``CubeStore.record``), the column ``patient`` of the evaluation's table of cases the names.
+    ``ScanCubes.record``), the column ``patient`` of the evaluation's table of cases the names.
 
     Args:
         plan: of the comparison.

@@ -16,7 +16,9 @@ from models_genesis_bundle.data.sampling.balanced_sampler import BalancedEpochSa
 from models_genesis_bundle.data.sampling.class_weights import class_weights
 from models_genesis_bundle.data.sampling.epoch_sampler import EpochSampler
 from models_genesis_bundle.data.sampling.patch_centres import PatchCentresd
+from models_genesis_bundle.data.sampling.readable_scans import ReadableScans
 from models_genesis_bundle.data.sampling.seeded_dataset import EpochIndex, SeededDataset
+from models_genesis_bundle.data.sampling.skipped_scans import SkippedScansError, SkipUnreadable
 from models_genesis_bundle.data.scans.intensity import IntensityScaling, ScaleScanIntensityd
 from models_genesis_bundle.data.scans.labelled_preprocessing import LabelledPreprocessing
 from models_genesis_bundle.data.scans.load_label import LoadLabeld
@@ -47,6 +49,7 @@ __all__ = [
     "LoadScand",
     "LungRule",
     "PatchCentresd",
+    "ReadableScans",
     "RestoreScanIntensityd",
     "ScaleScanIntensityd",
     "ScanCompose",
@@ -54,6 +57,8 @@ __all__ = [
     "ScanError",
     "ScanPreprocessing",
     "SeededDataset",
+    "SkipUnreadable",
+    "SkippedScansError",
     "Volumes",
     "check_patients_disjoint",
     "class_weights",

@@ -13,6 +13,7 @@ from models_genesis_bundle.engines.processes import is_main_process
 from models_genesis_bundle.engines.restoration_inferer import RestorationInferer
 from models_genesis_bundle.engines.run_command import RunCommand, UnknownOverrideError, refuse_unknown_overrides
 from models_genesis_bundle.engines.run_folder import RunFolder
+from models_genesis_bundle.engines.scan_evaluator import ScanEvaluator
 from models_genesis_bundle.engines.small_maps import Float32OnSmallMaps
 from models_genesis_bundle.engines.step_by_validation import StepByValidation
 from models_genesis_bundle.engines.throughput import Throughput, TrainingProgress
@@ -30,6 +31,7 @@ __all__ = [
     "RestorationInferer",
     "RunCommand",
     "RunFolder",
+    "ScanEvaluator",
     "StepByValidation",
     "StopWithoutProgress",
     "Throughput",

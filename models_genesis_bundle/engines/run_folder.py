@@ -15,7 +15,7 @@ from monai.bundle import ConfigParser
 
 from models_genesis_bundle.engines.processes import is_main_process
 from models_genesis_bundle.engines.run_command import RunCommand
-from models_genesis_bundle.files import remove_unfinished, write_json
+from models_genesis_bundle.files import RUN_MARKER, remove_unfinished, whole_file, write_json
 from models_genesis_bundle.version import __version__
 
 __all__ = ["RunFolder"]
@@ -26,17 +26,18 @@ RECORDED_PACKAGES = ("monai", "torch", "numpy", "numba", "nibabel", "itk", "pyto
 
 
 class RunFolder:
-    """Holds the output folder of a run.
+    """Holds the output folder of a run, which a file named `RUN_MARKER` tells from a folder of scans.
 
     Args:
         output_dir: the run's folder. What a run writes lies beside ``cache/``, which runs share.
-        ckpt_dir: its checkpoints; a run is there when it holds ``last.pt``.
+        ckpt_dir: its checkpoints; a run is there when it holds ``last.pt``. None for a run without checkpoints, such as
+            inference: what it writes stays in the folder until another run replaces it.
         resume: continue that run instead of starting another.
     """
 
-    def __init__(self, output_dir: str, ckpt_dir: str, resume: bool = False) -> None:
+    def __init__(self, output_dir: str, ckpt_dir: str | None = None, resume: bool = False) -> None:
         self.output_dir = Path(output_dir)
-        self.ckpt_dir = Path(ckpt_dir)
+        self.ckpt_dir = None if ckpt_dir is None else Path(ckpt_dir)
         self.resume = resume
         self.lock = FileLock(self.output_dir / ".run.lock")
 
@@ -58,28 +59,30 @@ class RunFolder:
             raise RuntimeError(
                 f"{self.output_dir}: another run is writing here. Wait for it, or give this one another `--output_dir`."
             ) from None
-        self.ckpt_dir.mkdir(parents=True, exist_ok=True)
-        for path in remove_unfinished(self.ckpt_dir):
-            logger.info("Removed %s, which an interrupted run left unfinished.", path)
-        if not self.resume:
-            self._put_earlier_run_aside()
+        (self.output_dir / RUN_MARKER).touch()
+        if self.ckpt_dir is not None:
+            self.ckpt_dir.mkdir(parents=True, exist_ok=True)
+            for path in remove_unfinished(self.ckpt_dir):
+                logger.info("Removed %s, which an interrupted run left unfinished.", path)
+            if not self.resume:
+                self._put_earlier_run_aside(self.ckpt_dir)
         self._record()
 
-    def _put_earlier_run_aside(self) -> None:
-        if not (self.ckpt_dir / "last.pt").exists():
+    def _put_earlier_run_aside(self, ckpt_dir: Path) -> None:
+        if not (ckpt_dir / "last.pt").exists():
             return
         previous = self.output_dir / "previous"
         previous.mkdir(exist_ok=True)
         taken = [int(path.name) for path in previous.iterdir() if path.name.isdigit()]
         aside = previous / str(max(taken, default=0) + 1)
         aside.mkdir()
-        kept = {"cache", "previous", self.lock_path.name, self._tracked_config()}
+        kept = {"cache", "previous", RUN_MARKER, self.lock_path.name, self._tracked_config()}
         moved = [path for path in self.output_dir.iterdir() if path.name not in kept]
-        if self.ckpt_dir not in moved and self.output_dir not in self.ckpt_dir.parents:
-            moved.append(self.ckpt_dir)
+        if ckpt_dir not in moved and self.output_dir not in ckpt_dir.parents:
+            moved.append(ckpt_dir)
         for path in moved:
             shutil.move(path, aside / path.name)
-        self.ckpt_dir.mkdir(parents=True, exist_ok=True)
+        ckpt_dir.mkdir(parents=True, exist_ok=True)
         logger.info("An earlier run was moved to %s (`--resume true` would have continued it).", aside)
 
     def _tracked_config(self) -> str | None:
@@ -96,11 +99,12 @@ class RunFolder:
 
     def _record(self) -> None:
         command = RunCommand.from_arguments()
-        config_path = self.output_dir / "config.yaml"
-        if command is not None and not config_path.exists():
-            ConfigParser.export_config_file(command.resolved_config(), str(config_path), fmt="yaml", sort_keys=False)
-        environment_path = self.output_dir / "environment.json"
-        if not environment_path.exists():
+        config_path, environment_path = self.output_dir / "config.yaml", self.output_dir / "environment.json"
+        of_a_training = self.resume or (self.ckpt_dir is None and (self.output_dir / "checkpoints").exists())
+        if command is not None and not (of_a_training and config_path.exists()):
+            with whole_file(config_path) as unfinished:
+                ConfigParser.export_config_file(command.resolved_config(), str(unfinished), fmt="yaml", sort_keys=False)
+        if not (of_a_training and environment_path.exists()):
             write_json(environment_path, environment())
 
 

@@ -15,6 +15,9 @@ __all__ = ["write_json"]
 def write_json(path: str | os.PathLike, content: Any, allow_nan: bool = True) -> Path:
     """Write plain values as a JSON file in UTF-8, whole or not at all.
 
+    Text that is not Unicode, as in the name of a file on an old disk, is written with JSON's escapes and is read again as it
+    was.
+
     Args:
         path: the file; its folder is made when it is not there.
         content: mappings, lists, strings, numbers, booleans and None.

@@ -10,6 +10,7 @@ from pathlib import Path
 __all__ = ["remove_unfinished", "whole_file"]
 
 _PREFIX = ".unfinished-"
+_UNFINISHED = ".part"  # before the suffix, so that no search for the ending of a finished file's name finds it
 
 
 @contextmanager
@@ -29,7 +30,10 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{_PREFIX}{os.getpid()}-{path.name}")
+    stem, suffix = path.stem, path.suffix
+    if suffix == ".gz":
+        stem, suffix = Path(stem).stem, Path(stem).suffix + suffix
+    unfinished = path.with_name(f"{_PREFIX}{os.getpid()}-{stem}{_UNFINISHED}{suffix}")
     try:
         yield unfinished
         with unfinished.open("rb+") as file:

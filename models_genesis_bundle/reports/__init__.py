@@ -3,6 +3,15 @@
 from models_genesis_bundle.reports.classification_report import ClassificationReport
 from models_genesis_bundle.reports.markdown_table import as_table
 from models_genesis_bundle.reports.predictions_table import PredictionsTable
+from models_genesis_bundle.reports.require_all_scans import require_all_scans
+from models_genesis_bundle.reports.scan_results import ScanResults
 from models_genesis_bundle.reports.segmentation_report import SegmentationReport
 
-__all__ = ["ClassificationReport", "PredictionsTable", "SegmentationReport", "as_table"]
+__all__ = [
+    "ClassificationReport",
+    "PredictionsTable",
+    "ScanResults",
+    "SegmentationReport",
+    "as_table",
+    "require_all_scans",
+]

@@ -56,6 +56,7 @@ class ClassificationReport(CaseHandler):
         caliper: largest difference of the covariate in a matched pair, in its unit; None: 0.2 standard deviations.
         number_of_scans: all that were searched for candidates; None: those with candidates.
         number_of_lesions: all there are; None: those that a candidate lies on.
+        skipped: scans that could not be used, with the reasons, for the summary.
         resamples: bootstrap samples.
         seed: of bootstrap and matching.
         settings: plain values for the summary: which weights, which data.
@@ -75,6 +76,7 @@ class ClassificationReport(CaseHandler):
         caliper: float | None = None,
         number_of_scans: int | None = None,
         number_of_lesions: int | None = None,
+        skipped: Mapping[str, str] | None = None,
         resamples: int = 1000,
         seed: int = 0,
         settings: Mapping[str, Any] | None = None,
@@ -93,6 +95,7 @@ class ClassificationReport(CaseHandler):
         self.caliper = caliper
         self.number_of_scans = number_of_scans
         self.number_of_lesions = number_of_lesions
+        self.skipped = dict(skipped or {})
         self.resamples = resamples
         self.seed = seed
         self.settings = dict(settings or {})
@@ -168,6 +171,7 @@ class ClassificationReport(CaseHandler):
             "metrics": metrics,
             "cases": len(names),
             "patients": len(set(owners)),
+            "skipped": self.skipped,
             **({"scans": froc.number_of_scans, "lesions": froc.number_of_lesions} if froc is not None else {}),
             "cases_by_class": {name: int((labels == number).sum()) for number, name in enumerate(self.class_names)},
             "confusion_matrix": {

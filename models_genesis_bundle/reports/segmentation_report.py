@@ -15,6 +15,7 @@ from ignite.engine import Engine
 from monai.data import MetaTensor
 from monai.utils.enums import CommonKeys
 
+from models_genesis_bundle.data.sampling.skipped_scans import SkippedScansError, skipped_text
 from models_genesis_bundle.files import write_table
 from models_genesis_bundle.metrics import mean_with_interval, require_label_names, segmentation_scores
 from models_genesis_bundle.reports.case_handler import CaseHandler
@@ -46,8 +47,9 @@ class SegmentationReport(CaseHandler):
 
     Written are ``scores.csv``, a row for each case (see ``segmentation_scores``); ``summary.json`` with mean, standard
     deviation, median and bootstrap interval of each figure (see ``mean_with_interval``), over patients where they are
-    known; and ``cases.png``, the best, the median and the worst case. The means go to the evaluator's metrics, too. Memory
-    does not grow with the number of cases: the slices to draw wait in a temporary folder.
+    known, and the scans that a `ScanEvaluator` skipped; and ``cases.png``, the best, the median and the worst case. The
+    means go to the evaluator's metrics, too. Memory does not grow with the number of cases: the slices to draw wait in a
+    temporary folder.
 
     Args:
         output_dir: receives the files.
@@ -107,7 +109,14 @@ class SegmentationReport(CaseHandler):
             self.scores.append(scores)
 
     def write(self, engine: Engine) -> None:
-        """Write the files, and put the means into the evaluator's metrics."""
+        """Write the files, and put the means into the evaluator's metrics.
+
+        Raises:
+            SkippedScansError: no scan could be used.
+        """
+        skipped = getattr(engine, "skipped", {})
+        if skipped and not self.sources:
+            raise SkippedScansError(skipped_text(skipped, len(skipped)))
         names = short_names(self.sources)
         patients = [patient or name for patient, name in zip(self.patients, names, strict=True)]
         rows = zip(names, patients, self.scores, strict=True)
@@ -126,6 +135,7 @@ class SegmentationReport(CaseHandler):
             "metrics": metrics,
             "cases": len(names),
             "patients": len(set(patients)),
+            "skipped": skipped,
             "confidence": self.confidence,
             "settings": settings,
         }

@@ -57,7 +57,7 @@ def restoration_figure(
                 axis.set_axis_off()
     for axis, (plane, name) in zip(axes[0], product(planes, COLUMNS), strict=True):
         axis.set_title(f"{name}\n{plane}".strip(), fontsize=9)
-    figure.suptitle(printable(title), fontsize=10)
+    figure.suptitle(printable(title), fontsize=10, parse_math=False)
     return figure
 
 

@@ -144,14 +144,14 @@ def segmentation_figure(
             axis.set_xticks([])
             axis.set_yticks([])
             axis.spines[:].set_visible(False)
-        row[0].set_title(name, fontsize=9, loc="left")
+        row[0].set_title(printable(name), fontsize=9, loc="left", parse_math=False)
     entries = [Line2D([], [], color=_colour(number), label=name) for number, name in enumerate(label_names, start=1)]
     entries += [
         Line2D([], [], color="grey", linestyle=LABEL_LINE, label="label"),
         Line2D([], [], color="grey", linestyle=PREDICTION_LINE, label="prediction"),
     ]
     figure.legend(handles=entries, loc="outside lower center", ncols=min(len(entries), 6), fontsize=8)
-    figure.suptitle(printable(title), fontsize=10)
+    figure.suptitle(printable(title), fontsize=10, parse_math=False)
     return figure
 
 

@@ -14,7 +14,6 @@ from models_genesis_bundle.weights.model_file import (
     network_record,
     read_weights,
     require_same_network,
-    unwrap,
     write_weights,
 )
 from models_genesis_bundle.weights.published.load import load_published, published_records
@@ -26,6 +25,7 @@ from models_genesis_bundle.weights.targets.target import TargetError
 from models_genesis_bundle.weights.transfer import TransferError, transfer_weights
 from models_genesis_bundle.weights.transfer_report import TensorTransfer, TransferReport
 from models_genesis_bundle.weights.weight_norms import weight_norms_kept
+from models_genesis_bundle.weights.wrappers import unwrap
 
 __all__ = [
     "TARGETS",

@@ -9,32 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn.parallel import DistributedDataParallel
 
 from models_genesis_bundle.version import __version__
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError, read_checkpoint, write_checkpoint
 from models_genesis_bundle.weights.differing_arguments import differing_arguments
 from models_genesis_bundle.weights.key_parts import UnknownLayoutError, network_parts
+from models_genesis_bundle.weights.wrappers import PYTORCH_PREFIXES, unwrap, wrapper_prefix
 
 __all__ = [
     "load_weights",
     "network_record",
     "read_weights",
+    "require_finite",
     "require_known_format",
     "require_same_network",
     "state_on_cpu",
-    "unwrap",
     "write_weights",
 ]
 
 FORMAT_VERSION = 1
-
-
-def unwrap(network: torch.nn.Module) -> torch.nn.Module:
-    """The network itself, whatever ``DistributedDataParallel`` or ``torch.compile`` put around it."""
-    if isinstance(network, DistributedDataParallel):
-        return unwrap(network.module)
-    return unwrap(network._orig_mod) if hasattr(network, "_orig_mod") else network
 
 
 def network_record(network: torch.nn.Module) -> dict[str, Any]:
@@ -76,6 +69,8 @@ def write_weights(path: str | os.PathLike, network: torch.nn.Module, **records: 
 def read_weights(path: str | os.PathLike) -> dict[str, Any]:
     """Read a weight file of this bundle.
 
+    What ``DataParallel`` or ``torch.compile`` put before every key of ``model`` is taken off.
+
     Raises:
         CheckpointError: when the file cannot be read, is of a newer format, or holds no ``model``.
     """
@@ -86,7 +81,9 @@ def read_weights(path: str | os.PathLike) -> dict[str, Any]:
             f"found the keys {sorted(map(str, content))[:8]}."
         )
     require_known_format(content, path)
-    return content
+    state = {str(key): value for key, value in content["model"].items()}
+    prefix = wrapper_prefix(state, PYTORCH_PREFIXES)
+    return {**content, "model": {key.removeprefix(prefix): value for key, value in state.items()}}
 
 
 def require_known_format(content: Mapping[str, Any], path: str | os.PathLike) -> None:
@@ -113,7 +110,8 @@ def load_weights(network: torch.nn.Module, path: str | os.PathLike) -> torch.nn.
         The network.
 
     Raises:
-        CheckpointError: when the file is of another network; the message names the arguments and tensors that differ.
+        CheckpointError: when the file is of another network, or its weights are not finite; the message names the arguments
+            and tensors.
     """
     content = read_weights(path)
     require_same_network(network, content, path)
@@ -122,14 +120,15 @@ def load_weights(network: torch.nn.Module, path: str | os.PathLike) -> torch.nn.
 
 
 def require_same_network(network: torch.nn.Module, content: Mapping[str, Any], path: str | os.PathLike) -> None:
-    """Refuse ``content`` unless its weights have the keys and shapes of ``network``'s.
+    """Refuse ``content`` unless its weights have the keys and shapes of ``network``'s and are finite.
 
     Raises:
-        CheckpointError: naming the arguments and the first tensors that differ.
+        CheckpointError: naming the arguments and the first tensors that differ, or the first tensor that is not finite.
     """
     own = {key: tuple(value.shape) for key, value in unwrap(network).state_dict().items()}
     found = {key: tuple(value.shape) for key, value in content["model"].items()}
     if own == found:
+        require_finite(content["model"], path)
         return
     differing = [
         f"{key}: the file has {found.get(key, 'nothing')}, the network {own.get(key, 'nothing')}"
@@ -141,6 +140,24 @@ def require_same_network(network: torch.nn.Module, content: Mapping[str, Any], p
         + differing_arguments(content.get("network", {}), network_record(network))
         + f"First differences: {'; '.join(differing[:3])}."
     )
+
+
+def require_finite(state: Mapping[str, torch.Tensor], name: str | os.PathLike) -> None:
+    """Refuse weights that are NaN or infinite.
+
+    Args:
+        state: tensors by key.
+        name: of their file, for the message.
+
+    Raises:
+        CheckpointError: naming the first tensor.
+    """
+    spoilt = [key for key, value in state.items() if not torch.isfinite(value).all()]
+    if spoilt:
+        raise CheckpointError(
+            f"{name}: {len(spoilt)} tensors hold NaN or infinite values, first {spoilt[0]}, and nothing was loaded. "
+            "The run that wrote it has diverged: use an earlier checkpoint."
+        )
 
 
 def state_on_cpu(network: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -13,14 +13,13 @@ from models_genesis_bundle.weights.checkpoint_file import CheckpointError, read_
 from models_genesis_bundle.weights.model_file import require_known_format
 from models_genesis_bundle.weights.published.keras_file import is_hdf5, read_keras_file
 from models_genesis_bundle.weights.published.registry import published_layout
+from models_genesis_bundle.weights.wrappers import wrapper_prefix
 
 __all__ = ["WeightSource", "read_source", "read_weight_file"]
 
 # Where checkpoints keep the state dict: this bundle and MONAI's CheckpointSaver; PyTorch's usual name, also Lightning's
 # and nnU-Net's first version; nnU-Net's second version.
 STATE_KEYS = ("model", "state_dict", "network_weights")
-# What wrappers put before every key: DataParallel and DistributedDataParallel; torch.compile; Lightning modules.
-WRAPPER_PREFIXES = ("module.", "_orig_mod.", "model.", "network.", "net.")
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def read_source(
             f"{name}: holds no weights: expected a state dict, alone or under {', '.join(STATE_KEYS)}, "
             f"found the keys {sorted(map(str, content))[:8]}."
         )
-    prefix = _common_prefix(state, [w for w in WRAPPER_PREFIXES if not own_keys or not _all_begin(own_keys, w)])
+    prefix = wrapper_prefix(state, own_keys=own_keys)
     state = {key.removeprefix(prefix): value for key, value in state.items()}
     if layout := published_layout(state):
         translation = layout.translate(state)
@@ -100,15 +99,3 @@ def read_source(
         preprocessing=content.get("preprocessing"),
         data=content.get("data"),
     )
-
-
-def _common_prefix(keys: Collection[str], wrappers: Collection[str]) -> str:
-    """The wrappers' prefixes that all keys begin with, one behind the other."""
-    prefix = ""
-    while longer := next((wrapper for wrapper in wrappers if _all_begin(keys, prefix + wrapper)), ""):
-        prefix += longer
-    return prefix
-
-
-def _all_begin(keys: Collection[str], prefix: str) -> bool:
-    return all(key.startswith(prefix) for key in keys)

@@ -12,10 +12,11 @@ import torch
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError
 from models_genesis_bundle.weights.differing_arguments import differing_arguments
 from models_genesis_bundle.weights.key_parts import UnknownLayoutError, network_parts, select_parts
-from models_genesis_bundle.weights.model_file import network_record, unwrap
+from models_genesis_bundle.weights.model_file import network_record, require_finite
 from models_genesis_bundle.weights.sources import WeightSource, read_source
 from models_genesis_bundle.weights.transfer_plan import WHOLE, plan_transfer
 from models_genesis_bundle.weights.transfer_report import TransferReport
+from models_genesis_bundle.weights.wrappers import unwrap
 
 __all__ = ["TransferError", "transfer_weights"]
 
@@ -65,9 +66,9 @@ def transfer_weights(
         The report.
 
     Raises:
-        TransferError: when a tensor of a required part would stay initial, or a weight is not finite. Nothing is loaded then;
-            the message names what is missing and the likely cause.
-        CheckpointError: when the source holds no weights.
+        TransferError: when a tensor of a required part would stay initial. Nothing is loaded then; the message names what is
+            missing and the likely cause.
+        CheckpointError: when the source holds no weights, or one that is to be loaded is not finite.
         UnknownLayoutError: when parts are named, and the network's are not known.
         ValueError: for an unknown part, a required one that is not to be loaded or that the network does not have, and a
             ``key_map`` that gives two tensors one key.
@@ -86,7 +87,7 @@ def transfer_weights(
     plan, entries = plan_transfer(network, weights, renamed, known, wanted)
     report = TransferReport(weights.name, weights.prefix, wanted, tuple(entries), weights.renamed_from)
     _refuse_too_little(network, weights, report, required, renamed)
-    _refuse_not_finite(weights, plan)
+    require_finite({key: value for key, (_, value) in plan.items()}, weights.name)
     with torch.no_grad():
         for own, value in plan.values():
             own.copy_(value)
@@ -155,15 +156,6 @@ def _likely_cause(network: torch.nn.Module, weights: WeightSource, renamed: Mapp
     if theirs != own["_target_"]:
         return f"It is of another network ({theirs}; here {own['_target_']}). "
     return "The network is likely of other widths or depth than the file's. "
-
-
-def _refuse_not_finite(weights: WeightSource, plan: Mapping[str, tuple[torch.Tensor, torch.Tensor]]) -> None:
-    spoilt = [key for key, (_, value) in plan.items() if not torch.isfinite(value).all()]
-    if spoilt:
-        raise TransferError(
-            f"{weights.name}: {len(spoilt)} tensors hold NaN or infinite values, first {spoilt[0]}, and nothing was loaded. "
-            "The run that wrote it has diverged: use an earlier checkpoint."
-        )
 
 
 def _log(report: TransferReport) -> None:

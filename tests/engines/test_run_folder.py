@@ -1,6 +1,7 @@
 import pytest
 
 from models_genesis_bundle.engines import RunFolder
+from models_genesis_bundle.files import RUN_MARKER
 from models_genesis_bundle.weights import write_checkpoint
 
 
@@ -41,7 +42,25 @@ def test_an_earlier_run_moves_aside_with_its_checkpoints_and_the_cache_stays(tmp
         assert (run / "previous" / str(attempt) / "elsewhere" / "last.pt").exists()
         assert (run / "previous" / str(attempt) / "metrics.csv").exists()
     assert (run / "cache").exists()
+    assert (run / RUN_MARKER).exists()
     assert list(checkpoints.iterdir()) == []
+
+
+def test_a_run_without_checkpoints_keeps_what_is_there_and_marks_its_folder(tmp_path):
+    (tmp_path / "a_restored.nii.gz").write_bytes(b"result")
+    (tmp_path / "environment.json").write_text("{}")
+    RunFolder(tmp_path).begin()
+    assert (tmp_path / RUN_MARKER).exists()
+    assert (tmp_path / "a_restored.nii.gz").read_bytes() == b"result"
+    assert "packages" in (tmp_path / "environment.json").read_text(), "the record is that of the latest run"
+
+
+def test_an_evaluation_in_the_folder_of_a_training_leaves_its_record(tmp_path):
+    write_checkpoint({"epoch": 1}, tmp_path / "checkpoints" / "last.pt")
+    (tmp_path / "environment.json").write_text("{}")
+    RunFolder(tmp_path).begin()
+    assert (tmp_path / "environment.json").read_text() == "{}"
+    assert (tmp_path / "checkpoints" / "last.pt").exists()
 
 
 def test_other_ranks_touch_nothing(tmp_path, monkeypatch):

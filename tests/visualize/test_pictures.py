@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -30,7 +32,7 @@ def test_pictures_show_the_patient_upright():
 @pytest.mark.parametrize("shape", [(1, 16, 16, 8), (2, 16, 16)])
 def test_restoration_panel(tmp_path, shape):
     cubes = [torch.rand(shape) for _ in range(3)]
-    figure = restoration_figure(cubes[:2], cubes[1:], [cubes[0], cubes[2]])
+    figure = restoration_figure(cubes[:2], cubes[1:], [cubes[0], cubes[2]], title=os.fsdecode(b"$_{$ t\xe4st"))
     assert len(figure.axes) == 2 * 4 * (2 if len(shape) == 4 else 1)
     picture = imread(save_figure(figure, tmp_path / "new" / "panel.png"))
     assert picture.std() > 0.1

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from models_genesis_bundle.data.scans.files import DICOM_SUFFIXES, SCAN_SUFFIXES, is_dicom_file, scan_suffix
+from models_genesis_bundle.files import RUN_MARKER
 
 __all__ = ["find_scans", "is_dicom_folder"]
 
@@ -31,6 +32,7 @@ def find_scans(folder: str | Path, spatial_dims: int = 3, with_labels: bool = Fa
     found: list[Path] = []
     for root, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.lower().startswith(passed_over)]
+        folders[:] = [name for name in folders if not Path(root, name, RUN_MARKER).exists()]
         files = [Path(root, name) for name in names if not name.startswith(".")]
         scans = [file for file in files if _is_one_scan(file, spatial_dims)]
         found.extend(scans)

@@ -39,10 +39,11 @@ class LabelledPreprocessing(ScanCompose):
         num_classes: number of classes with the background; other labels are refused.
         ignore_label_affine: take a label of the scan's shape as lying on it, whatever its affine says, for data whose
             label headers are known to be wrong.
+        label_as_stored: leave the label on the grid of its file, where an evaluation takes the prediction.
 
     Shape:
         Result: ``image_key`` a float32 MetaTensor ``(1, X, Y, Z)``, ``label_key`` a uint8 MetaTensor of the same shape and
-        affine; other keys pass through.
+        affine, or of those of the file with `label_as_stored`; other keys pass through.
 
     Raises:
         ValueError: a `preprocessing` of other keys.
@@ -58,6 +59,7 @@ class LabelledPreprocessing(ScanCompose):
         label_map: Mapping[int, int] | None = None,
         num_classes: int | None = None,
         ignore_label_affine: bool = False,
+        label_as_stored: bool = False,
     ) -> None:
         if tuple(preprocessing.keys) != (image_key,):
             raise ValueError(
@@ -72,9 +74,9 @@ class LabelledPreprocessing(ScanCompose):
             _LieOnImaged(label_key, image_key, dims, ignore_label_affine),
             *further_steps,
         ]
-        if preprocessing.orientation is not None:
+        if preprocessing.orientation is not None and not label_as_stored:
             steps.append(Orientationd(label_key, axcodes=preprocessing.orientation, labels=RAS_LABELS[:dims]))
-        if preprocessing.spacing is not None:
+        if preprocessing.spacing is not None and not label_as_stored:
             steps.append(Spacingd(label_key, pixdim=preprocessing.spacing, mode="nearest"))
             steps.append(CastToTyped(label_key, dtype=torch.uint8))
         super().__init__(steps)

@@ -14,11 +14,15 @@ from monai.transforms import MapLabelValue, MapTransform
 from models_genesis_bundle.data.scans.load_scan import LoadScand
 from models_genesis_bundle.data.scans.scan_error import ScanError
 
-__all__ = ["LoadLabeld"]
+__all__ = ["LoadLabeld", "UnknownLabelsError"]
 
 _LARGEST = torch.iinfo(torch.uint8).max
 _NAMED_AT_MOST = 5
 _ROUNDING = 1e-3
+
+
+class UnknownLabelsError(ScanError):
+    """A label map has labels that the settings know no class for; the settings may be wrong, and not the file."""
 
 
 class LoadLabeld(MapTransform):
@@ -40,8 +44,8 @@ class LoadLabeld(MapTransform):
 
     Raises:
         ValueError: a label map or a number of classes out of range.
-        ScanError: the file cannot be read (see `LoadScand`); it holds values that are no whole numbers from 0, or, after
-            the mapping, labels of no class or above 255.
+        ScanError: the file cannot be read (see `LoadScand`), or it holds values that are no whole numbers from 0.
+        UnknownLabelsError: after the mapping it holds labels of no class or above 255.
     """
 
     def __init__(
@@ -82,7 +86,7 @@ class LoadLabeld(MapTransform):
         if outside.numel():
             wanted = "" if self.num_classes is None else f" for {self.num_classes} classes"
             mapped = f" after label_map {self.label_map}" if self.label_map else ""
-            raise ScanError(
+            raise UnknownLabelsError(
                 file,
                 f"labels{wanted} lie in 0 … {largest}, found {_listed(outside)}{mapped}.",
                 "Map them to a class with label_map, or raise num_classes." if wanted else "Map them with label_map.",

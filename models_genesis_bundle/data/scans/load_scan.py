@@ -83,7 +83,7 @@ class LoadScand(MapTransform):
             raw = read_raw_scan(path, self.spatial_dims, self.volume)
             values = self._spatial_axes_only(raw.values, path)
             image = torch.from_numpy(np.array(values, dtype=np.float32, order="C"))
-        except ScanError:
+        except (ScanError, MemoryError):
             raise
         except Exception as error:
             reason = " ".join(str(error).split())[-300:]

@@ -8,7 +8,7 @@ from typing import Any
 
 from monai.transforms import Compose
 
-from models_genesis_bundle.data.scans.scan_error import ScanError
+from models_genesis_bundle.data.scans.scan_error import scan_error_behind
 
 __all__ = ["ScanCompose"]
 
@@ -32,9 +32,7 @@ class ScanCompose(Compose):
         try:
             return super().__call__(*args, **kwargs)
         except RuntimeError as error:
-            cause: BaseException | None = error
-            while cause is not None and not isinstance(cause, ScanError):
-                cause = cause.__cause__
+            cause = scan_error_behind(error)
             if cause is None:
                 raise
             raise cause from None

@@ -6,7 +6,7 @@ from monai.config import PathLike
 
 from models_genesis_bundle.files import printable
 
-__all__ = ["ScanError"]
+__all__ = ["ScanError", "scan_error_behind"]
 
 
 class ScanError(ValueError):
@@ -26,3 +26,11 @@ class ScanError(ValueError):
     def __str__(self) -> str:
         """The message, which can always be printed: bytes of a file name that are not UTF-8 are escaped."""
         return printable(f"{self.file}: {self.found} {self.remedy}")
+
+
+def scan_error_behind(error: BaseException) -> ScanError | None:
+    """The `ScanError` that MONAI wrapped into `error`, once for each transform around it; None for any other error."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ScanError):
+        cause = cause.__cause__
+    return cause

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from models_genesis_bundle.data.sampling.skipped_scans import SkippedScansError, skipped_text
 from models_genesis_bundle.data.volumes.cube_sampler import CubeSampler
 from models_genesis_bundle.data.volumes.item_folder import ItemFolder, Record
 from models_genesis_bundle.data.volumes.volumes import Volumes
@@ -39,7 +41,7 @@ class Places:
         without: why scans have no place, by path.
 
     Raises:
-        ValueError: no scan has a place.
+        SkippedScansError: no scan has a place.
     """
 
     def __init__(
@@ -58,8 +60,7 @@ class Places:
         self.padded = sum(record.get("padded", False) for record in self._records.values())
         self.without = {image: record["reason"] for image, record in self._records.items() if not record["count"]}
         if not self.images:
-            lines = "".join(f"\n  {image}: {reason}" for image, reason in self.without.items())
-            raise ValueError(f"None of the {len(patients)} scans gives a cube:{lines}")
+            raise SkippedScansError(skipped_text(self.without, len(self.without)))
 
     def corners(self, image: str) -> np.ndarray:
         """The lowest corners of a volume's cubes, (count, axes), in voxels; negative where a cube starts in the padding."""
@@ -95,7 +96,7 @@ class _Draw:
         size = [side + sum(more) for side, more in zip(shape, padding, strict=True)]
         scan = self.volumes.read(image, corner, size)
         identity = f"{self.seed}|{self.patients[image]}|{Path(image).name}"
-        digest = hashlib.sha256(identity.encode(errors="surrogateescape")).digest()
+        digest = hashlib.sha256(os.fsencode(identity)).digest()
         generator = np.random.default_rng(int.from_bytes(digest[:16], "big"))
         try:
             found = self.sampler.sample(scan, self.volumes.preprocessing.intensity, self.count, generator)

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from models_genesis_bundle.data.datalists.patient_hashes import patient_hashes
 from models_genesis_bundle.data.sampling.seeded_dataset import EpochIndex
+from models_genesis_bundle.data.sampling.skipped_scans import skipped_text
 from models_genesis_bundle.data.volumes.cube_sampler import CubeSampler
 from models_genesis_bundle.data.volumes.oblique import random_matrix, read_oblique
 from models_genesis_bundle.data.volumes.places import Places
@@ -55,7 +56,8 @@ class ScanCubes(Dataset):
         scan, "cube": i}``. Axes along which the cubes are one voxel thick are dropped: slices of volumes are (C, X, Y).
 
     Raises:
-        ValueError: no scan gives a cube, or an argument is out of range.
+        SkippedScansError: no scan gives a cube.
+        ValueError: an argument is out of range.
 
     Example:
         >>> cubes = ScanCubes(volumes, scans, CubeSampler((64, 64, 32)))  # doctest: +SKIP
@@ -109,8 +111,7 @@ class ScanCubes(Dataset):
         if self.places.padded:
             logger.info("%d scans are smaller than a cube and are padded", self.places.padded)
         if self.places.without:
-            lines = "".join(f"\n  {image}: {reason}" for image, reason in self.places.without.items())
-            logger.warning("%d scans give no cube:%s", len(self.places.without), lines)
+            logger.warning("%s", skipped_text(self.places.without, len(counts) + len(self.places.without)))
 
     def __len__(self) -> int:
         return int(self._ends[-1])

@@ -15,37 +15,26 @@ from monai.config import PathLike
 from monai.data import MetaTensor
 from monai.data.utils import affine_to_spacing
 
+from models_genesis_bundle.data.sampling.skipped_scans import (
+    SkippedScansError,
+    require_on_unreadable,
+    skipped_text,
+)
 from models_genesis_bundle.data.scans.files import scan_fingerprint
 from models_genesis_bundle.data.scans.preprocessing import ScanPreprocessing
 from models_genesis_bundle.data.scans.scan_error import ScanError
 from models_genesis_bundle.data.volumes.disk_space import DiskSpace
 from models_genesis_bundle.data.volumes.item_folder import ItemFolder, Record
-from models_genesis_bundle.data.volumes.quality import ScanFacts, odd_intensity_kinds, quality_rule
+from models_genesis_bundle.data.volumes.quality import INTENSITY_KIND_RULE, ScanFacts, odd_intensity_kinds, quality_rule
 from models_genesis_bundle.data.volumes.volume_file import DamagedVolumeError, VolumeFile, write_volume
 
-__all__ = ["LeftOut", "Volumes"]
+__all__ = ["Volumes"]
 
 logger = logging.getLogger(__name__)
 
 _FORMAT = 3
 _KNOWN_FILES = 1024
 _MOST_MAPPED_BYTES = 64 * 2**20
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """Why a scan is not used.
-
-    Args:
-        rule: the name of the rule, such as ``few_slices``, or of the reason why the file cannot be read.
-        reason: sentences that say what was found and what to do.
-    """
-
-    rule: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.reason} [{self.rule}]"
 
 
 class Volumes:
@@ -68,11 +57,12 @@ class Volumes:
         apply_rules: leave out scans that no network should learn from, see `quality_rule` and `odd_intensity_kinds`.
 
     Attributes:
-        left_out: why scans are not used, by path.
+        left_out: by path, why scans are not used, with the name of the rule.
 
     Raises:
         ScanError: an unreadable scan, with ``on_unreadable="raise"``.
-        ValueError: no scan is left, or an argument is out of range.
+        SkippedScansError: no scan is left.
+        ValueError: an argument is out of range.
         OSError: too little space on the disk; what is prepared is kept.
 
     Example:
@@ -93,8 +83,7 @@ class Volumes:
     ) -> None:
         if not scans:
             raise ValueError("Volumes: the list of scans is empty.")
-        if on_unreadable not in ("skip", "raise"):
-            raise ValueError(f"Volumes: on_unreadable must be 'skip' or 'raise', got {on_unreadable!r}.")
+        require_on_unreadable(on_unreadable)
         if num_workers < 0:
             raise ValueError(f"Volumes: num_workers must be 0 or more, got {num_workers}.")
         self.preprocessing = preprocessing
@@ -118,7 +107,7 @@ class Volumes:
                 each(record | {"bytes": 0})
         self._records = {image: record for image, record in records.items() if "shape" in record}
         self.left_out = {
-            image: LeftOut(record["rule"], record["reason"])
+            image: f"{record['reason']} [{record['rule']}]"
             for image, record in records.items()
             if "rule" in record and ("shape" not in record or apply_rules)
         }
@@ -126,7 +115,7 @@ class Volumes:
             facts = [ScanFacts.from_record(record["facts"]) for record in self._records.values()]
             names = list(self._records)
             for number, reason in odd_intensity_kinds(facts).items():
-                self.left_out.setdefault(names[number], LeftOut("intensity_kind", reason))
+                self.left_out.setdefault(names[number], f"{reason} [{INTENSITY_KIND_RULE}]")
         for image in self.left_out:
             self._records.pop(image, None)
         self._report()
@@ -134,12 +123,10 @@ class Volumes:
     def _report(self) -> None:
         total = sum(record["bytes"] for record in self._records.values())
         logger.info("%s: %d volumes, %.1f MiB", self.items.folder, len(self), total / 2**20)
-        if self.left_out:
-            lines = "".join(f"\n  {image}: {why}" for image, why in self.left_out.items())
-            logger.warning("%d scans are left out:%s", len(self.left_out), lines)
         if not self._records:
-            lines = "".join(f"\n  {image}: {why}" for image, why in self.left_out.items())
-            raise ValueError(f"None of the {len(self.left_out)} scans can be used:{lines}")
+            raise SkippedScansError(skipped_text(self.left_out, len(self.left_out)))
+        if self.left_out:
+            logger.warning("%s", skipped_text(self.left_out, len(self) + len(self.left_out)))
 
     def __len__(self) -> int:
         return len(self._records)

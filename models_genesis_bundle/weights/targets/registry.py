@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from models_genesis_bundle.weights.checkpoint_file import write_checkpoint
-from models_genesis_bundle.weights.model_file import state_on_cpu, unwrap
+from models_genesis_bundle.weights.model_file import state_on_cpu
 from models_genesis_bundle.weights.targets.axes import kernels_to_zyx
 from models_genesis_bundle.weights.targets.dints import DINTS
 from models_genesis_bundle.weights.targets.dynunet import DYNUNET
@@ -20,6 +20,7 @@ from models_genesis_bundle.weights.targets.nnunet import NNUNET
 from models_genesis_bundle.weights.targets.segresnet import SEGRESNET, SEGRESNET2D, SEGRESNET_ENCODER
 from models_genesis_bundle.weights.targets.swinunetr import SWINUNETR
 from models_genesis_bundle.weights.targets.target import State, Target, TargetError
+from models_genesis_bundle.weights.wrappers import unwrap
 
 __all__ = ["TARGETS", "find_target", "for_target", "require_network", "write_for"]
 

@@ -21,6 +21,7 @@ from models_genesis_bundle.data import (
     ScanCubes,
     ScanPreprocessing,
     SeededDataset,
+    SkippedScansError,
     Volumes,
     list_scans,
     patient_hashes,
@@ -177,11 +178,11 @@ def test_small_scans_and_scans_without_a_place_are_named(tmp_path, caplog):
     ]
     found = own(tmp_path, scans, small_scans="skip")
     assert found.places.images == [scans[0]["image"]]
-    assert "2 scans give no cube" in caplog.text
+    assert "2 of 3 scans could not be used:" in caplog.text
     assert "small.nii: its shape (10, 20, 20) is below the cube (16, 16, 12)." in caplog.text
     assert "air.nii: no cube of (16, 16, 12) with margin (0, 0, 0)" in caplog.text
     assert "satisfies BodyRule(min_body=0.5)" in caplog.text
-    with pytest.raises(ValueError, match=r"None of the 1 scans gives a cube:\n.*air\.nii: no cube"):
+    with pytest.raises(SkippedScansError, match=r"None of the 1 scans could be used:\n.*air\.nii: no cube"):
         own(tmp_path, scans[2:])
 
 

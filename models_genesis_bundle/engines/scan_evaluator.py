@@ -1,0 +1,48 @@
+"""An evaluator that passes over scans that cannot be used."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from monai.engines import SupervisedEvaluator
+
+from models_genesis_bundle.data.sampling.skipped_scans import SKIPPED, skipped_text
+
+__all__ = ["ScanEvaluator"]
+
+logger = logging.getLogger(__name__)
+
+
+class ScanEvaluator(SupervisedEvaluator):
+    """MONAI's `SupervisedEvaluator`, for a data loader over `SkipUnreadable` with a batch size of 1.
+
+    A scan that cannot be used gives an empty list of cases, so that handlers pass over it. It is named in the log when it
+    is met, and all of them are named again at the end.
+
+    Attributes:
+        skipped: the reasons by the scans' paths.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.skipped: dict[str, str] = {}
+
+    def run(self) -> None:
+        """Go through the scans once; without any, only say so."""
+        self.skipped.clear()
+        if self.state.epoch_length == 0:
+            logger.warning("There is no scan to work on, and nothing was run.")
+            return
+        super().run()
+        if self.skipped:
+            logger.warning("%s", skipped_text(self.skipped, self.state.iteration))
+
+    def _iteration(self, engine: SupervisedEvaluator, batchdata: Any) -> Any:
+        if SKIPPED not in batchdata:
+            return super()._iteration(engine, batchdata)
+        (image,), (reason,) = (batchdata[SKIPPED][key] for key in ("image", "reason"))
+        logger.warning("%s: left out: %s", image, reason)
+        self.skipped[image] = reason
+        engine.state.batch = []
+        return []

@@ -1,0 +1,175 @@
+"""The results of an inference: a place for each scan, written whole, and computed once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Engine
+from monai.data import NibabelWriter
+
+from models_genesis_bundle.data.scans.files import scan_fingerprint
+from models_genesis_bundle.engines.run_command import RunCommand
+from models_genesis_bundle.files import remove_unfinished, whole_file, write_json
+from models_genesis_bundle.reports.case_handler import CaseHandler
+from models_genesis_bundle.reports.evaluated_cases import evaluated_cases
+from models_genesis_bundle.reports.require_all_scans import require_all_scans
+from models_genesis_bundle.reports.result_names import result_names
+from models_genesis_bundle.version import __version__
+
+__all__ = ["ScanResults"]
+
+logger = logging.getLogger(__name__)
+
+_RECORD_NAME = "results.json"
+# Settings that say where things are and how fast they go, not what comes out. The weights count by their content.
+_NOT_OF_THE_RESULT = (
+    "bundle_root",
+    "ckpt_path",
+    "dataset_dir",
+    "device",
+    "on_unreadable",
+    "output_dir",
+    "sw_batch_size",
+)
+
+
+class ScanResults(CaseHandler):
+    """Writes the results of each scan as NIfTI, in folders like those of the scans, and knows which are there already.
+
+    The scan ``a/ct.nii.gz`` leaves ``a/ct_restored.nii.gz``. List the object among the handlers of a `ScanEvaluator` with
+    ``decollate: true``. A file is written whole or not at all. Then the scan is noted in ``results.json`` with its size and
+    time of change, and with a digest of weights, settings and version. A later run finds a scan ``missing`` unless all of
+    this is still the same and its files are there.
+
+    Args:
+        scans: ``[{"image": path, …}, …]``, see `list_scans`.
+        dataset_dir: where the scans were looked for, see `result_names`.
+        output_dir: receives the results.
+        ckpt_path: the weight file.
+        images: the ending of the file's name by the key of each image that is written, ``{"pred": "restored"}``. The file has
+            the image's data type.
+        pictures: the endings of what others write for each scan: ``["panel"]`` stands for ``a/ct_panel.png``.
+
+    Attributes:
+        scans: the scans, each with its name under ``result``.
+
+    Raises:
+        ValueError: two scans would have the same results, or scans lie in the output folder.
+    """
+
+    def __init__(
+        self,
+        scans: Sequence[Mapping[str, Any]],
+        dataset_dir: str,
+        output_dir: str,
+        ckpt_path: str,
+        images: Mapping[str, str],
+        pictures: Sequence[str] = (),
+    ) -> None:
+        self.output_dir = Path(output_dir)
+        self.ckpt_path = ckpt_path
+        self.images = dict(images)
+        self.pictures = list(pictures)
+        paths = [str(scan["image"]) for scan in scans]
+        _refuse_scans_among_results(paths, str(dataset_dir), str(output_dir))
+        names = result_names(paths, str(dataset_dir))
+        self.scans = [{**scan, "result": name} for scan, name in zip(scans, names, strict=True)]
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """What ``results.json`` says of each name's results; empty when there is none."""
+        try:
+            return dict(json.loads((self.output_dir / _RECORD_NAME).read_text(encoding="utf-8")))
+        except (OSError, TypeError, ValueError):
+            return {}
+
+    @cached_property
+    def settings(self) -> str | None:
+        """Digest of weights, settings and version; None outside of ``monai.bundle run``, where settings are not known."""
+        command = RunCommand.from_arguments()
+        if command is None:
+            return None
+        config = {key: value for key, value in command.resolved_config().items() if key not in _NOT_OF_THE_RESULT}
+        with open(self.ckpt_path, "rb") as file:
+            weights = hashlib.file_digest(file, "sha256").hexdigest()
+        text = json.dumps([__version__, weights, config], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
+    def entries(self) -> dict[str, dict[str, Any]]:
+        """What ``results.json`` will say of each name's results; a scan counts as it was before it is read."""
+        return {
+            scan["result"]: {
+                "image": os.path.abspath(scan["image"]),
+                "state": scan_fingerprint(scan["image"]),
+                "settings": self.settings,
+            }
+            for scan in self.scans
+        }
+
+    @cached_property
+    def missing(self) -> list[int]:
+        """The positions in ``scans`` of those without results."""
+        missing = [number for number, scan in enumerate(self.scans) if not self._is_there(scan["result"])]
+        if len(missing) < len(self.scans):
+            there = len(self.scans) - len(missing)
+            logger.info("%d of %d scans have their results in %s already.", there, len(self.scans), self.output_dir)
+        return missing
+
+    def start(self, engine: Engine) -> None:
+        """Remove what an interrupted run left unfinished."""
+        super().start(engine)
+        for folder in {self._path(name, "").parent for name in self.entries}:
+            remove_unfinished(folder)
+
+    def collect(self, engine: Engine) -> None:
+        """Write the results of a batch's cases, then note that they are there."""
+        for case in evaluated_cases(engine):
+            for key, ending in self.images.items():
+                writer = NibabelWriter(output_dtype=None)
+                writer.set_data_array(case[key])
+                writer.set_metadata(case[key].meta, resample=False)
+                with whole_file(self._path(case["result"], f"{ending}.nii.gz")) as unfinished:
+                    writer.write(unfinished)
+            self.record[case["result"]] = self.entries[case["result"]]
+            write_json(self.output_dir / _RECORD_NAME, self.record)
+
+    def write(self, engine: Engine) -> None:
+        """Say where the results are."""
+        there = sum(map(self._is_there, self.entries))
+        logger.info("%d of %d scans have results: %s", there, len(self.scans), self.output_dir)
+
+    def require_all(self, skipped: Mapping[str, str]) -> None:
+        """Raise the `SkippedScansError` of `require_all_scans` where scans were skipped."""
+        require_all_scans(skipped, len(self.scans) - len(skipped), self.output_dir)
+
+    def _path(self, name: str, ending: str) -> Path:
+        return self.output_dir / f"{name}_{ending}"
+
+    def _is_there(self, name: str) -> bool:
+        endings = [f"{ending}.nii.gz" for ending in self.images.values()] + [f"{name}.png" for name in self.pictures]
+        return (
+            self.settings is not None
+            and self.record.get(name) == self.entries[name]
+            and all(self._path(name, ending).is_file() for ending in endings)
+        )
+
+
+def _refuse_scans_among_results(images: Sequence[str], dataset_dir: str, output_dir: str) -> None:
+    source = dataset_dir if os.path.isdir(dataset_dir) else os.path.dirname(dataset_dir)
+    results, root = (os.path.join(os.path.realpath(folder), "") for folder in (output_dir, source))
+    if root != results and root.startswith(results):
+        return  # as the phantoms of a run do, the scans have a folder of their own
+    inside = [image for image in images if os.path.realpath(image).startswith(results)]
+    if inside:
+        raise ValueError(
+            f"output_dir {output_dir}: {len(inside)} of the scans lie there, the first is {inside[0]}, and results beside "
+            "them would be taken for scans. Give another output_dir."
+        )

@@ -1,0 +1,99 @@
+"""Scans that cannot be used are passed over; everything else that goes wrong ends the run."""
+
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from bundle_commands import root_cause
+from monai.transforms import Compose, Lambdad
+from scan_writers import truncate, write_scan
+
+from models_genesis_bundle.data import (
+    LabelledPreprocessing,
+    ReadableScans,
+    ScanCompose,
+    ScanError,
+    ScanPreprocessing,
+    SeededDataset,
+    SkippedScansError,
+    SkipUnreadable,
+)
+from models_genesis_bundle.data.scans.load_label import UnknownLabelsError
+
+VOXELS = np.random.default_rng(0).normal(0, 50, (8, 9, 10)).astype(np.int16)
+LABELS = (VOXELS > 0).astype(np.uint8)
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """Two good pairs; between them a truncated scan, a label of another shape, and a label that is no label."""
+    items = []
+    for name in ("a", "truncated", "shape", "values", "z"):
+        image = write_scan(tmp_path / f"{name}.nii.gz", VOXELS)
+        label = write_scan(tmp_path / "labels" / f"{name}.nii.gz", LABELS[1:] if name == "shape" else LABELS)
+        items.append({"image": str(image), "label": str(label)})
+    truncate(tmp_path / "truncated.nii.gz")
+    write_scan(tmp_path / "labels" / "values.nii.gz", LABELS * np.float32(0.5))
+    return items
+
+
+@pytest.mark.parametrize("cache_rate", [0.0, 0.4, 1.0])
+def test_what_can_be_used_is_the_same_however_much_is_kept_in_memory(pairs, caplog, cache_rate):
+    scans = ReadableScans(pairs, LabelledPreprocessing(ScanPreprocessing()), cache_rate=cache_rate)
+    assert scans.data == [pairs[0], pairs[-1]]
+    assert [item["image"].meta["filename_or_obj"] for item in scans] == [pairs[0]["image"], pairs[-1]["image"]]
+    assert list(scans.skipped) == [pair["image"] for pair in pairs[1:4]]
+    assert "3 of 5 scans could not be used:" in caplog.text
+    assert f"{pairs[1]['image']}: it cannot be read" in caplog.text
+    assert f"{pairs[2]['image']}: {pairs[2]['label']}: its shape (7, 9, 10) differs from (8, 9, 10)" in caplog.text
+
+
+def test_by_option_the_first_one_is_raised_and_without_any_good_one_all_are_named(pairs):
+    steps = LabelledPreprocessing(ScanPreprocessing())
+    with pytest.raises(ScanError, match=r"truncated\.nii\.gz: it cannot be read"):
+        ReadableScans(pairs, steps, on_unreadable="raise")
+    with pytest.raises(SkippedScansError, match=r"(?s)None of the 2 scans could be used:.*truncated.*shape"):
+        ReadableScans(pairs[1:3], steps)
+    with pytest.raises(ValueError, match="on_unreadable must be skip or raise, got 'ignore'"):
+        ReadableScans(pairs, steps, on_unreadable="ignore")
+
+
+def test_a_label_without_a_class_ends_the_run_since_the_settings_may_be_wrong(pairs):
+    steps = LabelledPreprocessing(ScanPreprocessing(), num_classes=2)
+    write_scan(Path(pairs[0]["label"]), LABELS * 2)
+    with pytest.raises(UnknownLabelsError, match=r"a\.nii\.gz: labels for 2 classes lie in 0 … 1, found 2"):
+        ReadableScans([pairs[0], pairs[-1]], steps)
+
+
+def test_an_item_tells_why_its_scan_is_skipped(pairs):
+    scans = SkipUnreadable(SeededDataset(pairs, Compose([ScanPreprocessing()])))
+    assert [set(item) for item in scans] == [{"image", "label"}, {"skipped"}, *[{"image", "label"}] * 3]
+    assert scans[1]["skipped"]["image"] == pairs[1]["image"]
+    assert scans[1]["skipped"]["reason"].startswith("it cannot be read")
+    with pytest.raises(ScanError, match="it cannot be read"):
+        SkipUnreadable(scans.dataset, on_unreadable="raise")[1]
+
+
+@pytest.mark.parametrize("error", [MemoryError("2 GiB"), KeyError("a bug")])
+def test_what_is_not_the_fault_of_a_scan_is_raised(pairs, error):
+    def fail(image):
+        raise error
+
+    steps = [*ScanPreprocessing().transforms, Lambdad("image", fail)]
+    with pytest.raises(RuntimeError) as raised:
+        SkipUnreadable(SeededDataset(pairs, Compose(steps)))[0]
+    assert root_cause(raised.value) is error
+    with pytest.raises(RuntimeError) as raised:
+        ReadableScans(pairs, ScanCompose(steps))
+    assert root_cause(raised.value) is error
+
+
+def test_a_scan_that_the_memory_cannot_hold_is_not_called_damaged(pairs, monkeypatch):
+    def fail(*args, **kwargs):
+        raise MemoryError("2 GiB")
+
+    monkeypatch.setattr(nibabel, "load", fail)
+    with pytest.raises(RuntimeError) as raised:
+        SkipUnreadable(SeededDataset(pairs, ScanPreprocessing()))[0]
+    assert isinstance(root_cause(raised.value), MemoryError)
