@@ -62,11 +62,15 @@ def _planes_figure(
     planes = _PLANES if arrays[0].ndim == 3 else {"": (0, 1)}
     lengths = np.multiply(arrays[0].shape, spacing)
     widths = [lengths[across] for across, _ in planes.values()]
-    heights = max(lengths[up] for _, up in planes.values())
-    width = 7.5 if len(planes) == 3 else 4.0
-    height = len(arrays) * (width * heights / sum(widths) + 0.25)
+    highest = max(lengths[up] for _, up in planes.values())
+    rows = len(arrays)
+    if len(planes) == 1:  # flat images stand side by side
+        rows, widths = 1, widths * len(arrays)
+    width = 7.5 if len(widths) > 1 else 4.0
+    height = rows * (width * highest / sum(widths) + 0.25)
     figure = Figure(figsize=(width, float(np.clip(height, 1.5, 9))), layout="constrained")
-    axes = figure.subplots(len(arrays), len(planes), squeeze=False, gridspec_kw={"width_ratios": widths})
+    axes = figure.subplots(rows, len(widths), squeeze=False, gridspec_kw={"width_ratios": widths})
+    axes = axes.reshape(len(arrays), len(planes))
     for row, array, name in zip(axes, arrays, names, strict=True):
         for axis, (plane, (across, up)) in zip(row, planes.items(), strict=True):
             axis.imshow(
