@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from tqdm import tqdm
 
 from models_genesis_bundle.data.datalists.patient_split import split_by_patient
 from models_genesis_bundle.data.datalists.pretraining import pretraining_datalist
-from models_genesis_bundle.data.scans.files import IMAGE_SUFFIXES, scan_state, scan_suffix
+from models_genesis_bundle.data.scans.files import IMAGE_SUFFIXES, scan_suffix
 from models_genesis_bundle.data.scans.load_scan import LoadScand
 from models_genesis_bundle.data.scans.scan_error import ScanError
 from models_genesis_bundle.data.volumes.quality import (
@@ -157,7 +158,7 @@ def _find_any(find: Callable[..., Datalist]) -> tuple[int, Datalist]:
 
 def _sampled(images: list[str], size: int, seed: int) -> tuple[list[str], list[str]]:
     """The scans to read, and a note where they are a sample."""
-    sizes = itertools.accumulate(scan_state(image)[0] for image in images)
+    sizes = itertools.accumulate(_bytes_on_disk(Path(image)) for image in images)
     if len(images) <= size or all(total <= _ALL_READ_BELOW for total in sizes):
         return images, []
     drawn = np.random.default_rng(seed).choice(len(images), size, replace=False)
@@ -166,6 +167,10 @@ def _sampled(images: list[str], size: int, seed: int) -> tuple[list[str], list[s
         "leaves out those that the same rules forbid."
     )
     return [images[number] for number in sorted(drawn)], [note]
+
+
+def _bytes_on_disk(scan: Path) -> int:
+    return sum(file.stat().st_size for file in (scan.iterdir() if scan.is_dir() else (scan,)))
 
 
 def _other_kinds(facts: Sequence[ScanFacts]) -> tuple[dict[int, str], list[str]]:
