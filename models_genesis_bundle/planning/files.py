@@ -74,4 +74,4 @@ def write_overlay(path: Path, settings: Sequence[Setting], heading: str) -> None
         value = yaml.safe_dump({setting.name: setting.value}, sort_keys=False, default_flow_style=flow, width=_WIDTH)
         parts.append(f"{comment}\n{value.rstrip()}")
     with whole_file(path) as unfinished:
-        unfinished.write_text("\n".join(parts) + "\n", encoding="utf-8")
+        unfinished.write_text("\n".join(parts) + "\n", encoding="utf-8", errors="backslashreplace")

@@ -231,7 +231,8 @@ def _log(notes: Sequence[str], left_out: Sequence[LeftOut]) -> None:
     for rule, count in Counter(scan.rule for scan in left_out).most_common():
         named = [f"{scan.image}: {scan.reason}" for scan in left_out if scan.rule == rule][:_NAMED_AT_MOST]
         more = f" And {count - _NAMED_AT_MOST} more." if count > _NAMED_AT_MOST else ""
-        logger.warning("Left out by the rule %s: %d scans. %s%s", rule, count, " ".join(named), more)
+        shown = " ".join(named).encode("utf-8", "backslashreplace").decode()  # names may hold bytes that are not UTF-8
+        logger.warning("Left out by the rule %s: %d scans. %s%s", rule, count, shown, more)
 
 
 def _without(

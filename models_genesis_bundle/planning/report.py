@@ -152,7 +152,7 @@ def write_report(
         left_out_summary=_left_out_summary(fingerprint),
     )
     with whole_file(path) as unfinished:
-        unfinished.write_text(text, encoding="utf-8")
+        unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _tiles(fingerprint: Fingerprint, plan: Plan, speed: Speed, device: str) -> list[tuple[str, str]]:

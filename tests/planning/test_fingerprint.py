@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import nibabel
@@ -60,6 +61,13 @@ def test_scans_that_cannot_be_used_are_left_out_by_name(folder):
     assert (found.kind, found.spatial_dims, found.notes) == ("CT in HU", 3, [])
     assert {facts.spacing for facts in found.facts.values()} == {(2.0, 2.0, 3.0)}
     assert all(scan.reason for scan in found.left_out)
+
+
+def test_a_file_name_of_any_bytes_can_be_logged(folder, caplog):
+    truncate(write(folder / "cut.nii.gz", voxels(11))).rename(folder / os.fsdecode(b"cut_\xff.nii.gz"))
+    found = fingerprint_scans(folder, num_workers=0)
+    assert [os.fsencode(Path(scan.image).name) for scan in found.left_out] == [b"cut_\xff.nii.gz"]
+    assert "cut_\\udcff.nii.gz" in caplog.text
 
 
 def test_the_result_does_not_depend_on_the_number_of_processes(folder):
