@@ -249,6 +249,7 @@ def test_configuration_is_complete(kind, run_id, names, settings, one_process_gr
 def test_every_configuration_is_tested(root):
     tested = {name for _, _, names in RUNS for name in names}
     tested.add("inference_trt")  # imports TensorRT: tests/package/test_routes.py
+    tested.add("plan")  # neither training nor inference: tests/planning/test_run.py
     tested |= {"segmentation_bundle_inference", "segmentation_bundle_train"}  # tests/package/test_label_deploy.py
     assert {path.stem for path in (root / "configs").glob("*.yaml")} == tested
 

@@ -13,13 +13,13 @@ __all__ = ["genesis_pairs"]
 
 
 def genesis_pairs(
-    cubes: Sequence[dict[str, Any]], config_file: str = "configs/pretrain.yaml", seed: int = 0
+    cubes: Sequence[dict[str, Any]], config_file: str | Sequence[str] = "configs/pretrain.yaml", seed: int = 0
 ) -> SeededDataset:
     """The data set of Genesis pairs that ``config_file`` declares, over other cubes.
 
     Args:
         cubes: items with ``image``: (1, X, Y, Z) arrays in 0 … 1.
-        config_file: a pretraining configuration.
+        config_file: a pretraining configuration, or one with its overlays.
         seed: start of the draws.
     """
     parser = ConfigParser()

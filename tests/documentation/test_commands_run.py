@@ -21,6 +21,7 @@ from models_genesis_bundle.engines import RunCommand
 NOT_RUN = {
     "multi_gpu": "needs a process for each GPU: test_pretrain.py runs two",
     "--tracking": "needs MLflow, an extra: test_tracking.py",
+    "plan.yaml": "a planning, and the training that follows from its files: planning/test_run.py",
     "inference_trt": "needs TensorRT and its engine: package/test_routes.py",
     ".json --": "a JSON twin, which only the archive has: package/test_routes.py, package/test_label_deploy.py",
 }

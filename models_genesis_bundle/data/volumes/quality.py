@@ -1,32 +1,204 @@
-"""TEMPORARY until merged."""
+"""Rules that leave a scan out of pretraining, by name."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+import nibabel
+import numpy as np
+from monai.data import MetaTensor
+from monai.data.utils import affine_to_spacing
+
+__all__ = [
+    "CT_IN_HU",
+    "INTENSITY_KIND_RULE",
+    "NOT_IN_HU",
+    "PERCENTILES",
+    "ScanFacts",
+    "intensity_kind",
+    "odd_intensity_kinds",
+    "quality_rule",
+    "thinned",
+]
+
+PERCENTILES = (0.5, 5.0, 25.0, 50.0, 75.0, 95.0, 99.5)
+INTENSITY_KIND_RULE = "intensity_kind"
+CT_IN_HU = "CT in HU"
+NOT_IN_HU = "not in HU"
+
+_CT_NOT_IN_HU = "CT not in HU"
+_MODALITY_NAMES = {
+    **dict.fromkeys(("CR", "DR", "DX", "RG", "XR"), "X-ray"),
+    **dict.fromkeys(("OT", "SC", "UNKNOWN"), ""),  # codespell:ignore
+    "MRI": "MR",
+    "PET": "PT",
+}
+_MOST_VOXELS = 2_000_000
+_FEWEST_SLICES = 3
+_LARGEST_PADDING = 0.95
+_LOCALISER_SLICES = 5
+_LOCALISER_GAP = 7.0  # mm
+_LOCALISER_RATIO = 3.0
+
+# How CT in HU looks: fat, lung or air well below 0, but nothing below what scanners pad with.
+_FAT = -100.0
+_AIR = -200.0
+_LOWEST_PADDING = -3100.0
+_HIGHEST_MEDIAN = 700.0
+_SMALLEST_SPREAD = 20.0
+# How a crop of soft tissue without fat or air looks in HU: no voxel below 0, and none dark or bright.
+_SOFT_TISSUE_CROP = {0.5: (10.0, np.inf), 50.0: (20.0, 150.0), 99.5: (-np.inf, 400.0)}
 
 
 @dataclass(frozen=True)
 class ScanFacts:
-    shape: tuple
+    """What the rules and the planning look at, of one scan.
+
+    Args:
+        shape: voxels along the axes that lie nearest to right, front and head; two in 2D.
+        spacing: side of a voxel along the same axes, in mm.
+        modality: what the header says, such as ``"CT"`` or ``"MR"``; ``""`` where it says nothing.
+        minimum: smallest voxel.
+        maximum: largest voxel.
+        percentiles: values at `PERCENTILES`, of all voxels.
+        padding: share of the voxels that have the most frequent value.
+    """
+
+    shape: tuple[int, ...]
+    spacing: tuple[float, ...]
+    modality: str
+    minimum: float
+    maximum: float
+    percentiles: tuple[float, ...]
+    padding: float
 
     @classmethod
-    def of(cls, image) -> ScanFacts:
-        return cls(tuple(image.shape[1:]))
+    def of(cls, image: MetaTensor) -> ScanFacts:
+        """Look at a scan as `LoadScand` gives it. Large scans are thinned to 2 million voxels for the percentiles.
+
+        Args:
+            image: ``(1, X, Y, Z)`` or ``(1, X, Y)``, not scaled.
+        """
+        voxels = image.as_tensor()[0]
+        order = np.argsort(nibabel.io_orientation(np.asarray(image.affine))[:, 0])
+        spacing = affine_to_spacing(image.affine, r=voxels.ndim)
+        values = np.sort(thinned(voxels.numpy(), _MOST_VOXELS))
+        changes = np.flatnonzero(np.diff(values)) + 1
+        longest = int(np.diff(changes, prepend=0, append=len(values)).max())
+        return cls(
+            shape=tuple(int(voxels.shape[axis]) for axis in order),
+            spacing=tuple(float(spacing[axis]) for axis in order),
+            modality=str(image.meta.get("modality") or "").strip().upper(),
+            minimum=float(voxels.min()),
+            maximum=float(voxels.max()),
+            percentiles=tuple(float(value) for value in np.percentile(values, PERCENTILES)),
+            padding=longest / len(values),
+        )
+
+    def percentile(self, number: float) -> float:
+        """The value at one of `PERCENTILES`."""
+        return self.percentiles[PERCENTILES.index(number)]
 
     def record(self) -> dict[str, Any]:
+        """Plain values for JSON, which `from_record` reads."""
         return asdict(self)
 
     @classmethod
-    def from_record(cls, record):
-        return cls(tuple(record["shape"]))
+    def from_record(cls, record: Mapping[str, Any]) -> ScanFacts:
+        """Read what `record` gave, also after JSON has made lists of the tuples."""
+        return cls(**{**record, **{name: tuple(record[name]) for name in ("shape", "spacing", "percentiles")}})
 
 
-def quality_rule(facts):
-    if len(facts.shape) == 3 and min(facts.shape) < 3:
-        return ("few_slices", f"its shape {facts.shape} has an axis of fewer than 3 voxels.")
+def thinned(voxels: np.ndarray, most: int) -> np.ndarray:
+    """At most about `most` voxels of a scan, taken at even steps along all axes, in one row."""
+    step = int(np.ceil((voxels.size / most) ** (1 / voxels.ndim)))
+    return voxels[(slice(None, None, max(step, 1)),) * voxels.ndim].ravel()
+
+
+def quality_rule(facts: ScanFacts) -> tuple[str, str] | None:
+    """The rule that leaves a scan out, and a sentence that says why; None for a scan that can be used.
+
+    ================== ==============================================================================
+    rule               the scan
+    ================== ==============================================================================
+    ``few_slices``     has fewer than 3 voxels along an axis (3D only)
+    ``constant``       has the same value everywhere
+    ``localiser``      has at most 5 slices that lie 7 mm or more apart, at least three times as far
+                       as the voxels within a slice (3D only)
+    ``mostly_padding`` has one value in more than 95 % of its voxels
+    ================== ==============================================================================
+    """
+    shape = " x ".join(str(side) for side in facts.shape)
+    slices, gap = min(zip(facts.shape, facts.spacing, strict=True))
+    if len(facts.shape) == 3 and slices < _FEWEST_SLICES:
+        return "few_slices", f"it has {slices} slices ({shape} voxels); a volume needs {_FEWEST_SLICES}."
+    if facts.minimum == facts.maximum:
+        return "constant", f"every voxel is {facts.minimum:g}."
+    coarse = gap >= max(_LOCALISER_GAP, _LOCALISER_RATIO * min(facts.spacing))
+    if len(facts.shape) == 3 and slices <= _LOCALISER_SLICES and coarse:
+        return "localiser", f"it looks like a localiser: {slices} slices, {gap:.3g} mm apart."
+    if facts.padding > _LARGEST_PADDING:
+        return "mostly_padding", f"{facts.padding:.1%} of its voxels have the same value."
     return None
 
 
-def odd_intensity_kinds(facts):
-    return {}
+def intensity_kind(facts: ScanFacts) -> str:
+    """What the intensities of a scan are: ``"CT in HU"``, ``"CT not in HU"``, another modality, or ``"not in HU"``.
+
+    A modality in the header counts. Without one, or for CT, the values decide. The result is ``""`` where they leave it
+    open, as those of a crop of soft tissue do.
+    """
+    modality = _MODALITY_NAMES.get(facts.modality, facts.modality)
+    if modality not in ("", "CT"):
+        return modality
+    in_hu = _is_in_hu(facts)
+    if in_hu or (in_hu is None and modality == "CT"):
+        return CT_IN_HU
+    if in_hu is None:
+        return ""
+    return _CT_NOT_IN_HU if modality == "CT" else NOT_IN_HU
+
+
+def odd_intensity_kinds(facts: Sequence[ScanFacts], majority: float = 3.0) -> dict[int, str]:
+    """Find the scans whose intensities are of another kind than those of the rest.
+
+    The kind that most scans have is compared with the others. Nothing is odd where that kind has no clear majority. A
+    scan whose kind is open is never odd; one that is ``"not in HU"`` may be of any modality but CT in HU.
+
+    Args:
+        facts: of all scans of a set.
+        majority: how many times as many scans must agree with the largest kind as do not; 0: the largest kind always wins.
+
+    Returns:
+        For the position of each odd scan, a sentence that says why.
+    """
+    kinds = [intensity_kind(scan) for scan in facts]
+    counts = Counter(kind for kind in kinds if kind)
+    if not counts:
+        return {}
+    # Of two kinds with as many scans, CT in HU wins: its unit is the same in every scan.
+    largest = max(counts, key=lambda kind: (counts[kind], kind == CT_IN_HU, kind))
+    odd = [place for place, kind in enumerate(kinds) if not _agree(kind, largest)]
+    agreeing = counts.total() - len(odd)
+    if agreeing < majority * len(odd):
+        return {}
+    return {place: f"it is {kinds[place]}, while {agreeing} other scans are {largest}." for place in odd}
+
+
+def _agree(kind: str, other: str) -> bool:
+    return not kind or kind == other or (NOT_IN_HU in (kind, other) and CT_IN_HU not in (kind, other))
+
+
+def _is_in_hu(facts: ScanFacts) -> bool | None:
+    low, middle, high = (facts.percentile(number) for number in (0.5, 50.0, 99.5))
+    if high - low <= _SMALLEST_SPREAD:
+        return False  # scaled to 0 ... 1, or by mean and standard deviation
+    if facts.minimum >= 0:
+        crop = all(least < facts.percentile(at) < most for at, (least, most) in _SOFT_TISSUE_CROP.items())
+        return None if crop else False
+    if facts.minimum <= _AIR and _LOWEST_PADDING <= low <= _FAT and middle <= _HIGHEST_MEDIAN:
+        return True
+    return None

@@ -1,0 +1,249 @@
+"""What a set of scans holds: which scans can be used, what their facts are, and what is left out."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.config import PathLike
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from models_genesis_bundle.data.datalists.patient_split import split_by_patient
+from models_genesis_bundle.data.datalists.pretraining import pretraining_datalist
+from models_genesis_bundle.data.scans.files import IMAGE_SUFFIXES, scan_suffix
+from models_genesis_bundle.data.scans.load_scan import LoadScand
+from models_genesis_bundle.data.scans.scan_error import ScanError
+from models_genesis_bundle.data.volumes.quality import (
+    INTENSITY_KIND_RULE,
+    ScanFacts,
+    intensity_kind,
+    odd_intensity_kinds,
+    quality_rule,
+    thinned,
+)
+
+__all__ = ["Fingerprint", "LeftOut", "fingerprint_scans"]
+
+logger = logging.getLogger(__name__)
+
+_USED = ("training", "validation")
+_ALL_READ_BELOW = 2**30  # bytes: about a minute of reading
+_VOXELS_KEPT = 5_000
+_NAMED_AT_MOST = 3
+
+Datalist = dict[str, list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A scan that is left out, with the rule's name and a sentence."""
+
+    image: str
+    patient: str
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What was found out about a set of scans.
+
+    Args:
+        dataset_dir: the folder or datalist.
+        spatial_dims: axes of a scan, 2 or 3.
+        kind: what the intensities of the kept scans are, see `intensity_kind`.
+        datalist: the kept scans by section, ``training``, ``validation`` and ``test``.
+        facts: by path, of the kept scans that were read.
+        voxels: by path, a few thousand values of the same scans.
+        left_out: in the order of the paths; scans for the test are not looked at.
+        notes: sentences about the set as a whole: that it is mixed, that only a sample was read.
+    """
+
+    dataset_dir: str
+    spatial_dims: int
+    kind: str
+    datalist: Datalist
+    facts: Mapping[str, ScanFacts]
+    voxels: Mapping[str, np.ndarray]
+    left_out: Sequence[LeftOut]
+    notes: Sequence[str]
+
+
+def fingerprint_scans(
+    dataset_dir: PathLike,
+    spatial_dims: int | None = None,
+    sample_size: int = 100,
+    validation_fraction: float = 0.2,
+    split_seed: int = 0,
+    patient_regex: str | None = None,
+    layout: str = "auto",
+    num_workers: int = 2,
+) -> Fingerprint:
+    """Read the scans of a dataset, or a sample of them, and sort out those that cannot be used.
+
+    Args:
+        dataset_dir: as for `pretraining_datalist`, and so are `validation_fraction`, `patient_regex` and `layout`.
+        spatial_dims: 3 for volumes, 2 for flat images; None for 3 unless there are only pictures.
+        sample_size: how many scans are read where all together hold more than 1 GiB on the disk. A sample is drawn; the
+            others are listed without a look.
+        validation_fraction: share of the patients that validate where the data name no split.
+        split_seed: seed of the split and of the sample.
+        patient_regex: names the patients.
+        layout: how the folder is laid out.
+        num_workers: processes that read; 0 reads in this one.
+
+    Raises:
+        FileNotFoundError: no such folder or file, or no scan in it.
+        ValueError: too few patients to split, or no scan can be used.
+    """
+    find = partial(
+        pretraining_datalist,
+        dataset_dir,
+        validation_fraction=validation_fraction,
+        seed=split_seed,
+        patient_regex=patient_regex,
+        layout=layout,
+    )
+    spatial_dims, datalist = (
+        _find_any(find) if spatial_dims is None else (spatial_dims, find(spatial_dims=spatial_dims))
+    )
+    patients = {scan["image"]: scan["patient"] for name in _USED for scan in datalist[name]}
+    images, notes = _sampled(sorted(patients), sample_size, split_seed)
+    facts, voxels, reasons = _read(images, spatial_dims, num_workers)
+    usable = [image for image in images if image not in reasons]
+    odd, mixed = _other_kinds([facts[image] for image in usable])
+    reasons |= {usable[place]: (INTENSITY_KIND_RULE, why) for place, why in odd.items()}
+    notes += mixed
+    left_out = [LeftOut(image, patients[image], *reasons[image]) for image in images if image in reasons]
+    _log(notes, left_out)
+    kept = [image for image in usable if image not in reasons]
+    if not kept:
+        raise ValueError(
+            f"{dataset_dir}: none of the {len(images)} scans that were read can be used. The first is {left_out[0].image}: "
+            f"{left_out[0].reason}"
+        )
+    kinds = Counter(intensity_kind(facts[image]) for image in kept)
+    return Fingerprint(
+        dataset_dir=str(dataset_dir),
+        spatial_dims=spatial_dims,
+        kind=max(kinds, key=lambda kind: (bool(kind), kinds[kind])),
+        datalist=_without(datalist, reasons, validation_fraction, split_seed, dataset_dir),
+        facts={image: facts[image] for image in kept},
+        voxels={image: voxels[image] for image in kept},
+        left_out=left_out,
+        notes=notes,
+    )
+
+
+def _find_any(find: Callable[..., Datalist]) -> tuple[int, Datalist]:
+    """Volumes, or flat images where there are no volumes."""
+    try:
+        datalist = find(spatial_dims=3)
+    except FileNotFoundError:
+        with suppress(FileNotFoundError):
+            return 2, find(spatial_dims=2)
+        raise
+    pictures = all(scan_suffix(scan["image"]) in IMAGE_SUFFIXES for scans in datalist.values() for scan in scans)
+    return 2 if pictures else 3, datalist
+
+
+def _sampled(images: list[str], size: int, seed: int) -> tuple[list[str], list[str]]:
+    """The scans to read, and a note where they are a sample."""
+    sizes = itertools.accumulate(_bytes_on_disk(Path(image)) for image in images)
+    if len(images) <= size or all(total <= _ALL_READ_BELOW for total in sizes):
+        return images, []
+    drawn = np.random.default_rng(seed).choice(len(images), size, replace=False)
+    note = (
+        f"A random sample of {size} of the {len(images)} scans is read. The others are listed without a look; the training "
+        "leaves out those that the same rules forbid."
+    )
+    return [images[number] for number in sorted(drawn)], [note]
+
+
+def _bytes_on_disk(scan: Path) -> int:
+    return sum(file.stat().st_size for file in (scan.iterdir() if scan.is_dir() else (scan,)))
+
+
+def _other_kinds(facts: Sequence[ScanFacts]) -> tuple[dict[int, str], list[str]]:
+    """The scans of other kinds than the largest one, and a note where these are many: a plan is for one kind."""
+    odd = odd_intensity_kinds(facts, majority=0)
+    if len(odd) == len(odd_intensity_kinds(facts)):
+        return odd, []
+    counts = Counter(intensity_kind(scan) or "open" for scan in facts)
+    shares = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
+    return odd, [
+        f"The scans are mixed: {shares}. The plan is for one part; plan for the rest from a folder of its own."
+    ]
+
+
+class _Scans(Dataset):
+    """Facts and a few voxels of each scan, or the rule that leaves it out with a sentence."""
+
+    def __init__(self, images: Sequence[str], spatial_dims: int) -> None:
+        self.images = images
+        self.load = LoadScand("image", spatial_dims=spatial_dims)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, number: int) -> tuple[str, ScanFacts | None, np.ndarray | None, tuple[str, str] | None]:
+        image = self.images[number]
+        try:
+            scan = self.load({"image": image})["image"]
+        except ScanError as error:
+            return image, None, None, (getattr(error, "rule", None) or "unreadable", f"{error.found} {error.remedy}")
+        facts = ScanFacts.of(scan)
+        return image, facts, thinned(scan.as_tensor()[0].numpy(), _VOXELS_KEPT), quality_rule(facts)
+
+
+def _as_it_is(item: Any) -> Any:
+    return item
+
+
+def _read(
+    images: Sequence[str], spatial_dims: int, num_workers: int
+) -> tuple[dict[str, ScanFacts], dict[str, np.ndarray], dict[str, tuple[str, str]]]:
+    facts: dict[str, ScanFacts] = {}
+    voxels: dict[str, np.ndarray] = {}
+    reasons: dict[str, tuple[str, str]] = {}
+    workers = min(num_workers, len(images))
+    loader = DataLoader(_Scans(images, spatial_dims), batch_size=None, num_workers=workers, collate_fn=_as_it_is)
+    for image, found, values, reason in tqdm(loader, desc="Reading scans", unit="scan"):
+        if reason is not None:
+            reasons[image] = reason
+        if found is not None:
+            facts[image], voxels[image] = found, values
+    return facts, voxels, reasons
+
+
+def _log(notes: Sequence[str], left_out: Sequence[LeftOut]) -> None:
+    for note in notes:
+        logger.warning("%s", note)
+    for rule, count in Counter(scan.rule for scan in left_out).most_common():
+        named = [f"{scan.image}: {scan.reason}" for scan in left_out if scan.rule == rule][:_NAMED_AT_MOST]
+        more = f" And {count - _NAMED_AT_MOST} more." if count > _NAMED_AT_MOST else ""
+        shown = " ".join(named).encode("utf-8", "backslashreplace").decode()  # names may hold bytes that are not UTF-8
+        logger.warning("Left out by the rule %s: %d scans. %s%s", rule, count, shown, more)
+
+
+def _without(
+    datalist: Datalist,
+    dropped: Mapping[str, Any],
+    validation_fraction: float,
+    split_seed: int,
+    dataset_dir: PathLike,
+) -> Datalist:
+    kept = {name: [scan for scan in scans if scan["image"] not in dropped] for name, scans in datalist.items()}
+    if not all(kept[name] for name in _USED):
+        both = kept["training"] + kept["validation"]
+        kept |= split_by_patient(both, {"validation": validation_fraction}, split_seed, dataset_dir)
+    return kept

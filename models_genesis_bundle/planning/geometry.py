@@ -1,0 +1,85 @@
+"""Voxel size and cube size for a set of scans."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from models_genesis_bundle.data.volumes.quality import ScanFacts
+
+__all__ = ["SMALLEST_SIDE", "cube_sides", "sides_after_resampling", "target_spacing"]
+
+ANISOTROPY = 3.0
+SMALLEST_SIDE = 16
+_PADDED = 2
+
+
+def target_spacing(facts: Sequence[ScanFacts]) -> tuple[list[float], str]:
+    """The voxel size to resample to, by nnU-Net's rule.
+
+    It is the median of each axis. Where one axis is more than three times as coarse as the others, and has less than a
+    third of their voxels, its 10th percentile is taken in place of the median, but nothing finer than the other axes.
+
+    Args:
+        facts: of the scans.
+
+    Returns:
+        The spacing in mm with three digits, and the reason.
+
+    Based on: Isensee et al., "nnU-Net", Nature Methods 18, 2021, 203-211.
+    """
+    spacings = np.array([scan.spacing for scan in facts])
+    shape = np.median([scan.shape for scan in facts], axis=0)
+    target = np.median(spacings, axis=0)
+    coarse = int(target.argmax())
+    others, other_sides = np.delete(target, coarse), np.delete(shape, coarse)
+    reason = "nnU-Net's rule: the median of the scans"
+    if target[coarse] > ANISOTROPY * others.max() and shape[coarse] * ANISOTROPY < other_sides.min():
+        target[coarse] = max(np.percentile(spacings[:, coarse], 10), others.max())
+        reason += ", for the coarse axis the 10th percentile, so that thin slices keep their detail"
+    low, high = spacings.min(axis=0), spacings.max(axis=0)
+    if np.allclose(low, high, rtol=0.01):
+        reason += ". All scans have this voxel size."
+    else:
+        ends = ", ".join(f"{least:.3g} to {most:.3g}" for least, most in zip(low, high, strict=True))
+        reason += f". The scans have {ends}."
+    return [float(f"{side:.3g}") for side in target], reason
+
+
+def sides_after_resampling(facts: Sequence[ScanFacts], spacing: Sequence[float]) -> np.ndarray:
+    """Voxels of each scan along each axis at `spacing`, an array (scans, axes)."""
+    return np.array([np.multiply(scan.shape, scan.spacing) / spacing for scan in facts])
+
+
+def cube_sides(limits: Sequence[float], spacing: Sequence[float], voxels: int, divisor: int) -> list[int]:
+    """Sides of a cube that spans the same length along each axis, as far as the scans reach.
+
+    Where a limit cuts a side short, the other sides grow until the cube has `voxels` again, or reach their limits, too.
+    Sides that differ by one step along axes of the same spacing become equal.
+
+    Args:
+        limits: voxels of a scan along each axis; a side may be 2 voxels longer.
+        spacing: side of a voxel in mm.
+        voxels: of the whole cube, roughly.
+        divisor: each side is a multiple of it, and 16 voxels or more, which the deformations need.
+
+    Returns:
+        The sides in voxels.
+    """
+    least = -(-SMALLEST_SIDE // divisor) * divisor
+    largest = np.maximum((np.asarray(limits) + _PADDED) // divisor * divisor, least)
+    sides = 1 / np.asarray(spacing, dtype=float)
+    free = np.ones(len(sides), dtype=bool)
+    while free.any():
+        sides[free] *= (voxels / np.prod(largest[~free]) / np.prod(sides[free])) ** (1 / free.sum())
+        cut = free & (sides >= largest)
+        if not cut.any():
+            break
+        free &= ~cut
+    sides = np.where(free, np.clip(np.round(sides / divisor) * divisor, least, largest), largest)
+    for first, second in itertools.combinations(range(len(sides)), 2):
+        if np.isclose(spacing[first], spacing[second]) and abs(sides[first] - sides[second]) == divisor:
+            sides[[first, second]] = min(sides[first], sides[second])
+    return [int(side) for side in sides]

@@ -1,0 +1,275 @@
+"""The settings for a set of scans, each with its reason."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from models_genesis_bundle.data.scans.intensity import IntensityScaling
+from models_genesis_bundle.data.volumes.quality import CT_IN_HU, ScanFacts
+from models_genesis_bundle.planning.device import Device, bytes_per_cube
+from models_genesis_bundle.planning.geometry import SMALLEST_SIDE, cube_sides, sides_after_resampling, target_spacing
+
+__all__ = ["Plan", "Setting", "make_plan"]
+
+_PUBLISHED_WINDOW = (-1000.0, 1000.0)
+_PERCENTILES = (0.5, 99.5)
+_WINDOW_STEP = 50.0
+_NARROW_WINDOW = 2 / 3
+_SHARE_OF_MEMORY = 0.6
+_SMALLEST_BATCH = 2
+_LARGEST_BATCH = 64
+_FEWEST_EPOCHS = 5
+_USUAL_EPOCHS = 10
+_MOST_CUBES_PER_SCAN = 160
+_CUBES_PER_PLACE = 8
+_SCANS_SMALLER = 10  # per cent
+_PLACES_IN_A_CROP = 2
+
+
+@dataclass(frozen=True)
+class _Effort:
+    """What a kind of device affords.
+
+    Args:
+        features: channels of the network by level.
+        widths: says which ones these are.
+        voxels: of a cube in 3D.
+        batch: cubes of a step.
+        why_batch: the reason for it.
+        cubes: of the whole training.
+        why_cubes: the reason for it.
+        epoch: cubes of an epoch.
+        why_workers: the reason for the number of processes that deform cubes.
+    """
+
+    features: tuple[int, ...]
+    widths: str
+    voxels: int
+    batch: int
+    why_batch: str
+    cubes: int
+    why_cubes: str
+    epoch: int
+    why_workers: str
+
+
+_ON_CPU = _Effort(
+    features=(16, 32, 64, 128),
+    widths="a narrow network, as that of the weights that ship",
+    voxels=48 * 48 * 24,
+    batch=4,
+    why_batch="a CPU is busy with as much",
+    cubes=12_000,
+    why_cubes="about as many as the weights that ship have seen.",
+    epoch=1_000,
+    why_workers="The network fills the CPU cores.",
+)
+_ON_GPU = _Effort(
+    features=(64, 128, 256, 512),
+    widths="the published network",
+    voxels=64 * 64 * 32,
+    batch=16,
+    why_batch="a GPU wants as much at once",
+    cubes=1_000_000,
+    why_cubes="50 epochs of the paper's size.",
+    epoch=10_000,
+    why_workers="Processes that deform cubes while the GPU computes.",
+)
+_FLAT_VOXELS = 224 * 224
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting of ``configs/pretrain.yaml`` with its value and the reason for it."""
+
+    name: str
+    value: Any
+    reason: str
+
+    @property
+    def shown(self) -> str:
+        """The value for people; a component as ``Name(argument=value, ...)``."""
+        if not isinstance(self.value, Mapping):
+            return str(self.value)
+        arguments = (f"{name}={value}" for name, value in self.value.items() if name != "_target_")
+        return f"{self.value['_target_'].rsplit('.', 1)[-1]}({', '.join(arguments)})"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to pretrain a set of scans with.
+
+    Args:
+        kind: what the scans' intensities are, see `intensity_kind`.
+        settings: in the order of the configuration.
+    """
+
+    kind: str
+    settings: tuple[Setting, ...]
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The settings without their reasons, by name."""
+        return {setting.name: setting.value for setting in self.settings}
+
+    @property
+    def intensity(self) -> IntensityScaling:
+        """The planned scaling."""
+        return IntensityScaling(
+            **{name: value for name, value in self.values["intensity"].items() if name != "_target_"}
+        )
+
+
+def make_plan(
+    facts: Sequence[ScanFacts],
+    kind: str,
+    training_scans: int,
+    device: Device,
+    training_cubes: int | None = None,
+    features: Sequence[int] | None = None,
+) -> Plan:
+    """Choose the settings for a set of scans.
+
+    Args:
+        facts: of the scans, or of a sample of them; all 3D or all 2D.
+        kind: what their intensities are.
+        training_scans: how many scans train.
+        device: what trains.
+        training_cubes: cubes that the whole training sees; None for what the device affords.
+        features: channels of the network by level; None for what the device affords.
+
+    Raises:
+        ValueError: there are no facts, or a number that makes no training.
+    """
+    if not facts or training_scans < 1 or (training_cubes is not None and training_cubes < 1):
+        raise ValueError(
+            "make_plan: it needs the facts of a scan or more, at least one training scan and at least one training cube; "
+            f"found {len(facts)}, {training_scans} and {training_cubes}."
+        )
+    effort = _ON_GPU if device.is_gpu else _ON_CPU
+    widths = list(effort.features if features is None else features)
+    spacing, why_spacing = target_spacing(facts)
+    sides = sides_after_resampling(facts, spacing)
+    cube_size, why_cube = _cube_size(sides, spacing, widths, effort, device)
+    places = float(np.median(np.prod(sides, axis=1))) / math.prod(cube_size)
+    batch, why_batch = _batch_size(cube_size, widths, effort, device)
+    total = effort.cubes if training_cubes is None else training_cubes
+    epoch = min(effort.epoch, math.ceil(total / _USUAL_EPOCHS))
+    per_scan, why_per_scan = _cubes_per_scan(places, training_scans, epoch)
+    epoch = per_scan * training_scans
+    max_epochs = max(_FEWEST_EPOCHS, math.ceil(total / epoch))
+    settings = [
+        Setting("intensity", *_intensity(facts, kind)),
+        Setting("spacing", spacing, f"In mm. {why_spacing}"),
+        Setting("cube_size", cube_size, why_cube),
+        Setting("cubes_per_scan", per_scan, why_per_scan),
+        Setting("batch_size", batch, why_batch),
+        Setting("val_batch_size", 2 * batch, "Validation keeps nothing for a backward pass."),
+        Setting(
+            "network_def::features",
+            widths,
+            "Channels by level, as asked for." if features is not None else f"{device.name}: {effort.widths}.",
+        ),
+        Setting(
+            "max_epochs",
+            max_epochs,
+            f"{max_epochs} epochs of {epoch} cubes are {max_epochs * epoch} training cubes: "
+            + (effort.why_cubes if training_cubes is None else f"{training_cubes} or more were asked for."),
+        ),
+        Setting("learning_rate", 1.0e-3, "For Muon, as in configs/optimizer_muon.yaml."),
+        Setting(
+            "max_gradient_norm", 1.0, "Longer gradients are shortened, so that no single batch spoils the weights."
+        ),
+        Setting("optimizer", _OPTIMIZER, "Muon restores better than SGD and AdamW after the same number of cubes."),
+        Setting("lr_scheduler", _SCHEDULE, "The learning rate falls to 0 over the planned epochs."),
+        Setting("num_workers", min(8, max(1, device.cores - 1)) if device.is_gpu else 1, effort.why_workers),
+    ]
+    if places < _PLACES_IN_A_CROP:
+        reason = "The scans are crops hardly larger than a cube: a cube counts however little body it holds."
+        settings.insert(3, Setting("cube_rule::min_body", 0.0, reason))
+    if len(cube_size) == 2:
+        settings.insert(0, Setting("scan_dims", 2, "The images are flat."))
+    return Plan(kind, tuple(settings))
+
+
+_OPTIMIZER = {
+    "_target_": "models_genesis_bundle.engines.Muon",
+    "params": "$@network.parameters()",
+    "lr": "@learning_rate",
+    "weight_decay": 0.1,
+}
+_SCHEDULE = {
+    "_target_": "torch.optim.lr_scheduler.CosineAnnealingLR",
+    "optimizer": "@optimizer",
+    "T_max": "@max_epochs",
+}
+
+
+def _intensity(facts: Sequence[ScanFacts], kind: str) -> tuple[Mapping[str, Any], str]:
+    target = {"_target_": "models_genesis_bundle.data.IntensityScaling"}
+    if kind != CT_IN_HU:
+        lower, upper = _PERCENTILES
+        ends = f"{min(scan.minimum for scan in facts):.4g} to {max(scan.maximum for scan in facts):.4g}"
+        reason = (
+            f"Intensities from {ends} have no fixed unit: each scan's percentiles {lower} and {upper} become 0 and 1."
+        )
+        return target | {"mode": "percentile", "lower": lower, "upper": upper}, reason
+    lower, upper = _PUBLISHED_WINDOW
+    occurring = (
+        max(lower, _WINDOW_STEP * math.floor(np.percentile([s.percentile(0.5) for s in facts], 5) / _WINDOW_STEP)),
+        min(upper, _WINDOW_STEP * math.ceil(np.percentile([s.percentile(99.5) for s in facts], 95) / _WINDOW_STEP)),
+    )
+    reason = "CT in HU: the published window, from air to dense bone."
+    if occurring[1] - occurring[0] < _NARROW_WINDOW * (upper - lower):
+        lower, upper = occurring
+        reason = "CT in HU: what occurs in the scans, which is much less than the published window of -1000 to 1000 HU."
+    return target | {"mode": "window", "lower": float(lower), "upper": float(upper)}, reason
+
+
+def _cube_size(
+    sides: np.ndarray, spacing: Sequence[float], widths: Sequence[int], effort: _Effort, device: Device
+) -> tuple[list[int], str]:
+    divisor = 2 ** (len(widths) - 1)
+    limits = np.percentile(sides, _SCANS_SMALLER, axis=0)
+    voxels = effort.voxels if len(spacing) == 3 else _FLAT_VOXELS
+    cube_size = cube_sides(limits, spacing, voxels, divisor)
+    cut_for_memory = ""
+    while _fitting_batch(cube_size, widths, device) < _SMALLEST_BATCH and voxels > SMALLEST_SIDE ** len(spacing):
+        voxels //= 2
+        cube_size = cube_sides(limits, spacing, voxels, divisor)
+        cut_for_memory = " Two larger ones do not fit into the GPU's memory."
+    reach = " x ".join(f"{side * step:.0f}" for side, step in zip(cube_size, spacing, strict=True))
+    smaller = (sides < np.array(cube_size) - 0.5).any(axis=1).mean()
+    padded = f" {100 * smaller:.0f} % of the scans are smaller and are padded." if smaller else ""
+    return cube_size, f"In voxels, sides divisible by {divisor}. It spans {reach} mm.{padded}{cut_for_memory}"
+
+
+def _fitting_batch(cube_size: Sequence[int], widths: Sequence[int], device: Device) -> float:
+    if device.memory is None:
+        return math.inf
+    return _SHARE_OF_MEMORY * device.memory / bytes_per_cube(widths, cube_size)
+
+
+def _batch_size(cube_size: Sequence[int], widths: Sequence[int], effort: _Effort, device: Device) -> tuple[int, str]:
+    usual = effort.batch * (effort.voxels if len(cube_size) == 3 else _FLAT_VOXELS)
+    wanted = max(_SMALLEST_BATCH, min(_LARGEST_BATCH, 2 ** round(math.log2(usual / math.prod(cube_size)))))
+    fitting = _fitting_batch(cube_size, widths, device)
+    if fitting < wanted:
+        return 2 ** int(math.log2(max(fitting, 1))), "As many cubes as fit into 60 % of the GPU's memory."
+    return wanted, f"{wanted * math.prod(cube_size) / 1000:.0f} thousand voxels in a step: {effort.why_batch}."
+
+
+def _cubes_per_scan(places: float, training_scans: int, epoch: int) -> tuple[int, str]:
+    most = min(_MOST_CUBES_PER_SCAN, max(1, round(_CUBES_PER_PLACE * places)))
+    wanted = max(1, round(epoch / training_scans))
+    if wanted > most:
+        return (
+            most,
+            f"A scan has room for {max(places, 1):.3g} cubes side by side; more than {most} would be nearly the same.",
+        )
+    return wanted, f"With {training_scans} training scans this gives about {wanted * training_scans} cubes in an epoch."

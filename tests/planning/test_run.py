@@ -1,0 +1,133 @@
+"""A planning as a user runs it, and the training that follows from what it writes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import pydoc
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from bundle_commands import TINY, arguments, run_here
+from monai.bundle import ConfigParser
+from test_configs import targets
+
+from models_genesis_bundle.data import pretraining_datalist
+from models_genesis_bundle.data.volumes.quality import PERCENTILES, ScanFacts
+from models_genesis_bundle.engines import read_metrics
+from models_genesis_bundle.planning import Device, Fingerprint, LeftOut, make_plan
+from models_genesis_bundle.planning.files import write_datalist, write_overlay
+from models_genesis_bundle.planning.speed import Speed
+
+SMALL = {"features": "[4,8]", "training_cubes": 30, "examples": 2, "speed_seconds": 0, "reading_workers": 0}
+
+
+def plan(dataset_dir: Path, output_dir: Path) -> None:
+    words = arguments(dataset_dir=dataset_dir, output_dir=output_dir, **SMALL)
+    run_here("run", "planning", "--config_file", "configs/plan.yaml", *words)
+
+
+@pytest.fixture(scope="module")
+def planned(phantoms, tmp_path_factory) -> Path:
+    """The folder of a planning for four phantoms with labels."""
+    folder = tmp_path_factory.mktemp("planned")
+    plan(phantoms, folder)
+    return folder
+
+
+def test_the_datalist_is_explicit_and_can_be_passed_back(planned, phantoms):
+    content = json.loads((planned / "datalist.json").read_text())
+    entries = content["training"] + content["validation"]
+    assert {entry["patient"] for entry in entries} == {f"phantom_00{number}" for number in range(4)}
+    assert content["left_out"] == []
+    for entry in entries:
+        assert not Path(entry["image"]).is_absolute()
+        assert (planned / entry["image"]).resolve() == (phantoms / "images" / f"{entry['patient']}.nii.gz").resolve()
+        assert (planned / entry["label"]).resolve() == (phantoms / "labels" / f"{entry['patient']}.nii.gz").resolve()
+    read = pretraining_datalist(planned / "datalist.json")
+    assert [[scan["patient"] for scan in read[name]] for name in ("training", "validation")] == [
+        [entry["patient"] for entry in content[name]] for name in ("training", "validation")
+    ]
+
+
+def test_the_overlay_trains_as_it_is(planned, tmp_path):
+    values = yaml.safe_load((planned / "plan.yaml").read_text())
+    small = {name: value for name, value in TINY.items() if name not in values}
+    small |= {"output_dir": tmp_path, "max_epochs": 1, "cubes_per_scan": 2, "num_workers": 0}
+    files = f"['configs/pretrain.yaml','{planned / 'plan.yaml'}']"
+    run_here("run", "training", "--config_file", files, *arguments(**small))
+    assert [line["epoch"] for line in read_metrics(tmp_path / "metrics.csv")] == [1]
+    resolved = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    assert resolved["network_def"]["features"] == [4, 8]
+    assert resolved["spacing"] == values["spacing"] == [5.0, 5.0, 6.0]
+    assert resolved["optimizer"]["_target_"].endswith("Muon")
+
+
+def test_every_setting_of_the_overlay_has_its_reason_above_it(planned):
+    lines = (planned / "plan.yaml").read_text().splitlines()
+    settings = [number for number, line in enumerate(lines) if re.match(r"[a-z_:]+:( |$)", line)]
+    assert len(settings) > 12
+    assert all(lines[number - 1].startswith("# ") for number in settings)
+    known = ConfigParser.load_config_file("configs/pretrain.yaml")
+    assert {lines[number].split(":")[0] for number in settings} <= set(known)
+
+
+def test_the_report_holds_its_pictures_and_needs_nothing_else(planned):
+    page = (planned / "report.html").read_text(encoding="utf-8")
+    sources = re.findall(r'src="([^"]*)"', page)
+    assert len(sources) == 2 + 1 + 3
+    for source in sources:
+        kind, _, data = source.partition(";base64,")
+        assert kind == "data:image/png"
+        assert base64.b64decode(data).startswith(b"\x89PNG")
+    assert not re.search(r"https?://|<script|<link|url\(", page)
+    assert "cubes a second, measured on CPU" in page
+    assert "No scan is left out." in page
+
+
+def test_the_same_folder_gives_the_same_files_and_keeps_the_earlier_ones(planned, phantoms):
+    before = {name: (planned / name).read_text() for name in ("datalist.json", "plan.yaml", "report.html")}
+    (planned / "datalist.json").write_text("corrected by hand")
+    plan(phantoms, planned)
+    for name in ("datalist.json", "plan.yaml"):
+        assert (planned / name).read_text() == before[name]
+    pictures = [
+        re.findall('base64,([^"]*)', text) for text in (before["report.html"], (planned / "report.html").read_text())
+    ]
+    assert pictures[0] == pictures[1]
+    assert (planned / "previous" / "1" / "datalist.json").read_text() == "corrected by hand"
+
+
+def test_the_configuration_names_what_exists(root, monkeypatch):
+    monkeypatch.chdir(root)
+    config = ConfigParser.load_config_file("configs/plan.yaml")
+    assert all(pydoc.locate(target) for target in targets(config))
+    assert {"initialize", "planning", "run"} <= set(config)
+
+
+def test_what_is_left_out_stands_in_the_datalist_with_its_rule(tmp_path):
+    scans = {"training": [{"image": str(tmp_path / "data" / "a.nii.gz"), "patient": "a"}], "validation": [], "test": []}
+    left_out = [LeftOut(str(tmp_path / "data" / "b.nii.gz"), "b", "few_slices", "it has 2 slices.")]
+    found = Fingerprint("data", 3, "MR", scans, {}, {}, left_out, [])
+    write_datalist(tmp_path / "plan" / "datalist.json", found, {})
+    content = json.loads((tmp_path / "plan" / "datalist.json").read_text())
+    assert content["training"] == [{"image": "../data/a.nii.gz", "patient": "a"}]
+    assert content["left_out"] == [
+        {"image": "../data/b.nii.gz", "patient": "b", "rule": "few_slices", "reason": "it has 2 slices."}
+    ]
+
+
+def test_reasons_of_any_length_and_sign_leave_the_overlay_readable(tmp_path):
+    facts = ScanFacts(
+        (100, 100), (0.2, 0.2), "", 0.0, 255.0, tuple(float(step) for step in range(len(PERCENTILES))), 0.1
+    )
+    made = make_plan([facts], "X-ray", 3, Device(False, "CPU: 2 cores # fast", None, 2))
+    write_overlay(tmp_path / "plan.yaml", made.settings, "for\n  a: command")
+    assert yaml.safe_load((tmp_path / "plan.yaml").read_text()) == made.values
+    assert max(map(len, (tmp_path / "plan.yaml").read_text().splitlines())) <= 118
+
+
+def test_hours_count_validation_as_a_third():
+    assert Speed(cubes_per_second=10, waiting_share=0).hours(36_000, 10_800) == pytest.approx(1.1)
