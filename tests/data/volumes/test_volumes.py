@@ -17,7 +17,14 @@ import nibabel
 import numpy as np
 import pytest
 
-from models_genesis_bundle.data import IntensityScaling, ScanError, ScanPreprocessing, SkippedScansError, Volumes, list_scans
+from models_genesis_bundle.data import (
+    IntensityScaling,
+    ScanError,
+    ScanPreprocessing,
+    SkippedScansError,
+    Volumes,
+    list_scans,
+)
 
 
 @pytest.fixture
