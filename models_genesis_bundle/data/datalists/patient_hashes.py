@@ -17,4 +17,4 @@ def patient_hashes(names: Iterable[str]) -> list[str]:
     pretraining; nobody reads a name out of the hashes. They are no secret: names that can be counted through, as numbers
     can, are found by trying.
     """
-    return sorted({hashlib.sha256(str(name).encode()).hexdigest()[:_DIGITS] for name in names})
+    return sorted({hashlib.sha256(str(name).encode(errors="surrogateescape")).hexdigest()[:_DIGITS] for name in names})

@@ -20,6 +20,9 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 DICOM_SUFFIXES = (".dcm", ".ima")
 
 _DICOM_MAGIC_OFFSET = 128
+_DICOM_HEAD = 256  # bytes from the magic on; the class of what the file holds is among them
+_MEDIA_DIRECTORIES = ("DICOMDIR", "DIRFILE")
+_MEDIA_DIRECTORY_CLASS = b"1.2.840.10008.1.3.10"
 
 
 def scan_suffix(path: str | Path) -> str:
@@ -41,14 +44,18 @@ def is_scan_file(path: str | Path) -> bool:
 
 
 def is_dicom_file(file: Path) -> bool:
-    """Whether `file` is called ``.dcm`` or ``.ima``, or starts as DICOM does; a ``DICOMDIR``, an index, is none."""
-    if not file.is_file() or file.name == "DICOMDIR":
+    """Whether `file` is called ``.dcm`` or ``.ima``, or starts as DICOM does; the index of a medium does not count."""
+    if not file.is_file() or file.name.upper() in _MEDIA_DIRECTORIES:
         return False
     if file.suffix.lower() in DICOM_SUFFIXES:
         return True
-    with open(file, "rb") as stream:
-        stream.seek(_DICOM_MAGIC_OFFSET)
-        return stream.read(4) == b"DICM"
+    try:
+        with open(file, "rb") as stream:
+            stream.seek(_DICOM_MAGIC_OFFSET)
+            head = stream.read(_DICOM_HEAD)
+    except OSError:
+        return False
+    return head.startswith(b"DICM") and _MEDIA_DIRECTORY_CLASS not in head
 
 
 def scan_state(path: str | Path) -> list[int]:
