@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from models_genesis_bundle.data.datalists.path_words import has_unknown_word, words_of
+from models_genesis_bundle.data.datalists.path_words import names_a_thing, words_of
 from models_genesis_bundle.data.scans.files import scan_stem, scan_suffix
 from models_genesis_bundle.data.scans.load_scan import LoadScand
 from models_genesis_bundle.data.scans.scan_error import ScanError
@@ -95,7 +95,7 @@ def _open_kinds(images: Sequence[Path]) -> Iterator[tuple[list[Path], Path]]:
                 kind, other = ("beside", rests[stem]), _plainest(rests, stem)
             else:
                 continue
-            if has_unknown_word(kind[1]) or (base is not None and kind[1].strip("_-. ").isdigit()):
+            if names_a_thing(kind[1]) or (base is not None and kind[1].strip("_-. ").isdigit()):
                 kinds[kind].append(file)
                 beside[file] = files[other]
     often = sorted(kinds.items(), key=lambda item: -len(item[1]))
@@ -105,7 +105,7 @@ def _open_kinds(images: Sequence[Path]) -> Iterator[tuple[list[Path], Path]]:
 
 def _plainest(rests: dict[str, str], stem: str) -> str:
     """Another file of the patient, if possible one that a known word such as ``ct`` names."""
-    return min((other for other in rests if other != stem), key=lambda other: (has_unknown_word(rests[other]), other))
+    return min((other for other in rests if other != stem), key=lambda other: (names_a_thing(rests[other]), other))
 
 
 def _holds_labels(file: Path, spatial_dims: int) -> bool:

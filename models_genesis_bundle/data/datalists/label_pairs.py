@@ -52,7 +52,7 @@ def pair_by_names(found: Found, root: Path) -> dict[Path, Path]:
         image_with, labels_with = _by_key(images, root, key_of), _by_key(labels, root, key_of)
         if key_of is _name:
             image_with = _without_channel(image_with, labels_with)
-        for key in image_with.keys() & labels_with.keys():
+        for key in sorted(image_with.keys() & labels_with.keys()):
             if key_of is _folder and (len(image_with[key]) > 1 or (label_of and not key)):
                 continue
             label_of[_only(image_with[key], labels_with[key])] = labels_with[key][0]

@@ -6,7 +6,7 @@ import re
 from enum import IntEnum
 from functools import lru_cache
 
-__all__ = ["Tells", "has_unknown_word", "kind_and_number", "subject_of", "tells", "words_of"]
+__all__ = ["Tells", "kind_and_number", "names_a_thing", "subject_of", "tells", "words_of"]
 
 
 class Tells(IntEnum):
@@ -31,7 +31,7 @@ _DATE = (
 )
 _UID = r"\d+(?:\.\d+){3,}"
 _DATE_OR_UID_FIRST = re.compile(rf"(?:{_DATE}|{_UID}|\d+\.\d{{6}})(?:$|{_SEPARATOR})")  # the last: TCIA's series
-_DATE_OR_UID_AT_AN_END = re.compile(rf"^{_DATE}{_SEPARATOR}+|{_SEPARATOR}+(?:{_DATE}|{_UID})$")
+_DATE_OR_UID_AT_AN_END = re.compile(rf"^{_DATE}{_SEPARATOR}+|[\s_-]+(?:{_DATE}|{_UID})$|[ _]*\(\d+\)$")
 
 _PARTS = """train training tr val valid validation va test testing ts te dev subset fold batch part chunk set split group
     cohort task site center centre hospital institution institute clinic scanner vendor manifest dataset database
@@ -42,9 +42,9 @@ _REGIONS = """thorax chest abdomen abd head skull brain neck pelvis spine knee h
 _PEOPLE = """normal abnormal benign malignant healthy control positive negative covid cap hgg lgg patient subject case
     participant person"""
 _IMAGES = """image imaging img im volume vol scan data raw rawdata source sourcedata derivative original orig processed
-    preprocessed converted cropped crop nifti nii nrrd mha mhd npy dicom dcm slice series exam view"""
+    preprocessed pp converted cropped crop copy kopie nifti nii nrrd mha mhd npy dicom dcm slice series exam view"""
 _MODALITIES = """ct cta ctpa cbct ldct hrct mr mri mra t1 t1w t1wi t1c t1ce t1gd t1n t1km t2 t2w t2wi t2f t2s flair dwi
-    adc dti swi pd pdw dce pet suv fdg spect us xr cr dx bold asl tof mprage rage mp spgr anat func fmap perf hires iso
+    adc dti swi pd pdw dce pet pt suv fdg spect us xr cr dx bold asl tof mprage rage mp spgr anat func fmap perf hires iso
     contrast native plain thin thick arterial venous portal delayed late axial ax sagittal sag coronal cor sa la lge
     cine 2d 3d 4d 3t 7t left right"""
 _VISITS = """ses session visit timepoint time tp day week month year baseline bl followup follow up fu pre post run acq
@@ -62,7 +62,7 @@ _KIND_OF_WORD = {
     for word in words.split()
 }
 _BETWEEN_WORDS = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])|(?:(?<=images)|(?<=labels))(?=t[rs]$)")
-_VISIT_OR_SIDE = re.compile(r"[tvmdw]\d{1,2}|[lr]|\d*mm")
+_VISIT_OR_SIDE = re.compile(r"[tvmdw]\d{1,2}|fu\d+d?|[lr]|\d*mm")
 _NUMBERED_SET = re.compile(r"(?:task|dataset)\d+_", re.IGNORECASE)  # as the Decathlon and nnU-Net call theirs
 _LONGEST_NUMBER_OF_A_GROUP = 2
 
@@ -93,9 +93,9 @@ def kind_and_number(word: str) -> tuple[str | None, str]:
     return _KIND_OF_WORD.get(bare) or _KIND_OF_WORD.get(bare.removesuffix("s")), number
 
 
-def has_unknown_word(name: str) -> bool:
-    """Whether a word of the name is no number and not known to say which image, visit or part of a data set it is."""
-    return any(not word.isdigit() and kind_and_number(word)[0] is None for word in words_of(name))
+def names_a_thing(name: str) -> bool:
+    """Whether a word of the name is unknown or a region, not only a number or what says which image, visit or part it is."""
+    return any(not word.isdigit() and kind_and_number(word)[0] in (None, "region") for word in words_of(name))
 
 
 @lru_cache(maxsize=1 << 15)
@@ -134,23 +134,30 @@ def subject_of(name: str) -> str:
     """
     if person := _PERSON.search(name):
         return person[0]
-    core = _DATE_OR_UID_AT_AN_END.sub("", name)
-    spans = [match.span() for match in re.finditer(r"[^\W_]+", core)]
-    kinds = [kind_and_number(core[start:end].lower())[0] for start, end in spans]
-    telling = [kind is None or core[end - 1].isdigit() for kind, (_, end) in zip(kinds, spans, strict=True)]
+    core, longer = name, ""
+    while core != longer:
+        longer = core
+        core = _without_asides(_DATE_OR_UID_AT_AN_END.sub("", core))
+    return core
+
+
+def _without_asides(name: str) -> str:
+    """A name without words for modality, visit and image at its ends, as long as something is left that may tell a person."""
+    spans = [match.span() for match in re.finditer(r"[^\W_]+", name)]
+    kinds = [kind_and_number(name[start:end].lower())[0] for start, end in spans]
+    telling = [kind is None or name[end - 1].isdigit() for kind, (_, end) in zip(kinds, spans, strict=True)]
     first, last = 0, len(spans)
-
-    def drop(start: int, end: int) -> bool:
-        return any(telling[start:end])
-
     while last - first > 1:
-        if kinds[last - 1] in ("image", "modality", "visit") and drop(first, last - 1):
+        if kinds[last - 1] in ("image", "modality", "visit") and any(telling[first : last - 1]):
             last -= 1
-        elif kinds[last - 2] == "visit" and spans[last - 1][1] - spans[last - 1][0] < 5 and drop(first, last - 2):
+        elif (
+            kinds[last - 2] == "visit"
+            and spans[last - 1][1] - spans[last - 1][0] < 5
+            and any(telling[first : last - 2])
+        ):
             last -= 2
-        elif kinds[first] == "modality" and drop(first + 1, last):
+        elif kinds[first] == "modality" and any(telling[first + 1 : last]):
             first += 1
         else:
             break
-    whole = (first, last) == (0, len(spans))
-    return core if whole else core[spans[first][0] : spans[last - 1][1]]
+    return name if last - first == len(spans) else name[spans[first][0] : spans[last - 1][1]]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from monai.config import PathLike
 
 from models_genesis_bundle.data.datalists.datalist_error import DatalistError
-from models_genesis_bundle.data.datalists.path_words import Tells, subject_of, tells
+from models_genesis_bundle.data.datalists.path_words import Tells, kind_and_number, subject_of, tells, words_of
 from models_genesis_bundle.data.scans.files import scan_stem
 
 __all__ = ["patient_names", "patients_and_rule"]
@@ -91,10 +91,16 @@ def _by_tree(paths: Sequence[list[str]]) -> list[_Name]:
     places = _levels_of_people([[name for name, told in names if told >= Tells.NAME] for names in own])
     chosen = [place or _otherwise(names) for place, names in zip(places, own, strict=True)]
     if len({name.core for name in chosen}) == 1 and not any(told == Tells.PERSON for _, told in own[0]):
-        numbers = [_otherwise(names) for names in own]
-        if len({name.core for name in numbers}) > 1:
-            return numbers
+        for names in ([_otherwise(names) for names in own], [_outermost_folder(path) for path in paths]):
+            if len({name.core for name in names}) > 1:
+                return names
     return chosen
+
+
+def _outermost_folder(path: Sequence[str]) -> _Name:
+    """The outermost folder that is not called as a split, a data set or a visit alone is; the last resort."""
+    named = (_Name(part, part, level) for level, part in enumerate(path[:-1], 1) if _has_number(part))
+    return next((name for name in named if kind_and_number(words_of(name.whole)[0])[0] != "visit"), _Name("", "", 0))
 
 
 def _names_on(parts: Sequence[str], case: str, is_file: bool) -> list[tuple[_Name, Tells]]:
@@ -152,6 +158,8 @@ def _groups_of_people(below: dict[str, dict[str, _Name]], folders: set[str]) -> 
         return set()
     rests = [_rest(kid.core, parent) for parent, kid in pairs]
     counts = Counter(rests)
+    if max(counts.values()) > 1 and _most(re.fullmatch(r"\d{5,}", rest) for rest in rests):
+        return groups  # the same long numbers in several: those of people in folders of visits
     again = _most(counts[rest] > 1 or re.fullmatch(r"\d\d?", rest) for rest in rests)  # the same series for each
     if not again and _most(_counts_on(kid.core, parent) for parent, kid in pairs):
         return groups
