@@ -47,13 +47,14 @@ def check_listed_once(scans: Iterable[Mapping[str, Any]]) -> None:
     Raises:
         DatalistError: names both entries.
     """
-    seen: dict[str, str] = {}
+    seen: dict[tuple[int, int], str] = {}
     for scan in scans:
-        real = os.path.realpath(scan["image"])
-        if real in seen:
+        image, status = scan["image"], os.stat(scan["image"])
+        file = (status.st_dev, status.st_ino)
+        if file in seen and os.path.realpath(seen[file]) == os.path.realpath(image):
             raise DatalistError(
-                scan["image"],
-                f"The same scan is listed twice: {seen[real]} and {scan['image']}.",
+                image,
+                f"The same scan is listed twice: {seen[file]} and {image}.",
                 "Remove one of them (a link counts as the file that it points to).",
             )
-        seen[real] = scan["image"]
+        seen[file] = image
