@@ -50,7 +50,7 @@ def _spread(items: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
 
 
 def _counts(items: Sequence[Mapping[str, Any]]) -> str:
-    return f"{len(items)} of {len({item['patient'] for item in items})} patients"
+    return f"{len(items)} scans of {len({item['patient'] for item in items})} patients"
 
 
 def _some(paths: Sequence[str], request: DatasetRequest) -> str:

@@ -33,11 +33,11 @@ _UID = r"\d+(?:\.\d+){3,}"
 _DATE_OR_UID_FIRST = re.compile(rf"(?:{_DATE}|{_UID}|\d+\.\d{{6}})(?:$|{_SEPARATOR})")  # the last: TCIA's series
 _DATE_OR_UID_AT_AN_END = re.compile(rf"^{_DATE}{_SEPARATOR}+|[\s_-]+(?:{_DATE}|{_UID})$|[ _]*\(\d+\)$")
 
-_PARTS = """train training tr val valid validation va test testing ts te dev subset fold batch part chunk set split group
+_PARTS = """train training tr val valid validation va test testing ts dev subset fold batch part chunk set split group
     cohort task site center centre hospital institution institute clinic scanner vendor manifest dataset database
     collection release version disc disk unknown misc other all public full labelled labeled unlabelled unlabeled anon
     anonymized input file archive download study studies"""
-_REGIONS = """thorax chest abdomen abd head skull brain neck pelvis spine knee hip shoulder cardiac heart liver lung kidney
+_REGIONS = """thorax chest abdomen head skull brain neck pelvis spine knee hip shoulder cardiac heart liver lung kidney
     prostate breast pancreas spleen colon whole body kopf hals becken bauch"""
 _PEOPLE = """normal abnormal benign malignant healthy control positive negative covid cap hgg lgg patient subject case
     participant person"""

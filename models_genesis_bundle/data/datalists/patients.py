@@ -71,7 +71,9 @@ def patients_and_rule(scans: Sequence[Path], root: Path, patient_regex: str | No
     above = ["/".join(path[: name.level - 1]) for path, name in zip(paths, chosen, strict=True)]
     levels = Counter(name.level for name in chosen).most_common(3)
     told = [f"the folder at level {level} of the path" if level else "the file name" for level, _ in levels]
-    return [_printable(name) for name in _shortest_that_merge(chosen, above)], " or ".join(told)
+    names = [_printable(name) for name in _shortest_that_merge(chosen, above)]
+    several = sum(count > 1 for count in Counter(name for name, _ in set(zip(names, above, strict=True))).values())
+    return names, " or ".join(told) + (f"; {several} in several folders count once" if several else "")
 
 
 def _parts_below(path: str, root: str) -> list[str]:

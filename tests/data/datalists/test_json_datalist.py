@@ -26,9 +26,9 @@ def test_every_encoding_of_unicode_is_read(scans, encoding):
 
 
 def test_a_path_that_is_no_unicode_is_found(scans):
-    open(os.fsencode(scans) + b"/caf\xe9.nii", "w").close()
-    (scans / "datalist.json").write_bytes(b'{"training": ["caf\xe9.nii", "b.nii"]}')
-    assert [os.path.basename(os.fsencode(scan["image"])) for scan in list_scans(scans)] == [b"b.nii", b"caf\xe9.nii"]
+    open(os.fsencode(scans) + b"/b\xe4r.nii", "w").close()
+    (scans / "datalist.json").write_bytes(b'{"training": ["b\xe4r.nii", "b.nii"]}')
+    assert [os.path.basename(os.fsencode(scan["image"])) for scan in list_scans(scans)] == [b"b.nii", b"b\xe4r.nii"]
 
 
 @pytest.mark.parametrize("patient", [None, [], ["p"], {"id": 1}, True, "", "  "])
@@ -69,8 +69,8 @@ def test_a_test_list_of_paths_alone(scans):
 
 def test_a_csv_with_bytes_of_another_encoding_or_none_is_read_or_refused(tmp_path):
     file = tmp_path / "c.csv"
-    file.write_bytes(b"\xef\xbb\xbfseriesuid,coordX,coordY,coordZ,class\ncaf\xe9,1,2,3,0\n")
-    assert os.fsencode(read_candidates(file)[0]["scan"]) == b"caf\xe9"
+    file.write_bytes(b"\xef\xbb\xbfseriesuid,coordX,coordY,coordZ,class\nb\xe4r,1,2,3,0\n")
+    assert os.fsencode(read_candidates(file)[0]["scan"]) == b"b\xe4r"
     file.write_bytes(b"seriesuid,coordX,coordY,coordZ,class\na,1,2\n")
     with pytest.raises(DatalistError, match="line 2: expected numbers"):
         read_candidates(file)
