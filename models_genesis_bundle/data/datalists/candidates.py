@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from monai.config import PathLike
 
+from models_genesis_bundle.data.datalists.datalist_error import DatalistError
 from models_genesis_bundle.data.scans.files import scan_stem
 
 __all__ = ["join_candidates", "limit_negatives", "read_candidates"]
@@ -41,23 +42,28 @@ def read_candidates(path: PathLike, labelled: bool = True) -> list[dict[str, Any
 
     Raises:
         FileNotFoundError: no such CSV.
-        ValueError: columns that are missing, a cell that is no number (with its line), no candidate at all.
+        DatalistError: columns that are missing, a cell that is no number (with its line), no candidate at all.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such CSV of candidates. Check candidates_file.")
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
         reader = csv.DictReader(file)
         needed = ("seriesuid", *_COORDINATES, *(("class",) if labelled else ()))
         missing = [column for column in needed if column not in (reader.fieldnames or ())]
         if missing:
-            raise ValueError(
-                f"{path}: the column {', '.join(missing)} is missing; expected {','.join(needed)}, found "
-                f"{','.join(reader.fieldnames or ()) or 'no header'}."
+            raise DatalistError(
+                path,
+                f"the column {', '.join(missing)} is missing; expected {','.join(needed)}, found "
+                f"{','.join(reader.fieldnames or ()) or 'no header'}.",
+                "Add it, and part the columns by commas.",
             )
-        candidates = [_candidate(row, path, reader.line_num, labelled) for row in reader]
+        try:
+            candidates = [_candidate(row, path, reader.line_num, labelled) for row in reader]
+        except csv.Error as error:
+            raise DatalistError(f"{path}, line {reader.line_num}", f"it is no CSV ({error}).", "Correct it.") from error
     if not candidates:
-        raise ValueError(f"{path}: there is no candidate in it.")
+        raise DatalistError(path, "there is no candidate in it.", "Give one line for each.")
     return candidates
 
 
@@ -69,10 +75,16 @@ def _candidate(row: Mapping[str, str], path: Path, line: int, labelled: bool) ->
             candidate["label"] = int(row["class"])
         if "diameter_mm" in row:
             candidate["diameter_mm"] = float(row["diameter_mm"] or math.nan)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}, line {line}: expected numbers in the columns of the layout ({error}).") from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise DatalistError(
+            f"{path}, line {line}", f"expected numbers in the columns of the layout ({error}).", "Correct the line."
+        ) from error
     if not all(math.isfinite(value) for value in point) or candidate.get("label", 0) < 0:
-        raise ValueError(f"{path}, line {line}: coordinates must be finite and classes 0 or more, found {dict(row)}.")
+        raise DatalistError(
+            f"{path}, line {line}",
+            f"coordinates must be finite and classes 0 or more, found {dict(row)}.",
+            "Correct the line.",
+        )
     if "lesion" in row:
         candidate["lesion"] = (row["lesion"] or "").strip()
     return candidate
@@ -93,13 +105,15 @@ def join_candidates(
         Candidates of other scans are left out and counted in the log, and so are scans without a candidate.
 
     Raises:
-        ValueError: two scans of the same name, or no candidate of any of these scans.
+        DatalistError: two scans of the same name, or no candidate of any of these scans.
     """
     names = [scan_stem(scan["image"]) for scan in scans]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         files = ", ".join(scan["image"] for scan, name in zip(scans, names, strict=True) if name == twice[0])
-        raise ValueError(f"{source}: the scan {twice[0]} of its candidates could be any of {files}. Keep one of them.")
+        raise DatalistError(
+            source, f"the scan {twice[0]} of its candidates could be any of {files}.", "Keep one of them."
+        )
     own: dict[str, list[Mapping[str, Any]]] = {name: [] for name in names}
     others: set[str] = set()
     for candidate in candidates:
@@ -113,9 +127,10 @@ def join_candidates(
         for candidate in own[name]
     ]
     if not joined:
-        raise ValueError(
-            f"{source}: none of its {len(others)} scans is there. A scan's file must be called as the seriesuid, for "
-            f"example {min(others)}.mhd; found {', '.join(names[:3])}, …."
+        raise DatalistError(
+            source,
+            f"none of its {len(others)} scans is there.",
+            f"A scan's file must be called as the seriesuid, for example {min(others)}.mhd; found {', '.join(names[:3])}, ….",
         )
     empty = sum(not found for found in own.values())
     if others or empty:
@@ -140,12 +155,14 @@ def limit_negatives(items: Sequence[Mapping[str, Any]], max_per_scan: int | None
         seed: start of the choice; what is kept of a scan depends on its name and on nothing else of the list.
 
     Raises:
-        ValueError: ``max_per_scan`` below 1.
+        DatalistError: ``max_per_scan`` below 1.
     """
     if max_per_scan is None:
         return list(items)
     if max_per_scan < 1:
-        raise ValueError(f"max_negatives_per_scan must be 1 or more, or null for all, got {max_per_scan}.")
+        raise DatalistError(
+            "max_negatives_per_scan", f"it is {max_per_scan}.", "It must be 1 or more, or null for all."
+        )
     negatives: dict[str, list[int]] = {}
     for number, item in enumerate(items):
         if item["label"] == 0:

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from models_genesis_bundle.data.datalists.datalist_error import DatalistError
+
 __all__ = ["check_listed_once", "check_patients_disjoint"]
 
 
@@ -16,7 +18,7 @@ def check_patients_disjoint(datalist: Mapping[str, Sequence[Mapping[str, Any]]])
         datalist: lists of ``{"image": path, "patient": name}`` by section; other entries are not looked at.
 
     Raises:
-        ValueError: names every such patient with the sections and files.
+        DatalistError: names every such patient with the sections and files.
     """
     places: dict[str, dict[str, list[str]]] = {}
     for section, scans in datalist.items():
@@ -28,9 +30,11 @@ def check_patients_disjoint(datalist: Mapping[str, Sequence[Mapping[str, Any]]])
             f"  {patient}: " + "; ".join(f"{section}: {', '.join(files)}" for section, files in found.items())
             for patient, found in sorted(shared.items())
         ]
-        raise ValueError(
-            "Patients on both sides of the split:\n" + "\n".join(lines) + "\nPut all scans of a patient into one list; "
-            "if they are different people, give patient_regex or the key 'patient' so that their names differ."
+        raise DatalistError(
+            "datalist",
+            "Patients on both sides of the split:\n" + "\n".join(lines) + "\n",
+            "Put all scans of a patient into one list; if they are different people, give patient_regex or the key 'patient' "
+            "so that their names differ.",
         )
 
 
@@ -41,14 +45,16 @@ def check_listed_once(scans: Iterable[Mapping[str, Any]]) -> None:
         scans: items with the path under ``image``.
 
     Raises:
-        ValueError: names both entries.
+        DatalistError: names both entries.
     """
-    seen: dict[str, str] = {}
+    seen: dict[tuple[int, int], str] = {}
     for scan in scans:
-        real = os.path.realpath(scan["image"])
-        if real in seen:
-            raise ValueError(
-                f"The same scan is listed twice: {seen[real]} and {scan['image']}. Remove one of them (a link counts "
-                "as the file that it points to)."
+        image, status = scan["image"], os.stat(scan["image"])
+        file = (status.st_dev, status.st_ino)
+        if file in seen and os.path.realpath(seen[file]) == os.path.realpath(image):
+            raise DatalistError(
+                image,
+                f"The same scan is listed twice: {seen[file]} and {image}.",
+                "Remove one of them (a link counts as the file that it points to).",
             )
-        seen[real] = scan["image"]
+        seen[file] = image

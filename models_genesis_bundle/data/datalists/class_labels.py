@@ -4,31 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from models_genesis_bundle.data.datalists.find_scans import find_scans
+from models_genesis_bundle.data.datalists.datalist_error import DatalistError
 
-__all__ = ["class_folders", "class_number", "named_classes", "require_all_classes"]
-
-
-def class_folders(root: Path) -> list[str]:
-    """Names of the folders directly below ``root`` that hold scans, sorted: a class each in the layout of that name."""
-    folders = sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    return [folder.name for folder in folders if find_scans(folder)]
+__all__ = ["class_number", "named_classes", "require_all_classes"]
 
 
 def named_classes(num_classes: int, class_names: Sequence[str] | None = None) -> list[str]:
     """The names of the classes in the order of their numbers; without any, ``class 0``, ``class 1``, ….
 
     Raises:
-        ValueError: as many names as classes are needed, each once.
+        DatalistError: as many names as classes are needed, each once.
     """
     if class_names is None:
         return [f"class {number}" for number in range(num_classes)]
     names = [str(name) for name in class_names]
     if len(set(names)) != num_classes or len(names) != num_classes:
-        raise ValueError(f"class_names: expected {num_classes} different names (num_classes), found {names}.")
+        raise DatalistError(
+            "class_names", f"expected {num_classes} different names (num_classes), found {names}.", "Correct them."
+        )
     return names
 
 
@@ -53,12 +48,14 @@ def require_all_classes(
     """Refuse a list without one of the classes: nothing can be learnt of it, nor any AUC be computed.
 
     Raises:
-        ValueError: with the number of items of each class, and what to do.
+        DatalistError: with the number of items of each class, and what to do.
     """
     counts = Counter(item["label"] for item in items)
     if any(not counts[number] for number in range(len(class_names))):
         found = ", ".join(f"{counts[number]} of {name!r}" for number, name in enumerate(class_names))
-        raise ValueError(
-            f"{source}: the {section} list needs items of each class, found {found}. Change validation_fraction, "
-            "test_fraction or split_seed, name the split in a split_file, or correct num_classes and class_names."
+        raise DatalistError(
+            source,
+            f"the {section} list needs items of each class, found {found}.",
+            "Change validation_fraction, test_fraction or split_seed, name the split in a split_file, or correct "
+            "num_classes and class_names.",
         )

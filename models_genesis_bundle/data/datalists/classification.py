@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +12,18 @@ from monai.config import PathLike
 
 from models_genesis_bundle.data.datalists.candidates import join_candidates, read_candidates
 from models_genesis_bundle.data.datalists.checks import check_listed_once, check_patients_disjoint
-from models_genesis_bundle.data.datalists.class_labels import (
-    class_folders,
-    class_number,
-    named_classes,
-    require_all_classes,
-)
-from models_genesis_bundle.data.datalists.json_datalist import SECTIONS, find_json_datalist, read_json_datalist
-from models_genesis_bundle.data.datalists.patient_split import complete_split
-from models_genesis_bundle.data.datalists.pretraining import list_scans, pretraining_datalist
-from models_genesis_bundle.data.datalists.split_file import split_by_file
+from models_genesis_bundle.data.datalists.class_labels import class_number, named_classes, require_all_classes
+from models_genesis_bundle.data.datalists.datalist_error import DatalistError
+from models_genesis_bundle.data.datalists.datalist_table import log_datalist
+from models_genesis_bundle.data.datalists.find_scans import find_scans
+from models_genesis_bundle.data.datalists.json_datalist import SECTIONS
+from models_genesis_bundle.data.datalists.layouts import DatasetRequest, Sections, read_dataset, resolved_layout
+from models_genesis_bundle.data.datalists.pretraining import list_scans
+from models_genesis_bundle.data.datalists.splits import SplitRequest, split_by_file, split_sections
 
 __all__ = ["classification_datalist", "dataset_class_names", "unlabelled_datalist"]
 
 logger = logging.getLogger(__name__)
-
-IMAGE_LAYOUTS = ("auto", "json", "class_folders")
-SCAN_LAYOUTS = ("auto", "json", "luna16", "folder")
-
-Sections = dict[str, list[dict[str, Any]]]
 
 
 def classification_datalist(
@@ -88,31 +82,32 @@ def classification_datalist(
 
     Raises:
         FileNotFoundError: no such folder or file, or nothing in it.
-        ValueError: data that cannot be understood, a class that is none of the classes, a training or validation list
+        DatalistError: data that cannot be understood, a class that is none of the classes, a training or validation list
             without one of them, a patient on both sides, a file named twice, too few patients.
     """
-    root = Path(dataset_dir)
-    layout = _resolved_layout(root, layout, candidates_file)
-    names = dataset_class_names(root, num_classes, class_names, layout, candidates_file)
-    if candidates_file is not None:
-        sections = _scans(root, layout, patient_regex)
-    elif layout == "json":
-        sections = _labelled_json(root, class_key, patient_regex, names)
-    else:
-        sections = _labelled_folders(root, patient_regex, names)
+    split = SplitRequest(validation_fraction, test_fraction, seed)
+    names = dataset_class_names(dataset_dir, num_classes, class_names, layout, candidates_file)
+    request = replace(
+        _request(dataset_dir, layout, candidates_file), patient_regex=patient_regex, class_names=tuple(names)
+    )
+    dataset = read_dataset(request)
+    sections = dataset.sections
+    if candidates_file is None and resolved_layout(request) == "json":
+        sections = _with_classes(sections, class_key, names, request.root)
     check_listed_once(item for items in sections.values() for item in items)
     if split_file is not None:
         items = [item for section in SECTIONS for item in sections.get(section, [])]
-        sections = split_by_file(items, Path(split_file), root.parent if root.is_file() else root)
+        sections = split_by_file(items, Path(split_file), request.base)
     else:
-        sections = complete_split(sections, validation_fraction, test_fraction, seed, root)
+        sections = split_sections(sections, split, request.root)
     check_patients_disjoint(sections)
+    log_datalist(request, sections, dataset.told_by, dataset.found)
     if candidates_file is not None:
         sections = _with_candidates(sections, candidates_file, names)
     for section in SECTIONS:
         items = sections[section]
         if section != "test":
-            require_all_classes(items, names, section, candidates_file or root)
+            require_all_classes(items, names, section, candidates_file or request.root)
         classes = ", ".join(f"{sum(i['label'] == n for i in items)} {name!r}" for n, name in enumerate(names))
         logger.info("%s: %s; %d patients", section, classes, len({item["patient"] for item in items}))
     return sections
@@ -135,18 +130,21 @@ def dataset_class_names(
         candidates_file: a CSV of candidates names classes by numbers.
 
     Raises:
-        ValueError: another number of names or class folders than `num_classes`, or class folders of other names.
+        DatalistError: another number of names or class folders than `num_classes`, or class folders of other names.
     """
     root = Path(dataset_dir)
-    if _resolved_layout(root, layout, candidates_file) != "class_folders":
+    if resolved_layout(_request(root, layout, candidates_file)) != "class_folders":
         return named_classes(num_classes, class_names)
-    found = class_folders(root) if root.is_dir() else []
+    found = sorted({scan.relative_to(root).parts[0] for scan in find_scans(root)}) if root.is_dir() else []
+    found = [name for name in found if (root / name).is_dir()]
     names = found if class_names is None else named_classes(num_classes, class_names)
     if len(found) != num_classes or set(found) != set(names):
         wanted = f"{num_classes} folders with scans, one for each class" if class_names is None else ", ".join(names)
-        raise ValueError(
-            f"{root}: expected {wanted}, found {', '.join(found) or 'none'}. Set num_classes and class_names as the "
-            "folders are, give a JSON datalist, or a candidates_file for scans without a class of their own."
+        raise DatalistError(
+            root,
+            f"expected {wanted}, found {', '.join(found) or 'none'}.",
+            "Set num_classes and class_names as the folders are, give a JSON datalist, or a candidates_file for scans "
+            "without a class of their own.",
         )
     return names
 
@@ -166,7 +164,7 @@ def unlabelled_datalist(
 
     Raises:
         FileNotFoundError: no such folder or file, or no scan in it.
-        ValueError: candidates that belong to none of the scans, or cannot be understood.
+        DatalistError: candidates that belong to none of the scans, or cannot be understood.
     """
     scans: list[dict[str, Any]] = [dict(scan) for scan in list_scans(dataset_dir, patient_regex)]
     if candidates_file is None:
@@ -174,56 +172,29 @@ def unlabelled_datalist(
     return join_candidates(read_candidates(candidates_file, labelled=False), scans, candidates_file)
 
 
-def _resolved_layout(root: Path, layout: str, candidates_file: PathLike | None) -> str:
-    layouts = IMAGE_LAYOUTS if candidates_file is None else SCAN_LAYOUTS
-    if layout not in layouts:
-        known = f"with{'out' if candidates_file is None else ''} a candidates_file"
-        raise ValueError(f"layout must be one of {', '.join(layouts)} {known}, got {layout!r}.")
-    if not root.exists():
-        raise FileNotFoundError(f"{root}: there is no such folder or datalist. Check dataset_dir.")
-    if layout != "auto":
-        return layout
-    if find_json_datalist(root):
-        return "json"
+def _request(dataset_dir: PathLike, layout: str, candidates_file: PathLike | None) -> DatasetRequest:
     if candidates_file is None:
-        return "class_folders"
-    return "luna16" if (root / "subset0").is_dir() else "folder"
+        return DatasetRequest(dataset_dir, layout, ("json", "class_folders"), when=" without a candidates_file")
+    return DatasetRequest(dataset_dir, layout, when=" with a candidates_file")
 
 
-def _scans(root: Path, layout: str, patient_regex: str | None) -> Sections:
-    if layout == "json":
-        file = _required_json(root)
-        return read_json_datalist(file, file.parent, patient_regex)
-    if layout == "luna16":
-        found = pretraining_datalist(root, patient_regex=patient_regex, layout="luna16")
-        return {section: [dict(scan) for scan in scans] for section, scans in found.items()}
-    return {"training": [dict(scan) for scan in list_scans(root, patient_regex, layout="folder")]}
-
-
-def _required_json(root: Path) -> Path:
-    file = find_json_datalist(root)
-    if file is None:
-        raise FileNotFoundError(f"{root}: no JSON datalist is there. Name the JSON itself, or set another layout.")
-    return file
-
-
-def _labelled_json(root: Path, class_key: str, patient_regex: str | None, names: Sequence[str]) -> Sections:
-    file = _required_json(root)
-    sections = read_json_datalist(file, file.parent, patient_regex)
+def _with_classes(sections: Sections, class_key: str, names: Sequence[str], source: Path) -> Sections:
     labelled: Sections = {}
     for section, entries in sections.items():
         having = [entry for entry in entries if class_key in entry]
         if len(having) < len(entries):
             absent = len(entries) - len(having)
-            logger.warning("%s: %d entries of %s have no %r and are left out", file, absent, section, class_key)
+            logger.warning("%s: %d entries of %s have no %r and are left out", source, absent, section, class_key)
         labelled[section] = [
-            {**entry, "label": _class_of(entry, class_key, names, f"{file}, {section}, {entry['image']}")}
+            {**entry, "label": _class_of(entry, class_key, names, f"{source}, {section}, {entry['image']}")}
             for entry in having
         ]
     if not labelled["training"]:
         keys = sorted({key for entry in sections["training"] for key in entry} - {"image", "patient"})
-        raise ValueError(
-            f"{file}: no training entry has the class_key {class_key!r}; its entries have {', '.join(keys) or 'none'}."
+        raise DatalistError(
+            source,
+            f"no training entry has the class_key {class_key!r}; its entries have {', '.join(keys) or 'none'}.",
+            "Set class_key to the one that holds the class.",
         )
     return labelled
 
@@ -231,20 +202,13 @@ def _labelled_json(root: Path, class_key: str, patient_regex: str | None, names:
 def _class_of(item: Mapping[str, Any], key: str, names: Sequence[str], place: str) -> int:
     number = class_number(item[key], names)
     if number is None:
-        raise ValueError(
-            f"{place}: {key!r} must be a class number 0 … {len(names) - 1} or one of the class_names {', '.join(names)}; "
-            f"found {item[key]!r}."
+        raise DatalistError(
+            place,
+            f"{key!r} must be a class number 0 … {len(names) - 1} or one of the class_names {', '.join(names)}; "
+            f"found {item[key]!r}.",
+            "Correct it, or num_classes and class_names.",
         )
     return number
-
-
-def _labelled_folders(root: Path, patient_regex: str | None, names: Sequence[str]) -> Sections:
-    items = [
-        {**scan, "label": number}
-        for number, name in enumerate(names)
-        for scan in list_scans(root / name, patient_regex, layout="folder")
-    ]
-    return {"training": items}
 
 
 def _with_candidates(sections: Sections, candidates_file: PathLike, names: Sequence[str]) -> Sections:

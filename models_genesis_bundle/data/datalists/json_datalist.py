@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from models_genesis_bundle.data.datalists.datalist_error import DatalistError
 from models_genesis_bundle.data.datalists.patients import patient_names
 from models_genesis_bundle.data.scans.files import is_scan_file
 
@@ -19,6 +21,7 @@ logger = logging.getLogger(__name__)
 JSON_NAMES = ("datalist.json", "dataset.json")
 SECTIONS = ("training", "validation", "test")
 
+_WANTED = '{"training": [{"image": "a.nii.gz", "patient": "a"}, …], "validation": […]}'
 _NAMED_AT_MOST = 5
 
 
@@ -35,10 +38,27 @@ def find_json_datalist(root: Path) -> Path | None:
 
 def _only_counts(file: Path) -> bool:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
+        content = _parsed(file)
+    except DatalistError:
         return False
     return isinstance(content, dict) and "numTraining" in content and not set(SECTIONS) & set(content)
+
+
+def _parsed(file: Path) -> Any:
+    """The content of a JSON in any Unicode encoding; bytes that are none stay, as they may be those of a file's name."""
+    data = file.read_bytes()
+    try:
+        text = data.decode(json.detect_encoding(data), errors="surrogateescape")
+        return json.loads(text, object_pairs_hook=lambda pairs: _without_doubles(file, pairs))
+    except (UnicodeError, json.JSONDecodeError, RecursionError) as error:
+        raise DatalistError(file, f"it is not JSON ({error}).", "Correct it.") from error
+
+
+def _without_doubles(file: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+    if twice:
+        raise DatalistError(file, f"the key {twice[0]!r} is there twice in one object.", "Keep one of them.")
+    return dict(pairs)
 
 
 def read_json_datalist(
@@ -66,7 +86,7 @@ def read_json_datalist(
 
     Raises:
         FileNotFoundError: no such JSON, or a listed file is not there.
-        ValueError: a JSON that cannot be understood, or an empty section that is required.
+        DatalistError: a JSON that cannot be understood, or an empty section that is required.
     """
     content = _read_content(file, required)
     entries = {
@@ -81,19 +101,17 @@ def read_json_datalist(
 
 def _read_content(file: Path, required: Sequence[str]) -> Mapping[str, Any]:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = _parsed(file)
     except FileNotFoundError:
         raise FileNotFoundError(f"{file}: there is no such datalist or split file.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{file}: it is not JSON ({error}).") from error
-    wanted = '{"training": [{"image": "a.nii.gz", "patient": "a"}, …], "validation": […]}'
     if not isinstance(content, dict):
-        raise ValueError(f"{file}: expected {wanted}, found a {type(content).__name__}.")
+        raise DatalistError(file, f"expected {_WANTED}, found a {type(content).__name__}.", "Write it in this form.")
     missing = [section for section in required if not content.get(section)]
     if missing:
-        raise ValueError(
-            f"{file}: {', '.join(missing)} is missing or empty; expected {wanted}, found the keys "
-            f"{', '.join(content) or 'none'}."
+        raise DatalistError(
+            file,
+            f"{', '.join(missing)} is missing or empty; expected {_WANTED}, found the keys {', '.join(content) or 'none'}.",
+            "Give these lists entries.",
         )
     return content
 
@@ -102,23 +120,39 @@ def _labelled_entries(
     file: Path, section: str, listed: Any, file_keys: Sequence[str], required: bool
 ) -> list[dict[str, Any]]:
     if not isinstance(listed, list):
-        raise ValueError(f"{file}: {section} must be a list, found a {type(listed).__name__}.")
+        raise DatalistError(
+            file, f"{section} must be a list, found a {type(listed).__name__}.", "Put its entries into […]."
+        )
     first, *further = file_keys
     entries: list[dict[str, Any]] = []
     for number, entry in enumerate(listed):
         plain = dict(entry) if isinstance(entry, dict) else {first: entry}
-        if not isinstance(plain.get(first), str):
-            raise ValueError(
-                f"{file}: {section}[{number}] must be a path or have one path under {first!r}, found {entry!r}."
+        place = f"{section}[{number}]"
+        if not isinstance(plain.get(first), str) or not plain[first]:
+            raise DatalistError(
+                file,
+                f"{place} must be a path or have one path under {first!r}, found {entry!r}.",
+                "Correct this entry.",
             )
         for key in further:
             if not isinstance(plain.get(key) or "", str):
-                raise ValueError(f"{file}: {section}[{number}] must have a path under {key!r}, found {plain[key]!r}.")
+                raise DatalistError(
+                    file, f"{place} must have a path under {key!r}, found {plain[key]!r}.", "Correct this entry."
+                )
+        patient = plain.get("patient", "unnamed")
+        if isinstance(patient, bool) or not isinstance(patient, str | int | float) or not str(patient).strip():
+            raise DatalistError(
+                file,
+                f"the patient of {place} must be text or a number, found {json.dumps(patient)}.",
+                "Name the patient, or leave the key out to have it told by the path.",
+            )
         if all(plain.get(key) for key in further):
             entries.append({key: value for key, value in plain.items() if isinstance(value, str | int | float)})
     left_out = len(listed) - len(entries)
     if left_out and required and not entries:
-        raise ValueError(f"{file}: none of the {left_out} entries of {section} has a {' and a '.join(further)}.")
+        raise DatalistError(
+            file, f"none of the {left_out} entries of {section} has a {' and a '.join(further)}.", "Add them."
+        )
     if left_out:
         logger.warning(
             "%s: %d of %d entries of %s have no %s and are left out",
@@ -150,9 +184,7 @@ def _resolve_paths(file: Path, base: Path, entries: Sequence[dict[str, Any]], fi
 
 
 def _name_patients(entries: Sequence[dict[str, Any]], base: Path, patient_regex: str | None, key: str) -> None:
-    if all("patient" in entry for entry in entries):
-        names = [str(entry["patient"]) for entry in entries]
-    else:
-        names = patient_names([Path(entry[key]) for entry in entries], base, patient_regex)
+    named = all("patient" in entry for entry in entries)
+    names = [""] * len(entries) if named else patient_names([Path(e[key]) for e in entries], base, patient_regex)
     for entry, name in zip(entries, names, strict=True):
         entry["patient"] = str(entry.get("patient", name))

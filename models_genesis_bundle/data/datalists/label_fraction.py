@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from models_genesis_bundle.data.datalists.datalist_error import DatalistError
+
 __all__ = ["take_fraction"]
 
 Item = TypeVar("Item", bound=Mapping[str, Any])
@@ -31,13 +33,17 @@ def take_fraction(items: Sequence[Item], fraction: float, seed: int = 0, stratif
         The items that are kept, in their order.
 
     Raises:
-        ValueError: a fraction out of range, or no items.
+        DatalistError: a fraction out of range, or no items.
         KeyError: an item without a `stratify_key`.
     """
     if not 0 < fraction <= 1:
-        raise ValueError(f"label_fraction is a share of the training patients above 0 and up to 1, got {fraction}.")
+        raise DatalistError(
+            "label_fraction",
+            f"it is a share of the training patients above 0 and up to 1, got {fraction}.",
+            "Correct it.",
+        )
     if not items:
-        raise ValueError("label_fraction: there are no items to take a share of.")
+        raise DatalistError("label_fraction", "there are no items to take a share of.", "Check the training list.")
     patients = sorted({item["patient"] for item in items})
     shuffled = [patients[number] for number in np.random.default_rng(seed).permutation(len(patients))]
     least = 1

@@ -1,169 +1,206 @@
-"""Finding images and their label maps by the names of the files."""
+"""Finding which label map belongs to which image, by the names of the files."""
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from models_genesis_bundle.data.datalists.find_scans import find_scans
-from models_genesis_bundle.data.datalists.patients import patient_names
-from models_genesis_bundle.data.scans.files import SCAN_SUFFIXES
+from models_genesis_bundle.data.datalists.datalist_error import DatalistError
+from models_genesis_bundle.data.datalists.find_scans import Found
+from models_genesis_bundle.data.datalists.label_maps import is_label_word
+from models_genesis_bundle.data.datalists.path_words import kind_and_number, words_of
+from models_genesis_bundle.data.scans.files import scan_stem
 
-__all__ = ["find_label_pairs"]
+__all__ = ["pair_by_names", "pair_by_patterns"]
 
 logger = logging.getLogger(__name__)
 
-_SUFFIX = "(?:" + "|".join(re.escape(suffix) for suffix in SCAN_SUFFIXES) + ")?$"
-_IMAGE_PATTERN = r"(?i)^(?P<above>(?:.*/)?)images?(?P<set>[^/]*)/(?P<case>.+?)" + _SUFFIX
-_LABEL_PATTERN = r"(?i)^(?P<above>(?:.*/)?)(?:labels?|masks?|segmentations?)(?P<set>[^/]*)/(?P<case>.+?)" + _SUFFIX
-_FIRST_CHANNEL = "_0000"
+_CHANNEL = "_0000"
 _NAMED_AT_MOST = 5
+_HOW_TO_PAIR = (
+    "Name what pairs with image_pattern and label_pattern, for example image_pattern='([^/]+)/ct' with "
+    "label_pattern='([^/]+)/liver', or list the pairs in a datalist.json."
+)
 
-Identity = tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Named:
-    """A file whose path matches a pattern.
-
-    Args:
-        path: the file, or a folder of DICOM slices.
-        relative: its path below the dataset's folder, with ``/``.
-        match: where the pattern matches it.
-    """
-
-    path: Path
-    relative: str
-    match: re.Match[str]
-
-    @property
-    def case(self) -> str:
-        return self.match["case"] if "case" in self.match.re.groupindex else self.match[1]
+Key = tuple[str, ...]
 
 
-def find_label_pairs(
-    root: Path,
-    image_pattern: str | None = None,
-    label_pattern: str | None = None,
-    patient_regex: str | None = None,
-) -> list[dict[str, Any]]:
-    """Find the images below a folder that have a label map.
+def pair_by_names(found: Found, root: Path) -> dict[Path, Path]:
+    """Pair images and label maps by what their paths have in common.
 
-    Both patterns are regular expressions that are searched in a path relative to `root` (with ``/``). An image and a
-    label belong together when the group ``case``, or else the first group, is the same in both, and so is every other
-    group that both patterns name. Without patterns, ``images…/NAME`` belongs to ``labels…/NAME`` (``masks…`` or
-    ``segmentations…``) beside it, whatever the suffix; nnU-Net's ``_0000`` at the end of an image's name is no part of it.
-
-    The patient is told by `patient_regex`; else by the group ``patient`` of `image_pattern`; else it is the case, or,
-    without patterns, a folder, as for unlabelled scans (see `patient_names`).
+    Words for images and label maps (``images…``, ``labels…``, ``imaging``, ``_seg``, ``volume``) are no part of it, nor is
+    nnU-Net's ``_0000``. A label map that fits no image by this belongs to the image that is called alike but for the modality
+    (``p1_flair`` to ``p1_seg``), else to the only one of its folder, or of the folder above.
 
     Args:
+        found: what lies below the folder.
         root: folder of the dataset.
-        image_pattern: what the path of an image looks like.
-        label_pattern: what the path of a label map looks like.
-        patient_regex: see `patient_names`.
 
     Returns:
-        ``[{"image": path, "label": path, "patient": name}, …]`` sorted by the image's path. An image without label, or a label
-        without image, is left out and named in the log.
+        The label map of each image that has one, sorted by the image. The others are left out and named in the log.
 
     Raises:
         FileNotFoundError: nothing pairs.
-        ValueError: a pattern that is no regular expression or has no group, a file that fits both patterns, or two files
+        DatalistError: a label map that fits several images, or several label maps that fit one image.
+    """
+    label_of: dict[Path, Path] = {}
+    images, labels = list(found.scans), list(found.labels)
+    for key_of in (_name, _name_without_modality, _folder):
+        image_with, labels_with = _by_key(images, root, key_of), _by_key(labels, root, key_of)
+        if key_of is _name:
+            image_with = _without_channel(image_with, labels_with)
+        for key in sorted(image_with.keys() & labels_with.keys()):
+            if key_of is _folder and (len(image_with[key]) > 1 or (label_of and not key)):
+                continue
+            label_of[_only(image_with[key], labels_with[key])] = labels_with[key][0]
+        images = [image for image in images if image not in label_of]
+        labels = sorted(set(labels).difference(label_of.values()))
+    _report_lone("images", "label", images, root)
+    _report_lone("labels", "image", labels, root)
+    if not label_of:
+        every = [path.relative_to(root).as_posix() for path in (*found.scans, *found.labels)]
+        raise FileNotFoundError(_nothing_pairs(root, every, len(found.scans), len(found.labels)))
+    return dict(sorted(label_of.items(), key=lambda pair: str(pair[0])))
+
+
+def _name(path: Path, root: Path, passed_over: tuple[str | None, ...] = ("image",)) -> Key:
+    relative = path.relative_to(root)
+    parts = [words_of(part) for part in (*relative.parts[:-1], scan_stem(relative.name))]
+    return tuple(name for words in parts if (name := "_".join(filter(None, (_kept(w, passed_over) for w in words)))))
+
+
+def _kept(word: str, passed_over: tuple[str | None, ...]) -> str:
+    kind, number = kind_and_number(word)
+    return number if is_label_word(word) or (kind in passed_over) else word
+
+
+def _name_without_modality(path: Path, root: Path) -> Key:
+    return _name(path, root, ("image", "modality"))
+
+
+def _folder(path: Path, root: Path) -> Key:
+    return _name_without_modality(path.parent / "image", root)
+
+
+def _by_key(files: Sequence[Path], root: Path, key_of: Callable[[Path, Path], Key]) -> dict[Key, list[Path]]:
+    keyed: dict[Key, list[Path]] = defaultdict(list)
+    for file in files:
+        keyed[key_of(file, root)].append(file)
+    return keyed
+
+
+def _without_channel(images: Mapping[Key, list[Path]], labels: Mapping[Key, list[Path]]) -> dict[Key, list[Path]]:
+    """Take nnU-Net's number of the channel off the images whose label goes without."""
+    renamed: dict[Key, list[Path]] = {}
+    for key, files in images.items():
+        short = (*key[:-1], key[-1].removesuffix(_CHANNEL)) if key else key
+        clear = key not in labels and short in labels and short not in images
+        renamed[short if clear else key] = files
+    return renamed
+
+
+def _only(images: Sequence[Path], labels: Sequence[Path]) -> Path:
+    if len(images) > 1:
+        raise DatalistError(labels[0], f"it fits {len(images)} images: {_some(images)}.", _HOW_TO_PAIR)
+    if len(labels) > 1:
+        raise DatalistError(
+            images[0],
+            f"it has {len(labels)} label maps: {_some(labels)}.",
+            f"Merge those you need into one map, or take one. {_HOW_TO_PAIR}",
+        )
+    return images[0]
+
+
+def _some(paths: Sequence[Path]) -> str:
+    more = f" and {len(paths) - _NAMED_AT_MOST} more" if len(paths) > _NAMED_AT_MOST else ""
+    return ", ".join(path.name for path in paths[:_NAMED_AT_MOST]) + more
+
+
+def pair_by_patterns(found: Found, root: Path, image_pattern: str, label_pattern: str) -> dict[Path, tuple[Path, str]]:
+    """Pair images and label maps whose paths match regular expressions.
+
+    Both are searched in a path relative to `root` (with ``/``). An image and a label belong together when the group ``case``, or
+    else the first group, is the same in both, and so is every other group that both patterns name.
+
+    Args:
+        found: what lies below the folder.
+        root: folder of the dataset.
+        image_pattern: what the path of an image looks like; its group ``patient``, else the case, is the patient.
+        label_pattern: what the path of a label map looks like.
+
+    Returns:
+        For each image that has a label map this and the patient, sorted by the image. The others are left out and named in the
+        log.
+
+    Raises:
+        FileNotFoundError: nothing pairs.
+        DatalistError: a pattern that is no regular expression or has no group, a file that fits both patterns, or two files
             of one case.
     """
-    if (image_pattern is None) != (label_pattern is None):
-        raise ValueError("image_pattern and label_pattern go together: give both or neither.")
-    images_re = _compiled("image_pattern", image_pattern or _IMAGE_PATTERN)
-    labels_re = _compiled("label_pattern", label_pattern or _LABEL_PATTERN)
-    found = [(path, path.relative_to(root).as_posix()) for path in find_scans(root, with_labels=True)]
-    images = [_Named(path, relative, match) for path, relative in found if (match := images_re.search(relative))]
-    labels = [_Named(path, relative, match) for path, relative in found if (match := labels_re.search(relative))]
-    both = {image.path for image in images} & {label.path for label in labels}
-    if both:
-        raise ValueError(
-            f"{min(both)}: it fits image_pattern {images_re.pattern!r} and label_pattern {labels_re.pattern!r}. Make them "
-            "narrower, so that a file is either."
+    images_re, labels_re = _compiled("image_pattern", image_pattern), _compiled("label_pattern", label_pattern)
+    relative = {path.relative_to(root).as_posix(): path for path in (*found.scans, *found.labels)}
+    images = {name: match for name in relative if (match := images_re.search(name))}
+    labels = {name: match for name in relative if (match := labels_re.search(name))}
+    if both := images.keys() & labels.keys():
+        raise DatalistError(
+            relative[min(both)],
+            f"it fits image_pattern {image_pattern!r} and label_pattern {label_pattern!r}.",
+            "Make them narrower, so that a file is either.",
         )
     shared = sorted((set(images_re.groupindex) & set(labels_re.groupindex)) - {"case"})
     image_of, label_of = _by_identity(images, shared), _by_identity(labels, shared)
-    if image_pattern is None:
-        image_of = _without_channel(image_of, label_of)
-    _report_lone("image", [image_of[key].relative for key in image_of.keys() - label_of.keys()], "label")
-    _report_lone("label", [label_of[key].relative for key in label_of.keys() - image_of.keys()], "image")
-    paired = sorted(image_of.keys() & label_of.keys(), key=lambda key: image_of[key].path)
+    _report_lone("images", "label", [relative[image_of[key]] for key in image_of.keys() - label_of.keys()], root)
+    _report_lone("labels", "image", [relative[label_of[key]] for key in label_of.keys() - image_of.keys()], root)
+    paired = {image_of[key]: label_of[key] for key in image_of.keys() & label_of.keys()}
     if not paired:
-        raise FileNotFoundError(_nothing_pairs(root, [relative for _, relative in found], images, labels))
-    names = _patients({key: image_of[key] for key in paired}, root, patient_regex, image_pattern is not None)
-    return [
-        {"image": str(image_of[key].path), "label": str(label_of[key].path), "patient": name}
-        for key, name in zip(paired, names, strict=True)
-    ]
+        raise FileNotFoundError(_nothing_pairs(root, list(relative), len(images), len(labels)))
+    return {
+        relative[image]: (relative[label], images[image].groupdict().get("patient") or _case(images[image]))
+        for image, label in sorted(paired.items())
+    }
 
 
 def _compiled(name: str, pattern: str) -> re.Pattern[str]:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"{name} {pattern!r} is no regular expression: {error}.") from error
+        raise DatalistError(f"{name} {pattern!r}", f"it is no regular expression: {error}.", "Correct it.") from error
     if not compiled.groups:
-        raise ValueError(f"{name} {pattern!r} has no group: put what names the case into parentheses.")
+        raise DatalistError(f"{name} {pattern!r}", "it has no group.", "Put what names the case into parentheses.")
     return compiled
 
 
-def _by_identity(files: Sequence[_Named], shared: Sequence[str]) -> dict[Identity, _Named]:
-    named: dict[Identity, _Named] = {}
-    for file in files:
-        identity = (file.case, *(file.match[group] or "" for group in shared))
+def _case(match: re.Match[str]) -> str:
+    return match["case"] if "case" in match.re.groupindex else match[1]
+
+
+def _by_identity(matches: Mapping[str, re.Match[str]], shared: Sequence[str]) -> dict[Key, str]:
+    named: dict[Key, str] = {}
+    for name, match in matches.items():
+        identity = (_case(match), *(match[group] or "" for group in shared))
         if identity in named:
-            raise ValueError(
-                f"{file.path} and {named[identity].path} are both of the case {file.case!r}. Make the pattern narrower, "
-                "or take one of them away."
+            raise DatalistError(
+                name,
+                f"it and {named[identity]} are both of the case {identity[0]!r}.",
+                "Make the pattern narrower, or take one of them away.",
             )
-        named[identity] = file
+        named[identity] = name
     return named
 
 
-def _without_channel(images: Mapping[Identity, _Named], labels: Mapping[Identity, _Named]) -> dict[Identity, _Named]:
-    """Take nnU-Net's number of the channel off the cases whose label goes without."""
-    renamed: dict[Identity, _Named] = {}
-    for identity, image in images.items():
-        short = (identity[0].removesuffix(_FIRST_CHANNEL), *identity[1:])
-        clear = identity not in labels and short in labels and short not in images
-        renamed[short if clear else identity] = image
-    return renamed
-
-
-def _report_lone(kind: str, files: Sequence[str], other: str) -> None:
+def _report_lone(kind: str, other: str, files: Sequence[Path], root: Path) -> None:
     if files:
         more = f" and {len(files) - _NAMED_AT_MOST} more" if len(files) > _NAMED_AT_MOST else ""
-        logger.warning(
-            "%d of the %ss found have no %s and are left out: %s%s",
-            len(files),
-            kind,
-            other,
-            ", ".join(sorted(files)[:_NAMED_AT_MOST]),
-            more,
-        )
+        named = ", ".join(sorted(file.relative_to(root).as_posix() for file in files)[:_NAMED_AT_MOST])
+        logger.warning("%d of the %s found have no %s and are left out: %s%s", len(files), kind, other, named, more)
 
 
-def _nothing_pairs(root: Path, found: Sequence[str], images: Sequence[_Named], labels: Sequence[_Named]) -> str:
+def _nothing_pairs(root: Path, found: Sequence[str], images: int, labels: int) -> str:
     examples = f", such as {', '.join(found[:_NAMED_AT_MOST])}" if found else ""
     return (
-        f"{root}: no image with a label. Of {len(found)} scans{examples}, {len(images)} look like an image and {len(labels)} like "
-        "a label. Images are looked for as images…/NAME with labels…/NAME beside it; name another layout with "
-        "image_pattern and label_pattern, or list the pairs in a datalist.json."
+        f"{root}: no image with a label. Of {len(found)} scans{examples}, {images} look like an image and {labels} like a "
+        f"label. {_HOW_TO_PAIR}"
     )
-
-
-def _patients(images: Mapping[Identity, _Named], root: Path, patient_regex: str | None, own_pattern: bool) -> list[str]:
-    if patient_regex is not None:
-        return patient_names([image.path for image in images.values()], root, patient_regex)
-    if own_pattern:
-        return [image.match.groupdict().get("patient") or image.case for image in images.values()]
-    cases = [root / image.relative[: image.match.start("case")] / identity[0] for identity, image in images.items()]
-    return patient_names(cases, root)

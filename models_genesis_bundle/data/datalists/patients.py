@@ -1,61 +1,294 @@
-"""Which patient a scan belongs to, told by its path."""
+"""Which patient a scan belongs to, told by the paths of all scans together."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from monai.config import PathLike
+
+from models_genesis_bundle.data.datalists.datalist_error import DatalistError
+from models_genesis_bundle.data.datalists.path_words import Tells, kind_and_number, subject_of, tells, words_of
 from models_genesis_bundle.data.scans.files import scan_stem
 
-__all__ = ["patient_names"]
+__all__ = ["patient_names", "patients_and_rule"]
 
-_GROUPING_FOLDER = re.compile(
-    r"(images?|volumes?|scans?|data|cases?|train(ing)?|val(id(ation)?)?|test(ing)?|subset|fold|batch|part"
-    r"|cts?|mris?|mrs?|nifti|nrrd|dicom)(tr|ts|val)?[ _-]?\d*",
-    re.IGNORECASE,
-)
+_CHANNEL = re.compile(r"(.+)_(\d{4})")
+_MOST_CHANNELS = 10
+_MOST_CHANNELS_OF_ONE = 4  # case_0000 … case_0003 alone are channels of one case, more are cases
+_INDEX = re.compile(r"(.*[^\W_])[ _-](\d{1,3})")
+_LARGEST_INDEX = 20
+_MOST_SCANS_OF_ONE = 4  # of a person, on average
+_LEAST_PEOPLE_OF_A_GROUP = 20  # a numbered folder with more numbered ones in it is a group of people
+_LEAST_FILES_OF_A_GROUP = 5
 
 
-def patient_names(
-    scans: Sequence[Path], root: Path, patient_regex: str | None = None, folders_are_patients: bool = True
-) -> list[str]:
-    """Name the patient of each scan.
-
-    Without a `patient_regex` it is the first folder below `root` that is not merely a grouping one (``imagesTr``,
-    ``train``, ``subset0`` …) when the scans lie in at least two such folders, else the name of the scan without its
-    suffix.
+class _Name(NamedTuple):
+    """A name on a scan's path.
 
     Args:
-        scans: paths of all scans; they are looked at together.
+        whole: as it is there.
+        core: what tells the person.
+        level: of the folder below the root, from 1; 0 for the scan itself.
+    """
+
+    whole: str
+    core: str
+    level: int
+
+
+def patient_names(scans: Sequence[Path], root: Path, patient_regex: str | None = None) -> list[str]:
+    """Name the patient of each scan.
+
+    Without a `patient_regex` the shape of the whole tree tells. Names that say nothing of a person (``imagesTr``, ``CT``,
+    ``ses-1``, dates, UIDs) are passed over. A name that says all (``sub-01``, ``patient7``, ``002_S_0295``) is the
+    patient. Else it is the outermost folder whose names differ, unless the names below it look more like those of people:
+    ``LIDC-IDRI`` and ``siteA`` are left for the folders or files in them. Where no folder tells, the file's name does,
+    without modality, visit, date and channel if scans share the rest.
+
+    Args:
+        scans: paths of all scans; they are looked at together, and need not be there.
         root: folder of the dataset.
         patient_regex: regular expression that is searched in a scan's path relative to `root` (with ``/``); its group
             ``patient``, else its first group, else the whole match is the patient.
-        folders_are_patients: whether a folder may name the patient.
 
     Raises:
-        ValueError: a `patient_regex` that is none, or does not match a path.
+        DatalistError: a `patient_regex` that is none, or does not match a path.
     """
-    relative = [Path(os.path.relpath(scan, root)) for scan in scans]
+    return patients_and_rule(scans, root, patient_regex)[0]
+
+
+def patients_and_rule(scans: Sequence[Path], root: Path, patient_regex: str | None = None) -> tuple[list[str], str]:
+    """The names as `patient_names` gives them, and what told them, for the log."""
+    paths = [_parts_below(os.fspath(scan), os.fspath(root)) for scan in scans]
     if patient_regex is not None:
-        return [_match_patient(patient_regex, path) for path in relative]
-    folders = [
-        next((part for part in path.parts[:-1] if not _GROUPING_FOLDER.fullmatch(part) and part != ".."), None)
-        for path in relative
+        return [_match_patient(patient_regex, "/".join(path), root) for path in paths], f"patient_regex {patient_regex}"
+    chosen = _by_tree(paths)
+    above = ["/".join(path[: name.level - 1]) for path, name in zip(paths, chosen, strict=True)]
+    levels = Counter(name.level for name in chosen).most_common(3)
+    told = [f"the folder at level {level} of the path" if level else "the file name" for level, _ in levels]
+    names = [_printable(name) for name in _shortest_that_merge(chosen, above)]
+    several = sum(count > 1 for count in Counter(name for name, _ in set(zip(names, above, strict=True))).values())
+    return names, " or ".join(told) + (f"; {several} in several folders count once" if several else "")
+
+
+def _parts_below(path: str, root: str) -> list[str]:
+    if path == root:
+        return [os.path.basename(path)]
+    below = path[len(root) + 1 :] if path.startswith(root + os.sep) else os.path.relpath(path, root)
+    return [part for part in below.split(os.sep) if part != ".."]
+
+
+def _by_tree(paths: Sequence[list[str]]) -> list[_Name]:
+    stems = [scan_stem(path[-1]) for path in paths]
+    folders = ["/".join(path[:-1]) for path in paths]
+    own = [
+        _names_on([*path[:-1], stem], case, is_file=len(stem) < len(path[-1]))
+        for path, stem, case in zip(paths, stems, _without_channels(stems, folders), strict=True)
     ]
-    if not folders_are_patients or len({folder for folder in folders if folder}) < 2:
-        folders = [None] * len(folders)
-    return [folder or scan_stem(path) for folder, path in zip(folders, relative, strict=True)]
+    places = _levels_of_people([[name for name, told in names if told >= Tells.NAME] for names in own])
+    chosen = [place or _otherwise(names) for place, names in zip(places, own, strict=True)]
+    if len({name.core for name in chosen}) == 1 and not any(told == Tells.PERSON for _, told in own[0]):
+        for names in ([_otherwise(names) for names in own], [_outermost_folder(path) for path in paths]):
+            if len({name.core for name in names}) > 1:
+                return names
+    return chosen
 
 
-def _match_patient(patient_regex: str, path: Path) -> str:
+def _outermost_folder(path: Sequence[str]) -> _Name:
+    """The outermost folder that is not called as a split, a data set or a visit alone is; the last resort."""
+    named = (_Name(part, part, level) for level, part in enumerate(path[:-1], 1) if _has_number(part))
+    return next((name for name in named if kind_and_number(words_of(name.whole)[0])[0] != "visit"), _Name("", "", 0))
+
+
+def _names_on(parts: Sequence[str], case: str, is_file: bool) -> list[tuple[_Name, Tells]]:
+    """The names on a path that tell something of the person: one that is a person's alone, else all; never none."""
+    names: list[tuple[_Name, Tells]] = []
+    for level, part in enumerate(parts, 1):
+        if is_file and level == len(parts):
+            level = 0
+        core = subject_of(part if level else case)
+        told = tells(part if level else core)
+        if told == Tells.PERSON:
+            return [(_Name(core, core, level), told)]
+        if not (told or level or names) and any(letter.isdigit() for letter in core):
+            told = Tells.NUMBER
+        if told and not (names and names[-1][0].core == core):
+            names.append((_Name(part, core, level), told))
+    return names or [(_Name(parts[-1], subject_of(case), 0), Tells.NOTHING)]
+
+
+def _otherwise(names: Sequence[tuple[_Name, Tells]]) -> _Name:
+    """The outermost name that is a number, where names of people do not tell."""
+    return next((name for name, told in names if told == Tells.NUMBER), names[-1][0])
+
+
+def _levels_of_people(paths: Sequence[Sequence[_Name]]) -> list[_Name | None]:
+    """Of the names on each path, the one that is a person's; None where there is none."""
+    place = [0] * len(paths)
+    active = [number for number, names in enumerate(paths) if names]
+    while active:
+        below: dict[str, dict[str, _Name]] = defaultdict(dict)
+        folders: set[str] = set()
+        for number in active:
+            name, *further = paths[number][place[number] :]
+            below[name.core] |= {kid.core: kid for kid in further[:1]}
+            folders |= {name.core} if name.level else set()
+        groups = _groups_of_people(below, folders)
+        active = [n for n in active if paths[n][place[n]].core in groups and place[n] + 1 < len(paths[n])]
+        for number in active:
+            place[number] += 1
+    return [names[at] if names else None for names, at in zip(paths, place, strict=True)]
+
+
+def _groups_of_people(below: dict[str, dict[str, _Name]], folders: set[str]) -> set[str]:
+    """Which of the names at one level are those of groups (a data set, a site), not of people.
+
+    Args:
+        below: for each name the names right below it, by what tells the person.
+        folders: which of them are folders.
+    """
+    pairs = [(parent, kid) for parent, kids in below.items() for kid in kids.values()]
+    groups = {parent for parent, _ in pairs}
+    if len(groups) == len(folders) == 1:
+        return groups  # one folder around everything, or beside single files
+    if len(pairs) == len(groups):
+        return set()
+    rests = [_rest(kid.core, parent) for parent, kid in pairs]
+    counts = Counter(rests)
+    if max(counts.values()) > 1 and _most(re.fullmatch(r"\d{5,}", rest) for rest in rests):
+        return groups  # the same long numbers in several: those of people in folders of visits
+    again = _most(counts[rest] > 1 or re.fullmatch(r"\d\d?", rest) for rest in rests)  # the same series for each
+    if not again and _most(_counts_on(kid.core, parent) for parent, kid in pairs):
+        return groups
+    size = len(pairs) / len(groups)
+    if _most(_has_number(parent) for parent in groups):
+        people = not again and size >= _LEAST_PEOPLE_OF_A_GROUP
+    elif _most(kid.level == 0 for _, kid in pairs):
+        people = not again and size >= _LEAST_FILES_OF_A_GROUP and _most(_has_number(rest) for rest in rests)
+    else:
+        people = not again or _most(re.search(r"\d{3}", rest) for rest in rests)
+    return groups if people else set()
+
+
+def _counts_on(name: str, parent: str) -> bool:
+    """Whether a name is that of its folder and a number: ``NYU_0050952`` in ``NYU``, ``p10000032`` in ``p10``."""
+    more = name[len(parent) :] if name.startswith(parent) else ""
+    return re.match(r"\d{3}" if _has_number(parent) else r"[\W_]*\d{3}", more) is not None
+
+
+def _most(truths: Iterable[object]) -> bool:
+    listed = [bool(truth) for truth in truths]
+    return 2 * sum(listed) >= len(listed)
+
+
+def _rest(name: str, parent: str) -> str:
+    """The name of a folder or file without that of the folder that it repeats."""
+    more = name[len(parent) :] if name.startswith(parent) else ""
+    return re.sub(r"^[\W_]+", "", more) if re.match(r"[\W_]", more) else name
+
+
+def _has_number(name: str) -> bool:
+    """Whether a name holds a number other than a year."""
+    return re.search(r"\d", re.sub(r"(?<!\d)(?:19|20)\d\d(?!\d)", "", name)) is not None
+
+
+def _without_channels(stems: Sequence[str], folders: Sequence[str]) -> list[str]:
+    """The scans' names, without nnU-Net's number of the channel in folders where each ends with one, from 0000 on."""
+    channels: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
+    other: set[str] = set()
+    for folder, stem in zip(folders, stems, strict=True):
+        if match := _CHANNEL.fullmatch(stem):
+            channels[folder][match[1]].add(int(match[2]))
+        else:
+            other.add(folder)
+    counted = {folder for folder, cases in channels.items() if folder not in other and _are_channels(cases)}
+    return [stem[:-5] if folder in counted else stem for folder, stem in zip(folders, stems, strict=True)]
+
+
+def _are_channels(cases: dict[str, set[int]]) -> bool:
+    if any(0 not in numbers or max(numbers) >= _MOST_CHANNELS for numbers in cases.values()):
+        return False
+    (case, numbers), *others = cases.items()
+    return bool(others) or case[-1].isdigit() or len(numbers) <= _MOST_CHANNELS_OF_ONE
+
+
+def _shortest_that_merge(chosen: Sequence[_Name], folders: Sequence[str]) -> list[str]:
+    """The whole names where shorter ones tell the same people, or one for all; else what tells the person."""
+    whole, cores = [name.whole for name in chosen], [name.core for name in chosen]
+    merged = _without_index(cores, folders)
+    people = [len(set(names)) for names in (merged, cores, whole)]
+    if people[0] > 1 and people[0] < people[2]:
+        return merged
+    return cores if 1 < people[1] < people[2] else whole
+
+
+def _without_index(names: Sequence[str], folders: Sequence[str]) -> list[str]:
+    """Take a small number off the ends of names that then are those of several people with few scans each.
+
+    ``LIDC-IDRI-0060_R_1`` becomes ``LIDC-IDRI-0060``, ``ana_2`` becomes ``ana``; ``liver_7`` stays where all are livers.
+    """
+    shorter = {name: name for name in names}
+    places = defaultdict(set)
+    for name, folder in zip(names, folders, strict=True):
+        places[name].add(folder)
+    for _ in range(2):  # a number of the scan, and one of the visit before it
+        families: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        prefixes_in: dict[str, set[str]] = defaultdict(set)
+        for name, short in shorter.items():
+            match = _INDEX.fullmatch(short)
+            if match and int(match[2]) <= _LARGEST_INDEX and tells(short) == Tells.NAME:
+                shape = re.sub(r"\d+", "0", re.sub(r"[^\W\d_]+", "a", short))
+                families[shape][match[1]].add(match[2])
+                for folder in places[name]:
+                    prefixes_in[folder].add(match[1])
+        people = {
+            prefix
+            for family in families.values()
+            if len(family) > 1 and _are_scans_of_people(family)
+            for prefix in family
+        }
+        if all(len(prefixes) == 1 for prefixes in prefixes_in.values()):
+            break  # each folder has a prefix of its own: it is that of the folder
+        for name, short in shorter.items():
+            match = _INDEX.fullmatch(short)
+            if match and match[1] in people:
+                shorter[name] = subject_of(match[1])
+    return [shorter[name] for name in names]
+
+
+def _are_scans_of_people(numbers: dict[str, set[str]]) -> bool:
+    """Whether the numbers after each prefix count the few scans of a person."""
+    few = sum(map(len, numbers.values())) <= _MOST_SCANS_OF_ONE * len(numbers)
+    counted = all(
+        sorted(map(int, own)) in (list(range(len(own))), list(range(1, len(own) + 1))) and max(map(len, own)) < 3
+        for prefix, own in numbers.items()
+        if not _has_number(prefix)
+    )
+    return few and counted
+
+
+def _printable(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _match_patient(patient_regex: str, path: str, root: PathLike) -> str:
     try:
-        match = re.search(patient_regex, path.as_posix())
+        match = re.search(patient_regex, path)
     except re.error as error:
-        raise ValueError(f"patient_regex {patient_regex!r} is no regular expression: {error}.") from error
+        raise DatalistError(
+            root, f"patient_regex {patient_regex!r} is no regular expression: {error}.", "Correct it."
+        ) from error
     if match is None:
-        raise ValueError(f"patient_regex {patient_regex!r} does not match {path.as_posix()!r}.")
+        raise DatalistError(
+            root,
+            f"patient_regex {patient_regex!r} does not match {path!r}.",
+            "Widen it, so that it finds the patient in the path of every scan.",
+        )
     if "patient" in match.re.groupindex:
         return match["patient"]
     return match[1] if match.re.groups else match[0]

@@ -9,23 +9,15 @@ from typing import Any
 from monai.config import PathLike
 
 from models_genesis_bundle.data.datalists.checks import check_listed_once, check_patients_disjoint
-from models_genesis_bundle.data.datalists.folder_split import split_by_folder
-from models_genesis_bundle.data.datalists.json_datalist import (
-    JSON_NAMES,
-    SECTIONS,
-    find_json_datalist,
-    read_json_datalist,
-)
+from models_genesis_bundle.data.datalists.datalist_table import log_datalist
+from models_genesis_bundle.data.datalists.json_datalist import SECTIONS
 from models_genesis_bundle.data.datalists.label_fraction import take_fraction
-from models_genesis_bundle.data.datalists.label_pairs import find_label_pairs
-from models_genesis_bundle.data.datalists.patient_split import complete_split
-from models_genesis_bundle.data.datalists.split_file import split_by_file
+from models_genesis_bundle.data.datalists.layouts import DatasetRequest, read_dataset
+from models_genesis_bundle.data.datalists.splits import SplitRequest, split_by_file, split_sections
 
 __all__ = ["list_labelled_scans", "segmentation_datalist"]
 
 logger = logging.getLogger(__name__)
-
-_LAYOUTS = ("auto", "json", "pairs")
 
 LabelledDatalist = list[dict[str, Any]]
 
@@ -51,14 +43,17 @@ def list_labelled_scans(
 
     Raises:
         FileNotFoundError: no such folder or file, or nothing in it has a label.
-        ValueError: a datalist that cannot be understood, or a file named twice.
+        DatalistError: a datalist that cannot be understood, or a file named twice.
     """
-    sections = _read_sections(Path(dataset_dir), layout, image_pattern, label_pattern, patient_regex, keep_split=False)
-    scans = [scan for section in SECTIONS for scan in sections.get(section, [])]
+    request = _request(dataset_dir, layout, image_pattern, label_pattern, patient_regex, required=())
+    dataset = read_dataset(request)
+    scans = [scan for section in SECTIONS for scan in dataset.sections.get(section, [])]
     if not scans:
         raise FileNotFoundError(f"{dataset_dir}: none of its lists has an image with a label.")
     check_listed_once(scans)
-    return sorted(scans, key=lambda scan: scan["image"])
+    scans.sort(key=lambda scan: scan["image"])
+    log_datalist(request, {"training": scans}, dataset.told_by, dataset.found)
+    return scans
 
 
 def segmentation_datalist(
@@ -81,7 +76,7 @@ def segmentation_datalist(
     ========= ==========================================================================================
     ``json``  the lists ``training``, ``validation`` and ``test`` of the JSON, each entry with ``image`` and ``label``;
               those without label, as in the Decathlon's test list, are left out
-    ``pairs`` files below the folder, paired by their names, see `find_label_pairs`
+    ``pairs`` files below the folder, paired by their names, see `pair_by_names`
     ``auto``  ``pairs`` when patterns are given; else ``json`` for a JSON file or a folder with ``datalist.json`` or
               ``dataset.json``; else ``pairs``
     ========= ==========================================================================================
@@ -92,7 +87,7 @@ def segmentation_datalist(
     Args:
         dataset_dir: a folder, or the JSON datalist itself.
         layout: one of the table.
-        image_pattern: regular expression that the path of an image matches, see `find_label_pairs`.
+        image_pattern: regular expression that the path of an image matches, see `pair_by_patterns`.
         label_pattern: the same for label maps.
         patient_regex: names the patients where the data do not, see `list_scans`.
         validation_fraction: below 1 a share, from 1 a number of the training patients that validate, where the data
@@ -111,63 +106,45 @@ def segmentation_datalist(
 
     Raises:
         FileNotFoundError: no such folder or file, nothing that pairs, or a listed file is not there.
-        ValueError: too few patients for the split, a patient in two lists, a file named twice, a datalist, split file or
+        DatalistError: too few patients for the split, a patient in two lists, a file named twice, a datalist, split file or
             pattern that cannot be understood.
     """
-    root = Path(dataset_dir)
+    split = SplitRequest(validation_fraction, test_fraction, seed)
+    required = () if split_file else ("training",)
+    request = _request(dataset_dir, layout, image_pattern, label_pattern, patient_regex, required)
+    dataset = read_dataset(request)
     if split_file is not None:
-        scans = list_labelled_scans(root, layout, image_pattern, label_pattern, patient_regex)
-        datalist = split_by_file(scans, Path(split_file), root.parent if root.is_file() else root)
+        scans = [scan for section in SECTIONS for scan in dataset.sections.get(section, [])]
+        datalist = split_by_file(scans, Path(split_file), request.base)
     else:
-        sections = _read_sections(root, layout, image_pattern, label_pattern, patient_regex, keep_split=True)
-        datalist = complete_split(sections, validation_fraction, test_fraction, seed, root)
+        datalist = split_sections(dataset.sections, split, request.root)
     for scans in datalist.values():
         scans.sort(key=lambda scan: scan["image"])
-    check_listed_once([scan for scans in datalist.values() for scan in scans])
+    check_listed_once(scan for scans in datalist.values() for scan in scans)
     check_patients_disjoint(datalist)
+    log_datalist(request, datalist, dataset.told_by, dataset.found)
     kept = take_fraction(datalist["training"], label_fraction, label_fraction_seed)
     if label_fraction < 1:
-        logger.info(
-            "label_fraction=%g keeps the labels of %d of %d training patients",
-            label_fraction,
-            _number_of_patients(kept),
-            _number_of_patients(datalist["training"]),
-        )
-    datalist["training"] = kept
-    for section, scans in datalist.items():
-        logger.info("%s: %d labelled scans of %d patients", section, len(scans), _number_of_patients(scans))
-    return datalist
+        patients = [len({scan["patient"] for scan in scans}) for scans in (kept, datalist["training"])]
+        logger.info("label_fraction=%g keeps the labels of %d of %d training patients", label_fraction, *patients)
+    return datalist | {"training": kept}
 
 
-def _number_of_patients(scans: LabelledDatalist) -> int:
-    return len({scan["patient"] for scan in scans})
-
-
-def _read_sections(
-    root: Path,
+def _request(
+    dataset_dir: PathLike,
     layout: str,
     image_pattern: str | None,
     label_pattern: str | None,
     patient_regex: str | None,
-    keep_split: bool,
-) -> dict[str, LabelledDatalist]:
-    if layout not in _LAYOUTS:
-        raise ValueError(f"layout must be one of {', '.join(_LAYOUTS)}, got {layout!r}.")
-    if not root.exists():
-        raise FileNotFoundError(f"{root}: there is no such folder or datalist. Check dataset_dir.")
-    patterns = image_pattern is not None or label_pattern is not None
-    file = find_json_datalist(root)
-    if layout == "auto":
-        layout = "json" if file is not None and not patterns else "pairs"
-        logger.info("%s is read with layout=%s", root, layout)
-    if layout == "pairs":
-        if not root.is_dir():
-            raise ValueError(f"{root}: layout=pairs wants a folder, this is a file.")
-        scans = find_label_pairs(root, image_pattern, label_pattern, patient_regex)
-        return split_by_folder(scans, root) if keep_split else {"training": scans}
-    if patterns:
-        raise ValueError("image_pattern and label_pattern belong to layout=pairs; leave them out for layout=json.")
-    if file is None:
-        raise FileNotFoundError(f"{root}: it holds none of {', '.join(JSON_NAMES)}. Name the JSON itself.")
-    required = ("training",) if keep_split else ()
-    return read_json_datalist(file, file.parent, patient_regex, required, file_keys=("image", "label"))
+    required: tuple[str, ...],
+) -> DatasetRequest:
+    return DatasetRequest(
+        dataset_dir,
+        layout,
+        layouts=("json", "pairs"),
+        patient_regex=patient_regex,
+        image_pattern=image_pattern,
+        label_pattern=label_pattern,
+        file_keys=("image", "label"),
+        required=required,
+    )

@@ -103,10 +103,14 @@ def test_one_patient_cannot_be_split(tmp_path):
         pretraining_datalist(tmp_path, patient_regex=r"^(\w+)_")
 
 
-@pytest.mark.parametrize("fraction", [0, 1, -0.2, 1.5])
-def test_the_fraction_lies_between_0_and_1(tmp_path, fraction):
-    with pytest.raises(ValueError, match="validation_fraction must lie between 0 and 1"):
+@pytest.mark.parametrize("fraction", [0, -0.2, 1.5])
+def test_the_fraction_is_a_share_or_a_number(tmp_path, fraction):
+    with pytest.raises(
+        ValueError, match="validation_fraction must be a share of the patients between 0 and 1, or a whole"
+    ):
         pretraining_datalist(tmp_path, validation_fraction=fraction)
+    touch(tmp_path, *(f"{name}.nii" for name in "abcde"))
+    assert len(pretraining_datalist(tmp_path, validation_fraction=2)["validation"]) == 2
 
 
 def test_empty_and_absent_folders(tmp_path):
@@ -129,7 +133,7 @@ def test_a_scan_that_is_there_twice_is_refused(tmp_path):
 
 def test_unknown_and_unfitting_layouts(tmp_path):
     touch(tmp_path, "a.nii", "notes.txt")
-    with pytest.raises(ValueError, match=r"layout must be one of auto, folder, json, luna16, got 'bids'"):
+    with pytest.raises(ValueError, match=r"layout must be one of auto, json, luna16, folder, got 'bids'"):
         list_scans(tmp_path, layout="bids")
     with pytest.raises(FileNotFoundError, match=r"it holds none of datalist\.json, dataset\.json"):
         list_scans(tmp_path, layout="json")

@@ -41,7 +41,7 @@ def write_json(path, **sections):
         ("imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz", "a"),
         ("images/a_0000.nii.gz", "labels/a_0000.nii.gz", "a_0000"),
         ("imagesTr/a_0000_0000.nii.gz", "labelsTr/a_0000.nii.gz", "a_0000"),
-        ("study/images/p1/ct.nii", "study/labels/p1/ct.nii", "ct"),
+        ("study/images/p1/ct.nii", "study/labels/p1/ct.nii", "p1"),
     ],
 )
 def test_files_of_the_same_name_pair_without_patterns(tmp_path, image, label, patient):
@@ -111,7 +111,7 @@ def test_further_groups_of_both_patterns_must_agree(tmp_path):
         ({"image_pattern": r"(\w+)_ct", "label_pattern": r"(\w+)_seg", "layout": "json"}, "belong to layout=pairs"),
         ({"layout": "folder"}, "layout must be one of auto, json, pairs"),
         ({"layout": "json"}, "holds none of datalist.json"),
-        ({}, r"no image with a label. Of 3 scans, such as a_ct.nii, .* 0 look like an image"),
+        ({}, r"a_seg\.nii: it fits 2 images: a_ct\.nii, a_t1\.nii. Name what pairs with image_pattern"),
     ],
 )
 def test_patterns_that_do_not_fit_are_refused(tmp_path, arguments, message):

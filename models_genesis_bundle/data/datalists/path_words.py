@@ -1,0 +1,163 @@
+"""What the name of a folder or file tells: which person a scan is of, or only which of the person's images it is."""
+
+from __future__ import annotations
+
+import re
+from enum import IntEnum
+from functools import lru_cache
+
+__all__ = ["Tells", "kind_and_number", "names_a_thing", "subject_of", "tells", "words_of"]
+
+
+class Tells(IntEnum):
+    """How much a name tells of the person."""
+
+    NOTHING = 0
+    NUMBER = 1  # the number of a scan, a date, a UID: it tells people apart where nothing else does
+    NAME = 2
+    PERSON = 3  # by itself, whatever lies around it
+
+
+_SEPARATOR = r"[\W_]"
+_PERSON = re.compile(
+    r"(?<![^\W_])(?:sub-[a-z0-9]+|\d{3}_S_\d{4,5}|OAS[12]_\d{4}|OAS3\d{4}|TCGA-\w{2}-\w{4}"  # BIDS, ADNI, OASIS, TCGA
+    r"|(?:patient|subject|participant|volunteer)[ _-]*(?:\d+|[a-rt-z](?![^\W_]))"
+    r"|(?:subj|pat|pt|pid|person|donor|case)[ _-]*\d+)(?![^\W_])",
+    re.IGNORECASE,
+)
+_DATE = (
+    r"(?:(?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])|\d\d?[-_.]\d\d?[-_.](?:19|20)\d\d)"
+    r"(?:[T_-]?\d\d[-_:.]?\d\d(?:[-_:.]?\d\d(?:\.\d+)?)?)?"
+)
+_UID = r"\d+(?:\.\d+){3,}"
+_DATE_OR_UID_FIRST = re.compile(rf"(?:{_DATE}|{_UID}|\d+\.\d{{6}})(?:$|{_SEPARATOR})")  # the last: TCIA's series
+_DATE_OR_UID_AT_AN_END = re.compile(rf"^{_DATE}{_SEPARATOR}+|[\s_-]+(?:{_DATE}|{_UID})$|[ _]*\(\d+\)$")
+
+_PARTS = """train training tr val valid validation va test testing ts dev subset fold batch part chunk set split group
+    cohort task site center centre hospital institution institute clinic scanner vendor manifest dataset database
+    collection release version disc disk unknown misc other all public full labelled labeled unlabelled unlabeled anon
+    anonymized input file archive download study studies"""
+_REGIONS = """thorax chest abdomen head skull brain neck pelvis spine knee hip shoulder cardiac heart liver lung kidney
+    prostate breast pancreas spleen colon whole body kopf hals becken bauch"""
+_PEOPLE = """normal abnormal benign malignant healthy control positive negative covid cap hgg lgg patient subject case
+    participant person"""
+_IMAGES = """image imaging img im volume vol scan data raw rawdata source sourcedata derivative original orig processed
+    preprocessed pp converted cropped crop copy kopie nifti nii nrrd mha mhd npy dicom dcm slice series exam view"""
+_MODALITIES = """ct cta ctpa cbct ldct hrct mr mri mra t1 t1w t1wi t1c t1ce t1gd t1n t1km t2 t2w t2wi t2f t2s flair dwi
+    adc dti swi pd pdw dce pet pt suv fdg spect us xr cr dx bold asl tof mprage rage mp spgr anat func fmap perf hires iso
+    contrast native plain thin thick arterial venous portal delayed late axial ax sagittal sag coronal cor sa la lge
+    cine 2d 3d 4d 3t 7t left right"""
+_VISITS = """ses session visit timepoint time tp day week month year baseline bl followup follow up fu pre post run acq
+    echo frame rep repeat retest"""
+_KIND_OF_WORD = {
+    word: kind
+    for kind, words in {
+        "part": _PARTS,
+        "people": _PEOPLE,
+        "region": _REGIONS,
+        "image": _IMAGES,
+        "modality": _MODALITIES,
+        "visit": _VISITS,
+    }.items()
+    for word in words.split()
+}
+_BETWEEN_WORDS = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])|(?:(?<=images)|(?<=labels))(?=t[rs]$)")
+_VISIT_OR_SIDE = re.compile(r"[tvmdw]\d{1,2}|fu\d+d?|[lr]|\d*mm")
+_NUMBERED_SET = re.compile(r"(?:task|dataset)\d+_", re.IGNORECASE)  # as the Decathlon and nnU-Net call theirs
+_LONGEST_NUMBER_OF_A_GROUP = 2
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a name in lower case: parted by anything but letters and digits, and before an inner capital.
+
+    ``imagestr`` is two, as ``imagesTr`` is.
+    """
+    return [word.lower() for word in _BETWEEN_WORDS.split(name) if word]
+
+
+def kind_and_number(word: str) -> tuple[str | None, str]:
+    """What a word of a name tells, and the number at its end.
+
+    Returns:
+        ``part`` of a data set, ``people``, ``region``, ``image``, ``modality``, ``visit`` or None; the digits, if any. The
+        digit of ``t1`` is not a number.
+    """
+    if word.isdigit():
+        return None, word
+    if word in _KIND_OF_WORD:
+        return _KIND_OF_WORD[word], ""
+    if _VISIT_OR_SIDE.fullmatch(word):
+        return "visit", ""
+    bare = word.rstrip("0123456789")
+    number = word[len(bare) :]
+    return _KIND_OF_WORD.get(bare) or _KIND_OF_WORD.get(bare.removesuffix("s")), number
+
+
+def names_a_thing(name: str) -> bool:
+    """Whether a word of the name is unknown or a region, not only a number or what says which image, visit or part it is."""
+    return any(not word.isdigit() and kind_and_number(word)[0] in (None, "region") for word in words_of(name))
+
+
+@lru_cache(maxsize=1 << 15)
+def tells(name: str) -> Tells:
+    """How much the name of a folder, or of a file without its suffix, tells of the person."""
+    if _PERSON.search(name):
+        return Tells.PERSON
+    if _DATE_OR_UID_FIRST.match(name):
+        return Tells.NUMBER
+    words = words_of(subject_of(name))
+    group = bool(words) and kind_and_number(words[0])[0] == "part"
+    if group and _NUMBERED_SET.match(name):
+        return Tells.NOTHING
+    known: set[str] = set()
+    digits = 0
+    for word in words:
+        kind, number = kind_and_number(word)
+        if kind is None and not word.isdigit() and not (group and len(word) == 1):
+            return Tells.NAME
+        known |= {kind} if kind else set()
+        digits = max(digits, len(number))
+    if not known:
+        return Tells.NAME if digits else Tells.NOTHING
+    if not digits or known & {"part", "visit"}:
+        return Tells.NOTHING
+    if known & {"people", "region"} and digits > _LONGEST_NUMBER_OF_A_GROUP:
+        return Tells.NAME
+    return Tells.NOTHING if "people" in known else Tells.NUMBER
+
+
+@lru_cache(maxsize=1 << 15)
+def subject_of(name: str) -> str:
+    """The part of a name that may tell the person: without date, UID, modality and visit at its ends.
+
+    ``CT_ana_visit2`` gives ``ana``, ``BraTS2021_00000_t1ce`` ``BraTS2021_00000``; ``volume-0`` stays.
+    """
+    if person := _PERSON.search(name):
+        return person[0]
+    core, longer = name, ""
+    while core != longer:
+        longer = core
+        core = _without_asides(_DATE_OR_UID_AT_AN_END.sub("", core))
+    return core
+
+
+def _without_asides(name: str) -> str:
+    """A name without words for modality, visit and image at its ends, as long as something is left that may tell a person."""
+    spans = [match.span() for match in re.finditer(r"[^\W_]+", name)]
+    kinds = [kind_and_number(name[start:end].lower())[0] for start, end in spans]
+    telling = [kind is None or name[end - 1].isdigit() for kind, (_, end) in zip(kinds, spans, strict=True)]
+    first, last = 0, len(spans)
+    while last - first > 1:
+        if kinds[last - 1] in ("image", "modality", "visit") and any(telling[first : last - 1]):
+            last -= 1
+        elif (
+            kinds[last - 2] == "visit"
+            and spans[last - 1][1] - spans[last - 1][0] < 5
+            and any(telling[first : last - 2])
+        ):
+            last -= 2
+        elif kinds[first] == "modality" and any(telling[first + 1 : last]):
+            first += 1
+        else:
+            break
+    return name if last - first == len(spans) else name[spans[first][0] : spans[last - 1][1]]

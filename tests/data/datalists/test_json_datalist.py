@@ -1,0 +1,79 @@
+"""JSON lists as they come out of editors, scripts and other systems."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from models_genesis_bundle.data import list_scans, pretraining_datalist, read_candidates
+from models_genesis_bundle.data.datalists.datalist_error import DatalistError
+
+
+@pytest.fixture
+def scans(tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.nii").touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32-le"])
+def test_every_encoding_of_unicode_is_read(scans, encoding):
+    (scans / "ä.nii").touch()
+    (scans / "datalist.json").write_text('{"training": ["ä.nii", "b.nii"]}', encoding=encoding)
+    assert [scan["patient"] for scan in list_scans(scans)] == ["b", "ä"]
+
+
+def test_a_path_that_is_no_unicode_is_found(scans):
+    open(os.fsencode(scans) + b"/b\xe4r.nii", "w").close()
+    (scans / "datalist.json").write_bytes(b'{"training": ["b\xe4r.nii", "b.nii"]}')
+    assert [os.path.basename(os.fsencode(scan["image"])) for scan in list_scans(scans)] == [b"b.nii", b"b\xe4r.nii"]
+
+
+@pytest.mark.parametrize("patient", [None, [], ["p"], {"id": 1}, True, "", "  "])
+def test_a_patient_is_text_or_a_number(scans, patient):
+    entries = [{"image": "a.nii", "patient": 7}, {"image": "b.nii", "patient": patient}]
+    (scans / "datalist.json").write_text(json.dumps({"training": entries}))
+    with pytest.raises(DatalistError) as caught:
+        list_scans(scans)
+    assert caught.value.source == str(scans / "datalist.json")
+    assert caught.value.found.startswith("the patient of training[1] must be text or a number, found ")
+    assert caught.value.remedy.startswith("Name the patient")
+    entries[1]["patient"] = "b"
+    (scans / "datalist.json").write_text(json.dumps({"training": entries}))
+    assert [scan["patient"] for scan in list_scans(scans)] == ["7", "b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"training": ["a.nii"], "training": ["b.nii"]}', "the key 'training' is there twice in one object"),
+        ('{"training": [{"image": "a.nii", "image": "b.nii"}]}', "the key 'image' is there twice in one object"),
+        ('{"training": [""]}', r"training\[0\] must be a path"),
+        ("[" * 100_000, "it is not JSON"),
+        ("\x00\x01", "it is not JSON"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(scans, text, found):
+    (scans / "datalist.json").write_text(text)
+    with pytest.raises(DatalistError, match=found):
+        list_scans(scans)
+
+
+def test_a_test_list_of_paths_alone(scans):
+    (scans / "dataset.json").write_text(json.dumps({"training": [{"image": "./a.nii"}, "b.nii"], "test": ["./c.nii"]}))
+    split = pretraining_datalist(scans)
+    assert [len(split[section]) for section in ("training", "validation", "test")] == [1, 1, 1]
+
+
+def test_a_csv_with_bytes_of_another_encoding_or_none_is_read_or_refused(tmp_path):
+    file = tmp_path / "c.csv"
+    file.write_bytes(b"\xef\xbb\xbfseriesuid,coordX,coordY,coordZ,class\nb\xe4r,1,2,3,0\n")
+    assert os.fsencode(read_candidates(file)[0]["scan"]) == b"b\xe4r"
+    file.write_bytes(b"seriesuid,coordX,coordY,coordZ,class\na,1,2\n")
+    with pytest.raises(DatalistError, match="line 2: expected numbers"):
+        read_candidates(file)
+    file.write_text('seriesuid,coordX,coordY,coordZ,class\n"' + "a" * 200_000)
+    with pytest.raises(DatalistError, match="it is no CSV"):
+        read_candidates(file)

@@ -1,0 +1,49 @@
+"""The splits of the default seeds, as commit e586c89 drew them: published comparisons depend on them."""
+
+from __future__ import annotations
+
+import pytest
+from monai.bundle import ConfigParser
+
+from models_genesis_bundle.data import pretraining_datalist, segmentation_datalist
+
+VALIDATION = [3, 4, 5, 12, 24, 25, 28, 35]
+TEST = [6, 8, 15, 16, 30, 32, 34, 40]
+
+
+@pytest.fixture
+def hippocampus(tmp_path):
+    for folder in ("imagesTr", "labelsTr"):
+        (tmp_path / folder).mkdir()
+        for number in range(1, 41):
+            (tmp_path / folder / f"hippocampus_{number:03d}.nii.gz").touch()
+    return tmp_path
+
+
+def numbers(scans):
+    return sorted(int(scan["patient"].removeprefix("hippocampus_")) for scan in scans)
+
+
+def test_hippocampus(hippocampus):
+    assert numbers(pretraining_datalist(hippocampus)["validation"]) == VALIDATION
+    split = segmentation_datalist(hippocampus)
+    assert (numbers(split["validation"]), numbers(split["test"])) == (VALIDATION, TEST)
+
+
+def test_nodules_of_one_patient_stay_together_as_with_the_regular_expression(tmp_path):
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+        for number in range(1, 41):
+            for nodule in range(1, 2 + number % 3):
+                (tmp_path / folder / f"LIDC-IDRI-{number:04d}_R_{nodule}.nii.gz").touch()
+    assert segmentation_datalist(tmp_path) == segmentation_datalist(tmp_path, patient_regex=r"LIDC-IDRI-\d{4}")
+
+
+@pytest.mark.parametrize("name", ["pretrain", "finetune_segmentation", "finetune_classification"])
+def test_every_configuration_splits_by_the_same_settings(name):
+    config = ConfigParser.load_config_file(f"configs/{name}.yaml")
+    assert (config["split_seed"], config["validation_fraction"]) == (0, 0.2)
+    assert (config["datalist"]["seed"], config["datalist"]["validation_fraction"]) == (
+        "@split_seed",
+        "@validation_fraction",
+    )
