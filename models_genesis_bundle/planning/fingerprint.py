@@ -17,7 +17,7 @@ from monai.config import PathLike
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from models_genesis_bundle.data.datalists.patient_split import split_by_patient
+from models_genesis_bundle.data.datalists.splits import SplitRequest, split_sections
 from models_genesis_bundle.data.datalists.pretraining import pretraining_datalist
 from models_genesis_bundle.data.scans.files import IMAGE_SUFFIXES, scan_suffix
 from models_genesis_bundle.data.scans.load_scan import LoadScand
@@ -245,5 +245,7 @@ def _without(
     kept = {name: [scan for scan in scans if scan["image"] not in dropped] for name, scans in datalist.items()}
     if not all(kept[name] for name in _USED):
         both = kept["training"] + kept["validation"]
-        kept |= split_by_patient(both, {"validation": validation_fraction}, split_seed, dataset_dir)
+        kept |= split_sections(
+            {"training": both, "test": kept["test"]}, SplitRequest(validation_fraction, seed=split_seed), dataset_dir
+        )
     return kept
