@@ -21,7 +21,6 @@ from models_genesis_bundle.networks import GenesisClassifier, GenesisUNet
 from models_genesis_bundle.weights import write_weights
 
 PRETRAIN_OVERLAYS = (
-    "quickstart",
     "optimizer_adamw",
     "optimizer_muon",
     "ema",

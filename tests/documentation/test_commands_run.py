@@ -51,7 +51,6 @@ SMALL = {
         "preparation_workers": 0,
         "panel_cubes": 1,
     },
-    "quickstart": {"num_phantoms": 2, "cubes_per_scan": 1},
     "network_dynunet": {
         "network_def::features": None,
         "network_def::filters": "[4,8,8,8,8]",

@@ -16,10 +16,10 @@ def in_root(monkeypatch, root):
 
 def test_reads_files_and_overrides_as_fire_does(root):
     found = command(
-        root, "--config_file", "['configs/pretrain.yaml','configs/quickstart.yaml']", "--max-epochs=3", "--resume",
+        root, "--config_file", "['configs/pretrain.yaml','configs/optimizer_muon.yaml']", "--max-epochs=3", "--resume",
         "--dataset_dir", "/scans", "--tracking", "mlflow",
     )  # fmt: skip
-    assert found.config_files == ("configs/pretrain.yaml", "configs/quickstart.yaml")
+    assert found.config_files == ("configs/pretrain.yaml", "configs/optimizer_muon.yaml")
     assert found.overrides == {"max_epochs": 3, "resume": True, "dataset_dir": "/scans"}
     resolved = found.resolved_config()
     assert resolved["max_epochs"] == 3

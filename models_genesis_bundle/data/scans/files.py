@@ -81,27 +81,29 @@ def scan_fingerprint(path: str | Path) -> str:
         16 hexadecimal digits of a SHA-256 over each file's name, size and time of the last change; ``""`` if the scan is
         not there.
     """
-    path = Path(path)
+    path = os.path.normpath(path)
+    folder = os.path.dirname(path)
     digest = hashlib.sha256()
     try:
         files = _files_of_scan(path)
     except OSError:
-        files = []
+        return ""
     for file in files:
-        digest.update(os.fsencode(str(file)[len(str(path.parent)) :]))
+        digest.update(os.fsencode(file[len(folder) :]))
         try:
-            status = file.stat()
+            status = os.stat(file)
             digest.update(f"\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
         except OSError:
+            if file == path:
+                return ""
             digest.update(b"\0absent\0")
-    return digest.hexdigest()[:16] if files else ""
+    return digest.hexdigest()[:16]
 
 
-def _files_of_scan(path: Path) -> list[Path]:
-    if path.is_dir():
-        return sorted(file for file in path.iterdir() if not file.name.startswith(".") and file.is_file())
-    if not path.is_file():
-        return []
-    if scan_suffix(path) in TEXT_HEADER_SUFFIXES:
-        return [path, *(path.parent / name for name in read_text_header(path).data_files)]
+def _files_of_scan(path: str) -> list[str]:
+    if os.path.isdir(path):
+        with os.scandir(path) as entries:
+            return sorted(entry.path for entry in entries if not entry.name.startswith(".") and entry.is_file())
+    if scan_suffix(path) in TEXT_HEADER_SUFFIXES and os.path.isfile(path):
+        return [path, *(os.path.join(os.path.dirname(path), name) for name in read_text_header(Path(path)).data_files)]
     return [path]
