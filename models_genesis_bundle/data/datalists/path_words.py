@@ -29,6 +29,7 @@ _DATE = (
     r"(?:(?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])|\d\d?[-_.]\d\d?[-_.](?:19|20)\d\d)"
     r"(?:[T_-]?\d\d[-_:.]?\d\d(?:[-_:.]?\d\d(?:\.\d+)?)?)?"
 )
+_YEAR = re.compile(r"(?:19|20)\d\d")
 _UID = r"\d+(?:\.\d+){3,}"
 _DATE_OR_UID_FIRST = re.compile(rf"(?:{_DATE}|{_UID}|\d+\.\d{{6}})(?:$|{_SEPARATOR})")  # the last: TCIA's series
 _DATE_OR_UID_AT_AN_END = re.compile(rf"^{_DATE}{_SEPARATOR}+|[\s_-]+(?:{_DATE}|{_UID})$|[ _]*\(\d+\)$")
@@ -103,7 +104,7 @@ def tells(name: str) -> Tells:
     """How much the name of a folder, or of a file without its suffix, tells of the person."""
     if _PERSON.search(name):
         return Tells.PERSON
-    if _DATE_OR_UID_FIRST.match(name):
+    if _DATE_OR_UID_FIRST.match(name) or _YEAR.fullmatch(name):
         return Tells.NUMBER
     words = words_of(subject_of(name))
     group = bool(words) and kind_and_number(words[0])[0] == "part"

@@ -33,12 +33,14 @@ class _Name(NamedTuple):
     Args:
         whole: as it is there.
         core: what tells the person.
-        level: of the folder below the root, from 1; 0 for the scan itself.
+        level: of the folder below the root, from 1; 0 for a file.
+        is_scan: whether it is the scan's own, be it a file or a folder of DICOM slices.
     """
 
     whole: str
     core: str
     level: int
+    is_scan: bool = True
 
 
 def patient_names(scans: Sequence[Path], root: Path, patient_regex: str | None = None) -> list[str]:
@@ -64,7 +66,7 @@ def patient_names(scans: Sequence[Path], root: Path, patient_regex: str | None =
 
 def patients_and_rule(scans: Sequence[Path], root: Path, patient_regex: str | None = None) -> tuple[list[str], str]:
     """The names as `patient_names` gives them, and what told them, for the log."""
-    paths = [_parts_below(os.fspath(scan), os.fspath(root)) for scan in scans]
+    paths = _parts_below([os.fspath(scan) for scan in scans], os.fspath(root))
     if patient_regex is not None:
         return [_match_patient(patient_regex, "/".join(path), root) for path in paths], f"patient_regex {patient_regex}"
     chosen = _by_tree(paths)
@@ -76,11 +78,15 @@ def patients_and_rule(scans: Sequence[Path], root: Path, patient_regex: str | No
     return names, " or ".join(told) + (f"; {several} in several folders count once" if several else "")
 
 
-def _parts_below(path: str, root: str) -> list[str]:
-    if path == root:
-        return [os.path.basename(path)]
-    below = path[len(root) + 1 :] if path.startswith(root + os.sep) else os.path.relpath(path, root)
-    return [part for part in below.split(os.sep) if part != ".."]
+def _parts_below(paths: Sequence[str], root: str) -> list[list[str]]:
+    """The folders and the file of each path below the root, or below the folder of those that lie elsewhere."""
+    below = [path[len(root) + 1 :] if path.startswith(root + os.sep) else os.path.relpath(path, root) for path in paths]
+    outside = [os.path.dirname(path) for path, rest in zip(paths, below, strict=True) if rest.startswith("..")]
+    other = os.path.commonpath(map(os.path.abspath, outside)) if outside else root
+    below = [
+        os.path.relpath(path, other) if rest.startswith("..") else rest for path, rest in zip(paths, below, strict=True)
+    ]
+    return [(os.path.basename(root) if rest == "." else rest).split(os.sep) for rest in below]
 
 
 def _by_tree(paths: Sequence[list[str]]) -> list[_Name]:
@@ -109,8 +115,8 @@ def _names_on(parts: Sequence[str], case: str, is_file: bool) -> list[tuple[_Nam
     """The names on a path that tell something of the person: one that is a person's alone, else all; never none."""
     names: list[tuple[_Name, Tells]] = []
     for level, part in enumerate(parts, 1):
-        if is_file and level == len(parts):
-            level = 0
+        is_scan = level == len(parts)
+        level = 0 if is_scan and is_file else level
         core = subject_of(part if level else case)
         told = tells(part if level else core)
         if told == Tells.PERSON:
@@ -118,7 +124,7 @@ def _names_on(parts: Sequence[str], case: str, is_file: bool) -> list[tuple[_Nam
         if not (told or level or names) and any(letter.isdigit() for letter in core):
             told = Tells.NUMBER
         if told and not (names and names[-1][0].core == core):
-            names.append((_Name(part, core, level), told))
+            names.append((_Name(part, core, level, is_scan), told))
     return names or [(_Name(parts[-1], subject_of(case), 0), Tells.NOTHING)]
 
 
@@ -162,7 +168,8 @@ def _groups_of_people(below: dict[str, dict[str, _Name]], folders: set[str]) -> 
     counts = Counter(rests)
     if max(counts.values()) > 1 and _most(re.fullmatch(r"\d{5,}", rest) for rest in rests):
         return groups  # the same long numbers in several: those of people in folders of visits
-    again = _most(counts[rest] > 1 or re.fullmatch(r"\d\d?", rest) for rest in rests)  # the same series for each
+    counted = _count_scans(pairs, rests)  # series 1, 2, 3 of a person
+    again = _most(counts[rest] > 1 or (counted and re.fullmatch(r"\d\d?", rest)) for rest in rests)
     if not again and _most(_counts_on(kid.core, parent) for parent, kid in pairs):
         return groups
     size = len(pairs) / len(groups)
@@ -173,6 +180,16 @@ def _groups_of_people(below: dict[str, dict[str, _Name]], folders: set[str]) -> 
     else:
         people = not again or _most(re.search(r"\d{3}", rest) for rest in rests)
     return groups if people else set()
+
+
+def _count_scans(pairs: Sequence[tuple[str, _Name]], rests: Sequence[str]) -> bool:
+    """Whether short numbers are those of scans, or run from 0 or 1 in each folder."""
+    numbers: dict[str, set[int]] = defaultdict(set)
+    for (parent, _), rest in zip(pairs, rests, strict=True):
+        if re.fullmatch(r"\d\d?", rest):
+            numbers[parent].add(int(rest))
+    running = all(max(own) - min(own) == len(own) - 1 and min(own) < 2 for own in numbers.values())
+    return running or any(kid.is_scan for _, kid in pairs)
 
 
 def _counts_on(name: str, parent: str) -> bool:
