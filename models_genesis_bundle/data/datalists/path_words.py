@@ -6,7 +6,7 @@ import re
 from enum import IntEnum
 from functools import lru_cache
 
-__all__ = ["Tells", "kind_and_number", "names_a_thing", "subject_of", "tells", "words_of"]
+__all__ = ["Tells", "has_number", "kind_and_number", "names_a_thing", "subject_of", "tells", "words_of"]
 
 
 class Tells(IntEnum):
@@ -74,6 +74,11 @@ def words_of(name: str) -> list[str]:
     ``imagestr`` is two, as ``imagesTr`` is.
     """
     return [word.lower() for word in _BETWEEN_WORDS.split(name) if word]
+
+
+def has_number(name: str) -> bool:
+    """Whether a name holds a number other than a year."""
+    return re.search(r"\d", re.sub(r"(?<!\d)(?:19|20)\d\d(?!\d)", "", name)) is not None
 
 
 def kind_and_number(word: str) -> tuple[str | None, str]:
