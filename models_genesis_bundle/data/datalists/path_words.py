@@ -6,7 +6,7 @@ import re
 from enum import IntEnum
 from functools import lru_cache
 
-__all__ = ["Tells", "kind_and_number", "names_a_thing", "subject_of", "tells", "words_of"]
+__all__ = ["Tells", "has_number", "kind_and_number", "names_a_thing", "subject_of", "tells", "words_of"]
 
 
 class Tells(IntEnum):
@@ -29,6 +29,7 @@ _DATE = (
     r"(?:(?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])|\d\d?[-_.]\d\d?[-_.](?:19|20)\d\d)"
     r"(?:[T_-]?\d\d[-_:.]?\d\d(?:[-_:.]?\d\d(?:\.\d+)?)?)?"
 )
+_YEAR = re.compile(r"(?:19|20)\d\d")
 _UID = r"\d+(?:\.\d+){3,}"
 _DATE_OR_UID_FIRST = re.compile(rf"(?:{_DATE}|{_UID}|\d+\.\d{{6}})(?:$|{_SEPARATOR})")  # the last: TCIA's series
 _DATE_OR_UID_AT_AN_END = re.compile(rf"^{_DATE}{_SEPARATOR}+|[\s_-]+(?:{_DATE}|{_UID})$|[ _]*\(\d+\)$")
@@ -75,6 +76,11 @@ def words_of(name: str) -> list[str]:
     return [word.lower() for word in _BETWEEN_WORDS.split(name) if word]
 
 
+def has_number(name: str) -> bool:
+    """Whether a name holds a number other than a year."""
+    return re.search(r"\d", re.sub(r"(?<!\d)(?:19|20)\d\d(?!\d)", "", name)) is not None
+
+
 def kind_and_number(word: str) -> tuple[str | None, str]:
     """What a word of a name tells, and the number at its end.
 
@@ -103,7 +109,7 @@ def tells(name: str) -> Tells:
     """How much the name of a folder, or of a file without its suffix, tells of the person."""
     if _PERSON.search(name):
         return Tells.PERSON
-    if _DATE_OR_UID_FIRST.match(name):
+    if _DATE_OR_UID_FIRST.match(name) or _YEAR.fullmatch(name):
         return Tells.NUMBER
     words = words_of(subject_of(name))
     group = bool(words) and kind_and_number(words[0])[0] == "part"

@@ -12,17 +12,19 @@ from typing import NamedTuple
 from monai.config import PathLike
 
 from models_genesis_bundle.data.datalists.datalist_error import DatalistError
-from models_genesis_bundle.data.datalists.path_words import Tells, kind_and_number, subject_of, tells, words_of
+from models_genesis_bundle.data.datalists.path_words import (
+    Tells,
+    has_number,
+    kind_and_number,
+    subject_of,
+    tells,
+    words_of,
+)
+from models_genesis_bundle.data.datalists.scan_numbers import without_channels, without_index
 from models_genesis_bundle.data.scans.files import scan_stem
 
 __all__ = ["patient_names", "patients_and_rule"]
 
-_CHANNEL = re.compile(r"(.+)_(\d{4})")
-_MOST_CHANNELS = 10
-_MOST_CHANNELS_OF_ONE = 4  # case_0000 … case_0003 alone are channels of one case, more are cases
-_INDEX = re.compile(r"(.*[^\W_])[ _-](\d{1,3})")
-_LARGEST_INDEX = 20
-_MOST_SCANS_OF_ONE = 4  # of a person, on average
 _LEAST_PEOPLE_OF_A_GROUP = 20  # a numbered folder with more numbered ones in it is a group of people
 _LEAST_FILES_OF_A_GROUP = 5
 
@@ -33,12 +35,14 @@ class _Name(NamedTuple):
     Args:
         whole: as it is there.
         core: what tells the person.
-        level: of the folder below the root, from 1; 0 for the scan itself.
+        level: of the folder below the root, from 1; 0 for a file.
+        is_scan: whether it is the scan's own, be it a file or a folder of DICOM slices.
     """
 
     whole: str
     core: str
     level: int
+    is_scan: bool = True
 
 
 def patient_names(scans: Sequence[Path], root: Path, patient_regex: str | None = None) -> list[str]:
@@ -64,7 +68,7 @@ def patient_names(scans: Sequence[Path], root: Path, patient_regex: str | None =
 
 def patients_and_rule(scans: Sequence[Path], root: Path, patient_regex: str | None = None) -> tuple[list[str], str]:
     """The names as `patient_names` gives them, and what told them, for the log."""
-    paths = [_parts_below(os.fspath(scan), os.fspath(root)) for scan in scans]
+    paths = _parts_below([os.fspath(scan) for scan in scans], os.fspath(root))
     if patient_regex is not None:
         return [_match_patient(patient_regex, "/".join(path), root) for path in paths], f"patient_regex {patient_regex}"
     chosen = _by_tree(paths)
@@ -76,11 +80,15 @@ def patients_and_rule(scans: Sequence[Path], root: Path, patient_regex: str | No
     return names, " or ".join(told) + (f"; {several} in several folders count once" if several else "")
 
 
-def _parts_below(path: str, root: str) -> list[str]:
-    if path == root:
-        return [os.path.basename(path)]
-    below = path[len(root) + 1 :] if path.startswith(root + os.sep) else os.path.relpath(path, root)
-    return [part for part in below.split(os.sep) if part != ".."]
+def _parts_below(paths: Sequence[str], root: str) -> list[list[str]]:
+    """The folders and the file of each path below the root, or below the folder of those that lie elsewhere."""
+    below = [path[len(root) + 1 :] if path.startswith(root + os.sep) else os.path.relpath(path, root) for path in paths]
+    outside = [os.path.dirname(path) for path, rest in zip(paths, below, strict=True) if rest.startswith("..")]
+    other = os.path.commonpath(map(os.path.abspath, outside)) if outside else root
+    below = [
+        os.path.relpath(path, other) if rest.startswith("..") else rest for path, rest in zip(paths, below, strict=True)
+    ]
+    return [(os.path.basename(root) if rest == "." else rest).split(os.sep) for rest in below]
 
 
 def _by_tree(paths: Sequence[list[str]]) -> list[_Name]:
@@ -88,7 +96,7 @@ def _by_tree(paths: Sequence[list[str]]) -> list[_Name]:
     folders = ["/".join(path[:-1]) for path in paths]
     own = [
         _names_on([*path[:-1], stem], case, is_file=len(stem) < len(path[-1]))
-        for path, stem, case in zip(paths, stems, _without_channels(stems, folders), strict=True)
+        for path, stem, case in zip(paths, stems, without_channels(stems, folders), strict=True)
     ]
     places = _levels_of_people([[name for name, told in names if told >= Tells.NAME] for names in own])
     chosen = [place or _otherwise(names) for place, names in zip(places, own, strict=True)]
@@ -101,7 +109,7 @@ def _by_tree(paths: Sequence[list[str]]) -> list[_Name]:
 
 def _outermost_folder(path: Sequence[str]) -> _Name:
     """The outermost folder that is not called as a split, a data set or a visit alone is; the last resort."""
-    named = (_Name(part, part, level) for level, part in enumerate(path[:-1], 1) if _has_number(part))
+    named = (_Name(part, part, level) for level, part in enumerate(path[:-1], 1) if has_number(part))
     return next((name for name in named if kind_and_number(words_of(name.whole)[0])[0] != "visit"), _Name("", "", 0))
 
 
@@ -109,8 +117,8 @@ def _names_on(parts: Sequence[str], case: str, is_file: bool) -> list[tuple[_Nam
     """The names on a path that tell something of the person: one that is a person's alone, else all; never none."""
     names: list[tuple[_Name, Tells]] = []
     for level, part in enumerate(parts, 1):
-        if is_file and level == len(parts):
-            level = 0
+        is_scan = level == len(parts)
+        level = 0 if is_scan and is_file else level
         core = subject_of(part if level else case)
         told = tells(part if level else core)
         if told == Tells.PERSON:
@@ -118,7 +126,7 @@ def _names_on(parts: Sequence[str], case: str, is_file: bool) -> list[tuple[_Nam
         if not (told or level or names) and any(letter.isdigit() for letter in core):
             told = Tells.NUMBER
         if told and not (names and names[-1][0].core == core):
-            names.append((_Name(part, core, level), told))
+            names.append((_Name(part, core, level, is_scan), told))
     return names or [(_Name(parts[-1], subject_of(case), 0), Tells.NOTHING)]
 
 
@@ -162,23 +170,34 @@ def _groups_of_people(below: dict[str, dict[str, _Name]], folders: set[str]) -> 
     counts = Counter(rests)
     if max(counts.values()) > 1 and _most(re.fullmatch(r"\d{5,}", rest) for rest in rests):
         return groups  # the same long numbers in several: those of people in folders of visits
-    again = _most(counts[rest] > 1 or re.fullmatch(r"\d\d?", rest) for rest in rests)  # the same series for each
+    counted = _count_scans(pairs, rests)  # series 1, 2, 3 of a person
+    again = _most(counts[rest] > 1 or (counted and re.fullmatch(r"\d\d?", rest)) for rest in rests)
     if not again and _most(_counts_on(kid.core, parent) for parent, kid in pairs):
         return groups
     size = len(pairs) / len(groups)
-    if _most(_has_number(parent) for parent in groups):
+    if _most(has_number(parent) for parent in groups):
         people = not again and size >= _LEAST_PEOPLE_OF_A_GROUP
     elif _most(kid.level == 0 for _, kid in pairs):
-        people = not again and size >= _LEAST_FILES_OF_A_GROUP and _most(_has_number(rest) for rest in rests)
+        people = not again and size >= _LEAST_FILES_OF_A_GROUP and _most(has_number(rest) for rest in rests)
     else:
         people = not again or _most(re.search(r"\d{3}", rest) for rest in rests)
     return groups if people else set()
 
 
+def _count_scans(pairs: Sequence[tuple[str, _Name]], rests: Sequence[str]) -> bool:
+    """Whether short numbers are those of scans, or run from 0 or 1 in each folder."""
+    numbers: dict[str, set[int]] = defaultdict(set)
+    for (parent, _), rest in zip(pairs, rests, strict=True):
+        if re.fullmatch(r"\d\d?", rest):
+            numbers[parent].add(int(rest))
+    running = all(max(own) - min(own) == len(own) - 1 and min(own) < 2 for own in numbers.values())
+    return running or any(kid.is_scan for _, kid in pairs)
+
+
 def _counts_on(name: str, parent: str) -> bool:
     """Whether a name is that of its folder and a number: ``NYU_0050952`` in ``NYU``, ``p10000032`` in ``p10``."""
     more = name[len(parent) :] if name.startswith(parent) else ""
-    return re.match(r"\d{3}" if _has_number(parent) else r"[\W_]*\d{3}", more) is not None
+    return re.match(r"\d{3}" if has_number(parent) else r"[\W_]*\d{3}", more) is not None
 
 
 def _most(truths: Iterable[object]) -> bool:
@@ -192,84 +211,14 @@ def _rest(name: str, parent: str) -> str:
     return re.sub(r"^[\W_]+", "", more) if re.match(r"[\W_]", more) else name
 
 
-def _has_number(name: str) -> bool:
-    """Whether a name holds a number other than a year."""
-    return re.search(r"\d", re.sub(r"(?<!\d)(?:19|20)\d\d(?!\d)", "", name)) is not None
-
-
-def _without_channels(stems: Sequence[str], folders: Sequence[str]) -> list[str]:
-    """The scans' names, without nnU-Net's number of the channel in folders where each ends with one, from 0000 on."""
-    channels: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
-    other: set[str] = set()
-    for folder, stem in zip(folders, stems, strict=True):
-        if match := _CHANNEL.fullmatch(stem):
-            channels[folder][match[1]].add(int(match[2]))
-        else:
-            other.add(folder)
-    counted = {folder for folder, cases in channels.items() if folder not in other and _are_channels(cases)}
-    return [stem[:-5] if folder in counted else stem for folder, stem in zip(folders, stems, strict=True)]
-
-
-def _are_channels(cases: dict[str, set[int]]) -> bool:
-    if any(0 not in numbers or max(numbers) >= _MOST_CHANNELS for numbers in cases.values()):
-        return False
-    (case, numbers), *others = cases.items()
-    return bool(others) or case[-1].isdigit() or len(numbers) <= _MOST_CHANNELS_OF_ONE
-
-
 def _shortest_that_merge(chosen: Sequence[_Name], folders: Sequence[str]) -> list[str]:
     """The whole names where shorter ones tell the same people, or one for all; else what tells the person."""
     whole, cores = [name.whole for name in chosen], [name.core for name in chosen]
-    merged = _without_index(cores, folders)
+    merged = without_index(cores, folders)
     people = [len(set(names)) for names in (merged, cores, whole)]
     if people[0] > 1 and people[0] < people[2]:
         return merged
     return cores if 1 < people[1] < people[2] else whole
-
-
-def _without_index(names: Sequence[str], folders: Sequence[str]) -> list[str]:
-    """Take a small number off the ends of names that then are those of several people with few scans each.
-
-    ``LIDC-IDRI-0060_R_1`` becomes ``LIDC-IDRI-0060``, ``ana_2`` becomes ``ana``; ``liver_7`` stays where all are livers.
-    """
-    shorter = {name: name for name in names}
-    places = defaultdict(set)
-    for name, folder in zip(names, folders, strict=True):
-        places[name].add(folder)
-    for _ in range(2):  # a number of the scan, and one of the visit before it
-        families: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-        prefixes_in: dict[str, set[str]] = defaultdict(set)
-        for name, short in shorter.items():
-            match = _INDEX.fullmatch(short)
-            if match and int(match[2]) <= _LARGEST_INDEX and tells(short) == Tells.NAME:
-                shape = re.sub(r"\d+", "0", re.sub(r"[^\W\d_]+", "a", short))
-                families[shape][match[1]].add(match[2])
-                for folder in places[name]:
-                    prefixes_in[folder].add(match[1])
-        people = {
-            prefix
-            for family in families.values()
-            if len(family) > 1 and _are_scans_of_people(family)
-            for prefix in family
-        }
-        if all(len(prefixes) == 1 for prefixes in prefixes_in.values()):
-            break  # each folder has a prefix of its own: it is that of the folder
-        for name, short in shorter.items():
-            match = _INDEX.fullmatch(short)
-            if match and match[1] in people:
-                shorter[name] = subject_of(match[1])
-    return [shorter[name] for name in names]
-
-
-def _are_scans_of_people(numbers: dict[str, set[str]]) -> bool:
-    """Whether the numbers after each prefix count the few scans of a person."""
-    few = sum(map(len, numbers.values())) <= _MOST_SCANS_OF_ONE * len(numbers)
-    counted = all(
-        sorted(map(int, own)) in (list(range(len(own))), list(range(1, len(own) + 1))) and max(map(len, own)) < 3
-        for prefix, own in numbers.items()
-        if not _has_number(prefix)
-    )
-    return few and counted
 
 
 def _printable(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
 
 import numpy as np
 import pytest
@@ -160,6 +161,7 @@ def test_a_tree_deeper_than_the_stack(tmp_path):
     os.close(os.open("a.nii", os.O_CREAT, dir_fd=place))
     os.close(place)
     assert len(look_below(tmp_path).scans) == 1
+    subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)  # shutil.rmtree, by which pytest cleans up, cannot
 
 
 def test_names_that_are_no_text(tmp_path, caplog):

@@ -148,6 +148,15 @@ SCANS = {
     "flat, copies": {"p1.nii": "p1", "p1 (1).nii": "p1", "p2.nii": "p2", "p2_copy.nii": "p2"},
     "flat, two kinds of channels": {"CHUM-001__CT.nii": "CHUM-001", "CHUM-001__PT.nii": "CHUM-001", "MDA-001__CT.nii": "MDA-001"},
     "names of one folder that say nothing": {"train_01/ct.nii": "train_01", "train_02/ct.nii": "train_02"},
+    "WMH": {
+        "WMH/Singapore/50/pre/T1.nii": "50",
+        "WMH/Singapore/51/pre/T1.nii": "51",
+        "WMH/Singapore/51/pre/FLAIR.nii": "51",
+        "WMH/Utrecht/0/pre/T1.nii": "0",
+        "WMH/Utrecht/2/pre/T1.nii": "2",
+    },
+    "years above": {"2019/ana/ct.nii": "ana", "2020/ana/ct.nii": "ana", "2020/ben/ct.nii": "ben"},
+    "series of a DICOM medium": {"DICOM/01/02/03/": "01", "DICOM/01/02/04/": "01", "DICOM/05/06/07/": "05"},
     "one patient": {"ana/CT.nii": "ana", "ana/T1.nii": "ana"},
 }  # fmt: skip
 
@@ -219,6 +228,12 @@ def test_scans_with_their_label_maps(tmp_path, name, caplog):
 def test_patients_are_told_without_looking_at_the_disk():
     paths = [Path("/x/manifest-1/COLL", path) for path in ("A-1/01-01-2000/3", "A-1/02-02-2001/4", "A-2/01-01-2000/5")]
     assert patient_names(paths, Path("/x")) == ["A-1", "A-1", "A-2"]
+
+
+def test_scans_outside_of_the_folder_are_told_by_a_tree_of_their_own():
+    outside = [f"/data/phantoms0/images/phantom_00{n}.nii.gz" for n in range(3)]
+    paths = [Path(path) for path in (*outside, "/other/set/gap", "/other/set/air.nii")]
+    assert patient_names(paths, Path("/other/set")) == ["phantom_000", "phantom_001", "phantom_002", "gap", "air"]
 
 
 def test_many_label_maps_of_one_scan_are_refused_by_name(tmp_path):
