@@ -17,8 +17,8 @@ from monai.config import PathLike
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from models_genesis_bundle.data.datalists.splits import SplitRequest, split_sections
 from models_genesis_bundle.data.datalists.pretraining import pretraining_datalist
+from models_genesis_bundle.data.datalists.splits import SplitRequest, split_sections
 from models_genesis_bundle.data.scans.files import IMAGE_SUFFIXES, scan_suffix
 from models_genesis_bundle.data.scans.load_scan import LoadScand
 from models_genesis_bundle.data.scans.scan_error import ScanError

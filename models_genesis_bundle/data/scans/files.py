@@ -27,7 +27,8 @@ DICOM_SUFFIXES = (".dcm", ".ima")
 _SUFFIX = re.compile(f"({'|'.join(map(re.escape, SCAN_SUFFIXES + IMAGE_SUFFIXES))})$", re.IGNORECASE)
 _DICOM_PREAMBLE = 128
 _DICOM_META_HEADER = 512
-_MEDIA_DIRECTORY = b"1.2.840.10008.1.3.10"
+_MEDIA_DIRECTORIES = ("DICOMDIR", "DIRFILE")
+_MEDIA_DIRECTORY_CLASS = b"1.2.840.10008.1.3.10"
 
 
 def _name(path: str | Path) -> str:
@@ -58,7 +59,7 @@ def is_dicom_file(file: Path) -> bool:
     The directory of a medium is an index of other files and does not count, whether it is called ``DICOMDIR``,
     ``DIRFILE`` or anything else.
     """
-    if file.name == "DICOMDIR" or not file.is_file():
+    if file.name.upper() in _MEDIA_DIRECTORIES or not file.is_file():
         return False
     if file.suffix.lower() in DICOM_SUFFIXES:
         return True
@@ -68,7 +69,7 @@ def is_dicom_file(file: Path) -> bool:
             start = stream.read(_DICOM_META_HEADER)
     except OSError:
         return False
-    return start.startswith(b"DICM") and _MEDIA_DIRECTORY not in start
+    return start.startswith(b"DICM") and _MEDIA_DIRECTORY_CLASS not in start
 
 
 def scan_fingerprint(path: str | Path) -> str:

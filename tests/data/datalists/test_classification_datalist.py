@@ -14,6 +14,7 @@ from models_genesis_bundle.data import (
     CandidateCubes,
     IntensityScaling,
     ScanPreprocessing,
+    Volumes,
     classification_datalist,
     dataset_class_names,
     limit_negatives,
@@ -282,7 +283,8 @@ def test_phantoms_have_candidates_at_their_nodules(phantoms, tmp_path):
         for item, row in zip(unlabelled_datalist(phantoms / "images", file), rows, strict=True)
     ]
     labels = ScanPreprocessing(intensity=IntensityScaling(lower=0, upper=2))  # 0, 1 and 2 become 0, 0.5 and 1
-    cubes = CandidateCubes(items, tmp_path / "store", labels, (5, 5, 5), num_workers=0)
+    volumes = Volumes(tmp_path / "cache", items, labels, num_workers=0, apply_rules=False)
+    cubes = CandidateCubes(items, volumes, (5, 5, 5))
     middles = np.array([cube["image"][0, 2, 2, 2] for cube in cubes])
     positive = np.array(cubes.labels) == 1
     assert (middles[positive] == 1).mean() > 0.9, "a nodule's middle is nodule"
