@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+from models_genesis_bundle.data.datalists.find_scans import look_below
+from models_genesis_bundle.data.datalists.json_datalist import find_json_datalist
 from models_genesis_bundle.data.datalists.segmentation import list_labelled_scans
 from models_genesis_bundle.planning.device import Device
 from models_genesis_bundle.planning.files import write_datalist, write_overlay
@@ -97,6 +99,12 @@ class PlanFolder:
 
 def _labels(dataset_dir: str) -> dict[str, str]:
     """The label map of each image that has one; none where the folder is not laid out for segmentation."""
+    if (
+        os.path.isdir(dataset_dir)
+        and not look_below(dataset_dir).labels
+        and find_json_datalist(Path(dataset_dir)) is None
+    ):
+        return {}
     try:
         return {scan["image"]: scan["label"] for scan in list_labelled_scans(dataset_dir)}
     except (FileNotFoundError, ValueError):

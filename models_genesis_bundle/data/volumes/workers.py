@@ -14,6 +14,8 @@ __all__ = ["run_over"]
 
 Item = TypeVar("Item")
 
+_IDLE_SECONDS = 10  # after which a process ends that has nothing to do
+
 
 def run_over(
     function: Callable[[Item], Any], items: Sequence[Item], num_workers: int, scheduler: str | None = None
@@ -39,11 +41,13 @@ def run_over(
         yield from map(function, items)
         return
     with ExitStack() as stack:
-        if scheduler is not None:
+        if scheduler is None:
+            workers = min(num_workers, len(items))
+            stack.enter_context(joblib.parallel_config("loky", n_jobs=workers, idle_worker_timeout=_IDLE_SECONDS))
+        else:
             stack.enter_context(_dask_client(scheduler))
             stack.enter_context(joblib.parallel_config("dask"))
-        count = min(num_workers, len(items)) if scheduler is None else None
-        parallel = joblib.Parallel(n_jobs=count, return_as="generator_unordered")
+        parallel = joblib.Parallel(return_as="generator_unordered")
         try:
             yield from parallel(joblib.delayed(_with_one_thread)(function, item) for item in items)
         except TerminatedWorkerError as error:
