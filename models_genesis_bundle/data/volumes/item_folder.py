@@ -49,9 +49,10 @@ class ItemFolder:
 
     def file(self, key: str) -> Path:
         """The file of an item; files are spread over up to 256 folders."""
-        return Path(self._path(key))
+        return Path(self.path(key))
 
-    def _path(self, key: str) -> str:  # a string, since there may be a hundred thousand
+    def path(self, key: str) -> str:
+        """The same as text, which costs less where there are a hundred thousand."""
         name = hashlib.sha256(os.fsencode(key)).hexdigest()[:24]
         return f"{self.folder}{os.sep}{name[:2]}{os.sep}{name}{self.suffix}"
 
@@ -120,7 +121,7 @@ class ItemFolder:
         if record.get("unreadable"):
             return record["time"] >= _START
         try:
-            return not record["bytes"] or os.stat(self._path(key)).st_size == record["bytes"]
+            return not record["bytes"] or os.stat(self.path(key)).st_size == record["bytes"]
         except OSError:
             return False
 

@@ -65,12 +65,12 @@ class Places:
     def corners(self, image: str) -> np.ndarray:
         """The lowest corners of a volume's cubes, (count, axes), in voxels; negative where a cube starts in the padding."""
         record = self._records[image]
-        return _read_corners(self.items.file(image), record["checksum"], record["count"])
+        return _read_corners(self.items.path(image), record["checksum"], record["count"])
 
 
 @lru_cache(maxsize=512)
-def _read_corners(file: Path, checksum: int, count: int) -> np.ndarray:
-    content = file.read_bytes()
+def _read_corners(file: str, checksum: int, count: int) -> np.ndarray:
+    content = Path(file).read_bytes()
     if zlib.crc32(content) != checksum:
         raise ValueError(f"{file}: this list of places is damaged. Remove the file and start again: it is made anew.")
     return np.frombuffer(content, dtype="<i4").reshape(count, -1)

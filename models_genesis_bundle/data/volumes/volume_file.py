@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from itertools import product
 from pathlib import Path
 
 import blosc2
@@ -15,9 +14,9 @@ from models_genesis_bundle.files import whole_file
 
 __all__ = ["DamagedVolumeError", "VolumeFile", "write_volume"]
 
-_CHUNK = {3: (128, 128, 64), 2: (512, 512)}
-_BLOCK = {3: (16, 16, 16), 2: (64, 64)}
-_HEAD, _TAIL = 2**12, 2**16  # bytes that hold the header, and the offsets, checksums and trailer of a frame
+_CHUNK = {3: (32, 32, 32), 2: (128, 128)}
+_BLOCK = {3: (16, 16, 16), 2: (32, 32)}
+_HEAD, _TAIL = 2**12, 2**18  # bytes that hold the header, and the offsets, checksums and trailer of a frame
 _CHECKSUMS = "crc32"
 _MAPPED_BY_OPENING = 4 * 2**20  # the system maps neighbours of what is read
 
@@ -29,8 +28,8 @@ class DamagedVolumeError(ValueError):
 def write_volume(path: Path, voxels: np.ndarray) -> tuple[int, int]:
     """Write a volume as a Blosc2 array (``.b2nd``) of float16, whole or not at all.
 
-    Small blocks (16³ voxels) keep the voxels few that are decompressed in vain for a cube; LZ4 is the fastest of Blosc2's
-    codecs to decompress.
+    LZ4 is the fastest of Blosc2's codecs to decompress. With chunks of 32³ and blocks of 16³ voxels, cubes of 64 × 64 × 32
+    voxels were read fastest from anywhere in a CT.
 
     Args:
         path: the file.
@@ -97,7 +96,8 @@ class VolumeFile:
         self.shape: tuple[int, ...] = array.shape
         self._chunks = array.chunks
         self._chunk_grid = tuple(-(-side // step) for side, step in zip(self.shape, self._chunks, strict=True))
-        self._unchecked: dict[int, int] = dict(enumerate(array.schunk.vlmeta[_CHECKSUMS]))
+        self._checksums = np.array(array.schunk.vlmeta[_CHECKSUMS], dtype=np.uint32)
+        self._unchecked = np.ones(len(self._checksums), dtype=bool)
         self._array: blosc2.NDArray | None = None
         self.mapped_bytes = 0  # about, since `let_go`
 
@@ -137,7 +137,9 @@ class VolumeFile:
                 self._array = self._map()
                 self.mapped_bytes = _MAPPED_BY_OPENING
             self._check_chunks(self._array, inside)
-            stored = self._array[(slice(None), *inside)]
+            stored = np.empty((self.shape[0], *(part.stop - part.start for part in inside)), dtype=np.float16)
+            first, last = ([0, *(p.start for p in inside)], [self.shape[0], *(p.stop for p in inside)])
+            self._array.get_slice_numpy(stored, (first, last))  # what indexing calls, without its overhead
             self.mapped_bytes += 4 * stored.nbytes
         except (OSError, RuntimeError) as error:
             raise DamagedVolumeError(f"{self.path}: it cannot be read ({error}).") from error
@@ -150,17 +152,15 @@ class VolumeFile:
         return box
 
     def _check_chunks(self, array: blosc2.NDArray, box: Sequence[slice]) -> None:
-        if not self._unchecked:
+        if not self._unchecked.any():
             return
-        steps = self._chunks[1:]
-        touched = (
-            range(part.start // step, (part.stop - 1) // step + 1) for part, step in zip(box, steps, strict=True)
-        )
-        for place in product(range(self._chunk_grid[0]), *touched):
-            number = int(np.ravel_multi_index(place, self._chunk_grid))
-            if number in self._unchecked:
-                chunk = array.schunk.get_chunk(number)
-                self.mapped_bytes += len(chunk)
-                if zlib.crc32(chunk) != self._unchecked[number]:
-                    raise DamagedVolumeError(f"{self.path}: a part of it has changed.")
-                del self._unchecked[number]
+        places = [np.arange(self._chunk_grid[0])]
+        for part, step in zip(box, self._chunks[1:], strict=True):
+            places.append(np.arange(part.start // step, (part.stop - 1) // step + 1))
+        numbers = np.ravel_multi_index(np.ix_(*places), self._chunk_grid).ravel()
+        for number in numbers[self._unchecked[numbers]].tolist():
+            chunk = array.schunk.get_chunk(number)
+            self.mapped_bytes += len(chunk)
+            if zlib.crc32(chunk) != self._checksums[number]:
+                raise DamagedVolumeError(f"{self.path}: a part of it has changed.")
+            self._unchecked[number] = False

@@ -32,9 +32,9 @@ __all__ = ["Volumes"]
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 3
+_FORMAT = 4
 _KNOWN_FILES = 1024
-_MOST_MAPPED_BYTES = 64 * 2**20
+_MOST_MAPPED_BYTES = 512 * 2**20
 
 
 class Volumes:

@@ -8,13 +8,13 @@ import pytest
 
 from models_genesis_bundle.data.volumes.volume_file import DamagedVolumeError, VolumeFile, write_volume
 
-SHAPE = (1, 150, 40, 70)  # two chunks along X, two along Z
+SHAPE = (1, 90, 80, 70)  # 27 chunks
 
 
 @pytest.fixture
 def voxels():
     voxels = np.random.default_rng(0).random(SHAPE, dtype=np.float32)
-    voxels[:, :128, :, :64] = 0  # one chunk is constant, which Blosc2 stores without bytes
+    voxels[:, :64, :, :64] = 0  # some chunks are constant, which Blosc2 stores without bytes
     return voxels
 
 
@@ -31,17 +31,17 @@ def read_all(path, ends):
 
 
 def test_a_box_holds_the_voxels_in_float16(written, voxels):
-    box = VolumeFile(*written).read((100, 3, 50), (40, 20, 20), 0.0)
+    box = VolumeFile(*written).read((40, 3, 50), (40, 20, 20), 0.0)
     assert box.dtype == np.float32
-    np.testing.assert_array_equal(box, voxels[:, 100:140, 3:23, 50:70].astype(np.float16))
+    np.testing.assert_array_equal(box, voxels[:, 40:80, 3:23, 50:70].astype(np.float16))
 
 
 def test_outside_of_the_volume_lies_the_fill_value(written, voxels):
-    box = VolumeFile(*written).read((145, -2, 0), (10, 5, 4), -1.0)[0]
-    np.testing.assert_array_equal(box[:5, 2:], voxels[0, 145:, :3, :4].astype(np.float16))
+    box = VolumeFile(*written).read((85, -2, 0), (10, 5, 4), -1.0)[0]
+    np.testing.assert_array_equal(box[:5, 2:], voxels[0, 85:, :3, :4].astype(np.float16))
     assert (box[5:] == -1).all()
     assert (box[:, :2] == -1).all()
-    assert (VolumeFile(*written).read((150, 0, 0), (2, 2, 2), -1.0) == -1).all()
+    assert (VolumeFile(*written).read((90, 0, 0), (2, 2, 2), -1.0) == -1).all()
 
 
 def test_flat_images_and_several_channels(tmp_path):
@@ -82,10 +82,9 @@ def test_a_read_checks_only_what_it_uses(written, voxels):
     """Damage in one chunk leaves the others readable: a volume of gigabytes is not read as a whole for one cube."""
     path, ends = written
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
+    content[2**12 + 2**13] ^= 1  # after the header and before what is read as the trailer
     path.write_bytes(content)
-    file = VolumeFile(path, ends) if len(content) > 2**16 + 2**12 else None
-    assert file is not None, "the damage must lie between header and trailer"
+    file = VolumeFile(path, ends)
     np.testing.assert_array_equal(file.read((0, 0, 0), (8, 8, 8), 0.0), voxels[:, :8, :8, :8])
     with pytest.raises(DamagedVolumeError, match="has changed"):
         file.read((0, 0, 0), SHAPE[1:], 0.0)
