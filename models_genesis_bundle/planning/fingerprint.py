@@ -243,7 +243,8 @@ def _without(
     dataset_dir: PathLike,
 ) -> Datalist:
     kept = {name: [scan for scan in scans if scan["image"] not in dropped] for name, scans in datalist.items()}
-    if not all(kept[name] for name in _USED):
+    if empty := [name for name in _USED if not kept[name]]:
+        logger.warning("None of the scans for %s can be used; training and validation are split anew.", empty[0])
         both = kept["training"] + kept["validation"]
         kept |= split_sections(
             {"training": both, "test": kept["test"]}, SplitRequest(validation_fraction, seed=split_seed), dataset_dir

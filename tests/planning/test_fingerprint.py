@@ -96,12 +96,13 @@ def test_of_many_large_scans_a_sample_is_read_and_all_are_listed(folder, monkeyp
     assert "sample of 3 of the 6 scans" in samples[0].notes[0]
 
 
-def test_a_list_that_loses_all_its_scans_is_split_anew(folder):
+def test_a_list_that_loses_all_its_scans_is_split_anew(folder, caplog):
     write(folder / "thin.nii.gz", voxels(7)[..., :2])
     content = {"training": [f"ct_{number}.nii.gz" for number in range(6)], "validation": ["thin.nii.gz"]}
     (folder / "datalist.json").write_text(json.dumps(content))
     found = fingerprint_scans(folder, num_workers=0)
     assert [len(found.datalist[name]) for name in ("training", "validation")] == [5, 1]
+    assert "None of the scans for validation can be used; training and validation are split anew." in caplog.text
 
 
 def test_scans_for_the_test_stay_unseen(folder):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -140,7 +141,7 @@ def _labelled_entries(
                     file, f"{place} must have a path under {key!r}, found {plain[key]!r}.", "Correct this entry."
                 )
         patient = plain.get("patient", "unnamed")
-        if isinstance(patient, bool) or not isinstance(patient, str | int | float) or not str(patient).strip():
+        if isinstance(patient, bool) or not isinstance(patient, str | int | float) or not _patient_text(patient):
             raise DatalistError(
                 file,
                 f"the patient of {place} must be text or a number, found {json.dumps(patient)}.",
@@ -187,4 +188,11 @@ def _name_patients(entries: Sequence[dict[str, Any]], base: Path, patient_regex:
     named = all("patient" in entry for entry in entries)
     names = [""] * len(entries) if named else patient_names([Path(e[key]) for e in entries], base, patient_regex)
     for entry, name in zip(entries, names, strict=True):
-        entry["patient"] = str(entry.get("patient", name))
+        entry["patient"] = _patient_text(entry.get("patient", name))
+
+
+def _patient_text(patient: str | float) -> str:
+    """The name of a patient: 7, 7.0 and "7 " are the same one; empty for a number that is not finite."""
+    if isinstance(patient, float):
+        return f"{patient:.15g}" if math.isfinite(patient) else ""
+    return str(patient).strip()

@@ -52,7 +52,8 @@ def label_maps_among(scans: Sequence[Path], spatial_dims: int = 3) -> set[Path]:
     above = len(Path(os.path.commonpath([os.path.dirname(scan) for scan in scans])).parts)
     labels = {scan for scan in scans if _is_named_as_label_map(scan.parts[above:])}
     images = [scan for scan in scans if scan not in labels and scan_suffix(scan)]
-    for kind, others in _open_kinds(images):
+    series = {str(scan) for scan in scans if not scan_suffix(scan)}
+    for kind, others in _open_kinds(images, series):
         read = kind[:_FILES_READ_OF_A_KIND]
         if all(_holds_labels(file, spatial_dims) for file in read) and not _holds_labels(others, spatial_dims):
             labels.update(kind)
@@ -69,19 +70,23 @@ def _is_named_as_label_map(parts: Sequence[str]) -> bool:
     return False
 
 
-def _open_kinds(images: Sequence[Path]) -> Iterator[tuple[list[Path], Path]]:
+def _open_kinds(images: Sequence[Path], series: set[str]) -> Iterator[tuple[list[Path], Path]]:
     """Files of which the names leave open whether they are label maps, by kind, the most frequent first.
 
+    Args:
+        images: the files.
+        series: folders of DICOM slices; the files in them stand beside these slices.
+
     Yields:
-        The files of a kind, and a file beside the first of them that is of another kind.
+        The files of a kind, and a file or DICOM folder beside the first of them that is of another kind.
     """
     kinds: dict[tuple[str, str], list[Path]] = defaultdict(list)
     beside: dict[Path, Path] = {}
     folders: dict[str, dict[str, Path]] = defaultdict(dict)
     for image in images:
         folders[os.path.dirname(image)][scan_stem(image)] = image
-    for files in folders.values():
-        if len(files) < 2:
+    for folder, files in folders.items():
+        if len(files) < 2 and folder not in series:
             continue
         common = re.sub(r"[^\W_]*$", "", os.path.commonprefix(list(files)))  # noqa: RUF071 - letters are meant
         rests = {stem: re.sub(r"\d+", "0", stem[len(common) :]) for stem in files}
@@ -92,12 +97,13 @@ def _open_kinds(images: Sequence[Path]) -> Iterator[tuple[list[Path], Path]]:
                 kind = ("after", re.sub(r"\d+", "0", stem[len(base) :]))
                 other = base
             elif one_patient:
-                kind, other = ("beside", rests[stem]), _plainest(rests, stem)
+                kind = ("beside", rests[stem])
+                other = "" if folder in series else _plainest(rests, stem)
             else:
                 continue
             if names_a_thing(kind[1]) or (base is not None and kind[1].strip("_-. ").isdigit()):
                 kinds[kind].append(file)
-                beside[file] = files[other]
+                beside[file] = files[other] if other else Path(folder)
     often = sorted(kinds.items(), key=lambda item: -len(item[1]))
     found = [(files, beside[files[0]]) for (how, _), files in often if how == "after" or len(files) > 1]
     yield from found[:_MOST_KINDS_READ]

@@ -100,11 +100,29 @@ def _by_tree(paths: Sequence[list[str]]) -> list[_Name]:
     ]
     places = _levels_of_people([[name for name, told in names if told >= Tells.NAME] for names in own])
     chosen = [place or _otherwise(names) for place, names in zip(places, own, strict=True)]
+    repeated = [_repeated_folder(path) for path in paths]
+    if not any(places) and _files_of_one(chosen, repeated):
+        return [name for name in repeated if name]
     if len({name.core for name in chosen}) == 1 and not any(told == Tells.PERSON for _, told in own[0]):
         for names in ([_otherwise(names) for names in own], [_outermost_folder(path) for path in paths]):
             if len({name.core for name in names}) > 1:
                 return names
     return chosen
+
+
+def _repeated_folder(path: Sequence[str]) -> _Name | None:
+    """The outermost folder with a number whose name the file's begins with: ``training01`` of ``training01_02_flair``."""
+    folders = enumerate(path[:-1], 1)
+    return next(
+        (_Name(f, f, at) for at, f in folders if has_number(f) and path[-1].startswith((f"{f}_", f"{f}-"))), None
+    )
+
+
+def _files_of_one(files: Sequence[_Name], folders: Sequence[_Name | None]) -> bool:
+    """Whether each file repeats the name of its folder, and there are few in each of several folders."""
+    numbers = {name.core for name in files}
+    names = {name.core for name in folders if name}
+    return None not in folders and len(names) > 1 and len(numbers) <= _LEAST_FILES_OF_A_GROUP * len(names)
 
 
 def _outermost_folder(path: Sequence[str]) -> _Name:

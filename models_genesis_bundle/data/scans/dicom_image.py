@@ -30,6 +30,8 @@ _TAGS = {
     "Rows": "0028|0010",
     "Columns": "0028|0011",
     "PixelSpacing": "0028|0030",
+    "RescaleIntercept": "0028|1052",
+    "RescaleSlope": "0028|1053",
 }
 
 

@@ -36,7 +36,7 @@ class DicomSlice:
         """Take the geometry out of the header.
 
         Raises:
-            ScanError: the header lacks it, or it makes no sense; names the `folder`.
+            ScanError: the header lacks it, or it or the rescale makes no sense; names the `folder`.
         """
 
         def absent(keyword: str, expected: str, rule: str) -> ScanError:
@@ -48,6 +48,15 @@ class DicomSlice:
                 rule,
             )
 
+        for keyword, excluded in (("RescaleSlope", 0), ("RescaleIntercept", None)):
+            value = image.numbers(keyword, 1)
+            if image.text(keyword) and (value is None or value[0] == excluded):
+                raise ScanError(
+                    folder,
+                    f"{keyword} in the header of {image.name} is {image.text(keyword)}, which is no number to scale with.",
+                    "Its values are not known: export the series again, or leave it out.",
+                    "rescale",
+                )
         spacing = image.numbers("PixelSpacing", 2)
         if spacing is None or not (spacing > 0).all():
             raise absent("PixelSpacing", "two numbers above 0", "no_spacing")

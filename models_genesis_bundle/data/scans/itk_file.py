@@ -19,6 +19,7 @@ from models_genesis_bundle.data.scans.text_header import TextHeader, read_text_h
 __all__ = ["itk_affine", "itk_image", "itk_name", "read_itk_file"]
 
 _METAIMAGE_MODALITY = "MET_MOD_"
+_ENCODINGS = ("raw", "gzip", "text", "txt", "ascii", "hex")
 _ZLIB_OR_GZIP = 47
 _BLOCK = 2**20
 
@@ -32,7 +33,7 @@ def read_itk_file(path: Path, spatial_dims: int = 3) -> RawScan:
 
     Raises:
         ScanError: data files that do not lie beside the header, a spacing that is not above 0, a shape that is too large,
-            complex voxels, colours in 3D.
+            an unknown encoding or unit, complex voxels, colours in 3D.
         RuntimeError: whatever ITK raises for a damaged file.
     """
     import itk
@@ -63,7 +64,9 @@ def read_itk_file(path: Path, spatial_dims: int = 3) -> RawScan:
         )
     values = itk.array_from_image(image).T
     modality = header.fields.get("modality", "").removeprefix(_METAIMAGE_MODALITY)
-    return RawScan(np.moveaxis(values, 0, -1) if has_components else values, itk_affine(image), modality)
+    affine = itk_affine(image)
+    affine[:3] *= header.millimetres
+    return RawScan(np.moveaxis(values, 0, -1) if has_components else values, affine, modality)
 
 
 def itk_image(name: str, io: Any, image_type: Any) -> Any:
@@ -121,6 +124,20 @@ def _check_header(path: Path, header: TextHeader) -> None:
             )
         if not (path.parent / name).is_file():
             raise ScanError(path, f"its data file {name} is not there.", "Copy it beside the header.", "missing_data")
+    if header.encoding not in _ENCODINGS:
+        raise ScanError(
+            path,
+            f"its encoding is {header.encoding}, which cannot be unpacked.",
+            "Save it with the encoding gzip or raw.",
+            "encoding",
+        )
+    if header.millimetres is None:
+        raise ScanError(
+            path,
+            f"its unit of length is {header.fields.get('spaceunits') or header.fields['distanceunits']}.",
+            "Write its spacing and origin in mm.",
+            "units",
+        )
     require_shape(path, header.shape)
     if not all(side > 0 or side != side for side in header.spacing):
         raise ScanError(

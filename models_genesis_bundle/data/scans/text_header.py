@@ -18,6 +18,8 @@ _MOST_LINES = 100_000
 _MOST_FILES = 100_000
 _FIELD = re.compile(r"\s*([^:=]+?)\s*(?::=|:|=)\s*(.*)")
 _NUMBER = re.compile(r"%0?\d*d")
+_MILLIMETRES = {"": 1.0, "?": 1.0, "mm": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001, "µm": 0.001, "μm": 0.001}
+_LONG_UNITS = {"millimeter": "mm", "millimetre": "mm", "micron": "um", "micrometer": "um", "meter": "m", "metre": "m"}
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,14 @@ class TextHeader:
             )
         except ValueError:
             return []
+
+    @property
+    def millimetres(self) -> float | None:
+        """Millimetres in the unit of the spacing and the origin; None for unknown units or several different ones."""
+        field = self.fields.get("spaceunits", self.fields.get("distanceunits", ""))
+        words = {word.strip().lower() for word in re.findall(r'"([^"]*)"', field) or [field]} - {"none"}
+        factors = {_MILLIMETRES.get(_LONG_UNITS.get(word.removesuffix("s"), word)) for word in words or {""}}
+        return factors.pop() if len(factors) == 1 else None
 
     def _numbers(self, *names: str) -> list[float]:
         text = next((self.fields[name] for name in names if name in self.fields), "")

@@ -114,8 +114,20 @@ class Volumes:
         if apply_rules:
             facts = [ScanFacts.from_record(record["facts"]) for record in self._records.values()]
             names = list(self._records)
-            for number, reason in odd_intensity_kinds(facts).items():
+            odd = odd_intensity_kinds(facts)
+            for number, reason in odd.items():
                 self.left_out.setdefault(names[number], f"{reason} [{INTENSITY_KIND_RULE}]")
+            others = odd_intensity_kinds(facts, majority=0)
+            if len(others) > len(odd):
+                first, reason = next(iter(others.items()))
+                logger.warning(
+                    "The scans are mixed, and all of them are used: %d of %d differ from the rest. The first is %s: %s "
+                    "Plan for a folder of each kind, or use planning, which keeps the larger part.",
+                    len(others),
+                    len(facts),
+                    names[first],
+                    reason,
+                )
         for image in self.left_out:
             self._records.pop(image, None)
         self._report()

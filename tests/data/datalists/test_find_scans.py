@@ -119,6 +119,16 @@ def test_a_series_is_found_beside_masks_texts_and_indices(tmp_path):
     assert (found.scans, below(tmp_path, found.labels)) == ([series], ["series/mask.nii.gz"])
 
 
+def test_organs_beside_slices_are_label_maps(tmp_path):
+    for patient in "ab":
+        write_dicom(tmp_path / patient, SCAN)
+        write_scan(tmp_path / patient / "liver.nii.gz", (SCAN.mean() + SCAN.std() < SCAN).astype(np.uint8))
+        write_scan(tmp_path / patient / "resampled.nii.gz", SCAN)
+    found = look_below(tmp_path)
+    assert [scan.name for scan in found.labels] == ["liver.nii.gz"] * 2
+    assert [scan.name for scan in found.scans] == ["a", "resampled.nii.gz", "b", "resampled.nii.gz"]
+
+
 def test_results_of_earlier_runs_are_passed_over_but_not_when_named(tmp_path, caplog):
     touch(tmp_path, "a.nii", "b.nii", f"runs/x/{RUN_MARKER}", "runs/x/restored/a.nii")
     with caplog.at_level(logging.INFO):

@@ -31,7 +31,13 @@ def test_a_path_that_is_no_unicode_is_found(scans):
     assert [os.path.basename(os.fsencode(scan["image"])) for scan in list_scans(scans)] == [b"b.nii", b"b\xe4r.nii"]
 
 
-@pytest.mark.parametrize("patient", [None, [], ["p"], {"id": 1}, True, "", "  "])
+def test_one_patient_may_be_written_in_several_ways(scans):
+    entries = [{"image": "a.nii", "patient": 7.0}, {"image": "b.nii", "patient": " 7"}]
+    (scans / "datalist.json").write_text(json.dumps({"training": entries}), encoding="utf-8")
+    assert [scan["patient"] for scan in list_scans(scans)] == ["7", "7"]
+
+
+@pytest.mark.parametrize("patient", [None, [], ["p"], {"id": 1}, True, "", "  ", float("nan")])
 def test_a_patient_is_text_or_a_number(scans, patient):
     entries = [{"image": "a.nii", "patient": 7}, {"image": "b.nii", "patient": patient}]
     (scans / "datalist.json").write_text(json.dumps({"training": entries}))

@@ -49,6 +49,15 @@ SCANS = {
         "ADNI/002_S_0295/MP-RAGE_REPEAT/2007-05-25_07_11_16.0/I55275/ADNI_002_S_0295_MR_S13407_I55275.nii": "002_S_0295",
         "ADNI/003_S_0907/MPRAGE/2006-09-11_10_37_45.0/I23681/": "003_S_0907",
     },
+    "ISBI 2015, two to three visits": {
+        f"training/training{n:02d}/preprocessed/training{n:02d}_{visit:02d}_{kind}_pp.nii": f"training{n:02d}"
+        for n in (1, 2, 3)
+        for visit in range(1, 3 + n % 2)
+        for kind in ("flair", "mprage", "pd", "t2")
+    },
+    "sites of numbered patients, not of visits": {
+        f"site{n}/site{n}_{patient:03d}.nii.gz": f"site{n}_{patient:03d}" for n in (1, 2) for patient in range(1, 9)
+    },
     "OASIS-1": {
         "disc1/OAS1_0001_MR1/RAW/OAS1_0001_MR1_mpr-1_anon.mha": "OAS1_0001",
         "disc1/OAS1_0001_MR2/RAW/OAS1_0001_MR2_mpr-1_anon.mha": "OAS1_0001",

@@ -146,6 +146,14 @@ def test_several_volumes_are_refused_or_chosen_by_name(tmp_path):
             "12×10×7 voxels, which take 1680 bytes; found at least",
         ),
         ("a.nrrd", nrrd("12 10 7") + PAYLOAD, "damaged", "12×10×7 voxels, which take 1680 bytes; found at least"),
+        (
+            "a.nrrd",
+            nrrd(fields='space: LPS\nspace directions: (1,0,0) (0,1,0) (0,0,1)\nspace units: "mm" "mm" "s"\n')
+            + PAYLOAD,
+            "units",
+            "unit of length is",
+        ),
+        ("a.nrrd", nrrd().replace(b"raw", b"bzip2") + PAYLOAD, "encoding", "its encoding is bzip2"),
         ("a.mhd", meta_image("gone.raw"), "missing_data", "its data file gone.raw is not there"),
     ],
 )
@@ -155,6 +163,21 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path, name, content, rule, messag
         load(tmp_path / name)
     assert raised.value.rule == rule
     assert ("truncated or damaged" in str(raised.value)) == (rule == "damaged")
+
+
+@pytest.mark.parametrize(("unit", "millimetres"), [("um", 0.001), ("cm", 10), ("mm", 1)])
+def test_units_are_honoured(tmp_path, unit, millimetres):
+    vectors = "space: LPS\nspace directions: (2,0,0) (0,3,0) (0,0,4)\nspace origin: (10,20,30)\n"
+    (tmp_path / "a.nrrd").write_bytes(
+        nrrd(fields=vectors + f"space units: {' '.join([chr(34) + unit + chr(34)] * 3)}\n") + PAYLOAD
+    )
+    (tmp_path / "a.mha").write_bytes(
+        meta_image(spacing="2 3 4", more=f"DistanceUnits = {unit}\nOffset = 10 20 30\n") + PAYLOAD
+    )
+    expected = np.diag([-2 * millimetres, -3 * millimetres, 4 * millimetres, 1])
+    expected[:3, 3] = np.array([-10, -20, 30]) * millimetres
+    for name in ("a.nrrd", "a.mha"):
+        np.testing.assert_allclose(load(tmp_path / name).affine, expected, err_msg=name)
 
 
 @pytest.mark.parametrize("name", ["a.nrrd", "a.mha", "a.mhd", "a.nhdr"])

@@ -219,6 +219,12 @@ def test_a_scan_of_two_slices_is_left_out_by_rule(tmp_path):
     assert len(prepare(tmp_path / "cache", scans, apply_rules=False)) == 2
 
 
+def test_a_mixed_set_is_used_and_named(tmp_path, caplog):
+    scans = [write_nifti(tmp_path / f"{n}.nii", 5 * organ(30, 30, 9) - 300 + 1400 * (n > 1)) for n in range(4)]
+    assert len(prepare(tmp_path / "cache", scans)) == 4
+    assert f"2 of 4 differ from the rest. The first is {scans[2]['image']}: it is not in HU" in caplog.text
+
+
 def test_when_no_scan_is_left_every_reason_is_given(tmp_path):
     scans = [write_nifti(tmp_path / "flat.nii", np.ones((20, 20, 20))), {"image": "/none.nii", "patient": "none"}]
     with pytest.raises(
