@@ -61,7 +61,6 @@ def test_loader():
 def test_memory():
     rows = benchmarks.benchmark_memory(multiples=(1, 4), cube_size=(32, 32, 16), cubes=4)
     assert [row["cubes"] for row in rows] == [4, 16]
-    assert rows[1]["store_megabytes"] == pytest.approx(4 * rows[0]["store_megabytes"], rel=0.05)
     assert all(row["resident_megabytes"] >= row["own_megabytes"] > 0 for row in rows)
 
 

@@ -23,7 +23,7 @@ def test_reads_files_and_overrides_as_fire_does(root):
     assert found.overrides == {"max_epochs": 3, "resume": True, "dataset_dir": "/scans"}
     resolved = found.resolved_config()
     assert resolved["max_epochs"] == 3
-    assert resolved["network_def"]["features"] == [8, 16, 32, 64]
+    assert resolved["weight_decay"] == 0.1, "of the overlay"
 
 
 def test_another_program_is_left_alone():

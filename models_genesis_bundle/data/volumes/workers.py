@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import cache
 from typing import Any, TypeVar
 
 import joblib
@@ -47,9 +51,10 @@ def run_over(
         else:
             stack.enter_context(_dask_client(scheduler))
             stack.enter_context(joblib.parallel_config("dask"))
-        parallel = joblib.Parallel(return_as="generator_unordered")
+        parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1)
+        parent = os.getpid() if scheduler is None else None
         try:
-            yield from parallel(joblib.delayed(_with_one_thread)(function, item) for item in items)
+            yield from parallel(joblib.delayed(_run)(function, item, parent) for item in items)
         except TerminatedWorkerError as error:
             raise RuntimeError(
                 "A process that prepares data was killed, most likely because memory ran out. Use fewer of them "
@@ -57,9 +62,23 @@ def run_over(
             ) from error
 
 
-def _with_one_thread(function: Callable[[Item], Any], item: Item) -> Any:
+def _run(function: Callable[[Item], Any], item: Item, parent: int | None) -> Any:
     torch.set_num_threads(1)
+    if parent is not None:
+        _end_with(parent)
     return function(item)
+
+
+@cache
+def _end_with(parent: int) -> None:
+    """End this process when the one that started it has ended, even if that was killed."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _dask_client(scheduler: str) -> Any:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import nibabel
 import numpy as np
 import pytest
 from bundle_commands import root_cause
@@ -93,7 +92,7 @@ def test_a_scan_that_the_memory_cannot_hold_is_not_called_damaged(pairs, monkeyp
     def fail(*args, **kwargs):
         raise MemoryError("2 GiB")
 
-    monkeypatch.setattr(nibabel, "load", fail)
+    monkeypatch.setattr("models_genesis_bundle.data.scans.load_scan.read_raw_scan", fail)
     with pytest.raises(RuntimeError) as raised:
         SkipUnreadable(SeededDataset(pairs, ScanPreprocessing()))[0]
     assert isinstance(root_cause(raised.value), MemoryError)
