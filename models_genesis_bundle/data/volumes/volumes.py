@@ -163,10 +163,6 @@ class Volumes:
         """What the scan's files were when the volume was prepared, see `scan_fingerprint`."""
         return self._records[os.path.abspath(image)]["fingerprint"]
 
-    def bytes(self, image: PathLike) -> int:
-        """Size of a volume on the disk."""
-        return self._records[os.path.abspath(image)]["bytes"]
-
     def read(self, image: PathLike, corner: Sequence[int], size: Sequence[int]) -> np.ndarray:
         """Read a box of voxels.
 
@@ -205,11 +201,6 @@ class Volumes:
             for known in self._files.values():
                 known.let_go()
         return box
-
-    def read_all(self, image: PathLike) -> np.ndarray:
-        """Read a whole volume: (C, X, Y, Z), float32."""
-        shape = self.shape(image)
-        return self.read(image, [0] * len(shape), shape)
 
     def _open(self, key: str) -> VolumeFile:
         if key in self._files:
