@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ __all__ = ["ItemFolder"]
 logger = logging.getLogger(__name__)
 
 Record = dict[str, Any]
+Job = Callable[[], Record]
 
 _START = time.time()
 
@@ -59,7 +60,7 @@ class ItemFolder:
     def open_or_make(
         self,
         wanted: Mapping[str, str],
-        make: Callable[[str], Record],
+        job: Callable[[str], Job],
         num_workers: int = 0,
         scheduler: str | None = None,
         description: str = "Preparing",
@@ -72,8 +73,9 @@ class ItemFolder:
 
         Args:
             wanted: by key, the fingerprint of the item's source.
-            make: makes the file of a key and returns its record, with the size of the file as ``bytes`` (0: no file is
-                needed); it must be picklable. An item whose record has ``unreadable`` is tried again by every run.
+            job: gives for a key what makes its file and returns its record, with the size of the file as ``bytes`` (0: no
+                file is needed). A job is sent to a process, so it must be picklable and should hold no more than it
+                needs. An item whose record has ``unreadable`` is tried again by every run.
             num_workers: see `run_over`.
             scheduler: see `run_over`.
             description: title of the progress bar.
@@ -91,7 +93,7 @@ class ItemFolder:
                 missing = [key for key in wanted if key not in records]
                 if records and missing:
                     logger.info("%s: %d of %d are there already.", self.folder, len(records), len(wanted))
-                results = run_over(_Keyed(make), missing, num_workers, scheduler)
+                results = run_over(_run_keyed, _KeyedJobs(missing, job), num_workers, scheduler)
                 with tqdm(total=len(wanted), initial=len(records), desc=description, unit="scan") as progress:
                     for key, made in results:
                         records[key] = self._keep(key, wanted[key], made)
@@ -99,10 +101,10 @@ class ItemFolder:
                         progress.update()
         return {key: records[key] for key in wanted}
 
-    def make_again(self, key: str, fingerprint: str, make: Callable[[str], Record]) -> Record:
+    def make_again(self, key: str, fingerprint: str, job: Job) -> Record:
         """Replace a damaged item; returns the new record."""
         with self._locked():
-            return self._keep(key, fingerprint, make(key))
+            return self._keep(key, fingerprint, job())
 
     def _keep(self, key: str, fingerprint: str, made: Record) -> Record:
         record = {"fingerprint": fingerprint, "time": time.time(), **made}
@@ -134,11 +136,23 @@ class ItemFolder:
             return lock.acquire()
 
 
-class _Keyed:
-    """Returns the key with the result, for results that come in any order."""
+class _KeyedJobs(Collection):
+    """The jobs of some keys, each made when it is sent to a process."""
 
-    def __init__(self, make: Callable[[str], Record]) -> None:
-        self.make = make
+    def __init__(self, keys: Sequence[str], job: Callable[[str], Job]) -> None:
+        self.keys, self.job = keys, job
 
-    def __call__(self, key: str) -> tuple[str, Record]:
-        return key, self.make(key)
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.keys
+
+    def __iter__(self) -> Iterator[tuple[str, Job]]:
+        return ((key, self.job(key)) for key in self.keys)
+
+
+def _run_keyed(keyed: tuple[str, Job]) -> tuple[str, Record]:
+    """The key with the result, since results come in any order."""
+    key, job = keyed
+    return key, job()

@@ -7,14 +7,14 @@ import os
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 
 from models_genesis_bundle.data.sampling.skipped_scans import SkippedScansError, skipped_text
 from models_genesis_bundle.data.volumes.cube_sampler import CubeSampler
-from models_genesis_bundle.data.volumes.item_folder import ItemFolder, Record
+from models_genesis_bundle.data.volumes.item_folder import ItemFolder, Job, Record
 from models_genesis_bundle.data.volumes.volumes import Volumes
 from models_genesis_bundle.files import whole_file
 
@@ -50,10 +50,13 @@ class Places:
         settings = {"sampler": sampler.record(), "count": count, "seed": seed}
         self.items = ItemFolder(volumes.items.folder, "places", settings, ".places")
         patients = {scan["image"]: scan["patient"] for scan in scans if scan["image"] in volumes}
-        draw = _Draw(self.items, volumes, sampler, count, seed, patients)
+
+        def job(image: str) -> Job:
+            return partial(_Draw(self.items, volumes.alone(image), sampler, count, seed, patients[image]), image)
+
         wanted = {image: f"{volumes.fingerprint(image)} {patient}" for image, patient in patients.items()}
         self._records = self.items.open_or_make(
-            wanted, draw, volumes.num_workers, volumes.scheduler, "Drawing places of cubes"
+            wanted, job, volumes.num_workers, volumes.scheduler, "Drawing places of cubes"
         )
         self.images = [image for image, record in self._records.items() if record["count"]]
         self.counts = [self._records[image]["count"] for image in self.images]
@@ -85,7 +88,7 @@ class _Draw:
     sampler: CubeSampler
     count: int
     seed: int
-    patients: dict[str, str]
+    patient: str
 
     def __call__(self, image: str) -> Record:
         shape = self.volumes.shape(image)
@@ -95,7 +98,7 @@ class _Draw:
         corner = [-before for before, _ in padding]
         size = [side + sum(more) for side, more in zip(shape, padding, strict=True)]
         scan = self.volumes.read(image, corner, size)
-        identity = f"{self.seed}|{self.patients[image]}|{Path(image).name}"
+        identity = f"{self.seed}|{self.patient}|{Path(image).name}"
         digest = hashlib.sha256(os.fsencode(identity)).digest()
         generator = np.random.default_rng(int.from_bytes(digest[:16], "big"))
         try:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +103,7 @@ class Volumes:
                 raise ScanError(*record["error"])
             space.require(record["bytes"])
 
-        records = self.items.open_or_make(wanted, self._prepare, num_workers, scheduler, "Preparing volumes", each)
+        records = self.items.open_or_make(wanted, self._job, num_workers, scheduler, "Preparing volumes", each)
         if on_unreadable == "raise":
             for record in records.values():
                 each(record | {"bytes": 0})
@@ -131,6 +133,15 @@ class Volumes:
         for image in self.left_out:
             self._records.pop(image, None)
         self._report()
+
+    def _job(self, key: str) -> Callable[[], Record]:
+        return partial(self._prepare, key)
+
+    def alone(self, image: PathLike) -> Volumes:
+        """The same without the records of other volumes, for a job that is sent to a process."""
+        key, alone = os.path.abspath(image), copy(self)
+        alone._records, alone.left_out, alone._files = {key: self._records[key]}, {}, OrderedDict()
+        return alone
 
     def _report(self) -> None:
         total = sum(record["bytes"] for record in self._records.values())
@@ -188,7 +199,7 @@ class Volumes:
                     "Start again.",
                     rule="changed",
                 ) from error
-            self._records[key] = self.items.make_again(key, fingerprint, self._prepare)
+            self._records[key] = self.items.make_again(key, fingerprint, self._job(key))
             return self._read(key, corner, size)
 
     def _read(self, key: str, corner: Sequence[int], size: Sequence[int]) -> np.ndarray:

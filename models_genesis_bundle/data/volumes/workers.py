@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from functools import cache
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ _IDLE_SECONDS = 10  # after which a process ends that has nothing to do
 
 
 def run_over(
-    function: Callable[[Item], Any], items: Sequence[Item], num_workers: int, scheduler: str | None = None
+    function: Callable[[Item], Any], items: Collection[Item], num_workers: int, scheduler: str | None = None
 ) -> Iterator[Any]:
     """Apply a function to all items and yield the results as they are ready, in any order.
 

@@ -116,6 +116,16 @@ def test_places_depend_on_neither_the_folder_nor_the_company_nor_the_processes(v
     np.testing.assert_array_equal(again.places.corners(moved["image"]), every.places.corners(scans[2]["image"]))
 
 
+def test_processes_draw_the_same_places(volumes, scans, tmp_path):
+    """A job carries the record of its own volume: with those of all, sending the jobs of many scans would take for ever."""
+    others = Volumes(tmp_path, scans, ScanPreprocessing(), num_workers=0)
+    assert len(others.alone(scans[1]["image"])) == 1
+    others.num_workers = 2
+    wanted, found = cubes(volumes, scans), cubes(others, scans)
+    for scan in scans:
+        np.testing.assert_array_equal(found.places.corners(scan["image"]), wanted.places.corners(scan["image"]))
+
+
 def test_workers_and_ranks_read_the_same_cubes(volumes, scans):
     dataset = SeededDataset(cubes(volumes, scans), seed=1)
     assert np.array_equal(pickle.loads(pickle.dumps(dataset))[3]["image"], dataset[3]["image"])
