@@ -6,8 +6,6 @@ from models_genesis_bundle.engines.finite_step import NonFiniteStepError, Requir
 from models_genesis_bundle.engines.frozen_parts import freeze_parts
 from models_genesis_bundle.engines.gradient_clipping import GradientClipping
 from models_genesis_bundle.engines.metrics_table import MetricsTable, read_metrics
-from models_genesis_bundle.engines.muon import Muon
-from models_genesis_bundle.engines.parameter_groups import parameter_groups
 from models_genesis_bundle.engines.precision import AutocastInferer, precision_dtype, to_memory_format
 from models_genesis_bundle.engines.processes import is_main_process
 from models_genesis_bundle.engines.restoration_inferer import RestorationInferer
@@ -25,7 +23,6 @@ __all__ = [
     "Float32OnSmallMaps",
     "GradientClipping",
     "MetricsTable",
-    "Muon",
     "NonFiniteStepError",
     "RequireFiniteStep",
     "RestorationInferer",
@@ -40,7 +37,6 @@ __all__ = [
     "UnknownOverrideError",
     "freeze_parts",
     "is_main_process",
-    "parameter_groups",
     "precision_dtype",
     "read_metrics",
     "refuse_unknown_overrides",

@@ -198,7 +198,7 @@ def make_plan(
 
 
 _OPTIMIZER = {
-    "_target_": "models_genesis_bundle.engines.Muon",
+    "_target_": "models_genesis_bundle.optim.Muon",
     "params": "$@network.parameters()",
     "lr": "@learning_rate",
     "weight_decay": 0.1,

@@ -3,9 +3,9 @@ import copy
 import pytest
 import torch
 
-from models_genesis_bundle.engines import Muon
-from models_genesis_bundle.engines.muon import orthogonalised
 from models_genesis_bundle.networks import GenesisUNet
+from models_genesis_bundle.optim import Muon
+from models_genesis_bundle.optim.muon import orthogonalised
 
 
 @pytest.mark.parametrize("shape", [(16, 216), (54, 32), (8, 8)], ids=["wide", "tall", "square"])

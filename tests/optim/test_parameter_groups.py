@@ -5,8 +5,9 @@ import torch
 from monai.engines import SupervisedTrainer
 from monai.networks.nets import DynUNet, SegResNetDS
 
-from models_genesis_bundle.engines import freeze_parts, parameter_groups
+from models_genesis_bundle.engines import freeze_parts
 from models_genesis_bundle.networks import GenesisUNet
+from models_genesis_bundle.optim import parameter_groups
 from models_genesis_bundle.weights import UnknownLayoutError, key_parts
 
 
@@ -41,7 +42,7 @@ def train(network, groups, iterations=2):
 def test_each_parameter_is_in_the_group_of_its_part(build):
     network = build()
     groups = parameter_groups(network, 0.01, encoder_lr_factor=0.1)
-    assert [group["name"] for group in groups] == ["decoder", "head", "encoder"]
+    assert [group["name"] for group in groups] == ["head", "decoder", "encoder"]
     assert [group["lr"] for group in groups] == pytest.approx([0.01, 0.01, 0.001])
     named = {id(parameter): name for name, parameter in network.named_parameters()}
     parts = key_parts(network.state_dict())
@@ -51,12 +52,42 @@ def test_each_parameter_is_in_the_group_of_its_part(build):
         assert {named[id(parameter)] for parameter in group["params"]} <= set(parts[group["name"]])
 
 
+def test_the_rate_falls_layer_by_layer():
+    groups = parameter_groups(GenesisUNet(features=(4, 8, 16)), 1.0, encoder_lr_factor=0.5, layer_decay=0.5)
+    assert {group["name"]: group["lr"] for group in groups} == {
+        "head": 1,
+        "decoder.stages.1": 1 / 2,
+        "decoder.stages.0": 1 / 4,
+        "encoder.stages.2": 1 / 16,
+        "encoder.stages.1": 1 / 32,
+        "encoder.stages.0": 1 / 64,
+    }
+    assert groups[0]["name"] == "head", "its rate is the one that is logged"
+
+
+@pytest.mark.parametrize(
+    ("build", "layers"),
+    [
+        (dynunet, ["encoder", "encoder.downsamples.0"]),
+        (segresnet, ["encoder", "encoder.layers.0", "encoder.layers.1"]),
+    ],
+)
+def test_layers_of_other_networks(build, layers):
+    network = build()
+    groups = parameter_groups(network, 1.0, layer_decay=0.9)
+    names = [group["name"] for group in groups]
+    assert names[0].startswith("head")
+    assert [name for name in reversed(names) if name.startswith("encoder")][: len(layers)] == layers
+    assert [group["lr"] for group in groups] == pytest.approx([0.9**depth for depth in range(len(groups))])
+    assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))
+
+
 def test_one_rate_for_all_is_one_group_of_any_network():
     network = torch.nn.Linear(2, 2)
     (group,) = parameter_groups(network, 0.5)
     assert (group["lr"], group["name"], len(group["params"])) == (0.5, "network", 2)
-    for settings in ({"encoder_lr_factor": 0.1}, {"freeze": "encoder"}):
-        with pytest.raises(UnknownLayoutError, match="freeze none"):
+    for settings in ({"encoder_lr_factor": 0.1}, {"layer_decay": 0.9}):
+        with pytest.raises(UnknownLayoutError, match="Cannot tell encoder"):
             parameter_groups(network, 0.5, **settings)
 
 
@@ -64,8 +95,8 @@ def test_one_rate_for_all_is_one_group_of_any_network():
 def test_a_frozen_encoder_stays_to_the_last_bit_while_the_rest_learns(build):
     network = build()
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    groups = parameter_groups(network, 0.01, freeze=["encoder"])
-    assert [group["name"] for group in groups] == ["decoder", "head"]
+    groups = parameter_groups(freeze_parts(network, ["encoder"]), 0.01)
+    assert [group["name"] for group in groups] == ["head", "decoder"]
     train(network, groups)
     after, parts = network.state_dict(), key_parts(before)
     assert any("running_mean" in key for key in parts["encoder"])
@@ -93,8 +124,8 @@ def test_a_copy_of_a_frozen_network_is_frozen_by_itself():
 
 
 def test_freezing_twice_is_freezing_once():
-    network = freeze_parts(unet(), ["encoder", "decoder"])
-    (group,) = parameter_groups(network, 0.1, freeze=["encoder", "decoder"])
+    network = freeze_parts(freeze_parts(unet(), ["encoder", "decoder"]), ["encoder", "decoder"])
+    (group,) = parameter_groups(network, 0.1)
     assert group["name"] == "head"
     assert group["params"] == [network.head.weight, network.head.bias]
 
@@ -102,12 +133,18 @@ def test_freezing_twice_is_freezing_once():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"freeze": "encodr"}, "freeze: expected names out of encoder, decoder, head and all, found encodr"),
-        ({"freeze": "all"}, "nothing is left to train, all is frozen"),
-        ({"freeze": ["encoder", "decoder", "head"]}, "nothing is left to train, encoder, decoder, head is frozen"),
-        ({"encoder_lr_factor": 0}, "encoder_lr_factor: expected a number above 0, found 0; .* freeze it"),
+        ({"layer_decay": 0}, "layer_decay: expected a number above 0, up to 1, found 0"),
+        ({"layer_decay": 1.1}, "layer_decay: expected a number above 0, up to 1, found 1.1"),
+        ({"encoder_lr_factor": 0}, "encoder_lr_factor: expected a number above 0, found 0; freeze the encoder"),
     ],
 )
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         parameter_groups(unet(), 0.1, **settings)
+
+
+def test_freezing_what_is_not_there_or_all():
+    with pytest.raises(ValueError, match="freeze: expected names out of encoder, decoder, head and all, found encodr"):
+        freeze_parts(unet(), "encodr")
+    with pytest.raises(ValueError, match="nothing is left to train"):
+        parameter_groups(freeze_parts(unet(), "all"), 0.1)
