@@ -7,6 +7,7 @@ from itertools import product
 
 import numpy as np
 import torch
+from monai.networks.layers.factories import Pool
 
 __all__ = ["random_matrix", "read_oblique"]
 
@@ -45,6 +46,9 @@ def read_oblique(
 ) -> np.ndarray:
     """Read a box that holds the turned cube, and resample it once, linearly.
 
+    Where the cube's voxels are twice as long as the volume's or longer, the box is averaged over blocks of voxels first, so
+    that no voxel between the sampled points is lost.
+
     Args:
         read: gives (C, *size) for a lowest corner and a size in voxels.
         corner: lowest voxel of the cube before it is turned about its middle.
@@ -56,17 +60,19 @@ def read_oblique(
     """
     half = (np.array(size) - 1) / 2
     middle = np.array(corner) + half
+    block = max(1, int(np.linalg.det(matrix) ** (1 / len(size)) + 1e-6))  # voxels of the volume in one of the cube
     reach = np.abs([matrix @ (half * signs) for signs in product((-1, 1), repeat=len(size))]).max(axis=0)
+    reach = reach + (block - 1) / 2
     lowest = np.floor(middle - reach).astype(int)
-    sides = np.ceil(middle + reach).astype(int) - lowest + 1
-    box = read(lowest.tolist(), sides.tolist())
+    sides = np.ceil((np.ceil(middle + reach) - lowest + 1) / block).astype(int)
+    box = torch.from_numpy(read(lowest.tolist(), (sides * block).tolist()))[None]
+    if block > 1:
+        box = Pool[Pool.AVG, len(size)](block)(box)
     # grid_sample wants the matrix between offsets from the middles, as parts of half the sides, with the last axis first.
     half_box = np.maximum((sides - 1) / 2, 0.5)
-    shift = (middle - lowest - (sides - 1) / 2) / half_box
-    scaled = matrix * np.maximum(half, 0.5) / half_box[:, None]
+    shift = ((middle - lowest - (block - 1) / 2) / block - (sides - 1) / 2) / half_box
+    scaled = matrix / block * np.maximum(half, 0.5) / half_box[:, None]
     theta = torch.as_tensor(np.column_stack([scaled[::-1, ::-1], shift[::-1]])[None], dtype=torch.float32)
-    grid = torch.nn.functional.affine_grid(theta, [1, box.shape[0], *size], align_corners=True)
-    cube = torch.nn.functional.grid_sample(
-        torch.from_numpy(box)[None], grid, mode="bilinear", padding_mode="border", align_corners=True
-    )
+    grid = torch.nn.functional.affine_grid(theta, [1, box.shape[1], *size], align_corners=True)
+    cube = torch.nn.functional.grid_sample(box, grid, mode="bilinear", padding_mode="border", align_corners=True)
     return cube[0].numpy()

@@ -43,6 +43,23 @@ def test_each_voxel_is_the_volumes_value_at_its_turned_place(volume, seed):
     np.testing.assert_allclose(found[0], wanted, atol=1e-3)
 
 
+@pytest.mark.parametrize("dims", [2, 3])
+def test_a_coarse_cube_holds_means_of_the_volume(dims):
+    """A third of the size: blocks of 3 voxels about each point, where the points alone would see noise."""
+    volume = np.random.default_rng(0).random((1, 48, 40, 36)[: dims + 1], dtype=np.float32)
+    size = SIZE[:dims]
+    found = read_oblique(reader(volume), (20, 16, 15)[:dims], size, np.eye(dims) * 3)
+    smooth = ndimage.uniform_filter(volume[0].astype(float), 3)
+    middle = np.array((20, 16, 15)[:dims]) + (np.array(size) - 1) / 2
+    places = [m + 3 * (np.arange(side) - (side - 1) / 2) for m, side in zip(middle, size, strict=True)]
+    wanted = ndimage.map_coordinates(smooth, np.meshgrid(*places, indexing="ij"), order=1)
+    assert found.shape == (1, *size)
+    assert found.std() < 0.5 * volume.std()
+    whole = [position.round(6) % 1 == 0 for position in places]
+    exact = np.ix_(*[np.flatnonzero(axis) for axis in whole])
+    np.testing.assert_allclose(found[0][exact], wanted[exact], atol=1e-5)
+
+
 def test_a_rotation_keeps_lengths_in_millimetres_and_a_zoom_divides_them():
     spacing = np.array([0.7, 0.7, 3.0])
     for seed in range(20):
