@@ -5,6 +5,7 @@ from models_genesis_bundle.weights.checkpoint_file import (
     read_checkpoint,
     write_checkpoint,
 )
+from models_genesis_bundle.weights.foreground_prior import set_foreground_prior
 from models_genesis_bundle.weights.initial_weights import InitialWeights
 from models_genesis_bundle.weights.input_channels import fit_input_channels
 from models_genesis_bundle.weights.key_parts import UnknownLayoutError, key_parts, network_parts, select_parts
@@ -52,6 +53,7 @@ __all__ = [
     "release_weights",
     "require_same_network",
     "select_parts",
+    "set_foreground_prior",
     "transfer_weights",
     "unwrap",
     "weight_norms_kept",
