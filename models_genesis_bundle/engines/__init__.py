@@ -16,6 +16,7 @@ from models_genesis_bundle.engines.small_maps import Float32OnSmallMaps
 from models_genesis_bundle.engines.step_by_validation import StepByValidation
 from models_genesis_bundle.engines.throughput import Throughput, TrainingProgress
 from models_genesis_bundle.engines.training_state import TrainingState
+from models_genesis_bundle.engines.unlearnt_classes import UnlearntClasses
 
 __all__ = [
     "AutocastInferer",
@@ -35,6 +36,7 @@ __all__ = [
     "TrainingProgress",
     "TrainingState",
     "UnknownOverrideError",
+    "UnlearntClasses",
     "freeze_parts",
     "is_main_process",
     "precision_dtype",
