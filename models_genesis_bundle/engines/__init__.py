@@ -9,13 +9,11 @@ from models_genesis_bundle.engines.metrics_table import MetricsTable, read_metri
 from models_genesis_bundle.engines.muon import Muon
 from models_genesis_bundle.engines.parameter_groups import parameter_groups
 from models_genesis_bundle.engines.precision import AutocastInferer, precision_dtype, to_memory_format
-from models_genesis_bundle.engines.processes import is_main_process
+from models_genesis_bundle.engines.processes import OnMainProcess, is_main_process, join_process_group
 from models_genesis_bundle.engines.restoration_inferer import RestorationInferer
-from models_genesis_bundle.engines.run_command import RunCommand, UnknownOverrideError, refuse_unknown_overrides
-from models_genesis_bundle.engines.run_folder import RunFolder
 from models_genesis_bundle.engines.scan_evaluator import ScanEvaluator
 from models_genesis_bundle.engines.small_maps import Float32OnSmallMaps
-from models_genesis_bundle.engines.step_by_validation import StepByValidation
+from models_genesis_bundle.engines.step_schedule import StepSchedule
 from models_genesis_bundle.engines.throughput import Throughput, TrainingProgress
 from models_genesis_bundle.engines.training_state import TrainingState
 
@@ -27,22 +25,20 @@ __all__ = [
     "MetricsTable",
     "Muon",
     "NonFiniteStepError",
+    "OnMainProcess",
     "RequireFiniteStep",
     "RestorationInferer",
-    "RunCommand",
-    "RunFolder",
     "ScanEvaluator",
-    "StepByValidation",
+    "StepSchedule",
     "StopWithoutProgress",
     "Throughput",
     "TrainingProgress",
     "TrainingState",
-    "UnknownOverrideError",
     "freeze_parts",
     "is_main_process",
+    "join_process_group",
     "parameter_groups",
     "precision_dtype",
     "read_metrics",
-    "refuse_unknown_overrides",
     "to_memory_format",
 ]
