@@ -17,7 +17,7 @@ $(READY): $(REQUIREMENTS)
 	touch $@
 
 pretrain: $(READY)
-	$(BIN)/python -m monai.bundle run planning --config_file configs/plan.yaml --training_cubes 1280 --features "[8,16,32,64]"
+	$(BIN)/python -m monai.bundle run planning --config_file configs/plan.yaml --plan::training_cubes 1280 --plan::features "[8,16,32,64]"
 	$(BIN)/python -m monai.bundle run training --config_file "['configs/pretrain.yaml','runs/plan/plan.yaml']"
 
 test: $(READY)

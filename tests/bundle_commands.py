@@ -22,8 +22,8 @@ TINY = {
     "precision": "float32",
     "learning_rate": "0.1",
     "num_workers": "0",
-    "preparation_workers": "0",
-    "panel_cubes": "2",
+    "volumes::num_workers": "0",
+    "panels::num_cubes": "2",
 }
 
 

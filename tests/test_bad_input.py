@@ -153,7 +153,7 @@ def test_by_option_the_first_unreadable_scan_ends_the_run(pretrain, tmp_path, mi
 
 
 def test_by_option_small_scans_are_left_out(pretrain, tmp_path, mixed, capfd):
-    pretrain(tmp_path / "run", dataset_dir=mixed, small_scans="skip", max_epochs=1)
+    pretrain(tmp_path / "run", dataset_dir=mixed, max_epochs=1, **{"cube_sampler::small_scans": "skip"})
     printed = capfd.readouterr().out
     assert "1 of 3 scans could not be used:" in printed
     assert "small.nii.gz: its shape (24, 28, 40) is below the cube (32, 32, 16)." in printed
@@ -179,7 +179,7 @@ def absent(folder: Path, scans: list[str]) -> dict[str, object]:
 
 def split(folder: Path, **sections: object) -> dict[str, object]:
     (folder / "split.json").write_text(json.dumps(sections))
-    return {"split_file": folder / "split.json"}
+    return {"split::split_file": folder / "split.json"}
 
 
 def split_without_validation(folder: Path, scans: list[str]) -> dict[str, object]:
@@ -204,7 +204,7 @@ def indivisible_cubes(folder: Path, scans: list[str]) -> dict[str, object]:
 
 
 def unknown_orientation(folder: Path, scans: list[str]) -> dict[str, object]:
-    return {"orientation": "RAX"}
+    return {"scan_preprocessing::orientation": "RAX"}
 
 
 REFUSED = {

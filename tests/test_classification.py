@@ -20,7 +20,12 @@ from models_genesis_bundle.data import SkippedScansError, patient_hashes, phanto
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.weights import TransferError, read_checkpoint, read_weights
 
-NETWORK = {"network_def::features": "[4,8]", "network_def::hidden": 8, "precision": "float32", "preparation_workers": 0}
+NETWORK = {
+    "network_def::features": "[4,8]",
+    "network_def::hidden": 8,
+    "precision": "float32",
+    "volumes::num_workers": 0,
+}
 SMALL = {**NETWORK, "initial_weights": "none", "cube_size": "[16,16,16]", "num_workers": 0, "curves_interval": 1}
 
 
@@ -33,7 +38,7 @@ def fine_tune(output_dir: Path, *overlays: str, **settings) -> Path:
 
 def evaluate(ckpt_path: Path, output_dir: Path, *overlays: str, **settings) -> dict:
     files = ["configs/evaluate_classification.yaml", *(f"configs/{name}.yaml" for name in overlays)]
-    merged = {**NETWORK, "ckpt_path": ckpt_path, "output_dir": output_dir, "resamples": 50, **settings}
+    merged = {**NETWORK, "ckpt_path": ckpt_path, "output_dir": output_dir, "report::resamples": 50, **settings}
     run_here("run", "evaluating", "--config_file", str(files), *arguments(**merged))
     return json.loads((output_dir / "summary.json").read_text())
 
@@ -140,7 +145,8 @@ def test_resume_is_exact(candidates, fine_tuned, pretrained, tmp_path):
 
 def test_a_frozen_encoder_stays_and_the_head_learns(candidates, pretrained, tmp_path):
     beginning = pretrained / "checkpoints" / "model.pt"
-    weights = fine_tune(tmp_path, initial_weights=beginning, freeze="[encoder]", keep_weight_norms=False, **candidates)
+    settings = {"starting_point::keep_weight_norms": False, **candidates}
+    weights = fine_tune(tmp_path, initial_weights=beginning, freeze="[encoder]", **settings)
     before, after = read_weights(beginning)["model"], read_weights(weights)["model"]
     assert all(torch.equal(before[key], after[key]) for key in before if key.startswith("encoder."))
     fresh = fine_tune(tmp_path / "fresh", freeze="[encoder]", learning_rate=0.0, **candidates)
@@ -191,7 +197,7 @@ def three_kinds(phantoms, tmp_path):
 
 def test_several_classes_in_folders(three_kinds, tmp_path):
     """Patients of the three folders have the same names, so that each list has all classes."""
-    settings = {"dataset_dir": three_kinds, "num_classes": 3, "patient_regex": r"phantom_\d+"}
+    settings = {"dataset_dir": three_kinds, "num_classes": 3, "split::patient_regex": r"phantom_\d+"}
     weights = fine_tune(tmp_path / "run", **settings)
     assert read_weights(weights)["class_names"] == ["a", "b", "c"]
     summary = evaluate(weights, tmp_path / "test", dataset_dir=three_kinds)
@@ -256,8 +262,8 @@ def test_task_ecc_on_scans_with_a_csv(phantoms, candidates, pretrained, tmp_path
         rows += [{**row, "seriesuid": f"pe_{number}"} for row in own]
     data = {"dataset_dir": root, "candidates_file": write_candidates(tmp_path / "pe.csv", rows)}
     settings = {
-        "validation_fraction": 1,
-        "test_fraction": 2,
+        "split::validation_fraction": 1,
+        "split::test_fraction": 2,
         "initial_weights": pretrained / "checkpoints" / "model.pt",
     }
     weights = fine_tune(tmp_path / "run", "task_ecc", **settings, **data)

@@ -37,6 +37,7 @@ NETWORK_WIDTHS = {  # overlays of other networks that are pretrained, made narro
     "network_resenc": {"network_def::features_per_stage": [4, 4, 4, 4, 4, 4]},
 }
 SEGMENTATION_OVERLAYS = (
+    "optimizer_adam",
     "schedule_plateau",
     "network_segresnet",
     "network_dynunet",
@@ -46,19 +47,15 @@ SEGMENTATION_OVERLAYS = (
     "network_resenc",
     "network_slicewise_imagenet",
     "network_slicewise_genesis",
-    "task_ncs",
-    "task_lcs",
-    "task_bms",
     "task_lidc_nodules",
     "task_hippocampus",
 )
-CLASSIFICATION_OVERLAYS = ("task_ncc", "task_ecc", "task_lidc_malignancy")
 RUNS = [
     ("train", "training", ["pretrain"]),
     *(("train", "training", ["pretrain", overlay]) for overlay in PRETRAIN_OVERLAYS),
     *(("train", "training", ["pretrain", network, "optimizer_adamw"]) for network in NETWORK_WIDTHS),
     *(("train", "training", ["pretrain", network, "data_zscore", "optimizer_adamw"]) for network in NETWORK_WIDTHS),
-    ("train", "training", ["pretrain", "multi_gpu", "network_segresnet", "data_mr", "ema"]),
+    ("train", "training", ["pretrain", "network_segresnet", "data_mr", "ema", "multi_gpu"]),
     ("train", "training", ["pretrain", "federated"]),
     ("train", "training", ["pretrain", "optimizer_muon", "release"]),
     ("train", "training", ["pretrain", "optimizer_muon", "data_mr"]),
@@ -69,13 +66,17 @@ RUNS = [
     *(("inference", "inferring", ["inference", network]) for network in NETWORK_WIDTHS),
     ("train", "training", ["finetune_segmentation"]),
     *(("train", "training", ["finetune_segmentation", overlay]) for overlay in SEGMENTATION_OVERLAYS),
+    *(
+        ("train", "training", ["finetune_segmentation", "optimizer_adam", "schedule_plateau", task])
+        for task in ("task_ncs", "task_lcs", "task_bms")
+    ),
     ("inference", "evaluating", ["evaluate"]),
     ("inference", "inferring", ["inference_segmentation"]),
     ("train", "training", ["finetune_classification"]),
-    *(("train", "training", ["finetune_classification", overlay]) for overlay in CLASSIFICATION_OVERLAYS),
+    *(("train", "training", ["finetune_classification", "optimizer_adam", task]) for task in ("task_ncc", "task_ecc")),
+    ("train", "training", ["finetune_classification", "task_lidc_malignancy"]),
     *(("train", "training", ["finetune_classification", overlay]) for overlay in ("ema", "multi_gpu")),
     ("inference", "evaluating", ["evaluate_classification"]),
-    *(("inference", "evaluating", ["evaluate_classification", overlay]) for overlay in CLASSIFICATION_OVERLAYS),
     ("inference", "inferring", ["inference_classification"]),
 ]
 
@@ -174,11 +175,11 @@ def settings(phantoms, pretrained, restoring_weights, segmentation_weights, clas
             chosen |= {
                 "network_def::hidden": 8,
                 "candidates_file": phantom_candidates(phantoms),
-                "preparation_workers": 0,
+                "volumes::num_workers": 0,
             }
             if names[0] != "finetune_classification":
                 return {**chosen, "ckpt_path": str(classification_weights)}
-            few = {"layout": "folder", "validation_fraction": 1, "test_fraction": 1}
+            few = {"split::layout": "folder", "split::validation_fraction": 1, "split::test_fraction": 1}
             return {**chosen, **few, "cube_size": [16, 16, 16]}
         if names[0] == "inference_segmentation":
             return {**chosen, "ckpt_path": str(segmentation_weights)}
@@ -187,25 +188,30 @@ def settings(phantoms, pretrained, restoring_weights, segmentation_weights, clas
         if names[0] == "finetune_segmentation":
             if network is None and any(name.startswith("network_") for name in names):
                 del chosen["network_def::features"]
-            few = {"layout": "json", "validation_fraction": 1, "test_fraction": 1, "cache_rate": 0.0}
+            few = {
+                "split::layout": "json",
+                "split::validation_fraction": 1,
+                "split::test_fraction": 1,
+                "prepared_scans::cache_rate": 0.0,
+            }
             if "network_slicewise_imagenet" in names:
                 few["network_def::pretrained"] = False
             # The phantoms are read: their own labels whatever the classes of the task, and as few voxels as they have.
-            few |= {"labelled_preprocessing::num_classes": 256, "spacing": None}
+            few |= {"labelled_preprocessing::num_classes": 256, "scan_preprocessing::spacing": None}
             if {"task_lcs", "task_bms"} & set(names):
-                few |= {"image_pattern": None, "label_pattern": None}
+                few |= {"split::image_pattern": None, "split::label_pattern": None}
             return {**chosen, **few, "dataset_dir": str(phantoms), "patch_size": [64, 32, 32]}
         if "data_luna16" in names:
             chosen |= {
                 "dataset_dir": str(luna16_folders(phantoms, tmp_path)),
-                "cube_margin": 0,
+                "cube_sampler::margin": 0,
                 "cube_size": [16, 16, 8],
             }
         if "spatial_2d" in names:
             chosen["cube_size"] = chosen["cube_size"][:2]
         if "data_xray" in names:
             chosen["dataset_dir"] = str(radiographs(tmp_path / "radiographs"))
-        return {**chosen, "cubes_per_scan": 2, "preparation_workers": 0, "num_workers": 0}
+        return {**chosen, "cubes_per_scan": 2, "volumes::num_workers": 0, "num_workers": 0}
 
     return choose
 

@@ -99,9 +99,10 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_scans(pretrain, tm
 
 def test_averaged_weights_are_validated_kept_and_resumed(pretrain, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    pretrain(whole, "configs/ema.yaml", max_epochs=2, ema_momentum=0.1)
-    pretrain(parts, "configs/ema.yaml", max_epochs=1, ema_momentum=0.1)
-    pretrain(parts, "configs/ema.yaml", max_epochs=2, ema_momentum=0.1, resume="true")
+    momentum = {"ema::momentum": 0.1}
+    pretrain(whole, "configs/ema.yaml", max_epochs=2, **momentum)
+    pretrain(parts, "configs/ema.yaml", max_epochs=1, **momentum)
+    pretrain(parts, "configs/ema.yaml", max_epochs=2, resume="true", **momentum)
     states = [read_checkpoint(path / "checkpoints" / "last.pt") for path in (whole, parts)]
     assert same(states[0]["ema"], states[1]["ema"])
     assert not same(states[0]["ema"], states[0]["model"])
@@ -112,7 +113,7 @@ def test_averaged_weights_are_validated_kept_and_resumed(pretrain, tmp_path):
 
 def test_it_goes_on_from_other_weights_as_wide_and_as_preprocessed_as_they_are(pretrain, phantoms, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
-    pretrain(first, max_epochs=2, spacing=6.0)
+    pretrain(first, max_epochs=2, **{"scan_preprocessing::spacing": 6.0})
     settings = {key: value for key, value in TINY.items() if key != "network_def::features"}
     settings |= {"dataset_dir": phantoms / "images", "output_dir": second, "max_epochs": 1}
     settings["initial_weights"] = first / "checkpoints" / "model.pt"

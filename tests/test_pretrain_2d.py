@@ -61,7 +61,7 @@ def radiographs(phantoms, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def pretrained_xray(pretrain, radiographs, tmp_path_factory) -> Path:
     output_dir = tmp_path_factory.mktemp("pretrained_xray")
-    pretrain(output_dir, *XRAY, dataset_dir=radiographs, validation_fraction=0.15, max_epochs=1, **SLICES)
+    pretrain(output_dir, *XRAY, dataset_dir=radiographs, max_epochs=1, **{"split::validation_fraction": 0.15}, **SLICES)
     return output_dir
 
 
@@ -114,7 +114,7 @@ def test_segmentation_of_volumes_starts_from_the_2d_weights(pretrained_2d, phant
 
 def test_classification_of_slices_starts_from_the_2d_weights(pretrained_2d, phantoms, tmp_path):
     data = {"dataset_dir": phantoms / "images", "candidates_file": phantom_candidates(phantoms)}
-    small = {"network_def::hidden": 8, "preparation_workers": 0, **data}
+    small = {"network_def::hidden": 8, "volumes::num_workers": 0, **data}
     run("training", "finetune_classification", cube_size="[16,16]", max_epochs=1, output_dir=tmp_path / "run",
         initial_weights=pretrained_2d / "checkpoints" / "model.pt", **small)  # fmt: skip
     weights = tmp_path / "run" / "checkpoints" / "model.pt"
@@ -124,7 +124,7 @@ def test_classification_of_slices_starts_from_the_2d_weights(pretrained_2d, phan
         "evaluate_classification",
         ckpt_path=weights,
         output_dir=tmp_path / "scores",
-        resamples=50,
+        **{"report::resamples": 50},
         **small,
     )
     assert json.loads((tmp_path / "scores" / "summary.json").read_text())

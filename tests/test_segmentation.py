@@ -25,7 +25,7 @@ SMALL = {
     "patch_size": "[32,32,16]",
     "precision": "float32",
     "panel_interval": 1,
-    "panel_cases": 1,
+    "panels::num_cases": 1,
 }
 
 
@@ -58,7 +58,8 @@ def fine_tuned(labelled, pretrained, tmp_path_factory) -> Path:
     """The folder of a fine-tuning from the tiny pretrained weights, four epochs."""
     output_dir = tmp_path_factory.mktemp("fine_tuned")
     start = pretrained / "checkpoints" / "model.pt"
-    fine_tune(output_dir, initial_weights=start, max_epochs=4, learning_rate=0.01, patches_per_scan=8, **labelled)
+    settings = {"patches::num_samples": 8, **labelled}
+    fine_tune(output_dir, initial_weights=start, max_epochs=4, learning_rate=0.01, **settings)
     return output_dir
 
 
@@ -138,7 +139,7 @@ def test_label_maps_lie_where_the_scans_do(fine_tuned, phantoms, tmp_path):
 
 def test_resume_is_exact(labelled, fine_tuned, pretrained, tmp_path):
     settings = {
-        "initial_weights": pretrained / "checkpoints" / "model.pt", "learning_rate": 0.01, "patches_per_scan": 8,
+        "initial_weights": pretrained / "checkpoints" / "model.pt", "learning_rate": 0.01, "patches::num_samples": 8,
         "lr_scheduler::total_iters": 4, **labelled,
     }  # fmt: skip
     fine_tune(tmp_path, max_epochs=2, **settings)
@@ -149,7 +150,8 @@ def test_resume_is_exact(labelled, fine_tuned, pretrained, tmp_path):
 
 def test_a_frozen_encoder_stays_and_the_head_learns(labelled, pretrained, tmp_path):
     start = pretrained / "checkpoints" / "model.pt"
-    weights = fine_tune(tmp_path, initial_weights=start, freeze="[encoder]", keep_weight_norms=False, **labelled)
+    settings = {"starting_point::keep_weight_norms": False, **labelled}
+    weights = fine_tune(tmp_path, initial_weights=start, freeze="[encoder]", **settings)
     before, after = read_weights(start)["model"], read_weights(weights)["model"]
     assert all(torch.equal(before[key], after[key]) for key in before if key.startswith("encoder."))
     assert not torch.equal(before["decoder.stages.0.up.weight"], after["decoder.stages.0.up.weight"])
@@ -164,7 +166,7 @@ def test_weights_of_another_width_end_the_run(labelled, pretrained, tmp_path):
 
 def layout_of(task: str, phantoms: Path, folder: Path) -> dict:
     """A miniature of the task's data as it is distributed; returns the settings that the few patients need."""
-    few = {"validation_fraction": 1, "test_fraction": 1}
+    few = {"split::validation_fraction": 1, "split::test_fraction": 1}
     entries = []
     for number in range(4):
         image, label = (nibabel.load(phantoms / kind / f"phantom_{number:03d}.nii.gz") for kind in ("images", "labels"))
@@ -189,7 +191,7 @@ def layout_of(task: str, phantoms: Path, folder: Path) -> dict:
         return few
     lists = {"training": entries[:2], "validation": entries[2:3], "test": entries[3:]}
     (folder / "datalist.json").write_text(json.dumps(lists))
-    return {"spacing": 5.0} if task == "lidc_nodules" else {}
+    return {"scan_preprocessing::spacing": 5.0} if task == "lidc_nodules" else {}
 
 
 @pytest.mark.parametrize("task", ["ncs", "lcs", "bms", "lidc_nodules", "hippocampus"])

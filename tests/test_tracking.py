@@ -66,7 +66,7 @@ def test_fine_tuning_for_segmentation_is_tracked(phantoms, tmp_path):
 
 def test_fine_tuning_for_classification_is_tracked(phantoms, tmp_path):
     settings = {**SMALL, "dataset_dir": phantoms / "images", "candidates_file": phantom_candidates(phantoms)}
-    settings |= {"network_def::hidden": 8, "cube_size": "[16,16,16]", "num_workers": 0, "preparation_workers": 0}
+    settings |= {"network_def::hidden": 8, "cube_size": "[16,16,16]", "num_workers": 0, "volumes::num_workers": 0}
     settings |= {"initial_weights": "none", "output_dir": tmp_path, "tracking": "mlflow"}
     run_here("run", "training", "--config_file", "configs/finetune_classification.yaml", *arguments(**settings))
     _, _, run = tracked(tmp_path)

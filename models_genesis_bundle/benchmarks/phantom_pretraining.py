@@ -22,7 +22,7 @@ def phantom_settings() -> Iterator[dict[str, Any]]:
     """Make three phantoms, two to train with, and give the settings that let a pretraining configuration find them.
 
     Yields:
-        ``dataset_dir``, ``output_dir``, ``cache_dir``, ``preparation_workers``, ``validation_fraction``. The folders are
+        ``dataset_dir``, ``output_dir``, ``cache_dir``, ``volumes::num_workers``, ``split::validation_fraction``. The folders are
         removed at the end.
     """
     with TemporaryDirectory(prefix="genesis_benchmark_", ignore_cleanup_errors=True) as folder:
@@ -32,8 +32,8 @@ def phantom_settings() -> Iterator[dict[str, Any]]:
             "dataset_dir": str(Path(folder, "phantoms", "images")),
             "output_dir": str(Path(folder, "run")),
             "cache_dir": str(Path(folder, "cache")),
-            "preparation_workers": 0,
-            "validation_fraction": 1 / (TRAINING_SCANS + 1),
+            "volumes::num_workers": 0,
+            "split::validation_fraction": 1 / (TRAINING_SCANS + 1),
         }
 
 

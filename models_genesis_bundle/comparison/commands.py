@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from monai.bundle import ConfigParser
 
+from models_genesis_bundle.bundle_config import RunCommand
 from models_genesis_bundle.comparison.plan import ComparisonPlan, Initialisation, Task
 from models_genesis_bundle.comparison.runs import Run
-from models_genesis_bundle.engines import RunCommand
 
 __all__ = ["BundleCommands", "Commands", "evaluation_command", "training_command"]
 
@@ -83,8 +83,8 @@ def _training_overrides(task: Task, fraction: float) -> dict[str, Any]:
 
 
 def _shared(plan: ComparisonPlan, arm: Initialisation, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    own = ConfigParser.load_config_files([str(plan.path(name)) for name in arm.configs]) if arm.configs else {}
-    defined = {name.split("::")[0] for name in own}
+    own = [name for config in arm.configs for name in ConfigParser.load_config_file(str(plan.path(config)))]
+    defined = {name.lstrip("+").split("::")[0] for name in own}
     return {name: value for name, value in overrides.items() if name.split("::")[0] not in defined}
 
 

@@ -18,7 +18,7 @@ __all__ = ["Fairness", "cases_of"]
 
 CASE_TABLES = ("scores.csv", "predictions.csv")
 # The settings in which runs of a comparison are meant to differ, and `resume`, which changes nothing.
-VARIED = ("initial_weights", *TRANSFER_SETTINGS, "seed", "label_fraction", "output_dir", "resume")
+VARIED = ("initial_weights", *TRANSFER_SETTINGS.values(), "seed", "label_fraction", "output_dir", "resume")
 SHOWN = 5
 
 
@@ -56,7 +56,7 @@ class Fairness:
     def _training(self, run: Run) -> dict[str, Any]:
         if not run.config_path.is_file():
             raise ComparisonError(f"{run.config_path}: the training has left no resolved configuration to compare.")
-        config = ConfigParser.load_config_file(str(run.config_path))
+        config = ConfigParser(ConfigParser.load_config_file(str(run.config_path)))
         expected: dict[str, Any] = {
             "initial_weights": run.arm.initial_weights or "none",
             "seed": run.seed,
@@ -69,10 +69,11 @@ class Fairness:
                     f"{run.config_path}: the training had {name}={config.get(name)!r} where the plan says {value!r}. "
                     f"Move {run.folder} away to have the run made anew."
                 )
-        shared = {name: value for name, value in config.items() if name not in VARIED}
         by_fraction = {name for settings in self.plan.task.fraction_overrides.values() for name in settings}
         settings = {
-            name: value for name, value in _flattened(shared, str(run.folder)) if not _is_below(name, by_fraction)
+            name: value
+            for name, value in _flattened(config.get(), str(run.folder))
+            if not _is_below(name, by_fraction.union(VARIED))
         }
         if run.weights_path.is_file():
             weights = read_weights(run.weights_path)

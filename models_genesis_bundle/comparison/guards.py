@@ -6,11 +6,11 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
+from models_genesis_bundle.bundle_config import RunCommand, SettingsError, check_settings
 from models_genesis_bundle.comparison.commands import evaluation_command, training_command
 from models_genesis_bundle.comparison.nearest_name import nearest_name
 from models_genesis_bundle.comparison.plan import ComparisonPlan, Initialisation
 from models_genesis_bundle.comparison.runs import Run, planned_runs
-from models_genesis_bundle.engines import RunCommand, UnknownOverrideError, refuse_unknown_overrides
 
 __all__ = ["ComparisonError", "check_plan"]
 
@@ -60,8 +60,8 @@ def _check_settings(plan: ComparisonPlan, run: Run) -> None:
     for step, command in (("training", resumed), ("evaluation", evaluation)):
         files = tuple(str(plan.path(name)) for name in command.config_files)
         try:
-            refuse_unknown_overrides(RunCommand(files, command.overrides))
-        except UnknownOverrideError as error:
+            check_settings(RunCommand(files, command.overrides))
+        except SettingsError as error:
             raise ComparisonError(
                 f"{step} of {run.arm.name}: {error} (`overrides` must exist in both the training's and the evaluation's "
                 "configurations; `training_overrides` and `evaluation_overrides` are for one of them.)"

@@ -9,8 +9,11 @@ from typing import Any
 
 __all__ = ["TRANSFER_SETTINGS", "ComparisonPlan", "Initialisation", "Task"]
 
-# How a file is loaded: settings that an arm may have of its own.
-TRANSFER_SETTINGS = ("transfer_parts", "keep_weight_norms")
+# How a file is loaded: keys that an arm may have of its own, and the settings that they are.
+TRANSFER_SETTINGS = {
+    "transfer_parts": "starting_point::parts",
+    "keep_weight_norms": "starting_point::keep_weight_norms",
+}
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Initialisation:
     @property
     def transfer(self) -> dict[str, Any]:
         """The settings of its own that say how the file is loaded, as configurations have them."""
-        own = {name: getattr(self, name) for name in TRANSFER_SETTINGS}
+        own = {setting: getattr(self, key) for key, setting in TRANSFER_SETTINGS.items()}
         return {
             name: list(value) if isinstance(value, tuple) else value for name, value in own.items() if value is not None
         }

@@ -7,13 +7,11 @@ from models_genesis_bundle.engines.frozen_parts import freeze_parts
 from models_genesis_bundle.engines.gradient_clipping import GradientClipping
 from models_genesis_bundle.engines.metrics_table import MetricsTable, read_metrics
 from models_genesis_bundle.engines.precision import AutocastInferer, precision_dtype, to_memory_format
-from models_genesis_bundle.engines.processes import is_main_process
+from models_genesis_bundle.engines.processes import OnMainProcess, is_main_process, join_process_group
 from models_genesis_bundle.engines.restoration_inferer import RestorationInferer
-from models_genesis_bundle.engines.run_command import RunCommand, UnknownOverrideError, refuse_unknown_overrides
-from models_genesis_bundle.engines.run_folder import RunFolder
 from models_genesis_bundle.engines.scan_evaluator import ScanEvaluator
 from models_genesis_bundle.engines.small_maps import Float32OnSmallMaps
-from models_genesis_bundle.engines.step_by_validation import StepByValidation
+from models_genesis_bundle.engines.step_schedule import StepSchedule
 from models_genesis_bundle.engines.throughput import Throughput, TrainingProgress
 from models_genesis_bundle.engines.training_state import TrainingState
 from models_genesis_bundle.engines.unlearnt_classes import UnlearntClasses
@@ -25,22 +23,20 @@ __all__ = [
     "GradientClipping",
     "MetricsTable",
     "NonFiniteStepError",
+    "OnMainProcess",
     "RequireFiniteStep",
     "RestorationInferer",
-    "RunCommand",
-    "RunFolder",
     "ScanEvaluator",
-    "StepByValidation",
+    "StepSchedule",
     "StopWithoutProgress",
     "Throughput",
     "TrainingProgress",
     "TrainingState",
-    "UnknownOverrideError",
     "UnlearntClasses",
     "freeze_parts",
     "is_main_process",
+    "join_process_group",
     "precision_dtype",
     "read_metrics",
-    "refuse_unknown_overrides",
     "to_memory_format",
 ]

@@ -13,17 +13,18 @@ class GradientClipping:
     """Scales the gradients down to a largest norm between the backward pass and the optimizer step.
 
     Args:
-        max_norm: largest Euclidean norm of all gradients together.
+        max_norm: largest Euclidean norm of all gradients together; 0: they are not clipped.
     """
 
     def __init__(self, max_norm: float) -> None:
-        if max_norm <= 0:
-            raise ValueError(f"max_norm: expected a number above 0, found {max_norm}.")
+        if max_norm < 0:
+            raise ValueError(f"max_norm: expected a number above 0, or 0 for no clipping, found {max_norm}.")
         self.max_norm = max_norm
 
     def attach(self, engine: Engine) -> None:
         """Clip after each backward pass of a ``SupervisedTrainer``."""
-        engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self.clip)
+        if self.max_norm:
+            engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self.clip)
 
     def clip(self, engine: Engine) -> None:
         """Clip the gradients of the trainer's network, unscaled first where a gradient scaler is in use."""

@@ -1,12 +1,62 @@
-"""Which process of a distributed run this is."""
+"""Which process of a distributed run this is, and what only one of them does."""
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Callable
+from typing import Any
 
-__all__ = ["is_main_process"]
+import torch
+from ignite.engine import Engine
+
+__all__ = ["OnMainProcess", "is_main_process", "join_process_group", "require_process_group"]
 
 
 def is_main_process() -> bool:
     """True in a run of one process and on rank 0 of ``torchrun``: the process that writes files."""
     return int(os.environ.get("RANK", "0")) == 0
+
+
+def join_process_group(device: torch.device) -> None:
+    """Join the processes that ``torchrun`` has started; all but the main one log warnings and errors alone.
+
+    Args:
+        device: this process's: ``nccl`` connects GPUs, ``gloo`` everything else.
+    """
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    torch.distributed.init_process_group(backend="nccl" if device.type == "cuda" else "gloo")
+    if not is_main_process():
+        logging.disable(logging.INFO)
+
+
+def require_process_group() -> None:
+    """Refuse to run once in every process of ``torchrun``, as if each were alone.
+
+    Raises:
+        RuntimeError: several processes have been started, and have not joined.
+    """
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if processes > 1 and not torch.distributed.is_initialized():
+        raise RuntimeError(
+            f"torchrun has started {processes} processes, and each would do the whole run. Training shares it where "
+            "--config_file lists configs/multi_gpu.yaml behind the training's configuration; start everything else with "
+            "`python` in place of `torchrun`."
+        )
+
+
+class OnMainProcess:
+    """A handler that only the main process makes and attaches.
+
+    Args:
+        handler: makes it, without arguments: in a configuration, the handler with ``_mode_: callable``.
+    """
+
+    def __init__(self, handler: Callable[[], Any]) -> None:
+        self.handler = handler
+
+    def attach(self, engine: Engine) -> None:
+        """Attach the handler on the main process."""
+        if is_main_process():
+            self.handler().attach(engine)

@@ -121,7 +121,11 @@ class Plan:
     def intensity(self) -> IntensityScaling:
         """The planned scaling."""
         return IntensityScaling(
-            **{name: value for name, value in self.values["intensity"].items() if name != "_target_"}
+            **{
+                name: value
+                for name, value in self.values["scan_preprocessing::intensity"].items()
+                if name != "_target_"
+            }
         )
 
 
@@ -132,6 +136,7 @@ def make_plan(
     device: Device,
     training_cubes: int | None = None,
     features: Sequence[int] | None = None,
+    optimizer: Mapping[str, Any] | None = None,
 ) -> Plan:
     """Choose the settings for a set of scans.
 
@@ -142,6 +147,7 @@ def make_plan(
         device: what trains.
         training_cubes: cubes that the whole training sees; None for what the device affords.
         features: channels of the network by level; None for what the device affords.
+        optimizer: the settings of ``configs/optimizer_muon.yaml``; None leaves the pretraining's own.
 
     Raises:
         ValueError: there are no facts, or a number that makes no training.
@@ -164,12 +170,12 @@ def make_plan(
     epoch = per_scan * training_scans
     max_epochs = max(_FEWEST_EPOCHS, math.ceil(total / epoch))
     settings = [
-        Setting("intensity", *_intensity(facts, kind)),
-        Setting("spacing", spacing, f"In mm. {why_spacing}"),
+        Setting("scan_preprocessing::intensity", *_intensity(facts, kind)),
+        Setting("scan_preprocessing::spacing", spacing, f"In mm. {why_spacing}"),
         Setting("cube_size", cube_size, why_cube),
         Setting("cubes_per_scan", per_scan, why_per_scan),
         Setting("batch_size", batch, why_batch),
-        Setting("val_batch_size", 2 * batch, "Validation keeps nothing for a backward pass."),
+        Setting("validate::dataloader::batch_size", 2 * batch, "Validation keeps nothing for a backward pass."),
         Setting(
             "network_def::features",
             widths,
@@ -181,32 +187,22 @@ def make_plan(
             f"{max_epochs} epochs of {epoch} cubes are {max_epochs * epoch} training cubes: "
             + (effort.why_cubes if training_cubes is None else f"{training_cubes} or more were asked for."),
         ),
-        Setting("learning_rate", 1.0e-3, "For Muon, as in configs/optimizer_muon.yaml."),
-        Setting(
-            "max_gradient_norm", 1.0, "Longer gradients are shortened, so that no single batch spoils the weights."
-        ),
-        Setting("optimizer", _OPTIMIZER, "Muon restores better than SGD and AdamW after the same number of cubes."),
-        Setting("lr_scheduler", _SCHEDULE, "The learning rate falls to 0 over the planned epochs."),
+        *(Setting(name, value, _WHY_MUON[name]) for name, value in (optimizer or {}).items()),
         Setting("num_workers", min(8, max(1, device.cores - 1)) if device.is_gpu else 1, effort.why_workers),
     ]
     if places < _PLACES_IN_A_CROP:
         reason = "The scans are crops hardly larger than a cube: a cube counts however little body it holds."
-        settings.insert(3, Setting("cube_rule::min_body", 0.0, reason))
+        settings.insert(3, Setting("cube_sampler::rule::min_body", 0.0, reason))
     if len(cube_size) == 2:
         settings.insert(0, Setting("scan_dims", 2, "The images are flat."))
     return Plan(kind, tuple(settings))
 
 
-_OPTIMIZER = {
-    "_target_": "models_genesis_bundle.optim.Muon",
-    "params": "$@network.parameters()",
-    "lr": "@learning_rate",
-    "weight_decay": 0.1,
-}
-_SCHEDULE = {
-    "_target_": "torch.optim.lr_scheduler.CosineAnnealingLR",
-    "optimizer": "@optimizer",
-    "T_max": "@max_epochs",
+_WHY_MUON = {
+    "learning_rate": "For Muon, as in configs/optimizer_muon.yaml.",
+    "max_gradient_norm": "Longer gradients are shortened, so that no single batch spoils the weights.",
+    "optimizer": "Muon restores better than SGD and AdamW after the same number of cubes.",
+    "lr_scheduler": "The learning rate falls to 0 over the planned epochs.",
 }
 
 

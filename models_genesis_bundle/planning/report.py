@@ -66,7 +66,9 @@ class Examples:
         )
         images = [ordered[place] for place in places]
         preprocessing = ScanPreprocessing(
-            intensity=plan.intensity, spacing=plan.values["spacing"], spatial_dims=fingerprint.spatial_dims
+            intensity=plan.intensity,
+            spacing=plan.values["scan_preprocessing::spacing"],
+            spatial_dims=fingerprint.spatial_dims,
         )
         scans = [np.asarray(preprocessing({"image": image})["image"]) for image in images]
         size = plan.values["cube_size"]
@@ -114,7 +116,11 @@ def write_report(
         config_files: the pretraining configuration with the plan's overlay.
     """
     values = plan.values
-    spacing, cube_size, value_range = values["spacing"], values["cube_size"], plan.intensity.value_range
+    spacing, cube_size, value_range = (
+        values["scan_preprocessing::spacing"],
+        values["cube_size"],
+        plan.intensity.value_range,
+    )
     facts = list(fingerprint.facts.values())
     middle = len(examples.cubes) // 2
     pair = genesis_pairs(examples.cubes, list(config_files))[middle]
@@ -160,7 +166,7 @@ def _tiles(fingerprint: Fingerprint, plan: Plan, speed: Speed, device: str) -> l
     hours = training_hours(fingerprint, plan, speed)
     return [
         (_by(values["cube_size"]), "voxels of a cube"),
-        (f"{_by(values['spacing'])}", "mm, a voxel"),
+        (f"{_by(values['scan_preprocessing::spacing'])}", "mm, a voxel"),
         (
             f"{values['max_epochs']} x {values['cubes_per_scan'] * len(fingerprint.datalist['training'])}",
             "epochs x cubes",

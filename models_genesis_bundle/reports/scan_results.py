@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ignite.engine import Engine
+from monai.bundle import ConfigParser
 from monai.data import NibabelWriter
 
+from models_genesis_bundle.bundle_config.run_command import RunCommand
 from models_genesis_bundle.data.scans.files import scan_fingerprint
-from models_genesis_bundle.engines.run_command import RunCommand
 from models_genesis_bundle.files import remove_unfinished, whole_file, write_json
 from models_genesis_bundle.reports.case_handler import CaseHandler
 from models_genesis_bundle.reports.evaluated_cases import evaluated_cases
@@ -36,6 +37,7 @@ _NOT_OF_THE_RESULT = (
     "device",
     "on_unreadable",
     "output_dir",
+    "sliding_window::sw_batch_size",
     "sw_batch_size",
 )
 
@@ -96,10 +98,13 @@ class ScanResults(CaseHandler):
         command = RunCommand.from_arguments()
         if command is None:
             return None
-        config = {key: value for key, value in command.resolved_config().items() if key not in _NOT_OF_THE_RESULT}
+        config = ConfigParser(command.resolved_config())
+        for place in _NOT_OF_THE_RESULT:
+            if place in config:
+                config[place] = None
         with open(self.ckpt_path, "rb") as file:
             weights = hashlib.file_digest(file, "sha256").hexdigest()
-        text = json.dumps([__version__, weights, config], sort_keys=True, default=str)
+        text = json.dumps([__version__, weights, config.get()], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @cached_property

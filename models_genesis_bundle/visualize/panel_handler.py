@@ -12,6 +12,7 @@ from ignite.engine import Engine, Events
 from matplotlib.figure import Figure
 from monai.data import decollate_batch
 
+from models_genesis_bundle.engines.processes import is_main_process
 from models_genesis_bundle.visualize.restoration_panel import save_figure
 
 __all__ = ["PanelHandler"]
@@ -26,18 +27,14 @@ class PanelHandler(ABC):
         summary_writer: a TensorBoard writer, which receives the same figure.
         num_cases: rows of the panel.
         interval: epochs between two panels.
-        enabled: false on the processes that write nothing.
     """
 
-    def __init__(
-        self, output_dir: str, tag: str, summary_writer: Any | None, num_cases: int, interval: int, enabled: bool
-    ) -> None:
+    def __init__(self, output_dir: str, tag: str, summary_writer: Any | None, num_cases: int, interval: int) -> None:
         self.output_dir = Path(output_dir)
         self.tag = tag
         self.summary_writer = summary_writer
         self.num_cases = num_cases
         self.interval = interval
-        self.enabled = enabled
         self.rows: list[Any] = []
         self.seen = 0
 
@@ -54,8 +51,8 @@ class PanelHandler(ABC):
         """Draw the panel."""
 
     def attach(self, engine: Engine) -> None:
-        """Follow an evaluator whose output is the batch's dictionary, or a list with one for each case."""
-        if self.enabled:
+        """Follow an evaluator whose output is the batch's dictionary, or a list with one for each case; on the main process."""
+        if is_main_process():
             engine.add_event_handler(Events.EPOCH_STARTED, self.start)
             engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
             engine.add_event_handler(Events.EPOCH_COMPLETED, self.draw)

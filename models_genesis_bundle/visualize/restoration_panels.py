@@ -25,7 +25,6 @@ class RestorationPanels(PanelHandler):
         num_cubes: rows of the panel.
         interval: epochs between two panels.
         value_range: grey values from black to white.
-        enabled: false on the processes that write nothing.
     """
 
     def __init__(
@@ -35,9 +34,8 @@ class RestorationPanels(PanelHandler):
         num_cubes: int = 4,
         interval: int = 1,
         value_range: tuple[float, float] = (0.0, 1.0),
-        enabled: bool = True,
     ) -> None:
-        super().__init__(output_dir, "restoration", summary_writer, num_cubes, interval, enabled)
+        super().__init__(output_dir, "restoration", summary_writer, num_cubes, interval)
         self.value_range = value_range
 
     def row(self, case: Mapping[str, Any]) -> tuple[np.ndarray, ...]:

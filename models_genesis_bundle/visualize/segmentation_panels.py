@@ -32,7 +32,6 @@ class SegmentationPanels(PanelHandler):
         summary_writer: a TensorBoard writer, which receives the same figure.
         num_cases: rows of the panel.
         interval: epochs between two panels.
-        enabled: false on the processes that write nothing.
     """
 
     def __init__(
@@ -42,9 +41,8 @@ class SegmentationPanels(PanelHandler):
         summary_writer: Any | None = None,
         num_cases: int = 4,
         interval: int = 1,
-        enabled: bool = True,
     ) -> None:
-        super().__init__(output_dir, "segmentation", summary_writer, num_cases, interval, enabled)
+        super().__init__(output_dir, "segmentation", summary_writer, num_cases, interval)
         self.label_names = list(label_names)
 
     def row(self, case: Mapping[str, Any]) -> list[SegmentationSlice]:

@@ -79,7 +79,8 @@ def test_patches_grow_with_the_memory_and_shrink_with_the_batch_and_the_width():
 
 def test_a_ct_from_scratch_keeps_the_fine_tuning_defaults(tmp_path):
     chosen = generated(summary(), tmp_path)
-    assert (chosen["intensity"], chosen["spacing"], chosen["initial_weights"]) == (None, None, "none")
+    preprocessing = chosen["scan_preprocessing"]
+    assert (preprocessing["intensity"], preprocessing["spacing"], chosen["initial_weights"]) == (None, None, "none")
     assert chosen["label_names"] == ["class_1", "class_2"]
     assert chosen["fold"] == 1
     assert "features" not in chosen["network_def"]
@@ -88,8 +89,8 @@ def test_a_ct_from_scratch_keeps_the_fine_tuning_defaults(tmp_path):
 
 def test_mr_is_scaled_by_percentiles_and_scans_of_several_spacings_are_resampled_to_the_median(tmp_path):
     chosen = generated(summary(low=(0.5, 0.5, 1.0), high=(0.7, 0.7, 5.0)), tmp_path, modality="MRI")
-    assert chosen["intensity"]["mode"] == "percentile"
-    assert chosen["spacing"] == [0.6, 0.6, 3.0]
+    assert chosen["scan_preprocessing"]["intensity"] == "percentile"
+    assert chosen["scan_preprocessing"]["spacing"] == [0.6, 0.6, 3.0]
 
 
 def test_the_weights_say_what_the_network_is_and_how_scans_are_prepared(weights, tmp_path):
@@ -98,25 +99,28 @@ def test_the_weights_say_what_the_network_is_and_how_scans_are_prepared(weights,
     assert chosen["network_def"]["features"] == [4, 8]
     assert chosen["network_def"]["upsample"] == "nearest"
     assert chosen["network_def"]["output_activation"] is None
-    assert chosen["spacing"] is None
+    assert chosen["scan_preprocessing"]["spacing"] is None
     assert chosen["patch_size"] == [24, 24, 56]  # 40 voxels of 1 x 1 x 2.5 mm at 2 mm
-    assert generated(stats, tmp_path, initial_weights=str(weights), modality="mri")["intensity"]["mode"] == "percentile"
+    of_mr = generated(stats, tmp_path, initial_weights=str(weights), modality="mri")
+    assert of_mr["scan_preprocessing"]["intensity"] == "percentile"
 
 
 @pytest.mark.parametrize(("recorded", "chosen"), [("LPS", None), ("SPL", "RAS"), (None, "RAS")])
 def test_scans_are_turned_as_the_weights_want_unless_the_axes_would_change_places(recorded, chosen, tmp_path):
     records = {"preprocessing": ScanPreprocessing(orientation=recorded).record()}
     path = write_weights(tmp_path / "model.pt", GenesisUNet(features=[4, 8]), **records)
-    assert generated(summary(), tmp_path, initial_weights=str(path))["orientation"] == chosen
+    assert generated(summary(), tmp_path, initial_weights=str(path))["scan_preprocessing"]["orientation"] == chosen
 
 
 def test_the_input_overrules_what_would_be_chosen(tmp_path):
     given = {
-        "roi_size": [32, 32, 16], "max_epochs": 7, "num_epochs": 300, "spacing": 1.5, "class_names": ["liver", "tumour"],
+        "roi_size": [32, 32, 16], "max_epochs": 7, "num_epochs": 300, "scan_preprocessing": {"spacing": 1.5},
+        "class_names": ["liver", "tumour"],
         "network_def": {"features": [8, 16]}, "train": False, "output_dir": "elsewhere",
     }  # fmt: skip
     chosen = generated(summary(), tmp_path, **given)
-    assert (chosen["patch_size"], chosen["max_epochs"], chosen["spacing"]) == ([32, 32, 16], 7, 1.5)
+    assert (chosen["patch_size"], chosen["max_epochs"]) == ([32, 32, 16], 7)
+    assert (chosen["scan_preprocessing"]["spacing"], chosen["scan_preprocessing"]["orientation"]) == (1.5, None)
     assert chosen["label_names"] == ["liver", "tumour"]
     assert chosen["network_def"]["features"] == [8, 16]
     assert "train" not in chosen  # Auto3DSeg's switch, not the configuration's section
@@ -126,6 +130,8 @@ def test_the_input_overrules_what_would_be_chosen(tmp_path):
 def test_a_misspelt_entry_of_the_input_is_named(tmp_path, caplog):
     generated(summary(), tmp_path, inital_weights_="model.pt")
     assert "did you mean 'initial_weights'" in caplog.text
+    generated(summary(), tmp_path, spacing=1.5)
+    assert "did you mean 'scan_preprocessing::spacing'" in caplog.text
 
 
 def test_weights_that_are_not_there_end_the_generation(tmp_path):
@@ -151,7 +157,9 @@ def test_labels_with_a_gap_want_a_label_map_and_names_must_be_as_many(tmp_path):
     stats = summary(labels=(0, 1, 2, 4))
     with pytest.raises(ValueError, match="without a gap"):
         generated(stats, tmp_path)
-    assert generated(stats, tmp_path, label_map={4: 3})["label_names"] == ["class_1", "class_2", "class_3"]
+    chosen = generated(stats, tmp_path, label_map={4: 3})
+    assert chosen["label_names"] == ["class_1", "class_2", "class_3"]
+    assert chosen["labelled_preprocessing"]["label_map"] == {4: 3}
     with pytest.raises(ValueError, match="without the background"):
         generated(summary(), tmp_path, class_names=["background", "liver", "tumour"])
 

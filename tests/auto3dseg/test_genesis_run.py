@@ -89,7 +89,9 @@ def test_the_ensemble_segments_in_the_scans_own_geometry(work_dir, data_source):
     assert segmentation.shape == image.shape
     np.testing.assert_allclose(segmentation.affine, image.affine, atol=1e-4)
     history = import_bundle_algo_history(str(work_dir), only_trained=True)
-    chances = [algo["algo_instance"].predict([scan], {"sw_overlap": 0.5, "mode": "mean"})[0] for algo in history]
+    chances = [
+        algo["algo_instance"].predict([scan], {"sliding_window::overlap": 0.5, "mode": "mean"})[0] for algo in history
+    ]
     for one in chances:
         assert one.shape == (3, *image.shape)
         torch.testing.assert_close(one.sum(0).as_tensor(), torch.ones(image.shape), atol=1e-3, rtol=0)

@@ -54,8 +54,7 @@ def write_plan(folder: Path, content: dict | None = None) -> Path:
     training = {
         **shared,
         "initial_weights": "none",
-        "transfer_parts": ["encoder"],
-        "keep_weight_norms": False,
+        "starting_point": {"parts": ["encoder"], "keep_weight_norms": False},
         "label_fraction": 1.0,
         "resume": False,
     }

@@ -6,10 +6,10 @@ import importlib.util
 
 from fake_commands import plan_content, write_plan
 
+from models_genesis_bundle.bundle_config import RunCommand
 from models_genesis_bundle.comparison import BundleCommands, planned_runs, read_plan
 from models_genesis_bundle.comparison.commands import evaluation_command, training_command
 from models_genesis_bundle.comparison.guards import check_plan
-from models_genesis_bundle.engines import RunCommand
 
 
 def test_commands_are_read_back_as_they_were_meant(tmp_path):
@@ -59,9 +59,10 @@ def test_an_arm_may_load_parts_of_its_weights(tmp_path):
     content["initialisations"]["encoder"] = {"initial_weights": "weights/genesis.pt", **own}
     plan = read_plan(write_plan(tmp_path, content))
     scratch, genesis, encoder = (training_command(plan, run).overrides for run in planned_runs(plan)[:3])
-    assert encoder == {**genesis, **own, "output_dir": encoder["output_dir"]}
-    assert "transfer_parts" not in genesis
-    assert "transfer_parts" not in scratch
+    settings = {"starting_point::parts": ["encoder"], "starting_point::keep_weight_norms": True}
+    assert encoder == {**genesis, **settings, "output_dir": encoder["output_dir"]}
+    assert genesis.keys().isdisjoint(settings)
+    assert scratch.keys().isdisjoint(settings)
     check_plan(plan)
 
 

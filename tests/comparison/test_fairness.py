@@ -85,12 +85,12 @@ def test_arms_may_load_other_parts_of_their_weights_but_those_that_the_plan_says
     content["initialisations"]["encoder"] = {"initial_weights": "weights/genesis.pt", "transfer_parts": ["encoder"]}
     plan = read_plan(write_plan(tmp_path, content))
     _, genesis, encoder = planned_runs(plan)[:3]
-    leave(genesis, transfer_parts=["encoder", "decoder"])
-    leave(encoder, transfer_parts=["encoder"])
+    leave(genesis, starting_point={"parts": ["encoder", "decoder"]})
+    leave(encoder, starting_point={"parts": ["encoder"]})
     admit(plan, [genesis, encoder])
-    leave(encoder, transfer_parts=["encoder", "decoder"])
+    leave(encoder, starting_point={"parts": ["encoder", "decoder"]})
     with pytest.raises(
-        ComparisonError, match=r"transfer_parts=\['encoder', 'decoder'\] where the plan says \['encoder'\]"
+        ComparisonError, match=r"starting_point::parts=\['encoder', 'decoder'\] where the plan says \['encoder'\]"
     ):
         admit(plan, [genesis, encoder])
 

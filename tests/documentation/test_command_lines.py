@@ -15,7 +15,7 @@ from monai.bundle import ConfigParser
 from pages import commands, words_behind
 from test_configs import RUNS
 
-from models_genesis_bundle.engines import RunCommand, refuse_unknown_overrides
+from models_genesis_bundle.bundle_config import RunCommand, check_settings
 
 TESTED = [
     *(names for _, _, names in RUNS),
@@ -52,7 +52,7 @@ def test_run_names_what_exists(line, monkeypatch):
     assert any(stems[0] == names[0] and set(stems) <= set(names) for names in TESTED), (
         f"RUNS in test_configs lacks {stems}"
     )
-    refuse_unknown_overrides(command)
+    check_settings(command)
     run_id = "run" if words[0].startswith("--") else words[0]
     assert run_id in ConfigParser.load_config_files(list(command.config_files))
 

@@ -15,7 +15,7 @@ from bundle_commands import arguments, run_here
 from pages import commands, words_behind
 from working_folder import make_working_folder
 
-from models_genesis_bundle.engines import RunCommand
+from models_genesis_bundle.bundle_config import RunCommand
 
 # What is not run here, by a word of the command, and why.
 NOT_RUN = {
@@ -48,8 +48,8 @@ SMALL = {
         "cube_size": "[32,32,16]",
         "cubes_per_scan": 1,
         "batch_size": 2,
-        "preparation_workers": 0,
-        "panel_cubes": 1,
+        "volumes::num_workers": 0,
+        "panels::num_cubes": 1,
     },
     "network_dynunet": {
         "network_def::features": None,
@@ -57,23 +57,23 @@ SMALL = {
         "cube_size": "[32,32,32]",
     },
     "spatial_2d": {"cube_size": "[32,32]"},
-    "data_luna16": {"cube_size": "[16,16,16]", "cube_margin": 0},
+    "data_luna16": {"cube_size": "[16,16,16]", "cube_sampler::margin": 0},
     "finetune_segmentation": {
         **FAST,
         "patch_size": "[32,32,16]",
-        "panel_cases": 1,
-        "validation_fraction": 1,
-        "test_fraction": 1,
+        "panels::num_cases": 1,
+        "split::validation_fraction": 1,
+        "split::test_fraction": 1,
     },
     "evaluate": {},
     "finetune_classification": {
         **FAST,
         "network_def::hidden": 8,
         "cube_size": "[16,16,16]",
-        "preparation_workers": 0,
+        "volumes::num_workers": 0,
     },
-    "evaluate_classification": {"network_def::hidden": 8, "resamples": 50, "preparation_workers": 0},
-    "inference_classification": {"network_def::hidden": 8, "preparation_workers": 0},
+    "evaluate_classification": {"network_def::hidden": 8, "report::resamples": 50, "volumes::num_workers": 0},
+    "inference_classification": {"network_def::hidden": 8, "volumes::num_workers": 0},
 }
 
 

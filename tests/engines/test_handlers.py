@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 from ignite.engine import Engine, Events
+from monai.engines.utils import IterationEvents
 
 from models_genesis_bundle.engines import (
     GradientClipping,
     MetricsTable,
     NonFiniteStepError,
     RequireFiniteStep,
-    StepByValidation,
+    StepSchedule,
     StopWithoutProgress,
     Throughput,
     read_metrics,
@@ -68,7 +69,7 @@ def test_a_plateau_counts_each_validation_once():
         validator.state.epoch = engine.state.epoch
         validator.state.metrics = {"val_auc": 0.7}
 
-    StepByValidation(schedule, validator).attach(trainer)
+    StepSchedule(schedule, validator).attach(trainer)
     trainer.run([0], max_epochs=8)
     assert optimizer.param_groups[0]["lr"] == 1.0, "the second validation is one without progress, and one is allowed"
     trainer.run([0], max_epochs=9)
@@ -141,4 +142,22 @@ def test_gradients_are_clipped():
     norm = torch.stack([parameter.grad.norm() for parameter in network.parameters()]).norm()
     assert norm == pytest.approx(1.0, abs=1e-4)
     with pytest.raises(ValueError, match="above 0"):
-        GradientClipping(0)
+        GradientClipping(-1)
+
+
+def test_a_largest_norm_of_0_clips_nothing():
+    trainer = Engine(lambda engine, batch: None)
+    trainer.register_events(*IterationEvents)
+    GradientClipping(0).attach(trainer)
+    assert not trainer.has_event_handler(GradientClipping.clip)
+    GradientClipping(1).attach(trainer)
+    assert len(trainer._event_handlers[IterationEvents.BACKWARD_COMPLETED]) == 1
+
+
+def test_a_schedule_steps_after_each_epoch():
+    trainer = Engine(lambda engine, batch: None)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+    StepSchedule(schedule, Engine(lambda engine, batch: None)).attach(trainer)
+    trainer.run([0], max_epochs=3)
+    assert optimizer.param_groups[0]["lr"] == 0.125

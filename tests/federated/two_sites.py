@@ -14,8 +14,8 @@ SMALL = {
     "precision": "float32",
     "learning_rate": 0.1,
     "num_workers": 0,
-    "preparation_workers": 0,
-    "panel_cubes": 2,
+    "volumes::num_workers": 0,
+    "panels::num_cubes": 2,
 }
 SCANS = {"site-1": 3, "site-2": 5}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from monai.bundle import ConfigParser
 from test_geometry import scan
 
 from models_genesis_bundle.data.volumes.quality import CT_IN_HU
@@ -23,15 +24,18 @@ def chests(count: int = 10, shape=(200, 200, 160), spacing=(1.5, 1.5, 1.5)):
 
 def test_ct_on_a_cpu():
     values = make_plan(chests(), CT_IN_HU, training_scans=8, device=CPU).values
-    assert values["intensity"]["mode"] == "window"
-    assert (values["intensity"]["lower"], values["intensity"]["upper"]) == (-1000, 1000)
-    assert values["spacing"] == [1.5, 1.5, 1.5]
+    assert values["scan_preprocessing::intensity"]["mode"] == "window"
+    assert (values["scan_preprocessing::intensity"]["lower"], values["scan_preprocessing::intensity"]["upper"]) == (
+        -1000,
+        1000,
+    )
+    assert values["scan_preprocessing::spacing"] == [1.5, 1.5, 1.5]
     assert values["cube_size"] == [40, 40, 40]
     assert values["network_def::features"] == [16, 32, 64, 128]
-    assert (values["batch_size"], values["val_batch_size"], values["num_workers"]) == (4, 8, 1)
+    assert (values["batch_size"], values["validate::dataloader::batch_size"], values["num_workers"]) == (4, 8, 1)
     assert (values["cubes_per_scan"], values["max_epochs"]) == (125, 12)
     assert "scan_dims" not in values
-    assert "cube_rule::min_body" not in values
+    assert "cube_sampler::rule::min_body" not in values
 
 
 def test_ct_on_a_gpu():
@@ -42,8 +46,11 @@ def test_ct_on_a_gpu():
     assert values["num_workers"] == 8
 
 
-def test_every_setting_has_a_reason():
-    for setting in make_plan(chests(), CT_IN_HU, 8, CPU).settings:
+def test_every_setting_has_a_reason(root):
+    muon = ConfigParser.load_config_file(root / "configs" / "optimizer_muon.yaml")
+    plan = make_plan(chests(), CT_IN_HU, 8, CPU, optimizer=muon)
+    assert plan.values.items() >= muon.items()
+    for setting in plan.settings:
         assert setting.reason[0] == setting.reason[0].upper(), setting
         assert setting.reason.endswith("."), setting
 
@@ -82,7 +89,7 @@ def test_bytes_of_a_cube_are_those_that_autograd_keeps():
 def test_crops_as_large_as_a_cube_count_however_little_body_they_hold():
     values = make_plan([scan((44, 44, 6), (0.7, 0.7, 1.25), CHEST)] * 500, CT_IN_HU, 400, CPU).values
     assert values["cube_size"] == [40, 40, 16]
-    assert values["cube_rule::min_body"] == 0
+    assert values["cube_sampler::rule::min_body"] == 0
     assert (values["batch_size"], values["cubes_per_scan"]) == (8, 2)
 
 
@@ -100,7 +107,7 @@ def test_ten_thousand_scans_give_one_cube_each():
 def test_flat_images():
     values = make_plan([scan((2000, 2400), (0.15, 0.15), MR)] * 5, "X-ray", 4, CPU).values
     assert values["scan_dims"] == 2
-    assert (values["cube_size"], values["spacing"]) == ([224, 224], [0.15, 0.15])
+    assert (values["cube_size"], values["scan_preprocessing::spacing"]) == ([224, 224], [0.15, 0.15])
 
 
 def test_a_short_training_of_a_narrow_network():

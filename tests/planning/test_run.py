@@ -21,7 +21,13 @@ from models_genesis_bundle.planning import Device, Fingerprint, LeftOut, make_pl
 from models_genesis_bundle.planning.files import write_datalist, write_overlay
 from models_genesis_bundle.planning.speed import Speed
 
-SMALL = {"features": "[4,8]", "training_cubes": 30, "examples": 2, "speed_seconds": 0, "reading_workers": 0}
+SMALL = {
+    "plan::features": "[4,8]",
+    "plan::training_cubes": 30,
+    "plan_folder::examples": 2,
+    "plan_folder::seconds": 0,
+    "fingerprint::num_workers": 0,
+}
 
 
 def plan(dataset_dir: Path, output_dir: Path) -> None:
@@ -61,7 +67,7 @@ def test_the_overlay_trains_as_it_is(planned, tmp_path):
     assert [line["epoch"] for line in read_metrics(tmp_path / "metrics.csv")] == [1]
     resolved = yaml.safe_load((tmp_path / "config.yaml").read_text())
     assert resolved["network_def"]["features"] == [4, 8]
-    assert resolved["spacing"] == values["spacing"] == [5.0, 5.0, 6.0]
+    assert resolved["scan_preprocessing"]["spacing"] == values["scan_preprocessing::spacing"] == [5.0, 5.0, 6.0]
     assert resolved["optimizer"]["_target_"].endswith("Muon")
 
 

@@ -23,7 +23,6 @@ __all__ = ["hyper_parameters"]
 
 logger = get_logger(module_name=__name__)  # shows INFO beside what AutoRunner says
 
-PERCENTILES = {"_target_": "models_genesis_bundle.data.IntensityScaling", "mode": "percentile"}
 SAME_SPACING = 0.01  # millimetres that the spacings of scans may differ by
 
 
@@ -42,7 +41,8 @@ def hyper_parameters(
         bundle_root: folder of the generated algorithm.
 
     Returns:
-        Plain values, fit for JSON and YAML.
+        Plain values, fit for JSON and YAML. What stands in a component brings the whole component along, since MONAI's
+        ensemble reads the file alone.
 
     Raises:
         FileNotFoundError: the bundle's configurations are not there.
@@ -65,16 +65,20 @@ def hyper_parameters(
         "fold": fold,
         "dataset_dir": "$@bundle_root + '/datalist.json'",
         "output_dir": "@ckpt_path",
-        "test_fraction": 0,
+        "split::test_fraction": 0,
         "label_names": label_names(source, summary),
-        "orientation": _orientation(start),
-        "intensity": _intensity(str(source["modality"]), start),
-        "spacing": _spacing(summary["image_stats"]["spacing"], start),
+        "scan_preprocessing::orientation": _orientation(start),
+        "scan_preprocessing::intensity": _intensity(str(source["modality"]), start),
+        "scan_preprocessing::spacing": _spacing(summary["image_stats"]["spacing"], start),
         "network_def": {**_network(defaults), **_pretrained_network(start), **source.get("network_def", {})},
         **input_settings(source, defaults),
         "initial_weights": "none" if start.path is None else str(start.path.absolute()),
     }
-    return {"patch_size": _patch_size({**defaults, **settings}, summary, start), **settings}
+    parser = ConfigParser(defaults)
+    parser.update(settings)
+    if "patch_size" not in settings:
+        parser["patch_size"] = settings["patch_size"] = _patch_size(parser, summary, start)
+    return {name: parser[name] for name in dict.fromkeys(place.split("::")[0] for place in settings)}
 
 
 def _network(defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,10 +98,10 @@ def _orientation(start: InitialWeights) -> str | None:
     return None if recorded and all(code in ends for code, ends in zip(recorded, RAS_LABELS, strict=True)) else "RAS"
 
 
-def _intensity(modality: str, start: InitialWeights) -> dict[str, Any] | None:
+def _intensity(modality: str, start: InitialWeights) -> str | None:
     """None, which follows the weights and is a CT's window without them, unless that window means nothing in such scans."""
     recorded = (start.preprocessing or {}).get("intensity", {}).get("mode", "window")
-    return None if modality.lower() == "ct" or recorded != "window" else dict(PERCENTILES)
+    return None if modality.lower() == "ct" or recorded != "window" else "percentile"
 
 
 def _spacing(spacing: Mapping[str, Any], start: InitialWeights) -> list[float] | None:
@@ -108,15 +112,15 @@ def _spacing(spacing: Mapping[str, Any], start: InitialWeights) -> list[float] |
     return [round(side, 4) for side in spacing["median"]]
 
 
-def _patch_size(settings: Mapping[str, Any], summary: Mapping[str, Any], start: InitialWeights) -> list[int]:
+def _patch_size(settings: ConfigParser, summary: Mapping[str, Any], start: InitialWeights) -> list[int]:
     own = summary["image_stats"]["spacing"]["median"]
-    spacing = settings["spacing"] or (start.preprocessing or {}).get("spacing") or own
+    spacing = settings["scan_preprocessing::spacing"] or (start.preprocessing or {}).get("spacing") or own
     if not isinstance(spacing, list):
         spacing = own if spacing == "scan" else [float(spacing)] * len(own)
     shape = [
         voxels * side / wanted
         for voxels, side, wanted in zip(summary["image_stats"]["shape"]["median"], own, spacing, strict=True)
     ]
-    widths = settings["network_def"].get("features") or signature(GenesisUNet).parameters["features"].default
-    patches = settings["batch_size"] * settings["patches_per_scan"]
+    widths = settings.get("network_def::features") or signature(GenesisUNet).parameters["features"].default
+    patches = settings["batch_size"] * settings["patches::num_samples"]
     return list(choose_patch_size(shape, spacing, voxel_budget(patches, widths[0]), max(8, 2 ** (len(widths) - 1))))

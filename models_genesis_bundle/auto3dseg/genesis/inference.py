@@ -16,7 +16,8 @@ from models_genesis_bundle.weights import read_weights
 
 __all__ = ["GenesisInferer"]
 
-SHARED_SETTINGS = ("precision", "sw_batch_size", "sw_overlap")  # of training and inference
+# Of training and inference; where the algorithm's own differ from the training's defaults.
+SHARED_SETTINGS = ("precision", "sliding_window::sw_batch_size", "sliding_window::overlap")
 
 
 class GenesisInferer:
@@ -24,8 +25,8 @@ class GenesisInferer:
 
     Args:
         config_file: the algorithm's configurations.
-        override: settings of ``configs/evaluate.yaml``, such as ``sw_overlap``; ``rank``: of the process in an ensemble on
-            several GPUs. Anything else is for the ensemble or for other algorithms.
+        override: settings of ``configs/evaluate.yaml``, such as ``sliding_window::overlap``; ``rank``: of the process in an
+            ensemble on several GPUs. Anything else is for the ensemble or for other algorithms.
 
     Raises:
         FileNotFoundError: the bundle's configurations are not there.
@@ -35,15 +36,17 @@ class GenesisInferer:
     def __init__(self, config_file: str | os.PathLike | Sequence[str], **override: Any) -> None:
         own = ConfigParser(ConfigParser.load_config_files(config_file))
         weights_path = Path(own.get_parsed_content("ckpt_path")) / "checkpoints" / "model.pt"
-        evaluation = ConfigParser.load_config_file(bundle_config(own["genesis_bundle"], "evaluate"))
-        parser = ConfigParser(evaluation)
+        training, parser = (
+            ConfigParser(ConfigParser.load_config_file(bundle_config(own["genesis_bundle"], name)))
+            for name in ("finetune_segmentation", "evaluate")
+        )
         trained = read_weights(weights_path)["network"]
         parser["network_def"] = {**own["network_def"], **trained.get("arguments", {})}
         parser["ckpt_path"] = str(weights_path)
         if torch.cuda.is_available():
             parser["device"] = torch.device("cuda", override.get("rank", 0))
-        settings = {name: own[name] for name in SHARED_SETTINGS if name in own}
-        settings |= {name: value for name, value in override.items() if name in evaluation}
+        settings = {name: own[name] for name in SHARED_SETTINGS if name in own and own[name] != training[name]}
+        settings |= {name: value for name, value in override.items() if name in parser}
         parser.update(settings)
         parts = ("device", "scan_preprocessing", "network", "inferer", "postprocessing")
         self.device, self.preprocessing, self.network, self.inferer, self.postprocessing = (

@@ -7,7 +7,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models_genesis_bundle.engines import RunCommand, UnknownOverrideError, refuse_unknown_overrides
+from models_genesis_bundle.bundle_config import RunCommand, SettingsError, check_settings
+from models_genesis_bundle.bundle_config.renamed_settings import RENAMED
 
 __all__ = ["input_settings", "training_settings"]
 
@@ -17,11 +18,13 @@ STOCK_NAMES = {  # of Auto3DSeg's stock algorithms
     "num_epochs": "max_epochs",
     "num_epochs_per_validation": "val_interval",
     "num_images_per_batch": "batch_size",
-    "num_sw_batch_size": "sw_batch_size",
+    "num_sw_batch_size": "sliding_window::sw_batch_size",
     "roi_size": "patch_size",
+    "label_map": "labelled_preprocessing::label_map",
+    "patient_regex": "split::patient_regex",
 }
 STEPS = {"imports", "initialize", "training", "run"}
-CHOSEN = {"bundle_root", "dataset_dir", "output_dir", "split_file"}  # by Auto3DSeg and its folds
+CHOSEN = {"bundle_root", "dataset_dir", "output_dir", "split::split_file"}  # by Auto3DSeg and its folds
 ALMOST_SAME = 0.85
 
 
@@ -29,18 +32,23 @@ def input_settings(source: Mapping[str, Any], config: Mapping[str, Any]) -> dict
     """The settings that stand in Auto3DSeg's input, which has entries for Auto3DSeg and for other algorithms, too.
 
     Args:
-        source: the input; stock names such as ``num_epochs`` are understood.
-        config: the configuration whose settings they are: its values at the top, but not its parts and steps.
+        source: the input; stock names such as ``num_epochs`` are understood. What stands in a component is nested, as
+            ``split: {seed: 3}``.
+        config: the configuration whose settings they are.
 
     Returns:
-        Values by the setting's name. An entry that is no setting but almost has a setting's name is named in a warning.
+        Values by the setting's place (``split::seed``). An entry that is no setting but almost has a setting's name, or has
+        had it, is named in a warning.
     """
-    known = {name for name, value in config.items() if not isinstance(value, Mapping)} - STEPS - CHOSEN
+    known = _places(config).keys() - STEPS - CHOSEN
     named = _own_names(source)
-    for name in named.keys() - config.keys():
-        for near in difflib.get_close_matches(name, known, n=1, cutoff=ALMOST_SAME):
-            logger.warning("Auto3DSeg's input: %r is no setting of the genesis algorithm; did you mean %r?", name, near)
-    return {name: value for name, value in named.items() if name in known}
+    for name in named.keys() - config.keys() - known:
+        near = [place for place in RENAMED.get(name, ()) if place in known]
+        for place in near or difflib.get_close_matches(name, known, n=1, cutoff=ALMOST_SAME):
+            logger.warning(
+                "Auto3DSeg's input: %r is no setting of the genesis algorithm; did you mean %r?", name, place
+            )
+    return {place: value for place, value in _places(named, config).items() if place in known}
 
 
 def training_settings(given: Mapping[str, Any], config_files: Sequence[str]) -> dict[str, Any]:
@@ -61,12 +69,24 @@ def training_settings(given: Mapping[str, Any], config_files: Sequence[str]) -> 
     for name, value in _own_names(given).items():
         override = {name: value}
         try:
-            refuse_unknown_overrides(RunCommand(tuple(config_files), override))
-        except UnknownOverrideError as error:
+            check_settings(RunCommand(tuple(config_files), override))
+        except SettingsError as error:
             logger.warning("The training parameter is left out: %s", error)
         else:
             overrides.update(override)
     return overrides
+
+
+def _places(node: Mapping[str, Any], config: Mapping[str, Any] | None = None, above: str = "") -> dict[str, Any]:
+    """The values of a configuration, or of one that is nested like `config`, by their places."""
+    places: dict[str, Any] = {}
+    for name, value in node.items():
+        like = value if config is None else config.get(name)
+        if isinstance(value, Mapping) and isinstance(like, Mapping):
+            places |= _places(value, None if config is None else like, f"{above}{name}::")
+        else:
+            places[f"{above}{name}"] = value
+    return places
 
 
 def _own_names(given: Mapping[str, Any]) -> dict[str, Any]:

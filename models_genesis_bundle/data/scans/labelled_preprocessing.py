@@ -41,6 +41,10 @@ class LabelledPreprocessing(ScanCompose):
             label headers are known to be wrong.
         label_as_stored: leave the label on the grid of its file, where an evaluation takes the prediction.
 
+    Attributes:
+        label_map: as given, but with texts as keys, as a weight file keeps it.
+        ignore_label_affine: as given.
+
     Shape:
         Result: ``image_key`` a float32 MetaTensor ``(1, X, Y, Z)``, ``label_key`` a uint8 MetaTensor of the same shape and
         affine, or of those of the file with `label_as_stored`; other keys pass through.
@@ -66,6 +70,8 @@ class LabelledPreprocessing(ScanCompose):
                 f"LabelledPreprocessing: the preprocessing must be that of the key {image_key!r}, it is of "
                 f"{', '.join(map(str, preprocessing.keys))}."
             )
+        self.label_map = None if label_map is None else {str(old): new for old, new in label_map.items()}
+        self.ignore_label_affine = ignore_label_affine
         dims = preprocessing.spatial_dims
         load_scan, *further_steps = preprocessing.transforms
         steps: list[Any] = [

@@ -18,7 +18,7 @@ _SCANS_OWN = "scan"
 
 def recorded_preprocessing(
     record: Mapping[str, Any] | None,
-    intensity: IntensityScaling | None = None,
+    intensity: IntensityScaling | str | None = None,
     spacing: float | Sequence[float] | str | None = None,
     orientation: str | None = None,
     volume: int | None = None,
@@ -32,7 +32,8 @@ def recorded_preprocessing(
     Args:
         record: what `ScanPreprocessing.record` wrote into the weights' file; None, as for training from scratch or weights
             without a record, stands for the defaults of `ScanPreprocessing`.
-        intensity: the scaling; None for the recorded one.
+        intensity: the scaling, or the name of its mode (``"window"``, ``"percentile"``) with the usual limits; None for the
+            recorded one.
         spacing: side of a voxel in millimetres, one number or one for each axis; ``"scan"`` for the scan's own; None for the
             recorded one.
         orientation: axis codes such as ``"RAS"``; ``"scan"`` for the file's own; None for the recorded one.
@@ -46,6 +47,8 @@ def recorded_preprocessing(
         ValueError: a record that cannot be understood, or a setting out of range.
     """
     recorded = ScanPreprocessing(spatial_dims=spatial_dims or 3) if record is None else _from_record(record)
+    if isinstance(intensity, str):
+        intensity = IntensityScaling(intensity)
     chosen = ScanPreprocessing(
         intensity=recorded.intensity if intensity is None else intensity,
         spacing=_chosen(spacing, recorded.spacing),

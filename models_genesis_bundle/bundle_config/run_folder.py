@@ -13,8 +13,8 @@ import torch
 from filelock import FileLock, Timeout
 from monai.bundle import ConfigParser
 
-from models_genesis_bundle.engines.processes import is_main_process
-from models_genesis_bundle.engines.run_command import RunCommand
+from models_genesis_bundle.bundle_config.run_command import RunCommand
+from models_genesis_bundle.engines.processes import is_main_process, require_process_group
 from models_genesis_bundle.files import RUN_MARKER, remove_unfinished, whole_file, write_json
 from models_genesis_bundle.version import __version__
 
@@ -48,8 +48,9 @@ class RunFolder:
         ``previous/<number>``.
 
         Raises:
-            RuntimeError: when another run is using the folder.
+            RuntimeError: when another run is using the folder, or ``torchrun`` has started several runs of it.
         """
+        require_process_group()
         if not is_main_process() or self.lock.is_locked:
             return
         self.output_dir.mkdir(parents=True, exist_ok=True)

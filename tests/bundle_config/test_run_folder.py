@@ -1,6 +1,6 @@
 import pytest
 
-from models_genesis_bundle.engines import RunFolder
+from models_genesis_bundle.bundle_config import RunFolder
 from models_genesis_bundle.files import RUN_MARKER
 from models_genesis_bundle.weights import write_checkpoint
 

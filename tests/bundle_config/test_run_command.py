@@ -1,6 +1,6 @@
 import pytest
 
-from models_genesis_bundle.engines import RunCommand, UnknownOverrideError, refuse_unknown_overrides
+from models_genesis_bundle.bundle_config import RunCommand, SettingsError, check_settings
 
 PROGRAM = "/somewhere/monai/bundle/__main__.py"
 
@@ -23,7 +23,7 @@ def test_reads_files_and_overrides_as_fire_does(root):
     assert found.overrides == {"max_epochs": 3, "resume": True, "dataset_dir": "/scans"}
     resolved = found.resolved_config()
     assert resolved["max_epochs"] == 3
-    assert resolved["weight_decay"] == 0.1, "of the overlay"
+    assert resolved["optimizer"]["weight_decay"] == 0.1, "of the overlay"
 
 
 def test_another_program_is_left_alone():
@@ -46,20 +46,20 @@ def test_arguments_file(root, tmp_path):
     ],
 )
 def test_unknown_settings_are_refused(root, override, message):
-    with pytest.raises(UnknownOverrideError, match=message):
-        refuse_unknown_overrides(command(root, "--config_file", "configs/pretrain.yaml", f"--{override}", "1"))
+    with pytest.raises(SettingsError, match=message):
+        check_settings(command(root, "--config_file", "configs/pretrain.yaml", f"--{override}", "1"))
 
 
 @pytest.mark.parametrize(
     "override", ["max_epochs", "train::trainer::max_epochs", "network_def::act", "train::handlers::0"]
 )
 def test_known_settings_and_arguments_of_components_pass(root, override):
-    refuse_unknown_overrides(command(root, "--config_file", "configs/pretrain.yaml", f"--{override}", "1"))
+    check_settings(command(root, "--config_file", "configs/pretrain.yaml", f"--{override}", "1"))
 
 
 def test_a_switch_as_text_is_refused(root):
-    refuse_unknown_overrides(command(root, "--config_file", "configs/pretrain.yaml", "--resume", "true"))
+    check_settings(command(root, "--config_file", "configs/pretrain.yaml", "--resume", "true"))
     with pytest.raises(
         ValueError, match=r"--resume false: this is a switch; write `--resume True` or `--resume False`"
     ):
-        refuse_unknown_overrides(command(root, "--config_file", "configs/pretrain.yaml", "--resume", "false"))
+        check_settings(command(root, "--config_file", "configs/pretrain.yaml", "--resume", "false"))

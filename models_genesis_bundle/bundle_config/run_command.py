@@ -1,10 +1,8 @@
-"""What ``python -m monai.bundle run`` was called with: to refuse misspelt settings and to record the resolved ones."""
+"""What ``python -m monai.bundle run`` was called with."""
 
 from __future__ import annotations
 
-import difflib
 import inspect
-import logging
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,16 +14,10 @@ from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
 from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS
 
-__all__ = ["RunCommand", "UnknownOverrideError", "refuse_unknown_overrides"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["RunCommand"]
 
 # `run` takes these from its keyword arguments, beside those in its signature.
 WORKFLOW_ARGUMENTS = {"workflow_type", "workflow", "tracking", "properties_path", "args_file", "workflow_name"}
-
-
-class UnknownOverrideError(ValueError):
-    """A setting was given on the command line that no configuration file knows."""
 
 
 @dataclass(frozen=True)
@@ -64,56 +56,6 @@ class RunCommand:
         parser = ConfigParser(config=self.files_config())
         parser.update(dict(self.overrides))
         return parser.get()
-
-
-def refuse_unknown_overrides(command: RunCommand | None = None) -> None:
-    """Refuse a command-line setting that the configuration files do not have, and name the nearest one that they have.
-
-    MONAI adds an unknown setting silently, so that ``--max_epohcs 5`` would train for the default number of epochs. A new
-    argument of a component (``--network_def::act relu``) is accepted, since components have arguments with defaults.
-
-    A switch that is given as ``false`` is refused, too: the command line reads that as a text, and a text counts as true.
-
-    Raises:
-        UnknownOverrideError: naming the setting, the nearest known ones and the configuration files.
-        ValueError: a switch that is neither true nor false.
-    """
-    command = command or RunCommand.from_arguments()
-    if command is None:
-        return
-    config = command.files_config()
-    for override, value in command.overrides.items():
-        _require_boolean(override, value, _require_known(override, config, command))
-
-
-def _require_boolean(override: str, value: Any, default: Any) -> None:
-    if isinstance(default, bool) and not isinstance(value, bool) and value != "true":
-        raise ValueError(f"--{override} {value}: this is a switch; write `--{override} True` or `--{override} False`.")
-
-
-def _require_known(override: str, config: Mapping[str, Any], command: RunCommand) -> Any:
-    """The value that the files give the setting; None for a new argument of a component."""
-    node: Any = config
-    walked: list[str] = []
-    for part in override.lstrip("+~").replace("#", "::").split("::"):
-        if isinstance(node, list):
-            known = [str(position) for position in range(len(node))]
-        elif isinstance(node, Mapping):
-            known = [str(key) for key in node]
-        else:
-            known = []
-        if part not in known:
-            if isinstance(node, Mapping) and "_target_" in node and part == override.split("::")[-1]:
-                return None
-            near = difflib.get_close_matches(part, known, n=2)
-            meant = " or ".join(f"`--{'::'.join([*walked, name])}`" for name in near)
-            raise UnknownOverrideError(
-                f"--{override}: no setting of {', '.join(command.config_files)} is called {part!r}"
-                + (f"; did you mean {meant}?" if meant else ".")
-            )
-        node = node[int(part)] if isinstance(node, list) else node[part]
-        walked.append(part)
-    return node
 
 
 def _tracking_settings(tracking: str | None) -> dict[str, Any]:
