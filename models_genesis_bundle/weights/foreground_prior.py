@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 @torch.no_grad()
-def set_foreground_prior(network: torch.nn.Module, foreground: float | None) -> torch.nn.Module:
+def set_foreground_prior(network: torch.nn.Module, probability: float | None) -> torch.nn.Module:
     """Set the biases of a new head so that softmax gives each foreground class a small probability.
 
     A new head gives all classes the same probability. In a scan with small structures the first few hundred steps then only
@@ -26,7 +26,7 @@ def set_foreground_prior(network: torch.nn.Module, foreground: float | None) -> 
     Args:
         network: changed in place; its first output channel is background. A network whose head is not known (see
             ``network_parts``) or has no biases stays as it is, and the log says so.
-        foreground: probability of all foreground classes together, which share it equally, above 0 and below 1; None leaves
+        probability: of all foreground classes together, which share it equally, above 0 and below 1; None leaves
             the biases as they are.
 
     Returns:
@@ -44,10 +44,10 @@ def set_foreground_prior(network: torch.nn.Module, foreground: float | None) -> 
         >>> network.head.bias.softmax(0)
         tensor([0.9800, 0.0100, 0.0100])
     """
-    if foreground is None:
+    if probability is None:
         return network
-    if not 0 < foreground < 1:
-        raise ValueError(f"foreground_prior: expected a probability above 0 and below 1, or null, found {foreground}.")
+    if not 0 < probability < 1:
+        raise ValueError(f"foreground_prior::probability: expected a number above 0 and below 1, or null, found {probability}.")
     biases = _head_biases(unwrap(network))
     if not biases:
         logger.warning(
@@ -55,8 +55,8 @@ def set_foreground_prior(network: torch.nn.Module, foreground: float | None) -> 
             type(unwrap(network)).__name__,
         )
     for bias in biases:
-        bias.fill_(math.log(foreground / (len(bias) - 1)))
-        bias[0] = math.log(1 - foreground)
+        bias.fill_(math.log(probability / (len(bias) - 1)))
+        bias[0] = math.log(1 - probability)
     return network
 
 

@@ -58,5 +58,5 @@ def test_none_leaves_the_biases():
 
 @pytest.mark.parametrize("wrong", [0, 1, -0.1, 2])
 def test_a_probability_out_of_range(wrong):
-    with pytest.raises(ValueError, match=f"foreground_prior: expected a probability .*, found {wrong}"):
+    with pytest.raises(ValueError, match=f"foreground_prior::probability: expected a number .*, found {wrong}"):
         set_foreground_prior(genesis(), wrong)

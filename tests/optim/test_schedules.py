@@ -1,0 +1,54 @@
+"""The overlays configs/schedule_*.yaml."""
+
+import pytest
+import torch
+from monai.bundle import ConfigParser
+
+from models_genesis_bundle.networks import GenesisUNet
+from models_genesis_bundle.optim import parameter_groups
+
+
+def build(root, name, **settings):
+    optimizer = torch.optim.SGD(parameter_groups(GenesisUNet(features=(4, 8)), 1.0, layer_decay=0.5))
+    parser = ConfigParser(ConfigParser.load_config_files([root / "configs" / f"{name}.yaml"]))
+    parser.update({"optimizer": "$" + "@the_optimizer", "the_optimizer": optimizer, **settings})
+    return optimizer, parser.get_parsed_content("lr_scheduler")
+
+
+def rates(optimizer, schedule, epochs):
+    found = []
+    for _ in range(epochs):
+        found.append([group["lr"] for group in optimizer.param_groups])
+        optimizer.step()
+        schedule.step()
+    return found
+
+
+def test_a_linear_warm_up_and_a_decay_to_zero(root):
+    head = [rate[0] for rate in rates(*build(root, "schedule_warmup", max_epochs=10, warmup_epochs=4), 11)]
+    assert head[:5] == pytest.approx([0.25, 0.5, 0.75, 1, 1])
+    assert head[5:] == pytest.approx([(1 - epoch / 6) ** 0.9 for epoch in range(1, 7)])
+
+
+@pytest.mark.parametrize("name", ["schedule_warmup", "schedule_sawtooth"])
+def test_a_tenth_of_the_epochs_by_default(root, name):
+    head = [rate[0] for rate in rates(*build(root, name, max_epochs=40), 4)]
+    assert head == pytest.approx([0.25, 0.5, 0.75, 1])
+
+
+@pytest.mark.parametrize("name", ["schedule_warmup", "schedule_sawtooth"])
+def test_they_scale_the_rate_of_each_layer(root, name):
+    after_warm_up = rates(*build(root, name, max_epochs=20), 6)[3]
+    assert after_warm_up == pytest.approx([after_warm_up[0] * 0.5**depth for depth in range(4)])
+
+
+@pytest.mark.parametrize("name", ["schedule_warmup", "schedule_sawtooth"])
+def test_a_resumed_schedule_goes_on(root, name):
+    whole = rates(*build(root, name, max_epochs=12), 12)
+    optimizer, schedule = build(root, name, max_epochs=12)
+    first = rates(optimizer, schedule, 5)
+    states = optimizer.state_dict(), schedule.state_dict()
+    optimizer, schedule = build(root, name, max_epochs=12)
+    optimizer.load_state_dict(states[0])
+    schedule.load_state_dict(states[1])
+    assert first + rates(optimizer, schedule, 7) == whole
