@@ -39,6 +39,8 @@ NETWORK_WIDTHS = {  # overlays of other networks that are pretrained, made narro
 SEGMENTATION_OVERLAYS = (
     "optimizer_adam",
     "schedule_plateau",
+    "schedule_sawtooth",
+    "schedule_warmup",
     "network_segresnet",
     "network_dynunet",
     "network_nnunet_luna16",
@@ -67,7 +69,7 @@ RUNS = [
     ("train", "training", ["finetune_segmentation"]),
     *(("train", "training", ["finetune_segmentation", overlay]) for overlay in SEGMENTATION_OVERLAYS),
     *(
-        ("train", "training", ["finetune_segmentation", "optimizer_adam", "schedule_plateau", task])
+        ("train", "training", ["finetune_segmentation", "loss_dice", "optimizer_adam", "schedule_plateau", task])
         for task in ("task_ncs", "task_lcs", "task_bms")
     ),
     ("inference", "evaluating", ["evaluate"]),
