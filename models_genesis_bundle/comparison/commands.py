@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from monai.bundle import ConfigParser
 
-from models_genesis_bundle.comparison.plan import ComparisonPlan, Initialisation, Task
+from models_genesis_bundle.comparison.plan import ComparisonPlan, Initialisation
 from models_genesis_bundle.comparison.runs import Run
 from models_genesis_bundle.engines import RunCommand
 
@@ -36,7 +36,7 @@ class BundleCommands:
         self.plan = plan
 
     def train(self, run: Run) -> list[str]:
-        """``run training`` with the run's initial weights, seed and label fraction."""
+        """``run training`` with the run's initial weights, seed and amount of labels."""
         return _words("training", training_command(self.plan, run))
 
     def evaluate(self, run: Run) -> list[str]:
@@ -47,18 +47,28 @@ class BundleCommands:
 def training_command(plan: ComparisonPlan, run: Run) -> RunCommand:
     """Configuration files and settings of a run's training.
 
-    What a baseline's own configurations define, the task's overrides leave alone: ``network_def::features``, say, is not for
-    another network. The arm's own overrides and those of the run come last and win.
+    The recipe's overrides win over the task's. What a baseline's own configurations define, both leave alone:
+    ``network_def::features``, say, is not for another network. The arm's own overrides and those of the run come last and
+    win.
     """
+    task, recipe, labels = plan.task, run.condition.recipe, run.condition.labels
+    by_labels = task.overrides_by(labels.setting).get(labels.amount, {})
+    shared = {
+        **task.overrides,
+        **task.training_overrides,
+        **by_labels,
+        **recipe.overrides,
+        **recipe.training_overrides,
+    }
     return RunCommand(
-        config_files=(*plan.task.training, *run.arm.configs),
+        config_files=(*task.training, *recipe.training, *run.arm.configs),
         overrides={
-            **_shared(plan, run.arm, _training_overrides(plan.task, run.fraction)),
+            **_shared(plan, run.arm, shared),
             **run.arm.overrides,
             "initial_weights": run.arm.initial_weights or "none",
             **run.arm.transfer,
             "seed": run.seed,
-            "label_fraction": run.fraction,
+            labels.setting: labels.amount,
             "output_dir": str(run.folder),
         },
     )
@@ -66,20 +76,19 @@ def training_command(plan: ComparisonPlan, run: Run) -> RunCommand:
 
 def evaluation_command(plan: ComparisonPlan, run: Run) -> RunCommand:
     """Configuration files and settings of a run's evaluation, likewise: the same seed for all, the run's best weights."""
+    task, recipe = plan.task, run.condition.recipe
+    shared = {**task.overrides, **task.evaluation_overrides, **recipe.overrides, **recipe.evaluation_overrides}
     return RunCommand(
-        config_files=(*plan.task.evaluation, *run.arm.configs),
+        config_files=(*task.evaluation, *recipe.evaluation, *run.arm.configs),
         overrides={
-            **_shared(plan, run.arm, {**plan.task.overrides, **plan.task.evaluation_overrides}),
+            **_shared(plan, run.arm, shared),
             **run.arm.overrides,
+            "section": run.section,
             "ckpt_path": str(run.weights_path),
-            "output_dir": str(run.test_dir),
+            "output_dir": str(run.evaluation_dir),
             "seed": 0,
         },
     )
-
-
-def _training_overrides(task: Task, fraction: float) -> dict[str, Any]:
-    return {**task.overrides, **task.training_overrides, **task.fraction_overrides.get(fraction, {})}
 
 
 def _shared(plan: ComparisonPlan, arm: Initialisation, overrides: Mapping[str, Any]) -> dict[str, Any]:

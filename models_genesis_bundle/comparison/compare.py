@@ -26,13 +26,18 @@ logger = logging.getLogger(__name__)
 
 
 def compare_initialisations(
-    plan: str | os.PathLike, jobs: int | None = None, report_only: bool = False, commands: Commands | None = None
+    plan: str | os.PathLike,
+    jobs: int | None = None,
+    section: str | None = None,
+    report_only: bool = False,
+    commands: Commands | None = None,
 ) -> ComparisonSummary:
     """Carry out what is missing of a comparison, and report on all of it.
 
     Args:
         plan: the YAML file, see `read_plan`.
         jobs: runs at a time, in place of the plan's.
+        section: which patients are scored, ``test`` or ``validation``, in place of the plan's.
         report_only: report on what is there and run nothing.
         commands: makes the command lines of the runs; None: those of ``python -m monai.bundle run``.
 
@@ -43,7 +48,7 @@ def compare_initialisations(
         PlanError: the plan cannot be followed.
         ComparisonError: it would not be a fair comparison, or it is under way elsewhere.
     """
-    checked = read_plan(plan, jobs=jobs)
+    checked = read_plan(plan, jobs=jobs, section=section)
     if not report_only:
         hashes = check_plan(checked)
         run_comparison(checked, commands or BundleCommands(checked), hashes)
@@ -51,7 +56,7 @@ def compare_initialisations(
 
 
 def report(plan: ComparisonPlan) -> ComparisonSummary:
-    """Write tables and plots of the finished runs of a plan into its output folder.
+    """Write tables and plots of the finished runs of a plan into its folder of results.
 
     Raises:
         ComparisonError: runs that are not comparable, or that have not left the metrics that the plan names.
@@ -69,10 +74,10 @@ def report(plan: ComparisonPlan) -> ComparisonSummary:
             missing.append(f"{run}: {'not started' if record is None else 'begun, not finished'}")
     warnings = pretraining_warnings(plan, [result.run for result in results])
     summary = summarise(plan, results, missing, warnings)
-    write_tables(summary, plan.output_dir)
-    save_figure(scores_figure(summary), plan.output_dir / "scores.png")
-    save_figure(curves_figure(summary), plan.output_dir / "learning_curves.png")
+    write_tables(summary, plan.results_dir)
+    save_figure(scores_figure(summary), plan.results_dir / "scores.png")
+    save_figure(curves_figure(summary), plan.results_dir / "learning_curves.png")
     for text in summary.warnings:
         logger.warning("%s", text)
-    logger.info("%d runs reported, %d missing: %s", len(results), len(missing), plan.output_dir / "results.md")
+    logger.info("%d runs reported, %d missing: %s", len(results), len(missing), plan.results_dir / "results.md")
     return summary

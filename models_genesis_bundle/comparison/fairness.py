@@ -10,7 +10,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from models_genesis_bundle.comparison.guards import ComparisonError
-from models_genesis_bundle.comparison.plan import TRANSFER_SETTINGS, ComparisonPlan
+from models_genesis_bundle.comparison.plan import TRANSFER_SETTINGS, ComparisonPlan, Condition
 from models_genesis_bundle.comparison.runs import Run
 from models_genesis_bundle.weights import read_weights
 
@@ -18,22 +18,22 @@ __all__ = ["Fairness", "cases_of"]
 
 CASE_TABLES = ("scores.csv", "predictions.csv")
 # The settings in which runs of a comparison are meant to differ, and `resume`, which changes nothing.
-VARIED = ("initial_weights", *TRANSFER_SETTINGS, "seed", "label_fraction", "output_dir", "resume")
+VARIED = ("initial_weights", *TRANSFER_SETTINGS, "seed", "label_fraction", "shots", "output_dir", "resume")
 SHOWN = 5
 
 
 class Fairness:
     """Compares each finished run with those before it.
 
-    Of all arms that are no baselines, and of all runs of one baseline, the same is demanded:
+    Of all arms that are no baselines, and of all runs of one baseline, the same is demanded within each recipe:
 
-    * the resolved training configurations, but for initial weights and what is loaded of them, seed, label fraction and
-      output folder, whatever the path of the run's folder is part of, and between fractions for what the plan sets by
-      fraction;
+    * the resolved training configurations, but for initial weights and what is loaded of them, seed, amount of labels and
+      output folder, whatever the path of the run's folder is part of, and between amounts of labels for what the plan sets
+      by amount;
     * the ``network`` and the ``preprocessing`` in the weight files that training wrote: settings left to the initial weights'
       own record would otherwise give each arm another width, other intensities or another spacing.
 
-    Of all runs, baselines too, with the same seed and label fraction: the same test cases.
+    Of all runs, baselines too, with the same recipe, seed and amount of labels: the same scored cases.
 
     Args:
         plan: of the comparison.
@@ -41,8 +41,8 @@ class Fairness:
 
     def __init__(self, plan: ComparisonPlan) -> None:
         self.plan = plan
-        self._first_settings: dict[str, tuple[Run, dict[str, Any]]] = {}
-        self._first_cases: dict[tuple[float, int], tuple[Run, str]] = {}
+        self._first_settings: dict[tuple[str, str], tuple[Run, dict[str, Any]]] = {}
+        self._first_cases: dict[tuple[Condition, int], tuple[Run, str]] = {}
 
     def admit(self, run: Run) -> None:
         """Compare a finished run with the first of its group.
@@ -57,10 +57,11 @@ class Fairness:
         if not run.config_path.is_file():
             raise ComparisonError(f"{run.config_path}: the training has left no resolved configuration to compare.")
         config = ConfigParser.load_config_file(str(run.config_path))
+        labels = run.condition.labels
         expected: dict[str, Any] = {
             "initial_weights": run.arm.initial_weights or "none",
             "seed": run.seed,
-            "label_fraction": run.fraction,
+            labels.setting: labels.amount,
             **run.arm.transfer,
         }
         for name, value in expected.items():
@@ -70,9 +71,9 @@ class Fairness:
                     f"Move {run.folder} away to have the run made anew."
                 )
         shared = {name: value for name, value in config.items() if name not in VARIED}
-        by_fraction = {name for settings in self.plan.task.fraction_overrides.values() for name in settings}
+        by_labels = {name for settings in self.plan.task.overrides_by(labels.setting).values() for name in settings}
         settings = {
-            name: value for name, value in _flattened(shared, str(run.folder)) if not _is_below(name, by_fraction)
+            name: value for name, value in _flattened(shared, str(run.folder)) if not _is_below(name, by_labels)
         }
         if run.weights_path.is_file():
             weights = read_weights(run.weights_path)
@@ -83,7 +84,7 @@ class Fairness:
     def _require_same_settings(self, run: Run) -> None:
         found = self._training(run)
         group = run.arm.name if run.arm.baseline else "compared arms"
-        other, wanted = self._first_settings.setdefault(group, (run, found))
+        other, wanted = self._first_settings.setdefault((run.condition.recipe.name, group), (run, found))
         names = [name for name in dict.fromkeys([*wanted, *found]) if wanted.get(name) != found.get(name)]
         if names:
             differing = [f"{name} is {found.get(name)!r} here and {wanted.get(name)!r} there" for name in names[:SHOWN]]
@@ -100,26 +101,26 @@ class Fairness:
         if digest != wanted:
             differing = sorted(cases ^ {case for case, _ in cases_of(other)})
             raise ComparisonError(
-                f"{run} was not tested on the same cases as {other}: {', '.join(differing[:SHOWN])}{_more(differing)} are "
-                "in one of the two test sets. Give both evaluations the same data and the same split."
+                f"{run} was not scored on the same cases as {other}: {', '.join(differing[:SHOWN])}{_more(differing)} are "
+                "in one of the two sets. Give both evaluations the same data and the same split."
             )
 
 
 def cases_of(run: Run) -> list[tuple[str, str]]:
-    """The test cases of a run, each with its patient; an evaluation that names no patients gives the case for both.
+    """The scored cases of a run, each with its patient; an evaluation that names no patients gives the case for both.
 
     Raises:
         ComparisonError: when the evaluation has left no table of cases.
     """
     for name in CASE_TABLES:
-        path = run.test_dir / name
+        path = run.evaluation_dir / name
         if path.is_file():
             with path.open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
             if rows and "case" not in rows[0]:
                 raise ComparisonError(f"{path}: expected a column 'case', found {', '.join(rows[0])}.")
             return [(row["case"], row.get("patient") or row["case"]) for row in rows]
-    raise ComparisonError(f"{run.test_dir}: expected the evaluation's {' or '.join(CASE_TABLES)}, found neither.")
+    raise ComparisonError(f"{run.evaluation_dir}: expected the evaluation's {' or '.join(CASE_TABLES)}, found neither.")
 
 
 def _more(names: Sequence[str]) -> str:

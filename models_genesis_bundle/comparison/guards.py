@@ -29,10 +29,9 @@ def check_plan(plan: ComparisonPlan) -> dict[str, str | None]:
         ComparisonError: a configuration or weight file that is not there, a setting that the configurations do not have,
             or two arms that load the same.
     """
-    for arm in plan.initialisations:
-        _check_files(plan, arm)
     for run in planned_runs(plan):
         if run.seed == plan.seeds[0]:
+            _check_files(plan, run)
             _check_settings(plan, run)
     hashes = {arm.name: _weights_hash(plan, arm) for arm in plan.initialisations}
     seen: dict[tuple[str | None, str], str] = {}
@@ -46,12 +45,14 @@ def check_plan(plan: ComparisonPlan) -> dict[str, str | None]:
     return hashes
 
 
-def _check_files(plan: ComparisonPlan, arm: Initialisation) -> None:
-    for name in (*plan.task.training, *plan.task.evaluation, *arm.configs):
+def _check_files(plan: ComparisonPlan, run: Run) -> None:
+    recipe = run.condition.recipe
+    own = (*recipe.training, *recipe.evaluation, *run.arm.configs)
+    for name in (*plan.task.training, *plan.task.evaluation, *own):
         path = plan.path(name)
         if not path.is_file():
             near = nearest_name(name, [str(Path(name).with_name(found.name)) for found in path.parent.glob("*.yaml")])
-            raise ComparisonError(f"{arm.name}: there is no configuration {path}; {near}")
+            raise ComparisonError(f"{run.arm.name}: there is no configuration {path}; {near}")
 
 
 def _check_settings(plan: ComparisonPlan, run: Run) -> None:
@@ -63,9 +64,14 @@ def _check_settings(plan: ComparisonPlan, run: Run) -> None:
             refuse_unknown_overrides(RunCommand(files, command.overrides))
         except UnknownOverrideError as error:
             raise ComparisonError(
-                f"{step} of {run.arm.name}: {error} (`overrides` must exist in both the training's and the evaluation's "
-                "configurations; `training_overrides` and `evaluation_overrides` are for one of them.)"
+                f"{step} of {run.arm.name}{_of_recipe(run)}: {error} (`overrides` must exist in the configurations of both "
+                "training and evaluation; `training_overrides` and `evaluation_overrides` are for one of them.)"
             ) from None
+
+
+def _of_recipe(run: Run) -> str:
+    name = run.condition.recipe.name
+    return f" by the recipe {name}" if name else ""
 
 
 def _weights_hash(plan: ComparisonPlan, arm: Initialisation) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["TRANSFER_SETTINGS", "ComparisonPlan", "Initialisation", "Task"]
+__all__ = ["TRANSFER_SETTINGS", "ComparisonPlan", "Condition", "Initialisation", "Labels", "Recipe", "Task"]
 
 # How a file is loaded: settings that an arm may have of its own.
 TRANSFER_SETTINGS = ("transfer_parts", "keep_weight_norms")
@@ -30,6 +30,7 @@ class Task:
         evaluation_overrides: settings for evaluation alone.
         fraction_overrides: settings for the trainings of one label fraction, by fraction: more epochs where an epoch of few
             labels is short, say. All arms have them. None, or some for every label fraction of the plan.
+        shots_overrides: the same by number of shots.
     """
 
     name: str
@@ -43,6 +44,76 @@ class Task:
     training_overrides: Mapping[str, Any] = field(default_factory=dict)
     evaluation_overrides: Mapping[str, Any] = field(default_factory=dict)
     fraction_overrides: Mapping[float, Mapping[str, Any]] = field(default_factory=dict)
+    shots_overrides: Mapping[float, Mapping[str, Any]] = field(default_factory=dict)
+
+    def overrides_by(self, setting: str) -> Mapping[float, Mapping[str, Any]]:
+        """The settings by amount of labels, for ``label_fraction`` or ``shots``."""
+        return self.shots_overrides if setting == "shots" else self.fraction_overrides
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A way of fine-tuning that all arms are run with: an entry of ``recipes``. What it sets wins over the task's.
+
+    Args:
+        name: the recipe's name, also that of a folder; empty where a plan has no recipes.
+        training: more configuration files of the training, behind those of the task.
+        evaluation: those of the evaluation.
+        overrides: settings for training and evaluation.
+        training_overrides: settings for training alone.
+        evaluation_overrides: settings for evaluation alone.
+    """
+
+    name: str = ""
+    training: tuple[str, ...] = ()
+    evaluation: tuple[str, ...] = ()
+    overrides: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    training_overrides: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    evaluation_overrides: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """How many of the training patients keep their labels.
+
+    Args:
+        setting: ``label_fraction``, a share, or ``shots``, a number.
+        amount: the share in (0, 1], or the number from 1.
+    """
+
+    setting: str
+    amount: float
+
+    def __str__(self) -> str:
+        if self.setting == "shots":
+            return "1 shot" if self.amount == 1 else f"{self.amount} shots"
+        return f"{self.short} of the labels"
+
+    @property
+    def short(self) -> str:
+        """The amount as tables have it."""
+        return f"{self.amount}" if self.setting == "shots" else f"{100 * self.amount:.4g} %"
+
+    @property
+    def folder(self) -> str:
+        """The name of the runs' folder."""
+        return f"shots_{self.amount}" if self.setting == "shots" else f"fraction_{self.amount:.6g}"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What arms share that are compared with each other.
+
+    Args:
+        labels: of the training.
+        recipe: of the fine-tuning.
+    """
+
+    labels: Labels
+    recipe: Recipe
+
+    def __str__(self) -> str:
+        return f"{self.labels}, {self.recipe.name}" if self.recipe.name else str(self.labels)
 
 
 @dataclass(frozen=True)
@@ -78,7 +149,7 @@ class Initialisation:
 
 @dataclass(frozen=True)
 class ComparisonPlan:
-    """A comparison of initialisations: every arm with every seed on every label fraction.
+    """A comparison of initialisations: every arm with every recipe and seed on every label fraction or number of shots.
 
     Paths in a plan are relative to ``working_dir``; in this object they are absolute or, for what the commands get,
     as written, since the commands run there.
@@ -89,8 +160,10 @@ class ComparisonPlan:
         initialisations: the arms.
         reference: the arm that the others are tested against.
         seeds: one run of each arm for each; the same seed gives every arm the same subset, order and head.
-        label_fractions: shares of the training patients that keep their labels, in (0, 1], smallest first.
+        labels: how many of the training patients keep their labels, the fewest first.
         working_dir: the bundle's root, where the commands run.
+        recipes: ways of fine-tuning, each run with all arms; a single nameless one where the plan has none.
+        section: which patients are scored: ``test``, or ``validation`` to choose among recipes.
         jobs: runs at a time.
         threads_per_job: processor threads of a run (``OMP_NUM_THREADS``).
         confidence: of the intervals, in (0, 1); tests are called significant at 1 minus this.
@@ -103,12 +176,24 @@ class ComparisonPlan:
     initialisations: tuple[Initialisation, ...]
     reference: str
     seeds: tuple[int, ...]
-    label_fractions: tuple[float, ...]
+    labels: tuple[Labels, ...]
     working_dir: Path
+    recipes: tuple[Recipe, ...] = (Recipe(),)
+    section: str = "test"
     jobs: int = 1
     threads_per_job: int = 1
     confidence: float = 0.95
     settled_tolerance: float = 0.01
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """All that arms are compared under."""
+        return tuple(Condition(labels, recipe) for labels in self.labels for recipe in self.recipes)
+
+    @property
+    def results_dir(self) -> Path:
+        """The folder of tables and plots."""
+        return self.output_dir if self.section == "test" else self.output_dir / self.section
 
     @property
     def compared(self) -> tuple[Initialisation, ...]:

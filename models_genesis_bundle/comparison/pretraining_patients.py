@@ -1,4 +1,4 @@
-"""Whether patients of the test set were seen in pretraining."""
+"""Whether patients that are scored were seen in pretraining."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ SHOWN = 5
 
 
 def pretraining_warnings(plan: ComparisonPlan, finished: Iterable[Run]) -> list[str]:
-    """Say of each arm with initial weights whether its pretraining has seen patients of the test set.
+    """Say of each arm with initial weights whether its pretraining has seen patients that are scored.
 
     Patients are the same when their names are: the weight file's ``data`` record holds the hashes of names (see
     ``ScanCubes.record``), the column ``patient`` of the evaluation's table of cases the names.
 
     Args:
         plan: of the comparison.
-        finished: the runs whose test sets are looked at.
+        finished: the runs whose scored patients are looked at.
 
     Returns:
-        A sentence for each arm whose pretraining has seen test patients, or whose weight file does not say whom it has.
+        A sentence for each arm whose pretraining has seen such patients, or whose weight file does not say whom it has.
     """
     patients = {patient for run in finished for _, patient in cases_of(run)}
     warnings = []
@@ -38,13 +38,13 @@ def pretraining_warnings(plan: ComparisonPlan, finished: Iterable[Run]) -> list[
         if seen is None:
             warnings.append(
                 f"{arm.name}: {arm.initial_weights} does not say which patients it was pretrained on, so that nobody can "
-                "check here whether test patients were among them."
+                f"check here whether {plan.section} patients were among them."
             )
         elif both := sorted(patient for patient in patients if not seen.isdisjoint(patient_hashes([patient]))):
             names = ", ".join(both[:SHOWN]) + (", …" if len(both) > SHOWN else "")
             warnings.append(
-                f"{arm.name}: {len(both)} of {len(patients)} test patients were seen in its pretraining ({names}). Its scores "
-                "are not those of unseen patients: pretrain without them, or leave them out of the test set."
+                f"{arm.name}: {len(both)} of {len(patients)} {plan.section} patients were seen in its pretraining "
+                f"({names}). Its scores are not those of unseen patients: pretrain without them, or leave them out."
             )
     return warnings
 

@@ -10,14 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from models_genesis_bundle.comparison.nearest_name import nearest_name
-from models_genesis_bundle.comparison.plan import TRANSFER_SETTINGS, ComparisonPlan, Initialisation, Task
+from models_genesis_bundle.comparison.plan import (
+    TRANSFER_SETTINGS,
+    ComparisonPlan,
+    Initialisation,
+    Labels,
+    Recipe,
+    Task,
+)
 from models_genesis_bundle.comparison.plan_file import read_plan_file
 from models_genesis_bundle.comparison.plan_values import PlanError, distinct, mapping, names, number, text, truth, whole
 
 __all__ = ["read_plan"]
 
 # What the comparison itself gives to every run.
-OWN_SETTINGS = ("initial_weights", "seed", "label_fraction", "output_dir", "resume", "ckpt_path", "ckpt_dir")
+OWN_SETTINGS = (
+    *("initial_weights", "seed", "label_fraction", "shots", "section"),
+    *("output_dir", "resume", "ckpt_path", "ckpt_dir"),
+)
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -45,15 +55,17 @@ def read_plan(path: str | os.PathLike, **replaced: Any) -> ComparisonPlan:
 
 
 def _plan(given: Mapping[str, Any]) -> ComparisonPlan:
-    values = _complete(ComparisonPlan, {"working_dir": ".", **given}, "the plan")
+    labels, rest = _labels(given)
+    values = _complete(ComparisonPlan, {"working_dir": ".", **rest, "labels": labels}, "the plan")
     working_dir = Path(text(values["working_dir"], "working_dir")).absolute()
     entries = mapping(values["initialisations"], "initialisations")
     arms = tuple(_initialisation(str(name), entry) for name, entry in entries.items())
     _check_arms(arms, values["reference"])
-    given_fractions = distinct(values["label_fractions"], "label_fractions")
-    fractions = tuple(sorted(number(fraction, "label_fractions", 0, 1) for fraction in given_fractions))
     task = _task_here_or_in_a_file(values["task"], working_dir)
-    _check_fractions(task, fractions)
+    _check_overrides_by_labels(task, labels)
+    recipes = mapping(values["recipes"], "recipes") if "recipes" in given else {}
+    if values["section"] not in ("test", "validation"):
+        raise PlanError(f"section: expected test or validation, found {values['section']!r}.")
     return ComparisonPlan(
         output_dir=working_dir / text(values["output_dir"], "output_dir"),
         working_dir=working_dir,
@@ -61,7 +73,9 @@ def _plan(given: Mapping[str, Any]) -> ComparisonPlan:
         initialisations=arms,
         reference=values["reference"],
         seeds=tuple(whole(seed, "seeds", 0) for seed in distinct(values["seeds"], "seeds")),
-        label_fractions=fractions,
+        labels=labels,
+        recipes=tuple(_recipe(str(name), entry) for name, entry in recipes.items()) or (Recipe(),),
+        section=values["section"],
         jobs=whole(values["jobs"], "jobs", 1),
         threads_per_job=whole(values["threads_per_job"], "threads_per_job", 1),
         confidence=number(values["confidence"], "confidence", 0, 0.9999),
@@ -94,25 +108,59 @@ def _task(given: Any) -> Task:
         number(fraction, "task.fraction_overrides", 0, 1): _overrides(given, f"task.fraction_overrides.{fraction}")
         for fraction, given in mapping(values["fraction_overrides"], "task.fraction_overrides").items()
     }
+    values["shots_overrides"] = {
+        whole(shots, "task.shots_overrides", 1): _overrides(given, f"task.shots_overrides.{shots}")
+        for shots, given in mapping(values["shots_overrides"], "task.shots_overrides").items()
+    }
     values["higher_is_better"] = truth(values["higher_is_better"], "task.higher_is_better")
     return Task(**values)
 
 
-def _check_fractions(task: Task, fractions: tuple[float, ...]) -> None:
-    for fraction in fractions:
-        if task.fraction_overrides and fraction not in task.fraction_overrides:
+def _labels(given: Mapping[str, Any]) -> tuple[tuple[Labels, ...], dict[str, Any]]:
+    """The amounts of labels, from ``label_fractions`` or ``shots``, and the other keys."""
+    rest = {name: value for name, value in given.items() if name not in ("label_fractions", "shots")}
+    if "labels" in rest or len(given) - len(rest) > 1:
+        raise PlanError("the plan: expected one of 'label_fractions' and 'shots', found both or another key 'labels'.")
+    if len(given) == len(rest):
+        raise PlanError("the plan: the key 'label_fractions' is missing, or 'shots' in its place.")
+    if "shots" in given:
+        numbers = sorted(whole(shots, "shots", 1) for shots in distinct(given["shots"], "shots"))
+        return tuple(Labels("shots", shots) for shots in numbers), rest
+    shares = distinct(given["label_fractions"], "label_fractions")
+    fractions = sorted(number(fraction, "label_fractions", 0, 1) for fraction in shares)
+    return tuple(Labels("label_fraction", fraction) for fraction in fractions), rest
+
+
+def _check_overrides_by_labels(task: Task, labels: tuple[Labels, ...]) -> None:
+    for setting, amount in ((entry.setting, entry.amount) for entry in labels):
+        own = task.overrides_by(setting)
+        if own and amount not in own:
+            key, what = ("shots_overrides", "shots") if setting == "shots" else ("fraction_overrides", "label fraction")
             raise PlanError(
-                f"task.fraction_overrides: the label fraction {fraction:g} has none, only "
-                f"{', '.join(map('{:g}'.format, task.fraction_overrides))}. Where one has some, all must: {{}} for nothing."
+                f"task.{key}: the {what} {amount:g} has none, only {', '.join(map('{:g}'.format, own))}. Where one has "
+                "some, all must: {} for nothing."
             )
+
+
+def _recipe(name: str, given: Any) -> Recipe:
+    where = f"recipes.{name}"
+    _require_folder_name(name, where)
+    values = _complete(Recipe, {**mapping(given, where), "name": name}, where)
+    for key in ("training", "evaluation"):
+        values[key] = names(values[key], f"{where}.{key}")
+    for key in ("overrides", "training_overrides", "evaluation_overrides"):
+        values[key] = _overrides(values[key], f"{where}.{key}")
+    return Recipe(**values)
+
+
+def _require_folder_name(name: str, where: str) -> None:
+    if not FOLDER_NAME.fullmatch(name):
+        raise PlanError(f"{where}: the name is that of folders, too: letters, digits, '.', '_' and '-'.")
 
 
 def _initialisation(name: str, given: Any) -> Initialisation:
     where = f"initialisations.{name}"
-    if not FOLDER_NAME.fullmatch(name):
-        raise PlanError(
-            f"{where}: the name of an initialisation is that of folders, too: letters, digits, '.', '_' and '-'."
-        )
+    _require_folder_name(name, where)
     entry = dict(given) if isinstance(given, Mapping) else {"initial_weights": given}
     if "name" in entry:
         raise PlanError(f"{where}: unknown key 'name'; the key that stands above is the name.")

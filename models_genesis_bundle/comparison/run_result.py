@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from models_genesis_bundle.comparison.convergence import best_point, has_settled
@@ -25,7 +25,7 @@ class RunResult:
 
     Args:
         run: the run.
-        score: the plan's metric on the test set.
+        score: the plan's metric on the patients of the plan's section.
         further: the plan's further metrics; NaN where the evaluation gives none.
         curve: (epoch, validation metric) of each validation whose metric is a number.
         best_epoch: of the best validation.
@@ -33,6 +33,7 @@ class RunResult:
         epochs: that were trained.
         settled: see `has_settled`.
         seconds: that the training took.
+        class_dice: mean Dice of each class, where the evaluation is one of a segmentation; NaN for a class that no case has.
     """
 
     run: Run
@@ -44,6 +45,7 @@ class RunResult:
     epochs: int
     settled: bool
     seconds: float
+    class_dice: Mapping[str, float] = field(default_factory=dict)
 
 
 def read_result(plan: ComparisonPlan, run: Run, record: RunRecord) -> RunResult:
@@ -53,12 +55,14 @@ def read_result(plan: ComparisonPlan, run: Run, record: RunRecord) -> RunResult:
         ComparisonError: when the run has not left the metrics that the plan names; the nearest ones are named.
     """
     task = plan.task
-    figures = json.loads(run.summary_path.read_text(encoding="utf-8")).get("metrics", {})
+    summary = json.loads(run.summary_path.read_text(encoding="utf-8"))
+    figures = summary.get("metrics", {})
+    classes = [name for name in summary.get("settings", {}).get("label_names", ()) if f"dice_{name}" in figures]
     score = _figure(figures, task.metric, run, "task.metric")
     if math.isnan(score):
         raise ComparisonError(
-            f"{run.summary_path}: {task.metric} is no number: no test case has one. Choose another `task.metric`, or a test "
-            "set that has it."
+            f"{run.summary_path}: {task.metric} is no number: no case has one. Choose another `task.metric`, or "
+            "cases that have it."
         )
     lines = read_metrics(run.metrics_path)
     points = [(int(line["epoch"]), line[task.validation_metric]) for line in lines if task.validation_metric in line]
@@ -80,6 +84,7 @@ def read_result(plan: ComparisonPlan, run: Run, record: RunRecord) -> RunResult:
         epochs=int(lines[-1]["epoch"]),
         settled=has_settled(curve, task.higher_is_better, plan.settled_tolerance),
         seconds=record.seconds,
+        class_dice={name: _figure(figures, f"dice_{name}", run, "a class") for name in classes},
     )
 
 

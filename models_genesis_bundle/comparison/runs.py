@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from models_genesis_bundle.comparison.plan import ComparisonPlan, Initialisation
+from models_genesis_bundle.comparison.plan import ComparisonPlan, Condition, Initialisation
 
 __all__ = ["Run", "planned_runs"]
 
@@ -17,22 +17,24 @@ class Run:
     Args:
         arm: the initialisation.
         seed: of everything that is drawn.
-        fraction: share of the training patients that keep their labels.
+        condition: labels and recipe.
         folder: where training and evaluation write.
+        section: which patients the evaluation scores.
     """
 
     arm: Initialisation
     seed: int
-    fraction: float
+    condition: Condition
     folder: Path
+    section: str = "test"
 
     def __str__(self) -> str:
-        return f"{self.arm.name}, {100 * self.fraction:.4g} % of the labels, seed {self.seed}"
+        return f"{self.arm.name}, {self.condition}, seed {self.seed}"
 
     @property
-    def block(self) -> tuple[float, int]:
-        """Fraction and seed: what the runs that are compared with this one share."""
-        return self.fraction, self.seed
+    def block(self) -> tuple[Condition, int]:
+        """Condition and seed: what the runs that are compared with this one share."""
+        return self.condition, self.seed
 
     @property
     def config_path(self) -> Path:
@@ -50,14 +52,14 @@ class Run:
         return self.folder / "checkpoints" / "model.pt"
 
     @property
-    def test_dir(self) -> Path:
-        """What the evaluation writes."""
-        return self.folder / "test"
+    def evaluation_dir(self) -> Path:
+        """What the evaluation writes: ``test`` or ``validation``."""
+        return self.folder / self.section
 
     @property
     def summary_path(self) -> Path:
         """The evaluation's figures."""
-        return self.test_dir / "summary.json"
+        return self.evaluation_dir / "summary.json"
 
     @property
     def log_path(self) -> Path:
@@ -66,13 +68,21 @@ class Run:
 
 
 def planned_runs(plan: ComparisonPlan) -> list[Run]:
-    """All runs of a plan: small fractions first, and the arms of one fraction and seed together.
+    """All runs of a plan: few labels first, and the recipes and arms of one seed together.
 
-    So what is there after half of the time is a whole comparison of fewer fractions or seeds.
+    So what is there after half of the time is a whole comparison of fewer amounts of labels or seeds.
     """
+    runs = plan.output_dir / "runs"
     return [
-        Run(arm, seed, fraction, plan.output_dir / "runs" / f"fraction_{fraction:.6g}" / f"seed_{seed}" / arm.name)
-        for fraction in plan.label_fractions
+        Run(
+            arm,
+            seed,
+            Condition(labels, recipe),
+            runs / recipe.name / labels.folder / f"seed_{seed}" / arm.name,
+            plan.section,
+        )
+        for labels in plan.labels
         for seed in plan.seeds
+        for recipe in plan.recipes
         for arm in plan.initialisations
     ]

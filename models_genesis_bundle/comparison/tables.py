@@ -7,9 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from models_genesis_bundle.comparison.plan import Initialisation
+from models_genesis_bundle.comparison.plan import ComparisonPlan, Condition, Initialisation
+from models_genesis_bundle.comparison.runs import planned_runs
 from models_genesis_bundle.comparison.statistics import Description, PairedTest
-from models_genesis_bundle.comparison.summary import ArmScores, ComparisonSummary, Difference, reaching_epochs
+from models_genesis_bundle.comparison.summary import STALLED, ArmScores, ComparisonSummary, Difference, reaching_epochs
 from models_genesis_bundle.files import whole_file, write_table
 from models_genesis_bundle.reports.summary_file import write_summary
 
@@ -29,31 +30,49 @@ def write_tables(summary: ComparisonSummary, folder: Path) -> None:
 
 def results_markdown(summary: ComparisonSummary) -> str:
     """The figures and what they say, ready for the appendix of a paper."""
-    sections = (_introduction, _scores, _further, _differences, _reaching, _missing, _warnings, _methods)
+    sections = (_introduction, _scores, _classes, _further, _differences, _reaching, _missing, _warnings, _methods)
     return "\n\n".join(text for section in sections if (text := section(summary))) + "\n"
 
 
 def _introduction(summary: ComparisonSummary) -> str:
     plan = summary.plan
-    total = len(plan.label_fractions) * len(plan.seeds) * len(plan.initialisations)
+    total = len(planned_runs(plan))
     better = "higher" if plan.task.higher_is_better else "lower"
     return (
         f"# {plan.task.name}: comparison of initialisations\n\n"
-        f"Score: `{plan.task.metric}` on the test set, {better} is better. Reference: {plan.reference}. "
+        f"Score: `{plan.task.metric}` on the {plan.section} patients, {better} is better. Reference: {plan.reference}. "
         f"{len(summary.results)} of {total} runs are finished"
         + (
             f"; **{total - len(summary.results)} are missing, this is a part of the comparison.**"
             if summary.missing
             else "."
         )
+        + ("" if plan.section == "test" else f"\n\n{_chosen_on_validation(summary)}")
+    )
+
+
+def _chosen_on_validation(summary: ComparisonSummary) -> str:
+    tested = sum((result.run.folder / "test" / "summary.json").is_file() for result in summary.results)
+    return "These scores serve to choose: the epoch of the best weights was chosen on the same patients. " + (
+        f"{tested} of the runs were scored on test patients, too." if tested else "Test patients were not touched."
     )
 
 
 def _scores(summary: ComparisonSummary) -> str:
-    header = ["labels", "initialisation", "runs", "mean ± sd", "median", "best", "settled", "best epoch", "minutes"]
+    header = [
+        *_condition_names(summary),
+        "initialisation",
+        "runs",
+        "mean ± sd",
+        "median",
+        "best",
+        "settled",
+        "best epoch",
+        "minutes",
+    ]
     rows = [
         [
-            _percent(entry.fraction),
+            *_condition(summary, entry.condition),
             _name(entry.arm),
             str(entry.scores.n),
             _spread(entry.scores),
@@ -78,11 +97,39 @@ def _further(summary: ComparisonSummary) -> str:
     if not names or not summary.scores:
         return ""
     rows = [
-        [_percent(entry.fraction), _name(entry.arm), *(_further_cell(entry, name) for name in names)]
+        [*_condition(summary, entry.condition), _name(entry.arm), *(_further_cell(entry, name) for name in names)]
         for entry in summary.scores
     ]
-    header = ["labels", "initialisation", *(f"`{name}`" for name in names)]
+    header = [*_condition_names(summary), "initialisation", *(f"`{name}`" for name in names)]
     return "## Further metrics\n\nMean ± sd over the runs; not tested.\n\n" + _table(header, rows)
+
+
+def _classes(summary: ComparisonSummary) -> str:
+    names = list(dict.fromkeys(name for entry in summary.scores for name in entry.class_dice))
+    if not names:
+        return ""
+    rows = [
+        [
+            *_condition(summary, entry.condition),
+            _name(entry.arm),
+            *(_class_cell(entry, name) for name in names),
+            f"{entry.runs_without_a_class} of {entry.scores.n}",
+        ]
+        for entry in summary.scores
+    ]
+    header = [*_condition_names(summary), "initialisation", *names, "runs without a class"]
+    return (
+        f"## Dice by class\n\nMean ± sd over the runs; not tested. A Dice below {STALLED:g} counts as a class that is never "
+        f"predicted: where there are such runs, their number follows.\n\n" + _table(header, rows)
+    )
+
+
+def _class_cell(entry: ArmScores, name: str) -> str:
+    description = entry.class_dice.get(name)
+    if description is None:
+        return NONE
+    never = entry.never_predicted[name]
+    return _spread(description) + (f", never {never}" if never else "")
 
 
 def _further_cell(entry: ArmScores, name: str) -> str:
@@ -97,10 +144,20 @@ def _differences(summary: ComparisonSummary) -> str:
         return ""
     plan = summary.plan
     interval = f"{_percent(plan.confidence)} interval"
-    header = ["labels", "initialisation", "pairs", "difference", interval, "t-test p", "Holm", "Wilcoxon p", "Holm"]
+    header = [
+        *_condition_names(summary),
+        "initialisation",
+        "pairs",
+        "difference",
+        interval,
+        "t-test p",
+        "Holm",
+        "Wilcoxon p",
+        "Holm",
+    ]
     rows = [
         [
-            _percent(entry.fraction),
+            *_condition(summary, entry.condition),
             entry.arm.name,
             str(entry.test.n),
             _figure(entry.test.mean, "+"),
@@ -118,7 +175,7 @@ def _differences(summary: ComparisonSummary) -> str:
 
 def _sentence(summary: ComparisonSummary, entry: Difference) -> str:
     plan, test = summary.plan, entry.test
-    where = f"{_percent(entry.fraction)} of the labels: {entry.arm.name}"
+    where = f"{entry.condition}: {entry.arm.name}"
     if test.n == 1:
         return f"{where} has one pair with {plan.reference}: **no test, nothing can be said.**"
     if entry.t_holm is None:
@@ -140,7 +197,7 @@ def _reaching(summary: ComparisonSummary) -> str:
     plan = summary.plan
     rows = [
         [
-            _percent(entry.fraction),
+            *_condition(summary, entry.condition),
             entry.arm.name,
             f"{entry.reached} of {entry.n}",
             NONE if entry.epochs is None else f"{entry.epochs:g}",
@@ -152,7 +209,7 @@ def _reaching(summary: ComparisonSummary) -> str:
         f"## Epochs to reach {plan.reference}'s best\n\nRuns whose `{plan.task.validation_metric}` got as good as the best of "
         f"{plan.reference} with the same seed; median epoch at which they did, and that epoch as a part of those that "
         f"{plan.reference} needed. Runs that never did are in neither median.\n\n"
-        + _table(["labels", "initialisation", "reached", "epochs", "ratio"], rows)
+        + _table([*_condition_names(summary), "initialisation", "reached", "epochs", "ratio"], rows)
     )
 
 
@@ -172,12 +229,14 @@ def _methods(summary: ComparisonSummary) -> str:
     plan = summary.plan
     family = sum(entry.t_holm is not None for entry in summary.differences)
     pairs = max((entry.test.n for entry in summary.differences), default=0)
+    recipes = ", recipes" if _has_recipes(summary) else ""
     sentences = [
-        "Runs with the same seed and label fraction share subset, order and head, so that differences are paired.",
+        f"Runs with the same seed and {_labels_name(plan)} share subset, order and head, so that differences are paired.",
         "Tests are two-sided: the paired t-test, on which the sentences rest, and Wilcoxon's signed-rank test. Their p "
-        f"values are adjusted by Holm's method over all tested initialisations and label fractions ({family} tests).",
+        f"values are adjusted by Holm's method over all tested initialisations{recipes} and {_labels_name(plan)}s "
+        f"({family} tests).",
         "Intervals are bootstrap intervals (BCa) of the mean difference, not adjusted, and rather too narrow for few seeds.",
-        "The spread is that between runs on one test set: it says nothing about other patients.",
+        f"The spread is that between runs on one {plan.section} set: it says nothing about other patients.",
         "A run counts as settled when the last quarter of its epochs improved its best validation by at most "
         f"{_percent(plan.settled_tolerance)}.",
     ]
@@ -198,10 +257,11 @@ def _rows(summary: ComparisonSummary) -> list[dict[str, Any]]:
             {
                 "arm": run.arm.name,
                 "baseline": run.arm.baseline,
-                "fraction": run.fraction,
+                **_labels_column(run.condition),
                 "seed": run.seed,
                 "score": result.score,
                 **result.further,
+                **{f"dice_{name}": dice for name, dice in result.class_dice.items()},
                 "best_validation": result.best_validation,
                 "best_epoch": result.best_epoch,
                 "epochs": result.epochs,
@@ -224,6 +284,28 @@ def _content(summary: ComparisonSummary) -> dict[str, Any]:
         "missing": summary.missing,
         "warnings": summary.warnings,
     }
+
+
+def _condition_names(summary: ComparisonSummary) -> list[str]:
+    labels = "shots" if summary.plan.labels[0].setting == "shots" else "labels"
+    return [labels, "recipe"] if _has_recipes(summary) else [labels]
+
+
+def _condition(summary: ComparisonSummary, condition: Condition) -> list[str]:
+    return [condition.labels.short, condition.recipe.name] if _has_recipes(summary) else [condition.labels.short]
+
+
+def _has_recipes(summary: ComparisonSummary) -> bool:
+    return bool(summary.plan.recipes[0].name)
+
+
+def _labels_name(plan: ComparisonPlan) -> str:
+    return "number of shots" if plan.labels[0].setting == "shots" else "label fraction"
+
+
+def _labels_column(condition: Condition) -> dict[str, Any]:
+    name = "shots" if condition.labels.setting == "shots" else "fraction"
+    return {name: condition.labels.amount} | ({"recipe": condition.recipe.name} if condition.recipe.name else {})
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -57,11 +57,12 @@ def write_plan(folder: Path, content: dict | None = None) -> Path:
         "transfer_parts": ["encoder"],
         "keep_weight_norms": False,
         "label_fraction": 1.0,
+        "shots": None,
         "resume": False,
     }
     for name, settings in {
         "train": training,
-        "evaluate": {**shared, "ckpt_path": "model.pt", "penalty": 0},
+        "evaluate": {**shared, "ckpt_path": "model.pt", "penalty": 0, "section": "test"},
         "task": {"dataset_dir": "data", "num_classes": 2},
         "other_network": {"network_def": {"_target_": "models_genesis_bundle.networks.GenesisUNet"}},
     }.items():

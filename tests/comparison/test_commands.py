@@ -51,6 +51,7 @@ def test_commands_are_read_back_as_they_were_meant(tmp_path):
     assert (training.overrides["initial_weights"], training.overrides["label_fraction"]) == ("none", 0.5)
     assert evaluation.overrides["ckpt_path"] == str(run.folder / "checkpoints" / "model.pt")
     assert "label_fraction" not in evaluation.overrides
+    assert evaluation.overrides["section"] == "test"
 
 
 def test_an_arm_may_load_parts_of_its_weights(tmp_path):
@@ -72,6 +73,39 @@ def test_a_label_fraction_has_training_settings_of_its_own(tmp_path):
         "fraction_overrides": {0.5: {"max_epochs": 16}, 1.0: {}},
     }
     plan = read_plan(write_plan(tmp_path, content))
-    epochs = {run.block[0]: training_command(plan, run).overrides["max_epochs"] for run in planned_runs(plan)}
+    epochs = {
+        run.condition.labels.amount: training_command(plan, run).overrides["max_epochs"] for run in planned_runs(plan)
+    }
     assert epochs == {0.5: 16, 1.0: 8}
     assert all("max_epochs" not in evaluation_command(plan, run).overrides for run in planned_runs(plan))
+
+
+def test_shots_and_a_recipe_reach_the_commands_and_the_recipe_wins_over_the_task(tmp_path):
+    content = plan_content()
+    del content["label_fractions"]
+    content["task"] |= {
+        "training_overrides": {"learning_rate": 0.1, "max_epochs": 8},
+        "shots_overrides": {3: {"max_epochs": 9}},
+    }
+    content["recipes"] = {
+        "warm": {
+            "training": ["configs/other_network.yaml"],
+            "overrides": {"learning_rate": 0.2},
+            "training_overrides": {"compile": True},
+            "evaluation_overrides": {"penalty": 2},
+        }
+    }
+    plan = read_plan(write_plan(tmp_path, {**content, "shots": [3], "section": "validation"}))
+    run = planned_runs(plan)[1]
+    training, evaluation = training_command(plan, run), evaluation_command(plan, run)
+    assert training.config_files == ("configs/train.yaml", "configs/task.yaml", "configs/other_network.yaml")
+    assert evaluation.config_files == ("configs/evaluate.yaml", "configs/task.yaml")
+    wanted = {"learning_rate": 0.2, "compile": True, "max_epochs": 9, "shots": 3}
+    assert {name: training.overrides.get(name) for name in (*wanted, "label_fraction", "penalty")} == {
+        **wanted,
+        "label_fraction": None,
+        "penalty": None,
+    }
+    assert (evaluation.overrides["learning_rate"], evaluation.overrides["penalty"]) == (0.2, 2)
+    assert evaluation.overrides["section"] == "validation"
+    assert evaluation.overrides["output_dir"] == str(run.folder / "validation")

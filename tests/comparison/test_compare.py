@@ -10,11 +10,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import yaml
-from fake_commands import FakeCommands, plan_content, write_plan
+from fake_commands import FakeCommands, journal, plan_content, write_plan
 from PIL import Image
 
 from models_genesis_bundle.comparison import ComparisonError, Run, compare_initialisations, planned_runs, read_plan
-from models_genesis_bundle.comparison.plots import mean_curve, scores_figure
+from models_genesis_bundle.comparison.plots import curves_figure, mean_curve, scores_figure
 from models_genesis_bundle.comparison.run_record import RunRecord
 from models_genesis_bundle.comparison.run_result import RunResult, read_result
 from models_genesis_bundle.comparison.summary import summarise
@@ -40,22 +40,25 @@ GAINS = {0.1: [0.05, 0.06, 0.07, 0.06, 0.06], 1.0: [0.01, -0.01, 0.02, -0.02, 0.
 
 def results(plan):
     for run in planned_runs(plan):
-        base = 0.6 + 0.01 * run.seed + 0.1 * run.fraction
-        gain = {"scratch": 0.0, "genesis": GAINS[run.fraction][run.seed], "imagenet": 0.3}[run.arm.name]
+        base = 0.6 + 0.01 * run.seed + 0.1 * run.condition.labels.amount
+        gain = {"scratch": 0.0, "genesis": GAINS[run.condition.labels.amount][run.seed], "imagenet": 0.3}[run.arm.name]
         quick = run.arm.name == "genesis" and run.seed < 3
         yield result(run, base + gain, curve=(0.5, 0.5, 0.5, 0.5) if quick else (0.1, 0.2, 0.3, 0.5 - gain / 10))
 
 
 def test_the_figures_are_paired_by_seed_and_corrected_over_arms_and_fractions(plan):
     summary = summarise(plan, list(results(plan)))
-    assert [(entry.arm.name, entry.fraction) for entry in summary.differences] == [("genesis", 0.1), ("genesis", 1.0)]
+    assert [(entry.arm.name, entry.condition.labels.amount) for entry in summary.differences] == [
+        ("genesis", 0.1),
+        ("genesis", 1.0),
+    ]
     small, whole = summary.differences
     assert small.test.mean == pytest.approx(np.mean(GAINS[0.1]))
     assert small.t_holm == pytest.approx(2 * small.test.t_p)
     assert whole.t_holm == pytest.approx(whole.test.t_p)
     assert (small.significant, whole.significant) == (True, False)
     assert small.wilcoxon_holm == pytest.approx(2 * 0.0625), "all five the same sign, but one tie of sizes"
-    scores = {(entry.arm.name, entry.fraction): entry.scores for entry in summary.scores}
+    scores = {(entry.arm.name, entry.condition.labels.amount): entry.scores for entry in summary.scores}
     assert scores["imagenet", 0.1].mean == pytest.approx(0.93)
     assert scores["scratch", 1.0].sd == pytest.approx(np.std([0.0, 0.01, 0.02, 0.03, 0.04], ddof=1))
 
@@ -112,7 +115,7 @@ def test_tables_of_nothing_and_of_a_figure_that_no_run_has(plan, tmp_path):
 
 
 def test_with_one_fraction_each_arm_has_a_place_of_its_own(plan):
-    single = replace(plan, label_fractions=(0.1,))
+    single = replace(plan, labels=plan.labels[:1])
     axis = scores_figure(summarise(single, list(results(single)))).axes[0]
     assert [label.get_text() for label in axis.get_xticklabels()] == [
         "scratch",
@@ -206,6 +209,75 @@ def test_a_metric_that_the_runs_do_not_have_is_refused_with_the_nearest_name(com
         wrong.write_text(yaml.safe_dump({**content, "task": {**content["task"], key: name}}))
         with pytest.raises(ComparisonError, match=f"task.{key} names no .* did you mean '{near}'"):
             compare_initialisations(wrong, report_only=True)
+
+
+def test_the_validation_patients_are_scored_beside_the_test_and_the_report_says_so(tmp_path):
+    content = {**plan_content(), "seeds": [0], "shots": [1, 2]}
+    del content["label_fractions"]
+    path = write_plan(tmp_path, {**content, "section": "validation"})
+    summary = compare_initialisations(path, commands=FakeCommands(read_plan(path)))
+    assert not summary.missing
+    text = (tmp_path / "results" / "validation" / "results.md").read_text()
+    assert "Score: `dice_mean` on the validation patients" in text
+    assert "Test patients were not touched." in text
+    assert "| shots | initialisation |" in text
+    assert "- 2 shots: genesis has one pair" in text
+    assert not (tmp_path / "results" / "results.md").exists()
+    commands = FakeCommands(read_plan(path, section="test"))
+    before = len(journal(tmp_path))
+    compare_initialisations(path, section="test", commands=commands)
+    assert all(line.startswith("evaluating") for line in journal(tmp_path)[before:]), "the trainings are kept"
+    assert "on the test patients" in (tmp_path / "results" / "results.md").read_text()
+    compare_initialisations(path, report_only=True)
+    assert (
+        "4 of the runs were scored on test patients, too."
+        in (tmp_path / "results" / "validation" / "results.md").read_text()
+    )
+
+
+def test_arms_are_compared_within_a_recipe(tmp_path):
+    content = {**plan_content(), "label_fractions": [1.0], "recipes": {"plain": {}, "warm": {}}}
+    plan = read_plan(write_plan(tmp_path, content))
+    gains = {"plain": 0.1, "warm": 0.2}
+    runs = [
+        result(run, 0.6 + (run.arm.name == "genesis") * (gains[run.condition.recipe.name] + 0.01 * run.seed))
+        for run in planned_runs(plan)
+    ]
+    summary = summarise(plan, runs)
+    assert [round(entry.test.mean, 3) for entry in summary.differences] == [0.105, 0.205]
+    text = results_markdown(summary)
+    assert "| labels | recipe | initialisation | runs |" in text
+    assert "| 100 % | warm | genesis | 2 | 0.8050 ± 0.0071 |" in text
+    assert "100 % of the labels, warm: genesis" in text
+    write_tables(summary, tmp_path)
+    with (tmp_path / "results.csv").open(newline="") as file:
+        assert [row["recipe"] for row in csv.DictReader(file)] == 2 * ["plain", "plain", "warm", "warm"]
+    (axis,) = scores_figure(summary).axes
+    assert [label.get_text() for label in axis.get_xticklabels()] == [
+        "scratch, plain",
+        "genesis, plain",
+        "scratch, warm",
+        "genesis, warm",
+    ]
+    assert [axis.get_title() for axis in curves_figure(summary).axes] == [
+        "100 % of the labels, plain",
+        "100 % of the labels, warm",
+    ]
+
+
+def test_runs_that_never_predict_a_class_are_counted_and_said(plan):
+    dice = {"scratch": {"cord": 0.5, "lung": 0.9}, "genesis": {"cord": 0.009, "lung": 0.8}, "imagenet": {}}
+    runs = [
+        replace(run, class_dice=dice[run.run.arm.name] if run.run.seed < 2 else {"cord": np.nan, "lung": 0.7})
+        for run in results(plan)
+        if run.run.condition.labels.amount == 1
+    ]
+    text = results_markdown(summarise(plan, runs))
+    assert "| labels | initialisation | cord | lung | runs without a class |" in text
+    assert "| 100 % | scratch | 0.5000 ± 0.0000 | 0.7800 ± 0.1095 | 0 of 5 |" in text
+    assert "| 100 % | genesis | 0.0090 ± 0.0000, never 2 | 0.7400 ± 0.0548 | 2 of 5 |" in text
+    assert "| 100 % | imagenet † | – | 0.7000 ± 0.0000 | 0 of 5 |" in text
+    assert "- genesis at 100 % of the labels: 2 of 5 runs never predict cord (2)." in text
 
 
 def test_the_script_reports_on_a_part_and_says_by_its_exit_code_that_it_is_one(compared, root):

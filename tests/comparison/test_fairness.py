@@ -35,15 +35,16 @@ def leave(run, cases=("case_0,LIDC-1", "case_1,LIDC-2"), **settings):
     config = {
         "initial_weights": run.arm.initial_weights or "none",
         "seed": run.seed,
-        "label_fraction": run.fraction,
+        "label_fraction": 1.0,
+        run.condition.labels.setting: run.condition.labels.amount,
         "output_dir": str(run.folder),
         "cache_dir": f"{run.folder}/cache",
         "optimizer": {"lr": 0.1, "betas": [0.9, 0.999]},
         **settings,
     }
-    run.test_dir.mkdir(parents=True, exist_ok=True)
+    run.evaluation_dir.mkdir(parents=True, exist_ok=True)
     run.config_path.write_text(json.dumps(config))
-    (run.test_dir / "scores.csv").write_text("case,patient\n" + "\n".join(cases) + "\n")
+    (run.evaluation_dir / "scores.csv").write_text("case,patient\n" + "\n".join(cases) + "\n")
 
 
 def admit(plan, runs):
@@ -95,6 +96,22 @@ def test_arms_may_load_other_parts_of_their_weights_but_those_that_the_plan_says
         admit(plan, [genesis, encoder])
 
 
+def test_recipes_may_differ_and_runs_of_one_recipe_may_not(tmp_path):
+    content = {**plan_content(), "shots": [1], "recipes": {"plain": {}, "warm": {"overrides": {"learning_rate": 0.2}}}}
+    del content["label_fractions"]
+    plan = read_plan(write_plan(tmp_path, content))
+    plain, _, warm, other = planned_runs(plan)[:4]
+    leave(plain)
+    leave(warm, learning_rate=0.2)
+    leave(other, learning_rate=0.3)
+    admit(plan, [plain, warm])
+    with pytest.raises(ComparisonError, match=r"genesis, 1 shot, warm, seed 0 .* learning_rate is 0.3 here and 0.2"):
+        admit(plan, [plain, warm, other])
+    leave(plain, shots=2)
+    with pytest.raises(ComparisonError, match="the training had shots=2 where the plan says 1"):
+        admit(plan, [plain])
+
+
 def test_a_setting_that_one_of_them_lacks_differs(plan, runs):
     leave(runs[3], freeze=["encoder"])
     with pytest.raises(ComparisonError, match="freeze::0 is 'encoder' here and None there"):
@@ -131,20 +148,20 @@ def test_intensities_taken_from_the_initial_weights_record_must_be_the_same(plan
 def test_other_test_cases_are_refused_for_baselines_too(plan, runs):
     leave(runs[2], cases=("case_0,LIDC-1", "case_7,LIDC-7"))
     with pytest.raises(
-        ComparisonError, match=r"other, .* not tested on the same cases .*: case_1, case_7 are in one of"
+        ComparisonError, match=r"other, .* not scored on the same cases .*: case_1, case_7 are in one of"
     ):
         admit(plan, runs)
 
 
 def test_an_evaluation_without_a_table_of_cases_is_refused(plan, runs):
-    (runs[0].test_dir / "scores.csv").unlink()
+    (runs[0].evaluation_dir / "scores.csv").unlink()
     with pytest.raises(
         ComparisonError, match=r"expected the evaluation's scores.csv or predictions.csv, found neither"
     ):
         admit(plan, runs)
-    (runs[0].test_dir / "predictions.csv").write_text("case,label\nx,1\n")
+    (runs[0].evaluation_dir / "predictions.csv").write_text("case,label\nx,1\n")
     assert cases_of(runs[0]) == [("x", "x")]
-    (runs[0].test_dir / "predictions.csv").write_text("name,label\nx,1\n")
+    (runs[0].evaluation_dir / "predictions.csv").write_text("name,label\nx,1\n")
     with pytest.raises(ComparisonError, match="expected a column 'case', found name, label"):
         cases_of(runs[0])
 

@@ -7,6 +7,7 @@ import yaml
 from fake_commands import plan_content, write_plan
 
 from models_genesis_bundle.comparison import PlanError, planned_runs, read_plan
+from models_genesis_bundle.comparison.plan import Labels
 
 
 def read(tmp_path, **changes):
@@ -16,7 +17,7 @@ def read(tmp_path, **changes):
 def test_a_plan_gets_absolute_folders_defaults_and_sorted_fractions(tmp_path):
     plan = read(tmp_path)
     assert plan.output_dir == tmp_path / "results"
-    assert plan.label_fractions == (0.5, 1.0)
+    assert plan.labels == (Labels("label_fraction", 0.5), Labels("label_fraction", 1.0))
     assert (plan.confidence, plan.threads_per_job, plan.task.higher_is_better) == (0.95, 1, True)
     assert [(arm.name, arm.initial_weights) for arm in plan.initialisations] == [
         ("scratch", None),
@@ -32,7 +33,7 @@ def test_keys_given_elsewhere_replace_those_of_the_file_and_none_does_not(tmp_pa
 
 def test_small_fractions_come_first_and_the_arms_of_a_seed_together(tmp_path):
     runs = planned_runs(read(tmp_path))
-    assert [(run.fraction, run.seed, run.arm.name) for run in runs[:5]] == [
+    assert [(run.condition.labels.amount, run.seed, run.arm.name) for run in runs[:5]] == [
         (0.5, 0, "scratch"),
         (0.5, 0, "genesis"),
         (0.5, 1, "scratch"),
@@ -67,6 +68,30 @@ def test_what_is_wrong_in_the_file_of_a_task_is_said_with_its_name(tmp_path):
         read(tmp_path, task="task.yaml")
 
 
+def test_shots_take_the_place_of_label_fractions(tmp_path):
+    content = plan_content()
+    del content["label_fractions"]
+    content["task"] |= {"shots_overrides": {1: {"max_epochs": 80}, 5: {}}, "fraction_overrides": {0.1: {}}}
+    plan = read_plan(write_plan(tmp_path, {**content, "shots": [5, 1]}))
+    assert [str(labels) for labels in plan.labels] == ["1 shot", "5 shots"]
+    assert plan.task.overrides_by("shots") == {1: {"max_epochs": 80}, 5: {}}
+    assert planned_runs(plan)[0].folder == tmp_path / "results/runs/shots_1/seed_0/scratch"
+
+
+def test_every_arm_is_run_by_every_recipe(tmp_path):
+    plan = read(tmp_path, label_fractions=[1.0], recipes={"plain": {}, "warm": {"overrides": {"learning_rate": 0.2}}})
+    runs = planned_runs(plan)
+    assert [(run.seed, run.condition.recipe.name, run.arm.name) for run in runs[:5]] == [
+        (0, "plain", "scratch"),
+        (0, "plain", "genesis"),
+        (0, "warm", "scratch"),
+        (0, "warm", "genesis"),
+        (1, "plain", "scratch"),
+    ]
+    assert runs[3].folder == tmp_path / "results/runs/warm/fraction_1/seed_0/genesis"
+    assert str(runs[3]) == "genesis, 100 % of the labels, warm, seed 0"
+
+
 ARMS = {"scratch": "none", "genesis": "weights/genesis.pt"}
 
 
@@ -87,7 +112,7 @@ ARMS = {"scratch": "none", "genesis": "weights/genesis.pt"}
             {"initialisations": {**ARMS, "x": {"initial_weights": "a", "overrides": {"lr": 1}}}},
             r"initialisations.x: overrides of its own would make this arm differ in more than the initialisation",
         ),
-        ({"initialisations": {**ARMS, "../x": "none"}}, r"initialisations.../x: the name of an initialisation"),
+        ({"initialisations": {**ARMS, "../x": "none"}}, r"initialisations.../x: the name is that of folders"),
         (
             {"initialisations": {**ARMS, "x": {"initial_weights": "none", "transfer_parts": ["encoder"]}}},
             r"initialisations.x: transfer_parts says how initial_weights are loaded, and there are none",
@@ -102,6 +127,11 @@ ARMS = {"scratch": "none", "genesis": "weights/genesis.pt"}
         ({"seeds": 5}, r"seeds: expected a list of numbers, found 5"),
         ({"seeds": [-1]}, r"seeds: expected a whole number of at least 0, found -1"),
         ({"label_fractions": [0.1, 30]}, r"label_fractions: expected a number above 0 and of at most 1, found 30"),
+        ({"shots": [1]}, r"expected one of 'label_fractions' and 'shots', found both"),
+        ({"section": "training"}, r"section: expected test or validation, found 'training'"),
+        ({"recipes": {"a": {"overridez": {}}}}, r"recipes.a: unknown key 'overridez'; did you mean 'overrides'"),
+        ({"recipes": {"a": {"overrides": {"shots": 3}}}}, r"recipes.a.overrides: 'shots' is set by the comparison"),
+        ({"recipes": {"../a": {}}}, r"recipes.../a: the name is that of folders"),
         ({"jobs": 0}, r"jobs: expected a whole number of at least 1, found 0"),
         ({"confidence": 95}, r"confidence: expected a number above 0"),
         (
