@@ -6,7 +6,6 @@ import pytest
 from bundle_commands import ROOT
 
 from models_genesis_bundle.comparison import planned_runs, read_plan
-from models_genesis_bundle.comparison.commands import evaluation_command, training_command
 from models_genesis_bundle.engines import refuse_unknown_overrides
 
 PLANS = sorted((ROOT / "docs" / "results").glob("*.yaml"))
@@ -22,5 +21,5 @@ def test_a_plan_sets_what_its_configurations_have(path, monkeypatch):
     plan = read_plan(path)
     for run in planned_runs(plan):
         if run.seed == plan.seeds[0]:
-            refuse_unknown_overrides(training_command(plan, run))
-            refuse_unknown_overrides(evaluation_command(plan, run))
+            refuse_unknown_overrides(run.training())
+            refuse_unknown_overrides(run.evaluation())

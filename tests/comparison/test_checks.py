@@ -28,7 +28,8 @@ def test_files_that_are_not_there_are_named(tmp_path):
     content = plan_content()
     content["task"]["evaluation"][0] = "configs/evalaute.yaml"
     with pytest.raises(
-        ComparisonError, match=r"scratch: there is no configuration .* did you mean 'configs/evaluate.yaml'\?"
+        ComparisonError,
+        match=r"evaluation of scratch: there is no configuration .* did you mean 'configs/evaluate.yaml'\?",
     ):
         check(tmp_path, content)
 
@@ -55,7 +56,7 @@ def test_settings_of_every_fraction_are_checked(tmp_path):
 def test_a_configuration_that_cannot_take_a_label_fraction_is_refused(tmp_path):
     path = write_plan(tmp_path)
     (tmp_path / "configs" / "train.yaml").write_text("{output_dir: out, seed: 0, initial_weights: none, resume: false}")
-    with pytest.raises(ComparisonError, match="training of scratch: --label_fraction: no setting of"):
+    with pytest.raises(ComparisonError, match="--label_fraction: no setting of"):
         check_plan(read_plan(path))
 
 
