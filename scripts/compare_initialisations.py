@@ -8,7 +8,7 @@ import fire
 from models_genesis_bundle.comparison import ComparisonError, PlanError, compare_initialisations
 
 
-def compare(plan: str, jobs: int | None = None, report_only: bool | str = False) -> None:
+def compare(plan: str, jobs: int | None = None, section: str | None = None, report_only: bool | str = False) -> None:
     """Carry out what is missing of a comparison, and write its tables and plots into its output folder.
 
     Ends with exit code 1 when a run is missing or the comparison is refused, and with 130 when it is interrupted.
@@ -16,11 +16,13 @@ def compare(plan: str, jobs: int | None = None, report_only: bool | str = False)
     Args:
         plan: the YAML file; docs/comparison.md describes it.
         jobs: runs at a time, in place of the plan's.
+        section: validation: score the validation patients, to choose a recipe; test; in place of the plan's.
         report_only: true: report on what is there and run nothing.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     try:
-        summary = compare_initialisations(plan, jobs=jobs, report_only=str(report_only).lower() == "true")
+        only = str(report_only).lower() == "true"
+        summary = compare_initialisations(plan, jobs=jobs, section=section, report_only=only)
     except (PlanError, ComparisonError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

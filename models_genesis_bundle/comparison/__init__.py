@@ -1,25 +1,23 @@
-"""The honest answer to "did pretraining help?": initialisations compared over seeds and label fractions."""
+"""The honest answer to "did pretraining help?": initialisations compared over seeds and amounts of labels."""
 
-from models_genesis_bundle.comparison.commands import BundleCommands, Commands
-from models_genesis_bundle.comparison.compare import compare_initialisations, report
-from models_genesis_bundle.comparison.guards import ComparisonError, check_plan
-from models_genesis_bundle.comparison.plan import ComparisonPlan, Initialisation, Task
-from models_genesis_bundle.comparison.plan_values import PlanError
-from models_genesis_bundle.comparison.read_plan import read_plan
-from models_genesis_bundle.comparison.runs import Run, planned_runs
+from models_genesis_bundle.comparison.checks import ComparisonError, check_plan
+from models_genesis_bundle.comparison.compare import compare_initialisations
+from models_genesis_bundle.comparison.plan import ComparisonPlan, Initialisation, Recipe, Task
+from models_genesis_bundle.comparison.read_plan import PlanError, read_plan
+from models_genesis_bundle.comparison.report import Comparison
+from models_genesis_bundle.comparison.run import Run, planned_runs
 
 __all__ = [
-    "BundleCommands",
-    "Commands",
+    "Comparison",
     "ComparisonError",
     "ComparisonPlan",
     "Initialisation",
     "PlanError",
+    "Recipe",
     "Run",
     "Task",
     "check_plan",
     "compare_initialisations",
     "planned_runs",
     "read_plan",
-    "report",
 ]

@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+import pandas as pd
 from monai.bundle import ConfigParser
 
-from models_genesis_bundle.comparison.guards import ComparisonError
-from models_genesis_bundle.comparison.plan import TRANSFER_SETTINGS, ComparisonPlan
-from models_genesis_bundle.comparison.runs import Run
+from models_genesis_bundle.comparison.checks import ComparisonError
+from models_genesis_bundle.comparison.plan import TRANSFER_SETTINGS, ComparisonPlan, Labels
+from models_genesis_bundle.comparison.run import Run
 from models_genesis_bundle.weights import read_weights
 
 __all__ = ["Fairness", "cases_of"]
 
 CASE_TABLES = ("scores.csv", "predictions.csv")
 # The settings in which runs of a comparison are meant to differ, and `resume`, which changes nothing.
-VARIED = ("initial_weights", *TRANSFER_SETTINGS.values(), "seed", "label_fraction", "output_dir", "resume")
+VARIED = ("initial_weights", *TRANSFER_SETTINGS.values(), "seed", "label_fraction", "shots", "output_dir", "resume")
 SHOWN = 5
 
 
 class Fairness:
     """Compares each finished run with those before it.
 
-    Of all arms that are no baselines, and of all runs of one baseline, the same is demanded:
+    Of all arms that are no baselines, and of all runs of one baseline, the same is demanded within each recipe:
 
-    * the resolved training configurations, but for initial weights and what is loaded of them, seed, label fraction and
-      output folder, whatever the path of the run's folder is part of, and between fractions for what the plan sets by
-      fraction;
+    * the resolved training configurations, but for initial weights and what is loaded of them, seed, amount of labels and
+      output folder, whatever the path of the run's folder is part of, and between amounts of labels for what the plan sets
+      by amount;
     * the ``network`` and the ``preprocessing`` in the weight files that training wrote: settings left to the initial weights'
       own record would otherwise give each arm another width, other intensities or another spacing.
 
-    Of all runs, baselines too, with the same seed and label fraction: the same test cases.
+    Of all runs, baselines too, with the same seed and amount of labels: the same scored cases.
 
     Args:
         plan: of the comparison.
@@ -41,50 +40,25 @@ class Fairness:
 
     def __init__(self, plan: ComparisonPlan) -> None:
         self.plan = plan
-        self._first_settings: dict[str, tuple[Run, dict[str, Any]]] = {}
-        self._first_cases: dict[tuple[float, int], tuple[Run, str]] = {}
+        self._admitted: set[Run] = set()
+        self._first_settings: dict[tuple[str, str], tuple[Run, dict[str, Any]]] = {}
+        self._first_cases: dict[tuple[Labels, int], tuple[Run, set[str]]] = {}
 
     def admit(self, run: Run) -> None:
-        """Compare a finished run with the first of its group.
+        """Compare a finished run with the first of its group, once.
 
         Raises:
             ComparisonError: naming both runs, what differs, and what to do.
         """
-        self._require_same_settings(run)
-        self._require_same_cases(run)
-
-    def _training(self, run: Run) -> dict[str, Any]:
-        if not run.config_path.is_file():
-            raise ComparisonError(f"{run.config_path}: the training has left no resolved configuration to compare.")
-        config = ConfigParser(ConfigParser.load_config_file(str(run.config_path)))
-        expected: dict[str, Any] = {
-            "initial_weights": run.arm.initial_weights or "none",
-            "seed": run.seed,
-            "label_fraction": run.fraction,
-            **run.arm.transfer,
-        }
-        for name, value in expected.items():
-            if config.get(name) != value:
-                raise ComparisonError(
-                    f"{run.config_path}: the training had {name}={config.get(name)!r} where the plan says {value!r}. "
-                    f"Move {run.folder} away to have the run made anew."
-                )
-        by_fraction = {name for settings in self.plan.task.fraction_overrides.values() for name in settings}
-        settings = {
-            name: value
-            for name, value in _flattened(config.get(), str(run.folder))
-            if not _is_below(name, by_fraction.union(VARIED))
-        }
-        if run.weights_path.is_file():
-            weights = read_weights(run.weights_path)
-            recorded = {f"recorded {name}": weights.get(name) for name in ("network", "preprocessing")}
-            settings |= dict(_flattened(recorded, str(run.folder)))
-        return settings
+        if run not in self._admitted:
+            self._require_same_settings(run)
+            self._require_same_cases(run)
+            self._admitted.add(run)
 
     def _require_same_settings(self, run: Run) -> None:
-        found = self._training(run)
-        group = run.arm.name if run.arm.baseline else "compared arms"
-        other, wanted = self._first_settings.setdefault(group, (run, found))
+        found = self._settings(run)
+        group = run.arm if run.initialisation.baseline else "compared arms"
+        other, wanted = self._first_settings.setdefault((run.recipe, group), (run, found))
         names = [name for name in dict.fromkeys([*wanted, *found]) if wanted.get(name) != found.get(name)]
         if names:
             differing = [f"{name} is {found.get(name)!r} here and {wanted.get(name)!r} there" for name in names[:SHOWN]]
@@ -95,32 +69,53 @@ class Fairness:
             )
 
     def _require_same_cases(self, run: Run) -> None:
-        cases = {case for case, _ in cases_of(run)}
-        digest = hashlib.sha256("\n".join(sorted(cases)).encode()).hexdigest()
-        other, wanted = self._first_cases.setdefault(run.block, (run, digest))
-        if digest != wanted:
-            differing = sorted(cases ^ {case for case, _ in cases_of(other)})
+        cases = set(cases_of(run)["case"])
+        other, wanted = self._first_cases.setdefault((run.labels, run.seed), (run, cases))
+        if differing := sorted(cases ^ wanted):
             raise ComparisonError(
-                f"{run} was not tested on the same cases as {other}: {', '.join(differing[:SHOWN])}{_more(differing)} are "
-                "in one of the two test sets. Give both evaluations the same data and the same split."
+                f"{run} was not scored on the same cases as {other}: {', '.join(differing[:SHOWN])}{_more(differing)} are "
+                "in one of the two sets. Give both evaluations the same data and the same split."
             )
 
+    def _settings(self, run: Run) -> dict[str, Any]:
+        """What must be the same, by id."""
+        if not run.config_path.is_file():
+            raise ComparisonError(f"{run.config_path}: the training has left no resolved configuration to compare.")
+        config = ConfigParser(ConfigParser.load_config_file(str(run.config_path)))
+        planned = run.training().overrides
+        for name in ("initial_weights", "seed", run.labels.setting, *run.initialisation.transfer):
+            if config.get(name) != planned[name]:
+                raise ComparisonError(
+                    f"{run.config_path}: the training had {name}={config.get(name)!r} where the plan says "
+                    f"{planned[name]!r}. Move {run.folder} away to have the run made anew."
+                )
+        by_labels = {name for settings in self.plan.overrides_by_labels.values() for name in settings}
+        settings = {
+            name: value
+            for name, value in _flattened(config.get(), str(run.folder))
+            if not _is_below(name, VARIED) and not _is_below(name, by_labels)
+        }
+        if run.weights_path.is_file():
+            weights = read_weights(run.weights_path)
+            recorded = {f"recorded {name}": weights.get(name) for name in ("network", "preprocessing")}
+            settings |= dict(_flattened(recorded, str(run.folder)))
+        return settings
 
-def cases_of(run: Run) -> list[tuple[str, str]]:
-    """The test cases of a run, each with its patient; an evaluation that names no patients gives the case for both.
+
+def cases_of(run: Run) -> pd.DataFrame:
+    """The columns ``case`` and ``patient`` of a run's evaluation; one that names no patients gives the case for both.
 
     Raises:
         ComparisonError: when the evaluation has left no table of cases.
     """
-    for name in CASE_TABLES:
-        path = run.test_dir / name
+    for path in (run.evaluation_dir / name for name in CASE_TABLES):
         if path.is_file():
-            with path.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-            if rows and "case" not in rows[0]:
-                raise ComparisonError(f"{path}: expected a column 'case', found {', '.join(rows[0])}.")
-            return [(row["case"], row.get("patient") or row["case"]) for row in rows]
-    raise ComparisonError(f"{run.test_dir}: expected the evaluation's {' or '.join(CASE_TABLES)}, found neither.")
+            table = pd.read_csv(path, dtype=str, keep_default_na=False)
+            if "case" not in table:
+                raise ComparisonError(f"{path}: expected a column 'case', found {', '.join(table.columns)}.")
+            patients = table.get("patient", table["case"])
+            return pd.DataFrame({"case": table["case"], "patient": patients.where(patients != "", table["case"])})
+    raise ComparisonError(f"{run.evaluation_dir}: expected the evaluation's {' or '.join(CASE_TABLES)}, found neither.")
 
 
 def _more(names: Sequence[str]) -> str:

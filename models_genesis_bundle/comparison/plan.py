@@ -1,74 +1,139 @@
-"""The plan of a comparison: what is compared, on what, how often."""
+"""The plan of a comparison: what is compared, on what, how often. docs/comparison.md describes its keys."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import difflib
+import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, NamedTuple
 
-__all__ = ["TRANSFER_SETTINGS", "ComparisonPlan", "Initialisation", "Task"]
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+__all__ = ["TRANSFER_SETTINGS", "ComparisonPlan", "Initialisation", "Labels", "Recipe", "Task", "nearest_name"]
 
 # How a file is loaded: keys that an arm may have of its own, and the settings that they are.
 TRANSFER_SETTINGS = {
     "transfer_parts": "starting_point::parts",
     "keep_weight_norms": "starting_point::keep_weight_norms",
 }
+# What the comparison itself gives to every run.
+OWN_SETTINGS = (
+    "initial_weights",
+    "seed",
+    "label_fraction",
+    "shots",
+    "section",
+    "output_dir",
+    "resume",
+    "ckpt_path",
+    "ckpt_dir",
+)
 
 
-@dataclass(frozen=True)
-class Task:
-    """What every run is fine-tuned and scored on: the section ``task``, or the file that it names.
-
-    Args:
-        name: stands in the tables' titles.
-        training: configuration files of the fine-tuning, in the order in which they are merged.
-        evaluation: those of the evaluation.
-        metric: the score of a run: a name among the ``metrics`` of the evaluation's ``summary.json``.
-        validation_metric: the column of the training's ``metrics.csv`` that learning curves and convergence are read from.
-        higher_is_better: whether more of both metrics is better.
-        further_metrics: more names of ``summary.json``, tabled as mean and standard deviation, without tests.
-        overrides: settings for training and evaluation, as one would give them on the command line.
-        training_overrides: settings for training alone.
-        evaluation_overrides: settings for evaluation alone.
-        fraction_overrides: settings for the trainings of one label fraction, by fraction: more epochs where an epoch of few
-            labels is short, say. All arms have them. None, or some for every label fraction of the plan.
-    """
-
-    name: str
-    training: tuple[str, ...]
-    evaluation: tuple[str, ...]
-    metric: str
-    validation_metric: str
-    higher_is_better: bool = True
-    further_metrics: tuple[str, ...] = ()
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    training_overrides: Mapping[str, Any] = field(default_factory=dict)
-    evaluation_overrides: Mapping[str, Any] = field(default_factory=dict)
-    fraction_overrides: Mapping[float, Mapping[str, Any]] = field(default_factory=dict)
+def nearest_name(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the nearest known one, or all of them when none is near."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known) or 'none'}."
 
 
-@dataclass(frozen=True)
-class Initialisation:
-    """Where the runs of one arm start from: an entry of ``initialisations``.
+def _without_own_settings(overrides: dict[str, Any]) -> dict[str, Any]:
+    for name in overrides:
+        if name in OWN_SETTINGS:
+            raise ValueError(f"{name!r} is set by the comparison for each run; leave it out.")
+    return overrides
 
-    Args:
-        name: the arm's name, also that of its folders.
-        initial_weights: a weight file, or None for a start from scratch.
-        transfer_parts: what to load of the file; None leaves it to the configurations.
-        keep_weight_norms: whether what is loaded is scaled to the size of new weights; None leaves it to the configurations.
-        baseline: whether the arm is another network, shown beside the others and outside of every test.
-        configs: more configuration files for training and evaluation; for baselines only.
-        overrides: more settings for training and evaluation; for baselines only.
-    """
 
-    name: str
-    initial_weights: str | None
-    transfer_parts: tuple[str, ...] | None = None
-    keep_weight_norms: bool | None = None
-    baseline: bool = False
-    configs: tuple[str, ...] = ()
-    overrides: Mapping[str, Any] = field(default_factory=dict, hash=False)
+def _each_once(values: tuple) -> tuple:
+    if len(set(values)) < len(values):
+        raise ValueError(f"a number is given twice in {list(values)}.")
+    return values
+
+
+def _folder_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ValueError("the name is also that of folders: use letters, digits, '.', '_' and '-'.")
+    return name
+
+
+Text = Annotated[str, Field(min_length=1)]
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+Folder = Annotated[Path, Field(strict=False)]
+FolderName = Annotated[str, AfterValidator(_folder_name)]
+Share = Annotated[float, Field(gt=0, le=1)]
+Number = Annotated[int, Field(ge=1)]
+Overrides = Annotated[dict[str, Any], AfterValidator(_without_own_settings)]
+EachOnce = (Field(strict=False, min_length=1), AfterValidator(_each_once))
+
+
+class PlanPart(BaseModel):
+    """A part of a plan, checked when it is made."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_unknown_keys(cls, given: Any) -> Any:
+        for name in given if isinstance(given, dict) else ():
+            if name not in cls.model_fields:
+                raise ValueError(f"unknown key {name!r}; {nearest_name(str(name), cls.model_fields)}")
+        return given
+
+
+class Recipe(PlanPart):
+    """A way of fine-tuning that all arms are run with. What it sets is added to the task and wins over it."""
+
+    training: Names = ()  # configuration files of the fine-tuning, in the order in which they are merged
+    evaluation: Names = ()  # those of the evaluation
+    overrides: Overrides = {}  # settings for both, as one would give them on the command line
+    training_overrides: Overrides = {}  # settings for training alone
+    evaluation_overrides: Overrides = {}  # settings for evaluation alone
+
+
+class Task(Recipe):
+    """What every run is fine-tuned and scored on."""
+
+    name: Text  # title of tables and plots
+    training: Annotated[Names, Field(min_length=1)]
+    evaluation: Annotated[Names, Field(min_length=1)]
+    metric: Text  # the score of a run: a name among the metrics of the evaluation's summary.json
+    validation_metric: Text  # the column of metrics.csv that learning curves and convergence are read from
+    higher_is_better: bool = True  # of both metrics
+    further_metrics: Names = ()  # more names of summary.json, tabled as mean and standard deviation, without tests
+    fraction_overrides: dict[Share, Overrides] = {}  # settings for the trainings of one label fraction
+    shots_overrides: dict[Number, Overrides] = {}  # the same by number of shots
+
+
+class Initialisation(PlanPart):
+    """Where the runs of one arm start from; its ``initial_weights`` may be given alone."""
+
+    initial_weights: Text | None  # a weight file; None starts from scratch
+    transfer_parts: Names | None = None  # what to load of the file; None: as the configurations say
+    keep_weight_norms: bool | None = None  # whether it is scaled to the size of new weights; None: likewise
+    baseline: bool = False  # whether the arm is another network, shown with the others and outside of every test
+    configs: Names = ()  # more configuration files for training and evaluation; for baselines only
+    overrides: Overrides = {}  # more settings for both; for baselines only
+
+    @model_validator(mode="before")
+    @classmethod
+    def _weights_alone(cls, given: Any) -> Any:
+        given = dict(given) if isinstance(given, dict) else {"initial_weights": given}
+        if "initial_weights" in given and str(given["initial_weights"]).lower() == "none":
+            given["initial_weights"] = None
+        return given
+
+    @model_validator(mode="after")
+    def _differs_in_the_initialisation_alone(self) -> Initialisation:
+        if not self.baseline and (self.configs or self.overrides):
+            raise ValueError(
+                f"{'configs' if self.configs else 'overrides'} of its own would make this arm differ in more than the "
+                "initialisation. Put what all arms share under `task`; mark another network with `baseline: true`."
+            )
+        if self.initial_weights is None and self.transfer:
+            given = next(key for key in TRANSFER_SETTINGS if getattr(self, key) is not None)
+            raise ValueError(f"{given} says how initial_weights are loaded, and there are none.")
+        return self
 
     @property
     def transfer(self) -> dict[str, Any]:
@@ -79,49 +144,101 @@ class Initialisation:
         }
 
 
-@dataclass(frozen=True)
-class ComparisonPlan:
-    """A comparison of initialisations: every arm with every seed on every label fraction.
+class Labels(NamedTuple):
+    """How many of the training patients keep their labels: a share in (0, 1], or a number from 1."""
 
-    Paths in a plan are relative to ``working_dir``; in this object they are absolute or, for what the commands get,
-    as written, since the commands run there.
+    setting: str  # label_fraction or shots
+    amount: float
 
-    Args:
-        output_dir: the folder of all runs and of the results.
-        task: what is learnt and how it is scored.
-        initialisations: the arms.
-        reference: the arm that the others are tested against.
-        seeds: one run of each arm for each; the same seed gives every arm the same subset, order and head.
-        label_fractions: shares of the training patients that keep their labels, in (0, 1], smallest first.
-        working_dir: the bundle's root, where the commands run.
-        jobs: runs at a time.
-        threads_per_job: processor threads of a run (``OMP_NUM_THREADS``).
-        confidence: of the intervals, in (0, 1); tests are called significant at 1 minus this.
-        settled_tolerance: a run counts as settled when the last quarter of its epochs improved the best validation by at
-            most this share of it.
-    """
+    def __str__(self) -> str:
+        if self.setting == "shots":
+            return "1 shot" if self.amount == 1 else f"{self.short} shots"
+        return f"{self.short} of the labels"
 
-    output_dir: Path
+    @property
+    def short(self) -> str:
+        """The amount as tables have it."""
+        return f"{self.amount:g}" if self.setting == "shots" else f"{100 * self.amount:.4g} %"
+
+    @property
+    def folder(self) -> str:
+        """The name of the runs' folder."""
+        return f"shots_{self.amount}" if self.setting == "shots" else f"fraction_{self.amount:.6g}"
+
+
+class ComparisonPlan(PlanPart):
+    """A comparison of initialisations: every arm with every recipe and seed on every amount of labels."""
+
+    working_dir: Folder = Field(Path("."), validate_default=True)  # the bundle's root, where the commands run
+    output_dir: Folder  # of all runs and of the results; absolute, as working_dir is
     task: Task
-    initialisations: tuple[Initialisation, ...]
-    reference: str
-    seeds: tuple[int, ...]
-    label_fractions: tuple[float, ...]
-    working_dir: Path
-    jobs: int = 1
-    threads_per_job: int = 1
-    confidence: float = 0.95
-    settled_tolerance: float = 0.01
+    initialisations: dict[FolderName, Initialisation]  # the arms
+    reference: str  # the arm that the others are tested against
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], *EachOnce]  # one run of each arm for each
+    label_fractions: Annotated[tuple[Share, ...], *EachOnce] | None = None  # of the training patients
+    shots: Annotated[tuple[Number, ...], *EachOnce] | None = (
+        None  # numbers of such patients, in place of label_fractions
+    )
+    recipes: dict[FolderName, Recipe] = {}  # others are tested against the first
+    section: Literal["test", "validation"] = "test"  # which patients are scored
+    jobs: Number = 1  # runs at a time
+    threads_per_job: Number = 1  # OMP_NUM_THREADS of a run
+    confidence: Annotated[float, Field(gt=0, le=0.9999)] = (
+        0.95  # of the intervals; a test is significant at 1 minus this
+    )
+    settled_tolerance: Share = 0.01  # of the best validation: what a settled run may gain in its last quarter
+
+    @field_validator("working_dir", "output_dir")
+    @classmethod
+    def _absolute(cls, folder: Path, info: ValidationInfo) -> Path:
+        return info.data.get("working_dir", Path.cwd()) / folder
+
+    @model_validator(mode="after")
+    def _one_kind_of_labels(self) -> ComparisonPlan:
+        if (self.label_fractions is None) == (self.shots is None):
+            raise ValueError("expected one of the keys 'label_fractions' and 'shots', found both or neither.")
+        own = self.overrides_by_labels
+        for labels in self.labels if own else ():
+            if labels.amount not in own:
+                raise ValueError(
+                    f"task.{'shots' if self.shots else 'fraction'}_overrides: there are none for {labels.amount:g}, only for "
+                    f"{', '.join(map('{:g}'.format, own))}. Where one amount of labels has some, all must: {{}} for nothing."
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _arms_to_compare(self) -> ComparisonPlan:
+        if len(self.initialisations) < 2:
+            raise ValueError(f"initialisations: expected two or more to compare, found {len(self.initialisations)}.")
+        if self.reference not in self.compared:
+            if self.reference in self.initialisations:
+                raise ValueError(
+                    f"reference: {self.reference!r} is a baseline, another network; the tests need an arm."
+                )
+            near = nearest_name(self.reference, self.compared)
+            raise ValueError(f"reference: {self.reference!r} is no initialisation of this plan; {near}")
+        return self
 
     @property
-    def compared(self) -> tuple[Initialisation, ...]:
+    def labels(self) -> list[Labels]:
+        """All amounts of labels, the fewest first."""
+        setting = "shots" if self.shots else "label_fraction"
+        return [Labels(setting, amount) for amount in sorted(self.shots or self.label_fractions or ())]
+
+    @property
+    def overrides_by_labels(self) -> dict[Any, dict[str, Any]]:
+        """The task's settings by amount of labels."""
+        return self.task.shots_overrides if self.shots else self.task.fraction_overrides
+
+    @property
+    def compared(self) -> list[str]:
         """The arms that differ in nothing but the initialisation."""
-        return tuple(arm for arm in self.initialisations if not arm.baseline)
+        return [name for name, arm in self.initialisations.items() if not arm.baseline]
 
     @property
-    def tested(self) -> tuple[Initialisation, ...]:
-        """The arms that are tested against the reference."""
-        return tuple(arm for arm in self.compared if arm.name != self.reference)
+    def results_dir(self) -> Path:
+        """The folder of tables and plots."""
+        return self.output_dir if self.section == "test" else self.output_dir / self.section
 
     def path(self, name: str) -> Path:
         """The absolute path of a file that the plan names."""

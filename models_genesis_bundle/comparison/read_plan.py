@@ -3,176 +3,82 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping
-from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from models_genesis_bundle.comparison.nearest_name import nearest_name
-from models_genesis_bundle.comparison.plan import TRANSFER_SETTINGS, ComparisonPlan, Initialisation, Task
-from models_genesis_bundle.comparison.plan_file import read_plan_file
-from models_genesis_bundle.comparison.plan_values import PlanError, distinct, mapping, names, number, text, truth, whole
+import yaml
+from pydantic import ValidationError
 
-__all__ = ["read_plan"]
+from models_genesis_bundle.comparison.plan import ComparisonPlan, PlanPart, Task
 
-# What the comparison itself gives to every run.
-OWN_SETTINGS = ("initial_weights", "seed", "label_fraction", "output_dir", "resume", "ckpt_path", "ckpt_dir")
-FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+__all__ = ["PlanError", "read_plan"]
+
+Part = TypeVar("Part", bound=PlanPart)
+
+
+class PlanError(ValueError):
+    """A plan that cannot be followed; the message names the file, the key, what was expected, and what was found."""
 
 
 def read_plan(path: str | os.PathLike, **replaced: Any) -> ComparisonPlan:
     """Read and check a plan.
 
     Args:
-        path: the YAML file; its keys are those of `ComparisonPlan`, `Task` and `Initialisation`. The task may stand in a
-            YAML file of its own, which several plans name.
+        path: the YAML file; its keys are those of `ComparisonPlan`, `Task`, `Recipe` and `Initialisation`. The task may be
+            in a YAML file of its own, which several plans name.
         replaced: keys given elsewhere, on the command line for example, in place of the file's; None is passed over.
 
     Returns:
-        The plan, with absolute folders and the fractions in ascending order.
+        The plan, with absolute folders.
 
     Raises:
-        PlanError: naming the file and the key that cannot be followed, and the nearest key for an unknown one.
+        PlanError: naming the file and each key that cannot be followed, and the nearest key for an unknown one.
     """
-    path = Path(path)
-    content = read_plan_file(path)
+    content = _read_yaml(Path(path))
+    if isinstance(content, dict):
+        content |= {name: value for name, value in replaced.items() if value is not None}
+        if isinstance(content.get("task"), str):
+            task_path = Path(str(content.get("working_dir", ".")), content["task"])
+            content["task"] = _checked(Task, _read_yaml(task_path), task_path)
+    return _checked(ComparisonPlan, content, Path(path))
+
+
+def _checked(part: type[Part], content: Any, path: Path) -> Part:
     try:
-        given = {**mapping(content, "plan"), **{name: value for name, value in replaced.items() if value is not None}}
-        return _plan(given)
-    except PlanError as error:
-        raise PlanError(f"{path}: {error}") from None
+        return part.model_validate(content)
+    except ValidationError as error:
+        raise PlanError("\n".join(f"{path}: {_said(dict(entry))}" for entry in error.errors())) from None
 
 
-def _plan(given: Mapping[str, Any]) -> ComparisonPlan:
-    values = _complete(ComparisonPlan, {"working_dir": ".", **given}, "the plan")
-    working_dir = Path(text(values["working_dir"], "working_dir")).absolute()
-    entries = mapping(values["initialisations"], "initialisations")
-    arms = tuple(_initialisation(str(name), entry) for name, entry in entries.items())
-    _check_arms(arms, values["reference"])
-    given_fractions = distinct(values["label_fractions"], "label_fractions")
-    fractions = tuple(sorted(number(fraction, "label_fractions", 0, 1) for fraction in given_fractions))
-    task = _task_here_or_in_a_file(values["task"], working_dir)
-    _check_fractions(task, fractions)
-    return ComparisonPlan(
-        output_dir=working_dir / text(values["output_dir"], "output_dir"),
-        working_dir=working_dir,
-        task=task,
-        initialisations=arms,
-        reference=values["reference"],
-        seeds=tuple(whole(seed, "seeds", 0) for seed in distinct(values["seeds"], "seeds")),
-        label_fractions=fractions,
-        jobs=whole(values["jobs"], "jobs", 1),
-        threads_per_job=whole(values["threads_per_job"], "threads_per_job", 1),
-        confidence=number(values["confidence"], "confidence", 0, 0.9999),
-        settled_tolerance=number(values["settled_tolerance"], "settled_tolerance", 0, 1),
-    )
+def _said(error: dict[str, Any]) -> str:
+    """What pydantic found wrong, as this package says such things."""
+    keys = [str(key) for key in error["loc"] if key != "[key]"]
+    if error["type"] == "missing":
+        said = f"the key {keys.pop()!r} is missing."
+    elif error["type"] == "value_error":
+        said = str(error["ctx"]["error"])
+    else:
+        message = error["msg"].removeprefix("Input ").removeprefix("Tuple ")
+        message = message.replace("a valid tuple", "a list").replace("a valid dictionary", "a mapping")
+        said = f"{message}, found {error['input']!r}."
+    return f"{'.'.join(keys)}: {said}" if keys else said
 
 
-def _task_here_or_in_a_file(given: Any, working_dir: Path) -> Task:
-    if not isinstance(given, str):
-        return _task(given)
-    content = read_plan_file(working_dir / given)
+def _read_yaml(path: Path) -> Any:
     try:
-        return _task(content)
-    except PlanError as error:
-        raise PlanError(f"{given}: {error}") from None
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_PlanLoader)
+    except OSError:
+        raise PlanError(f"{path}: there is no such file, or none that can be read.") from None
+    except yaml.YAMLError as error:
+        raise PlanError(f"{path}: no YAML that can be read: {error}") from error
 
 
-def _task(given: Any) -> Task:
-    values = _complete(Task, mapping(given, "task"), "task")
-    for name in ("name", "metric", "validation_metric"):
-        values[name] = text(values[name], f"task.{name}")
-    for name in ("training", "evaluation", "further_metrics"):
-        values[name] = names(values[name], f"task.{name}")
-    for name in ("training", "evaluation"):
-        if not values[name]:
-            raise PlanError(f"task.{name}: expected one configuration file or more, found an empty list.")
-    for name in ("overrides", "training_overrides", "evaluation_overrides"):
-        values[name] = _overrides(values[name], f"task.{name}")
-    values["fraction_overrides"] = {
-        number(fraction, "task.fraction_overrides", 0, 1): _overrides(given, f"task.fraction_overrides.{fraction}")
-        for fraction, given in mapping(values["fraction_overrides"], "task.fraction_overrides").items()
-    }
-    values["higher_is_better"] = truth(values["higher_is_better"], "task.higher_is_better")
-    return Task(**values)
+class _PlanLoader(yaml.SafeLoader):
+    """YAML that refuses a key given twice, where PyYAML would silently keep the last."""
 
-
-def _check_fractions(task: Task, fractions: tuple[float, ...]) -> None:
-    for fraction in fractions:
-        if task.fraction_overrides and fraction not in task.fraction_overrides:
-            raise PlanError(
-                f"task.fraction_overrides: the label fraction {fraction:g} has none, only "
-                f"{', '.join(map('{:g}'.format, task.fraction_overrides))}. Where one has some, all must: {{}} for nothing."
-            )
-
-
-def _initialisation(name: str, given: Any) -> Initialisation:
-    where = f"initialisations.{name}"
-    if not FOLDER_NAME.fullmatch(name):
-        raise PlanError(
-            f"{where}: the name of an initialisation is that of folders, too: letters, digits, '.', '_' and '-'."
-        )
-    entry = dict(given) if isinstance(given, Mapping) else {"initial_weights": given}
-    if "name" in entry:
-        raise PlanError(f"{where}: unknown key 'name'; the key that stands above is the name.")
-    values = _complete(Initialisation, {**entry, "name": name}, where)
-    weights = values["initial_weights"]
-    scratch = weights is None or str(weights).lower() == "none"
-    parts, norms = values["transfer_parts"], values["keep_weight_norms"]
-    for key in TRANSFER_SETTINGS:
-        if scratch and values[key] is not None:
-            raise PlanError(f"{where}: {key} says how initial_weights are loaded, and there are none.")
-    arm = Initialisation(
-        name=name,
-        initial_weights=None if scratch else text(weights, f"{where}.initial_weights"),
-        transfer_parts=None if parts is None else names(parts, f"{where}.transfer_parts"),
-        keep_weight_norms=None if norms is None else truth(norms, f"{where}.keep_weight_norms"),
-        baseline=truth(values["baseline"], f"{where}.baseline"),
-        configs=names(values["configs"], f"{where}.configs"),
-        overrides=_overrides(values["overrides"], f"{where}.overrides"),
-    )
-    if not arm.baseline and (arm.configs or arm.overrides):
-        raise PlanError(
-            f"{where}: {'configs' if arm.configs else 'overrides'} of its own would make this arm differ in more than "
-            "the initialisation. Put what all arms share under `task`; mark another network with `baseline: true`."
-        )
-    return arm
-
-
-def _check_arms(arms: tuple[Initialisation, ...], reference: Any) -> None:
-    if len(arms) < 2:
-        raise PlanError(f"initialisations: expected two or more to compare, found {len(arms)}.")
-    chosen = next((arm for arm in arms if arm.name == reference), None)
-    if chosen is None:
-        near = nearest_name(str(reference), [arm.name for arm in arms])
-        raise PlanError(f"reference: {reference!r} is no initialisation of this plan; {near}")
-    if chosen.baseline:
-        raise PlanError(f"reference: {reference!r} is a baseline, another network; the tests need an arm that is not.")
-
-
-def _complete(cls: type, given: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The given values of a class's fields, with the defaults of those that are not given."""
-    known = {entry.name: entry for entry in fields(cls)}
-    for name in given:
-        if name not in known:
-            raise PlanError(f"{where}: unknown key {name!r}; {nearest_name(str(name), known)}")
-    values = {}
-    for name, entry in known.items():
-        if name in given:
-            values[name] = given[name]
-        elif entry.default is not MISSING:
-            values[name] = entry.default
-        elif entry.default_factory is not MISSING:
-            values[name] = entry.default_factory()
-        else:
-            raise PlanError(f"{where}: the key {name!r} is missing.")
-    return values
-
-
-def _overrides(value: Any, where: str) -> dict[str, Any]:
-    overrides = mapping(value, where)
-    for name in overrides:
-        if name in OWN_SETTINGS:
-            raise PlanError(f"{where}: {name!r} is set by the comparison for each run; leave it out.")
-    return overrides
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", node.start_mark)
+        return super().construct_mapping(node, deep)

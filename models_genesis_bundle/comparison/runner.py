@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,13 +16,12 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from models_genesis_bundle.comparison.checks import ComparisonError
 from models_genesis_bundle.comparison.child_processes import ChildProcesses
-from models_genesis_bundle.comparison.commands import Commands
 from models_genesis_bundle.comparison.fairness import Fairness
-from models_genesis_bundle.comparison.guards import ComparisonError
 from models_genesis_bundle.comparison.plan import ComparisonPlan
+from models_genesis_bundle.comparison.run import PROGRAM, Run, planned_runs, words
 from models_genesis_bundle.comparison.run_record import RunRecord, portable_words
-from models_genesis_bundle.comparison.runs import Run, planned_runs
 
 __all__ = ["run_comparison"]
 
@@ -35,7 +33,12 @@ LONGEST_LINE = 400
 ERROR = re.compile(r"[A-Za-z_][\w.]*(Error|Exception): ")
 
 
-def run_comparison(plan: ComparisonPlan, commands: Commands, weight_hashes: Mapping[str, str | None]) -> None:
+def run_comparison(
+    plan: ComparisonPlan,
+    weight_hashes: Mapping[str, str | None],
+    fairness: Fairness,
+    program: Sequence[str] = PROGRAM,
+) -> None:
     """Carry out what is missing of a plan's runs.
 
     Finished runs are left alone, half ones go on with ``--resume true``. An evaluation whose command has changed is made
@@ -43,105 +46,102 @@ def run_comparison(plan: ComparisonPlan, commands: Commands, weight_hashes: Mapp
 
     Args:
         plan: what to run; ``plan.jobs`` runs at a time.
-        commands: makes the command lines.
         weight_hashes: SHA-256 of the initial weights by arm, None for scratch.
+        fairness: admits each run that is finished.
+        program: the command that a run's words follow.
 
     Raises:
         ComparisonError: another process is at it, a run's folder holds a training with other settings, or a run
-            differs from its fellows in more than the initialisation (then every run that is under way is ended).
+            differs from the others in more than the initialisation (then every run that is under way is ended).
         KeyboardInterrupt: after SIGINT or SIGTERM; every run that is under way has been ended.
     """
-    runs = planned_runs(plan)
     with _alone_in(plan.output_dir):
-        records = _records(runs, commands, weight_hashes)
-        fairness = Fairness(plan)
-        finished = [run for run in runs if records[run].evaluated]
-        for run in finished:
-            fairness.admit(run)
-        left = [run for run in runs if not records[run].evaluated]
-        _Work(plan, commands, fairness, records).do(left, len(finished))
+        steps = [_Steps(run, weight_hashes[run.arm], program) for run in planned_runs(plan)]
+        _require_same_trainings(steps)
+        left = [one for one in steps if not one.finished]
+        for one in steps:
+            if one.finished:
+                fairness.admit(one.run)
+        _carry_out(plan, left, len(steps) - len(left), fairness)
 
 
-class _Work:
-    def __init__(
-        self, plan: ComparisonPlan, commands: Commands, fairness: Fairness, records: Mapping[Run, RunRecord]
-    ) -> None:
-        self.plan = plan
-        self.commands = commands
-        self.fairness = fairness
-        self.records = records
-        self.children = ChildProcesses(plan.working_dir, plan.threads_per_job)
+class _Steps:
+    """Training and evaluation of a run, and how far they have come."""
 
-    def do(self, runs: Sequence[Run], finished: int) -> None:
-        """Carry out the runs and watch over them."""
-        failed = 0
-        with (
-            _ended_by_sigterm_too(),
-            logging_redirect_tqdm(),
-            tqdm(total=finished + len(runs), initial=finished, desc=self.plan.task.name, unit="run") as bar,
-            ThreadPoolExecutor(self.plan.jobs) as pool,
-        ):
-            try:
-                for future in as_completed([pool.submit(self._carry_out, run) for run in runs]):
-                    run, record = future.result()
-                    if record.failure:
-                        failed += 1
-                        logger.error("%s", failure_text(run, record))
-                    else:
-                        self.fairness.admit(run)
-                        bar.update()
-                    bar.set_postfix_str(f"{failed} failed" if failed else "")
-            except BaseException:
-                self.children.end_all()
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
+    def __init__(self, run: Run, weights: str | None, program: Sequence[str]) -> None:
+        self.run = run
+        self.training = words("training", run.training(), program)
+        self.evaluation = words("evaluating", run.evaluation(), program)
+        self.wanted = RunRecord(training=portable_words(self.training, run), initial_weights=weights)
+        self.record = RunRecord.read(run) or self.wanted
 
-    def _carry_out(self, run: Run) -> tuple[Run, RunRecord]:
-        record = self.records[run]
-        if not record.trained:
-            resume = ["--resume", "true"] if record.begun is not None else []
-            record = record.start_training(run).write(run)
-            if code := self.children.call([*self.commands.train(run), *resume], run.log_path):
-                return run, _failed(record, "training", code, run).write(run)
-            record = record.end_training().write(run)
-        record.write(run)
+    @property
+    def finished(self) -> bool:
+        """Whether this training and this evaluation have ended well, and what the evaluation wrote is there."""
+        own = portable_words(self.evaluation, self.run)
+        return self.record.is_finished(self.run) and self.record.evaluated[self.run.plan.section] == own
+
+    def carry_out(self, children: ChildProcesses) -> _Steps:
+        """Do what is left of them; the record then says whether a step has failed."""
+        run, section = self.run, self.run.plan.section
+        if not self.record.trained:
+            resume = ["--resume", "true"] if self.record.begun is not None else []
+            self.record = self.record.start_training(run).write(run)
+            if code := children.call([*self.training, *resume], run.log_path):
+                return self._failed("training", code)
+            self.record = self.record.end_training()
+        others = {name: own for name, own in self.record.evaluated.items() if name != section}
+        self.record = self.record.but(evaluated=others, failure={}).write(run)
         run.summary_path.unlink(missing_ok=True)
-        if code := self.children.call(self.commands.evaluate(run), run.log_path):
-            return run, _failed(record, "evaluation", code, run).write(run)
-        if not run.summary_path.is_file():
-            return run, _failed(record, "evaluation", code, run).write(run)
-        return run, record.end_evaluation().write(run)
+        code = children.call(self.evaluation, run.log_path)
+        if code or not run.summary_path.is_file():
+            return self._failed("evaluation", code)
+        own = portable_words(self.evaluation, run)
+        self.record = self.record.but(evaluated={**others, section: own}).write(run)
+        return self
+
+    def _failed(self, step: str, code: int) -> _Steps:
+        failure = {"step": step, "exit_code": code, "log": _last_lines(self.run.log_path)}
+        self.record = self.record.but(failure=failure).write(self.run)
+        return self
 
 
-def failure_text(run: Run, record: RunRecord) -> str:
-    """What there is to say of a run that has failed: the step, the exit code, the last lines of its log."""
-    failure = record.failure
-    wrong = f"ended with exit code {failure['exit_code']}" if failure["exit_code"] else "left no summary.json"
-    return f"{run}: the {failure['step']} {wrong}; {run.log_path} ends with\n  " + "\n  ".join(failure["log"])
+def _carry_out(plan: ComparisonPlan, left: Sequence[_Steps], finished: int, fairness: Fairness) -> None:
+    children = ChildProcesses(plan.working_dir, plan.threads_per_job)
+    failed = 0
+    with (
+        _ended_by_sigterm_too(),
+        logging_redirect_tqdm(),
+        tqdm(total=finished + len(left), initial=finished, desc=plan.task.name, unit="run") as bar,
+        ThreadPoolExecutor(plan.jobs) as pool,
+    ):
+        try:
+            for future in as_completed([pool.submit(one.carry_out, children) for one in left]):
+                done = future.result()
+                if done.record.failure:
+                    failed += 1
+                    logger.error("%s", done.record.missing_text(done.run))
+                else:
+                    fairness.admit(done.run)
+                    bar.update()
+                bar.set_postfix_str(f"{failed} failed" if failed else "")
+        except BaseException:
+            children.end_all()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
 
 
-def _records(runs: Sequence[Run], commands: Commands, weight_hashes: Mapping[str, str | None]) -> dict[Run, RunRecord]:
-    records, changed = {}, []
-    for run in runs:
-        wanted = RunRecord(
-            training=portable_words(commands.train(run), run),
-            evaluation=portable_words(commands.evaluate(run), run),
-            initial_weights=weight_hashes[run.arm.name],
-        )
-        record = RunRecord.read(run) or wanted
-        if not record.same_training(wanted):
-            changed.append((run, _change(record, wanted)))
-        evaluated = record.is_finished(run) and record.evaluation == wanted.evaluation
-        records[run] = replace(record, evaluation=wanted.evaluation, evaluated=evaluated)
-    if changed:
-        run, change = changed[0]
+def _require_same_trainings(steps: Sequence[_Steps]) -> None:
+    """Refuse to go on with trainings that were started with other settings or weights."""
+    changes = [(one.run, change) for one in steps if (change := _change(one.record, one.wanted))]
+    if changes:
+        run, change = changes[0]
         raise ComparisonError(
             f"{run.folder}: this run was started with other settings: {change}. "
-            + (f"So were {len(changed) - 1} more. " if len(changed) > 1 else "")
+            + (f"So were {len(changes) - 1} more. " if len(changes) > 1 else "")
             + "Undo the change in the plan, give it another output_dir, or move these folders away to have the runs made "
             "anew."
         )
-    return records
 
 
 def _change(record: RunRecord, wanted: RunRecord) -> str:
@@ -153,18 +153,14 @@ def _change(record: RunRecord, wanted: RunRecord) -> str:
 
 
 def _settings(words: Sequence[str]) -> dict[str, str]:
-    """The settings of a command: a word that begins with ``--``, and the word behind it."""
+    """The settings of a command: a word that begins with ``--``, and the word after it."""
     return {word: value for word, value in pairwise([*words, ""]) if word.startswith("--")}
-
-
-def _failed(record: RunRecord, step: str, code: int, run: Run) -> RunRecord:
-    return replace(record, failure={"step": step, "exit_code": code, "log": _last_lines(run.log_path)})
 
 
 def _last_lines(path: Path) -> list[str]:
     """The end of a log, below the first error of the last command, which of a chain of errors is the cause.
 
-    Of a progress bar, which rewrites its line, only what stood there last.
+    Of a progress bar, which rewrites its line, only what it showed last.
     """
     text = path.read_bytes()[-LOG_BYTES:].decode(errors="replace")
     lines = [line.rstrip("\r").rpartition("\r")[2].rstrip()[:LONGEST_LINE] for line in text.split("\n")]
@@ -178,18 +174,14 @@ def _last_lines(path: Path) -> list[str]:
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".comparison.lock")
     try:
-        lock.acquire(timeout=0)
+        with FileLock(folder / ".comparison.lock", timeout=0):
+            yield
     except Timeout:
         raise ComparisonError(
             f"{folder}: another process is carrying out this comparison. Wait for it; `--report_only true` reports on "
             "what is there."
         ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextmanager

@@ -47,7 +47,9 @@ def set_foreground_prior(network: torch.nn.Module, probability: float | None) ->
     if probability is None:
         return network
     if not 0 < probability < 1:
-        raise ValueError(f"foreground_prior::probability: expected a number above 0 and below 1, or null, found {probability}.")
+        raise ValueError(
+            f"foreground_prior::probability: expected a number above 0 and below 1, or null, found {probability}."
+        )
     biases = _head_biases(unwrap(network))
     if not biases:
         logger.warning(

@@ -1,4 +1,4 @@
-"""A comparison without networks: a plan, and commands that start ``fake_run.py``."""
+"""A comparison without networks: a plan, and a program that takes the words of the runs."""
 
 from __future__ import annotations
 
@@ -7,27 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from models_genesis_bundle.comparison import BundleCommands, ComparisonPlan, Run
-
-FAKE_RUN = Path(__file__).with_name("fake_run.py")
-
-
-class FakeCommands:
-    """The words of the real commands, for another program."""
-
-    def __init__(self, plan: ComparisonPlan) -> None:
-        self.real = BundleCommands(plan)
-
-    def train(self, run: Run) -> list[str]:
-        return self._fake(self.real.train(run))
-
-    def evaluate(self, run: Run) -> list[str]:
-        return self._fake(self.real.evaluate(run))
-
-    @staticmethod
-    def _fake(words: list[str]) -> list[str]:
-        assert words[:4] == [sys.executable, "-m", "monai.bundle", "run"]
-        return [sys.executable, "-S", str(FAKE_RUN), *words[4:]]
+PROGRAM = (sys.executable, "-S", str(Path(__file__).with_name("fake_run.py")))
 
 
 def plan_content() -> dict:
@@ -56,11 +36,12 @@ def write_plan(folder: Path, content: dict | None = None) -> Path:
         "initial_weights": "none",
         "starting_point": {"parts": ["encoder"], "keep_weight_norms": False},
         "label_fraction": 1.0,
+        "shots": None,
         "resume": False,
     }
     for name, settings in {
         "train": training,
-        "evaluate": {**shared, "ckpt_path": "model.pt", "penalty": 0},
+        "evaluate": {**shared, "ckpt_path": "model.pt", "penalty": 0, "section": "test"},
         "task": {"dataset_dir": "data", "num_classes": 2},
         "other_network": {"network_def": {"_target_": "models_genesis_bundle.networks.GenesisUNet"}},
     }.items():

@@ -1,7 +1,8 @@
 """Stands in for a fine-tuning and its evaluation: the same command line, the same files, and no network.
 
 ``python fake_run.py training|evaluating --name value …`` in a folder with ``journal.txt`` and ``pids.txt``, to which it adds
-a line at its start. A file ``fail`` there names the arms that fail; a file ``delay`` holds seconds that an epoch takes.
+a line at its start. A file ``fail`` there names the arms that fail; a file ``delay`` holds seconds that an epoch takes; with a
+file ``forget`` an evaluation leaves nothing.
 """
 
 import csv
@@ -31,8 +32,8 @@ def train(folder, settings):
     recorded = {
         **{name: value for name, value in settings.items() if name not in ("config_file", "resume")},
         "seed": int(settings["seed"]),
-        "label_fraction": float(settings["label_fraction"]),
     }
+    recorded |= {name: float(settings[name]) for name in ("label_fraction", "shots") if name in settings}
     (folder / "config.yaml").write_text(json.dumps(recorded))
     if folder.name in file_words("fail"):
         print("TypeError: this is why\n" + 20 * "  File …\n")
@@ -45,7 +46,7 @@ def train(folder, settings):
     gain = 0.1 if settings["initial_weights"] != "none" else 0.0
     for epoch in range(len(lines) + 1, EPOCHS + 1):
         time.sleep(float((file_words("delay") or [0])[0]))
-        value = 0.5 + gain + 0.01 * int(settings["seed"]) + 0.1 * float(settings["label_fraction"])
+        value = 0.5 + gain + 0.01 * int(settings["seed"]) + 0.1 * float(settings.get("label_fraction", 0))
         lines.append({"epoch": epoch, "train_loss": 1 / epoch, "val_mean_dice": value - 0.3 / epoch**2})
         unfinished = table.with_suffix(".unfinished")
         with unfinished.open("w", newline="") as file:
@@ -56,6 +57,8 @@ def train(folder, settings):
 
 
 def evaluate(folder, settings):
+    if Path("forget").exists():
+        return
     lines = list(csv.DictReader((folder.parent / "metrics.csv").open()))
     score = float(lines[-1]["val_mean_dice"]) - 0.02 * float(settings.get("penalty", 0))
     metrics = {"dice_mean": {"mean": score, "n": 3}, "hd95_mm_mean": {"mean": None if score < 0.6 else 1.5, "n": 3}}

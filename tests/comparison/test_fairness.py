@@ -9,8 +9,8 @@ import torch
 from fake_commands import plan_content, write_plan
 
 from models_genesis_bundle.comparison import ComparisonError, planned_runs, read_plan
+from models_genesis_bundle.comparison.cautions import pretraining_cautions
 from models_genesis_bundle.comparison.fairness import Fairness, cases_of
-from models_genesis_bundle.comparison.pretraining_patients import pretraining_warnings
 from models_genesis_bundle.data import patient_hashes
 from models_genesis_bundle.weights import write_checkpoint, write_weights
 
@@ -33,17 +33,18 @@ def runs(plan):
 
 def leave(run, cases=("case_0,LIDC-1", "case_1,LIDC-2"), **settings):
     config = {
-        "initial_weights": run.arm.initial_weights or "none",
+        "initial_weights": run.initialisation.initial_weights or "none",
         "seed": run.seed,
-        "label_fraction": run.fraction,
+        "label_fraction": 1.0,
+        run.labels.setting: run.labels.amount,
         "output_dir": str(run.folder),
         "cache_dir": f"{run.folder}/cache",
         "optimizer": {"lr": 0.1, "betas": [0.9, 0.999]},
         **settings,
     }
-    run.test_dir.mkdir(parents=True, exist_ok=True)
+    run.evaluation_dir.mkdir(parents=True, exist_ok=True)
     run.config_path.write_text(json.dumps(config))
-    (run.test_dir / "scores.csv").write_text("case,patient\n" + "\n".join(cases) + "\n")
+    (run.evaluation_dir / "scores.csv").write_text("case,patient\n" + "\n".join(cases) + "\n")
 
 
 def admit(plan, runs):
@@ -95,6 +96,22 @@ def test_arms_may_load_other_parts_of_their_weights_but_those_that_the_plan_says
         admit(plan, [genesis, encoder])
 
 
+def test_recipes_may_differ_and_runs_of_one_recipe_may_not(tmp_path):
+    content = {**plan_content(), "shots": [1], "recipes": {"plain": {}, "warm": {"overrides": {"learning_rate": 0.2}}}}
+    del content["label_fractions"]
+    plan = read_plan(write_plan(tmp_path, content))
+    plain, _, warm, other = planned_runs(plan)[:4]
+    leave(plain)
+    leave(warm, learning_rate=0.2)
+    leave(other, learning_rate=0.3)
+    admit(plan, [plain, warm])
+    with pytest.raises(ComparisonError, match=r"genesis, 1 shot, warm, seed 0 .* learning_rate is 0.3 here and 0.2"):
+        admit(plan, [plain, warm, other])
+    leave(plain, shots=2)
+    with pytest.raises(ComparisonError, match="the training had shots=2 where the plan says 1"):
+        admit(plan, [plain])
+
+
 def test_a_setting_that_one_of_them_lacks_differs(plan, runs):
     leave(runs[3], freeze=["encoder"])
     with pytest.raises(ComparisonError, match="freeze::0 is 'encoder' here and None there"):
@@ -104,7 +121,7 @@ def test_a_setting_that_one_of_them_lacks_differs(plan, runs):
 def test_a_baseline_may_differ_from_the_others_but_not_from_itself(plan, runs):
     leave(runs[2], network_def={"features": [4]})
     admit(plan, runs)
-    again = next(run for run in planned_runs(plan) if run.arm.name == "other" and run.seed == 1)
+    again = next(run for run in planned_runs(plan) if run.arm == "other" and run.seed == 1)
     leave(again, network_def={"features": [8]})
     with pytest.raises(ComparisonError, match="network_def::features::0 is 8 here and 4 there"):
         admit(plan, [*runs, again])
@@ -131,31 +148,31 @@ def test_intensities_taken_from_the_initial_weights_record_must_be_the_same(plan
 def test_other_test_cases_are_refused_for_baselines_too(plan, runs):
     leave(runs[2], cases=("case_0,LIDC-1", "case_7,LIDC-7"))
     with pytest.raises(
-        ComparisonError, match=r"other, .* not tested on the same cases .*: case_1, case_7 are in one of"
+        ComparisonError, match=r"other, .* not scored on the same cases .*: case_1, case_7 are in one of"
     ):
         admit(plan, runs)
 
 
 def test_an_evaluation_without_a_table_of_cases_is_refused(plan, runs):
-    (runs[0].test_dir / "scores.csv").unlink()
+    (runs[0].evaluation_dir / "scores.csv").unlink()
     with pytest.raises(
         ComparisonError, match=r"expected the evaluation's scores.csv or predictions.csv, found neither"
     ):
         admit(plan, runs)
-    (runs[0].test_dir / "predictions.csv").write_text("case,label\nx,1\n")
-    assert cases_of(runs[0]) == [("x", "x")]
-    (runs[0].test_dir / "predictions.csv").write_text("name,label\nx,1\n")
+    (runs[0].evaluation_dir / "predictions.csv").write_text("case,label\nx,1\n")
+    assert cases_of(runs[0]).to_dict("list") == {"case": ["x"], "patient": ["x"]}
+    (runs[0].evaluation_dir / "predictions.csv").write_text("name,label\nx,1\n")
     with pytest.raises(ComparisonError, match="expected a column 'case', found name, label"):
         cases_of(runs[0])
 
 
 def test_test_patients_that_pretraining_has_seen_are_named(plan, runs):
     path = plan.path("weights/genesis.pt")
-    assert "does not say which patients it was pretrained on" in pretraining_warnings(plan, runs)[0]
+    assert "does not say which patients it was pretrained on" in pretraining_cautions(plan, runs)[0]
     write_checkpoint({"model": {}, "data": {"patient_hashes": patient_hashes(["CPTAC-1", "LIDC-3"])}}, path)
-    assert pretraining_warnings(plan, runs) == []
+    assert pretraining_cautions(plan, runs) == []
     write_checkpoint({"model": {}, "data": {"patient_hashes": patient_hashes(["CPTAC-1", "LIDC-2"])}}, path)
-    (warning,) = pretraining_warnings(plan, runs)
+    (warning,) = pretraining_cautions(plan, runs)
     assert warning.startswith("genesis: 1 of 2 test patients were seen in its pretraining (LIDC-2).")
 
 
@@ -169,7 +186,7 @@ def test_patients_are_seen_through_the_files_that_the_weights_started_from(plan,
     second = {"file": "second.pt", "data": {"patient_hashes": patient_hashes(["CPTAC-1"])}, "initial_weights": first}
     third = {"model": {}, "data": {"patient_hashes": patient_hashes(["CPTAC-2"])}, "initial_weights": second}
     write_checkpoint(third, path)
-    (warning,) = pretraining_warnings(plan, runs)
+    (warning,) = pretraining_cautions(plan, runs)
     assert "(LIDC-2)" in warning
     write_checkpoint({**third, "initial_weights": {"file": "published.pt", "data": {"file": "published.pt"}}}, path)
-    assert "does not say which patients it was pretrained on" in pretraining_warnings(plan, runs)[0]
+    assert "does not say which patients it was pretrained on" in pretraining_cautions(plan, runs)[0]

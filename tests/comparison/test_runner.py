@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from fake_commands import FakeCommands, journal, plan_content, write_plan
+from fake_commands import PROGRAM, journal, plan_content, write_plan
 
 from models_genesis_bundle.comparison import (
     ComparisonError,
@@ -22,20 +22,21 @@ from models_genesis_bundle.comparison import (
     read_plan,
 )
 from models_genesis_bundle.comparison.child_processes import ChildProcesses, ChildrenEndedError
+from models_genesis_bundle.comparison.fairness import Fairness
 from models_genesis_bundle.comparison.run_record import RunRecord
 from models_genesis_bundle.comparison.runner import run_comparison
 
 DRIVER = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from fake_commands import FakeCommands
-from models_genesis_bundle.comparison import compare_initialisations, read_plan
-compare_initialisations(sys.argv[2], commands=FakeCommands(read_plan(sys.argv[2])))
+from fake_commands import PROGRAM
+from models_genesis_bundle.comparison import compare_initialisations
+compare_initialisations(sys.argv[2], program=PROGRAM)
 """
 
 
 def compare(path, **settings):
-    return compare_initialisations(path, commands=FakeCommands(read_plan(path)), **settings)
+    return compare_initialisations(path, program=PROGRAM, **settings)
 
 
 def two_runs():
@@ -44,7 +45,7 @@ def two_runs():
 
 def run(path):
     plan = read_plan(path)
-    run_comparison(plan, FakeCommands(plan), check_plan(plan))
+    run_comparison(plan, check_plan(plan), Fairness(plan), PROGRAM)
 
 
 def wait_for(condition, seconds=90):
@@ -77,7 +78,7 @@ def test_every_run_is_trained_and_evaluated_once_and_leaves_a_log(finished):
     )
     for each in planned_runs(read_plan(finished)):
         record = RunRecord.read(each)
-        assert record.evaluated
+        assert list(record.evaluated) == ["test"]
         assert 0 < record.seconds < 60
         log = each.log_path.read_text()
         assert log.startswith("$ ")
@@ -94,7 +95,7 @@ def test_a_run_that_fails_is_named_with_its_log_and_the_others_go_on(tmp_path):
     path = write_plan(tmp_path, two_runs())
     (tmp_path / "fail").write_text("genesis")
     summary = compare(path)
-    assert len(summary.results) == 1
+    assert len(summary.table) == 1
     assert len(summary.missing) == 1
     assert "genesis, 100 % of the labels, seed 0: the training ended with exit code 3" in summary.missing[0]
     assert "ends with\n  TypeError: this is why\n  …\n" in summary.missing[0], "the cause, however far up it stands"
@@ -109,13 +110,8 @@ def test_a_run_that_fails_is_named_with_its_log_and_the_others_go_on(tmp_path):
 
 
 def test_an_evaluation_that_leaves_nothing_is_a_failure(tmp_path):
-    path = write_plan(tmp_path, two_runs())
-
-    class Forgetful(FakeCommands):
-        def evaluate(self, run):
-            return [sys.executable, "-S", "-c", "print('done')"]
-
-    summary = compare_initialisations(path, commands=Forgetful(read_plan(path)))
+    (tmp_path / "forget").touch()
+    summary = compare(write_plan(tmp_path, two_runs()))
     assert len(summary.missing) == 2
     assert "the evaluation left no summary.json" in summary.missing[0]
 
@@ -138,7 +134,7 @@ def test_a_killed_comparison_takes_its_runs_with_it_and_goes_on_where_it_was(tmp
     process.communicate()
     wait_for(lambda: not any(map(alive, trainings)), 5)
     records = [RunRecord.read(each) for each in planned_runs(read_plan(path))]
-    done = sum(record is not None and record.evaluated for record in records)
+    done = sum(record is not None and record.evaluated != {} for record in records)
     half = sum(record is not None and not record.trained for record in records)
     assert done > 0
     assert half > 0
@@ -196,8 +192,7 @@ def test_another_evaluation_is_made_without_another_training(tmp_path):
     before = len(journal(tmp_path))
     second = compare(write_plan(tmp_path, content))
     assert sorted(journal(tmp_path)[before:]) == ["evaluating genesis None", "evaluating scratch None"]
-    for one, two in zip(first.results, second.results, strict=True):
-        assert two.score == pytest.approx(one.score - 0.02)
+    assert second.table["score"].tolist() == pytest.approx(first.table["score"] - 0.02)
 
 
 def test_more_seeds_and_more_arms_are_added_to_what_is_there(tmp_path):
@@ -205,7 +200,7 @@ def test_more_seeds_and_more_arms_are_added_to_what_is_there(tmp_path):
     run(write_plan(tmp_path, content))
     content["seeds"] = [0, 5]
     summary = compare(write_plan(tmp_path, content))
-    assert [result.run.seed for result in summary.results] == [0, 0, 5, 5]
+    assert summary.table["seed"].tolist() == [0, 0, 5, 5]
     assert len(journal(tmp_path)) == 8
 
 
@@ -233,13 +228,25 @@ def test_the_record_of_a_resumed_training_adds_up_the_time_of_its_parts(tmp_path
     first = planned_runs(read_plan(path))[0]
     first.folder.mkdir(parents=True)
     first.log_path.write_text("epoch 3\n")
-    killed = RunRecord((), (), None, begun=first.log_path.stat().st_mtime - 60, seconds=100.0)
+    killed = RunRecord(training=(), initial_weights=None, begun=first.log_path.stat().st_mtime - 60, seconds=100.0)
     record = killed.start_training(first)
     assert record.seconds == pytest.approx(160, abs=0.01)
     assert record.end_training().seconds == pytest.approx(160, abs=1)
     assert RunRecord.read(first) is None
     record.write(first)
     assert RunRecord.read(first) == record
+
+
+@pytest.mark.parametrize(("words", "section"), [(["a"], "test"), (["a", "--section", "validation"], "validation")])
+def test_a_record_of_a_version_that_knew_one_evaluation_is_read(tmp_path, words, section):
+    run = planned_runs(read_plan(write_plan(tmp_path), section=section))[0]
+    run.evaluation_dir.mkdir(parents=True)
+    run.summary_path.write_text("{}")
+    for evaluated in (True, False):
+        old = {"training": ["a"], "evaluation": words, "initial_weights": None, "trained": True, "evaluated": evaluated}
+        (run.folder / "run.json").write_text(json.dumps(old))
+        assert RunRecord.read(run).is_finished(run) is evaluated
+        assert RunRecord.read(run).evaluated == ({section: tuple(words)} if evaluated else {})
 
 
 def test_children_get_their_threads_and_none_is_started_after_the_end(tmp_path):

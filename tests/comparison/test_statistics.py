@@ -5,79 +5,132 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
+from report_tables import GAINS, plan_of, table_of
 from scipy import stats
 
-from models_genesis_bundle.comparison.statistics import describe, holm, paired_test
+from models_genesis_bundle.comparison.results import arranged
+from models_genesis_bundle.comparison.statistics import Statistics, holm, paired_test
 
 
-def by_seed(*values):
-    return dict(enumerate(values))
-
-
-def test_description():
-    found = describe([1.0, 2.0, 6.0])
-    assert (found.n, found.mean, found.median, found.best) == (3, 3.0, 2.0, 6.0)
-    assert found.sd == pytest.approx(7**0.5)
-    assert describe([1.0, 2.0], higher_is_better=False).best == 1.0
-    assert describe([1.0]).sd is None
-
-
-def test_tests_are_paired_by_seed_and_agree_with_scipy():
+def test_a_test_agrees_with_scipy():
     generator = np.random.default_rng(0)
     reference = generator.normal(0.7, 0.05, 8)
     scores = reference + generator.normal(0.01, 0.01, 8)
-    shuffled = {seed: scores[seed] for seed in (3, 1, 7, 0, 2, 6, 5, 4)}
-    found = paired_test({**shuffled, 99: 0.0}, by_seed(*reference))
-    assert found.n == 8
-    assert found.mean == pytest.approx((scores - reference).mean())
-    assert found.t_p == pytest.approx(stats.ttest_rel(scores, reference).pvalue)
-    assert found.wilcoxon_p == pytest.approx(stats.wilcoxon(scores, reference).pvalue)
-    assert found.low < found.mean < found.high
+    found = paired_test(pd.Series(scores - reference))
+    assert found["pairs"] == 8
+    assert found["difference"] == pytest.approx((scores - reference).mean())
+    assert found["t_p"] == pytest.approx(stats.ttest_rel(scores, reference).pvalue)
+    assert found["wilcoxon_p"] == pytest.approx(stats.wilcoxon(scores, reference).pvalue)
+    assert found["low"] < found["difference"] < found["high"]
 
 
 def test_t_test_of_a_textbook():
     """Student's sleep data (Biometrika 6, 1908): ten pairs, mean difference 1.58, t = 4.0621, p = 0.002833."""
-    first = by_seed(0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0)
-    second = by_seed(1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4)
-    found = paired_test(second, first)
-    assert found.mean == pytest.approx(1.58)
-    assert found.t_p == pytest.approx(0.002833, abs=1e-6)
+    first = pd.Series([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0])
+    second = pd.Series([1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4])
+    found = paired_test(second - first)
+    assert found["difference"] == pytest.approx(1.58)
+    assert found["t_p"] == pytest.approx(0.002833, abs=1e-6)
 
 
 def test_the_interval_covers_the_true_difference_about_as_often_as_it_says():
     generator = np.random.default_rng(1)
     covered = 0
     for _ in range(60):
-        found = paired_test(by_seed(*generator.normal(1.0, 1.0, 20)), by_seed(*np.zeros(20)), confidence=0.8)
-        covered += found.low <= 1.0 <= found.high
+        found = paired_test(pd.Series(generator.normal(1.0, 1.0, 20)), confidence=0.8)
+        covered += found["low"] <= 1.0 <= found["high"]
     assert 0.65 <= covered / 60 <= 0.92  # 80 %, and three standard deviations of 60 draws less
 
 
 def test_one_seed_ties_and_equal_differences_give_no_warning_and_say_so():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        one = paired_test(by_seed(0.7), by_seed(0.5))
-        equal = paired_test(by_seed(0.7, 0.8), by_seed(0.7, 0.8))
-        constant = paired_test(by_seed(0.7, 0.8, 0.9), by_seed(0.6, 0.7, 0.8))
-        ties = paired_test(by_seed(0.7, 0.8, 0.9, 0.9, 1.0), by_seed(0.7, 0.8, 0.8, 0.8, 0.7))
-        tiny = paired_test(by_seed(*[0.7] * 7), by_seed(0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.71))
-    assert (one.t_p, one.wilcoxon_p, one.low, one.note) == (None, None, None, "one seed: no test")
-    assert one.mean == pytest.approx(0.2)
-    assert (equal.mean, equal.t_p, equal.wilcoxon_p) == (0.0, 1.0, 1.0)
-    assert constant.t_p is None
-    assert (constant.low, constant.high) == pytest.approx((0.1, 0.1))
-    assert constant.wilcoxon_p == pytest.approx(0.25)  # 2 / 2³, the smallest p of three pairs
-    assert 0 < ties.t_p < 1
-    assert 0 < ties.wilcoxon_p <= 1
-    assert tiny.wilcoxon_p == 1.0
-    with pytest.raises(ValueError, match="no seed is in both"):
-        paired_test({0: 1.0}, {1: 1.0})
+        one = paired_test(pd.Series([0.7 - 0.5]))
+        equal = paired_test(pd.Series([0.0, 0.0]))
+        constant = paired_test(pd.Series([0.7 - 0.6, 0.8 - 0.7, 0.9 - 0.8]))
+        ties = paired_test(pd.Series([0.0, 0.0, 0.1, 0.1, 0.3]))
+        tiny = paired_test(pd.Series([*[0.0] * 6, -0.01]))
+    assert (one["note"], one["difference"]) == ("one seed: no test", pytest.approx(0.2))
+    assert np.isnan([one[name] for name in ("t_p", "wilcoxon_p", "low", "high")]).all()
+    assert (equal["difference"], equal["t_p"], equal["wilcoxon_p"]) == (0.0, 1.0, 1.0)
+    assert np.isnan(constant["t_p"])
+    assert (constant["low"], constant["high"]) == pytest.approx((0.1, 0.1))
+    assert constant["wilcoxon_p"] == pytest.approx(0.25)  # 2 / 2³, the smallest p of three pairs
+    assert 0 < ties["t_p"] < 1
+    assert 0 < ties["wilcoxon_p"] <= 1
+    assert tiny["wilcoxon_p"] == 1.0
 
 
 def test_holm():
     """By hand: sorted 0.01, 0.02, 0.03, 0.04 times 4, 3, 2, 1 is 0.04, 0.06, 0.06, 0.04, and must not fall."""
-    assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
-    assert holm([0.5, None, 0.9]) == [1.0, None, 1.0]
-    assert holm([None]) == [None]
-    assert holm([]) == []
+    assert holm(pd.Series([0.04, 0.01, 0.03, 0.02])).tolist() == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    np.testing.assert_array_equal(holm(pd.Series([0.5, np.nan, 0.9])), [1.0, np.nan, 1.0])
+    np.testing.assert_array_equal(holm(pd.Series([np.nan])), [np.nan])
+    assert holm(pd.Series([], dtype=float)).empty
+
+
+@pytest.fixture
+def plan(tmp_path):
+    return plan_of(tmp_path, label_fractions=[0.1, 1.0])
+
+
+def test_scores_are_those_of_each_arm_and_amount_of_labels(plan):
+    scores = Statistics.of(plan, table_of(plan)).scores.set_index(["fraction", "arm"])
+    assert list(scores.index) == [(share, arm) for share in (0.1, 1.0) for arm in ("scratch", "genesis", "imagenet")]
+    assert scores.loc[(0.1, "imagenet"), "mean"] == pytest.approx(0.93)
+    assert scores.loc[(1.0, "scratch"), "sd"] == pytest.approx(np.std([0.0, 0.01, 0.02, 0.03, 0.04], ddof=1))
+    assert scores.loc[(1.0, "scratch"), "best"] == pytest.approx(0.74)
+
+
+def test_differences_are_paired_by_seed_and_corrected_over_arms_and_amounts(plan):
+    table = table_of(plan).sample(frac=1, random_state=0)  # whatever the order of the runs
+    small, whole = Statistics.of(plan, table).differences.to_dict("records")
+    assert [(row["fraction"], row["arm"]) for row in (small, whole)] == [(0.1, "genesis"), (1.0, "genesis")]
+    assert small["difference"] == pytest.approx(np.mean(GAINS[0.1]))
+    assert small["t_holm"] == pytest.approx(2 * small["t_p"])
+    assert whole["t_holm"] == pytest.approx(whole["t_p"])
+    assert (small["significant"], whole["significant"]) == (True, False)
+    assert small["wilcoxon_holm"] == pytest.approx(2 * 0.0625), "all five the same sign, but one tie of sizes"
+
+
+def test_a_seed_that_one_arm_lacks_makes_no_pair(plan):
+    table = table_of(plan)
+    lacking = (table["arm"] == "scratch") & (table["seed"] == 4) & (table["fraction"] == 0.1)
+    small, whole = Statistics.of(plan, table[~lacking]).differences.to_dict("records")
+    assert (small["pairs"], whole["pairs"]) == (4, 5)
+    assert small["difference"] == pytest.approx(np.mean(GAINS[0.1][:4]))
+
+
+def test_epochs_to_reach_the_reference(plan):
+    reaching = Statistics.of(plan, table_of(plan)).reaching.to_dict("records")[0]
+    assert (reaching["pairs"], reaching["reached"]) == (5, 3)
+    assert (reaching["epochs"], reaching["ratio"]) == (1, 0.25)
+
+
+def test_runs_without_the_reference_are_described_and_not_tested(plan):
+    table = table_of(plan)
+    found = Statistics.of(plan, table[table["arm"] == "genesis"])
+    assert len(found.scores) == 2
+    assert found.differences.empty
+    assert found.reaching.empty
+
+
+def test_arms_are_compared_within_a_recipe_and_recipes_within_an_arm(tmp_path):
+    plan = plan_of(tmp_path, shots=[2], recipes={"plain": {}, "warm": {}})
+    gains = {("scratch", "plain"): 0, ("genesis", "plain"): 0.1, ("scratch", "warm"): 0.3, ("genesis", "warm"): 0.5}
+    rows = [
+        {"arm": arm, "baseline": False, "shots": 2, "recipe": recipe, "seed": seed, "score": 0.2 + gain + noise * seed}
+        for (arm, recipe), gain in gains.items()
+        for seed, noise in ((0, 0), (1, gain / 10), (2, -gain / 20))
+    ]
+    rest = {"best_epoch": 1, "epochs_to_reference": 1, "settled": True, "seconds": 1.0}
+    found = Statistics.of(plan, arranged(plan, pd.DataFrame(rows).assign(**rest)))
+    arms, recipes = found.differences, found.recipe_differences
+    assert arms[["recipe", "arm"]].values.tolist() == [["plain", "genesis"], ["warm", "genesis"]]
+    assert arms["difference"].tolist() == pytest.approx([0.1, 0.2])
+    assert recipes[["arm", "recipe"]].values.tolist() == [["scratch", "warm"], ["genesis", "warm"]]
+    assert recipes["difference"].tolist() == pytest.approx([0.3, 0.4])
+    for family in (arms, recipes):
+        assert family["t_holm"].tolist() == pytest.approx(holm(family["t_p"]).tolist())

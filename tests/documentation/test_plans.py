@@ -7,7 +7,6 @@ from bundle_commands import ROOT
 
 from models_genesis_bundle.bundle_config import check_settings
 from models_genesis_bundle.comparison import planned_runs, read_plan
-from models_genesis_bundle.comparison.commands import evaluation_command, training_command
 
 PLANS = sorted((ROOT / "docs" / "results").glob("*.yaml"))
 
@@ -22,5 +21,5 @@ def test_a_plan_sets_what_its_configurations_have(path, monkeypatch):
     plan = read_plan(path)
     for run in planned_runs(plan):
         if run.seed == plan.seeds[0]:
-            check_settings(training_command(plan, run))
-            check_settings(evaluation_command(plan, run))
+            check_settings(run.training())
+            check_settings(run.evaluation())

@@ -1,4 +1,4 @@
-"""Keeping the labels of a share of the patients only."""
+"""Keeping the labels of some of the patients only: a share, or a number of them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,17 @@ __all__ = ["take_fraction"]
 Item = TypeVar("Item", bound=Mapping[str, Any])
 
 
-def take_fraction(items: Sequence[Item], fraction: float, seed: int = 0, stratify_key: str | None = None) -> list[Item]:
-    """Take the items of a share of the patients.
+def take_fraction(
+    items: Sequence[Item],
+    fraction: float = 1.0,
+    seed: int = 0,
+    stratify_key: str | None = None,
+    shots: int | None = None,
+) -> list[Item]:
+    """Take the items of a share of the patients, or of a number of them.
 
-    The patients are put into an order that follows from the seed and the patients' names alone, and a smaller share is
-    the beginning of a larger one: 10 % are among the 30 %, and these among the 100 %.
+    The patients are put into an order that follows from the seed and the patients' names alone, and a smaller share or
+    number is the beginning of a larger one: 10 % are among the 30 %, and the patient of one shot is among those of two.
 
     Args:
         items: anything with a ``patient``; all items of a patient are taken or left together.
@@ -28,13 +34,18 @@ def take_fraction(items: Sequence[Item], fraction: float, seed: int = 0, stratif
         stratify_key: key of a class. Every class then keeps at least one item, even if that takes more patients than
             asked for, and the classes keep about their shares. A patient with items of several classes counts for
             the class that the fewest patients have.
+        shots: number of patients, in place of `fraction`.
 
     Returns:
         The items that are kept, in their order.
 
     Raises:
-        DatalistError: a fraction out of range, or no items.
+        DatalistError: a fraction or number out of range, both of them, or no items.
         KeyError: an item without a `stratify_key`.
+
+    Example:
+        >>> [item["patient"] for item in take_fraction([{"patient": "ana"}, {"patient": "ben"}], shots=1)]
+        ['ana']
     """
     if not 0 < fraction <= 1:
         raise DatalistError(
@@ -45,12 +56,25 @@ def take_fraction(items: Sequence[Item], fraction: float, seed: int = 0, stratif
     if not items:
         raise DatalistError("label_fraction", "there are no items to take a share of.", "Check the training list.")
     patients = sorted({item["patient"] for item in items})
+    wanted = round(fraction * len(patients)) if shots is None else _checked_shots(shots, fraction, len(patients))
     shuffled = [patients[number] for number in np.random.default_rng(seed).permutation(len(patients))]
     least = 1
     if stratify_key is not None:
         shuffled, least = _stratified(shuffled, _classes_of(items, stratify_key))
-    kept = set(shuffled[: max(least, round(fraction * len(patients)))])
+    kept = set(shuffled[: max(least, wanted)])
     return [item for item in items if item["patient"] in kept]
+
+
+def _checked_shots(shots: int, fraction: float, patients: int) -> int:
+    if isinstance(shots, bool) or not isinstance(shots, int) or not 1 <= shots <= patients:
+        raise DatalistError(
+            "shots",
+            f"it is a whole number of training patients, from 1 to the {patients} that there are, got {shots!r}.",
+            "Correct it.",
+        )
+    if fraction != 1:
+        raise DatalistError("shots", f"label_fraction is {fraction}, too.", "Give one of the two.")
+    return shots
 
 
 def _classes_of(items: Sequence[Item], key: str) -> dict[str, set[Hashable]]:

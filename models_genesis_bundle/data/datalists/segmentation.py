@@ -68,6 +68,7 @@ def segmentation_datalist(
     split_file: PathLike | None = None,
     label_fraction: float = 1.0,
     label_fraction_seed: int = 0,
+    shots: int | None = None,
 ) -> dict[str, LabelledDatalist]:
     """List the scans of a dataset with their label maps, split by patient.
 
@@ -99,6 +100,7 @@ def segmentation_datalist(
         label_fraction: share of the training patients, in (0, 1], that is kept, at least one patient; see
             `take_fraction`. Validation and test stay whole.
         label_fraction_seed: which patients these are.
+        shots: number of training patients that are kept, in place of `label_fraction`.
 
     Returns:
         ``training``, ``validation`` and ``test`` (which may be empty): ``[{"image": path, "label": path, "patient":
@@ -123,10 +125,11 @@ def segmentation_datalist(
     check_listed_once(scan for scans in datalist.values() for scan in scans)
     check_patients_disjoint(datalist)
     log_datalist(request, datalist, dataset.told_by, dataset.found)
-    kept = take_fraction(datalist["training"], label_fraction, label_fraction_seed)
-    if label_fraction < 1:
+    kept = take_fraction(datalist["training"], label_fraction, label_fraction_seed, shots=shots)
+    if label_fraction < 1 or shots is not None:
         patients = [len({scan["patient"] for scan in scans}) for scans in (kept, datalist["training"])]
-        logger.info("label_fraction=%g keeps the labels of %d of %d training patients", label_fraction, *patients)
+        setting = f"label_fraction={label_fraction:g}" if shots is None else f"shots={shots}"
+        logger.info("%s keeps the labels of %d of %d training patients", setting, *patients)
     return datalist | {"training": kept}
 
 

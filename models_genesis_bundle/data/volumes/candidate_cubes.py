@@ -35,6 +35,7 @@ class CandidateCubes(Dataset):
         label_fraction: share of the patients whose cubes are used, in (0, 1], each class at least once; see
             `take_fraction`.
         label_fraction_seed: which patients these are.
+        shots: number of patients whose cubes are used, in place of `label_fraction`.
         also: further entries that every cube carries, such as ``diameter_mm``: NaN for an item that lacks it.
 
     Shape:
@@ -54,6 +55,7 @@ class CandidateCubes(Dataset):
         label_fraction: float = 1.0,
         label_fraction_seed: int = 0,
         also: Sequence[str] = (),
+        shots: int | None = None,
     ) -> None:
         if not items:
             raise ValueError("CandidateCubes: there are no items; the list of this section of the data is empty.")
@@ -78,10 +80,11 @@ class CandidateCubes(Dataset):
             raise ValueError(f"CandidateCubes: the scans of all {len(items)} items are left out.")
         if len(self.items) < len(items):
             logger.warning("%d of %d items are left out with their scans.", len(items) - len(self.items), len(items))
-        if label_fraction != 1:
+        if label_fraction != 1 or shots is not None:
             found = len(self.items)
-            self.items = take_fraction(self.items, label_fraction, label_fraction_seed, stratify_key="label")
-            logger.info("label_fraction=%g keeps %d of %d items", label_fraction, len(self.items), found)
+            self.items = take_fraction(self.items, label_fraction, label_fraction_seed, "label", shots)
+            setting = f"label_fraction={label_fraction:g}" if shots is None else f"shots={shots}"
+            logger.info("%s keeps %d of %d items", setting, len(self.items), found)
         self._corners = self._find_corners()
 
     def _find_corners(self) -> np.ndarray:

@@ -55,6 +55,27 @@ def test_the_classes_keep_their_shares(seed):
         assert positive == pytest.approx(0.2 * share * 200, abs=1)
 
 
+@pytest.mark.parametrize("stratify_key", [None, "label"])
+def test_shots_are_a_number_of_patients_each_within_the_next(stratify_key):
+    items = cohort(label=lambda p, n: int(p % 2))
+    kept = [take_fraction(items, seed=5, stratify_key=stratify_key, shots=shots) for shots in (2, 5, 12, 40)]
+    assert [len(patients(part)) for part in kept] == [2, 5, 12, 40]
+    assert all(patients(small) < patients(large) for small, large in itertools.pairwise(kept))
+    assert kept[2] == take_fraction(items, 0.3, seed=5, stratify_key=stratify_key), "12 of 40 patients"
+    assert len({frozenset(patients(take_fraction(items, seed=seed, shots=1))) for seed in range(40)}) > 15
+
+
+@pytest.mark.parametrize("shots", [0, 41, 1.0, 2.5, True, "2"])
+def test_shots_out_of_range_are_refused(shots):
+    with pytest.raises(ValueError, match=rf"shots: .* from 1 to the 40 that there are, got {shots!r}"):
+        take_fraction(cohort(), shots=shots)
+
+
+def test_shots_and_a_share_at_once_are_refused():
+    with pytest.raises(ValueError, match=r"shots: label_fraction is 0.5, too"):
+        take_fraction(cohort(), 0.5, shots=3)
+
+
 @pytest.mark.parametrize("fraction", [0, -0.1, 1.2, 10])
 def test_shares_out_of_range_are_refused(fraction):
     with pytest.raises(ValueError, match=f"above 0 and up to 1, got {fraction}"):

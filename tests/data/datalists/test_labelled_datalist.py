@@ -321,5 +321,9 @@ def test_the_label_fraction_takes_training_patients_only(tmp_path, caplog):
     assert patients(some["training"]) < patients(whole["training"])
     assert (some["validation"], some["test"]) == (whole["validation"], whole["test"])
     assert "label_fraction=0.25 keeps the labels of 3 of 12 training patients" in caplog.text
+    few = segmentation_datalist(tmp_path, shots=2)
+    assert patients(few["training"]) < patients(some["training"])
+    assert (len(few["training"]), few["validation"], few["test"]) == (2, whole["validation"], whole["test"])
+    assert "shots=2 keeps the labels of 2 of 12 training patients" in caplog.text
     others = segmentation_datalist(tmp_path, label_fraction=0.25, label_fraction_seed=1)
     assert patients(others["training"]) != patients(some["training"])

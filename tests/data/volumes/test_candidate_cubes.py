@@ -141,6 +141,9 @@ def test_a_part_of_the_labels_keeps_each_class(tmp_path):
         (same,) = (other for other in whole if other["patient"] == cube["patient"])
         assert np.array_equal(cube["image"], same["image"])
     assert some.record()["patients"] == 3
+    few = cubes(tmp_path / "store", items, shots=2, label_fraction_seed=1)
+    assert set(few.labels) == {0, 1}
+    assert {cube["patient"] for cube in few} < {cube["patient"] for cube in some}
 
 
 def test_items_of_a_scan_that_cannot_be_read_are_left_out(tmp_path, caplog):

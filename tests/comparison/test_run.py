@@ -7,9 +7,8 @@ import importlib.util
 from fake_commands import plan_content, write_plan
 
 from models_genesis_bundle.bundle_config import RunCommand
-from models_genesis_bundle.comparison import BundleCommands, planned_runs, read_plan
-from models_genesis_bundle.comparison.commands import evaluation_command, training_command
-from models_genesis_bundle.comparison.guards import check_plan
+from models_genesis_bundle.comparison import check_plan, planned_runs, read_plan
+from models_genesis_bundle.comparison.run import words
 
 
 def test_commands_are_read_back_as_they_were_meant(tmp_path):
@@ -32,25 +31,23 @@ def test_commands_are_read_back_as_they_were_meant(tmp_path):
         "overrides": {"learning_rate": 0.5},
     }
     plan = read_plan(write_plan(tmp_path, content))
-    commands = BundleCommands(plan)
     entry = importlib.util.find_spec("monai.bundle.__main__").origin
     for run in planned_runs(plan):
-        for words, wanted in (
-            (commands.train(run), training_command(plan, run)),
-            (commands.evaluate(run), evaluation_command(plan, run)),
-        ):
-            assert words[1:4] == ["-m", "monai.bundle", "run"]
-            assert RunCommand.from_arguments([entry, *words[3:]]) == wanted
+        for step, wanted in (("training", run.training()), ("evaluating", run.evaluation())):
+            line = words(step, wanted)
+            assert line[1:5] == ["-m", "monai.bundle", "run", step]
+            assert RunCommand.from_arguments([entry, *line[3:]]) == wanted
     run = planned_runs(plan)[2]
-    training, evaluation = training_command(plan, run), evaluation_command(plan, run)
-    assert run.arm.name == "imagenet"
+    training, evaluation = run.training(), run.evaluation()
+    assert run.arm == "imagenet"
     assert training.config_files == ("configs/train.yaml", "configs/task.yaml", "configs/other_network.yaml")
     assert training.overrides["learning_rate"] == 0.5, "a baseline's own settings win"
     assert "network_def::features" not in training.overrides, "meant for the network that the baseline replaces"
-    assert "network_def::features" in training_command(plan, planned_runs(plan)[1]).overrides
+    assert "network_def::features" in planned_runs(plan)[1].training().overrides
     assert (training.overrides["initial_weights"], training.overrides["label_fraction"]) == ("none", 0.5)
     assert evaluation.overrides["ckpt_path"] == str(run.folder / "checkpoints" / "model.pt")
     assert "label_fraction" not in evaluation.overrides
+    assert evaluation.overrides["section"] == "test"
 
 
 def test_an_arm_may_load_parts_of_its_weights(tmp_path):
@@ -58,7 +55,7 @@ def test_an_arm_may_load_parts_of_its_weights(tmp_path):
     own = {"transfer_parts": ["encoder"], "keep_weight_norms": True}
     content["initialisations"]["encoder"] = {"initial_weights": "weights/genesis.pt", **own}
     plan = read_plan(write_plan(tmp_path, content))
-    scratch, genesis, encoder = (training_command(plan, run).overrides for run in planned_runs(plan)[:3])
+    scratch, genesis, encoder = (run.training().overrides for run in planned_runs(plan)[:3])
     settings = {"starting_point::parts": ["encoder"], "starting_point::keep_weight_norms": True}
     assert encoder == {**genesis, **settings, "output_dir": encoder["output_dir"]}
     assert genesis.keys().isdisjoint(settings)
@@ -73,6 +70,37 @@ def test_a_label_fraction_has_training_settings_of_its_own(tmp_path):
         "fraction_overrides": {0.5: {"max_epochs": 16}, 1.0: {}},
     }
     plan = read_plan(write_plan(tmp_path, content))
-    epochs = {run.block[0]: training_command(plan, run).overrides["max_epochs"] for run in planned_runs(plan)}
+    epochs = {run.labels.amount: run.training().overrides["max_epochs"] for run in planned_runs(plan)}
     assert epochs == {0.5: 16, 1.0: 8}
-    assert all("max_epochs" not in evaluation_command(plan, run).overrides for run in planned_runs(plan))
+    assert all("max_epochs" not in run.evaluation().overrides for run in planned_runs(plan))
+
+
+def test_shots_and_a_recipe_reach_the_commands_and_the_recipe_wins_over_the_task(tmp_path):
+    content = plan_content()
+    del content["label_fractions"]
+    content["task"] |= {
+        "training_overrides": {"learning_rate": 0.1, "max_epochs": 8},
+        "shots_overrides": {3: {"max_epochs": 9}},
+    }
+    content["recipes"] = {
+        "warm": {
+            "training": ["configs/other_network.yaml"],
+            "overrides": {"learning_rate": 0.2},
+            "training_overrides": {"compile": True},
+            "evaluation_overrides": {"penalty": 2},
+        }
+    }
+    plan = read_plan(write_plan(tmp_path, {**content, "shots": [3], "section": "validation"}))
+    run = planned_runs(plan)[1]
+    training, evaluation = run.training(), run.evaluation()
+    assert training.config_files == ("configs/train.yaml", "configs/task.yaml", "configs/other_network.yaml")
+    assert evaluation.config_files == ("configs/evaluate.yaml", "configs/task.yaml")
+    wanted = {"learning_rate": 0.2, "compile": True, "max_epochs": 9, "shots": 3}
+    assert {name: training.overrides.get(name) for name in (*wanted, "label_fraction", "penalty")} == {
+        **wanted,
+        "label_fraction": None,
+        "penalty": None,
+    }
+    assert (evaluation.overrides["learning_rate"], evaluation.overrides["penalty"]) == (0.2, 2)
+    assert evaluation.overrides["section"] == "validation"
+    assert evaluation.overrides["output_dir"] == str(run.folder / "validation")

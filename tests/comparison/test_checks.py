@@ -28,7 +28,8 @@ def test_files_that_are_not_there_are_named(tmp_path):
     content = plan_content()
     content["task"]["evaluation"][0] = "configs/evalaute.yaml"
     with pytest.raises(
-        ComparisonError, match=r"scratch: there is no configuration .* did you mean 'configs/evaluate.yaml'\?"
+        ComparisonError,
+        match=r"evaluation of scratch: there is no configuration .* did you mean 'configs/evaluate.yaml'\?",
     ):
         check(tmp_path, content)
 
@@ -59,6 +60,16 @@ def test_a_configuration_that_cannot_take_a_label_fraction_is_refused(tmp_path):
         check_plan(read_plan(path))
 
 
+def test_what_a_recipe_names_is_checked(tmp_path):
+    content = plan_content()
+    content["recipes"] = {"plain": {}, "warm": {"training_overrides": {"max_epohcs": 5}}}
+    with pytest.raises(ComparisonError, match=r"training of scratch by the recipe warm: --max_epohcs"):
+        check(tmp_path, content)
+    content["recipes"]["warm"] = {"training": ["configs/tasc.yaml"]}
+    with pytest.raises(ComparisonError, match=r"there is no configuration .* did you mean 'configs/task.yaml'\?"):
+        check(tmp_path, content)
+
+
 def test_two_arms_with_the_same_weights_are_refused_under_any_name(tmp_path):
     content = plan_content()
     content["initialisations"]["copy"] = "weights/copy.pt"
@@ -83,9 +94,12 @@ def test_a_baseline_from_scratch_beside_scratch_is_fine(tmp_path):
 
 
 def test_the_plan_of_the_guide_names_settings_that_the_configurations_have(root, tmp_path):
-    block, parts, baseline = re.findall(r"```yaml\n(.*?)```", (root / "docs" / "comparison.md").read_text(), re.DOTALL)
+    block, parts, recipes, baseline = re.findall(
+        r"```yaml\n(.*?)```", (root / "docs" / "comparison.md").read_text(), re.DOTALL
+    )
     content = yaml.safe_load(block)
     (tmp_path / "model.pt").write_bytes(b"weights")
+    content |= yaml.safe_load(recipes)
     content["initialisations"] |= yaml.safe_load(parts)["initialisations"] | yaml.safe_load(baseline)["initialisations"]
     content["initialisations"]["genesis"] = str(tmp_path / "model.pt")
     content["initialisations"]["genesis_encoder"]["initial_weights"] = str(tmp_path / "model.pt")

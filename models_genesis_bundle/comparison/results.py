@@ -1,0 +1,162 @@
+"""What the finished runs have come to: a table with a row for each."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from models_genesis_bundle.comparison.checks import ComparisonError
+from models_genesis_bundle.comparison.plan import ComparisonPlan, Labels, nearest_name
+from models_genesis_bundle.comparison.run import Run
+from models_genesis_bundle.comparison.run_record import RunRecord
+from models_genesis_bundle.engines import read_metrics
+
+__all__ = ["CLASS_DICE", "arranged", "condition", "group_columns", "has_settled", "labels_of", "results_table"]
+
+CLASS_DICE = "class_dice_"  # the columns of the classes' Dice begin with it
+LAST_PART = 0.25
+FEWEST_POINTS = 4
+
+
+def results_table(plan: ComparisonPlan, finished: Iterable[tuple[Run, RunRecord]]) -> pd.DataFrame:
+    """Read the results of finished runs.
+
+    Returns:
+        A row for each run, in the order of the runs:
+
+        ========================  ===============================================================================
+        ``arm``, ``baseline``     the initialisation, and whether it is another network
+        ``fraction`` or ``shots`` amount of labels
+        ``recipe``                where the plan has recipes
+        ``seed``                  of the run
+        ``score``                 the task's metric
+        further metrics           by their names; NaN where the evaluation gives none
+        ``class_dice_…``          mean Dice of each class, where the evaluation is one of a segmentation
+        ``best_validation``       the best value of the validation metric
+        ``best_epoch``            the first epoch with that value
+        ``epochs``                that were trained
+        ``epochs_to_reference``   the first epoch as good as the best of the reference with the same labels, recipe
+                                  and seed; NaN where there is none
+        ``settled``               whether the run had settled, see `has_settled`
+        ``seconds``               that the training took
+        ``folder``                of the run, below the plan's ``output_dir``
+        ``curve``                 the validation metric by epoch, a Series
+        ========================  ===============================================================================
+
+    Raises:
+        ComparisonError: a run has not left the metrics that the plan names; the nearest ones are named.
+    """
+    table = pd.DataFrame([_row(run, record) for run, record in finished])
+    if table.empty:
+        return table
+    block = [column for column in group_columns(plan) if column != "arm"] + ["seed"]
+    reference = table[table["arm"] == plan.reference].set_index(block)["best_validation"]
+    targets = table.join(reference.rename("target"), on=block)["target"]
+    sign = 1 if plan.task.higher_is_better else -1
+    reached = [
+        curve.index[sign * curve >= sign * target] for curve, target in zip(table["curve"], targets, strict=True)
+    ]
+    place = table.columns.get_loc("epochs") + 1
+    table.insert(place, "epochs_to_reference", [epochs[0] if len(epochs) else math.nan for epochs in reached])
+    return arranged(plan, table)
+
+
+def group_columns(plan: ComparisonPlan) -> list[str]:
+    """The columns that say what a run is, but for its seed."""
+    return ["shots" if plan.shots else "fraction", *(["recipe"] if plan.recipes else []), "arm"]
+
+
+def labels_of(plan: ComparisonPlan, row: Mapping[str, Any]) -> Labels:
+    """The amount of labels of a row."""
+    return Labels("shots", row["shots"]) if plan.shots else Labels("label_fraction", row["fraction"])
+
+
+def condition(plan: ComparisonPlan, row: Mapping[str, Any], over: str = "arm") -> str:
+    """In words what a row is of, but for the arm or the recipe."""
+    return ", ".join([str(labels_of(plan, row)), *(row[name] for name in group_columns(plan)[1:] if name != over)])
+
+
+def arranged(plan: ComparisonPlan, table: pd.DataFrame) -> pd.DataFrame:
+    """The table with arms and recipes that are sorted as in the plan."""
+    orders = {"arm": list(plan.initialisations), "recipe": list(plan.recipes)}
+    return table.astype({name: pd.CategoricalDtype(order) for name, order in orders.items() if name in table})
+
+
+def has_settled(gains: pd.Series, tolerance: float = 0.01) -> bool:
+    """Whether a run had stopped getting better when it ended.
+
+    It had when the best validation of its whole length is better than that of its first three quarters by at most
+    ``tolerance`` of it. A best validation before the last quarter is the plainest case: the difference is zero. A run of
+    fewer than four validations is too short to tell and counts as not settled.
+
+    Args:
+        gains: validation metric by epoch, in order, negative where lower is better.
+        tolerance: share of the best value.
+
+    Example:
+        >>> has_settled(pd.Series([0.5, 0.8, 0.8, 0.8], index=[10, 20, 30, 40]))
+        True
+    """
+    if len(gains) < FEWEST_POINTS:
+        return False
+    earlier = gains[gains.index <= gains.index[-1] * (1 - LAST_PART)]
+    return bool(len(earlier)) and bool(gains.max() - earlier.max() <= tolerance * abs(gains.max()))
+
+
+def _row(run: Run, record: RunRecord) -> dict[str, Any]:
+    plan, task = run.plan, run.plan.task
+    summary = json.loads(run.summary_path.read_text(encoding="utf-8"))
+    metrics = summary.get("metrics", {})
+    score = _mean(metrics, task.metric, run, "task.metric")
+    if math.isnan(score):
+        raise ComparisonError(
+            f"{run.summary_path}: {task.metric} is not a number, since no case has one. Choose another `task.metric`, or "
+            "cases that have it."
+        )
+    classes = [name for name in summary.get("settings", {}).get("label_names", ()) if f"dice_{name}" in metrics]
+    curve, epochs = _curve(run)
+    gains = curve if task.higher_is_better else -curve
+    best_epoch = gains.idxmax()
+    return {
+        "arm": run.arm,
+        "baseline": run.initialisation.baseline,
+        "shots" if plan.shots else "fraction": run.labels.amount,
+        **({"recipe": run.recipe} if plan.recipes else {}),
+        "seed": run.seed,
+        "score": score,
+        **{name: _mean(metrics, name, run, "task.further_metrics") for name in task.further_metrics},
+        **{f"{CLASS_DICE}{name}": _mean(metrics, f"dice_{name}", run, "a class") for name in classes},
+        "best_validation": curve[best_epoch],
+        "best_epoch": best_epoch,
+        "epochs": epochs,
+        "settled": has_settled(gains, plan.settled_tolerance),
+        "seconds": record.seconds,
+        "folder": str(run.folder.relative_to(plan.output_dir)),
+        "curve": curve,
+    }
+
+
+def _curve(run: Run) -> tuple[pd.Series, int]:
+    """The validation metric by epoch where it is a number, and how many epochs were trained."""
+    name = run.plan.task.validation_metric
+    metrics = pd.DataFrame(read_metrics(run.metrics_path))
+    curve = metrics.set_index("epoch")[name].dropna() if name in metrics else pd.Series()
+    if curve.empty:
+        raise ComparisonError(
+            f"{run.metrics_path}: task.validation_metric names no column of numbers: {name!r}; "
+            + nearest_name(name, metrics.columns)
+        )
+    return curve.set_axis(curve.index.astype(int)), int(metrics["epoch"].iloc[-1])
+
+
+def _mean(metrics: Mapping[str, Any], name: str, run: Run, key: str) -> float:
+    if name not in metrics:
+        raise ComparisonError(
+            f"{run.summary_path}: {key} names no metric of it: {name!r}; {nearest_name(name, metrics)}"
+        )
+    value = metrics[name]["mean"]
+    return math.nan if value is None else float(value)
