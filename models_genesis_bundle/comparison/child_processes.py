@@ -6,7 +6,6 @@ import os
 import shlex
 import subprocess
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,14 +15,14 @@ __all__ = ["ChildProcesses", "ChildrenEndedError"]
 
 
 class ChildrenEndedError(RuntimeError):
-    """A command did not run to its end, because all were told to end."""
+    """A command did not run to its end, because `ChildProcesses.end_all` was called."""
 
 
 class ChildProcesses:
     """Runs commands from several threads at once, and ends them all together.
 
-    Each runs below `tethered`, so that it ends with this process in whatever way that happens, and in a session of its
-    own, so that a Ctrl-C at the terminal reaches this process alone.
+    Each runs below `tethered` and ends when the pipe that all share is closed: by `end_all`, or by the system when this
+    process ends in whatever way. Each is in a session of its own, so that a Ctrl-C at the terminal reaches this process alone.
 
     Args:
         working_dir: where they run.
@@ -33,8 +32,8 @@ class ChildProcesses:
     def __init__(self, working_dir: Path, threads: int) -> None:
         self.working_dir = working_dir
         self.environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-        self._lock = threading.Lock()
-        self._running: set[subprocess.Popen] = set()
+        read_end, write_end = os.pipe()
+        self._input, self._tether = os.fdopen(read_end, "rb"), os.fdopen(write_end, "wb")
         self._ended = False
 
     def call(self, words: Sequence[str], log_path: Path) -> int:
@@ -42,7 +41,7 @@ class ChildProcesses:
 
         Args:
             words: the command.
-            log_path: gets the command and what it prints, behind what is there.
+            log_path: the command and what it prints are added to this file.
 
         Returns:
             Its exit code; above 128 when a signal ended it.
@@ -50,41 +49,26 @@ class ChildProcesses:
         Raises:
             ChildrenEndedError: when `end_all` was called before it ended.
         """
-        log_path.parent.mkdir(parents=True, exist_ok=True)
-        with log_path.open("ab") as log:
-            log.write(f"$ {shlex.join(words)}\n".encode())
-            log.flush()
-            with self._lock:
-                self._require_not_ended()
-                process = subprocess.Popen(
+        if not self._ended:
+            log_path.parent.mkdir(parents=True, exist_ok=True)
+            with log_path.open("ab") as log:
+                log.write(f"$ {shlex.join(words)}\n".encode())
+                log.flush()
+                code = subprocess.run(
                     [sys.executable, "-I", tethered.__file__, *words],
                     cwd=self.working_dir,
                     env=self.environment,
-                    stdin=subprocess.PIPE,
+                    stdin=self._input,
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
-                )
-                self._running.add(process)
-        code = process.wait()
-        with self._lock:
-            self._running.discard(process)
-            self._cut(process)
-            self._require_not_ended()
+                    check=False,
+                ).returncode
+        if self._ended:
+            raise ChildrenEndedError("the commands were ended.")
         return code
 
     def end_all(self) -> None:
         """End the commands that run, and refuse further ones."""
-        with self._lock:
-            self._ended = True
-            for process in self._running:
-                self._cut(process)
-
-    @staticmethod
-    def _cut(process: subprocess.Popen) -> None:
-        assert process.stdin is not None, "the tether is a pipe"
-        process.stdin.close()
-
-    def _require_not_ended(self) -> None:
-        if self._ended:
-            raise ChildrenEndedError("the commands were told to end.")
+        self._ended = True
+        self._tether.close()

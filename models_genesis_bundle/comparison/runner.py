@@ -125,10 +125,9 @@ def _carry_out(plan: ComparisonPlan, left: Sequence[_Steps], finished: int, fair
                     fairness.admit(done.run)
                     bar.update()
                 bar.set_postfix_str(f"{failed} failed" if failed else "")
-        except BaseException:
+        finally:
             children.end_all()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+            pool.shutdown(cancel_futures=True)
 
 
 def _require_same_trainings(steps: Sequence[_Steps]) -> None:

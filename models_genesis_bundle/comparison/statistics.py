@@ -110,11 +110,8 @@ def holm(p_values: pd.Series) -> pd.Series:
 
 def _scores(plan: ComparisonPlan, table: pd.DataFrame) -> pd.DataFrame:
     classes = [name for name in table if name.startswith(CLASS_DICE)]
-    missed = (
-        (table[classes] < MISSED)
-        .rename(columns=lambda name: f"missed_{name}")
-        .assign(missed=lambda all: all.any(axis=1))
-    )
+    missed = (table[classes] < MISSED).add_prefix("missed_")
+    missed["missed"] = missed.any(axis=1)
     groups = pd.concat([table, missed], axis=1).groupby(group_columns(plan), observed=True)
     of_metrics = {
         f"{name}{ending}": (name, function)

@@ -101,5 +101,8 @@ def test_the_script_reports_on_a_part_and_says_by_its_exit_code_that_it_is_one(c
             script["compare"](str(path), report_only="true")
         assert raised.value.code == code
     assert "**4 are missing" in (compared.parent / "results" / "results.md").read_text()
+    with pytest.raises(SystemExit) as raised:
+        script["compare"](str(compared), section="validation", report_only="true")
+    assert raised.value.code == 1, "no run was scored on validation patients"
     with pytest.raises(SystemExit, match="there is no such file"):
         script["compare"]("nowhere.yaml")
