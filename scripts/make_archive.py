@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 import zipfile
@@ -11,7 +10,7 @@ from pathlib import Path
 import fire
 from monai.bundle import ConfigParser
 
-from models_genesis_bundle.files import whole_file
+from models_genesis_bundle.files import file_sha256, whole_file
 from models_genesis_bundle.version import __version__
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,9 +61,7 @@ def make_archive(output_dir: str = "dist", weights: str = WEIGHTS, allow_uncommi
             entry.create_system = 3  # Unix, on any machine
             entry.external_attr = REGULAR_FILE
             file.writestr(entry, entries[name])
-    print(
-        f"{archive}: {archive.stat().st_size / 2**20:.2f} MiB, sha256 {hashlib.sha256(archive.read_bytes()).hexdigest()}"
-    )
+    print(f"{archive}: {archive.stat().st_size / 2**20:.2f} MiB, sha256 {file_sha256(archive)}")
     return archive
 
 

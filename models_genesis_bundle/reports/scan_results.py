@@ -16,7 +16,7 @@ from monai.data import NibabelWriter
 
 from models_genesis_bundle.data.scans.files import scan_fingerprint
 from models_genesis_bundle.engines.run_command import RunCommand
-from models_genesis_bundle.files import remove_unfinished, whole_file, write_json
+from models_genesis_bundle.files import file_sha256, remove_unfinished, whole_file, write_json
 from models_genesis_bundle.reports.case_handler import CaseHandler
 from models_genesis_bundle.reports.evaluated_cases import evaluated_cases
 from models_genesis_bundle.reports.require_all_scans import require_all_scans
@@ -97,9 +97,7 @@ class ScanResults(CaseHandler):
         if command is None:
             return None
         config = {key: value for key, value in command.resolved_config().items() if key not in _NOT_OF_THE_RESULT}
-        with open(self.ckpt_path, "rb") as file:
-            weights = hashlib.file_digest(file, "sha256").hexdigest()
-        text = json.dumps([__version__, weights, config], sort_keys=True, default=str)
+        text = json.dumps([__version__, file_sha256(self.ckpt_path), config], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @cached_property
