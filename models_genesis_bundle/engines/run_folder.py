@@ -60,12 +60,12 @@ class RunFolder:
                 f"{self.output_dir}: another run is writing here. Wait for it, or give this one another `--output_dir`."
             ) from None
         (self.output_dir / RUN_MARKER).touch()
-        if self.ckpt_dir is not None:
-            self.ckpt_dir.mkdir(parents=True, exist_ok=True)
-            for path in remove_unfinished(self.ckpt_dir):
+        for folder in (self.output_dir, self.ckpt_dir or self.output_dir):
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in remove_unfinished(folder):
                 logger.info("Removed %s, which an interrupted run left unfinished.", path)
-            if not self.resume:
-                self._put_earlier_run_aside(self.ckpt_dir)
+        if self.ckpt_dir is not None and not self.resume:
+            self._put_earlier_run_aside(self.ckpt_dir)
         self._record()
 
     def _put_earlier_run_aside(self, ckpt_dir: Path) -> None:
