@@ -35,6 +35,21 @@ def test_a_failure_leaves_what_was_there(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("moment", ["os.fsync", "os.replace"])
+def test_killed_while_writing_the_previous_file_stays(tmp_path, moment):
+    path = write_json(tmp_path / "a.json", {"epoch": 1})
+    code = f"""
+import os, signal
+from models_genesis_bundle.files import write_json
+{moment} = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
+write_json({str(path)!r}, {{"epoch": 2}})
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    assert json.loads(path.read_text()) == {"epoch": 1}
+    assert len(remove_unfinished(tmp_path)) == 1
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
 @pytest.fixture
 def killed_writer(tmp_path):
     """Kills a process while it writes ``scan.nii.gz`` into a new folder; gives the folder."""
