@@ -22,14 +22,14 @@ def download(
 ) -> str:
     """Show the licence of the published weights and, where it is accepted, download a file.
 
-    Ends with exit code 1 when the licence is not accepted or the file cannot be had. A download that broke off is continued
-    by the same command.
+    Ends with exit code 1 when the licence is not accepted or the file cannot be had. With the package huggingface_hub, a
+    download that broke off is continued by the same command.
 
     Args:
         name: Genesis_Chest_CT.pt, Genesis_Chest_CT.h5 or genesis_nnunet_luna16_006.model.
         output_dir: folder that the file is put into.
         accept_licence: true: you have read the licence and accept it.
-        base_url: what stands before the name in the address.
+        base_url: the address without the name.
         sha256: hexadecimal digest that the file must have.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 import zipfile
@@ -11,8 +10,9 @@ from pathlib import Path
 import fire
 from monai.bundle import ConfigParser
 
-from models_genesis_bundle.files import whole_file
+from models_genesis_bundle.files import file_sha256, whole_file
 from models_genesis_bundle.version import __version__
+from models_genesis_bundle.weights import read_weights
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "models_genesis"
@@ -51,6 +51,7 @@ def make_archive(output_dir: str = "dist", weights: str = WEIGHTS, allow_uncommi
 
     Raises:
         ArchiveError: when there is no git checkout or no weight file, and for uncommitted changes that are not allowed.
+        CheckpointError: when the weight file is damaged.
     """
     entries = {name: (ROOT / name).read_bytes() for name in _listed(allow_uncommitted) if _is_for_users(name)}
     entries |= {twin: _as_json(ROOT / source) for twin, source in TWINS.items()}
@@ -62,9 +63,7 @@ def make_archive(output_dir: str = "dist", weights: str = WEIGHTS, allow_uncommi
             entry.create_system = 3  # Unix, on any machine
             entry.external_attr = REGULAR_FILE
             file.writestr(entry, entries[name])
-    print(
-        f"{archive}: {archive.stat().st_size / 2**20:.2f} MiB, sha256 {hashlib.sha256(archive.read_bytes()).hexdigest()}"
-    )
+    print(f"{archive}: {archive.stat().st_size / 2**20:.2f} MiB, sha256 {file_sha256(archive)}")
     return archive
 
 
@@ -103,6 +102,7 @@ def _read_weights(path: Path) -> bytes:
             f"{path}: the bundle ships weights, and there are none. Write them with scripts/release_weights.py, or name "
             "another file with --weights."
         )
+    read_weights(path)  # refuses a damaged file
     return path.read_bytes()
 
 

@@ -1,10 +1,10 @@
 """Write a run's weights as they ship: python scripts/release_weights.py --source runs/release/checkpoints/model.pt"""
 
-import hashlib
 from pathlib import Path
 
 import fire
 
+from models_genesis_bundle.files import file_sha256
 from models_genesis_bundle.weights import release_weights
 
 
@@ -12,7 +12,7 @@ def release(source: str, output: str = "models/model.pt", licence: str = "CC-BY-
     """Write the weights of ``source`` to ``output``, and print the file's size and hash for the model card."""
     written = Path(release_weights(source, output, licence))
     size = written.stat().st_size / 2**20
-    print(f"{written}: {size:.2f} MiB, sha256 {hashlib.sha256(written.read_bytes()).hexdigest()}")
+    print(f"{written}: {size:.2f} MiB, sha256 {file_sha256(written)}")
 
 
 if __name__ == "__main__":

@@ -18,10 +18,10 @@ from models_genesis_bundle.weights import (
     CheckpointError,
     TransferReport,
     UnknownLayoutError,
-    read_checkpoint,
     transfer_weights,
     write_for,
 )
+from models_genesis_bundle.weights.sources import read_weight_file
 from models_genesis_bundle.weights.targets.registry import find_target
 
 __all__ = ["WEIGHTS_FILE", "Initialisation", "initialise"]
@@ -74,7 +74,7 @@ def initialise(
         CheckpointError: when a weight file cannot be read.
     """
     algorithms = generated_algorithms(work_dir, ensure_tuple(algos))
-    sources = {os.fspath(path): read_checkpoint(path) for path in ensure_tuple(weights)}
+    sources = {os.fspath(path): read_weight_file(path) for path in ensure_tuple(weights)}
     results = []
     for algorithm in algorithms:
         logger.info("%s:", algorithm.name)

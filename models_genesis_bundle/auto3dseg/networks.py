@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from monai.bundle import ConfigParser
 
+from models_genesis_bundle.weights import read_checkpoint
+
 __all__ = ["build_dints", "build_segresnet", "build_swinunetr", "segresnet_arguments"]
 
 # A searched architecture's file holds NumPy arrays. NumPy 1 and NumPy 2 have the function that rebuilds them in other places.
@@ -57,7 +59,6 @@ def build_dints(settings: Mapping[str, Any]) -> torch.nn.Module:
     """The ``DiNTS`` of ``dints``; a file beside its scripts tells the architecture, and is read so that it cannot run code."""
     parser = ConfigParser(deepcopy(dict(settings)))
     path = Path(parser.get_parsed_content("training_network::arch_ckpt_path"))
-    with torch.serialization.safe_globals(ARRAYS):
-        parser["training_network::arch_ckpt"] = torch.load(path, map_location="cpu", weights_only=True)
+    parser["training_network::arch_ckpt"] = read_checkpoint(path, also=ARRAYS)
     parser["training_network::dints_space::device"] = "cpu"
     return parser.get_parsed_content("training_network::network")

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 from monai.bundle import ConfigParser
+from yaml import YAMLError
 
 from models_genesis_bundle.bundle_config.run_command import RunCommand
 from models_genesis_bundle.engines.processes import is_main_process, require_process_group
@@ -61,12 +62,12 @@ class RunFolder:
                 f"{self.output_dir}: another run is writing here. Wait for it, or give this one another `--output_dir`."
             ) from None
         (self.output_dir / RUN_MARKER).touch()
-        if self.ckpt_dir is not None:
-            self.ckpt_dir.mkdir(parents=True, exist_ok=True)
-            for path in remove_unfinished(self.ckpt_dir):
+        for folder in (self.output_dir, self.ckpt_dir or self.output_dir):
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in remove_unfinished(folder):
                 logger.info("Removed %s, which an interrupted run left unfinished.", path)
-            if not self.resume:
-                self._put_earlier_run_aside(self.ckpt_dir)
+        if self.ckpt_dir is not None and not self.resume:
+            self._put_earlier_run_aside(self.ckpt_dir)
         self._record()
 
     def _put_earlier_run_aside(self, ckpt_dir: Path) -> None:
@@ -101,12 +102,25 @@ class RunFolder:
     def _record(self) -> None:
         command = RunCommand.from_arguments()
         config_path, environment_path = self.output_dir / "config.yaml", self.output_dir / "environment.json"
-        of_a_training = self.resume or (self.ckpt_dir is None and (self.output_dir / "checkpoints").exists())
-        if command is not None and not (of_a_training and config_path.exists()):
+        if command is not None and not self._keeps(config_path):
             with whole_file(config_path) as unfinished:
                 ConfigParser.export_config_file(command.resolved_config(), str(unfinished), fmt="yaml", sort_keys=False)
-        if not (of_a_training and environment_path.exists()):
+        if not self._keeps(environment_path):
             write_json(environment_path, environment())
+
+    def _keeps(self, path: Path) -> bool:
+        """Whether a record is that of a training, which the run continues, or evaluates in the training's folder."""
+        if not self.resume:
+            return self.ckpt_dir is None and (self.output_dir / "checkpoints").exists() and path.exists()
+        try:
+            if isinstance(ConfigParser.load_config_file(path), dict):
+                return True
+        except FileNotFoundError:
+            return False
+        except (OSError, ValueError, YAMLError):
+            pass
+        logger.warning("%s is empty or damaged: it is written anew, with the settings of this start.", path)
+        return False
 
 
 def environment() -> dict[str, object]:

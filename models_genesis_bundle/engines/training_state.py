@@ -14,9 +14,9 @@ from models_genesis_bundle.engines.processes import is_main_process
 from models_genesis_bundle.engines.random_states import get_random_states, set_random_states
 from models_genesis_bundle.weights import (
     CheckpointError,
+    load_weights,
     network_record,
-    read_checkpoint,
-    require_same_network,
+    read_weights,
     unwrap,
     write_checkpoint,
 )
@@ -102,7 +102,7 @@ class TrainingState:
         if not self.path.exists():
             logger.warning("%s is not there yet: nothing to resume, the run starts from its beginning.", self.path)
             return
-        content = read_checkpoint(self.path)
+        content = read_weights(self.path, unwrap(self.network).state_dict())
         stateful = self._all_stateful(engine)
         missing = [name for name in ("model", "trainer", "best", "random", *stateful) if name not in content]
         if missing:
@@ -110,9 +110,11 @@ class TrainingState:
                 f"{self.path}: cannot resume, the file lacks {', '.join(missing)}. Resume with the settings that the run "
                 "was started with, from the last.pt that it wrote."
             )
-        require_same_network(self.network, content, self.path)
-        unwrap(self.network).load_state_dict(content["model"])
+        load_weights(self.network, content)
         for name, part in stateful.items():
+            if isinstance(part, torch.nn.Module):
+                load_weights(part, {"model": content[name]}, f"{self.path}, {name}")
+                continue
             try:
                 part.load_state_dict(content[name])
             except (KeyError, ValueError, RuntimeError) as error:

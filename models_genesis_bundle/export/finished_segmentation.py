@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+import yaml
 from monai.bundle import ConfigParser
 
+from models_genesis_bundle import networks
 from models_genesis_bundle.data import ScanPreprocessing
 from models_genesis_bundle.weights import read_weights, require_same_network
 
-__all__ = ["ExportError", "FinishedSegmentation"]
+__all__ = ["ExportError", "FinishedSegmentation", "configured_network", "recorded_network"]
 
-RECORDS = ("label_names", "patch_size", "preprocessing")
+RECORDS = ("network", "label_names", "patch_size", "preprocessing")
+# The networks that a weight file's own record may define, and what is set for weights that are loaded later.
+NETWORKS: dict[str, dict[str, Any]] = {
+    "GenesisUNet": {},
+    "SlicewiseGenesisUNet": {},
+    "SlicewiseUNet": {"pretrained": False},
+}
 
 
 class ExportError(RuntimeError):
@@ -43,23 +54,29 @@ class FinishedSegmentation:
 
         Args:
             ckpt_path: the weight file.
-            network_config: a configuration with ``network_def``, such as the run's ``config.yaml``, for a network whose
-                arguments the file does not tell, as it does those of ``GenesisUNet``.
+            network_config: a configuration with ``network_def``, such as the run's ``config.yaml``, for another network than
+                ``NETWORKS``. Configurations run code: give your own, or one that you trust.
 
         Raises:
-            ExportError: when the file is of no segmentation, or does not define its network.
+            ExportError: when the file is of no segmentation, or the network is not defined or cannot be built.
             CheckpointError: when it cannot be read, or is of another network than the configuration's.
         """
         path, content = Path(ckpt_path), read_weights(ckpt_path)
-        if missing := [name for name in RECORDS if name not in content]:
-            raise ExportError(
-                f"{path}: no fine-tuned segmentation, it has no {', '.join(missing)}. Give the checkpoints/model.pt of a run "
-                "of configs/finetune_segmentation.yaml."
-            )
-        segmentation = cls(path, content, _network_def(path, content.get("network", {}), network_config))
-        parser = ConfigParser({"network_def": segmentation.network_def, "out_channels": segmentation.num_classes})
-        require_same_network(parser.get_parsed_content("network_def"), content, path)
+        _require_records(path, content)
+        if network_config is None:
+            definition = recorded_network(path, content["network"])
+        else:
+            definition = configured_network(network_config)
+        segmentation = cls(path, content, definition)
+        require_same_network(segmentation._network(network_config or path), content, path)
         return segmentation
+
+    def _network(self, defined_by: str | os.PathLike) -> torch.nn.Module:
+        parser = ConfigParser({"network_def": self.network_def, "out_channels": self.num_classes})
+        try:
+            return parser.get_parsed_content("network_def")
+        except Exception as error:  # a class raises anything at arguments of the wrong kind
+            raise ExportError(f"{defined_by}: its network cannot be built: {error.__cause__ or error}") from error
 
     @property
     def label_names(self) -> list[str]:
@@ -82,15 +99,48 @@ class FinishedSegmentation:
         return ScanPreprocessing.from_record(self.content["preprocessing"])
 
 
-def _network_def(path: Path, record: dict[str, Any], network_config: str | os.PathLike | None) -> dict[str, Any]:
-    if network_config is not None:
-        definition = ConfigParser.load_config_file(network_config).get("network_def")
-        if not isinstance(definition, dict):
-            raise ExportError(f"{network_config}: it defines no network: the key 'network_def' is not there.")
-        return definition
-    if "arguments" not in record:
+def _require_records(path: Path, content: Mapping[str, Any]) -> None:
+    if missing := [name for name in RECORDS if name not in content]:
         raise ExportError(
-            f"{path}: it does not tell the arguments of its {record.get('_target_', 'network')}. Give a configuration that "
-            "defines it, such as the run's own: `--network_config runs/finetune_segmentation/config.yaml`."
+            f"{path}: no fine-tuned segmentation, it has no {', '.join(missing)}. Give the checkpoints/model.pt of a run "
+            "of configs/finetune_segmentation.yaml."
         )
-    return {"_target_": record["_target_"], **record["arguments"]}
+    names = content["label_names"]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ExportError(f"{path}: expected a list of texts as label_names, found {names!r:.80}.")
+    try:
+        json.dumps({name: content.get(name) for name in (*RECORDS, "metrics", "data")})
+    except (TypeError, ValueError) as error:
+        raise ExportError(f"{path}: its records are no plain values ({error}): it cannot be exported.") from error
+
+
+def recorded_network(path: Path, record: Mapping[str, Any]) -> dict[str, Any]:
+    """The definition of the network in a weight file's record of it, if it is one of ``NETWORKS``.
+
+    Raises:
+        ExportError: for another network, or without its arguments.
+    """
+    module, _, name = record["_target_"].rpartition(".")
+    if not f"{module}.".startswith(f"{networks.__name__}.") or name not in NETWORKS or "arguments" not in record:
+        raise ExportError(
+            f"{path}: the file does not define its {name}, as it does {', '.join(NETWORKS)} of this package. Give a "
+            "configuration that defines it, such as the run's own: "
+            "`--network_config runs/finetune_segmentation/config.yaml`."
+        )
+    return {"_target_": f"{networks.__name__}.{name}", **record["arguments"], **NETWORKS[name]}
+
+
+def configured_network(network_config: str | os.PathLike) -> dict[str, Any]:
+    """The definition of the network in a configuration.
+
+    Raises:
+        ExportError: when it cannot be read or defines none.
+    """
+    try:
+        config = ConfigParser.load_config_file(network_config)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ExportError(f"{network_config}: it cannot be read as a configuration ({error}).") from error
+    definition = config.get("network_def") if isinstance(config, dict) else None
+    if not isinstance(definition, dict):
+        raise ExportError(f"{network_config}: it defines no network: the key 'network_def' is not there.")
+    return definition

@@ -10,7 +10,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from models_genesis_bundle.federated.site import SITE_CONFIGS
-from models_genesis_bundle.weights import read_checkpoint, require_same_network, write_weights
+from models_genesis_bundle.weights import load_weights, write_weights
 
 __all__ = ["site_config", "write_global_weights"]
 
@@ -44,10 +44,7 @@ def write_global_weights(
     Raises:
         CheckpointError: when the file cannot be read, or is of another network than the configuration's.
     """
-    content = read_checkpoint(source)
-    network = config.get_parsed_content("network_def")
-    require_same_network(network, content, source)
-    network.load_state_dict(content["model"])
+    network = load_weights(config.get_parsed_content("network_def"), source)
     return write_weights(
         output,
         network,

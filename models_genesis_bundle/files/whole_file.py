@@ -2,54 +2,119 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
+import platform
+import secrets
+import stat
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["remove_unfinished", "whole_file"]
 
 _PREFIX = ".unfinished-"
+_HOST = f"{zlib.crc32(platform.node().encode()):08x}"
 _UNFINISHED = ".part"  # before the suffix, so that no search for the ending of a finished file's name finds it
 
 
-@contextmanager
+@contextlib.contextmanager
 def whole_file(path: str | os.PathLike) -> Iterator[Path]:
-    """Give a temporary path beside ``path`` to write to; flush it to the disk and rename it when the block ends well.
+    """Give a temporary path in the folder of ``path`` to write to; flush it to the disk and rename it when the block ends well.
 
-    A block that fails leaves what stood at ``path`` and removes the temporary file.
+    A block that fails leaves the file at ``path`` as it was and removes the temporary file. A new file gets the permissions
+    that the process's ``umask`` leaves; a file that is replaced keeps its own. A link at ``path`` is replaced, not followed.
+
+    The first file that a process writes in a folder also removes the temporary files that killed processes left there.
 
     Args:
         path: the file; its folder is made when it is not there.
 
     Yields:
-        The temporary path, with the suffix of ``path`` and a name of this process's own.
+        The temporary path, with the suffix of ``path`` and a name that nobody can guess.
 
     Raises:
         OSError: the file could not be written (a full disk, say); names ``path``.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    stem, suffix = path.stem, path.suffix
-    if suffix == ".gz":
-        stem, suffix = Path(stem).stem, Path(stem).suffix + suffix
-    unfinished = path.with_name(f"{_PREFIX}{os.getpid()}-{stem}{_UNFINISHED}{suffix}")
+    _sweep(os.path.abspath(path.parent))
+    unfinished = descriptor = None
     try:
+        unfinished, descriptor = _create(path)
         yield unfinished
         with unfinished.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(unfinished, path)
     except OSError as error:
-        if error.filename not in (None, str(unfinished)):
+        if error.filename is not None and _PREFIX not in os.fsdecode(error.filename):
             raise
         raise OSError(error.errno, f"{path} could not be written: {error.strerror or error}") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        if unfinished is not None and descriptor is not None:
+            unfinished.unlink(missing_ok=True)
+            os.close(descriptor)
 
 
-def remove_unfinished(folder: str | os.PathLike) -> list[Path]:
-    """Remove the temporary files that killed writers left in ``folder``; returns their paths."""
-    left = sorted(Path(folder).glob(f"{_PREFIX}*"))
-    for path in left:
-        path.unlink(missing_ok=True)
-    return left
+def remove_unfinished(folder: str | os.PathLike, shared: bool = False) -> list[Path]:
+    """Remove the temporary files that killed writers left in ``folder``; one that is being written stays.
+
+    Args:
+        folder: where to look; folders below it are not searched.
+        shared: whether other computers may be writing there now. Their files stay then, since not every file system shows
+            one computer what another has locked.
+
+    Returns:
+        The paths that were removed.
+    """
+    removed = []
+    for path in sorted(Path(folder).glob(f"{_PREFIX}{_HOST if shared else ''}*")):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+            try:
+                locked = _lock(descriptor)
+                if locked or (locked is None and not shared):
+                    path.unlink()
+                    removed.append(path)
+            finally:
+                os.close(descriptor)
+    return removed
+
+
+@functools.cache
+def _sweep(folder: str) -> None:
+    """Once a process, since a folder may hold a hundred thousand files."""
+    remove_unfinished(folder, shared=True)
+
+
+def _create(path: Path) -> tuple[Path, int]:
+    """Create a temporary file for ``path``, and lock it for as long as its descriptor is open."""
+    suffix = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
+    while True:
+        unfinished = path.with_name(f"{_PREFIX}{_HOST}-{secrets.token_hex(8)}{_UNFINISHED}{suffix}")
+        descriptor = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)  # follows no link
+        if _lock(descriptor) is not False and unfinished.exists():
+            break
+        os.close(descriptor)  # another process took it for one that was left, before it was locked
+    with contextlib.suppress(OSError):
+        replaced = path.lstat().st_mode
+        if stat.S_ISREG(replaced):
+            unfinished.chmod(stat.S_IMODE(replaced))
+    return unfinished, descriptor
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Whether this process has the file to itself now; None where files cannot be locked."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (OSError, AttributeError):
+        return None
+    return True

@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from monai.networks.nets.efficientnet import url_map
 
+from models_genesis_bundle.files import file_sha256
+
 __all__ = ["ImageNetWeightsError", "load_imagenet_weights"]
 
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet's red, green and blue in 0 … 1: what the weights expect taken off …
@@ -22,7 +24,8 @@ class ImageNetWeightsError(RuntimeError):
 def load_imagenet_weights(encoder: torch.nn.Module, backbone: str) -> None:
     """Load the weights that MONAI names for an EfficientNet, all of them or none.
 
-    MONAI's own loader passes over every tensor that it does not find in the file; this one does not.
+    MONAI's own loader passes over every tensor that it does not find in the file, and takes a file in the cache as it is; this
+    one compares the file with the beginning of its SHA-256, which is in its name.
 
     Args:
         encoder: MONAI's ``EfficientNetEncoder`` for RGB slices, also without the layers behind its last stage.
@@ -46,6 +49,11 @@ def load_imagenet_weights(encoder: torch.nn.Module, backbone: str) -> None:
             f"{path}: no ImageNet weights of {backbone} ({reason}); {advice}, or start without them "
             "(`--network_def::pretrained false`)."
         ) from error
+    if (digest := torch.hub.HASH_REGEX.search(path.name)) and not file_sha256(path).startswith(digest[1]):
+        raise ImageNetWeightsError(
+            f"{path}: no ImageNet weights of {backbone} (its SHA-256 does not begin as its name says); the file there is "
+            "damaged: remove it, or start without them (`--network_def::pretrained false`)."
+        )
     # How many batches a normalisation has seen is no weight, and older files do not say it.
     own = {key: value for key, value in encoder.state_dict().items() if not key.endswith("num_batches_tracked")}
     # MONAI numbers the blocks within their stages (_blocks.stage.block), the file through all of them (_blocks.block).

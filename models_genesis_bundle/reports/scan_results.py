@@ -17,7 +17,7 @@ from monai.data import NibabelWriter
 
 from models_genesis_bundle.bundle_config.run_command import RunCommand
 from models_genesis_bundle.data.scans.files import scan_fingerprint
-from models_genesis_bundle.files import remove_unfinished, whole_file, write_json
+from models_genesis_bundle.files import file_sha256, remove_unfinished, whole_file, write_json
 from models_genesis_bundle.reports.case_handler import CaseHandler
 from models_genesis_bundle.reports.evaluated_cases import evaluated_cases
 from models_genesis_bundle.reports.require_all_scans import require_all_scans
@@ -102,9 +102,7 @@ class ScanResults(CaseHandler):
         for place in _NOT_OF_THE_RESULT:
             if place in config:
                 config[place] = None
-        with open(self.ckpt_path, "rb") as file:
-            weights = hashlib.file_digest(file, "sha256").hexdigest()
-        text = json.dumps([__version__, weights, config.get()], sort_keys=True, default=str)
+        text = json.dumps([__version__, file_sha256(self.ckpt_path), config.get()], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @cached_property

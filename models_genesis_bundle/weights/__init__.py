@@ -11,6 +11,7 @@ from models_genesis_bundle.weights.input_channels import fit_input_channels
 from models_genesis_bundle.weights.key_parts import UnknownLayoutError, key_parts, network_parts, select_parts
 from models_genesis_bundle.weights.layer_spectra import LayerSpectrum, layer_spectra
 from models_genesis_bundle.weights.model_file import (
+    WeightFile,
     load_weights,
     network_record,
     read_weights,
@@ -38,6 +39,7 @@ __all__ = [
     "TransferError",
     "TransferReport",
     "UnknownLayoutError",
+    "WeightFile",
     "convert",
     "fit_input_channels",
     "key_parts",

@@ -6,9 +6,10 @@ import os
 import pickle
 import re
 import shutil
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -35,6 +36,8 @@ class CheckpointError(RuntimeError):
 def write_checkpoint(content: Mapping[str, Any], path: str | os.PathLike) -> Path:
     """Write ``content`` to ``path`` so that the path holds either the old file or the whole new one.
 
+    The same content gives the same bytes, whatever the file is called.
+
     Args:
         content: tensors and plain Python values only, so that ``torch.load(weights_only=True)`` reads them.
         path: the checkpoint; its folder is made when it is not there.
@@ -47,8 +50,8 @@ def write_checkpoint(content: Mapping[str, Any], path: str | os.PathLike) -> Pat
     """
     path = Path(path)
     try:
-        with whole_file(path) as unfinished:
-            torch.save(dict(content), unfinished)
+        with whole_file(path) as unfinished, unfinished.open("wb") as file:
+            torch.save(dict(content), file)  # given a path, torch writes its name into the file
     except (OSError, RuntimeError) as error:
         free = shutil.disk_usage(path.parent).free / 2**20
         kept = "the previous checkpoint there is kept" if path.exists() else "no checkpoint was there before"
@@ -59,37 +62,52 @@ def write_checkpoint(content: Mapping[str, Any], path: str | os.PathLike) -> Pat
     return path
 
 
-def read_checkpoint(path: str | os.PathLike, map_location: str | torch.device = "cpu") -> dict[str, Any]:
-    """Read a checkpoint without running any code that it might hold (``weights_only=True``).
+def read_checkpoint(
+    path: str | os.PathLike, map_location: str | torch.device = "cpu", also: Sequence[Any] = ()
+) -> dict[str, Any]:
+    """Read a checkpoint without running any code that it might hold (``weights_only=True``), and compare its checksums.
 
-    Besides what PyTorch lets pass, single numbers of NumPy are read; its arrays are not.
+    Besides what PyTorch lets pass, single numbers of NumPy are read; its arrays are not. The form that PyTorch wrote before
+    version 1.6, which is no zip file, has no checksums.
 
     Args:
         path: the file.
         map_location: where its tensors go.
+        also: what else may be read, as ``torch.serialization.safe_globals`` takes it.
 
     Returns:
         The mapping that it holds.
 
     Raises:
-        CheckpointError: when the file is not there, truncated, not a mapping, or wants to run code.
+        CheckpointError: when the file is not there, truncated, damaged, not a mapping, or wants to run code.
     """
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such checkpoint.")
     try:
-        with torch.serialization.safe_globals(NUMPY_NUMBERS):
-            content = torch.load(path, map_location=map_location, weights_only=True)
+        with path.open("rb") as file, torch.serialization.safe_globals([*NUMPY_NUMBERS, *also]):
+            _compare_checksums(file)
+            content = torch.load(file, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{path}: refused, because {_refusal(error)}") from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # a damaged or foreign file makes torch raise almost anything
         raise CheckpointError(
-            f"{path}: the checkpoint is truncated or damaged ({path.stat().st_size} bytes; {error}). "
-            "Copy it again, or use an earlier one."
+            f"{path}: the checkpoint is truncated or damaged ({path.stat().st_size} bytes; {error}), or the file is of another "
+            "kind. Copy it again, or use an earlier one."
         ) from error
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path}: expected a mapping of names to tensors, found {type(content).__name__}.")
     return dict(content)
+
+
+def _compare_checksums(file: BinaryIO) -> None:
+    """Read a zip file's records once, since torch.load does not look at their checksums."""
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            has_checksums = any(record.CRC for record in archive.infolist())  # torch can be told to write none
+            if has_checksums and (record := archive.testzip()):
+                raise zipfile.BadZipFile(f"the checksum of {record} is wrong")
+    file.seek(0)
 
 
 def _refusal(error: pickle.UnpicklingError) -> str:

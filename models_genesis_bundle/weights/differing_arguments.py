@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -29,6 +30,8 @@ def differing_arguments(written: Mapping[str, Any], wanted: Mapping[str, Any], i
 
 
 def _quoted(value: Any) -> str:
-    """A value as it is given on the command line, in the quotes that it does not hold itself."""
-    quote = '"' if "'" in str(value) else "'"
-    return f"{quote}{value}{quote}"
+    """A value as it is given on the command line; nothing of it means anything to the shell."""
+    text = str(value)
+    if "'" not in text:
+        return f"'{text}'"
+    return shlex.quote(text) if set(text) & set('"$`\\!') else f'"{text}"'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 
 import torch
 
+from models_genesis_bundle.files import file_sha256
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError
 from models_genesis_bundle.weights.sources import WeightSource, read_source, read_weight_file
 from models_genesis_bundle.weights.transfer import transfer_weights
@@ -108,11 +108,9 @@ class InitialWeights:
         """
         if self.path is None:
             return {"file": "none"}
-        with self.path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
         record = {
             "file": self.path.name,
-            "sha256": digest,
+            "sha256": file_sha256(self.path),
             "data": self.source.data,
             "initial_weights": self.content.get("initial_weights"),
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +12,27 @@ import torch
 
 from models_genesis_bundle.version import __version__
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError, read_checkpoint, write_checkpoint
+from models_genesis_bundle.weights.checks import FORMAT_VERSION, checked_state, require_data
 from models_genesis_bundle.weights.differing_arguments import differing_arguments
 from models_genesis_bundle.weights.key_parts import UnknownLayoutError, network_parts
-from models_genesis_bundle.weights.wrappers import PYTORCH_PREFIXES, unwrap, wrapper_prefix
+from models_genesis_bundle.weights.wrappers import PYTORCH_PREFIXES, unwrap
 
 __all__ = [
+    "WeightFile",
     "load_weights",
     "network_record",
     "read_weights",
-    "require_finite",
-    "require_known_format",
     "require_same_network",
     "state_on_cpu",
     "write_weights",
 ]
 
-FORMAT_VERSION = 1
+# What a file is of, by a record that only such a run writes.
+RUNS = {
+    "label_names": "a segmentation (configs/finetune_segmentation.yaml)",
+    "class_names": "a classification (configs/finetune_classification.yaml)",
+    "output_activation": "a pretraining (configs/pretrain.yaml)",
+}
 
 
 def network_record(network: torch.nn.Module) -> dict[str, Any]:
@@ -54,25 +59,53 @@ def write_weights(path: str | os.PathLike, network: torch.nn.Module, **records: 
         records: plain values that say how the weights came to be: ``preprocessing``, ``data``, ``metrics``, ``epoch``.
 
     Raises:
-        CheckpointError: when the file could not be written; an earlier file at ``path`` is kept.
+        CheckpointError: when the file could not be written, or a record is no plain data; an earlier file at ``path`` is kept.
     """
-    content = {
+    records = {
         "format_version": FORMAT_VERSION,
         "bundle_version": __version__,
         "network": network_record(network),
-        "model": state_on_cpu(network),
         **records,
     }
-    return write_checkpoint(content, path)
+    require_data(records, path)
+    return write_checkpoint({**records, "model": state_on_cpu(network)}, path)
 
 
-def read_weights(path: str | os.PathLike) -> dict[str, Any]:
-    """Read a weight file of this bundle.
+class WeightFile(dict[str, Any]):
+    """What a weight file holds: the state dict under ``model``, and the records by name.
+
+    A record that is asked for and not there is a ``CheckpointError``, which says what kind of run the file is of.
+
+    Args:
+        path: the file, for that message.
+        content: what it holds.
+    """
+
+    def __init__(self, path: str | os.PathLike, content: Mapping[str, Any]) -> None:
+        super().__init__(content)
+        self.path = path
+
+    def __missing__(self, record: str) -> Any:
+        wanted = "a fine-tuning" if record == "split" else RUNS.get(record, "another run")
+        found = next((run for telling, run in RUNS.items() if telling in self), "a pretraining")
+        raise CheckpointError(
+            f"{self.path}: the weight file has no record {record!r}, which is needed here. It is of {found}: give the "
+            f"model.pt of {wanted}."
+        )
+
+
+def read_weights(path: str | os.PathLike, own_keys: Collection[str] = ()) -> WeightFile:
+    """Read a weight file of this bundle, with all checks of ``checked_state``.
 
     What ``DataParallel`` or ``torch.compile`` put before every key of ``model`` is taken off.
 
+    Args:
+        path: the file.
+        own_keys: keys of the network that is to be loaded; a prefix that is its own stays.
+
     Raises:
-        CheckpointError: when the file cannot be read, is of a newer format, or holds no ``model``.
+        CheckpointError: when the file cannot be read, is of a newer format, holds no ``model``, weights that are not finite, or
+            records that are no plain data.
     """
     content = read_checkpoint(path)
     if not isinstance(content.get("model"), Mapping):
@@ -80,55 +113,46 @@ def read_weights(path: str | os.PathLike) -> dict[str, Any]:
             f"{path}: no weight file of this bundle: expected the key 'model' with a state dict, "
             f"found the keys {sorted(map(str, content))[:8]}."
         )
-    require_known_format(content, path)
-    state = {str(key): value for key, value in content["model"].items()}
-    prefix = wrapper_prefix(state, PYTORCH_PREFIXES)
-    return {**content, "model": {key.removeprefix(prefix): value for key, value in state.items()}}
+    records = {key: value for key, value in content.items() if key != "model"}
+    state, _ = checked_state(records, content["model"], path, PYTORCH_PREFIXES, own_keys)
+    return WeightFile(path, {**content, "model": state})
 
 
-def require_known_format(content: Mapping[str, Any], path: str | os.PathLike) -> None:
-    """Refuse a file that a newer version of the bundle wrote.
-
-    Raises:
-        CheckpointError: naming both formats.
-    """
-    version = content.get("format_version", 0)
-    if version > FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path}: written in format {version}, this bundle reads up to {FORMAT_VERSION}: update the bundle."
-        )
-
-
-def load_weights(network: torch.nn.Module, path: str | os.PathLike) -> torch.nn.Module:
+def load_weights(
+    network: torch.nn.Module, path: str | os.PathLike | Mapping[str, Any], name: str | os.PathLike | None = None
+) -> torch.nn.Module:
     """Load every weight of a file into a network of the same definition; nothing less is accepted.
 
     Args:
         network: receives the weights.
-        path: a weight file of this bundle.
+        path: a weight file of this bundle, or what it holds: the state dict under ``model``.
+        name: what messages call it; by default its path.
 
     Returns:
         The network.
 
     Raises:
-        CheckpointError: when the file is of another network, or its weights are not finite; the message names the arguments
-            and tensors.
+        CheckpointError: when the file is of another network, or as in ``read_weights``; the message names the arguments and
+            tensors. The network is as it was before.
     """
-    content = read_weights(path)
-    require_same_network(network, content, path)
-    unwrap(network).load_state_dict(content["model"])
+    own_keys = unwrap(network).state_dict().keys()
+    content = path if isinstance(path, Mapping) else read_weights(path, own_keys)
+    name = name or (content.path if isinstance(content, WeightFile) else "the given weights")
+    state, _ = checked_state({}, content["model"], name, own_keys=own_keys)
+    require_same_network(network, {**content, "model": state}, name)
+    unwrap(network).load_state_dict(state)
     return network
 
 
 def require_same_network(network: torch.nn.Module, content: Mapping[str, Any], path: str | os.PathLike) -> None:
-    """Refuse ``content`` unless its weights have the keys and shapes of ``network``'s and are finite.
+    """Refuse ``content`` unless its weights have the keys and shapes of ``network``'s.
 
     Raises:
-        CheckpointError: naming the arguments and the first tensors that differ, or the first tensor that is not finite.
+        CheckpointError: naming the arguments and the first tensors that differ.
     """
     own = {key: tuple(value.shape) for key, value in unwrap(network).state_dict().items()}
     found = {key: tuple(value.shape) for key, value in content["model"].items()}
     if own == found:
-        require_finite(content["model"], path)
         return
     differing = [
         f"{key}: the file has {found.get(key, 'nothing')}, the network {own.get(key, 'nothing')}"
@@ -140,24 +164,6 @@ def require_same_network(network: torch.nn.Module, content: Mapping[str, Any], p
         + differing_arguments(content.get("network", {}), network_record(network))
         + f"First differences: {'; '.join(differing[:3])}."
     )
-
-
-def require_finite(state: Mapping[str, torch.Tensor], name: str | os.PathLike) -> None:
-    """Refuse weights that are NaN or infinite.
-
-    Args:
-        state: tensors by key.
-        name: of their file, for the message.
-
-    Raises:
-        CheckpointError: naming the first tensor.
-    """
-    spoilt = [key for key, value in state.items() if not torch.isfinite(value).all()]
-    if spoilt:
-        raise CheckpointError(
-            f"{name}: {len(spoilt)} tensors hold NaN or infinite values, first {spoilt[0]}, and nothing was loaded. "
-            "The run that wrote it has diverged: use an earlier checkpoint."
-        )
 
 
 def state_on_cpu(network: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -10,16 +10,16 @@ from typing import Any
 import torch
 
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError, read_checkpoint
-from models_genesis_bundle.weights.model_file import require_known_format
+from models_genesis_bundle.weights.checks import checked_state
 from models_genesis_bundle.weights.published.keras_file import is_hdf5, read_keras_file
 from models_genesis_bundle.weights.published.registry import published_layout
-from models_genesis_bundle.weights.wrappers import wrapper_prefix
 
 __all__ = ["WeightSource", "read_source", "read_weight_file"]
 
 # Where checkpoints keep the state dict: this bundle and MONAI's CheckpointSaver; PyTorch's usual name, also Lightning's
 # and nnU-Net's first version; nnU-Net's second version.
 STATE_KEYS = ("model", "state_dict", "network_weights")
+RECORDS = ("network", "preprocessing", "data")  # what is taken of the rest
 
 
 @dataclass(frozen=True)
@@ -69,33 +69,32 @@ def read_source(
         own_keys: keys of the network that is to be loaded; a prefix that is its own, as MONAI's ``UNet`` has ``model.``, stays.
 
     Raises:
-        CheckpointError: when the file cannot be read, is of a newer format, or holds no state dict.
+        CheckpointError: when the file cannot be read, is of a newer format, holds no state dict, weights that are not finite, or
+            records that are no plain data.
     """
     if isinstance(source, Mapping):
         name, content = name or "the given weights", source
     else:
         name, content = name or os.fspath(source), read_weight_file(source)
-    require_known_format(content, name)
     found = next((content[key] for key in STATE_KEYS if isinstance(content.get(key), Mapping)), content)
-    state = {str(key): value for key, value in found.items() if isinstance(value, torch.Tensor)}
+    records = {key: content[key] for key in RECORDS if isinstance(content.get(key), Mapping)}
+    version = content.get("format_version", 0)
+    state, prefix = checked_state({**records, "format_version": version}, found, name, own_keys=own_keys)
     if not state:
         raise CheckpointError(
             f"{name}: holds no weights: expected a state dict, alone or under {', '.join(STATE_KEYS)}, "
             f"found the keys {sorted(map(str, content))[:8]}."
         )
-    prefix = wrapper_prefix(state, own_keys=own_keys)
-    state = {key.removeprefix(prefix): value for key, value in state.items()}
     if layout := published_layout(state):
         translation = layout.translate(state)
         return WeightSource(
             name, translation.state, prefix, translation.network, dict(layout.preprocessing), layout.data, layout.title
         )
-    record = content.get("network")
     return WeightSource(
         name=name,
         state=state,
         prefix=prefix,
-        network=record if isinstance(record, Mapping) else {},
-        preprocessing=content.get("preprocessing"),
-        data=content.get("data"),
+        network=records.get("network", {}),
+        preprocessing=records.get("preprocessing"),
+        data=records.get("data"),
     )

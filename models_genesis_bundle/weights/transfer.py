@@ -12,7 +12,7 @@ import torch
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError
 from models_genesis_bundle.weights.differing_arguments import differing_arguments
 from models_genesis_bundle.weights.key_parts import UnknownLayoutError, network_parts, select_parts
-from models_genesis_bundle.weights.model_file import network_record, require_finite
+from models_genesis_bundle.weights.model_file import network_record
 from models_genesis_bundle.weights.sources import WeightSource, read_source
 from models_genesis_bundle.weights.transfer_plan import WHOLE, plan_transfer
 from models_genesis_bundle.weights.transfer_report import TransferReport
@@ -68,7 +68,7 @@ def transfer_weights(
     Raises:
         TransferError: when a tensor of a required part would stay initial. Nothing is loaded then; the message names what is
             missing and the likely cause.
-        CheckpointError: when the source holds no weights, or one that is to be loaded is not finite.
+        CheckpointError: when the source holds no weights, or as in ``read_source``.
         UnknownLayoutError: when parts are named, and the network's are not known.
         ValueError: for an unknown part, a required one that is not to be loaded or that the network does not have, and a
             ``key_map`` that gives two tensors one key.
@@ -87,7 +87,6 @@ def transfer_weights(
     plan, entries = plan_transfer(network, weights, renamed, known, wanted)
     report = TransferReport(weights.name, weights.prefix, wanted, tuple(entries), weights.renamed_from)
     _refuse_too_little(network, weights, report, required, renamed)
-    require_finite({key: value for key, (_, value) in plan.items()}, weights.name)
     with torch.no_grad():
         for own, value in plan.values():
             own.copy_(value)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from models_genesis_bundle.bundle_config import RunFolder
@@ -61,6 +63,49 @@ def test_an_evaluation_in_the_folder_of_a_training_leaves_its_record(tmp_path):
     RunFolder(tmp_path).begin()
     assert (tmp_path / "environment.json").read_text() == "{}"
     assert (tmp_path / "checkpoints" / "last.pt").exists()
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """This process is a `monai.bundle run` whose configuration is one setting."""
+    config = tmp_path / "given.yaml"
+    config.write_text("max_epochs: 3\n")
+    monkeypatch.setattr("sys.argv", ["/site/monai/bundle/__main__.py", "run", "--config_file", str(config)])
+
+
+@pytest.mark.usefixtures("command")
+@pytest.mark.parametrize("left", [None, "", "max_epochs: [", "\0\0"], ids=["none", "empty", "half", "zeros"])
+def test_a_record_that_a_crash_left_empty_or_broken_is_written_again(tmp_path, caplog, left):
+    run = tmp_path / "run"
+    write_checkpoint({"epoch": 1}, run / "checkpoints" / "last.pt")
+    if left is not None:
+        (run / "config.yaml").write_text(left)
+        (run / "environment.json").write_text(left)
+    RunFolder(run, run / "checkpoints", resume=True).begin()
+    assert (run / "config.yaml").read_text() == "max_epochs: 3\n"
+    assert "packages" in (run / "environment.json").read_text()
+    assert [record.args[0].name for record in caplog.records if "damaged" in record.msg] == (
+        [] if left is None else ["config.yaml", "environment.json"]
+    )
+
+
+@pytest.mark.usefixtures("command")
+def test_a_record_that_is_whole_is_kept_by_a_resumed_run(tmp_path):
+    (tmp_path / "config.yaml").write_text("max_epochs: 2\n")
+    RunFolder(tmp_path, tmp_path / "checkpoints", resume=True).begin()
+    assert (tmp_path / "config.yaml").read_text() == "max_epochs: 2\n"
+
+
+@pytest.mark.usefixtures("command")
+def test_a_record_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    def stop_in_the_middle(config, path, **options):
+        Path(path).write_text("max_ep")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("monai.bundle.ConfigParser.export_config_file", stop_in_the_middle)
+    with pytest.raises(KeyboardInterrupt):
+        RunFolder(tmp_path / "run").begin()
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {RUN_MARKER, ".run.lock"}
 
 
 def test_other_ranks_touch_nothing(tmp_path, monkeypatch):

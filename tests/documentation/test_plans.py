@@ -19,7 +19,7 @@ def test_there_are_plans():
 def test_a_plan_sets_what_its_configurations_have(path, monkeypatch):
     monkeypatch.chdir(ROOT)
     plan = read_plan(path)
-    for run in (run for run in planned_runs(plan) if run.seed == plan.seeds[0]):
+    for run in planned_runs(plan):
         if run.seed == plan.seeds[0]:
             check_settings(run.training())
             check_settings(run.evaluation())

@@ -1,10 +1,14 @@
 import json
 import math
 import os
+import signal
+import stat
+import subprocess
+import sys
 
 import pytest
 
-from models_genesis_bundle.files import printable, whole_file, write_json, write_table
+from models_genesis_bundle.files import printable, remove_unfinished, whole_file, write_json, write_table
 
 
 def test_a_failure_leaves_what_was_there(tmp_path):
@@ -29,6 +33,101 @@ def test_a_failure_leaves_what_was_there(tmp_path):
         half_a_file()
     assert path.read_text() == wanted
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("moment", ["os.fsync", "os.replace"])
+def test_killed_while_writing_the_previous_file_stays(tmp_path, moment):
+    path = write_json(tmp_path / "a.json", {"epoch": 1})
+    code = f"""
+import os, signal
+from models_genesis_bundle.files import write_json
+{moment} = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
+write_json({str(path)!r}, {{"epoch": 2}})
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    assert json.loads(path.read_text()) == {"epoch": 1}
+    assert len(remove_unfinished(tmp_path)) == 1
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+@pytest.fixture
+def killed_writer(tmp_path):
+    """Kills a process while it writes ``scan.nii.gz`` into a new folder; gives the folder."""
+    folder = tmp_path / "killed"
+    code = """
+import os, signal, sys
+from models_genesis_bundle.files import whole_file
+with whole_file(sys.argv[1]) as unfinished:
+    unfinished.write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", code, folder / "scan.nii.gz"], check=False)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = folder.iterdir()
+    assert left.name.startswith(".unfinished-")
+    assert left.name.endswith(".part.nii.gz"), "no search for *.nii.gz by the finished name may find it"
+    return folder
+
+
+def test_what_a_killed_process_left_is_removed_when_the_file_is_written_again(killed_writer):
+    with whole_file(killed_writer / "scan.nii.gz") as unfinished:
+        unfinished.write_bytes(b"whole")
+    assert [path.name for path in killed_writer.iterdir()] == ["scan.nii.gz"]
+
+
+def test_what_is_being_written_is_not_removed(killed_writer):
+    with whole_file(killed_writer / "other.json") as unfinished:
+        assert remove_unfinished(killed_writer) == []
+        unfinished.write_text("{}")
+    assert (killed_writer / "other.json").read_text() == "{}"
+
+
+def test_where_computers_share_a_folder_the_files_of_others_stay(killed_writer):
+    (left,) = killed_writer.iterdir()
+    elsewhere = left.rename(left.with_name(".unfinished-00000000-0123456789abcdef.part.nii.gz"))
+    assert remove_unfinished(killed_writer, shared=True) == []
+    assert remove_unfinished(killed_writer) == [elsewhere], "who has the folder to himself removes all"
+
+
+def test_links_are_replaced_and_never_written_through(tmp_path, monkeypatch):
+    victim, folder = tmp_path / "victim.json", tmp_path / "shared"
+    victim.write_text("mine")
+    folder.mkdir()
+    (folder / "results.json").symlink_to(victim)
+    (folder / f".unfinished-{os.getpid()}-results.part.json").symlink_to(victim)  # the name of earlier versions
+    write_json(folder / "results.json", {"a": 1})
+    assert victim.read_text() == "mine"
+    assert not (folder / "results.json").is_symlink()
+    with whole_file(folder / "guessed.json") as unfinished:
+        name = unfinished.name
+        unfinished.touch()
+    token = name.removesuffix(".part.json").rsplit("-", 1)[-1]
+    monkeypatch.setattr("secrets.token_hex", lambda digits: token)
+    (folder / name).symlink_to(victim)
+    with pytest.raises(OSError, match=r"guessed\.json could not be written: File exists"):
+        write_json(folder / "guessed.json", {"a": 1})
+    assert victim.read_text() == "mine"
+
+
+def test_permissions_are_those_of_the_umask_or_of_the_file_that_is_replaced(tmp_path):
+    before = os.umask(0o027)
+    try:
+        path = write_json(tmp_path / "a.json", {})
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
+        path.chmod(0o600)
+        write_json(path, {"a": 1})
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_the_file(tmp_path, monkeypatch):
+    def denied(path, *arguments):
+        raise PermissionError(13, "Permission denied", os.fspath(path))
+
+    monkeypatch.setattr(os, "open", denied)
+    with pytest.raises(OSError, match=r"a\.json could not be written: Permission denied"):
+        write_json(tmp_path / "a.json", {})
 
 
 def test_a_table_without_rows_has_its_header(tmp_path):

@@ -6,6 +6,7 @@ import torch
 from monai.networks.nets import FlexibleUNet
 from monai.networks.nets.efficientnet import url_map
 
+from models_genesis_bundle.files import file_sha256
 from models_genesis_bundle.networks import ImageNetWeightsError, SlicewiseUNet
 from models_genesis_bundle.weights import key_parts
 
@@ -30,6 +31,19 @@ def cache(tmp_path, monkeypatch):
     folder = tmp_path / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     return folder
+
+
+@pytest.fixture
+def put(cache, monkeypatch):
+    """Puts a state dict into the cache as the file of EfficientNet-B0, whose name tells the beginning of its SHA-256."""
+
+    def write(state):
+        torch.save(state, cache / "new")
+        name = f"efficientnet-b0-{file_sha256(cache / 'new')[:8]}.pth"
+        monkeypatch.setitem(url_map, "efficientnet-b0", f"https://example.org/{name}")
+        return (cache / "new").rename(cache / name)
+
+    return write
 
 
 def published_layout(unet):
@@ -70,13 +84,18 @@ def test_every_parameter_learns_and_has_a_part(network):
     assert twin.state_dict().keys() == network.state_dict().keys()
 
 
-def test_weights_in_the_cache_are_loaded_as_monai_loads_them(cache):
+def test_weights_in_the_cache_are_loaded_as_monai_loads_them(put):
     published = published_layout(FlexibleUNet(3, 1, "efficientnet-b0"))
-    torch.save(published, cache / FILE)
+    path = put(published)
     own = SlicewiseUNet(pretrained=True).encoder.state_dict()
     monai = FlexibleUNet(3, 2, "efficientnet-b0", pretrained=True).encoder.state_dict()
     assert torch.equal(own["_conv_stem.weight"], published["_conv_stem.weight"])
     assert all(torch.equal(value, monai[key]) for key, value in own.items())
+    content = bytearray(path.read_bytes())
+    content[content.index(published["_conv_stem.weight"].numpy().tobytes()) + 5] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(ImageNetWeightsError, match=r"\.pth: .* the file there is damaged: remove it"):
+        SlicewiseUNet()
 
 
 def test_without_network_the_error_says_where_to_put_the_file(cache):
@@ -87,11 +106,11 @@ def test_without_network_the_error_says_where_to_put_the_file(cache):
     assert "no network" in str(error.value)
 
 
-def test_a_file_of_another_network_is_refused(cache):
+def test_a_file_of_another_network_is_refused(put):
     published = published_layout(FlexibleUNet(3, 1, "efficientnet-b0"))
     del published["_blocks.3._bn1.weight"]
     published["_conv_stem.weight"] = torch.zeros(1)
-    torch.save(published, cache / FILE)
+    put(published)
     with pytest.raises(ImageNetWeightsError, match=r"2 of 304 tensors are missing .* first _conv_stem\.weight"):
         SlicewiseUNet()
 

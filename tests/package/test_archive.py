@@ -9,6 +9,8 @@ import zipfile
 import pytest
 from monai.bundle import ConfigParser
 
+from models_genesis_bundle.weights import CheckpointError
+
 NAMED_FILE = re.compile(
     r"(?<![\w/])(?:configs|docs|models_genesis_bundle|scripts)/[\w/-]+\.(?:yaml|json|py|md|ipynb|txt|png|conf)"
 )
@@ -48,7 +50,11 @@ def test_its_pages_name_what_is_in_it(bundle, maker):
         assert "checkout" in text or not (missing or re.search(r"^make ", text, re.MULTILINE)), page.name
 
 
-def test_missing_weights_are_named(maker, tmp_path):
+def test_missing_and_damaged_weights_are_named(maker, tmp_path):
+    (tmp_path / "cut.pt").write_bytes(b"PK")
+    with pytest.raises(CheckpointError, match=r"cut\.pt"):
+        maker.make_archive(tmp_path, str(tmp_path / "cut.pt"), allow_uncommitted=True)
+    (tmp_path / "cut.pt").unlink()
     with pytest.raises(maker.ArchiveError, match=r"nothing\.pt.*release_weights"):
         maker.make_archive(tmp_path, str(tmp_path / "nothing.pt"), allow_uncommitted=True)
     assert not list(tmp_path.iterdir())

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from models_genesis_bundle.weights.checkpoint_file import write_checkpoint
+from models_genesis_bundle.weights.checks import require_finite
 from models_genesis_bundle.weights.model_file import state_on_cpu
 from models_genesis_bundle.weights.targets.axes import kernels_to_zyx
 from models_genesis_bundle.weights.targets.dints import DINTS
@@ -81,12 +82,14 @@ def write_for(
 
     Raises:
         TargetError: for an unknown target, or a network that it does not take.
-        CheckpointError: when the file could not be written; an earlier one is kept.
+        CheckpointError: when a weight is NaN or infinite, or the file could not be written; an earlier one is kept.
     """
     chosen, network = find_target(target), unwrap(network)
     require_network(chosen, [base.__name__ for base in type(network).__mro__], network.state_dict())
     chosen.check(network)
-    state = for_target(chosen, chosen.rename(state_on_cpu(network)), preprocessing)
+    own = state_on_cpu(network)
+    require_finite(own, type(network).__name__)
+    state = for_target(chosen, chosen.rename(own), preprocessing)
     logger.info("%s: %d tensors of a %s, for %s.", path, len(state), type(network).__name__, target)
     return write_checkpoint(chosen.content(state, preprocessing, **options), path)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.server
 import json
+import re
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -20,6 +21,7 @@ class HubHandler(http.server.BaseHTTPRequestHandler):
     """
 
     protocol_version = "HTTP/1.1"
+    breaks_after: int | None = None  # bytes of a file after which the server hangs up, once
 
     def __init__(self, *arguments, repository: str, folder: Path):
         self.repository, self.folder = repository, folder
@@ -30,14 +32,15 @@ class HubHandler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self, body: bool = True):
         path = unquote(self.path.partition("?")[0]).removeprefix("/")
-        about, file = f"api/models/{self.repository}/", f"{self.repository}/resolve/{COMMIT}/"
+        about, file = f"api/models/{self.repository}/", f"{self.repository}/resolve/"
         answers = {
             f"{about}refs": self.references,
             f"{about}revision/main": lambda: {"id": self.repository, "sha": COMMIT, "siblings": []},
             f"{about}tree/{COMMIT}": self.tree,
         }
-        if path.startswith(file) and (found := self.folder / path.removeprefix(file)).is_file():
-            self.answer(found.read_bytes(), body, {"X-Repo-Commit": COMMIT})
+        revision, _, name = path.removeprefix(file).partition("/")
+        if path.startswith(file) and revision in ("main", COMMIT) and (self.folder / name).is_file():
+            self.answer((self.folder / name).read_bytes(), body, {"X-Repo-Commit": COMMIT})
         elif path in answers:
             self.answer(json.dumps(answers[path]()).encode(), body, {"Content-Type": "application/json"})
         else:
@@ -55,13 +58,18 @@ class HubHandler(http.server.BaseHTTPRequestHandler):
         ]
 
     def answer(self, content: bytes, body: bool, headers: dict[str, str], status: int = 200):
+        tag, start = f'"{hashlib.sha1(content).hexdigest()}"', 0
+        if wanted := re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "")):
+            start, status = int(wanted[1]), 206
+            headers = {**headers, "Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
         self.send_response(status)
-        for name, value in {**headers, "ETag": f'"{hashlib.sha1(content).hexdigest()}"'}.items():
+        for name, value in {**headers, "ETag": tag, "Content-Length": str(len(content) - start)}.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if body:
-            self.wfile.write(content)
+            stop, type(self).breaks_after = self.breaks_after, None
+            self.wfile.write(content[start:stop])
+            self.close_connection |= stop is not None
 
     def log_message(self, *arguments):
         pass
