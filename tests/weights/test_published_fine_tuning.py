@@ -31,9 +31,9 @@ def test_segmentation_starts_from_a_published_file(phantoms, tmp_path, write, ov
     theirs = write(tmp_path / "published.pt").state_dict()
     settings |= {
         "initial_weights": tmp_path / "published.pt",
-        "require": "[encoder,decoder]",
+        "starting_point::require": "[encoder,decoder]",
         "freeze": "[encoder]",
-        "keep_weight_norms": False,
+        "starting_point::keep_weight_norms": False,
         "dataset_dir": phantoms,
         "label_names": "['lung','nodule']",
         "output_dir": tmp_path / "run",
