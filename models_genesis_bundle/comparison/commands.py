@@ -96,5 +96,5 @@ def _words(run_id: str, command: RunCommand) -> list[str]:
 
 
 def _word(value: Any) -> str:
-    """A value as Fire reads it back: texts as they are, everything else as Python writes it."""
-    return value if isinstance(value, str) else repr(value)
+    """A value as Fire reads it back: texts as they are, everything else as Python writes it; MONAI drops a None."""
+    return value if isinstance(value, str) else "$None" if value is None else repr(value)

@@ -40,7 +40,9 @@ def test_commands_are_read_back_as_they_were_meant(tmp_path):
             (commands.evaluate(run), evaluation_command(plan, run)),
         ):
             assert words[1:4] == ["-m", "monai.bundle", "run"]
-            assert RunCommand.from_arguments([entry, *words[3:]]) == wanted
+            arrives = {name: "$None" if value is None else value for name, value in wanted.overrides.items()}
+            found = RunCommand.from_arguments([entry, *words[3:]])
+            assert (found.config_files, found.overrides) == (wanted.config_files, arrives)
     run = planned_runs(plan)[2]
     training, evaluation = training_command(plan, run), evaluation_command(plan, run)
     assert run.arm.name == "imagenet"
