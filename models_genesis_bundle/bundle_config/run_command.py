@@ -35,7 +35,7 @@ class RunCommand:
     config_files: tuple[str, ...]
     overrides: Mapping[str, Any]
     tracking: str | None = None
-    run_id: str = "run"
+    run_id: str = field(default="run", compare=False)
     words: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @classmethod

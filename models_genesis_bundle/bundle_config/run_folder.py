@@ -13,6 +13,7 @@ import torch
 from filelock import FileLock, Timeout
 from monai.bundle import ConfigParser
 
+from models_genesis_bundle.bundle_config.resumed_settings import require_same_settings
 from models_genesis_bundle.bundle_config.run_command import RunCommand
 from models_genesis_bundle.engines.processes import is_main_process, require_process_group
 from models_genesis_bundle.files import RUN_MARKER, remove_unfinished, whole_file, write_json
@@ -49,10 +50,12 @@ class RunFolder:
 
         Raises:
             RuntimeError: when another run is using the folder, or ``torchrun`` has started several runs of it.
+            SettingsError: when a run is resumed with other settings, see `require_same_settings`.
         """
         require_process_group()
         if not is_main_process() or self.lock.is_locked:
             return
+        self._require_same_settings()
         self.output_dir.mkdir(parents=True, exist_ok=True)
         try:
             self.lock.acquire(timeout=0)
@@ -68,6 +71,13 @@ class RunFolder:
             if not self.resume:
                 self._put_earlier_run_aside(self.ckpt_dir)
         self._record()
+
+    def _require_same_settings(self) -> None:
+        command, config_path = RunCommand.from_arguments(), self.output_dir / "config.yaml"
+        if command is None or not self.resume or self.ckpt_dir is None or not config_path.exists():
+            return
+        if (self.ckpt_dir / "last.pt").exists() and (recorded := ConfigParser.load_config_file(str(config_path))):
+            require_same_settings(recorded, command.resolved_config(), config_path)
 
     def _put_earlier_run_aside(self, ckpt_dir: Path) -> None:
         if not (ckpt_dir / "last.pt").exists():
@@ -101,11 +111,11 @@ class RunFolder:
     def _record(self) -> None:
         command = RunCommand.from_arguments()
         config_path, environment_path = self.output_dir / "config.yaml", self.output_dir / "environment.json"
-        of_a_training = self.resume or (self.ckpt_dir is None and (self.output_dir / "checkpoints").exists())
-        if command is not None and not (of_a_training and config_path.exists()):
+        in_a_training = self.ckpt_dir is None and (self.output_dir / "checkpoints").exists()
+        if command is not None and not (in_a_training and config_path.exists()):
             with whole_file(config_path) as unfinished:
                 ConfigParser.export_config_file(command.resolved_config(), str(unfinished), fmt="yaml", sort_keys=False)
-        if not (of_a_training and environment_path.exists()):
+        if not ((in_a_training or self.resume) and environment_path.exists()):
             write_json(environment_path, environment())
 
 
