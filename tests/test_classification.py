@@ -36,10 +36,9 @@ def fine_tune(output_dir: Path, *overlays: str, **settings) -> Path:
     return output_dir / "checkpoints" / "model.pt"
 
 
-def evaluate(ckpt_path: Path, output_dir: Path, *overlays: str, **settings) -> dict:
-    files = ["configs/evaluate_classification.yaml", *(f"configs/{name}.yaml" for name in overlays)]
+def evaluate(ckpt_path: Path, output_dir: Path, **settings) -> dict:
     merged = {**NETWORK, "ckpt_path": ckpt_path, "output_dir": output_dir, "report::resamples": 50, **settings}
-    run_here("run", "evaluating", "--config_file", str(files), *arguments(**merged))
+    run_here("run", "evaluating", "--config_file", "configs/evaluate_classification.yaml", *arguments(**merged))
     return json.loads((output_dir / "summary.json").read_text())
 
 
@@ -230,7 +229,8 @@ def test_task_ncc_on_the_folders_of_luna16(phantoms, candidates, pretrained, tmp
         ]
     data = {"dataset_dir": root, "candidates_file": write_candidates(root / "candidates_V2.csv", rows)}
     beginning = pretrained / "checkpoints" / "model.pt"
-    weights = fine_tune(tmp_path / "run", "task_ncc", initial_weights=beginning, max_negatives_per_scan=2, **data)
+    settings = {"initial_weights": beginning, "max_negatives_per_scan": 2, **data}
+    weights = fine_tune(tmp_path / "run", "optimizer_adam", "task_ncc", **settings)
     content = read_weights(weights)
     trained = content["data"]
     uids = [f"1.3.6.1.4.1.14519.5.2.1.6279.6001.{number}" for number in range(5)]
@@ -240,7 +240,7 @@ def test_task_ncc_on_the_folders_of_luna16(phantoms, candidates, pretrained, tmp
     state = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")
     assert state["optimizer"]["param_groups"][0]["lr"] == 1e-3
     assert state["best"]["metric"] == pytest.approx(content["metrics"]["val_loss"])
-    summary = evaluate(weights, tmp_path / "test", "task_ncc", **data)
+    summary = evaluate(weights, tmp_path / "test", **data)
     assert summary["scans"] == 3
     assert summary["cases"] == sum(row["seriesuid"][-1] in "789" for row in rows), (
         "all candidates, not two of each scan"
@@ -266,9 +266,9 @@ def test_task_ecc_on_scans_with_a_csv(phantoms, candidates, pretrained, tmp_path
         "split::test_fraction": 2,
         "initial_weights": pretrained / "checkpoints" / "model.pt",
     }
-    weights = fine_tune(tmp_path / "run", "task_ecc", **settings, **data)
+    weights = fine_tune(tmp_path / "run", "optimizer_adam", "task_ecc", **settings, **data)
     assert read_weights(weights)["data"]["patients"] == 3
-    summary = evaluate(weights, tmp_path / "test", "task_ecc", **data)
+    summary = evaluate(weights, tmp_path / "test", **data)
     assert summary["patients"] == summary["scans"] == 2
     bare = infer(weights, tmp_path / "new", **data)
     assert len(bare) == len(rows)
@@ -301,7 +301,8 @@ def test_task_lidc_malignancy_on_tight_crops(phantoms, pretrained, tmp_path):
     assert content["data"]["classes"].keys() == {"0", "1"}
     assert content["data"]["cubes"] == 3
     assert content["preprocessing"]["spacing"] == [1.0, 1.0, 1.0]
-    summary = evaluate(weights, tmp_path / "test", "task_lidc_malignancy", dataset_dir=tmp_path)
+    matched = {"covariate_key": "diameter_mm", "report::caliper": 1.0}
+    summary = evaluate(weights, tmp_path / "test", dataset_dir=tmp_path, **matched)
     assert summary["cases"] == 8
     labels, diameters = np.array([0, 1] * 4), np.arange(4.0, 12.0)
     better = (diameters[labels == 1][:, None] > diameters[labels == 0]).mean()

@@ -91,7 +91,7 @@ def test_a_misspelt_setting_is_refused_with_the_nearest_name(pretrain, tmp_path)
 
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_scans(pretrain, tmp_path, phantoms):
     with pytest.raises(RuntimeError) as raised:
-        pretrain(tmp_path, max_epochs=3, learning_rate="1e30", output_activation="None")
+        pretrain(tmp_path, max_epochs=3, learning_rate="1e30", output_activation="$None")
     error = root_cause(raised.value)
     assert isinstance(error, NonFiniteStepError)
     assert str(phantoms / "images") in str(error)

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
+from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
 from monai.bundle.reference_resolver import ReferenceResolver
+from monai.bundle.utils import ID_REF_KEY, MACRO_KEY
 
 from models_genesis_bundle.bundle_config.renamed_settings import RENAMED
 from models_genesis_bundle.bundle_config.run_command import RunCommand
+from models_genesis_bundle.bundle_config.setting_types import kind_of
 
-__all__ = ["SettingsError", "check_settings"]
+__all__ = ["SettingsError", "check_settings", "unknown_settings"]
+
+_STEPS = {"imports", "initialize", "finalize", "run"}
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_REREAD = re.compile(r"#|(?<!\w)\d+_\d")  # what Python reads otherwise than it is written: a comment, 2024_03
 
 
 class SettingsError(ValueError):
@@ -20,12 +30,15 @@ class SettingsError(ValueError):
 
 
 def check_settings(command: RunCommand | None = None) -> None:
-    """Refuse settings of the command line that the configuration files do not have, and values that cannot be meant.
+    """Refuse what would not arrive as it was asked for, or cannot be meant.
 
-    MONAI adds an unknown setting silently, so that ``--max_epohcs 5`` would train for the default number of epochs. A new
-    argument of a component (``--network_def::act relu``) is accepted, since components have arguments with defaults.
-
-    A switch that is given as ``false`` is refused, too: the command line reads that as a text, and a text counts as true.
+    - A setting that the configuration files do not have: MONAI adds it silently, so that ``--max_epohcs 5`` would train for
+      the default number of epochs. A new argument of a component (``--network_def::act relu``) is accepted, since
+      components have arguments with defaults. Keys of overlays likewise.
+    - A word that the command line reads otherwise: ``None``, which MONAI drops; ``2024_03``, ``scan#1``; a switch given as
+      ``false``, which is a text and counts as true.
+    - A value of another type or out of range, see `SETTINGS`. Expressions are looked at where no component must be built
+      for it.
 
     Args:
         command: what to check; None: this process's, and nothing when it is no ``monai.bundle run``.
@@ -36,23 +49,34 @@ def check_settings(command: RunCommand | None = None) -> None:
     command = command or RunCommand.from_arguments()
     if command is None:
         return
-    faults = [fault for name, value in command.overrides.items() for fault in _faults(name, value, command)]
+    files = ConfigParser(command.files_config())
+    unknown = unknown_settings(command, files)
+    resolved = ConfigParser(deepcopy(files.get()))
+    resolved.update({name: value for name, value in command.overrides.items() if name not in unknown})
+    misread = {**_misread(command, resolved), **_no_switches(command, files)}
+    faults = [f"--{name}: {text}" for name, text in unknown.items()]
+    faults += [*misread.values(), *_out_of_range(command, resolved, misread), *_unknown_keys(command, files)]
     if faults:
         raise SettingsError("\n".join(faults))
 
 
-def _faults(name: str, value: Any, command: RunCommand) -> Iterator[str]:
-    config = ConfigParser(command.files_config())
-    place = ReferenceResolver.normalize_id(name.lstrip("+~"))
-    if place not in config:
-        unknown = _unknown(place, config, command)
-        if unknown is not None:
-            yield f"--{name}: {unknown}"
-    elif isinstance(config[place], bool) and not isinstance(value, bool) and value != "true":
-        yield f"--{name} {value}: this is a switch; write `--{name} True` or `--{name} False`."
+def unknown_settings(command: RunCommand, files: ConfigParser | None = None) -> dict[str, str]:
+    """The overrides that the configuration files do not have, each with what to say of it.
+
+    Args:
+        command: what was asked for.
+        files: its configuration files, merged, where they are read already.
+    """
+    files = ConfigParser(command.files_config()) if files is None else files
+    unknown = {}
+    for name in dict.fromkeys([*command.overrides, *command.words]):
+        place = ReferenceResolver.normalize_id(name.lstrip("+~"))
+        if place not in files and (text := _unknown(place, files, command.config_files, "--")) is not None:
+            unknown[name] = text
+    return unknown
 
 
-def _unknown(place: str, config: ConfigParser, command: RunCommand) -> str | None:
+def _unknown(place: str, config: ConfigParser, files: Sequence[str], dashes: str = "") -> str | None:
     """What to say of a place that the configuration does not have; None for a new argument of a component."""
     node: Any = config.get()
     walked: list[str] = []
@@ -68,11 +92,119 @@ def _unknown(place: str, config: ConfigParser, command: RunCommand) -> str | Non
         walked.append(part)
     if isinstance(node, Mapping) and "_target_" in node and len(walked) == len(parts) - 1:
         return None
-    files = ", ".join(command.config_files)
+    where = ", ".join(files)
     if not walked and (now := [new for new in RENAMED.get(parts[0], ()) if new in config]):
         behind = "::".join(["", *parts[1:]])
-        return f"this setting of {files} is called {' and '.join(f'`--{new}{behind}`' for new in now)} now."
+        return f"this setting of {where} is called {' and '.join(f'`{dashes}{new}{behind}`' for new in now)} now."
     part = parts[len(walked)]
     near = difflib.get_close_matches(part, known, n=2)
-    meant = " or ".join(f"`--{'::'.join([*walked, other])}`" for other in near)
-    return f"no setting of {files} is called {part!r}" + (f"; did you mean {meant}?" if meant else ".")
+    meant = " or ".join(f"`{dashes}{'::'.join([*walked, other])}`" for other in near)
+    return f"no setting of {where} is called {part!r}" + (f"; did you mean {meant}?" if meant else ".")
+
+
+def _unknown_keys(command: RunCommand, files: ConfigParser) -> Iterator[str]:
+    """What to say of overlays' keys that the files before do not have and nothing refers to."""
+    for number, file in enumerate(command.config_files[1:], 1):
+        earlier = command.config_files[:number]
+        before = ConfigParser(ConfigParser.load_config_files(list(earlier)))
+        for key in ConfigParser.load_config_file(file):
+            place = ReferenceResolver.normalize_id(key.lstrip("+"))
+            if place.startswith("_") or place in before or place in _STEPS | {command.run_id}:
+                continue
+            if _is_referred_to(place, files.get()):
+                continue
+            if (text := _unknown(place, before, earlier)) is not None and not _is_known_beside(place, command):
+                yield f"{file}: {key}: {text}"
+
+
+def _is_referred_to(name: str, node: Any) -> bool:
+    if isinstance(node, Mapping):
+        return any(_is_referred_to(name, value) for value in node.values())
+    if isinstance(node, list):
+        return any(_is_referred_to(name, value) for value in node)
+    pattern = rf"[{ID_REF_KEY}{MACRO_KEY}]{re.escape(name)}(?!\w)"
+    return isinstance(node, str) and re.search(pattern, node) is not None
+
+
+def _is_known_beside(name: str, command: RunCommand) -> bool:
+    """Whether a configuration beside the first has the setting: an overlay may be for training and evaluation."""
+    first = Path(command.config_files[0])
+    others = {str(path) for path in first.parent.glob(f"*{first.suffix}")} - set(command.config_files)
+    return any(name in ConfigParser.load_config_file(other) for other in others)
+
+
+def _misread(command: RunCommand, resolved: ConfigParser) -> dict[str, str]:
+    """By place, what to say of words that arrive as something else."""
+    misread = {}
+    for name, word in command.words.items():
+        place, value = ReferenceResolver.normalize_id(name), DefaultParseValue(word)
+        if value is None and (stays := resolved.get(place)) is not None:
+            kind = kind_of(place)
+            instead = f"For null write `--{name} '$None'`."
+            if kind is not None and not kind.accepts(None):
+                instead = f"Expected {kind.expected}."
+            misread[place] = f"--{name} {word}: MONAI drops None, and {stays!r} would stay. {instead}"
+        elif (
+            value != word and not _QUOTED.fullmatch(word.strip())
+            if isinstance(value, str)
+            else _REREAD.search(_QUOTED.sub("", word))
+        ):
+            misread[place] = f"--{name} {word}: the command line reads it as {value!r}. {_in_quotes(name, word)}"
+    return misread
+
+
+def _in_quotes(name: str, word: str) -> str:
+    quoted = f"'{word}'"
+    return f'For a text write it in two kinds of quotes: `--{name} "{quoted}"`.'
+
+
+def _no_switches(command: RunCommand, files: ConfigParser) -> dict[str, str]:
+    """By place, what to say of switches that are neither true nor false."""
+    return {
+        name: f"--{name} {value}: this is a switch; write `--{name} True` or `--{name} False`."
+        for name, value in command.overrides.items()
+        if isinstance(files.get(name), bool) and not isinstance(value, bool) and value != "true"
+    }
+
+
+def _out_of_range(command: RunCommand, config: ConfigParser, but: Collection[str]) -> list[str]:
+    """What to say of values, but those at some places, that are not what they are declared to be."""
+    wrong, broken = [], []
+    for place in _places(config.get()):
+        kind = kind_of(place)
+        if kind is None or place in but or _needs_components(place, config):
+            continue
+        try:
+            value = config.get_parsed_content(place)
+        except Exception as error:  # of an expression: any
+            broken.append(f"{place}: {config[place]} cannot be evaluated: {_cause(error)}.")
+            continue
+        if not kind.accepts(value):
+            word = command.words.get(place)
+            hint = f" {_in_quotes(place, word)}" if word and kind.takes_text else ""
+            wrong.append(f"{place}: expected {kind.expected}, found {value!r}.{hint}")
+    return wrong or broken  # a wrong value breaks expressions that refer to it
+
+
+def _places(node: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    for name, value in node.items():
+        yield f"{above}{name}"
+        if isinstance(value, Mapping):
+            yield from _places(value, f"{above}{name}::")
+
+
+def _needs_components(place: str, config: ConfigParser) -> bool:
+    """Whether the value at a place is, or depends on, something that has to be built."""
+    node = config[place]
+    if isinstance(node, Mapping):
+        return "_target_" in node or any(_needs_components(f"{place}::{name}", config) for name in node)
+    if isinstance(node, list):
+        return any(_needs_components(f"{place}::{number}", config) for number in range(len(node)))
+    references = ReferenceResolver.match_refs_pattern(node) if isinstance(node, str) else {}
+    return any(reference not in config or _needs_components(reference, config) for reference in references)
+
+
+def _cause(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error

@@ -47,7 +47,6 @@ RENAMED: Mapping[str, tuple[str, ...]] = {
     "noise_prob": ("augmentation::noise::prob",),
     "noise_std": ("augmentation::noise::std",),
     "nonlinear_prob": ("deformations::nonlinear::prob",),
-    "num_classes": ("out_channels",),
     "num_phantoms": ("source::count",),
     "number_of_lesions": ("report::number_of_lesions",),
     "number_of_scans": ("report::number_of_scans",),

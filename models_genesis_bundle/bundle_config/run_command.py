@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,21 @@ WORKFLOW_ARGUMENTS = {"workflow_type", "workflow", "tracking", "properties_path"
 
 @dataclass(frozen=True)
 class RunCommand:
-    """The configuration files, the overrides and the tracking settings of a ``monai.bundle run``."""
+    """What a ``monai.bundle run`` was asked for.
+
+    Args:
+        config_files: the configuration and its overlays.
+        overrides: settings by place, as they arrive: values as Fire reads them, and without those that MONAI drops.
+        tracking: the tracking settings: ``mlflow``, or a file.
+        run_id: the step that is run.
+        words: what stood on the command line for each setting.
+    """
 
     config_files: tuple[str, ...]
     overrides: Mapping[str, Any]
     tracking: str | None = None
+    run_id: str = field(default="run", compare=False)
+    words: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @classmethod
     def from_arguments(cls, arguments: Sequence[str] | None = None) -> RunCommand | None:
@@ -34,7 +44,8 @@ class RunCommand:
         arguments = list(sys.argv if arguments is None else arguments)
         if not arguments or Path(arguments[0]).parts[-3:-1] != ("monai", "bundle") or arguments[1:2] != ["run"]:
             return None
-        flags = _flags(arguments[2:])
+        positional, words = _read(arguments[2:])
+        flags = {name: value for name, word in words.items() if (value := DefaultParseValue(word)) is not None}
         if isinstance(args_file := flags.get("args_file"), str):
             flags = {**ConfigParser.load_config_file(args_file), **flags}
         files = flags.get("config_file")
@@ -45,6 +56,8 @@ class RunCommand:
             config_files=tuple(map(str, files)) if isinstance(files, list | tuple) else (str(files),),
             overrides={name: value for name, value in flags.items() if name not in own},
             tracking=flags.get("tracking"),
+            run_id=str(positional[0] if positional else flags.get("run_id", "run")),
+            words={name: word for name, word in words.items() if name not in own},
         )
 
     def files_config(self) -> dict[str, Any]:
@@ -65,19 +78,21 @@ def _tracking_settings(tracking: str | None) -> dict[str, Any]:
     return {name: value for name, value in settings["configs"].items() if name not in settings["handlers_id"]}
 
 
-def _flags(arguments: Sequence[str]) -> dict[str, Any]:
-    """The ``--name value``, ``--name=value`` and lone ``--name`` of a command line, with values as Fire reads them."""
-    flags: dict[str, Any] = {}
+def _read(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """The positional words of a command line, and the words of its ``--name value``, ``--name=value`` and lone ``--name``."""
+    positional: list[str] = []
+    words: dict[str, str] = {}
     position = 0
     while position < len(arguments):
         argument = arguments[position]
         position += 1
         if not argument.startswith("--"):
+            positional.append(argument)
             continue
         name, equals, value = argument[2:].partition("=")
         if not equals:
             lone = position == len(arguments) or arguments[position].startswith("--")
             value = "True" if lone else arguments[position]
             position += not lone
-        flags[name.replace("-", "_")] = DefaultParseValue(value)
-    return flags
+        words[name.replace("-", "_")] = value
+    return positional, words

@@ -8,12 +8,14 @@ import shutil
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
 from monai.bundle import ConfigParser
 from yaml import YAMLError
 
+from models_genesis_bundle.bundle_config.resumed_settings import require_same_settings
 from models_genesis_bundle.bundle_config.run_command import RunCommand
 from models_genesis_bundle.engines.processes import is_main_process, require_process_group
 from models_genesis_bundle.files import RUN_MARKER, remove_unfinished, whole_file, write_json
@@ -50,10 +52,12 @@ class RunFolder:
 
         Raises:
             RuntimeError: when another run is using the folder, or ``torchrun`` has started several runs of it.
+            SettingsError: when a run is resumed with other settings, see `require_same_settings`.
         """
         require_process_group()
         if not is_main_process() or self.lock.is_locked:
             return
+        self._require_same_settings()
         self.output_dir.mkdir(parents=True, exist_ok=True)
         try:
             self.lock.acquire(timeout=0)
@@ -69,6 +73,13 @@ class RunFolder:
         if self.ckpt_dir is not None and not self.resume:
             self._put_earlier_run_aside(self.ckpt_dir)
         self._record()
+
+    def _require_same_settings(self) -> None:
+        command, config_path = RunCommand.from_arguments(), self.output_dir / "config.yaml"
+        if command is None or not self.resume or self.ckpt_dir is None or not config_path.exists():
+            return
+        if (self.ckpt_dir / "last.pt").exists() and (recorded := _read(config_path)):
+            require_same_settings(recorded, command.resolved_config(), config_path)
 
     def _put_earlier_run_aside(self, ckpt_dir: Path) -> None:
         if not (ckpt_dir / "last.pt").exists():
@@ -102,25 +113,26 @@ class RunFolder:
     def _record(self) -> None:
         command = RunCommand.from_arguments()
         config_path, environment_path = self.output_dir / "config.yaml", self.output_dir / "environment.json"
-        if command is not None and not self._keeps(config_path):
+        in_a_training = self.ckpt_dir is None and (self.output_dir / "checkpoints").exists()
+        if command is not None and not (in_a_training and config_path.exists()):
             with whole_file(config_path) as unfinished:
                 ConfigParser.export_config_file(command.resolved_config(), str(unfinished), fmt="yaml", sort_keys=False)
-        if not self._keeps(environment_path):
+        if not ((in_a_training or self.resume) and _read(environment_path)):
             write_json(environment_path, environment())
 
-    def _keeps(self, path: Path) -> bool:
-        """Whether a record is that of a training, which the run continues, or evaluates in the training's folder."""
-        if not self.resume:
-            return self.ckpt_dir is None and (self.output_dir / "checkpoints").exists() and path.exists()
-        try:
-            if isinstance(ConfigParser.load_config_file(path), dict):
-                return True
-        except FileNotFoundError:
-            return False
-        except (OSError, ValueError, YAMLError):
-            pass
-        logger.warning("%s is empty or damaged: it is written anew, with the settings of this start.", path)
-        return False
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """A record of the run that wrote it; None when it is not there, and, with a warning, when a crash left it damaged."""
+    try:
+        record = ConfigParser.load_config_file(path)
+        if isinstance(record, dict):
+            return record
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, YAMLError):
+        pass
+    logger.warning("%s is empty or damaged: it is written anew, with the settings of this start.", path)
+    return None
 
 
 def environment() -> dict[str, object]:

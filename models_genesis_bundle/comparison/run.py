@@ -147,5 +147,10 @@ def planned_runs(plan: ComparisonPlan) -> list[Run]:
 def words(run_id: str, command: RunCommand, program: Sequence[str] = PROGRAM) -> list[str]:
     """The command line of a step, ``training`` or ``evaluating``, as Fire reads it back."""
     settings = {"config_file": list(command.config_files), **command.overrides}
-    pairs = [(f"--{name}", value if isinstance(value, str) else repr(value)) for name, value in settings.items()]
+    pairs = [(f"--{name}", _word(value)) for name, value in settings.items()]
     return [*program, run_id, *(word for pair in pairs for word in pair)]
+
+
+def _word(value: Any) -> str:
+    """Texts as they are, everything else as Python writes it; MONAI drops a None."""
+    return value if isinstance(value, str) else "$None" if value is None else repr(value)

@@ -13,7 +13,7 @@ from models_genesis_bundle.engines.small_maps import Float32OnSmallMaps
 __all__ = ["AutocastInferer", "precision_dtype", "to_memory_format"]
 
 
-def precision_dtype(precision: str, device: torch.device) -> torch.dtype:
+def precision_dtype(precision: str, device: str | torch.device) -> torch.dtype:
     """The number format that a ``precision`` setting stands for on a device.
 
     Args:

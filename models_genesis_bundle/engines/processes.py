@@ -18,12 +18,13 @@ def is_main_process() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
-def join_process_group(device: torch.device) -> None:
+def join_process_group(device: str | torch.device) -> None:
     """Join the processes that ``torchrun`` has started; all but the main one log warnings and errors alone.
 
     Args:
         device: this process's: ``nccl`` connects GPUs, ``gloo`` everything else.
     """
+    device = torch.device(device)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     torch.distributed.init_process_group(backend="nccl" if device.type == "cuda" else "gloo")

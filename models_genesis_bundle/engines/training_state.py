@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from models_genesis_bundle.engines.processes import is_main_process
 from models_genesis_bundle.engines.random_states import get_random_states, set_random_states
@@ -30,9 +32,10 @@ class TrainingState:
     """Saves the whole state of a run after an epoch, and restores it when the run starts again.
 
     Saved are network, optimizer, schedule, gradient scaler, epoch, iteration, best metric and its epoch, the random states
-    and what ``also`` names. List it last among the trainer's handlers, behind validation and schedule, so that what it
-    saves is the end of the epoch. MONAI's checkpoint handlers restore epoch and learning rate, but neither the best value
-    nor the random states.
+    and what ``also`` names. A schedule that follows the epochs alone is not restored but stepped anew to where the run was:
+    so it follows the number of epochs that the resumed run has. List it last among the trainer's handlers, behind validation
+    and schedule, so that what it saves is the end of the epoch. MONAI's checkpoint handlers restore epoch and learning rate,
+    but neither the best value nor the random states.
 
     Args:
         path: the file, replaced atomically each time.
@@ -111,6 +114,12 @@ class TrainingState:
                 "was started with, from the last.pt that it wrote."
             )
         load_weights(self.network, content)
+        epoch = content["trainer"]["epoch"]
+        schedule = stateful.get("lr_scheduler")
+        rates = None
+        if schedule is not None and not isinstance(schedule, ReduceLROnPlateau):
+            rates = _rates_behind(schedule, epoch)
+            del stateful["lr_scheduler"]
         for name, part in stateful.items():
             if isinstance(part, torch.nn.Module):
                 load_weights(part, {"model": content[name]}, f"{self.path}, {name}")
@@ -121,7 +130,10 @@ class TrainingState:
                 raise CheckpointError(
                     f"{self.path}: {name!r} is of other settings and cannot be resumed: {error}"
                 ) from error
-        engine.state.epoch = content["trainer"]["epoch"]
+        if rates is not None:
+            for group, rate in zip(self.stateful["optimizer"].param_groups, rates, strict=True):
+                group["lr"] = rate
+        engine.state.epoch = epoch
         engine.state.iteration = content["trainer"]["iteration"]
         if self.validator is not None:
             self.validator.state.best_metric = content["best"]["metric"]
@@ -138,3 +150,12 @@ class TrainingState:
     def _all_stateful(self, engine: Engine) -> dict[str, Any]:
         scaler = getattr(engine, "scaler", None)
         return {**self.stateful, **({"scaler": scaler} if scaler is not None else {})}
+
+
+def _rates_behind(schedule: LRScheduler, epoch: int) -> list[float]:
+    """The learning rates that a schedule that has not begun arrives at behind an epoch, by parameter group."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step", category=UserWarning)
+        for _ in range(epoch):
+            schedule.step()
+    return [group["lr"] for group in schedule.optimizer.param_groups]

@@ -84,10 +84,11 @@ def require_label_names(label_names: Sequence[str]) -> None:
     Raises:
         ValueError: naming them.
     """
-    if not label_names or len(set(label_names)) < len(label_names) or "mean" in label_names:
+    names = [] if isinstance(label_names, str) else list(label_names)
+    if not all(names) or not names or len(set(names)) < len(names) or "mean" in names:
         raise ValueError(
             "label_names: expected a name for each foreground class, all different and none of them 'mean', "
-            f"found {list(label_names)}."
+            f"found {label_names!r}."
         )
 
 

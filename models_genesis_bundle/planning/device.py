@@ -30,8 +30,9 @@ class Device:
     cores: int
 
     @classmethod
-    def of(cls, device: torch.device) -> Device:
+    def of(cls, device: str | torch.device) -> Device:
         """Describe a device of this machine."""
+        device = torch.device(device)
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         if device.type == "cuda":
             found = torch.cuda.get_device_properties(device)

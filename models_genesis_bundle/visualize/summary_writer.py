@@ -1,7 +1,8 @@
-"""TensorBoard for distributed runs."""
+"""TensorBoard for distributed runs, and for configurations that are looked into before they run."""
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from models_genesis_bundle.engines.processes import is_main_process
@@ -16,10 +17,27 @@ class SilentWriter:
         return lambda *args, **kwargs: None
 
 
+class LateWriter:
+    """A ``SummaryWriter`` that opens its folder when it is first written to: an earlier run may lie there until then."""
+
+    def __init__(self, log_dir: str) -> None:
+        self.log_dir = log_dir
+
+    @cached_property
+    def _writer(self) -> Any:
+        from torch.utils.tensorboard import SummaryWriter
+
+        return SummaryWriter(self.log_dir)
+
+    def close(self) -> None:
+        """Close the folder, where it is open."""
+        if "_writer" in vars(self):
+            self._writer.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._writer, name)
+
+
 def summary_writer(log_dir: str) -> Any:
     """A TensorBoard writer for MONAI's handlers, which writes on the main process only."""
-    if not is_main_process():
-        return SilentWriter()
-    from torch.utils.tensorboard import SummaryWriter
-
-    return SummaryWriter(log_dir)
+    return LateWriter(log_dir) if is_main_process() else SilentWriter()

@@ -1,11 +1,13 @@
 import pytest
+from monai.bundle import ConfigWorkflow, create_workflow
 
-from models_genesis_bundle.bundle_config import RunCommand, SettingsError, check_settings
+from models_genesis_bundle.bundle_config import RunCommand
 
 PROGRAM = "/somewhere/monai/bundle/__main__.py"
+PRETRAIN = "configs/pretrain.yaml"
 
 
-def command(root, *words):
+def command(*words):
     return RunCommand.from_arguments([PROGRAM, "run", "training", *words])
 
 
@@ -14,13 +16,14 @@ def in_root(monkeypatch, root):
     monkeypatch.chdir(root)
 
 
-def test_reads_files_and_overrides_as_fire_does(root):
+def test_reads_files_and_overrides_as_fire_does():
     found = command(
-        root, "--config_file", "['configs/pretrain.yaml','configs/optimizer_muon.yaml']", "--max-epochs=3", "--resume",
+        "--config_file", "['configs/pretrain.yaml','configs/optimizer_muon.yaml']", "--max-epochs=3", "--resume",
         "--dataset_dir", "/scans", "--tracking", "mlflow",
     )  # fmt: skip
-    assert found.config_files == ("configs/pretrain.yaml", "configs/optimizer_muon.yaml")
+    assert found.config_files == (PRETRAIN, "configs/optimizer_muon.yaml")
     assert found.overrides == {"max_epochs": 3, "resume": True, "dataset_dir": "/scans"}
+    assert found.run_id == "training"
     resolved = found.resolved_config()
     assert resolved["max_epochs"] == 3
     assert resolved["optimizer"]["weight_decay"] == 0.1, "of the overlay"
@@ -30,36 +33,25 @@ def test_another_program_is_left_alone():
     assert RunCommand.from_arguments(["/bin/pytest", "run", "--config_file", "x.yaml"]) is None
 
 
-def test_arguments_file(root, tmp_path):
-    (tmp_path / "args.yaml").write_text("config_file: configs/pretrain.yaml\nbatch_size: 3\n")
-    found = command(root, "--args_file", str(tmp_path / "args.yaml"), "--seed", "4")
-    assert found.overrides == {"batch_size": 3, "seed": 4}
+def test_arguments_file(tmp_path):
+    (tmp_path / "args.yaml").write_text(f"config_file: {PRETRAIN}\nbatch_size: 3\noutput_activation: null\nseed: 1\n")
+    found = command("--args_file", str(tmp_path / "args.yaml"), "--seed", "4", "--batch_size", "None")
+    assert found.overrides == {"batch_size": 3, "output_activation": None, "seed": 4}, "as MONAI merges them"
 
 
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("max_epohcs", r"called 'max_epohcs'; did you mean `--max_epochs`"),
-        ("train::trainr::max_epochs", r"called 'trainr'; did you mean `--train::trainer`"),
-        ("validate::handler", r"`--validate::handlers`"),
-        ("zzz", r"called 'zzz'\.$"),
-    ],
-)
-def test_unknown_settings_are_refused(root, override, message):
-    with pytest.raises(SettingsError, match=message):
-        check_settings(command(root, "--config_file", "configs/pretrain.yaml", f"--{override}", "1"))
+class NotStarted(ConfigWorkflow):
+    def initialize(self):
+        return []
 
 
-@pytest.mark.parametrize(
-    "override", ["max_epochs", "train::trainer::max_epochs", "network_def::act", "train::handlers::0"]
-)
-def test_known_settings_and_arguments_of_components_pass(root, override):
-    check_settings(command(root, "--config_file", "configs/pretrain.yaml", f"--{override}", "1"))
-
-
-def test_a_switch_as_text_is_refused(root):
-    check_settings(command(root, "--config_file", "configs/pretrain.yaml", "--resume", "true"))
-    with pytest.raises(
-        ValueError, match=r"--resume false: this is a switch; write `--resume True` or `--resume False`"
-    ):
-        check_settings(command(root, "--config_file", "configs/pretrain.yaml", "--resume", "false"))
+def test_it_holds_what_monai_takes_over():
+    """MONAI drops a None, so that what stands in the files stays; ``$None`` arrives as null."""
+    found = command(
+        "--config_file", PRETRAIN, "--output_activation", "None", "--max_epochs", "7", "--dataset_dir", "$None"
+    )
+    settings = {"output_activation": None, "max_epochs": 7, "dataset_dir": "$None"}
+    workflow = create_workflow(NotStarted, config_file=PRETRAIN, **settings)
+    resolved = found.resolved_config()
+    assert {name: workflow.parser[name] for name in resolved} == resolved
+    assert workflow.parser.get_parsed_content("output_activation") == "sigmoid"
+    assert workflow.parser.get_parsed_content("dataset_dir") is None

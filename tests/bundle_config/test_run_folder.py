@@ -4,6 +4,7 @@ import pytest
 
 from models_genesis_bundle.bundle_config import RunFolder
 from models_genesis_bundle.files import RUN_MARKER
+from models_genesis_bundle.visualize import summary_writer
 from models_genesis_bundle.weights import write_checkpoint
 
 
@@ -112,3 +113,21 @@ def test_other_ranks_touch_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("RANK", "1")
     RunFolder(tmp_path / "run", tmp_path / "run" / "checkpoints").begin()
     assert not (tmp_path / "run").exists()
+
+
+def test_a_writer_that_was_made_before_the_run_began_writes_into_the_new_run(tmp_path, monkeypatch):
+    """The zoo looks at a workflow's properties before it runs it, when the folder is still that of an earlier run."""
+    write_checkpoint({"epoch": 1}, tmp_path / "checkpoints" / "last.pt")
+    (tmp_path / "tensorboard").mkdir()
+    (tmp_path / "tensorboard" / "events.earlier").touch()
+    writer = summary_writer(str(tmp_path / "tensorboard"))
+    writer.close()
+    assert [path.name for path in (tmp_path / "tensorboard").iterdir()] == ["events.earlier"]
+    RunFolder(tmp_path, tmp_path / "checkpoints").begin()
+    writer.add_scalar("loss", 1.0, 1)
+    writer.close()
+    assert len(list((tmp_path / "tensorboard").glob("events*"))) == 1
+    assert (tmp_path / "previous" / "1" / "tensorboard" / "events.earlier").exists()
+    monkeypatch.setenv("RANK", "1")
+    summary_writer(str(tmp_path / "other")).add_scalar("loss", 1.0, 1)
+    assert not (tmp_path / "other").exists()

@@ -31,6 +31,7 @@ def plan_content() -> dict:
 def write_plan(folder: Path, content: dict | None = None) -> Path:
     """Write a plan into a folder, with the configurations and weights that it names."""
     shared = {"output_dir": "out", "seed": 0, "max_epochs": 10, "cube_size": [64, 64, 32], "learning_rate": 0.1}
+    shared |= {"dataset_dir": None, "num_classes": 2, "network_def": None}
     training = {
         **shared,
         "initial_weights": "none",

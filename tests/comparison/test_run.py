@@ -36,7 +36,9 @@ def test_commands_are_read_back_as_they_were_meant(tmp_path):
         for step, wanted in (("training", run.training()), ("evaluating", run.evaluation())):
             line = words(step, wanted)
             assert line[1:5] == ["-m", "monai.bundle", "run", step]
-            assert RunCommand.from_arguments([entry, *line[3:]]) == wanted
+            arrives = {name: "$None" if value is None else value for name, value in wanted.overrides.items()}
+            found = RunCommand.from_arguments([entry, *line[3:]])
+            assert (found.config_files, found.overrides) == (wanted.config_files, arrives)
     run = planned_runs(plan)[2]
     training, evaluation = run.training(), run.evaluation()
     assert run.arm == "imagenet"

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models_genesis_bundle.bundle_config import RunCommand, SettingsError, check_settings
+from models_genesis_bundle.bundle_config import RunCommand, check_settings, unknown_settings
 from models_genesis_bundle.bundle_config.renamed_settings import RENAMED
 
 __all__ = ["input_settings", "training_settings"]
@@ -63,17 +63,14 @@ def training_settings(given: Mapping[str, Any], config_files: Sequence[str]) -> 
         Values by the setting's name. A parameter that is no setting is left out, and the log warns of it.
 
     Raises:
-        ValueError: a switch that is neither true nor false.
+        SettingsError: values that the settings cannot have.
     """
-    overrides = {}
-    for name, value in _own_names(given).items():
-        override = {name: value}
-        try:
-            check_settings(RunCommand(tuple(config_files), override))
-        except SettingsError as error:
-            logger.warning("The training parameter is left out: %s", error)
-        else:
-            overrides.update(override)
+    given = _own_names(given)
+    unknown = unknown_settings(RunCommand(tuple(config_files), given))
+    for name, text in unknown.items():
+        logger.warning("The training parameter %s is left out: %s", name, text)
+    overrides = {name: value for name, value in given.items() if name not in unknown}
+    check_settings(RunCommand(tuple(config_files[:1]), overrides))
     return overrides
 
 

@@ -35,7 +35,7 @@ def train(config_file: str | Sequence[str], **train_params: Any) -> None:
 
     Raises:
         FileNotFoundError: the bundle's configurations are not there.
-        ValueError: no validation had a score, or a switch that is neither true nor false.
+        ValueError: no validation had a score, or a value that a setting cannot have.
     """
     own = config_file.split(",") if isinstance(config_file, str) else list(config_file)
     parser = ConfigParser(ConfigParser.load_config_files(own))

@@ -56,6 +56,6 @@ def require_all_classes(
         raise DatalistError(
             source,
             f"the {section} list needs items of each class, found {found}.",
-            "Change validation_fraction, test_fraction or split_seed, name the split in a split_file, or correct "
+            "Change validation_fraction, test_fraction or the seed of the split, name it in a split_file, or correct "
             "num_classes and class_names.",
         )

@@ -1,0 +1,250 @@
+"""What a run was asked for is refused where it would not arrive, or cannot be meant, with what to write instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from monai.bundle import ConfigParser
+
+from models_genesis_bundle.bundle_config import RunCommand, SettingsError, check_settings
+from models_genesis_bundle.bundle_config.renamed_settings import RENAMED
+from models_genesis_bundle.bundle_config.setting_types import SETTINGS, kind_of
+
+PROGRAM = "/somewhere/monai/bundle/__main__.py"
+PRETRAIN, SEGMENTATION = "configs/pretrain.yaml", "configs/finetune_segmentation.yaml"
+ENTRIES = (
+    "pretrain",
+    "finetune_segmentation",
+    "finetune_classification",
+    "evaluate",
+    "evaluate_classification",
+    "inference",
+    "inference_segmentation",
+    "inference_classification",
+    "plan",
+)
+
+
+def check(config_file: str, *words: str) -> None:
+    check_settings(RunCommand.from_arguments([PROGRAM, "run", "training", "--config_file", config_file, *words]))
+
+
+def faults(config_file: str, *words: str) -> list[str]:
+    with pytest.raises(SettingsError) as raised:
+        check(config_file, *words)
+    return str(raised.value).splitlines()
+
+
+@pytest.fixture(autouse=True)
+def in_root(monkeypatch, root):
+    monkeypatch.chdir(root)
+
+
+@pytest.fixture
+def overlaid(tmp_path):
+    """A configuration file with an overlay of the user's own."""
+
+    def write(text: str, config_file: str = PRETRAIN) -> str:
+        (tmp_path / "own.yaml").write_text(text)
+        return f"['{config_file}','{tmp_path / 'own.yaml'}']"
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("max_epohcs", r"called 'max_epohcs'; did you mean `--max_epochs`"),
+        ("train::trainr::max_epochs", r"called 'trainr'; did you mean `--train::trainer`"),
+        ("validate::handler", r"`--validate::handlers`"),
+        ("zzz", r"called 'zzz'\.$"),
+        ("layout", r"is called `--split::layout` now"),
+        ("cube_rule::min_body", r"is called `--cube_sampler::rule::min_body` now"),
+    ],
+)
+def test_unknown_settings_are_refused(override, message):
+    with pytest.raises(SettingsError, match=message):
+        check(PRETRAIN, f"--{override}", "1")
+
+
+@pytest.mark.parametrize(
+    "override", ["max_epochs", "train::trainer::max_epochs", "network_def::act", "train::handlers::0", "split#seed"]
+)
+def test_known_settings_and_arguments_of_components_pass(override):
+    check(PRETRAIN, f"--{override}", "1")
+
+
+def test_old_names_lead_to_places_that_exist():
+    configs = [ConfigParser(ConfigParser.load_config_file(f"configs/{name}.yaml")) for name in ENTRIES]
+    configs[0].update({"ema::momentum": 0.1} if "ema" in configs[0] else {"ema": {"momentum": 0.1}})
+    configs[1]["lr_scheduler"] = ConfigParser.load_config_file("configs/schedule_plateau.yaml")["lr_scheduler"]
+    schedules = [{"lr_scheduler": {"power": 0.9}}]
+    configs += [ConfigParser(schedule) for schedule in schedules]
+    for old, places in RENAMED.items():
+        assert any(place in config for place in places for config in configs), old
+
+
+def test_all_faults_are_told_at_once():
+    words = ["--max_epochs", "2.5", "--seed", "-1", "--cube_size", "64", "--max_epohcs", "3", "--output_dir", "scan#1"]
+    found = faults(PRETRAIN, *words)
+    assert [line.split(": ")[0] for line in found] == [
+        "--max_epohcs",
+        "--output_dir scan#1",
+        "cube_size",
+        "seed",
+        "max_epochs",
+    ]
+
+
+def test_none_is_refused_where_another_value_would_stay():
+    (line,) = faults(SEGMENTATION, "--initial_weights", "None", "--split::split_file", "None")
+    assert line.endswith("would stay. For null write `--initial_weights '$None'`.")
+    (line,) = faults(SEGMENTATION, "--max_epochs", "None")
+    assert line.endswith("would stay. Expected a whole number of epochs, 1 or more.")
+    check(SEGMENTATION, "--initial_weights", "$None")
+
+
+@pytest.mark.parametrize(
+    ("word", "read"), [("2024_03", "202403"), ("scan#1", "'scan'"), ("[a,1_0]", r"\['a', 10\]"), ("7#b", "7")]
+)
+def test_words_that_fire_reads_otherwise_are_refused_with_how_to_quote_them(word, read):
+    quoted = f"\"'{word}'\"".replace("[", r"\[").replace("]", r"\]")
+    with pytest.raises(SettingsError, match=rf"reads it as {read}\. For a text write it .*: `--dataset_dir {quoted}`"):
+        check(PRETRAIN, "--dataset_dir", word)
+    check(PRETRAIN, "--dataset_dir", f"'{word}'")
+
+
+def test_a_number_or_a_list_is_no_path_and_its_quoted_word_is():
+    (line,) = faults(PRETRAIN, "--dataset_dir", "123", "--cache_dir", "/data/a_1")
+    assert line == (
+        "dataset_dir: expected a path, or null, found 123. For a text write it in two kinds of quotes: "
+        "`--dataset_dir \"'123'\"`."
+    )
+    check(PRETRAIN, "--dataset_dir", "'123'")
+    assert faults(PRETRAIN, "--output_dir", "") == ["output_dir: expected a path, found ''."]
+
+
+def test_a_switch_as_text_is_refused():
+    check(PRETRAIN, "--resume", "true")
+    assert faults(PRETRAIN, "--resume", "false") == [
+        "--resume false: this is a switch; write `--resume True` or `--resume False`."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("config", "override", "value"),
+    [
+        ("finetune_segmentation", "label_names", "lung"),
+        ("finetune_segmentation", "label_names", "[liver,liver]"),
+        ("finetune_segmentation", "label_names", "[mean]"),
+        ("finetune_segmentation", "split::validation_fraction", "1.5"),
+        ("finetune_segmentation", "augmentation::affine::prob", "2"),
+        ("finetune_segmentation", "sliding_window::sw_batch_size", "0"),
+        ("finetune_classification", "class_names", "[ill,ill]"),
+        ("finetune_classification", "balance", "some"),
+        ("pretrain", "deformations::shuffle::prob", "2"),
+        ("pretrain", "lr_scheduler::step_size", "-1"),
+        ("pretrain", "training_cubes::zoom", "[2,1]"),
+        ("pretrain", "scan_preprocessing::spacing", "0"),
+        ("pretrain", "device", "gpu"),
+        ("pretrain", "patience", "0"),
+        ("pretrain", "learning_rate", "$float('nan')"),
+        ("evaluate", "report::confidence", "2"),
+        ("inference", "overlap", "1"),
+        ("plan", "plan::training_cubes", "0"),
+    ],
+)
+def test_values_out_of_range_are_refused_by_name(config, override, value):
+    (line,) = faults(f"configs/{config}.yaml", f"--{override}", value)
+    assert line.startswith(f"{override}: expected ")
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "cuda:1", "$torch.device('cpu')"])
+def test_devices_are_named_by_texts(device):
+    check(PRETRAIN, "--device", device)
+
+
+def test_expressions_are_looked_at_and_a_broken_one_is_named():
+    check(PRETRAIN, "--learning_rate", "$1e-3 * @batch_size")
+    assert faults(PRETRAIN, "--learning_rate", "$1e-3 * x") == [
+        "learning_rate: $1e-3 * x cannot be evaluated: name 'x' is not defined."
+    ]
+    assert faults(PRETRAIN, "--batch_size", "$@scan_dims / 2")[0].endswith("found 1.5.")
+
+
+def test_a_misspelt_key_of_an_overlay_is_refused(overlaid):
+    (line,) = faults(overlaid("max_epohcs: 3\n"))
+    assert line.endswith(f"max_epohcs: no setting of {PRETRAIN} is called 'max_epohcs'; did you mean `max_epochs`?")
+    (line,) = faults(overlaid("transfer_parts: [encoder]\n"))
+    assert "is called `starting_point::parts` now" in line
+    (line,) = faults(overlaid("split: {seed: 3}\nsplit::sed: 4\n", SEGMENTATION))
+    assert "did you mean `split::seed`?" in line
+
+
+def test_keys_that_something_refers_to_and_steps_and_those_of_other_configurations_pass(overlaid):
+    own = "own: 3\nbatch_size: '@own'\nfinalize: []\n+initialize: []\n_note: by hand\ntraining: ['$@later']\nlater: 3\n"
+    check(overlaid(own))
+    check(overlaid("class_names: [a, b]\n"))
+    check("['configs/pretrain.yaml','configs/ema.yaml','configs/multi_gpu.yaml']")
+
+
+def test_a_program_without_a_command_is_left_alone():
+    check_settings()
+
+
+def literals(node: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in node.items():
+        if isinstance(value, Mapping) and not name.startswith("_"):
+            yield from literals(value, f"{above}{name}::")
+        elif not name.startswith("_"):
+            yield f"{above}{name}", value
+
+
+def settings_of(entry: str) -> dict[str, Any]:
+    """The values of a configuration that are given in it, down to what belongs to no user."""
+    lines = Path(f"configs/{entry}.yaml").read_text().splitlines()
+    end = next(line for line in lines if line.startswith(("# --- The run", "# --- The steps")))
+    known = {line.split(":")[0] for line in lines[: lines.index(end)] if line[:1].isalpha()}
+    config = {
+        name: value for name, value in ConfigParser.load_config_file(f"configs/{entry}.yaml").items() if name in known
+    }
+    return {place: value for place, value in literals(config) if not str(value).startswith(("@", "$@", "%"))}
+
+
+# What says how a component works, and not what a run is like.
+STRUCTURE = {
+    "imports", "keys", "label_key", "fg_indices_key", "bg_indices_key", "allow_missing_keys", "track_meta", "mode",
+    "padding_mode", "spatial_axis", "spatial_dims", "in_channels", "output_activation", "transforms", "overwrite", "func",
+    "otherwise", "to_onehot_y", "softmax", "pictures", "label_as_stored", "labelled", "apply_rules", "sampler", "optimizer",
+    "spatial_dim", "training_config", "lower", "upper", "restored", "untouched", "step_loss",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_every_setting_is_declared(entry):
+    """Or it is a switch, which is known by its value."""
+    undeclared = [
+        place
+        for place, value in settings_of(entry).items()
+        if kind_of(place) is None
+        and not isinstance(value, bool)
+        and "@" not in str(value)
+        and place.split("::")[-1] not in STRUCTURE
+    ]
+    assert undeclared == []
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_the_configurations_have_no_faults(entry):
+    check(f"configs/{entry}.yaml")
+
+
+def test_every_declaration_is_of_a_setting():
+    names = (*ENTRIES, "ema", "inference_trt", "optimizer_muon", "schedule_plateau")
+    configs = [ConfigParser.load_config_file(f"configs/{name}.yaml") for name in names]
+    places = {place for config in configs for place, _ in literals(config)}
+    for pattern in SETTINGS:
+        assert any(kind_of(place) is SETTINGS[pattern] for place in places), pattern
