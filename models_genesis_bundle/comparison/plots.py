@@ -66,23 +66,23 @@ def scores_figure(plan: ComparisonPlan, table: pd.DataFrame) -> Figure:
 
 
 def curves_figure(plan: ComparisonPlan, table: pd.DataFrame) -> Figure:
-    """Draw the validation metric by epoch, a panel for each amount of labels and recipe: mean and one standard deviation of
-    each arm.
+    """Draw the validation metric by epoch, a column for each amount of labels and a row for each recipe: mean and one standard
+    deviation of each arm.
     """
-    panels = list(product(plan.labels, plan.recipes or [""]))
-    figure = Figure(figsize=(3.8 * len(panels), 3.4), layout="constrained")
-    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    for axis, (labels, recipe) in zip(axes, panels, strict=True):
+    labels, recipes = plan.labels, list(plan.recipes) or [""]
+    figure = Figure(figsize=(3.8 * len(labels), 3.4 * len(recipes)), layout="constrained")
+    axes = figure.subplots(len(recipes), len(labels), sharey=True, squeeze=False)
+    for axis, (recipe, own) in zip(axes.flat, product(recipes, labels), strict=True):
         for place, arm in enumerate(plan.initialisations):
-            runs = _runs(table, arm=arm, recipe=recipe, **{group_columns(plan)[0]: labels.amount})
+            runs = _runs(table, arm=arm, recipe=recipe, **{group_columns(plan)[0]: own.amount})
             if len(runs):
                 mean, sd = mean_curve(runs["curve"])
                 _draw_band(axis, mean, sd, label=_label(plan, arm), **_style(plan, arm, place))
-        axis.set_title(f"{labels}, {recipe}" if recipe else str(labels), fontsize=10)
+        axis.set_title(f"{own}, {recipe}" if recipe else str(own), fontsize=10)
         axis.set_xlabel("epoch")
         axis.grid(alpha=0.3)
-    axes[0].set_ylabel(f"{plan.task.validation_metric}, mean ± sd")
-    _draw_legend(axes[0])
+    axes[0, 0].set_ylabel(f"{plan.task.validation_metric}, mean ± sd")
+    _draw_legend(axes[0, 0])
     return figure
 
 
