@@ -172,7 +172,7 @@ def _out_of_range(command: RunCommand, config: ConfigParser, but: Collection[str
     wrong, broken = [], []
     for place in _places(config.get()):
         kind = kind_of(place)
-        if kind is None or place in but or _needs_components(place, config):
+        if kind is None or place in but or _needs_components(config[place], config):
             continue
         try:
             value = config.get_parsed_content(place)
@@ -186,22 +186,22 @@ def _out_of_range(command: RunCommand, config: ConfigParser, but: Collection[str
     return wrong or broken  # a wrong value breaks expressions that refer to it
 
 
-def _places(node: Mapping[str, Any], above: str = "") -> Iterator[str]:
+def _places(node: Mapping[Any, Any], above: str = "") -> Iterator[str]:
     for name, value in node.items():
-        yield f"{above}{name}"
-        if isinstance(value, Mapping):
-            yield from _places(value, f"{above}{name}::")
+        if isinstance(name, str):
+            yield f"{above}{name}"
+            if isinstance(value, Mapping):
+                yield from _places(value, f"{above}{name}::")
 
 
-def _needs_components(place: str, config: ConfigParser) -> bool:
-    """Whether the value at a place is, or depends on, something that has to be built."""
-    node = config[place]
+def _needs_components(node: Any, config: ConfigParser) -> bool:
+    """Whether a value is, or depends on, something that has to be built."""
     if isinstance(node, Mapping):
-        return "_target_" in node or any(_needs_components(f"{place}::{name}", config) for name in node)
+        return "_target_" in node or any(_needs_components(value, config) for value in node.values())
     if isinstance(node, list):
-        return any(_needs_components(f"{place}::{number}", config) for number in range(len(node)))
+        return any(_needs_components(value, config) for value in node)
     references = ReferenceResolver.match_refs_pattern(node) if isinstance(node, str) else {}
-    return any(reference not in config or _needs_components(reference, config) for reference in references)
+    return any(place not in config or _needs_components(config[place], config) for place in references)
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -191,6 +191,12 @@ def test_keys_that_something_refers_to_and_steps_and_those_of_other_configuratio
     check("['configs/pretrain.yaml','configs/ema.yaml','configs/multi_gpu.yaml']")
 
 
+def test_mappings_from_numbers_are_no_places():
+    check(SEGMENTATION, "--labelled_preprocessing::label_map", "{2: 1, 4: 1}")
+    (line,) = faults(SEGMENTATION, "--labelled_preprocessing::label_map", "{a: 1}")
+    assert line.startswith("labelled_preprocessing::label_map: expected which label becomes which")
+
+
 def test_a_program_without_a_command_is_left_alone():
     check_settings()
 
