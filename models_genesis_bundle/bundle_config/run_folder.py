@@ -78,7 +78,7 @@ class RunFolder:
         command, config_path = RunCommand.from_arguments(), self.output_dir / "config.yaml"
         if command is None or not self.resume or self.ckpt_dir is None or not config_path.exists():
             return
-        if (self.ckpt_dir / "last.pt").exists() and (recorded := _read(config_path)):
+        if (self.ckpt_dir / "last.pt").exists() and (recorded := _read(config_path)) is not None:
             require_same_settings(recorded, command.resolved_config(), config_path)
 
     def _put_earlier_run_aside(self, ckpt_dir: Path) -> None:
@@ -117,7 +117,7 @@ class RunFolder:
         if command is not None and not (in_a_training and config_path.exists()):
             with whole_file(config_path) as unfinished:
                 ConfigParser.export_config_file(command.resolved_config(), str(unfinished), fmt="yaml", sort_keys=False)
-        if not ((in_a_training or self.resume) and _read(environment_path)):
+        if not ((in_a_training or self.resume) and _read(environment_path) is not None):
             write_json(environment_path, environment())
 
 

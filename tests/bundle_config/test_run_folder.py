@@ -91,10 +91,12 @@ def test_a_record_that_a_crash_left_empty_or_broken_is_written_again(tmp_path, c
 
 
 @pytest.mark.usefixtures("command")
-def test_a_record_that_is_whole_is_kept_by_a_resumed_run(tmp_path):
+def test_a_resumed_run_records_the_settings_that_it_goes_on_with(tmp_path):
     (tmp_path / "config.yaml").write_text("max_epochs: 2\n")
+    (tmp_path / "environment.json").write_text("{}")
     RunFolder(tmp_path, tmp_path / "checkpoints", resume=True).begin()
-    assert (tmp_path / "config.yaml").read_text() == "max_epochs: 2\n"
+    assert (tmp_path / "config.yaml").read_text() == "max_epochs: 3\n"
+    assert (tmp_path / "environment.json").read_text() == "{}"
 
 
 @pytest.mark.usefixtures("command")

@@ -24,7 +24,7 @@ STOCK_NAMES = {  # of Auto3DSeg's stock algorithms
     "patient_regex": "split::patient_regex",
 }
 STEPS = {"imports", "initialize", "training", "run"}
-CHOSEN = {"bundle_root", "dataset_dir", "output_dir", "split::split_file"}  # by Auto3DSeg and its folds
+CHOSEN = {"bundle_root", "dataset_dir", "datalist", "output_dir", "split::split_file"}  # by Auto3DSeg and its folds
 ALMOST_SAME = 0.85
 
 

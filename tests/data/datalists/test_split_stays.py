@@ -42,8 +42,4 @@ def test_nodules_of_one_patient_stay_together_as_with_the_regular_expression(tmp
 @pytest.mark.parametrize("name", ["pretrain", "finetune_segmentation", "finetune_classification"])
 def test_every_configuration_splits_by_the_same_settings(name):
     config = ConfigParser.load_config_file(f"configs/{name}.yaml")
-    assert (config["split_seed"], config["validation_fraction"]) == (0, 0.2)
-    assert (config["datalist"]["seed"], config["datalist"]["validation_fraction"]) == (
-        "@split_seed",
-        "@validation_fraction",
-    )
+    assert (config["split"]["seed"], config["split"]["validation_fraction"]) == (0, 0.2)
