@@ -144,7 +144,7 @@ def test_resume_is_exact(candidates, fine_tuned, pretrained, tmp_path):
 
 def test_a_frozen_encoder_stays_and_the_head_learns(candidates, pretrained, tmp_path):
     beginning = pretrained / "checkpoints" / "model.pt"
-    settings = {"starting_point::keep_weight_norms": False, **candidates}
+    settings = {"starting_point::keep_weight_norms": False, "device": "cpu", **candidates}
     weights = fine_tune(tmp_path, initial_weights=beginning, freeze="[encoder]", **settings)
     before, after = read_weights(beginning)["model"], read_weights(weights)["model"]
     assert all(torch.equal(before[key], after[key]) for key in before if key.startswith("encoder."))

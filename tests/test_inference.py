@@ -76,7 +76,7 @@ def test_results_mirror_the_scans_and_another_start_does_what_is_left(passing_th
 
     def restore(**settings):
         settings |= {"dataset_dir": tmp_path / "scans", "output_dir": output, "ckpt_path": passing_through}
-        words = arguments(**{"cube_size": "[16,16,8]", "precision": "float32", **settings})
+        words = arguments(**{"cube_size": "[16,16,8]", "precision": "float32", "device": "cpu", **settings})
         run_here("run", "inferring", "--config_file", "configs/inference.yaml", *words)
 
     with pytest.raises(RuntimeError) as raised:

@@ -76,7 +76,7 @@ def test_workers_and_epochs_in_two_parts_change_nothing(pretrain, pretrained, tm
 
 def test_a_second_run_puts_the_first_aside(pretrain, tmp_path):
     pretrain(tmp_path, max_epochs=1)
-    pretrain(tmp_path, max_epochs=1, seed=1)
+    pretrain(tmp_path, max_epochs=1, seed=1, device="cpu")
     assert (tmp_path / "previous" / "1" / "checkpoints" / "last.pt").exists()
     assert (tmp_path / "previous" / "1" / "metrics.csv").exists()
     assert (tmp_path / "checkpoints" / "last.pt").exists()

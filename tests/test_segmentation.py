@@ -123,7 +123,7 @@ def test_label_maps_lie_where_the_scans_do(fine_tuned, phantoms, tmp_path):
     nibabel.save(turned, scan)
     settings = {
         "network_def::features": "[4,8]", "precision": "float32", "dataset_dir": scan, "output_dir": tmp_path / "out",
-        "ckpt_path": fine_tuned / "checkpoints" / "model.pt", "save_probabilities": True,
+        "ckpt_path": fine_tuned / "checkpoints" / "model.pt", "save_probabilities": True, "device": "cpu",
     }  # fmt: skip
     run_here("run", "inferring", "--config_file", "configs/inference_segmentation.yaml", *arguments(**settings))
     labels = nibabel.load(tmp_path / "out" / "turned_segmentation.nii.gz")
@@ -150,7 +150,7 @@ def test_resume_is_exact(labelled, fine_tuned, pretrained, tmp_path):
 
 def test_a_frozen_encoder_stays_and_the_head_learns(labelled, pretrained, tmp_path):
     start = pretrained / "checkpoints" / "model.pt"
-    settings = {"starting_point::keep_weight_norms": False, **labelled}
+    settings = {"starting_point::keep_weight_norms": False, "device": "cpu", **labelled}
     weights = fine_tune(tmp_path, initial_weights=start, freeze="[encoder]", **settings)
     before, after = read_weights(start)["model"], read_weights(weights)["model"]
     assert all(torch.equal(before[key], after[key]) for key in before if key.startswith("encoder."))

@@ -138,12 +138,13 @@ def _misread(command: RunCommand, resolved: ConfigParser) -> dict[str, str]:
     misread = {}
     for name, word in command.words.items():
         place, value = ReferenceResolver.normalize_id(name), DefaultParseValue(word)
-        if value is None and (stays := resolved.get(place)) is not None:
-            kind = kind_of(place)
+        if value is None:
+            kind, stays = kind_of(place), repr(resolved[place]) if place in resolved else "the default"
             instead = f"For null write `--{name} '$None'`."
             if kind is not None and not kind.accepts(None):
                 instead = f"Expected {kind.expected}."
-            misread[place] = f"--{name} {word}: MONAI drops None, and {stays!r} would stay. {instead}"
+            if stays != "None":
+                misread[place] = f"--{name} {word}: MONAI drops None, and {stays} would stay. {instead}"
         elif (
             value != word and not _QUOTED.fullmatch(word.strip())
             if isinstance(value, str)

@@ -21,7 +21,7 @@ def inference_config(segmentation: FinishedSegmentation, config_dir: Path) -> di
         config_dir: folder of this bundle's configurations.
     """
     config = _written_out(segmentation, config_dir, "inference_segmentation", "segmentation_bundle_inference")
-    del config["weights"], config["precision"]
+    del config["weights"], config["precision"], config["dtype"]
     return config | {"scan_preprocessing": plain_preprocessing(segmentation.content["preprocessing"])}
 
 

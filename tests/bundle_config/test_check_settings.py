@@ -104,7 +104,9 @@ def test_none_is_refused_where_another_value_would_stay():
     assert line.endswith("would stay. For null write `--initial_weights '$None'`.")
     (line,) = faults(SEGMENTATION, "--max_epochs", "None")
     assert line.endswith("would stay. Expected a whole number of epochs, 1 or more.")
-    check(SEGMENTATION, "--initial_weights", "$None")
+    (line,) = faults(SEGMENTATION, "--network_def::act", "None")
+    assert "MONAI drops None, and the default would stay." in line
+    check(SEGMENTATION, "--initial_weights", "$None", "--network_def::act", "$None")
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ SMALL = {
     "plan_folder::examples": 2,
     "plan_folder::seconds": 0,
     "fingerprint::num_workers": 0,
+    "device": "cpu",
 }
 
 
