@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 from models_genesis_bundle.bundle_config import RunCommand, SettingsError, check_settings
 from models_genesis_bundle.comparison.plan import ComparisonPlan, nearest_name
 from models_genesis_bundle.comparison.run import Run, planned_runs
+from models_genesis_bundle.files import file_sha256
 
 __all__ = ["ComparisonError", "check_plan"]
 
@@ -69,5 +69,4 @@ def _weights_hash(plan: ComparisonPlan, arm: str) -> str | None:
             f"initialisations.{arm}: there is no weight file {path}. Paths are relative to working_dir, "
             f"{plan.working_dir}; `none` starts from scratch."
         )
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(path)
