@@ -12,7 +12,7 @@ from typing import Any
 from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
 from monai.bundle.reference_resolver import ReferenceResolver
-from monai.bundle.utils import ID_REF_KEY, MACRO_KEY
+from monai.bundle.utils import ID_REF_KEY, MACRO_KEY, merge_kv
 
 from models_genesis_bundle.bundle_config.renamed_settings import RENAMED
 from models_genesis_bundle.bundle_config.run_command import RunCommand
@@ -104,10 +104,13 @@ def _unknown(place: str, config: ConfigParser, files: Sequence[str], dashes: str
 
 def _unknown_keys(command: RunCommand, files: ConfigParser) -> Iterator[str]:
     """What to say of overlays' keys that the files before do not have and nothing refers to."""
-    for number, file in enumerate(command.config_files[1:], 1):
-        earlier = command.config_files[:number]
-        before = ConfigParser(ConfigParser.load_config_files(list(earlier)))
-        for key in ConfigParser.load_config_file(file):
+    first, *overlays = command.config_files
+    if not overlays:
+        return
+    before = ConfigParser(ConfigParser.load_config_files([first]))
+    for number, file in enumerate(overlays, 1):
+        earlier, overlay = command.config_files[:number], ConfigParser.load_config_file(file)
+        for key in overlay:
             place = ReferenceResolver.normalize_id(key.lstrip("+"))
             if place.startswith("_") or place in before or place in _STEPS | {command.run_id}:
                 continue
@@ -115,6 +118,8 @@ def _unknown_keys(command: RunCommand, files: ConfigParser) -> Iterator[str]:
                 continue
             if (text := _unknown(place, before, earlier)) is not None and not _is_known_beside(place, command):
                 yield f"{file}: {key}: {text}"
+        for key, value in overlay.items():
+            merge_kv(before, key, value)
 
 
 def _is_referred_to(name: str, node: Any) -> bool:

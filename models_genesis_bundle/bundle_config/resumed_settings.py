@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from models_genesis_bundle.bundle_config.check_settings import SettingsError
+from models_genesis_bundle.bundle_config.leaves import is_below, leaves
 
 __all__ = ["require_same_settings"]
 
@@ -64,11 +65,11 @@ def require_same_settings(recorded: Mapping[str, Any], now: Mapping[str, Any], r
     Raises:
         SettingsError: naming each setting that differs.
     """
-    before, after = dict(_leaves(recorded)), dict(_leaves(now))
+    before, after = dict(leaves(recorded)), dict(leaves(now))
     changed = [
         f"{place} was {_shown(before, place)}, now {_shown(after, place)}"
         for place in dict.fromkeys([*before, *after])
-        if not _is_below(place, (*MAY_CHANGE, *TRACKING)) and not _same(place, before, after)
+        if not is_below(place, (*MAY_CHANGE, *TRACKING)) and not _same(place, before, after)
     ]
     if changed:
         more = f"; and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
@@ -77,18 +78,6 @@ def require_same_settings(recorded: Mapping[str, Any], now: Mapping[str, Any], r
             "Leave them as they were, or start another run with another output_dir. Where only a path has changed, correct "
             "it in that file."
         )
-
-
-def _leaves(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(node, Mapping | list | tuple) and node:
-        for name, value in node.items() if isinstance(node, Mapping) else enumerate(node):
-            yield from _leaves(value, f"{place}::{name}" if place else str(name))
-    else:
-        yield place, list(node) if isinstance(node, tuple) else node
-
-
-def _is_below(place: str, others: tuple[str, ...]) -> bool:
-    return any(place == other or place.startswith(f"{other}::") for other in others)
 
 
 def _same(place: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:

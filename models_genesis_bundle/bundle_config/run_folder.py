@@ -66,7 +66,7 @@ class RunFolder:
                 f"{self.output_dir}: another run is writing here. Wait for it, or give this one another `--output_dir`."
             ) from None
         (self.output_dir / RUN_MARKER).touch()
-        for folder in (self.output_dir, self.ckpt_dir or self.output_dir):
+        for folder in {self.output_dir, self.ckpt_dir or self.output_dir}:
             folder.mkdir(parents=True, exist_ok=True)
             for path in remove_unfinished(folder):
                 logger.info("Removed %s, which an interrupted run left unfinished.", path)
@@ -76,7 +76,7 @@ class RunFolder:
 
     def _require_same_settings(self) -> None:
         command, config_path = RunCommand.from_arguments(), self.output_dir / "config.yaml"
-        if command is None or not self.resume or self.ckpt_dir is None or not config_path.exists():
+        if command is None or not self.resume or self.ckpt_dir is None:
             return
         if (self.ckpt_dir / "last.pt").exists() and (recorded := _read(config_path)) is not None:
             require_same_settings(recorded, command.resolved_config(), config_path)

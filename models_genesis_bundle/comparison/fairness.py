@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from monai.bundle import ConfigParser
 
+from models_genesis_bundle.bundle_config import is_below, leaves
 from models_genesis_bundle.comparison.checks import ComparisonError
 from models_genesis_bundle.comparison.plan import TRANSFER_SETTINGS, ComparisonPlan, Labels
 from models_genesis_bundle.comparison.run import Run
@@ -92,13 +94,13 @@ class Fairness:
         by_labels = {name for settings in self.plan.overrides_by_labels.values() for name in settings}
         settings = {
             name: value
-            for name, value in _flattened(config.get(), str(run.folder))
-            if not _is_below(name, VARIED) and not _is_below(name, by_labels)
+            for name, value in _settings_of(config.get(), run.folder).items()
+            if not is_below(name, by_labels.union(VARIED))
         }
         if run.weights_path.is_file():
             weights = read_weights(run.weights_path)
             recorded = {f"recorded {name}": weights.get(name) for name in ("network", "preprocessing")}
-            settings |= dict(_flattened(recorded, str(run.folder)))
+            settings |= _settings_of(recorded, run.folder)
         return settings
 
 
@@ -122,15 +124,9 @@ def _more(names: Sequence[str]) -> str:
     return f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
 
 
-def _is_below(name: str, ids: Collection[str]) -> bool:
-    return any(name == top or name.startswith(f"{top}::") for top in ids)
-
-
-def _flattened(node: Any, folder: str, name: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of a configuration by their ids, with the run's folder replaced by its name."""
-    if isinstance(node, Mapping | list) and node:
-        entries = node.items() if isinstance(node, Mapping) else enumerate(node)
-        for key, value in entries:
-            yield from _flattened(value, folder, f"{name}::{key}" if name else str(key))
-    else:
-        yield name, node.replace(folder, "{folder}") if isinstance(node, str) else node
+def _settings_of(node: Any, folder: Path) -> dict[str, Any]:
+    """The values of a configuration by their places, with the run's folder replaced by its name."""
+    return {
+        place: value.replace(str(folder), "{folder}") if isinstance(value, str) else value
+        for place, value in leaves(node)
+    }

@@ -14,7 +14,8 @@ from models_genesis_bundle.comparison.plan import ComparisonPlan
 from models_genesis_bundle.comparison.plots import curves_figure, scores_figure
 from models_genesis_bundle.comparison.results import CLASS_DICE, condition, group_columns, labels_of
 from models_genesis_bundle.comparison.run import planned_runs
-from models_genesis_bundle.comparison.statistics import MISSED, Statistics
+from models_genesis_bundle.comparison.statistics import Statistics
+from models_genesis_bundle.engines import UNLEARNT_DICE
 from models_genesis_bundle.files import whole_file
 from models_genesis_bundle.reports.summary_file import write_summary
 from models_genesis_bundle.visualize import save_figure
@@ -128,7 +129,7 @@ def _classes(plan: ComparisonPlan, scores: pd.DataFrame) -> str:
     missed = ("runs that miss a class", lambda row: f"{row['missed']} of {row['runs']}")
     return (
         "## Dice by class\n\nMean ± sd over the runs; not tested. A run misses a class when its mean Dice is below "
-        f"{MISSED:g}.\n\n{_table(plan, scores, *columns, missed)}"
+        f"{UNLEARNT_DICE:g}.\n\n{_table(plan, scores, *columns, missed)}"
     )
 
 

@@ -11,11 +11,11 @@ from scipy import stats
 
 from models_genesis_bundle.comparison.plan import ComparisonPlan
 from models_genesis_bundle.comparison.results import CLASS_DICE, arranged, group_columns
+from models_genesis_bundle.engines import UNLEARNT_DICE
 from models_genesis_bundle.metrics import mean_with_interval
 
-__all__ = ["MISSED", "Statistics", "holm", "paired_test"]
+__all__ = ["Statistics", "holm", "paired_test"]
 
-MISSED = 0.01  # mean Dice below which a class counts as missed
 DIGITS = 12  # differences that only rounding tells apart are ties
 
 
@@ -28,7 +28,7 @@ class Statistics:
     Args:
         scores: ``runs``, ``mean``, ``sd``, ``median`` and ``best`` of the scores, ``settled`` runs, median ``best_epoch`` and
             ``seconds``; for each further metric and class ``NAME``, ``NAME_sd`` and ``NAME_runs``; ``missed_NAME`` runs
-            whose Dice of a class is below `MISSED`, and ``missed`` runs with any such class.
+            whose Dice of a class is below `engines.UNLEARNT_DICE`, and ``missed`` runs with any such class.
         differences: of the arms from the reference: what `paired_test` gives, ``t_holm``, ``wilcoxon_holm`` and
             ``significant``.
         recipe_differences: of the recipes from the first, for each arm, likewise.
@@ -110,7 +110,7 @@ def holm(p_values: pd.Series) -> pd.Series:
 
 def _scores(plan: ComparisonPlan, table: pd.DataFrame) -> pd.DataFrame:
     classes = [name for name in table if name.startswith(CLASS_DICE)]
-    missed = (table[classes] < MISSED).add_prefix("missed_")
+    missed = (table[classes] < UNLEARNT_DICE).add_prefix("missed_")
     missed["missed"] = missed.any(axis=1)
     groups = pd.concat([table, missed], axis=1).groupby(group_columns(plan), observed=True)
     of_metrics = {

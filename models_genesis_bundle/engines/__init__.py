@@ -14,9 +14,10 @@ from models_genesis_bundle.engines.small_maps import Float32OnSmallMaps
 from models_genesis_bundle.engines.step_schedule import StepSchedule
 from models_genesis_bundle.engines.throughput import Throughput, TrainingProgress
 from models_genesis_bundle.engines.training_state import TrainingState
-from models_genesis_bundle.engines.unlearnt_classes import UnlearntClasses
+from models_genesis_bundle.engines.unlearnt_classes import UNLEARNT_DICE, UnlearntClasses
 
 __all__ = [
+    "UNLEARNT_DICE",
     "AutocastInferer",
     "BestWeights",
     "Float32OnSmallMaps",

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import torch
 from ignite.engine import Engine, Events
 
-__all__ = ["UnlearntClasses"]
+__all__ = ["UNLEARNT_DICE", "UnlearntClasses"]
 
 logger = logging.getLogger(__name__)
 
-_UNLEARNT_DICE = 0.01
+UNLEARNT_DICE = 0.01  # mean Dice below which a class counts as not learnt
 
 
 class UnlearntClasses:
@@ -49,7 +49,7 @@ class UnlearntClasses:
             return
         for name, dice in zip(self.label_names, self.dice.T, strict=True):
             known = dice[~dice.isnan()]
-            if len(known) and known.mean() < _UNLEARNT_DICE:
+            if len(known) and known.mean() < UNLEARNT_DICE:
                 logger.warning(
                     "Class %r was not learnt: mean Dice %.3f in the %d validation scans that have it. Train longer "
                     "(max_epochs), with more patches on foreground (patches::pos) or a smaller background_weight.",
