@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from models_genesis_bundle.bundle_config import is_below, leaves
 from models_genesis_bundle.comparison.checks import ComparisonError
 from models_genesis_bundle.comparison.plan import TRANSFER_SETTINGS, ComparisonPlan, Labels
 from models_genesis_bundle.comparison.run import Run
+from models_genesis_bundle.messages import first_of
 from models_genesis_bundle.weights import read_weights
 
 __all__ = ["Fairness", "cases_of"]
@@ -63,9 +63,9 @@ class Fairness:
         other, wanted = self._first_settings.setdefault((run.recipe, group), (run, found))
         names = [name for name in dict.fromkeys([*wanted, *found]) if wanted.get(name) != found.get(name)]
         if names:
-            differing = [f"{name} is {found.get(name)!r} here and {wanted.get(name)!r} there" for name in names[:SHOWN]]
+            differing = [f"{name} is {found.get(name)!r} here and {wanted.get(name)!r} there" for name in names]
             raise ComparisonError(
-                f"{run} is not comparable with {other}: {'; '.join(differing)}{_more(names)}. Runs of a comparison may differ "
+                f"{run} is not comparable with {other}: {first_of(differing, SHOWN, '; ')}. Runs of a comparison may differ "
                 "in the initialisation alone. Set what differs under `task`, for all arms, and give the plan another "
                 "output_dir."
             )
@@ -75,7 +75,7 @@ class Fairness:
         other, wanted = self._first_cases.setdefault((run.labels, run.seed), (run, cases))
         if differing := sorted(cases ^ wanted):
             raise ComparisonError(
-                f"{run} was not scored on the same cases as {other}: {', '.join(differing[:SHOWN])}{_more(differing)} are "
+                f"{run} was not scored on the same cases as {other}: {first_of(differing, SHOWN)} are "
                 "in one of the two sets. Give both evaluations the same data and the same split."
             )
 
@@ -118,10 +118,6 @@ def cases_of(run: Run) -> pd.DataFrame:
             patients = table.get("patient", table["case"])
             return pd.DataFrame({"case": table["case"], "patient": patients.where(patients != "", table["case"])})
     raise ComparisonError(f"{run.evaluation_dir}: expected the evaluation's {' or '.join(CASE_TABLES)}, found neither.")
-
-
-def _more(names: Sequence[str]) -> str:
-    return f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
 
 
 def _settings_of(node: Any, folder: Path) -> dict[str, Any]:

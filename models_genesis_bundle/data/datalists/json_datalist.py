@@ -14,6 +14,7 @@ from typing import Any
 from models_genesis_bundle.data.datalists.datalist_error import DatalistError
 from models_genesis_bundle.data.datalists.patients import patient_names
 from models_genesis_bundle.data.scans.files import is_scan_file
+from models_genesis_bundle.messages import first_of
 
 __all__ = ["JSON_NAMES", "SECTIONS", "find_json_datalist", "read_json_datalist"]
 
@@ -177,9 +178,8 @@ def _resolve_paths(file: Path, base: Path, entries: Sequence[dict[str, Any]], fi
             else:
                 entry[key] = str(found)
     if absent:
-        more = f" and {len(absent) - _NAMED_AT_MOST} more" if len(absent) > _NAMED_AT_MOST else ""
         raise FileNotFoundError(
-            f"{file}: {len(absent)} of the listed scans are not there: {', '.join(absent[:_NAMED_AT_MOST])}{more}. "
+            f"{file}: {len(absent)} of the listed scans are not there: {first_of(absent, _NAMED_AT_MOST)}. "
             f"Paths count from {base}."
         )
 

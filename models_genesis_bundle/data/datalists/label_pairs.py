@@ -13,6 +13,7 @@ from models_genesis_bundle.data.datalists.find_scans import Found
 from models_genesis_bundle.data.datalists.label_maps import is_label_word
 from models_genesis_bundle.data.datalists.path_words import kind_and_number, words_of
 from models_genesis_bundle.data.scans.files import scan_stem
+from models_genesis_bundle.messages import first_of
 
 __all__ = ["pair_by_names", "pair_by_patterns"]
 
@@ -115,8 +116,7 @@ def _only(images: Sequence[Path], labels: Sequence[Path]) -> Path:
 
 
 def _some(paths: Sequence[Path]) -> str:
-    more = f" and {len(paths) - _NAMED_AT_MOST} more" if len(paths) > _NAMED_AT_MOST else ""
-    return ", ".join(path.name for path in paths[:_NAMED_AT_MOST]) + more
+    return first_of([path.name for path in paths], _NAMED_AT_MOST)
 
 
 def pair_by_patterns(found: Found, root: Path, image_pattern: str, label_pattern: str) -> dict[Path, tuple[Path, str]]:
@@ -193,9 +193,8 @@ def _by_identity(matches: Mapping[str, re.Match[str]], shared: Sequence[str]) ->
 
 def _report_lone(kind: str, other: str, files: Sequence[Path], root: Path) -> None:
     if files:
-        more = f" and {len(files) - _NAMED_AT_MOST} more" if len(files) > _NAMED_AT_MOST else ""
-        named = ", ".join(sorted(file.relative_to(root).as_posix() for file in files)[:_NAMED_AT_MOST])
-        logger.warning("%d of the %s found have no %s and are left out: %s%s", len(files), kind, other, named, more)
+        named = first_of(sorted(file.relative_to(root).as_posix() for file in files), _NAMED_AT_MOST)
+        logger.warning("%d of the %s found have no %s and are left out: %s", len(files), kind, other, named)
 
 
 def _nothing_pairs(root: Path, found: Sequence[str], images: int, labels: int) -> str:
