@@ -26,8 +26,9 @@ class Muon(torch.optim.Optimizer):
     the root mean square of AdamW's, so that its learning rates fit. Biases, normalisation and kernels that are a single
     vector are optimised by AdamW with ``betas=(0.9, 0.999)`` and without weight decay.
 
-    ``torch.optim.Muon`` takes matrices alone, not kernels, and works in bfloat16, which most CPUs emulate. This one does so
-    on CUDA devices only.
+    ``torch.optim.Muon`` (torch 2.13) takes matrices alone, not kernels, and works in bfloat16, which most CPUs emulate. This
+    one does so on CUDA devices only. Kernels of one shape are computed as one batch. When torch's takes kernels, it replaces
+    this class.
 
     Args:
         params: parameters or parameter groups, as every optimizer takes them.
@@ -67,20 +68,23 @@ class Muon(torch.optim.Optimizer):
                 loss = closure()
         for group in self.param_groups:
             learnt = [parameter for parameter in group["params"] if parameter.grad is not None]
-            for kernel in filter(_is_matrix, learnt):
-                self._step_kernel(kernel, group)
+            for alike in _by_shape(filter(_is_matrix, learnt)):
+                self._step_kernels(alike, group)
             self._step_others([parameter for parameter in learnt if not _is_matrix(parameter)], group["lr"])
         return loss
 
-    def _step_kernel(self, kernel: torch.Tensor, group: Mapping[str, Any]) -> None:
-        state = self.state[kernel]
-        if not state:
-            state["momentum"] = torch.zeros_like(kernel)
-        gradient, average = kernel.grad, state["momentum"]
-        average.lerp_(gradient, 1 - group["momentum"])
-        update = orthogonalised(gradient.lerp(average, group["momentum"]).flatten(1)).view(kernel.shape)
-        kernel.mul_(1 - group["lr"] * group["weight_decay"])
-        kernel.add_(update, alpha=-group["lr"] * _UPDATE_RMS * max(_matrix_shape(kernel)) ** 0.5)
+    def _step_kernels(self, kernels: list[torch.Tensor], group: Mapping[str, Any]) -> None:
+        """Step along kernels of one shape, whose updates are computed as one batch."""
+        directions = []
+        for kernel in kernels:
+            state = self.state[kernel]
+            if not state:
+                state["momentum"] = torch.zeros_like(kernel)
+            average = state["momentum"].lerp_(kernel.grad, 1 - group["momentum"])
+            directions.append(kernel.grad.lerp(average, group["momentum"]).flatten(1))
+        for kernel, update in zip(kernels, orthogonalised(torch.stack(directions)), strict=True):
+            kernel.mul_(1 - group["lr"] * group["weight_decay"])
+            kernel.add_(update.view(kernel.shape), alpha=-group["lr"] * _UPDATE_RMS * max(_matrix_shape(kernel)) ** 0.5)
 
     def _step_others(self, parameters: list[torch.Tensor], lr: float) -> None:
         for parameter in parameters:
@@ -106,23 +110,31 @@ class Muon(torch.optim.Optimizer):
         )
 
 
-def orthogonalised(matrix: torch.Tensor) -> torch.Tensor:
-    """The matrix with its singular values brought to about one, by a Newton–Schulz iteration.
+def orthogonalised(matrices: torch.Tensor) -> torch.Tensor:
+    """Matrices with their singular values brought to about one, by a Newton–Schulz iteration.
 
     Args:
-        matrix: shape (M, N).
+        matrices: shape (…, M, N).
 
     Returns:
-        Shape (M, N), of the same type.
+        Shape (…, M, N), of the same type.
     """
     a, b, c = _NEWTON_SCHULZ
-    low = matrix.to(torch.bfloat16) if matrix.is_cuda else matrix.float()
-    result = low.mT if matrix.shape[0] > matrix.shape[1] else low
-    result = result / result.norm().clamp(min=1e-7)
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    low = matrices.to(torch.bfloat16) if matrices.is_cuda else matrices.float()
+    result = low.mT if tall else low
+    result = result / torch.linalg.matrix_norm(result, keepdim=True).clamp(min=1e-7)
     for _ in range(_NEWTON_SCHULZ_STEPS):
         gram = result @ result.mT
         result = a * result + (b * gram + c * gram @ gram) @ result
-    return (result.mT if matrix.shape[0] > matrix.shape[1] else result).to(matrix.dtype)
+    return (result.mT if tall else result).to(matrices.dtype)
+
+
+def _by_shape(kernels: Iterable[torch.Tensor]) -> Iterable[list[torch.Tensor]]:
+    groups: dict[tuple, list[torch.Tensor]] = {}
+    for kernel in kernels:
+        groups.setdefault((kernel.shape, kernel.dtype, kernel.device), []).append(kernel)
+    return groups.values()
 
 
 def _matrix_shape(kernel: torch.Tensor) -> tuple[int, int]:

@@ -20,6 +20,27 @@ def test_singular_values_come_near_one_and_their_directions_stay(shape):
     torch.testing.assert_close(within, within.diagonal().diag(), atol=1e-3, rtol=0)
 
 
+def test_a_batch_is_computed_as_its_matrices_are():
+    torch.manual_seed(0)
+    matrices = torch.randn(3, 16, 54) * torch.tensor([1e-3, 1.0, 50.0]).view(3, 1, 1)
+    for batched, matrix in zip(orthogonalised(matrices), matrices, strict=True):
+        torch.testing.assert_close(batched, orthogonalised(matrix), atol=1e-5, rtol=1e-4)
+
+
+def test_kernels_of_one_shape_step_as_each_would_alone():
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(*(torch.nn.Conv3d(4, 4, 3) for _ in range(3)), torch.nn.Conv3d(4, 2, 1))
+    twin = copy.deepcopy(network)
+    for kernel, other in zip(network.parameters(), twin.parameters(), strict=True):
+        kernel.grad = torch.randn_like(kernel)
+        other.grad = kernel.grad.clone()
+    Muon(network.parameters()).step()
+    for convolution in twin:
+        Muon(convolution.parameters()).step()
+    for found, wanted in zip(network.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(found, wanted)
+
+
 def test_an_update_of_a_kernel_has_the_size_of_adamws_and_full_rank():
     torch.manual_seed(0)
     convolution = torch.nn.Conv3d(8, 16, 3)
