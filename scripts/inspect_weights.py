@@ -3,8 +3,8 @@
 import sys
 
 import fire
+from tabulate import tabulate
 
-from models_genesis_bundle.reports import as_table
 from models_genesis_bundle.weights import CheckpointError, layer_spectra
 
 
@@ -18,7 +18,7 @@ def inspect_weights(source: str) -> None:
         layers = layer_spectra(source)
     except CheckpointError as error:
         sys.exit(str(error))
-    print(as_table([layer._asdict() for layer in layers]))
+    print(tabulate([layer._asdict() for layer in layers], headers="keys", tablefmt="pipe", floatfmt=".3g"))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""Reports: tables, an evaluation's summary with intervals, and pictures."""
+"""Reports: an evaluation's summary with intervals, and pictures."""
 
 from models_genesis_bundle.reports.classification_report import ClassificationReport
-from models_genesis_bundle.reports.markdown_table import as_table
 from models_genesis_bundle.reports.predictions_table import PredictionsTable
 from models_genesis_bundle.reports.require_all_scans import require_all_scans
 from models_genesis_bundle.reports.scan_results import ScanResults
@@ -12,6 +11,5 @@ __all__ = [
     "PredictionsTable",
     "ScanResults",
     "SegmentationReport",
-    "as_table",
     "require_all_scans",
 ]

@@ -8,9 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
-from sklearn.metrics import confusion_matrix, roc_curve
+from sklearn.calibration import CalibrationDisplay
+from sklearn.metrics import ConfusionMatrixDisplay, RocCurveDisplay
 
-from models_genesis_bundle.metrics import Froc, predicted_classes, reliability_curve
+from models_genesis_bundle.metrics import Froc, predicted_classes
 from models_genesis_bundle.metrics.froc import FALSE_POSITIVES_PER_SCAN
 
 __all__ = ["classification_figure"]
@@ -32,73 +33,53 @@ def classification_figure(
         class_names: of all classes, in order.
         positive_class: with two classes, the number of the one that is looked for.
         threshold: with two classes, the probability from which a case is called positive; it is marked on the ROC curve.
-        froc: drawn, too, when candidates belong to scans.
+        froc: the FROC curve, for candidates that belong to scans.
 
     Returns:
-        The figure, not shown anywhere: ROC curve (of each class against the rest, where there are several), reliability
+        The figure, not shown anywhere: ROC curve (with three classes or more, of each against the others), calibration
         curve, confusion matrix and, where it is given, FROC curve.
     """
     binary = len(class_names) == 2
     figure = Figure(figsize=(4 * (3 + (froc is not None)), 3.9), layout="constrained")
     axes = figure.subplots(1, 3 + (froc is not None))
-    numbers = [positive_class] if binary else range(len(class_names))
-    for number in numbers:
+    for number in [positive_class] if binary else range(len(class_names)):
         _draw_roc(
             axes[0], labels == number, probabilities[:, number], class_names[number], threshold if binary else None
         )
-    _finish_roc(axes[0])
     if binary:
         outcome, probability = labels == positive_class, probabilities[:, positive_class]
         of = f"probability of {class_names[positive_class]}"
     else:
         outcome, probability = probabilities.argmax(axis=1) == labels, probabilities.max(axis=1)
         of = "probability of the most probable class"
-    _draw_reliability(axes[1], outcome, probability, of)
-    _draw_confusion(axes[2], labels, predicted_classes(probabilities, positive_class, threshold), class_names)
+    CalibrationDisplay.from_predictions(outcome, probability, n_bins=10, pos_label=True, ax=axes[1])
+    axes[1].set(title="calibration", xlabel=of, ylabel="share of cases", aspect="equal")
+    axes[1].get_legend().remove()
+    ConfusionMatrixDisplay.from_predictions(
+        labels,
+        predicted_classes(probabilities, positive_class, threshold),
+        labels=range(len(class_names)),
+        display_labels=class_names,
+        cmap="Blues",
+        colorbar=False,
+        ax=axes[2],
+    )
+    axes[2].set(title="confusion")
     if froc is not None:
         _draw_froc(axes[3], froc)
     return figure
 
 
 def _draw_roc(axis: Axes, positive: np.ndarray, scores: np.ndarray, name: str, threshold: float | None) -> None:
+    axis.set_title("ROC")
     if positive.all() or not positive.any():
         return
-    false_positives, sensitivity, _ = roc_curve(positive, scores)
-    (line,) = axis.plot(false_positives, sensitivity, label=name)
+    RocCurveDisplay.from_predictions(positive, scores, name=name, ax=axis)
     if threshold is not None:
         called = scores >= threshold
-        point = called[~positive].mean(), called[positive].mean()
-        axis.plot(*point, "o", color=line.get_color(), label=f"at {threshold:.3g}")
-
-
-def _finish_roc(axis: Axes) -> None:
-    axis.plot([0, 1], [0, 1], ":", color="grey", linewidth=1)
-    axis.set(title="ROC", xlabel="1 − specificity", ylabel="sensitivity", aspect="equal")
-    axis.grid(alpha=0.3)
-    if len(axis.lines) > 1:
-        axis.legend(fontsize=8, loc="lower right")
-
-
-def _draw_reliability(axis: Axes, outcome: np.ndarray, probability: np.ndarray, of: str) -> None:
-    curve = reliability_curve(outcome, probability)
-    axis.plot([0, 1], [0, 1], ":", color="grey", linewidth=1)
-    axis.plot(curve.predicted, curve.observed, marker=".")
-    for x, y, count in zip(curve.predicted, curve.observed, curve.counts, strict=True):
-        axis.annotate(str(count), (x, y), textcoords="offset points", xytext=(4, -8), fontsize=7, color="grey")
-    axis.set(title="calibration (cases)", xlabel=of, ylabel="came true", aspect="equal", xlim=(0, 1), ylim=(0, 1))
-    axis.grid(alpha=0.3)
-
-
-def _draw_confusion(axis: Axes, labels: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> None:
-    table = confusion_matrix(labels, predicted, labels=range(len(names)))
-    shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), count in np.ndenumerate(table):
-        colour = "white" if shares[row, column] > 0.5 else "black"
-        axis.text(column, row, f"{count}\n{100 * shares[row, column]:.0f} %", ha="center", va="center", color=colour)
-    axis.set(title="confusion", xlabel="predicted", ylabel="label")
-    axis.set_xticks(range(len(names)), names)
-    axis.set_yticks(range(len(names)), names, rotation=90, va="center")
+        axis.plot(called[~positive].mean(), called[positive].mean(), "o", label=f"at {threshold:.3g}")
+    axis.set(xlabel="1 − specificity", ylabel="sensitivity")
+    axis.legend(fontsize=8, loc="lower right")
 
 
 def _draw_froc(axis: Axes, froc: Froc) -> None:

@@ -184,5 +184,6 @@ def test_figure():
     roc, calibration, confusion, froc = figure.axes
     assert roc.lines[1].get_xydata().tolist() == [[0.5, 0.5]]
     assert roc.lines[0].get_xydata()[1].tolist() == [0, 0.5]
-    assert [text.get_text() for text in confusion.texts] == ["1\n50 %"] * 4
-    assert [axis.get_title() for axis in (calibration, froc)] == ["calibration (cases)", "FROC"]
+    assert calibration.lines[1].get_xydata()[:, 1].tolist() == [0, 1, 0, 1]
+    assert [text.get_text() for text in confusion.texts] == ["1"] * 4
+    assert froc.get_title() == "FROC"
