@@ -11,8 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-__all__ = ["bend_intensities", "genesis_pair", "in_paint", "out_paint", "shuffle"]
-
 MARGIN = 3  # voxels between a painted window and the faces of the cube
 CURVE_POINTS = 1_000
 

@@ -12,8 +12,6 @@ from monai.bundle import ConfigParser
 
 from models_genesis_bundle.data import make_phantoms
 
-__all__ = ["TRAINING_SCANS", "phantom_settings", "pretraining_part"]
-
 TRAINING_SCANS = 2
 
 

@@ -5,12 +5,11 @@ import sys
 
 import pytest
 import torch
-
-from models_genesis_bundle import benchmarks
-from models_genesis_bundle.benchmarks import ddp, deformations
-from models_genesis_bundle.benchmarks.timing import interleaved_medians
-from models_genesis_bundle.benchmarks.training_run import measure_training
-from models_genesis_bundle.benchmarks.training_step import training_step_flops
+from benchmarks import deformations, trainer
+from benchmarks.loading import benchmark_loader, benchmark_memory
+from benchmarks.measuring import interleaved_medians
+from benchmarks.step import benchmark_step, training_step_flops
+from benchmarks.trainer import benchmark_ddp, benchmark_end_to_end, measure_training
 
 SMALL = {"features": (4, 8), "cube_size": (32, 32, 16), "iterations": 1, "batch_size": 2, "epochs": 2}
 
@@ -40,7 +39,7 @@ def test_deformations(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(deformations, "PAIRS", 2)
     threads = torch.get_num_threads()
     path = tmp_path / "new" / "deformations.json"
-    rows = benchmarks.benchmark_deformations(sizes=[(32, 32, 32)], seconds_per_size=0, json_path=path)
+    rows = deformations.benchmark_deformations(sizes=[(32, 32, 32)], seconds_per_size=0, json_path=path)
     assert torch.get_num_threads() == threads
     named = {row["transform"]: row for row in rows}
     assert named["plain loop: RandLocalPixelShuffle"]["times_ours"] > 1
@@ -52,27 +51,26 @@ def test_deformations(tmp_path, capsys, monkeypatch):
 
 
 def test_loader():
-    rows = benchmarks.benchmark_loader(workers=(0, 1), cube_size=(32, 32, 16), cubes=8, batch_size=2, seconds=0)
+    rows = benchmark_loader(workers=(0, 1), cube_size=(32, 32, 16), cubes=8, batch_size=2, seconds=0)
     assert [row["workers"] for row in rows] == [0, 1]
     assert rows[0]["times_first"] == 1
     assert min(row["cubes_per_second"] for row in rows) > 0
 
 
 def test_memory():
-    rows = benchmarks.benchmark_memory(multiples=(1, 4), cube_size=(32, 32, 16), cubes=4)
+    rows = benchmark_memory(multiples=(1, 4), cube_size=(32, 32, 16), cubes=4)
     assert [row["cubes"] for row in rows] == [4, 16]
     assert all(row["resident_megabytes"] >= row["own_megabytes"] > 0 for row in rows)
 
 
 def test_step():
-    rows = benchmarks.benchmark_step(
-        (4, 8), (16, 16, 8), compiled=False, bfloat16=True, device="cpu", matrix_side=32, seconds=0
-    )
+    rows = benchmark_step((4, 8), (16, 16, 8), compiled=False, bfloat16=True, device="cpu", matrix_side=32, seconds=0)
     assert [row["variant"] for row in rows] == [
         "float32 contiguous",
         "float32 channels-last",
         "bfloat16 contiguous",
         "bfloat16 channels-last",
+        "bfloat16 channels-last Muon",
     ]
     assert rows[0]["times_first"] == 1
     flops = training_step_flops((4, 8), (16, 16, 8))
@@ -81,7 +79,7 @@ def test_step():
 
 
 def test_end_to_end():
-    (row,) = benchmarks.benchmark_end_to_end(workers=(0,), **SMALL)
+    (row,) = benchmark_end_to_end(workers=(0,), **SMALL)
     assert row["cubes_per_second"] > 0
     assert 0 < row["waiting_percent"] < 100
 
@@ -94,8 +92,8 @@ def test_ddp_adds_up_the_processes(monkeypatch):
         seen.append((len(config_files), processes, settings["cubes_per_scan"]))
         return [{"cubes_per_second": 4.0 if processes == 1 else 3.0}]
 
-    monkeypatch.setattr(ddp, "measure_training", measured)
-    one, two = benchmarks.benchmark_ddp(**SMALL)
+    monkeypatch.setattr(trainer, "measure_training", measured)
+    one, two = benchmark_ddp(**SMALL)
     assert one == {"processes": 1, "cubes_per_second": 4.0, "efficiency_percent": 100.0}
     assert two == {"processes": 2, "cubes_per_second": 6.0, "efficiency_percent": 75.0}
     assert seen == [(1, 1, 1), (2, 2, 2)]  # the overlay with two only, which see twice the cubes

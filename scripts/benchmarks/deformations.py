@@ -10,10 +10,8 @@ from itertools import count
 import numpy as np
 from monai.transforms import RandCoarseDropout, RandCoarseShuffle, RandHistogramShift, RandomizableTransform
 
-from models_genesis_bundle.benchmarks import plain_loops
-from models_genesis_bundle.benchmarks.machine import describe_machine
-from models_genesis_bundle.benchmarks.report import Row, report
-from models_genesis_bundle.benchmarks.timing import interleaved_medians, threads
+from benchmarks import plain_loops
+from benchmarks.measuring import Row, describe_machine, interleaved_medians, report, threads
 from models_genesis_bundle.bundle_config import genesis_pairs
 from models_genesis_bundle.transforms import (
     RandInPainting,
@@ -21,8 +19,6 @@ from models_genesis_bundle.transforms import (
     RandNonlinearIntensity,
     RandOutPainting,
 )
-
-__all__ = ["benchmark_deformations"]
 
 PAIRS = 20  # a round's draws of "genesis pair", whose time varies with what is drawn
 
@@ -44,7 +40,7 @@ def benchmark_deformations(
         config_file: a pretraining configuration.
         sizes: sides of the cubes in voxels.
         seconds_per_size: time to spend on each size.
-        json_path: a file for the figures, too.
+        json_path: a file for the rows as well.
 
     Returns:
         A row for each transform and size: ``size``, ``transform``, ``milliseconds`` (median), ``cubes_per_second`` and, for

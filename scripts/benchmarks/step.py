@@ -1,0 +1,207 @@
+"""How fast a training step is, and how much memory it takes, by number format, memory format, optimizer and compilation."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.measuring import Row, describe_machine, interleaved_medians, report
+from models_genesis_bundle.engines import RestorationInferer, precision_dtype, to_memory_format
+from models_genesis_bundle.networks import GenesisUNet
+from models_genesis_bundle.optim import Muon
+
+FORMATS = {"float32": torch.float32, "tf32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How a step is computed.
+
+    Args:
+        number_format: of the forward pass: float32, tf32 (float32 with rounded products, GPU only), float16, bfloat16.
+        channels_last: memory format of the weights.
+        muon: the optimizer is Muon, else SGD.
+        any_kernel: cuDNN may choose its fastest kernels, whose results differ from run to run.
+        compiled: with ``torch.compile``; the first step compiles.
+    """
+
+    number_format: str = "float32"
+    channels_last: bool = False
+    muon: bool = False
+    any_kernel: bool = False
+    compiled: bool = False
+
+    def __str__(self) -> str:
+        return " ".join(
+            [
+                self.number_format,
+                "channels-last" if self.channels_last else "contiguous",
+                *(["Muon"] if self.muon else []),
+                *(["any kernel"] if self.any_kernel else []),
+                *(["compiled"] if self.compiled else []),
+            ]
+        )
+
+    def step(self, features: Sequence[int], cubes: torch.Tensor) -> Callable[[], float]:
+        """A function that makes one step of a new ``GenesisUNet``: forward, MSE, backward, optimizer.
+
+        Args:
+            features: widths of the network.
+            cubes: (B, 1, X, Y, Z) in 0 … 1, on the device to compute on; deformed cubes and targets at once.
+
+        Returns:
+            The function. It returns the loss, for which it waits for the device to finish.
+        """
+        dtype = FORMATS[self.number_format]
+        network = to_memory_format(GenesisUNet(features=features).to(cubes.device), self.channels_last)
+        optimizer: torch.optim.Optimizer = (
+            Muon(network.parameters(), lr=1e-3)
+            if self.muon
+            else torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.9)
+        )
+        scaler = torch.amp.GradScaler(cubes.device.type, enabled=dtype == torch.float16)
+        inferer = RestorationInferer(dtype, "sigmoid")
+        forward = torch.compile(network) if self.compiled else network
+
+        def step() -> float:
+            optimizer.zero_grad()
+            with _gpu_settings(self.number_format == "tf32", self.any_kernel):
+                loss = torch.nn.functional.mse_loss(inferer(cubes, forward), cubes)
+                scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            return loss.item()
+
+        return step
+
+
+def benchmark_step(
+    features: Sequence[int] = (64, 128, 256, 512),
+    cube_size: Sequence[int] = (64, 64, 32),
+    batch_size: int = 1,
+    compiled: bool | None = None,
+    bfloat16: bool | None = None,
+    device: str | None = None,
+    matrix_side: int | None = None,
+    seconds: float = 30.0,
+    json_path: str | os.PathLike | None = None,
+) -> list[Row]:
+    """Time training steps and matrix products, in turns.
+
+    The first row, float32 with contiguous weights, is what the others are compared with. The matrix product of the same number
+    format, measured in the same rounds, is the ceiling of what the device computes.
+
+    Args:
+        features: widths of the network; by default the published one's.
+        cube_size: sides of the cubes in voxels.
+        batch_size: cubes of a step; a GPU needs 32 and more to be busy.
+        compiled: also with ``torch.compile``, which compiles for a minute or more; None: where there is a compiler.
+        bfloat16: also in bfloat16; None: where the device computes it natively (emulated it takes minutes a step).
+        device: where to compute; None: the GPU, or the CPU where there is none.
+        matrix_side: rows and columns of the product's matrices; None: 8192 on a GPU, 2048 on a CPU.
+        seconds: time to spend on all steps; at least two rounds are made.
+        json_path: a file for the rows as well.
+
+    Returns:
+        A row for each variant: ``network``, ``variant``, ``cubes_per_second`` (median), ``times_first``, ``tflops`` (achieved
+        10¹² operations a second), ``percent_of_ceiling`` and, on a GPU, ``peak_gib``: the memory of network, optimizer and step.
+    """
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if bfloat16 is None:
+        bfloat16 = precision_dtype("auto", place) is torch.bfloat16
+    if compiled is None:
+        compiled = place.type == "cuda" or shutil.which(os.environ.get("CXX", "g++")) is not None
+    side = matrix_side or (8192 if place.type == "cuda" else 2048)
+    machine = describe_machine()
+    cubes = torch.rand(batch_size, 1, *cube_size, device=place)
+    calls: dict[str, Callable[[], object]] = {}
+    peaks: dict[str, float] = {}
+    variants = _variants(place.type == "cuda", bfloat16, compiled)
+    for variant in variants:
+        calls[str(variant)], peaks[str(variant)] = _with_peak_memory(partial(variant.step, features, cubes), place)
+    for number_format in dict.fromkeys(variant.number_format for variant in variants):
+        calls[f"product {number_format}"] = _matrix_product(side, number_format, place)
+    medians = interleaved_medians(calls, seconds, least=2)
+
+    flops = training_step_flops(features, cube_size)
+    rows: list[Row] = []
+    for variant in variants:
+        speed = 1000 * batch_size / medians[str(variant)]
+        ceiling = 2 * side**3 / medians[f"product {variant.number_format}"] / 1e9
+        row: Row = {
+            "network": f"{'-'.join(map(str, features))}, {batch_size}×{'×'.join(map(str, cube_size))}",
+            "variant": str(variant),
+            "cubes_per_second": speed,
+            "times_first": speed / rows[0]["cubes_per_second"] if rows else 1.0,
+            "tflops": speed * flops / 1e12,
+            "percent_of_ceiling": 100 * speed * flops / 1e12 / ceiling,
+        }
+        rows.append(row | ({"peak_gib": peaks[str(variant)]} if place.type == "cuda" else {}))
+    return report("step", machine, rows, json_path)
+
+
+def training_step_flops(features: Sequence[int], cube_size: Sequence[int]) -> int:
+    """Floating-point operations of forward and backward for one cube: those of convolutions, a multiply-add being two.
+
+    Args:
+        features: widths of the network.
+        cube_size: sides of the cube in voxels.
+    """
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        GenesisUNet(features=features)(torch.rand(1, 1, *cube_size)).mean().backward()
+    return counter.get_total_flops()
+
+
+def _variants(gpu: bool, bfloat16: bool, compiled: bool) -> list[Variant]:
+    formats = ["float32", *(["tf32", "float16"] if gpu else []), *(["bfloat16"] if bfloat16 else [])]
+    variants = [Variant(name, channels_last) for name in formats for channels_last in (False, True)]
+    default = variants[-1]  # of the trainers: precision auto
+    return [
+        *variants,
+        replace(default, muon=True),
+        *([replace(default, any_kernel=True)] if gpu else []),
+        *([replace(default, compiled=True)] if compiled else []),
+    ]
+
+
+def _with_peak_memory(
+    make_step: Callable[[], Callable[[], float]], device: torch.device
+) -> tuple[Callable[[], float], float]:
+    """A step, and the GiB of GPU memory that it takes at most."""
+    if device.type != "cuda":
+        return make_step(), 0.0
+    before = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    step = make_step()
+    for _ in range(2):
+        step()
+    return step, (torch.cuda.max_memory_allocated(device) - before) / 2**30
+
+
+def _matrix_product(side: int, number_format: str, device: torch.device) -> Callable[[], float]:
+    left, right = torch.rand(2, side, side, dtype=FORMATS[number_format], device=device)
+
+    def product() -> float:
+        with _gpu_settings(number_format == "tf32", any_kernel=False):
+            return (left @ right)[0, 0].item()
+
+    return product
+
+
+@contextmanager
+def _gpu_settings(tf32: bool, any_kernel: bool) -> Iterator[None]:
+    """Settings of CUDA and cuDNN inside the block; a CPU has none of them."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    try:
+        with torch.backends.cudnn.flags(True, any_kernel, deterministic=not any_kernel, allow_tf32=tf32):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
