@@ -1,7 +1,9 @@
-"""A local stand-in for the Hugging Face Hub that holds one repository: as much of its HTTP interface as a download uses."""
+"""A local stand-in for the Hugging Face Hub that holds one repository: what a download
+and a small upload use of its interface."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import http.server
 import json
@@ -45,6 +47,29 @@ class HubHandler(http.server.BaseHTTPRequestHandler):
             self.answer(json.dumps(answers[path]()).encode(), body, {"Content-Type": "application/json"})
         else:
             self.answer(b"", body, {"X-Error-Code": "RepoNotFound"}, status=404)
+
+    def do_POST(self):
+        """Make the repository, and take files that are sent in a commit, as the client does for small ones."""
+        content = self.rfile.read(int(self.headers["Content-Length"]))
+        path = self.path.partition("?")[0].removeprefix("/api/")
+        if path == "repos/create":
+            reply: dict = {"url": f"http://{self.headers['Host']}/{self.repository}", "id": self.repository}
+        elif path == "validate-yaml":
+            reply = {"errors": [], "warnings": []}
+        elif path == f"models/{self.repository}/preupload/main":
+            files = json.loads(content)["files"]
+            reply = {
+                "files": [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False} for file in files]
+            }
+        else:
+            for line in map(json.loads, content.splitlines()):
+                if line["key"] == "file":
+                    (self.folder / line["value"]["path"]).write_bytes(base64.b64decode(line["value"]["content"]))
+            reply = {
+                "commitUrl": f"http://{self.headers['Host']}/{self.repository}/commit/{COMMIT}",
+                "commitOid": COMMIT,
+            }
+        self.answer(json.dumps(reply).encode(), True, {"Content-Type": "application/json"})
 
     def references(self) -> dict:
         main = {"name": "main", "ref": "refs/heads/main", "targetCommit": COMMIT}

@@ -12,11 +12,12 @@ from torch import nn
 
 from models_genesis_bundle.networks.encoder import Encoder, keys_by_part, require_stage_widths
 from models_genesis_bundle.networks.plain_values import plain
+from models_genesis_bundle.networks.pretrained import Pretrained
 
 __all__ = ["GenesisClassifier"]
 
 
-class GenesisClassifier(nn.Module):
+class GenesisClassifier(nn.Module, Pretrained):
     """An encoder, global average pooling, a dense layer with ReLU, a dense layer to the classes.
 
     By default the encoder is that of ``GenesisUNet``, under the same keys ``encoder.*``, so that pretrained weights go

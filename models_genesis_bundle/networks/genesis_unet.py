@@ -13,6 +13,7 @@ from torch import nn
 
 from models_genesis_bundle.networks.encoder import ConvUnit, Encoder, keys_by_part, require_stage_widths
 from models_genesis_bundle.networks.plain_values import plain
+from models_genesis_bundle.networks.pretrained import Pretrained
 
 __all__ = ["GenesisUNet"]
 
@@ -56,7 +57,7 @@ class Decoder(nn.Module):
         return x
 
 
-class GenesisUNet(nn.Module):
+class GenesisUNet(nn.Module, Pretrained):
     """The encoder–decoder that Models Genesis pretrains; with its defaults the published one of 19.07 M parameters.
 
     Four encoder stages of two 3×3×3 convolutions (32→64, 64→128, 128→256, 256→512), each with batch normalisation and ReLU,

@@ -18,6 +18,7 @@ from models_genesis_bundle.weights.model_file import (
     require_same_network,
     write_weights,
 )
+from models_genesis_bundle.weights.pretrained import find_weights, load_pretrained, push_to_hub, save_pretrained
 from models_genesis_bundle.weights.published.load import load_published, published_records
 from models_genesis_bundle.weights.recorded_features import recorded_features
 from models_genesis_bundle.weights.release import release_weights
@@ -41,19 +42,23 @@ __all__ = [
     "UnknownLayoutError",
     "WeightFile",
     "convert",
+    "find_weights",
     "fit_input_channels",
     "key_parts",
     "layer_spectra",
+    "load_pretrained",
     "load_published",
     "load_weights",
     "network_parts",
     "network_record",
     "published_records",
+    "push_to_hub",
     "read_checkpoint",
     "read_weights",
     "recorded_features",
     "release_weights",
     "require_same_network",
+    "save_pretrained",
     "select_parts",
     "set_foreground_prior",
     "transfer_weights",

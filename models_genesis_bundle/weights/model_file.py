@@ -11,10 +11,11 @@ from typing import Any
 import torch
 
 from models_genesis_bundle.version import __version__
-from models_genesis_bundle.weights.checkpoint_file import CheckpointError, read_checkpoint, write_checkpoint
+from models_genesis_bundle.weights.checkpoint_file import CheckpointError, write_checkpoint
 from models_genesis_bundle.weights.checks import FORMAT_VERSION, checked_state, require_data
 from models_genesis_bundle.weights.differing_arguments import differing_arguments
 from models_genesis_bundle.weights.key_parts import UnknownLayoutError, network_parts
+from models_genesis_bundle.weights.sources import read_weight_file
 from models_genesis_bundle.weights.wrappers import PYTORCH_PREFIXES, unwrap
 
 __all__ = [
@@ -107,7 +108,7 @@ def read_weights(path: str | os.PathLike, own_keys: Collection[str] = ()) -> Wei
         CheckpointError: when the file cannot be read, is of a newer format, holds no ``model``, weights that are not finite, or
             records that are no plain data.
     """
-    content = read_checkpoint(path)
+    content = read_weight_file(path)
     if not isinstance(content.get("model"), Mapping):
         raise CheckpointError(
             f"{path}: no weight file of this bundle: expected the key 'model' with a state dict, "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from models_genesis_bundle.weights.checkpoint_file import CheckpointError, read_
 from models_genesis_bundle.weights.checks import checked_state
 from models_genesis_bundle.weights.published.keras_file import is_hdf5, read_keras_file
 from models_genesis_bundle.weights.published.registry import published_layout
+from models_genesis_bundle.weights.safetensors_file import read_safetensors
 
 __all__ = ["WeightSource", "read_source", "read_weight_file"]
 
@@ -46,11 +48,13 @@ class WeightSource:
 
 
 def read_weight_file(path: str | os.PathLike) -> dict[str, Any]:
-    """What a checkpoint holds: of PyTorch (see ``read_checkpoint``), or of Keras (see ``read_keras_file``).
+    """What a weight file holds: of PyTorch (``read_checkpoint``), safetensors (``read_safetensors``), Keras (``read_keras_file``).
 
     Raises:
         CheckpointError: when it cannot be read.
     """
+    if Path(path).suffix == ".safetensors":
+        return read_safetensors(Path(path))
     return dict(read_keras_file(path)) if is_hdf5(path) else read_checkpoint(path)
 
 

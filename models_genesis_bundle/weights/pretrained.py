@@ -1,0 +1,201 @@
+"""Networks with their pretrained weights, from a file, a folder or the Hugging Face Hub, and back."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from inspect import signature
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from monai.utils import optional_import
+
+from models_genesis_bundle.version import __version__
+from models_genesis_bundle.weights.checkpoint_file import CheckpointError
+from models_genesis_bundle.weights.checks import FORMAT_VERSION
+from models_genesis_bundle.weights.initial_weights import InitialWeights
+from models_genesis_bundle.weights.model_file import network_record, state_on_cpu
+from models_genesis_bundle.weights.safetensors_file import WEIGHTS_FILE, write_safetensors
+
+__all__ = ["SHIPPED_WEIGHTS", "find_weights", "load_pretrained", "push_to_hub", "save_pretrained"]
+
+SHIPPED_WEIGHTS = Path(__file__).resolve().parents[2] / "models" / "model.pt"
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+IN_A_BUNDLE = "models/model.pt"
+
+CARD = """\
+---
+library_name: monai
+license: {license}
+tags:
+- medical-imaging
+- self-supervised-learning
+- models-genesis
+---
+
+# {name}
+
+Weights of a `{network}` of the Models Genesis bundle. It loads with
+
+```python
+from models_genesis_bundle.networks import {network}
+
+network = {network}.from_pretrained("{name}")
+```
+
+`network.preprocessing()` reads a scan and scales it as these weights need it: `config.json` says how. For research only.
+"""
+
+
+def find_weights(source: str | os.PathLike | None = None, revision: str | None = None) -> Path:
+    """The weight file that a source means.
+
+    Args:
+        source: a weight file; a folder with ``model.safetensors``, or a bundle's with ``models/model.pt``; a repository of the
+            Hugging Face Hub, as ``owner/name``; None: the weights that ship with the bundle.
+        revision: branch, tag or commit of a repository; None: its newest.
+
+    Raises:
+        CheckpointError: when there is none; the message says what was looked for.
+    """
+    if source is None:
+        if not SHIPPED_WEIGHTS.is_file():
+            raise CheckpointError(
+                f"{SHIPPED_WEIGHTS}: the weights that ship are in the bundle's folder, which is not where this package is "
+                "installed from. Give a weight file, a folder, or a repository of the Hugging Face Hub."
+            )
+        return SHIPPED_WEIGHTS
+    path = Path(source)
+    if path.is_file():
+        return path
+    if not path.is_dir() and isinstance(source, str) and REPOSITORY.fullmatch(source):
+        path = _downloaded(source, revision)
+    for name in (WEIGHTS_FILE, IN_A_BUNDLE):
+        if (path / name).is_file():
+            return path / name
+    raise CheckpointError(
+        f"{source}: expected a weight file, a folder with {WEIGHTS_FILE} or {IN_A_BUNDLE}, or a repository of the Hugging Face "
+        f"Hub (owner/name), found {'none of these files in it' if path.is_dir() else 'nothing of that name'}."
+    )
+
+
+def load_pretrained(
+    network_class: type, source: str | os.PathLike | None, revision: str | None, arguments: Mapping[str, Any]
+) -> tuple[Any, dict[str, Any] | None]:
+    """Build a network as the weights' record says, and load them.
+
+    Args:
+        network_class: what to build. Of a record of another class the arguments that both have are taken.
+        source: see ``find_weights``.
+        revision: see ``find_weights``.
+        arguments: what is to differ from the record. Parts that have other shapes then stay new; the encoder must fit.
+
+    Returns:
+        The network in evaluation mode, and the record of its preprocessing, if there is one.
+
+    Raises:
+        CheckpointError: for a source that cannot be used.
+        TransferError: when the encoder does not fit, or without ``arguments`` any part of a network of the same class.
+    """
+    path = find_weights(source, revision)
+    initial = InitialWeights(path, parts="all")
+    record = initial.source.network
+    known = {
+        name: value
+        for name, value in record.get("arguments", {}).items()
+        if name in signature(network_class).parameters
+    }
+    network = network_class(**{**known, **arguments})
+    same_class = str(record.get("_target_", "")).endswith(f".{network_class.__qualname__}")
+    if same_class and not arguments:
+        initial.require = "all"
+    initial.load_into(network)
+    return network.eval(), initial.preprocessing
+
+
+def save_pretrained(
+    network: torch.nn.Module,
+    folder: str | os.PathLike,
+    preprocessing: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    license: str = "apache-2.0",
+) -> Path:
+    """Write ``model.safetensors``, ``config.json`` and ``README.md``, a model card with the Hub's metadata.
+
+    Args:
+        network: with ``config()``, as ``GenesisUNet`` has.
+        folder: made when it is not there.
+        preprocessing: how scans are to be read, as ``ScanPreprocessing.record`` says it.
+        name: what the card calls it; by default the folder's name.
+        license: of the weights, by the Hub's identifier, such as ``cc-by-4.0``.
+
+    Returns:
+        The folder.
+    """
+    folder = Path(folder)
+    records = {
+        "format_version": FORMAT_VERSION,
+        "bundle_version": __version__,
+        "network": network_record(network),
+        "preprocessing": None if preprocessing is None else dict(preprocessing),
+    }
+    write_safetensors(folder, state_on_cpu(network), records)
+    card = CARD.format(name=name or folder.name, network=type(network).__name__, license=license)
+    (folder / "README.md").write_text(card)
+    return folder
+
+
+def push_to_hub(
+    network: torch.nn.Module,
+    repo_id: str,
+    preprocessing: Mapping[str, Any] | None = None,
+    license: str = "apache-2.0",
+    private: bool = False,
+    token: str | None = None,
+) -> str:
+    """Upload what ``save_pretrained`` writes to a repository of the Hugging Face Hub, which is made when it is not there.
+
+    Args:
+        network: see ``save_pretrained``.
+        repo_id: ``owner/name``.
+        preprocessing: see ``save_pretrained``.
+        license: see ``save_pretrained``.
+        private: of a new repository.
+        token: of the Hub; None: the one that ``hf auth login`` has stored.
+
+    Returns:
+        The address of the commit.
+    """
+    api = _hub().HfApi(token=token)
+    api.create_repo(repo_id, private=private, exist_ok=True)
+    with TemporaryDirectory() as folder:
+        save_pretrained(network, folder, preprocessing, repo_id, license)
+        commit = api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload weights")
+    return str(commit.commit_url)
+
+
+def _downloaded(repo_id: str, revision: str | None) -> Path:
+    """The folder in the Hub's cache with the weights of a repository."""
+    try:
+        folder = _hub().snapshot_download(
+            repo_id, revision=revision, allow_patterns=[WEIGHTS_FILE, "config.json", IN_A_BUNDLE]
+        )
+    except CheckpointError:
+        raise
+    except Exception as error:  # the Hub's client also raises those of its HTTP library
+        reason = " ".join(str(error.__cause__ or error).split())
+        raise CheckpointError(
+            f"{repo_id}: there is no such file or folder here, and the repository could not be loaded from the Hugging Face Hub "
+            f"({reason})."
+        ) from error
+    return Path(folder)
+
+
+def _hub() -> Any:
+    module, available = optional_import("huggingface_hub")
+    if not available:
+        raise CheckpointError("The package huggingface_hub is needed for the Hub: pip install huggingface_hub.")
+    return module
