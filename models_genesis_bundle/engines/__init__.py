@@ -14,6 +14,7 @@ from models_genesis_bundle.engines.small_maps import Float32OnSmallMaps
 from models_genesis_bundle.engines.step_schedule import StepSchedule
 from models_genesis_bundle.engines.throughput import Throughput, TrainingProgress
 from models_genesis_bundle.engines.training_state import TrainingState
+from models_genesis_bundle.engines.undefined_metric import UndefinedMetric
 from models_genesis_bundle.engines.unlearnt_classes import UNLEARNT_DICE, UnlearntClasses
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Throughput",
     "TrainingProgress",
     "TrainingState",
+    "UndefinedMetric",
     "UnlearntClasses",
     "freeze_parts",
     "is_main_process",
