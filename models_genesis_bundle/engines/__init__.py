@@ -9,6 +9,7 @@ from models_genesis_bundle.engines.metrics_table import MetricsTable, read_metri
 from models_genesis_bundle.engines.precision import AutocastInferer, precision_dtype, to_memory_format
 from models_genesis_bundle.engines.processes import OnMainProcess, is_main_process, join_process_group
 from models_genesis_bundle.engines.restoration_inferer import RestorationInferer
+from models_genesis_bundle.engines.run_training import LostWorkerError, run_training
 from models_genesis_bundle.engines.scan_evaluator import ScanEvaluator
 from models_genesis_bundle.engines.small_maps import Float32OnSmallMaps
 from models_genesis_bundle.engines.step_schedule import StepSchedule
@@ -23,6 +24,7 @@ __all__ = [
     "BestWeights",
     "Float32OnSmallMaps",
     "GradientClipping",
+    "LostWorkerError",
     "MetricsTable",
     "NonFiniteStepError",
     "OnMainProcess",
@@ -41,5 +43,6 @@ __all__ = [
     "join_process_group",
     "precision_dtype",
     "read_metrics",
+    "run_training",
     "to_memory_format",
 ]
