@@ -6,12 +6,17 @@ import json
 import random
 import signal
 import time
+from pathlib import Path
 
+import monai.bundle
 import pytest
 import torch
 import yaml
 from bundle_commands import TINY, arguments, finish, root_cause, run_here, start
+from ignite.engine import Events
+from monai.bundle import ConfigWorkflow
 
+from models_genesis_bundle.bundle_config import RunCommand, RunFolder, SettingsError
 from models_genesis_bundle.engines import NonFiniteStepError, read_metrics
 from models_genesis_bundle.weights import read_checkpoint, read_weights
 
@@ -67,11 +72,25 @@ def test_killed_at_any_moment_it_resumes_to_the_same_weights(pretrain_words, pre
     ]
 
 
-def test_workers_and_epochs_in_two_parts_change_nothing(pretrain, pretrained, tmp_path):
-    pretrain(tmp_path, max_epochs=2)
-    pretrain(tmp_path, max_epochs=4, resume="true", num_workers=2)
-    wanted, found = (read_checkpoint(path / "checkpoints" / "last.pt") for path in (pretrained, tmp_path))
-    assert same(wanted["model"], found["model"])
+DROPOUT = {"network_def::features": "[4,4,8,8,8,4]", "network_def::dropout": 0.3}
+
+
+@pytest.fixture(scope="module")
+def with_dropout(pretrain, tmp_path_factory) -> dict:
+    """The state of a network with dropout behind two epochs without workers."""
+    whole = tmp_path_factory.mktemp("with_dropout")
+    pretrain(whole, "configs/network_basicunet.yaml", **DROPOUT)
+    return read_checkpoint(whole / "checkpoints" / "last.pt")
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_workers_and_epochs_in_two_parts_change_nothing(pretrain, with_dropout, tmp_path, workers):
+    for epochs, resume in ((1, "false"), (2, "true")):
+        switch = {"resume": resume} if resume == "true" else {}
+        pretrain(
+            tmp_path, "configs/network_basicunet.yaml", max_epochs=epochs, num_workers=workers, **DROPOUT, **switch
+        )
+    assert same(with_dropout["model"], read_checkpoint(tmp_path / "checkpoints" / "last.pt")["model"])
 
 
 def test_a_second_run_puts_the_first_aside(pretrain, tmp_path):
@@ -135,21 +154,64 @@ def test_overlays_train(pretrain, tmp_path, overlay):
     assert read_metrics(tmp_path / "metrics.csv")[0]["val_mse"] > 0
 
 
-def test_two_processes_share_the_cubes_and_one_writes(phantoms, tmp_path):
-    settings = {**TINY, "dataset_dir": phantoms / "images", "output_dir": tmp_path, "max_epochs": 2}
-    finish(
-        start(
-            *("--standalone", "--nproc_per_node", "2", "-m", "monai.bundle", "run", "training"),
-            *("--config_file", "['configs/pretrain.yaml','configs/multi_gpu.yaml']"),
-            *arguments(**settings),
-            module="torch.distributed.run",
-        )
-    )
-    assert len(list((tmp_path / "tensorboard").glob("events*"))) == 1
-    assert [line["epoch"] for line in read_metrics(tmp_path / "metrics.csv")] == [1, 2]
-    state = read_checkpoint(tmp_path / "checkpoints" / "last.pt")
-    assert not any(key.startswith("module.") for key in state["model"])
+def test_two_processes_share_the_cubes_one_writes_and_both_resume_exactly(pretrain_words, phantoms, tmp_path):
+    """In two parts, with dropout and a worker, as in one."""
+    overlays = ("configs/network_basicunet.yaml", "configs/multi_gpu.yaml")
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    commands = [
+        pretrain_words(whole, *overlays, **DROPOUT),
+        pretrain_words(parts, *overlays, **DROPOUT, max_epochs=1, num_workers=1),
+        pretrain_words(parts, *overlays, **DROPOUT, resume="true", num_workers=1),
+    ]
+    file = str(Path(__file__).with_name("runs_in_a_row.py"))
+    finish(start("--standalone", "--nproc_per_node", "2", file, json.dumps(commands), module="torch.distributed.run"))
+    assert len(list((whole / "tensorboard").glob("events*"))) == 1
+    assert [line["epoch"] for line in read_metrics(whole / "metrics.csv")] == [1, 2]
+    wanted, found = (read_checkpoint(path / "checkpoints" / "last.pt") for path in (whole, parts))
+    assert not any(key.startswith("module.") for key in wanted["model"])
     cubes = 3 * int(TINY["cubes_per_scan"])
-    assert state["trainer"]["iteration"] == 2 * -(-cubes // 2 // int(TINY["batch_size"])), (
+    assert wanted["trainer"]["iteration"] == 2 * -(-cubes // 2 // int(TINY["batch_size"])), (
         "each rank has half the cubes"
     )
+    assert len(wanted["processes"]) == 2
+    assert same(wanted["model"], found["model"])
+
+
+def test_a_workflow_that_was_looked_into_runs_again_in_the_same_process(pretrain_words, tmp_path):
+    """As the zoo's `check_workflow` does it; a run that does not end as planned leaves its folder, too."""
+    for attempt in range(2):
+        command = RunCommand.from_arguments(["/monai/bundle/__main__.py", *pretrain_words(tmp_path, max_epochs=1)])
+        workflow = ConfigWorkflow(list(command.config_files), run_id="training", **command.overrides)
+        workflow.initialize()
+        assert workflow.check_properties() == []
+        if attempt:
+            workflow.trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: signal.raise_signal(signal.SIGTERM))
+            with pytest.raises(SystemExit, match="143"):
+                workflow.run()
+        else:
+            workflow.run()
+            workflow.finalize()
+        RunFolder(str(tmp_path)).begin()
+    assert len(list((tmp_path / "previous" / "1" / "tensorboard").glob("events*"))) == 1
+    assert len(list((tmp_path / "tensorboard").glob("events*"))) == 1
+
+
+def test_keywords_of_python_are_checked_as_those_of_the_command_line(tmp_path, root, monkeypatch):
+    monkeypatch.chdir(root)
+    with pytest.raises(RuntimeError) as raised:
+        monai.bundle.run(
+            "training",
+            config_file="configs/pretrain.yaml",
+            output_dir=str(tmp_path / "never"),
+            max_epohcs=5,
+            batch_size=0,
+            **{"optimizer::momentun": 0.5},
+        )
+    error = root_cause(raised.value)
+    assert isinstance(error, SettingsError)
+    assert str(error).splitlines() == [
+        "max_epohcs: nothing uses a setting of this name; did you mean `max_epochs`?",
+        "optimizer::momentun: SGD takes no 'momentun'; did you mean `optimizer::momentum`?",
+        "batch_size: expected a whole number of items, 1 or more, found 0.",
+    ]
+    assert not (tmp_path / "never").exists()

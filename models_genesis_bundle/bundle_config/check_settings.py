@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -14,6 +15,8 @@ from monai.bundle import ConfigParser
 from monai.bundle.reference_resolver import ReferenceResolver
 from monai.bundle.utils import ID_REF_KEY, MACRO_KEY, merge_kv
 
+from models_genesis_bundle.bundle_config.component_arguments import unknown_argument, unknown_arguments
+from models_genesis_bundle.bundle_config.last_line import end_tracebacks_with_the_cause
 from models_genesis_bundle.bundle_config.renamed_settings import RENAMED
 from models_genesis_bundle.bundle_config.run_command import RunCommand
 from models_genesis_bundle.bundle_config.setting_types import kind_of
@@ -33,31 +36,88 @@ def check_settings(command: RunCommand | None = None) -> None:
     """Refuse what would not arrive as it was asked for, or cannot be meant.
 
     - A setting that the configuration files do not have: MONAI adds it silently, so that ``--max_epohcs 5`` would train for
-      the default number of epochs. A new argument of a component (``--network_def::act relu``) is accepted, since
-      components have arguments with defaults. Keys of overlays likewise.
+      the default number of epochs. An argument of a component that the files do not give (``--network_def::act relu``) is
+      accepted when the component takes it. Keys of overlays likewise.
     - A word that the command line reads otherwise: ``None``, which MONAI drops; ``2024_03``, ``scan#1``; a switch given as
       ``false``, which is a text and counts as true.
     - A value of another type or out of range, see `SETTINGS`. Expressions are looked at where no component must be built
       for it.
 
+    A workflow that Python runs (``monai.bundle.run(...)``, ``ConfigWorkflow(...)``) has its keywords checked likewise, in the
+    configuration that they went into: a setting that nothing uses is refused where it is like another one.
+
     Args:
-        command: what to check; None: this process's, and nothing when it is no ``monai.bundle run``.
+        command: what to check; None: this process's, or the configuration that this is called from.
 
     Raises:
         SettingsError: naming all of them.
     """
     command = command or RunCommand.from_arguments()
-    if command is None:
-        return
+    if command is not None:
+        end_tracebacks_with_the_cause()
+        faults = _faults_of_command(command)
+    else:
+        faults = _faults_of_config(_config_at_work())
+    if faults:
+        raise SettingsError("\n".join(faults))
+
+
+def _faults_of_command(command: RunCommand) -> list[str]:
     files = ConfigParser(command.files_config())
     unknown = unknown_settings(command, files)
     resolved = ConfigParser(deepcopy(files.get()))
     resolved.update({name: value for name, value in command.overrides.items() if name not in unknown})
     misread = {**_misread(command, resolved), **_no_switches(command, files)}
     faults = [f"--{name}: {text}" for name, text in unknown.items()]
-    faults += [*misread.values(), *_out_of_range(command, resolved, misread), *_unknown_keys(command, files)]
-    if faults:
-        raise SettingsError("\n".join(faults))
+    faults += [*misread.values(), *_out_of_range(resolved, misread, command.words), *_unknown_keys(command, files)]
+    return faults
+
+
+def _faults_of_config(config: Mapping[str, Any]) -> list[str]:
+    parser = ConfigParser(dict(config))
+    unused = {place: near for place, near in _unused(config, parser) if near}
+    faults = [f"{place}: nothing uses a setting of this name; did you mean {near}?" for place, near in unused.items()]
+    return [*faults, *unknown_arguments(config, parser), *_out_of_range(parser, unused)]
+
+
+def _config_at_work() -> dict[str, Any]:
+    """A copy of the configuration whose parser calls this, down to its values; empty where no parser does."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if isinstance(parser := frame.f_locals.get("self"), ConfigParser):
+            return _copied(parser.get())
+        frame = frame.f_back
+    return {}
+
+
+def _copied(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {name: _copied(value) for name, value in node.items()}
+    return [_copied(value) for value in node] if isinstance(node, list) else node
+
+
+def _unused(node: Mapping[str, Any], parser: ConfigParser, above: str = "") -> Iterator[tuple[str, str]]:
+    """Plain values outside of components that are no declared settings and that nothing refers to, with a near setting."""
+    for name, value in node.items():
+        place = f"{above}{name}"
+        if isinstance(value, Mapping):
+            if "_target_" not in value and not place.startswith("_"):
+                yield from _unused(value, parser, f"{place}::")
+        elif not (
+            place.startswith("_") or _needs_parsing(value) or kind_of(place) or _is_referred_to(place, parser.get())
+        ):
+            others = [other for other in node if kind_of(f"{above}{other}")]
+            now = " and ".join(f"`{new}`" for new in RENAMED.get(place, ()) if new in parser)
+            yield (
+                place,
+                now or " or ".join(f"`{above}{other}`" for other in difflib.get_close_matches(name, others, n=2)),
+            )
+
+
+def _needs_parsing(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(_needs_parsing(one) for one in value)
+    return isinstance(value, Mapping) or (isinstance(value, str) and value.startswith(("$", "@", "%")))
 
 
 def unknown_settings(command: RunCommand, files: ConfigParser | None = None) -> dict[str, str]:
@@ -77,7 +137,7 @@ def unknown_settings(command: RunCommand, files: ConfigParser | None = None) -> 
 
 
 def _unknown(place: str, config: ConfigParser, files: Sequence[str], dashes: str = "") -> str | None:
-    """What to say of a place that the configuration does not have; None for a new argument of a component."""
+    """What to say of a place that the configuration does not have; None for another argument of a component."""
     node: Any = config.get()
     walked: list[str] = []
     parts = ReferenceResolver.split_id(place)
@@ -91,7 +151,7 @@ def _unknown(place: str, config: ConfigParser, files: Sequence[str], dashes: str
         node = node[int(part)] if isinstance(node, list) else node[part]
         walked.append(part)
     if isinstance(node, Mapping) and "_target_" in node and len(walked) == len(parts) - 1:
-        return None
+        return unknown_argument(place, node, config, dashes)
     where = ", ".join(files)
     if not walked and (now := [new for new in RENAMED.get(parts[0], ()) if new in config]):
         behind = "::".join(["", *parts[1:]])
@@ -173,8 +233,14 @@ def _no_switches(command: RunCommand, files: ConfigParser) -> dict[str, str]:
     }
 
 
-def _out_of_range(command: RunCommand, config: ConfigParser, but: Collection[str]) -> list[str]:
-    """What to say of values, but those at some places, that are not what they are declared to be."""
+def _out_of_range(config: ConfigParser, but: Collection[str], words: Mapping[str, str] | None = None) -> list[str]:
+    """What to say of values, but those at some places, that are not what they are declared to be.
+
+    Args:
+        config: all settings.
+        but: places that are not looked at.
+        words: what stood on the command line, by place.
+    """
     wrong, broken = [], []
     for place in _places(config.get()):
         kind = kind_of(place)
@@ -186,7 +252,7 @@ def _out_of_range(command: RunCommand, config: ConfigParser, but: Collection[str
             broken.append(f"{place}: {config[place]} cannot be evaluated: {_cause(error)}.")
             continue
         if not kind.accepts(value):
-            word = command.words.get(place)
+            word = (words or {}).get(place)
             hint = f" {_in_quotes(place, word)}" if word and kind.takes_text else ""
             wrong.append(f"{place}: expected {kind.expected}, found {value!r}.{hint}")
     return wrong or broken  # a wrong value breaks expressions that refer to it

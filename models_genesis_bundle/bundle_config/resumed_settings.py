@@ -41,6 +41,7 @@ MAY_CHANGE = (
     "initialize",
     "finalize",
     "training",
+    "training_state",
     "run",
     "train::handlers",
     "validate::handlers",

@@ -74,6 +74,10 @@ class RunFolder:
             self._put_earlier_run_aside(self.ckpt_dir)
         self._record()
 
+    def end(self) -> None:
+        """Leave the folder to other runs, in this process or another."""
+        self.lock.release()
+
     def _require_same_settings(self) -> None:
         command, config_path = RunCommand.from_arguments(), self.output_dir / "config.yaml"
         if command is None or not self.resume or self.ckpt_dir is None:

@@ -9,11 +9,13 @@ from models_genesis_bundle.engines.metrics_table import MetricsTable, read_metri
 from models_genesis_bundle.engines.precision import AutocastInferer, precision_dtype, to_memory_format
 from models_genesis_bundle.engines.processes import OnMainProcess, is_main_process, join_process_group
 from models_genesis_bundle.engines.restoration_inferer import RestorationInferer
+from models_genesis_bundle.engines.run_training import LostWorkerError, run_training
 from models_genesis_bundle.engines.scan_evaluator import ScanEvaluator
 from models_genesis_bundle.engines.small_maps import Float32OnSmallMaps
 from models_genesis_bundle.engines.step_schedule import StepSchedule
 from models_genesis_bundle.engines.throughput import Throughput, TrainingProgress
 from models_genesis_bundle.engines.training_state import TrainingState
+from models_genesis_bundle.engines.undefined_metric import UndefinedMetric
 from models_genesis_bundle.engines.unlearnt_classes import UNLEARNT_DICE, UnlearntClasses
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "BestWeights",
     "Float32OnSmallMaps",
     "GradientClipping",
+    "LostWorkerError",
     "MetricsTable",
     "NonFiniteStepError",
     "OnMainProcess",
@@ -33,11 +36,13 @@ __all__ = [
     "Throughput",
     "TrainingProgress",
     "TrainingState",
+    "UndefinedMetric",
     "UnlearntClasses",
     "freeze_parts",
     "is_main_process",
     "join_process_group",
     "precision_dtype",
     "read_metrics",
+    "run_training",
     "to_memory_format",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import torch
@@ -12,9 +13,11 @@ from models_genesis_bundle.weights import write_weights
 
 __all__ = ["BestWeights"]
 
+logger = logging.getLogger(__name__)
+
 
 class BestWeights:
-    """Writes a weight file whenever the validation of an epoch was the best so far.
+    """Writes a weight file whenever the validation of an epoch was the best so far; without any such, at the end of the run.
 
     List it among the trainer's handlers behind the ``ValidationHandler``.
 
@@ -32,12 +35,21 @@ class BestWeights:
         self.records = records or {}
 
     def attach(self, engine: Engine) -> None:
-        """Look after each epoch."""
+        """Look after each epoch, and at the end."""
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.write_if_best)
+        engine.add_event_handler(Events.COMPLETED, self.write_without_best)
 
     def write_if_best(self, engine: Engine) -> None:
         """Write the file when this epoch's validation was the best; on the main process only."""
-        if self.validator.state.best_metric_epoch != engine.state.epoch or not is_main_process():
-            return
+        if self.validator.state.best_metric_epoch == engine.state.epoch and is_main_process():
+            self._write(engine)
+
+    def write_without_best(self, engine: Engine) -> None:
+        """Write the last weights where no validation could tell the best; on the main process only."""
+        if self.validator.state.best_metric_epoch == -1 and is_main_process():
+            logger.warning("No validation told a best epoch: %s holds the weights of the last one.", self.path)
+            self._write(engine)
+
+    def _write(self, engine: Engine) -> None:
         metrics = {name: float(value) for name, value in self.validator.state.metrics.items()}
         write_weights(self.path, self.network, epoch=engine.state.epoch, metrics=metrics, **self.records)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 from pathlib import Path
 
@@ -17,8 +18,8 @@ __all__ = ["MetricsTable", "read_metrics"]
 class MetricsTable:
     """Writes ``metrics.csv``: epoch, learning rate, the trainer's metrics and, in epochs with a validation, the evaluator's.
 
-    The file is written anew after each epoch and renamed, so that it is whole at any moment; a resumed run goes on behind
-    the epoch that it resumes from, and later lines of the interrupted run are dropped.
+    The cell of an undefined metric stays empty. The file is written anew after each epoch and renamed, so that it is whole at
+    any moment; a resumed run goes on behind the epoch that it resumes from, and later lines of the interrupted run are dropped.
 
     Args:
         path: the CSV file.
@@ -44,7 +45,8 @@ class MetricsTable:
         if self.validator.state.epoch == engine.state.epoch:
             row |= self.validator.state.metrics
         earlier = [line for line in read_metrics(self.path) if line["epoch"] < engine.state.epoch]
-        write_table(self.path, [*earlier, {name: float(value) for name, value in row.items()}])
+        defined = {name: float(value) for name, value in row.items() if not math.isnan(value)}
+        write_table(self.path, [*earlier, defined])
 
 
 def read_metrics(path: str | os.PathLike) -> list[dict[str, float]]:

@@ -10,12 +10,43 @@ from typing import Any
 import torch
 from ignite.engine import Engine
 
-__all__ = ["OnMainProcess", "is_main_process", "join_process_group", "require_process_group"]
+__all__ = [
+    "OnMainProcess",
+    "from_all_processes",
+    "is_main_process",
+    "join_process_group",
+    "largest_of_all_processes",
+    "process_number",
+    "require_process_group",
+]
 
 
 def is_main_process() -> bool:
     """True in a run of one process and on rank 0 of ``torchrun``: the process that writes files."""
     return int(os.environ.get("RANK", "0")) == 0
+
+
+def process_number() -> int:
+    """The rank of this process among those that have joined; 0 where it is alone."""
+    return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+
+
+def from_all_processes(value: Any) -> list[Any]:
+    """Everybody's value, by rank; all processes that have joined must call it."""
+    if not torch.distributed.is_initialized():
+        return [value]
+    values = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(values, value)
+    return values
+
+
+def largest_of_all_processes(number: int, device: str | torch.device) -> int:
+    """The largest of everybody's numbers; all processes that have joined must call it."""
+    if not torch.distributed.is_initialized():
+        return number
+    largest = torch.tensor(number, device=device)
+    torch.distributed.all_reduce(largest, torch.distributed.ReduceOp.MAX)
+    return int(largest)
 
 
 def join_process_group(device: str | torch.device) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ignite.engine import Engine, Events
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
@@ -28,8 +30,10 @@ class StepSchedule:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.step)
 
     def step(self, engine: Engine) -> None:
-        """Step, unless the schedule waits for a validation and this epoch had none."""
+        """Step, unless the schedule waits for a validation and this epoch had none, or one whose key metric is undefined."""
         if not isinstance(self.lr_scheduler, ReduceLROnPlateau):
             self.lr_scheduler.step()
         elif self.validator.state.epoch == engine.state.epoch:
-            self.lr_scheduler.step(self.validator.state.metrics[self.validator.state.key_metric_name])
+            metric = self.validator.state.metrics[self.validator.state.key_metric_name]
+            if not math.isnan(metric):
+                self.lr_scheduler.step(metric)

@@ -12,7 +12,9 @@ import torch
 from ignite.engine import Engine, Events
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from models_genesis_bundle.engines.processes import is_main_process
+from models_genesis_bundle.data.sampling.epoch_sampler import EpochSampler
+from models_genesis_bundle.engines.metric_states import get_metric_states, set_metric_states
+from models_genesis_bundle.engines.processes import from_all_processes, is_main_process, process_number
 from models_genesis_bundle.engines.random_states import get_random_states, set_random_states
 from models_genesis_bundle.weights import (
     CheckpointError,
@@ -31,11 +33,14 @@ logger = logging.getLogger(__name__)
 class TrainingState:
     """Saves the whole state of a run after an epoch, and restores it when the run starts again.
 
-    Saved are network, optimizer, schedule, gradient scaler, epoch, iteration, best metric and its epoch, the random states
-    and what ``also`` names. A schedule that follows the epochs alone is not restored but stepped anew to where the run was:
-    so it follows the number of epochs that the resumed run has. List it last among the trainer's handlers, behind validation
-    and schedule, so that what it saves is the end of the epoch. MONAI's checkpoint handlers restore epoch and learning rate,
-    but neither the best value nor the random states.
+    Saved are network, optimizer, schedule, gradient scaler, epoch, iteration, best metric and its epoch, what ``also`` names
+    and, of each process, the random states and what the training metrics have seen of the epoch. So a run that was stopped
+    within an epoch goes on there, where its data loader has an `EpochSampler`, in as many processes.
+
+    A schedule that follows the epochs alone is not restored but stepped anew to where the run was: so it follows the number
+    of epochs that the resumed run has. List it last among the trainer's handlers, behind validation and schedule, so that
+    what it saves is the end of the epoch. MONAI's checkpoint handlers restore epoch and learning rate, but neither the best
+    value nor the random states.
 
     Args:
         path: the file, replaced atomically each time.
@@ -77,20 +82,27 @@ class TrainingState:
         engine.add_event_handler(Events.EPOCH_COMPLETED(every=self.interval), self.save)
 
     def save(self, engine: Engine) -> None:
-        """Write the state; on the main process only.
+        """Write the state, on the main process; all processes must call it.
 
         Raises:
             CheckpointError: when it cannot be written; the file of the epoch before is kept.
         """
+        epoch, seen = divmod(engine.state.iteration, engine.state.epoch_length)
+        metrics = get_metric_states(engine) if seen else []
+        processes = from_all_processes({"random": get_random_states(), "metrics": metrics})
         if not is_main_process():
             return
         write_checkpoint(
             {
                 "network": network_record(self.network),
                 "model": unwrap(self.network).state_dict(),
-                "trainer": {"epoch": engine.state.epoch, "iteration": engine.state.iteration},
+                "trainer": {
+                    "epoch": epoch,
+                    "iteration": engine.state.iteration,
+                    "epoch_length": engine.state.epoch_length,
+                },
                 "best": self._best(),
-                "random": get_random_states(),
+                "processes": processes,
                 **{name: stateful.state_dict() for name, stateful in self._all_stateful(engine).items()},
             },
             self.path,
@@ -107,7 +119,7 @@ class TrainingState:
             return
         content = read_weights(self.path, unwrap(self.network).state_dict())
         stateful = self._all_stateful(engine)
-        missing = [name for name in ("model", "trainer", "best", "random", *stateful) if name not in content]
+        missing = [name for name in ("model", "trainer", "best", "processes", *stateful) if name not in content]
         if missing:
             raise CheckpointError(
                 f"{self.path}: cannot resume, the file lacks {', '.join(missing)}. Resume with the settings that the run "
@@ -133,13 +145,36 @@ class TrainingState:
         if rates is not None:
             for group, rate in zip(self.stateful["optimizer"].param_groups, rates, strict=True):
                 group["lr"] = rate
-        engine.state.epoch = epoch
-        engine.state.iteration = content["trainer"]["iteration"]
         if self.validator is not None:
             self.validator.state.best_metric = content["best"]["metric"]
             self.validator.state.best_metric_epoch = content["best"]["epoch"]
-        set_random_states(content["random"])
-        logger.info("Resumed from %s behind epoch %d of %s.", self.path, engine.state.epoch, engine.state.max_epochs)
+        self._go_on(engine, content)
+
+    @staticmethod
+    def can_save_within_epoch(engine: Engine) -> bool:
+        """Whether the trainer is within an epoch, and a run that is resumed can leave out what it has seen of it."""
+        within = engine.state.iteration % engine.state.epoch_length > 0
+        return within and isinstance(engine.data_loader.sampler, EpochSampler)
+
+    def _go_on(self, engine: Engine, content: Mapping[str, Any]) -> None:
+        """Set epoch and iteration, what the processes have seen of the epoch, and their random states."""
+        saved, processes = content["trainer"], content["processes"]
+        states = processes[process_number() % len(processes)]
+        seen = saved["iteration"] - saved["epoch"] * saved["epoch_length"]
+        engine.state.epoch = saved["epoch"]
+        engine.state.iteration = saved["epoch"] * engine.state.epoch_length
+        where = f"behind epoch {saved['epoch']} of {engine.state.max_epochs}"
+        if seen and saved["epoch_length"] == engine.state.epoch_length:
+            engine.state.iteration = saved["iteration"]
+            where += f" and {seen} of {saved['epoch_length']} iterations"
+
+            @engine.on(Events.EPOCH_STARTED(once=saved["epoch"] + 1))
+            def skip_what_was_seen() -> None:
+                engine.data_loader.sampler.skip = seen * engine.data_loader.batch_size
+                set_metric_states(engine, states["metrics"])
+
+        set_random_states(states["random"])
+        logger.info("Resumed from %s %s.", self.path, where)
 
     def _best(self) -> dict[str, Any]:
         if self.validator is None:

@@ -20,7 +20,7 @@ from models_genesis_bundle.reports.case_names import case_source, short_names
 from models_genesis_bundle.reports.evaluated_cases import evaluated_cases
 from models_genesis_bundle.reports.in_words import in_words
 from models_genesis_bundle.reports.summary_file import write_summary
-from models_genesis_bundle.visualize import save_figure
+from models_genesis_bundle.visualize import try_to_save_figure
 from models_genesis_bundle.visualize.classification_figure import classification_figure
 
 __all__ = ["ClassificationReport"]
@@ -187,7 +187,7 @@ class ClassificationReport(CaseHandler):
         figure = classification_figure(
             labels, probabilities, self.class_names, self.positive_class, self.threshold, froc
         )
-        save_figure(figure, self.output_dir / "classification.png")
+        try_to_save_figure(figure, self.output_dir / "classification.png")
         engine.state.metrics.update({name: found["mean"] for name, found in metrics.items()})
         for name in [name for name in ("auc", "auc_macro", "accuracy", "cpm") if name in metrics]:
             logger.info("%s: %s", name, in_words(metrics[name], self.confidence))

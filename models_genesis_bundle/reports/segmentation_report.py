@@ -26,9 +26,9 @@ from models_genesis_bundle.reports.summary_file import write_summary
 from models_genesis_bundle.visualize import (
     SegmentationSlice,
     class_numbers,
-    save_figure,
     segmentation_figure,
     segmentation_slices,
+    try_to_save_figure,
 )
 
 __all__ = ["SegmentationReport"]
@@ -164,4 +164,4 @@ class SegmentationReport(CaseHandler):
             which = ", ".join(name for name, position in chosen.items() if position == index)
             slices: list[SegmentationSlice] = pickle.loads(Path(self.pictures.name, str(index)).read_bytes())
             rows.append((f"{which}: {names[index]}, {RANKED_BY} {scores[index]:.3f}", slices))
-        save_figure(segmentation_figure(rows, self.label_names), self.output_dir / "cases.png")
+        try_to_save_figure(segmentation_figure(rows, self.label_names), self.output_dir / "cases.png")

@@ -1,7 +1,8 @@
 """Compiled loops of the deformations.
 
 Every kernel takes its randomness from a 64-bit seed, so that a seed gives the same voxels in any process. The signatures are
-explicit: the kernels compile when this module is first imported, are cached on disk, and are warm before workers fork.
+explicit: the kernels compile when this module is first imported, are cached on disk where a folder can be written, and are
+warm before workers fork.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba.core.caching import FunctionCache
 
 __all__ = ["fill_noise", "keep_windows", "map_values", "paint_noise", "shuffle_windows"]
 
@@ -18,7 +20,18 @@ F32 = np.float32
 GOLDEN = U64(0x9E3779B97F4A7C15)
 LOW_BITS = U64(0xFFFFFFFF)
 BLOCK = 1024  # voxels of an array that stays in the first cache
-OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+
+
+def can_be_cached() -> bool:
+    """Whether Numba finds a folder for compiled code: beside this file, in ``NUMBA_CACHE_DIR`` or below the user's home."""
+    try:
+        FunctionCache(can_be_cached)
+    except RuntimeError:
+        return False
+    return True
+
+
+OPTIONS: dict[str, Any] = {"cache": can_be_cached(), "nogil": True, "error_model": "numpy"}
 
 
 @numba.njit("uint64(uint64)", inline="always", **OPTIONS)

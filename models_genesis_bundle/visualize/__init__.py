@@ -2,7 +2,7 @@
 
 from models_genesis_bundle.visualize.curves import MetricCurves, metric_curves
 from models_genesis_bundle.visualize.deformation_gallery import draw_cube, gallery_figure
-from models_genesis_bundle.visualize.restoration_panel import restoration_figure, save_figure
+from models_genesis_bundle.visualize.restoration_panel import restoration_figure, save_figure, try_to_save_figure
 from models_genesis_bundle.visualize.restoration_panels import RestorationPanels
 from models_genesis_bundle.visualize.save_panel import SaveRestorationPaneld
 from models_genesis_bundle.visualize.segmentation_overlay import (
@@ -28,4 +28,5 @@ __all__ = [
     "segmentation_figure",
     "segmentation_slices",
     "summary_writer",
+    "try_to_save_figure",
 ]

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from models_genesis_bundle.engines.metrics_table import read_metrics
 from models_genesis_bundle.engines.processes import is_main_process
-from models_genesis_bundle.visualize.restoration_panel import save_figure
+from models_genesis_bundle.visualize.restoration_panel import try_to_save_figure
 
 __all__ = ["MetricCurves", "metric_curves"]
 
@@ -89,4 +89,4 @@ class MetricCurves:
     def draw(self, engine: Engine) -> None:
         """Write the PNG, when there is an epoch to draw."""
         if read_metrics(self.metrics_path):
-            save_figure(metric_curves(self.metrics_path, self.plots), self.output_path)
+            try_to_save_figure(metric_curves(self.metrics_path, self.plots), self.output_path)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from monai.data import decollate_batch
 
 from models_genesis_bundle.engines.processes import is_main_process
-from models_genesis_bundle.visualize.restoration_panel import save_figure
+from models_genesis_bundle.visualize.restoration_panel import try_to_save_figure
 
 __all__ = ["PanelHandler"]
 
@@ -79,6 +79,6 @@ class PanelHandler(ABC):
             return
         epoch = engine.state.epoch
         figure = self.figure(self.rows, f"epoch {epoch}")
-        save_figure(figure, self.output_dir / f"epoch_{epoch:04d}.png")
+        try_to_save_figure(figure, self.output_dir / f"epoch_{epoch:04d}.png")
         if self.summary_writer is not None:
             self.summary_writer.add_figure(self.tag, figure, global_step=epoch)

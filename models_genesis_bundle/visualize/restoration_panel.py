@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -12,7 +13,9 @@ from matplotlib.figure import Figure
 
 from models_genesis_bundle.files import printable, whole_file
 
-__all__ = ["as_picture", "middle_slice", "restoration_figure", "save_figure"]
+__all__ = ["as_picture", "middle_slice", "restoration_figure", "save_figure", "try_to_save_figure"]
+
+logger = logging.getLogger(__name__)
 
 COLUMNS = ("clean", "deformed", "restored", "error")
 
@@ -66,6 +69,14 @@ def save_figure(figure: Figure, path: str | Path, dpi: int = 110) -> Path:
     with whole_file(path) as unfinished:
         figure.savefig(unfinished, dpi=dpi, format="png")
     return Path(path)
+
+
+def try_to_save_figure(figure: Figure, path: str | Path) -> None:
+    """Write a figure that a run can do without; a warning names one that cannot be written."""
+    try:
+        save_figure(figure, path)
+    except OSError as error:
+        logger.warning("%s: the picture could not be written, and the run goes on without it: %s", path, error)
 
 
 def _first_channel(array: np.ndarray | torch.Tensor) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 from monai.transforms import MapTransform
 from monai.utils.enums import CommonKeys
 
-from models_genesis_bundle.visualize.restoration_panel import restoration_figure, save_figure
+from models_genesis_bundle.visualize.restoration_panel import restoration_figure, try_to_save_figure
 
 __all__ = ["SaveRestorationPaneld"]
 
@@ -47,7 +47,7 @@ class SaveRestorationPaneld(MapTransform):
         for key in self.key_iterator(dict(data)):
             name = data[self.name_key]
             arrays = ([data[self.clean_key]], [data[self.deformed_key]], [data[key]])
-            save_figure(
+            try_to_save_figure(
                 restoration_figure(*arrays, self.value_range, title=name), self.output_dir / f"{name}_panel.png"
             )
         return dict(data)

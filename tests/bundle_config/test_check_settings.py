@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from bundle_commands import root_cause
 from monai.bundle import ConfigParser
 
 from models_genesis_bundle.bundle_config import RunCommand, SettingsError, check_settings
@@ -63,6 +65,8 @@ def overlaid(tmp_path):
         ("zzz", r"called 'zzz'\.$"),
         ("layout", r"is called `--split::layout` now"),
         ("cube_rule::min_body", r"is called `--cube_sampler::rule::min_body` now"),
+        ("optimizer::weight_decai", r"SGD takes no 'weight_decai'; did you mean `--optimizer::weight_decay`\?"),
+        ("volumes::zzz", r"Volumes takes no 'zzz'; it takes directory, scans, "),
     ],
 )
 def test_unknown_settings_are_refused(override, message):
@@ -203,6 +207,36 @@ def test_a_program_without_a_command_is_left_alone():
     check_settings()
 
 
+def faults_of_keywords(config_file: str, **keywords: Any) -> list[str]:
+    """What a workflow of Python says to its keywords."""
+    config = ConfigParser.load_config_file(config_file)
+    parser = ConfigParser({**config, "checked": config["initialize"][1]})
+    parser.update(keywords)
+    with pytest.raises(RuntimeError) as raised:
+        parser.get_parsed_content("checked")
+    error = root_cause(raised.value)
+    assert isinstance(error, SettingsError)
+    return str(error).splitlines()
+
+
+def test_keywords_of_a_python_workflow_are_checked():
+    assert faults_of_keywords(SEGMENTATION, max_epohcs=5, **{"split::sed": 3, "optimizer::weight_decai": 1}, batch_size=0) == [
+        "split::sed: nothing uses a setting of this name; did you mean `split::seed`?",
+        "max_epohcs: nothing uses a setting of this name; did you mean `max_epochs`?",
+        "optimizer::weight_decai: AdamW takes no 'weight_decai'; did you mean `optimizer::weight_decay`?",
+        "batch_size: expected a whole number of items, 1 or more, found 0.",
+    ]
+    (line,) = faults_of_keywords(PRETRAIN, shuffle_prob=0.4)
+    assert line.endswith("did you mean `deformations::shuffle::prob`?")
+
+
+def test_objects_and_settings_that_nothing_is_like_pass_in_a_python_workflow():
+    config = ConfigParser.load_config_file(PRETRAIN)
+    parser = ConfigParser({**config, "checked": config["initialize"][1]})
+    parser.update({"zzz": 3, "max_epochs": 2, "train::dataset": object(), "device": torch.device("cpu")})
+    assert parser.get_parsed_content("checked") is None
+
+
 def literals(node: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in node.items():
         if isinstance(value, Mapping) and not name.startswith("_"):
@@ -248,6 +282,9 @@ def test_every_setting_is_declared(entry):
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_the_configurations_have_no_faults(entry):
     check(f"configs/{entry}.yaml")
+    config = ConfigParser.load_config_file(f"configs/{entry}.yaml")
+    parser = ConfigParser({**config, "checked": next(step for step in config["initialize"] if "_target_" in step)})
+    assert parser.get_parsed_content("checked") is None, "as a workflow of Python"
 
 
 def test_every_declaration_is_of_a_setting():

@@ -13,7 +13,7 @@ def test_two_runs_at_once_are_refused(tmp_path):
     first.begin()
     with pytest.raises(RuntimeError, match="another run is writing here"):
         RunFolder(tmp_path, tmp_path / "checkpoints").begin()
-    first.lock.release()
+    first.end()
     RunFolder(tmp_path, tmp_path / "checkpoints").begin()
 
 

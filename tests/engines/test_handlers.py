@@ -1,9 +1,11 @@
+import itertools
 import random
 
 import numpy as np
 import pytest
 import torch
 from ignite.engine import Engine, Events
+from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
 
 from models_genesis_bundle.engines import (
@@ -106,11 +108,13 @@ def test_metrics_table_drops_the_lines_that_a_resumed_run_writes_again(tmp_path)
 
 class FakeTrainer:
     scaler = None
+    accumulation_steps = 1
 
     def __init__(self, loss, network=None):
         self.network = network
         self.state = Engine(lambda engine, batch: None).state
         self.state.output = {"loss": torch.tensor(loss)}
+        self.state.iteration = self.state.epoch_length = 1
         self.state.batch = {"source": ["b.nii", "a.nii", "b.nii"]}
 
 
@@ -143,6 +147,34 @@ def test_gradients_are_clipped():
     assert norm == pytest.approx(1.0, abs=1e-4)
     with pytest.raises(ValueError, match="above 0"):
         GradientClipping(-1)
+
+
+@pytest.mark.filterwarnings("ignore:.*CUDA is not available.*", "ignore:.*GradScaler.*")
+@pytest.mark.parametrize("scaled", [False, True])
+def test_the_sum_of_the_gradients_of_several_iterations_is_clipped_once(scaled):
+    network = torch.nn.Linear(2, 1)
+    trainer = SupervisedTrainer(
+        device=torch.device("cpu"),
+        max_epochs=1,
+        train_data_loader=[{"image": torch.ones(1, 2), "label": torch.full((1, 1), 1000.0)}] * 3,
+        network=network,
+        optimizer=torch.optim.SGD(network.parameters(), lr=1.0),
+        loss_function=torch.nn.MSELoss(),
+        train_handlers=[RequireFiniteStep(), GradientClipping(1.0)],
+        accumulation_steps=2,
+        decollate=False,
+    )
+    if scaled:
+        trainer.amp, trainer.scaler = True, torch.amp.GradScaler("cpu", init_scale=4.0)
+    weights = [parameters_of(network)]
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: weights.append(parameters_of(network)))
+    trainer.run()
+    moved = [(after - before).norm().item() for before, after in itertools.pairwise(weights)]
+    assert moved == pytest.approx([0, 1, 1], abs=1e-3)
+
+
+def parameters_of(network):
+    return torch.nn.utils.parameters_to_vector(network.parameters()).detach().clone()
 
 
 def test_a_largest_norm_of_0_clips_nothing():

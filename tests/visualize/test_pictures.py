@@ -12,6 +12,7 @@ from models_genesis_bundle.visualize import (
     metric_curves,
     restoration_figure,
     save_figure,
+    try_to_save_figure,
 )
 from models_genesis_bundle.visualize.restoration_panel import middle_slice
 
@@ -66,3 +67,11 @@ def test_curves_of_chosen_columns(tmp_path):
     assert [len(axis.lines) for axis in figure.axes] == [1, 0]
     with pytest.raises(ValueError, match="at least one plot"):
         metric_curves(table, {})
+
+
+def test_a_picture_that_cannot_be_written_is_named_and_ends_nothing(tmp_path, caplog):
+    (tmp_path / "panels").write_text("a file where the folder should be")
+    cubes = [torch.zeros(1, 8, 8)]
+    figure = restoration_figure(cubes, cubes, cubes)
+    try_to_save_figure(figure, tmp_path / "panels" / "epoch_0001.png")
+    assert f"{tmp_path / 'panels' / 'epoch_0001.png'}: the picture could not be written" in caplog.text

@@ -40,7 +40,8 @@ class BalancedEpochSampler(EpochSampler):
             )
         super().__init__(range(wanted), seed=seed)
 
-    def __iter__(self) -> Iterator[EpochIndex]:
+    def items(self) -> Iterator[EpochIndex]:
+        """This rank's draws of the epoch."""
         return iter(self._draws()[self.rank : self.total_size : self.num_replicas])
 
     def _draws(self) -> list[EpochIndex]:

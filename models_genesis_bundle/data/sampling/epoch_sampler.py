@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sized
+from itertools import islice
 
 import torch.distributed as dist
 from torch.utils.data.distributed import DistributedSampler
@@ -22,6 +23,9 @@ class EpochSampler(DistributedSampler):
         dataset: its length is what counts.
         seed: start of the shuffling.
         shuffle: ``False`` keeps the order.
+
+    Attributes:
+        skip: items of the next epoch that are left out at its beginning: a run that stopped within an epoch has had them.
     """
 
     def __init__(self, dataset: Sized, seed: int = 0, shuffle: bool = True) -> None:
@@ -33,6 +37,12 @@ class EpochSampler(DistributedSampler):
             seed=seed,
             shuffle=shuffle,
         )
+        self.skip = 0
 
     def __iter__(self) -> Iterator[EpochIndex]:
+        skip, self.skip = self.skip, 0
+        return islice(self.items(), skip, None)
+
+    def items(self) -> Iterator[EpochIndex]:
+        """This rank's items of the epoch."""
         return (EpochIndex(self.epoch, index) for index in super().__iter__())

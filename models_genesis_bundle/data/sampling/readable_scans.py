@@ -36,6 +36,8 @@ class ReadableScans(CacheDataset):
         on_unreadable: ``"skip"``, or ``"raise"`` to stop at the first scan that cannot be used.
         cache_rate: share of the scans that is kept in memory.
         num_workers: threads that read.
+        foreground_key: what the preparation lists the voxels of the foreground under, as `PatchCentresd` does; at least one
+            scan must have some.
 
     Attributes:
         data: the items that can be used.
@@ -44,7 +46,7 @@ class ReadableScans(CacheDataset):
     Raises:
         ScanError: a scan that cannot be used, with ``"raise"``.
         SkippedScansError: none of the scans can be used.
-        ValueError: another value of `on_unreadable`.
+        ValueError: another value of `on_unreadable`, or none of the labels has foreground.
     """
 
     data: list[Mapping[str, Any]]
@@ -56,10 +58,13 @@ class ReadableScans(CacheDataset):
         on_unreadable: str = "skip",
         cache_rate: float = 1.0,
         num_workers: int = 1,
+        foreground_key: str | None = None,
     ) -> None:
         require_on_unreadable(on_unreadable)
         self.on_unreadable = on_unreadable
         self.skipped: dict[str, str] = {}
+        self.foreground_key = foreground_key
+        self.has_foreground = False
         super().__init__(data, transform, cache_rate=cache_rate, num_workers=num_workers)
 
     def _fill_cache(self, indices: Sequence[int] | None = None) -> list[Any]:
@@ -75,6 +80,12 @@ class ReadableScans(CacheDataset):
             raise SkippedScansError(skipped_text(self.skipped, total))
         if self.skipped:
             logger.warning("%s", skipped_text(self.skipped, total))
+        if self.foreground_key is not None and not self.has_foreground:
+            raise ValueError(
+                f"None of the {len(self.data)} training labels has a voxel of a class, first {self.data[0].get('label')}: "
+                "all are 0. There is nothing to learn. Look whether the paths of the labels are right, and whether "
+                "labelled_preprocessing::label_map makes 0 of what is there."
+            )
         kept = [item for item, good in zip(cache, usable, strict=False) if good]
         self.cache_num = len(kept)
         return kept
@@ -84,8 +95,11 @@ class ReadableScans(CacheDataset):
 
     def _load_cache_item(self, idx: int) -> Any:
         try:
-            return super()._load_cache_item(idx)
+            item = super()._load_cache_item(idx)
         except ScanError as error:
             image = str(self.data[idx]["image"])
             self.skipped[image] = skip_reason(image, error, self.on_unreadable)
             return None
+        if self.foreground_key is not None and len(item[self.foreground_key]):
+            self.has_foreground = True
+        return item

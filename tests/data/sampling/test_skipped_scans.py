@@ -10,6 +10,7 @@ from scan_writers import truncate, write_scan
 
 from models_genesis_bundle.data import (
     LabelledPreprocessing,
+    PatchCentresd,
     ReadableScans,
     ScanCompose,
     ScanError,
@@ -63,6 +64,17 @@ def test_a_label_without_a_class_ends_the_run_since_the_settings_may_be_wrong(pa
     write_scan(Path(pairs[0]["label"]), LABELS * 2)
     with pytest.raises(UnknownLabelsError, match=r"a\.nii\.gz: labels for 2 classes lie in 0 … 1, found 2"):
         ReadableScans([pairs[0], pairs[-1]], steps)
+
+
+@pytest.mark.parametrize("cache_rate", [0.0, 1.0])
+def test_training_labels_without_any_foreground_are_refused(pairs, cache_rate):
+    good = [pairs[0], pairs[-1]]
+    steps = ScanCompose([LabelledPreprocessing(ScanPreprocessing()), PatchCentresd("label")])
+    write_scan(Path(good[0]["label"]), LABELS * 0)
+    ReadableScans(good, steps, cache_rate=cache_rate, foreground_key="label_fg_indices")
+    write_scan(Path(good[1]["label"]), LABELS * 0)
+    with pytest.raises(ValueError, match=r"None of the 2 training labels has a voxel of a class, first .*a\.nii\.gz"):
+        ReadableScans(good, steps, cache_rate=cache_rate, foreground_key="label_fg_indices")
 
 
 def test_an_item_tells_why_its_scan_is_skipped(pairs):

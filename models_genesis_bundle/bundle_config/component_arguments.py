@@ -1,0 +1,43 @@
+"""Whether components take the arguments that a configuration gives them."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import pydoc
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
+
+from monai.bundle import ConfigComponent, ConfigParser
+from monai.bundle.reference_resolver import ReferenceResolver
+
+__all__ = ["unknown_argument", "unknown_arguments"]
+
+
+def unknown_arguments(node: Any, parser: ConfigParser, above: str = "") -> Iterator[str]:
+    """What to say of arguments that their components do not take."""
+    for name, value in node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ():
+        place = f"{above}{name}"
+        if isinstance(node, Mapping) and "_target_" in node and (text := unknown_argument(place, node, parser)):
+            yield f"{place}: {text}"
+        yield from unknown_arguments(value, parser, f"{place}::")
+
+
+def unknown_argument(place: str, component: Mapping[str, Any], parser: ConfigParser, dashes: str = "") -> str | None:
+    """What to say of an argument that a component does not take; None where it does, or that cannot be found out."""
+    above, name = ReferenceResolver.split_id(place, last=True)
+    target = ConfigComponent(component, locator=parser.locator).resolve_module_name()
+    try:
+        known = inspect.signature(
+            cast(Callable, pydoc.locate(target) if isinstance(target, str) else target)
+        ).parameters
+    except (TypeError, ValueError, pydoc.ErrorDuringImport):  # no such target, an expression, or not written in Python
+        return None
+    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in known.values())
+    if name in known or takes_any or name.startswith("_"):
+        return None
+    near = difflib.get_close_matches(name, known, n=2)
+    meant = " or ".join(f"`{dashes}{above}::{other}`" for other in near)
+    return f"{str(target).rpartition('.')[2]} takes no {name!r}; " + (
+        f"did you mean {meant}?" if meant else f"it takes {', '.join(known)}."
+    )

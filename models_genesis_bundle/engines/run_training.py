@@ -1,0 +1,147 @@
+"""Runs a trainer so that its end explains itself: as planned, by a signal, or for want of a worker."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Protocol
+
+from ignite.engine import Engine, Events
+
+from models_genesis_bundle.engines.gradient_clipping import step_is_due
+from models_genesis_bundle.engines.processes import is_main_process, largest_of_all_processes
+from models_genesis_bundle.engines.training_state import TrainingState
+
+__all__ = ["LostWorkerError", "run_training"]
+
+logger = logging.getLogger(__name__)
+
+# What torch says of a data loader's worker that was killed, and of shared memory that is full.
+_KILLED = ("is killed by signal", "exited unexpectedly")
+_NO_SHARED_MEMORY = ("shared memory", "(shm)", "</torch_", "Bus error")
+
+
+class LostWorkerError(RuntimeError):
+    """A process that prepares training items was killed, or had no room in shared memory; the message says what to do."""
+
+
+class _Folder(Protocol):
+    def end(self) -> None: ...
+
+
+def run_training(trainer: Engine, state: TrainingState, run_folder: _Folder) -> None:
+    """Run a trainer so that an interruption costs nothing.
+
+    Ctrl-C and SIGTERM end the run behind the current iteration, or behind the validation that is going on, with its state
+    saved and one line that says how to go on; where the sampler is no `EpochSampler`, behind the epoch. A second signal ends
+    the process at once. Of several processes all end behind the same iteration.
+
+    Args:
+        trainer: MONAI's ``SupervisedTrainer``.
+        state: what saves the run; one of the trainer's handlers.
+        run_folder: a ``RunFolder``, which is released, for another run in this process, where this one does not end as
+            planned.
+
+    Raises:
+        SystemExit: a signal ended the run; the status is 128 plus the signal's number, as it is for shells.
+        LostWorkerError: a worker of the data loader was killed, or ``/dev/shm`` is too small.
+    """
+    interruption = _Interruption(state)
+    try:
+        with interruption.watch(trainer):
+            trainer.run()
+    except RuntimeError as error:
+        run_folder.end()
+        if not _is_of_a_lost_worker(error):
+            raise
+        if not interruption.asked_by:
+            raise LostWorkerError(_remedy(error, state)) from error
+        interruption.ended_by = interruption.asked_by  # a signal to all processes, workers included
+    except BaseException:
+        run_folder.end()
+        raise
+    if interruption.ended_by:
+        run_folder.end()
+        if is_main_process():
+            logger.warning(
+                "%s ended the run in epoch %d, iteration %d. The same command with `--resume true` goes on from %s.",
+                "Ctrl-C" if interruption.ended_by == signal.SIGINT else signal.Signals(interruption.ended_by).name,
+                trainer.state.epoch,
+                trainer.state.iteration,
+                state.path,
+            )
+        raise SystemExit(128 + interruption.ended_by)
+
+
+class _Interruption:
+    """Ends a trainer where its state can be saved, once a signal has asked for it.
+
+    Args:
+        state: saves it.
+
+    Attributes:
+        asked_by: the number of the signal that came to this process; 0: none has.
+        ended_by: that of the signal, to any of the processes, that the run ended by.
+    """
+
+    def __init__(self, state: TrainingState) -> None:
+        self.state = state
+        self.asked_by = 0
+        self.ended_by = 0
+
+    @contextmanager
+    def watch(self, trainer: Engine) -> Iterator[None]:
+        """Follow a trainer while it runs."""
+        handles = [
+            trainer.add_event_handler(Events.ITERATION_COMPLETED, self.end_within_epoch),
+            trainer.add_event_handler(Events.EPOCH_COMPLETED, self.end_if_asked),
+        ]
+        listens = threading.current_thread() is threading.main_thread()  # no other one may
+        self.before = {one: signal.signal(one, self.ask) for one in (signal.SIGINT, signal.SIGTERM) if listens}
+        try:
+            yield
+        finally:
+            for one, handler in self.before.items():
+                signal.signal(one, handler)
+            for handle in handles:
+                handle.remove()
+
+    def ask(self, number: int, frame: FrameType | None) -> None:
+        """Note the signal; the next one does what it would have done before."""
+        self.asked_by = number
+        for one, handler in self.before.items():
+            signal.signal(one, handler)
+
+    def end_within_epoch(self, engine: Engine) -> None:
+        """End behind an iteration, unless the epoch ends with it, or gradients wait for their step."""
+        if self.state.can_save_within_epoch(engine) and step_is_due(engine):
+            self.end_if_asked(engine)
+
+    def end_if_asked(self, engine: Engine) -> None:
+        """Save the state and end the run."""
+        self.ended_by = largest_of_all_processes(self.asked_by, engine.state.device)
+        if self.ended_by:
+            self.state.save(engine)
+            engine.terminate(skip_completed=True)
+
+
+def _is_of_a_lost_worker(error: RuntimeError) -> bool:
+    text = str(error)
+    killed = text.startswith("DataLoader worker") and any(words in text for words in _KILLED)
+    return killed or any(words in text for words in _NO_SHARED_MEMORY)
+
+
+def _remedy(error: RuntimeError, state: TrainingState) -> str:
+    shared = shutil.disk_usage("/dev/shm")
+    said = str(error).strip().splitlines()[-1]
+    return (
+        f"A process that prepares training items was lost: {said} Either the machine's memory ran out, or /dev/shm, through "
+        f"which the processes hand over their items, is too small: it has {shared.total >> 20} MiB, {shared.free >> 20} of "
+        "them free now. Prepare the items without processes (`--num_workers 0`) or with fewer, or, in a container, enlarge "
+        f"/dev/shm (`docker run --shm-size 8g`). `--resume true` goes on from {state.path}."
+    )

@@ -1,0 +1,105 @@
+"""A validation without anything to measure decides nothing."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from ignite.engine import Engine, Events
+from monai.engines import SupervisedEvaluator
+from monai.handlers import ROCAUC, MeanDice, from_engine
+
+from models_genesis_bundle.engines import (
+    BestWeights,
+    MetricsTable,
+    StepSchedule,
+    StopWithoutProgress,
+    UndefinedMetric,
+    read_metrics,
+)
+from models_genesis_bundle.weights import read_weights
+
+MAP = torch.zeros(1, 1, 4, 4)
+FOREGROUND = MAP.clone()
+FOREGROUND[..., 2:] = 1
+
+
+class Constant(torch.nn.Module):
+    """Predicts what is given, whatever it sees."""
+
+    def __init__(self, prediction):
+        super().__init__()
+        self.register_buffer("prediction", prediction)
+
+    def forward(self, images):
+        return self.prediction
+
+
+class Run:
+    """A training whose validations see one label each."""
+
+    def __init__(self, folder, labels, metric, prediction, max_epochs):
+        network = Constant(prediction)
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, "max", factor=0.5, patience=0)
+        self.validator = SupervisedEvaluator(
+            device=torch.device("cpu"),
+            val_data_loader=[{"image": MAP, "label": labels[0]}],
+            network=network,
+            key_val_metric=metric,
+            val_handlers=[UndefinedMetric()],
+            decollate=False,
+        )
+        trainer = Engine(lambda engine, batch: None)
+
+        @trainer.on(Events.EPOCH_COMPLETED)
+        def validate(engine):
+            self.validator.data_loader[0]["label"] = labels[engine.state.epoch - 1]
+            self.validator.run(engine.state.epoch)
+
+        MetricsTable(folder / "metrics.csv", self.validator, optimizer).attach(trainer)
+        StepSchedule(plateau, self.validator).attach(trainer)
+        BestWeights(folder / "model.pt", network, self.validator).attach(trainer)
+        StopWithoutProgress(1, self.validator).attach(trainer)
+        trainer.run([0], max_epochs=max_epochs)
+        self.lines = read_metrics(folder / "metrics.csv")
+        self.learning_rate = optimizer.param_groups[0]["lr"]
+
+
+def dice():
+    return {
+        "val_dice": MeanDice(include_background=False, num_classes=2, output_transform=from_engine(["pred", "label"]))
+    }
+
+
+def test_an_epoch_without_foreground_is_no_best_one_and_it_is_said_once(tmp_path, caplog):
+    run = Run(tmp_path, [MAP, MAP, FOREGROUND], dice(), FOREGROUND, 3)
+    assert [line.get("val_dice") for line in run.lines] == [None, None, 1.0]
+    assert read_weights(tmp_path / "model.pt")["epoch"] == 3
+    assert run.validator.state.best_metric_epoch == 3
+    assert run.learning_rate == 1.0, "an undefined metric is no lack of progress"
+    (line,) = [record.getMessage() for record in caplog.records if "undefined" in record.msg]
+    assert line.startswith("val_dice is undefined in epoch 1: ")
+    assert "split::split_file" in line
+
+
+def test_a_later_epoch_without_foreground_leaves_the_best(tmp_path):
+    run = Run(tmp_path, [FOREGROUND, MAP], dice(), FOREGROUND, 2)
+    assert (run.validator.state.best_metric, run.validator.state.best_metric_epoch) == (1.0, 1)
+    assert math.isnan(run.validator.state.metrics["val_dice"])
+
+
+def test_without_any_defined_validation_the_last_weights_are_kept(tmp_path, caplog):
+    Run(tmp_path, [MAP, MAP, MAP], dice(), FOREGROUND, 3)
+    assert read_weights(tmp_path / "model.pt")["epoch"] == 3
+    assert "No validation told a best epoch" in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore:.*y values can not be all.*")
+def test_the_area_under_the_curve_of_one_class_is_undefined(tmp_path):
+    one_class, both = torch.ones(2), torch.tensor([0.0, 1.0])
+    metric = {"val_auc": ROCAUC(output_transform=from_engine(["pred", "label"]))}
+    run = Run(tmp_path, [one_class, both], metric, torch.tensor([0.2, 0.9]), 2)
+    assert [line.get("val_auc") for line in run.lines] == [None, 1.0]
+    assert run.validator.state.best_metric_epoch == 2
