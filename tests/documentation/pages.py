@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bundle_commands import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-NOTEBOOK = ROOT / "docs" / "quickstart.ipynb"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+NOTEBOOK = ROOT / "docs" / "start" / "quickstart.ipynb"
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -34,8 +34,6 @@ def test_every_configuration_is_documented():
 
 
 def test_every_guide_can_be_found_from_the_readme():
-    linked = set(LINK.findall((ROOT / "README.md").read_text(encoding="utf-8")))
-    guides = [
-        page for page in (ROOT / "docs").iterdir() if page.suffix in {".md", ".ipynb"} and page.name != "README.md"
-    ]
-    assert [page.name for page in guides if f"docs/{page.name}" not in linked] == []
+    linked = {(ROOT / link).resolve() for link in LINK.findall((ROOT / "README.md").read_text(encoding="utf-8"))}
+    guides = {NOTEBOOK, *PAGES} - {ROOT / "README.md", ROOT / "docs" / "README.md"}
+    assert sorted(guides - linked) == []
