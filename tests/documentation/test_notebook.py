@@ -21,7 +21,9 @@ def executed(tmp_path_factory):
         (folder / name).symlink_to(ROOT / name)
     (folder / "docs" / "start").mkdir(parents=True)
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    NotebookClient(notebook, timeout=LONGEST, resources={"metadata": {"path": str(folder / "docs" / "start")}}).execute()
+    NotebookClient(
+        notebook, timeout=LONGEST, resources={"metadata": {"path": str(folder / "docs" / "start")}}
+    ).execute()
     return notebook, folder
 
 
