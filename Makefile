@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 REQUIREMENTS := requirements.txt requirements-no-deps.txt pyproject.toml
 READY := $(VENV)/.ready-$(shell cksum $(REQUIREMENTS) | cksum | cut -d' ' -f1)
 
-.PHONY: install pretrain test lint clean
+.PHONY: install pretrain test lint site clean
 
 install: $(READY)
 
@@ -29,5 +29,8 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/codespell
 
+site: $(READY)
+	EXECUTE_NOTEBOOK=true $(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) runs build

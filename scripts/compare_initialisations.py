@@ -14,7 +14,7 @@ def compare(plan: str, jobs: int | None = None, section: str | None = None, repo
     Ends with exit code 1 when a run is missing or the comparison is refused, and with 130 when it is interrupted.
 
     Args:
-        plan: the YAML file; docs/comparison.md describes it.
+        plan: the YAML file; docs/how-to/comparison.md describes it.
         jobs: runs at a time, in place of the plan's.
         section: validation: score the validation patients, to choose a recipe; test; in place of the plan's.
         report_only: true: report on what is there and run nothing.

@@ -13,7 +13,7 @@ def convert_weights(source: str, to: str, output: str, **options: Any) -> None:
     """Write a weight file in the form of another framework, and say what became of each tensor.
 
     Ends with exit code 1 when the weights cannot become that, or when less than the encoder would go over; nothing is written
-    then. docs/weights_out.md says what becomes what.
+    then. docs/how-to/weights_out.md says what becomes what.
 
     Args:
         source: a weight file of this bundle, or a published one.

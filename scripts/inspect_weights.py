@@ -9,7 +9,7 @@ from models_genesis_bundle.weights import CheckpointError, layer_spectra
 
 
 def inspect_weights(source: str) -> None:
-    """Print how far the weights of each layer grew and in how many directions they act, see docs/weights.md.
+    """Print how far the weights of each layer grew and in how many directions they act, see docs/reference/weights.md.
 
     Args:
         source: a weight file of this bundle, or a published one.

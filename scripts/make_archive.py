@@ -20,7 +20,7 @@ WEIGHTS = "models/model.pt"
 
 FOLDERS = ("configs/", "docs/", "models_genesis_bundle/", "scripts/")
 FILES = ("LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", "large_files.yml")
-FOR_MAKERS = ("scripts/make_archive.py",)
+FOR_MAKERS = ("docs/hooks.py", "scripts/make_archive.py", "scripts/plot_overview.py")
 TWINS = {  # what `monai.bundle.load` and `MonaiAlgo` look for, which read no YAML by default
     "configs/train.json": "configs/finetune_segmentation.yaml",
     "configs/inference.json": "configs/inference.yaml",

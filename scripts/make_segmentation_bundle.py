@@ -21,7 +21,7 @@ def make_bundle(
 ) -> None:
     """Write a fine-tuned segmentation as a MONAI bundle of its own, for MONAI Label, MONAI Deploy and colleagues.
 
-    Ends with exit code 1 when the file is of no segmentation; nothing is written then. docs/monai_label_deploy.md says what
+    Ends with exit code 1 when the file is of no segmentation; nothing is written then. docs/how-to/monai_label_deploy.md says what
     is in the folder.
 
     Args:

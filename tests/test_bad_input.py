@@ -1,4 +1,4 @@
-"""Bad input is named, with what was expected and what to do; docs/bad_input.md says the same.
+"""Bad input is named, with what was expected and what to do; docs/reference/bad_input.md says the same.
 
 Here are the rows of its table that no other test has. A misspelt setting and a loss that is no number are in
 test_pretrain.py, full disks and truncated files in weights/test_checkpoint_file.py, other networks in
@@ -75,8 +75,8 @@ def said(error: BaseException) -> str:
 
 
 def documented(message: str) -> bool:
-    """Whether docs/bad_input.md quotes a message, with an ellipsis where names and numbers stand."""
-    quotes = re.findall("`([^`]+)`", (ROOT / "docs" / "bad_input.md").read_text())
+    """Whether docs/reference/bad_input.md quotes a message, with an ellipsis where names and numbers stand."""
+    quotes = re.findall("`([^`]+)`", (ROOT / "docs" / "reference" / "bad_input.md").read_text())
     patterns = (".*".join(re.escape(part.strip()) for part in quote.split("…")) for quote in quotes if len(quote) > 15)
     return any(re.search(pattern, message, re.DOTALL) for pattern in patterns)
 

@@ -1,4 +1,4 @@
-"""The plan of a comparison: what is compared, on what, how often. docs/comparison.md describes its keys."""
+"""The plan of a comparison: what is compared, on what, how often. docs/how-to/comparison.md describes its keys."""
 
 from __future__ import annotations
 

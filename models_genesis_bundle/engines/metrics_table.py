@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from ignite.engine import Engine, Events
+from torch.optim import Optimizer
 
 from models_genesis_bundle.engines.processes import is_main_process
 from models_genesis_bundle.files import write_table
@@ -27,7 +28,7 @@ class MetricsTable:
         optimizer: whose learning rate is written.
     """
 
-    def __init__(self, path: str, validator: Engine, optimizer) -> None:
+    def __init__(self, path: str, validator: Engine, optimizer: Optimizer) -> None:
         self.path = Path(path)
         self.validator = validator
         self.optimizer = optimizer

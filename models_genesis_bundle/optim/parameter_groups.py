@@ -39,7 +39,7 @@ def parameter_groups(
     Source:
         Clark et al., *ELECTRA*, ICLR 2020, for the decay by layer.
 
-    Example:
+    Examples:
         >>> from models_genesis_bundle.networks import GenesisUNet
         >>> groups = parameter_groups(GenesisUNet(features=(4, 8)), 0.1, layer_decay=0.5)
         >>> [(group["name"], group["lr"]) for group in groups]

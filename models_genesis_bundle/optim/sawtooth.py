@@ -29,7 +29,7 @@ def sawtooth(optimizer: Optimizer, warmup_epochs: int, max_epochs: int, power: f
     Source:
         Wald et al., *An OpenMind for 3D medical vision self-supervised learning*, 2025, "sawtooth".
 
-    Example:
+    Examples:
         >>> from models_genesis_bundle.networks import GenesisUNet
         >>> groups = parameter_groups(GenesisUNet(features=(4, 8)), 0.1, layer_decay=0.5)
         >>> schedule = sawtooth(torch.optim.SGD(groups), warmup_epochs=2, max_epochs=10)

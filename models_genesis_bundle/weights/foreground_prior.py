@@ -38,7 +38,7 @@ def set_foreground_prior(network: torch.nn.Module, probability: float | None) ->
     Source:
         Lin et al., *Focal loss for dense object detection*, ICCV 2017, section 4.1, for detection.
 
-    Example:
+    Examples:
         >>> from models_genesis_bundle.networks import GenesisUNet
         >>> network = set_foreground_prior(GenesisUNet(out_channels=3, features=(4, 8)), 0.02)
         >>> network.head.bias.softmax(0)

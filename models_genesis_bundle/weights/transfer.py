@@ -73,7 +73,7 @@ def transfer_weights(
         ValueError: for an unknown part, a required one that is not to be loaded or that the network does not have, and a
             ``key_map`` that gives two tensors one key.
 
-    Example:
+    Examples:
         ``transfer_weights(GenesisUNet(out_channels=3), "model.pt")`` loads encoder and decoder of a pretrained network.
     """
     network = unwrap(network)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from bundle_commands import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-NOTEBOOK = ROOT / "docs" / "quickstart.ipynb"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+NOTEBOOK = ROOT / "docs" / "start" / "quickstart.ipynb"
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SECOND_CELL = re.compile(r"^\|[^|]*\| `([^`]+)`", re.MULTILINE)
 HEAD = re.compile(r"^#   ((?:[^\n]*\\\n)*[^\n]*)$", re.MULTILINE)
-RUN_IDS = ("training ", "evaluating ", "inferring ", "planning ")  # README's table leaves out what its header says
+RUN_IDS = ("training ", "evaluating ", "inferring ", "planning ")  # a table leaves out what its header says
 STARTS = ("python ", "torchrun ", "srun ")
 
 

@@ -1,4 +1,4 @@
-"""The notebook is executed as a user executes it: in a kernel, opened in docs/, from its first cell to its last."""
+"""The notebook is executed as a user executes it: in a kernel, opened in docs/start/, from its first cell to its last."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ def executed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkout")
     for name in ("configs", "models"):
         (folder / name).symlink_to(ROOT / name)
-    (folder / "docs").mkdir()
+    (folder / "docs" / "start").mkdir(parents=True)
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    NotebookClient(notebook, timeout=LONGEST, resources={"metadata": {"path": str(folder / "docs")}}).execute()
+    NotebookClient(
+        notebook, timeout=LONGEST, resources={"metadata": {"path": str(folder / "docs" / "start")}}
+    ).execute()
     return notebook, folder
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from bundle_commands import ROOT
 from pages import PAGES, blocks
 from published_files import write_pytorch_unet
 
@@ -27,7 +28,6 @@ NOT_RUN = {
 }
 RNG = np.random.default_rng(0)
 GIVEN = {
-    "README.md": {"cubes": torch.rand(1, 1, 16, 16, 8)},
     "metrics.md": {
         "probabilities": torch.softmax(torch.rand(2, 8, 8, 8), 0),
         "label": torch.randint(0, 2, (1, 8, 8, 8)),
@@ -48,6 +48,7 @@ def user_folder(phantoms, tmp_path_factory) -> Path:
         (folder / place).mkdir(parents=True)
     write_weights(folder / "runs/pretrain/checkpoints/model.pt", GenesisUNet())
     write_pytorch_unet(folder / "models/published/Genesis_Chest_CT.pt")
+    (folder / "models" / "model.pt").symlink_to(ROOT / "models" / "model.pt")
     (folder / "scans").symlink_to(phantoms / "images")
     return folder
 

@@ -41,7 +41,7 @@ def test_twins_say_what_the_yaml_files_say(bundle, maker):
 
 def test_its_pages_name_what_is_in_it(bundle, maker):
     """What only a checkout has is said to be there."""
-    for page in (bundle / "README.md", *(bundle / "docs").glob("*.md")):
+    for page in (bundle / "README.md", *(bundle / "docs").rglob("*.md")):
         text = page.read_text(encoding="utf-8")
         named = {bundle / name for name in set(NAMED_FILE.findall(text)) - ELSEWHERE}
         named |= {page.parent / name for name in LINK.findall(text)}

@@ -1,4 +1,4 @@
-"""Classifiers that start from the encoders of MONAI's networks, by the key maps that docs/classification.md names."""
+"""Classifiers that start from the encoders of MONAI's networks, by the key maps that docs/how-to/classification.md names."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def test_without_the_key_map_the_error_asks_for_it(tmp_path):
 
 
 def test_the_docs_definition_fits_the_pretrained_overlay(root, tmp_path):
-    """The YAML in docs/classification.md is the encoder of configs/network_dynunet.yaml, and its key map finds it."""
-    blocks = re.findall(r"```yaml\n(.*?)```", (root / "docs" / "classification.md").read_text(), re.DOTALL)
+    """The YAML in docs/how-to/classification.md is the encoder of configs/network_dynunet.yaml, and its key map finds it."""
+    blocks = re.findall(r"```yaml\n(.*?)```", (root / "docs" / "how-to" / "classification.md").read_text(), re.DOTALL)
     definition = next(yaml.safe_load(block) for block in blocks if "DynUNet" in block)
     config = ConfigParser(config=ConfigParser.load_config_file(str(root / "configs" / "network_dynunet.yaml")))
     config["out_channels"] = 1

@@ -43,7 +43,7 @@ def take_fraction(
         DatalistError: a fraction or number out of range, both of them, or no items.
         KeyError: an item without a `stratify_key`.
 
-    Example:
+    Examples:
         >>> [item["patient"] for item in take_fraction([{"patient": "ana"}, {"patient": "ben"}], shots=1)]
         ['ana']
     """

@@ -59,7 +59,7 @@ class ScanCubes(Dataset):
         SkippedScansError: no scan gives a cube.
         ValueError: an argument is out of range.
 
-    Example:
+    Examples:
         >>> cubes = ScanCubes(volumes, scans, CubeSampler((64, 64, 32)))  # doctest: +SKIP
         >>> cubes[EpochIndex(epoch=3, item=0)]["image"].shape  # doctest: +SKIP
         (1, 64, 64, 32)

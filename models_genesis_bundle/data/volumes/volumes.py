@@ -67,7 +67,7 @@ class Volumes:
         ValueError: an argument is out of range.
         OSError: too little space on the disk; what is prepared is kept.
 
-    Example:
+    Examples:
         >>> volumes = Volumes("cache/volumes", list_scans("scans"), ScanPreprocessing())  # doctest: +SKIP
         >>> volumes.read("/data/scans/a.nii.gz", (0, 0, 0), (64, 64, 32)).shape  # doctest: +SKIP
         (1, 64, 64, 32)

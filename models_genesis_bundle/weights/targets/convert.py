@@ -82,7 +82,9 @@ def convert(
     except TransferError as error:
         if plans is None:
             raise
-        raise TransferError(f"{error} docs/weights_out.md says how to pretrain the network of {plans}.") from error
+        raise TransferError(
+            f"{error} docs/how-to/weights_out.md says how to pretrain the network of {plans}."
+        ) from error
     new_heads = {entry.key for entry in report.tensors if (entry.part, entry.outcome) == ("head", "initial")}
     received = {key: value for key, value in state_on_cpu(network).items() if key not in new_heads}
     write_checkpoint(chosen.content(received, weights.preprocessing, **options), path)
