@@ -11,10 +11,10 @@ import torch
 from monai.bundle import ckpt_export, create_workflow, onnx_export, verify_net_in_out
 
 FILES = {"meta_file": "configs/metadata.json", "config_file": "configs/inference.yaml"}
-MODEL = {"net_id": "network_def", "ckpt_file": "models/model.pt", "key_in_ckpt": "model"}
+MODEL = {"net_id": "network_def", "ckpt_file": "models/model.pt"}
 CUBE = [1, 1, 48, 48, 24]
 
-stored = torch.load("models/model.pt", weights_only=True)["model"]
+stored = torch.load("models/model.pt", weights_only=True)
 cube = torch.rand(CUBE, generator=torch.Generator().manual_seed(0))
 found: dict = {}
 
