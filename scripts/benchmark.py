@@ -1,5 +1,6 @@
 """Measure speed and memory: python scripts/benchmark.py all --output_dir runs/benchmarks, or one part with --json_path."""
 
+import bundle_path  # noqa: F401
 import fire
 
 from models_genesis_bundle import benchmarks

@@ -85,7 +85,7 @@ def read_checkpoint(
         also: what else may be read, as ``torch.serialization.safe_globals`` takes it.
 
     Returns:
-        The mapping that it holds; of a state dict with records (see ``write_checkpoint``) these, and the state dict under ``model``.
+        The mapping that it holds; of a state dict with records (see ``write_checkpoint``) these, and the state under ``model``.
 
     Raises:
         CheckpointError: when the file is not there, truncated, damaged, not a mapping, or wants to run code.

@@ -18,7 +18,13 @@ from models_genesis_bundle.export import (
     make_segmentation_bundle,
 )
 from models_genesis_bundle.networks import GenesisUNet
-from models_genesis_bundle.weights import CheckpointError, InitialWeights, read_checkpoint, write_checkpoint, write_weights
+from models_genesis_bundle.weights import (
+    CheckpointError,
+    InitialWeights,
+    read_checkpoint,
+    write_checkpoint,
+    write_weights,
+)
 
 CLASS = "models_genesis_bundle.networks.genesis_unet.GenesisUNet"
 PREPROCESSING = ScanPreprocessing().record()
