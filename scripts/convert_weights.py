@@ -4,6 +4,7 @@ import logging
 import sys
 from typing import Any
 
+import bundle_path  # noqa: F401
 import fire
 
 from models_genesis_bundle.weights import CheckpointError, UnknownLayoutError, convert

@@ -3,6 +3,7 @@
 import logging
 import sys
 
+import bundle_path  # noqa: F401
 import fire
 
 from models_genesis_bundle.weights.published.download import (

@@ -4,12 +4,13 @@ import logging
 from pathlib import Path
 
 import fire
+from bundle_path import ROOT
 
 from models_genesis_bundle.federated.global_weights import site_config, write_global_weights
 from models_genesis_bundle.federated.nvflare_job import pretraining_job
 from models_genesis_bundle.federated.settings import read_settings
 
-ROOT = Path(__file__).resolve().parent.parent
+BUNDLE_ROOT = str(ROOT)
 
 
 class Commands:
@@ -52,7 +53,7 @@ class Commands:
         rounds: int = 100,
         local_epochs: int = 1,
         settings: str = "",
-        bundle_root: str = str(ROOT),
+        bundle_root: str = BUNDLE_ROOT,
     ) -> None:
         """Write the job for a deployment to ``job_dir``; ``bundle_root`` and the other paths are those at the sites."""
         self._job(dataset_dir, output_dir, sites, rounds, local_epochs, settings, bundle_root).export(job_dir)
@@ -62,7 +63,7 @@ class Commands:
         write_global_weights(source, output, site_config(ROOT, settings=read_settings(settings)), record)
         logging.info("Written: %s", output)
 
-    def _job(self, dataset_dir, output_dir, sites, rounds, local_epochs, settings, bundle_root=str(ROOT)):
+    def _job(self, dataset_dir, output_dir, sites, rounds, local_epochs, settings, bundle_root=BUNDLE_ROOT):
         arguments = {
             "bundle_root": bundle_root,
             "dataset_dir": dataset_dir,

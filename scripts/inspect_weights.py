@@ -2,6 +2,7 @@
 
 import sys
 
+import bundle_path  # noqa: F401
 import fire
 from tabulate import tabulate
 

@@ -8,23 +8,25 @@ import zipfile
 from pathlib import Path
 
 import fire
+from bundle_path import ROOT
 from monai.bundle import ConfigParser
 
 from models_genesis_bundle.files import file_sha256, whole_file
 from models_genesis_bundle.version import __version__
 from models_genesis_bundle.weights import read_weights
 
-ROOT = Path(__file__).resolve().parent.parent
-NAME = "models_genesis"
+NAME = "models_genesis_ct_pretraining"  # in the zoo: task and data
 WEIGHTS = "models/model.pt"
 
 FOLDERS = ("configs/", "docs/", "models_genesis_bundle/", "scripts/")
 FILES = ("LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", "large_files.yml")
-FOR_MAKERS = ("docs/hooks.py", "scripts/make_archive.py", "scripts/plot_overview.py")
-TWINS = {  # what `monai.bundle.load` and `MonaiAlgo` look for, which read no YAML by default
+FOR_MAKERS = ("docs/hooks.py", "scripts/make_archive.py", "scripts/make_zoo_folders.py", "scripts/plot_overview.py")
+TWINS = {  # what `monai.bundle.load`, `MonaiAlgo` and the zoo's checks look for, which read no YAML by default
     "configs/train.json": "configs/finetune_segmentation.yaml",
     "configs/inference.json": "configs/inference.yaml",
     "configs/evaluate.json": "configs/evaluate.yaml",
+    "configs/multi_gpu_train.json": "configs/multi_gpu.yaml",
+    "configs/inference_trt.json": "configs/inference_trt.yaml",
 }
 
 TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # the earliest that a ZIP file can hold
@@ -36,7 +38,7 @@ class ArchiveError(RuntimeError):
 
 
 def make_archive(output_dir: str = "dist", weights: str = WEIGHTS, allow_uncommitted: bool = False) -> Path:
-    """Write ``models_genesis_v<version>.zip``: what a user of the bundle needs, of the files that git knows.
+    """Write ``models_genesis_ct_pretraining_v<version>.zip``: what a user of the bundle needs, of the files that git knows.
 
     The same commit gives the same bytes: the entries are sorted and stored without compression (which differs between
     versions of zlib), with one timestamp and one set of permissions. Links become real files.

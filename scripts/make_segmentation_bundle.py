@@ -2,10 +2,10 @@
 
 import logging
 import sys
-from pathlib import Path
 from typing import Any
 
 import fire
+from bundle_path import ROOT
 
 from models_genesis_bundle.export import ExportError, make_segmentation_bundle
 from models_genesis_bundle.weights import CheckpointError
@@ -33,11 +33,8 @@ def make_bundle(
         torchscript: False: without models/model.ts, for a network that TorchScript does not take.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    bundle_root = Path(__file__).resolve().parent.parent
     try:
-        folder = make_segmentation_bundle(
-            ckpt_path, output, bundle_root, network_config, licence, metadata, torchscript
-        )
+        folder = make_segmentation_bundle(ckpt_path, output, ROOT, network_config, licence, metadata, torchscript)
     except (CheckpointError, ExportError, ValueError) as error:
         sys.exit(str(error))
     logging.info("Written: %s", folder)

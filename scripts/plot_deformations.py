@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+import bundle_path  # noqa: F401
 import fire
 
 from models_genesis_bundle.bundle_config import genesis_pairs

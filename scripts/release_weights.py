@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import bundle_path  # noqa: F401
 import fire
 
 from models_genesis_bundle.files import file_sha256

@@ -67,3 +67,15 @@ def pretrained(pretrain_words, tmp_path_factory) -> Path:
     output_dir = tmp_path_factory.mktemp("pretrained")
     finish(start(*pretrain_words(output_dir, max_epochs=4)))
     return output_dir
+
+
+@pytest.fixture(scope="session")
+def no_checkout(tmp_path_factory) -> dict[str, str]:
+    """The environment of a process for which this package is not installed, as for someone who downloaded a bundle."""
+    folder = tmp_path_factory.mktemp("no_checkout")
+    (folder / "sitecustomize.py").write_text(
+        "import sys\n"
+        "sys.meta_path = [finder for finder in sys.meta_path if 'editable' not in str(finder)]\n"
+        f"sys.path = [path for path in sys.path if path != {str(ROOT)!r}]\n"
+    )
+    return {**os.environ, "PYTHONPATH": str(folder)}

@@ -131,7 +131,7 @@ def recorded_network(path: Path, record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def configured_network(network_config: str | os.PathLike) -> dict[str, Any]:
-    """The definition of the network in a configuration.
+    """The definition of the network in a configuration, without what it requires of the rest.
 
     Raises:
         ExportError: when it cannot be read or defines none.
@@ -143,4 +143,4 @@ def configured_network(network_config: str | os.PathLike) -> dict[str, Any]:
     definition = config.get("network_def") if isinstance(config, dict) else None
     if not isinstance(definition, dict):
         raise ExportError(f"{network_config}: it defines no network: the key 'network_def' is not there.")
-    return definition
+    return {key: value for key, value in definition.items() if key != "_requires_"}

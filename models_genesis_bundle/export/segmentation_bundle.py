@@ -93,7 +93,6 @@ def _write_torchscript(weights: Path, configs: Path) -> None:
             ckpt_file=str(weights),
             meta_file=str(configs / "metadata.json"),
             config_file=str(configs / "inference.json"),
-            key_in_ckpt="model",
         )
     except Exception as error:  # torch.jit raises many kinds
         reason = " ".join(str(error).split())[:200]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from monai.config import KeysCollection, NdarrayOrTensor
-from monai.transforms import RandomizableTransform
+from monai.data import MetaTensor
+from monai.transforms import InvertibleTransform, RandomizableTransform
+from monai.transforms.spatial.functional import flip
+from monai.utils import TraceKeys
 
 from models_genesis_bundle.transforms.array_io import apply_float32, spatial_sides
 from models_genesis_bundle.transforms.dictionary import RandDeformationd
@@ -15,7 +19,7 @@ from models_genesis_bundle.transforms.dictionary import RandDeformationd
 __all__ = ["RandSequentialFlip", "RandSequentialFlipd"]
 
 
-class RandSequentialFlip(RandomizableTransform):
+class RandSequentialFlip(RandomizableTransform, InvertibleTransform):
     """Flips along a random axis, and as long as the dice say so again, up to ``max_flips`` times.
 
     Each flip happens with probability ``prob`` given that all before it did; its axis is uniform over ``axes``, with
@@ -28,8 +32,8 @@ class RandSequentialFlip(RandomizableTransform):
             code flips along ``(None, 0, 1)``, its first axis being the channels'.
 
     Shape:
-        (C, X, Y) or (C, X, Y, Z); the result is a float32 copy of the same shape and kind. A MetaTensor's affine stays:
-        what flips is the training cube, not its place in the patient.
+        (C, X, Y) or (C, X, Y, Z); the result is a float32 copy of the same shape and kind. A MetaTensor's affine follows the
+        flips and its ``applied_operations`` record them, so that ``inverse`` undoes them.
 
     Raises:
         ValueError: for arguments out of range; at the call, for an axis that the image does not have.
@@ -68,13 +72,21 @@ class RandSequentialFlip(RandomizableTransform):
         """Flip a copy of ``image``; ``randomize=False`` applies the last draw again."""
         if randomize:
             self.randomize(image)
+        if isinstance(image, MetaTensor):
+            return flip(image.detach().float(), self.flipped, lazy=False, transform_info=self.get_transform_info())
         if not self.flipped:
             return image
         axes = tuple(axis + 1 for axis in self.flipped)
         return apply_float32(image, lambda array: np.ascontiguousarray(np.flip(array, axes)))
 
+    def inverse(self, data: torch.Tensor) -> torch.Tensor:
+        """Undo the flips that a MetaTensor records, those of the last call of this transform on it."""
+        axes = self.pop_transform(data)[TraceKeys.EXTRA_INFO]["axes"]
+        with self.trace_transform(False):
+            return flip(data, axes, lazy=False, transform_info=self.get_transform_info())
 
-class RandSequentialFlipd(RandDeformationd):
+
+class RandSequentialFlipd(RandDeformationd, InvertibleTransform):
     """Dictionary twin of ``RandSequentialFlip``; the keys share the flips.
 
     Args:
@@ -88,3 +100,7 @@ class RandSequentialFlipd(RandDeformationd):
         self, keys: KeysCollection, prob: float = 0.4, allow_missing_keys: bool = False, **kwargs: Any
     ) -> None:
         super().__init__(keys, RandSequentialFlip(prob=prob, **kwargs), 1.0, allow_missing_keys)
+
+    def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Undo the flips of the images of ``data``, as their MetaTensors record them."""
+        return {**data, **{key: self.transform.inverse(data[key]) for key in self.key_iterator(data)}}

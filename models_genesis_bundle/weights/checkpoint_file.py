@@ -7,6 +7,7 @@ import pickle
 import re
 import shutil
 import zipfile
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -33,7 +34,9 @@ class CheckpointError(RuntimeError):
     """A checkpoint could not be written, read or used; the message names the file and what to do."""
 
 
-def write_checkpoint(content: Mapping[str, Any], path: str | os.PathLike) -> Path:
+def write_checkpoint(
+    content: Mapping[str, Any], path: str | os.PathLike, records: Mapping[str, Any] | None = None
+) -> Path:
     """Write ``content`` to ``path`` so that the path holds either the old file or the whole new one.
 
     The same content gives the same bytes, whatever the file is called.
@@ -41,6 +44,8 @@ def write_checkpoint(content: Mapping[str, Any], path: str | os.PathLike) -> Pat
     Args:
         content: tensors and plain Python values only, so that ``torch.load(weights_only=True)`` reads them.
         path: the checkpoint; its folder is made when it is not there.
+        records: for a state dict as ``content``: plain values that say what it is of. The file holds a plain state dict, which
+            any program loads, with these as its attribute ``records``.
 
     Returns:
         The path.
@@ -49,9 +54,13 @@ def write_checkpoint(content: Mapping[str, Any], path: str | os.PathLike) -> Pat
         CheckpointError: when the file could not be written.
     """
     path = Path(path)
+    written: dict[str, Any] = dict(content)
+    if records is not None:
+        written = OrderedDict(content)  # a plain dict has no attributes
+        vars(written).update(records=dict(records))
     try:
         with whole_file(path) as unfinished, unfinished.open("wb") as file:
-            torch.save(dict(content), file)  # given a path, torch writes its name into the file
+            torch.save(written, file)  # given a path, torch writes its name into the file
     except (OSError, RuntimeError) as error:
         free = shutil.disk_usage(path.parent).free / 2**20
         kept = "the previous checkpoint there is kept" if path.exists() else "no checkpoint was there before"
@@ -76,7 +85,7 @@ def read_checkpoint(
         also: what else may be read, as ``torch.serialization.safe_globals`` takes it.
 
     Returns:
-        The mapping that it holds.
+        The mapping that it holds; of a state dict with records (see ``write_checkpoint``) these, and the state under ``model``.
 
     Raises:
         CheckpointError: when the file is not there, truncated, damaged, not a mapping, or wants to run code.
@@ -97,6 +106,9 @@ def read_checkpoint(
         ) from error
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path}: expected a mapping of names to tensors, found {type(content).__name__}.")
+    records = getattr(content, "records", None)
+    if isinstance(records, Mapping):
+        return {**records, "model": dict(content)}
     return dict(content)
 
 

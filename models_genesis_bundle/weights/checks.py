@@ -15,7 +15,7 @@ from models_genesis_bundle.weights.wrappers import WRAPPER_PREFIXES, wrapper_pre
 
 __all__ = ["FORMAT_VERSION", "checked_state", "require_data", "require_finite"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1: a mapping with the state dict under `model`; 2: a state dict with the attribute `records`
 
 CLASS_NAME = re.compile(r"[\w.<>]+")  # a class in a function has <locals> in its name
 EVALUATED = ("$", "@", "%")  # a text that begins so is an expression, a reference or a file to MONAI

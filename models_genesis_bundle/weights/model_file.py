@@ -52,7 +52,9 @@ def network_record(network: torch.nn.Module) -> dict[str, Any]:
 
 
 def write_weights(path: str | os.PathLike, network: torch.nn.Module, **records: Any) -> Path:
-    """Write a weight file: ``model`` (the state dict), ``network``, ``format_version``, ``bundle_version`` and ``records``.
+    """Write a network's state dict with the records ``network``, ``format_version``, ``bundle_version`` and the given ones.
+
+    Any program loads the file as a plain state dict; the records are its attribute ``records``, see ``write_checkpoint``.
 
     Args:
         path: the file.
@@ -69,11 +71,11 @@ def write_weights(path: str | os.PathLike, network: torch.nn.Module, **records: 
         **records,
     }
     require_data(records, path)
-    return write_checkpoint({**records, "model": state_on_cpu(network)}, path)
+    return write_checkpoint(state_on_cpu(network), path, records)
 
 
 class WeightFile(dict[str, Any]):
-    """What a weight file holds: the state dict under ``model``, and the records by name.
+    """What a weight file holds, read: the state dict under ``model``, and the records by name.
 
     A record that is asked for and not there is a ``CheckpointError``, which says what kind of run the file is of.
 
@@ -111,12 +113,12 @@ def read_weights(path: str | os.PathLike, own_keys: Collection[str] = ()) -> Wei
     content = read_weight_file(path)
     if not isinstance(content.get("model"), Mapping):
         raise CheckpointError(
-            f"{path}: no weight file of this bundle: expected the key 'model' with a state dict, "
+            f"{path}: no weight file of this bundle: expected a state dict with records, or under the key 'model', "
             f"found the keys {sorted(map(str, content))[:8]}."
         )
-    records = {key: value for key, value in content.items() if key != "model"}
+    records = {key: value for key, value in content.items() if key != "model" and not isinstance(value, torch.Tensor)}
     state, _ = checked_state(records, content["model"], path, PYTORCH_PREFIXES, own_keys)
-    return WeightFile(path, {**content, "model": state})
+    return WeightFile(path, {**records, "model": state})
 
 
 def load_weights(

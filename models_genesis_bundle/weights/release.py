@@ -6,16 +6,14 @@ import os
 from pathlib import Path
 
 from models_genesis_bundle.weights.checkpoint_file import write_checkpoint
+from models_genesis_bundle.weights.checks import FORMAT_VERSION
 from models_genesis_bundle.weights.model_file import read_weights
 
 __all__ = ["release_weights"]
 
 
 def release_weights(source: str | os.PathLike, output: str | os.PathLike, licence: str) -> Path:
-    """Write a run's weight file as one that MONAI's own commands read, too.
-
-    ``monai.bundle.load`` expects a flat state dict and, not told the key of a nested one, loads nothing without an error. So
-    the tensors stand in the file a second time, flat beside ``model``; both share their storage, and the file does not grow.
+    """Write a run's weight file with the licence of the weights.
 
     Args:
         source: a weight file of this bundle.
@@ -29,4 +27,5 @@ def release_weights(source: str | os.PathLike, output: str | os.PathLike, licenc
         CheckpointError: when the source is no weight file, or the output could not be written.
     """
     content = read_weights(source)
-    return write_checkpoint({**content, "licence": licence, **content["model"]}, output)
+    state = content.pop("model")
+    return write_checkpoint(state, output, {**content, "format_version": FORMAT_VERSION, "licence": licence})

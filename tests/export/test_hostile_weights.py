@@ -18,7 +18,13 @@ from models_genesis_bundle.export import (
     make_segmentation_bundle,
 )
 from models_genesis_bundle.networks import GenesisUNet
-from models_genesis_bundle.weights import CheckpointError, InitialWeights, write_weights
+from models_genesis_bundle.weights import (
+    CheckpointError,
+    InitialWeights,
+    read_checkpoint,
+    write_checkpoint,
+    write_weights,
+)
 
 CLASS = "models_genesis_bundle.networks.genesis_unet.GenesisUNet"
 PREPROCESSING = ScanPreprocessing().record()
@@ -37,8 +43,8 @@ def hostile(honest, tmp_path):
     """Writes the honest file with other records; what harms would leave a file ``harmed``."""
 
     def write(**records) -> Path:
-        torch.save({**torch.load(honest, weights_only=True), **records}, tmp_path / "model.pt")
-        return tmp_path / "model.pt"
+        file = {**read_checkpoint(honest), **records}
+        return write_checkpoint(file.pop("model"), tmp_path / "model.pt", file)
 
     yield write
     assert not (tmp_path / "harmed").exists()
@@ -137,7 +143,7 @@ def test_files_of_earlier_and_later_versions_name_the_same_networks(hostile, hon
 
 
 def definition(path: Path) -> dict:
-    return {"arguments": torch.load(path, weights_only=True)["network"]["arguments"]}
+    return {"arguments": read_checkpoint(path)["network"]["arguments"]}
 
 
 def test_a_network_with_imagenet_weights_is_built_without_them(tmp_path):

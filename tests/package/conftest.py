@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 import zipfile
@@ -52,12 +51,12 @@ def archive(maker, shipped_weights, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def bundle(archive, tmp_path_factory) -> Path:
+def bundle(archive, maker, tmp_path_factory) -> Path:
     """The bundle's folder as it comes out of the archive."""
     folder = tmp_path_factory.mktemp("unpacked")
     with zipfile.ZipFile(archive) as file:
         file.extractall(folder)
-    return folder / "models_genesis"
+    return folder / maker.NAME
 
 
 @pytest.fixture(scope="session")
@@ -69,13 +68,12 @@ def server(archive):
 
 
 @pytest.fixture(scope="session")
-def in_bundle(bundle):
-    """Runs Python in the bundle's folder, where the package is the archive's, and returns what it prints."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+def without_checkout(no_checkout):
+    """Runs Python in a folder, without this checkout, and returns what it prints."""
 
-    def run(*words: str) -> str:
+    def run(folder: Path, *words: str) -> str:
         done = subprocess.run(
-            [sys.executable, *words], cwd=bundle, env=environment, capture_output=True, text=True, timeout=300
+            [sys.executable, *words], cwd=folder, env=no_checkout, capture_output=True, text=True, timeout=600
         )
         assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
         return done.stdout
@@ -84,7 +82,8 @@ def in_bundle(bundle):
 
 
 @pytest.fixture(scope="session")
-def routes(in_bundle) -> dict:
-    """What every way into and out of the bundle gave, all in one clean interpreter."""
-    printed = in_bundle("-c", (Path(__file__).parent / "take_routes.py").read_text())
+def routes(without_checkout, bundle, tmp_path_factory) -> dict:
+    """What every way into and out of the bundle gave, taken from another folder."""
+    script = (Path(__file__).parent / "take_routes.py").read_text()
+    printed = without_checkout(tmp_path_factory.mktemp("elsewhere"), "-c", script, str(bundle))
     return json.loads(printed.splitlines()[-1])

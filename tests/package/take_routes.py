@@ -1,22 +1,46 @@
-"""Run in a downloaded bundle's folder: takes MONAI's routes into and out of it, and prints as JSON what they gave."""
+"""Run in a folder of its own, with a downloaded bundle's as the argument: takes MONAI's routes into and out of the bundle.
+
+Prints as JSON what they gave. Each has to find the bundle's package by itself.
+"""
 
 import json
-import os
+import sys
 from pathlib import Path
+from unittest import mock
 
 import monai
 import numpy as np
 import onnxruntime
 import torch
-from monai.bundle import ckpt_export, create_workflow, onnx_export, verify_net_in_out
+from monai.bundle import ckpt_export, create_workflow, onnx_export, trt_export, verify_net_in_out
 
-FILES = {"meta_file": "configs/metadata.json", "config_file": "configs/inference.yaml"}
-MODEL = {"net_id": "network_def", "ckpt_file": "models/model.pt", "key_in_ckpt": "model"}
+BUNDLE = Path(sys.argv[1])
 CUBE = [1, 1, 48, 48, 24]
+FILES = {
+    "bundle_root": str(BUNDLE),
+    "meta_file": str(BUNDLE / "configs" / "metadata.json"),
+    "config_file": str(BUNDLE / "configs" / "inference.yaml"),
+}
+MODEL = {"net_id": "network_def", "ckpt_file": str(BUNDLE / "models" / "model.pt")}
 
-stored = torch.load("models/model.pt", weights_only=True)["model"]
+stored = torch.load(MODEL["ckpt_file"], weights_only=True)
 cube = torch.rand(CUBE, generator=torch.Generator().manual_seed(0))
+path = list(sys.path)
 found: dict = {}
+
+
+def forget_package() -> None:
+    sys.path[:] = path
+    for name in [name for name in sys.modules if name.startswith("models_genesis_bundle")]:
+        del sys.modules[name]
+
+
+def load(kind: str) -> torch.nn.Module:
+    forget_package()
+    settings = Path("settings.json")
+    settings.write_text(json.dumps({"bundle_root": str(BUNDLE)}))
+    options = {"bundle_dir": BUNDLE.parent, "workflow_type": kind, "args_file": str(settings), "device": "cpu"}
+    return monai.bundle.load(BUNDLE.name, **options)
 
 
 def proportional(tensor: torch.Tensor, other: torch.Tensor) -> bool:
@@ -34,29 +58,41 @@ def not_loaded(network: torch.nn.Module, same=torch.equal, but: tuple[str, ...] 
     ]
 
 
-restoration = monai.bundle.load("models_genesis", bundle_dir="..", workflow_type="inference", device="cpu").eval()
+restoration = load("inference").eval()
 found["inference"] = not_loaded(restoration)
-training = monai.bundle.load("models_genesis", bundle_dir="..", workflow_type="train", device="cpu")
-found["train"] = not_loaded(training, same=proportional, but=("head.",))  # scaled: keep_weight_norms
-found["begun by loading"] = [path.name for path in Path("runs").glob("finetune*")]
+found["train"] = not_loaded(load("train"), same=proportional, but=("head.",))  # scaled: keep_weight_norms
+found["begun by loading"] = [file.name for file in (*Path().iterdir(), *BUNDLE.glob("runs/finetune*"))]
 
-import models_genesis_bundle  # noqa: E402  (the routes above must find it by themselves)
-
-found["package"] = str(Path(models_genesis_bundle.__file__).resolve())
-
-for kind, file in (("train", "train.json"), ("inference", "inference.json")):
-    workflow = create_workflow(config_file=f"configs/{file}", workflow_type=kind)
+for kind in ("train", "inference"):
+    forget_package()
+    config_file = str(BUNDLE / "configs" / f"{kind}.json")
+    workflow = create_workflow(config_file=config_file, workflow_type=kind, bundle_root=str(BUNDLE))
     found[f"{kind} properties"] = workflow.check_properties()
 
+forget_package()
 verify_net_in_out(net_id="network_def", **FILES, device="cpu")
 
 with torch.no_grad():
     expected = restoration(cube)
-    ckpt_export(**MODEL, **FILES, filepath="models/model.ts")
-    found["torchscript"] = (torch.jit.load("models/model.ts").eval()(cube) - expected).abs().max().item()
-onnx_export(**MODEL, **FILES, filepath="models/model.onnx", input_shape=CUBE)
-session = onnxruntime.InferenceSession("models/model.onnx", providers=["CPUExecutionProvider"])
+    forget_package()
+    ckpt_export(**MODEL, **FILES, filepath="model.ts")
+    found["torchscript"] = (torch.jit.load("model.ts").eval()(cube) - expected).abs().max().item()
+
+forget_package()
+onnx_export(**MODEL, **FILES, filepath="model.onnx", input_shape=CUBE)
+session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
 restored = session.run(None, {session.get_inputs()[0].name: cube.numpy()})[0]
 found["onnx"] = float(np.abs(restored - expected.numpy()).max())
-found["folder"] = os.getcwd()
+
+forget_package()
+with (
+    mock.patch("monai.bundle.scripts.convert_to_trt") as converter,  # which needs a GPU
+    mock.patch("monai.bundle.scripts.save_net_with_metadata"),
+):
+    trt_export(**MODEL, **FILES, filepath="model_trt.ts", input_shape=CUBE, precision="fp32")
+found["given to TensorRT"] = not_loaded(converter.call_args.kwargs["model"])
+
+import models_genesis_bundle  # noqa: E402  (the routes above must find it by themselves)
+
+found["package"] = str(Path(models_genesis_bundle.__file__).resolve())
 print(json.dumps(found))

@@ -27,10 +27,10 @@ def test_everything_lies_in_one_folder_and_nothing_of_the_makers(archive, maker)
     with zipfile.ZipFile(archive) as file:
         entries = file.infolist()
     names = [entry.filename for entry in entries]
-    assert archive.name == f"models_genesis_v{maker.__version__}.zip"
-    assert {name.split("/")[0] for name in names} == {"models_genesis"}
+    assert archive.name == f"{maker.NAME}_v{maker.__version__}.zip"
+    assert {name.split("/")[0] for name in names} == {maker.NAME}
     assert not [name for name in names if "/tests/" in name or "/." in name or "__pycache__" in name]
-    assert "models_genesis/scripts/make_archive.py" not in names
+    assert not {f"{maker.NAME}/{name}" for name in maker.FOR_MAKERS}.intersection(names)
     assert {entry.external_attr >> 16 for entry in entries} == {0o100644}, "links and odd permissions"
 
 

@@ -16,6 +16,8 @@ from hub_server import HubHandler
 from local_server import answering
 from monai.bundle import download
 
+NAME = "models_genesis_ct_pretraining"
+
 needs_hub = pytest.mark.skipif(
     importlib.util.find_spec("huggingface_hub") is None,
     reason="needs huggingface_hub: pip install models-genesis-bundle[hub]",
@@ -31,29 +33,29 @@ def unpacked(folder) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def content(archive) -> dict[str, bytes]:
     with zipfile.ZipFile(archive) as file:
-        return {name.removeprefix("models_genesis/"): file.read(name) for name in file.namelist()}
+        return {name.removeprefix(f"{NAME}/"): file.read(name) for name in file.namelist()}
 
 
 @pytest.fixture(scope="module")
 def version(archive) -> str:
-    return archive.stem.removeprefix("models_genesis_v")
+    return archive.stem.removeprefix(f"{NAME}_v")
 
 
 @pytest.fixture(scope="module")
 def hub(content, tmp_path_factory):
-    """The address of a local Hub with the archive's files as `owner/models_genesis`."""
+    """The address of a local Hub with the archive's files as `owner/NAME`."""
     folder = tmp_path_factory.mktemp("hub")
     for name, bytes_ in content.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(bytes_)
-    handler = partial(HubHandler, repository="owner/models_genesis", folder=folder)
+    handler = partial(HubHandler, repository=f"owner/{NAME}", folder=folder)
     with answering(handler) as address:
         yield address
 
 
 def test_download_by_address(server, archive, content, tmp_path):
-    run_here("download", "--name", "models_genesis", "--bundle_dir", str(tmp_path), "--url", f"{server}/{archive.name}")
-    assert unpacked(tmp_path / "models_genesis") == content
+    run_here("download", "--name", NAME, "--bundle_dir", str(tmp_path), "--url", f"{server}/{archive.name}")
+    assert unpacked(tmp_path / NAME) == content
 
 
 def test_download_from_a_release_on_github(server, version, content, tmp_path):
@@ -62,22 +64,22 @@ def test_download_from_a_release_on_github(server, version, content, tmp_path):
 
     with mock.patch("monai.bundle.scripts._get_git_release_url", address):
         download(
-            name="models_genesis",
+            name=NAME,
             version=version,
             bundle_dir=tmp_path,
             source="github",
             repo="owner/name/tag",
         )
-    assert unpacked(tmp_path / "models_genesis") == content
+    assert unpacked(tmp_path / NAME) == content
 
 
 @needs_hub
 def test_download_from_the_hugging_face_hub(hub, content, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", hub)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
-    words = ["--name", "models_genesis", "--bundle_dir", str(tmp_path), "--repo", "owner/models_genesis"]
+    words = ["--name", NAME, "--bundle_dir", str(tmp_path), "--repo", f"owner/{NAME}"]
     finish(start("download", "--source", "huggingface_hub", *words))
-    assert unpacked(tmp_path / "models_genesis") == content
+    assert unpacked(tmp_path / NAME) == content
 
 
 @needs_hub
@@ -100,7 +102,7 @@ def test_download_from_the_model_zoo(server, hub, archive, version, content, tmp
         return f"{server}/{model_name}_v{version}.zip"
 
     monkeypatch.setattr("monai.bundle.scripts._get_monaihosting_bundle_url", address)
-    download(name="models_genesis", bundle_dir=tmp_path, source="monaihosting")
+    download(name=NAME, bundle_dir=tmp_path, source="monaihosting")
     assert {Path(one).name for one in asked} == {"model_info.json"}
-    assert sought == [("models_genesis", version)]
-    assert unpacked(tmp_path / "models_genesis") == content
+    assert sought == [(NAME, version)]
+    assert unpacked(tmp_path / NAME) == content

@@ -1,4 +1,4 @@
-"""Every way into and out of the unpacked bundle, without the checkout."""
+"""Every way into and out of the unpacked bundle, without the checkout and from another folder."""
 
 from __future__ import annotations
 
@@ -12,6 +12,27 @@ def test_the_package_is_the_archive_s(routes, bundle):
     assert Path(routes["package"]).is_relative_to(bundle.resolve())
 
 
+def test_no_other_package_answers_for_it(without_checkout, tmp_path):
+    """What is installed for developing is out of reach, else the tests here would pass on it."""
+    find = "import importlib.util; print(importlib.util.find_spec('models_genesis_bundle'))"
+    assert without_checkout(tmp_path, "-c", find) == "None\n"
+
+
+def test_scripts_need_no_installation(without_checkout, bundle, tmp_path):
+    printed = without_checkout(
+        tmp_path, str(bundle / "scripts" / "inspect_weights.py"), "--source", str(bundle / "models" / "model.pt")
+    )
+    assert "stable rank" in printed
+
+
+def test_all_scripts_put_the_package_on_the_path(bundle):
+    scripts = {path: path.read_text(encoding="utf-8") for path in bundle.glob("scripts/*.py")}
+    using = {path: text for path, text in scripts.items() if "from models_genesis_bundle" in text}
+    assert len(using) == len(scripts) - 1, "all but bundle_path.py"
+    for path, text in using.items():
+        assert -1 < text.find("bundle_path") < text.find("from models_genesis_bundle"), path.name
+
+
 @pytest.mark.parametrize("kind", ["inference", "train"])
 def test_load_gives_a_network_with_every_weight(routes, kind):
     """MONAI leaves out what does not fit without a word. The head is for other classes in the training."""
@@ -20,7 +41,7 @@ def test_load_gives_a_network_with_every_weight(routes, kind):
 
 def test_loading_makes_no_data_and_begins_no_run(routes):
     """A run that is under way in the folder stays, and so do the weights of an earlier one."""
-    assert routes["begun by loading"] == []
+    assert routes["begun by loading"] == ["settings.json"], "what the test wrote"
 
 
 @pytest.mark.parametrize("kind", ["inference", "train"])
@@ -33,9 +54,14 @@ def test_exports_restore_as_the_network_does(routes, export):
     assert routes[export] < 1e-4
 
 
-def test_scans_are_restored(in_bundle, bundle, phantoms):
-    in_bundle(
-        "-m", "monai.bundle", "run", "inferring", "--config_file", "configs/inference.json",
+def test_tensorrt_gets_every_weight(routes):
+    """The model zoo's check gives no key, either."""
+    assert routes["given to TensorRT"] == []
+
+
+def test_scans_are_restored(without_checkout, bundle, phantoms):
+    without_checkout(
+        bundle, "-m", "monai.bundle", "run", "inferring", "--config_file", "configs/inference.json",
         "--dataset_dir", str(next((phantoms / "images").iterdir())), "--precision", "float32",
     )  # fmt: skip
     assert list((bundle / "runs" / "inference").glob("*_restored.nii.gz"))

@@ -34,6 +34,7 @@ from models_genesis_bundle.weights import (
     read_weights,
     release_weights,
     transfer_weights,
+    write_checkpoint,
     write_for,
     write_weights,
 )
@@ -120,9 +121,9 @@ def content(build: Callable[[], torch.nn.Module]) -> bytes:
 
 
 def changed(path: Path, change: Callable[[dict], None]) -> None:
-    file = torch.load(path, weights_only=True)
+    file = read_checkpoint(path)
     change(file)
-    torch.save(file, path)
+    write_checkpoint(file.pop("model"), path, file)
 
 
 def not_finite(path: Path) -> None:
@@ -139,7 +140,7 @@ def newer(path: Path) -> None:
 
 def flipped(path: Path) -> None:
     """One bit of the first tensor."""
-    first = next(iter(torch.load(path, weights_only=True)["model"].values()))
+    first = next(iter(read_checkpoint(path)["model"].values()))
     damaged = bytearray(path.read_bytes())
     damaged[damaged.index(first.numpy().tobytes()) + 5] ^= 4
     path.write_bytes(damaged)
@@ -152,7 +153,7 @@ def a_table(path: Path) -> None:
 FAULTS = {
     not_finite: r"\d tensors hold NaN or infinite values",
     evaluated: r"its record network\.arguments\.norm holds .* which MONAI would run as code",
-    newer: r"written in format 99, this bundle reads up to 1: update the bundle",
+    newer: r"written in format 99, this bundle reads up to 2: update the bundle",
     flipped: r"truncated or damaged .* the checksum of \S+/data/\d+ is wrong.* use an earlier one",
     a_table: r"no PyTorch checkpoint|truncated or damaged",
 }
@@ -184,6 +185,18 @@ def test_every_way_takes_off_what_wrappers_put_before_the_keys(way, tmp_path):
     loaded = WAYS[way].load(path)
     if isinstance(loaded, torch.nn.Module):
         assert all(torch.equal(value, state[key]) for key, value in loaded.state_dict().items())
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_reads_the_form_of_earlier_versions(way, tmp_path):
+    """The state dict under a key; in a release the tensors stood a second time beside it."""
+    path = tmp_path / "model.pt"
+    path.write_bytes(content(WAYS[way].network))
+    file = read_checkpoint(path)
+    torch.save({**file, "format_version": 1, **file["model"]}, path)
+    loaded = WAYS[way].load(path)
+    if isinstance(loaded, torch.nn.Module):
+        assert all(torch.equal(value, file["model"][key]) for key, value in loaded.state_dict().items())
 
 
 def test_a_prefix_that_is_the_networks_own_stays(tmp_path):

@@ -23,6 +23,17 @@ def test_weights_come_back_with_their_records(tmp_path):
     assert GenesisUNet(**content["network"]["arguments"]).state_dict().keys() == content["model"].keys()
 
 
+def test_any_program_loads_a_plain_state_dict(tmp_path):
+    """The zoo's checks, MONAI's exports and Ignite load the file with no key."""
+    network, other = GenesisUNet(features=(4, 8)), GenesisUNet(features=(4, 8))
+    path = write_weights(tmp_path / "model.pt", network, label_map={3: 1})
+    state = torch.load(path, weights_only=True)
+    assert state.keys() == network.state_dict().keys()
+    assert state.records["label_map"] == {3: 1}
+    other.load_state_dict(state)
+    assert torch.equal(network.eval()(torch.ones(1, 1, 8, 8, 8)), other.eval()(torch.ones(1, 1, 8, 8, 8)))
+
+
 def test_another_network_is_refused_with_what_differs(tmp_path):
     write_weights(tmp_path / "model.pt", GenesisUNet(features=(4, 8)))
     network = GenesisUNet(features=(4, 16))
@@ -36,7 +47,7 @@ def test_another_network_is_refused_with_what_differs(tmp_path):
 
 def test_no_weight_file_and_a_newer_format_are_refused(tmp_path):
     write_checkpoint({"weights": 1}, tmp_path / "other.pt")
-    with pytest.raises(CheckpointError, match="expected the key 'model'"):
+    with pytest.raises(CheckpointError, match="expected a state dict with records"):
         read_weights(tmp_path / "other.pt")
     write_checkpoint({"model": {}, "format_version": 99}, tmp_path / "newer.pt")
     with pytest.raises(CheckpointError, match="update the bundle"):

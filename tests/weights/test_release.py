@@ -1,10 +1,9 @@
-"""Weights in the form in which they ship: every reader gets all of them, told the key or not."""
+"""Weights in the form in which they ship."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from monai.networks.utils import copy_model_state
 
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import (
@@ -39,16 +38,13 @@ def test_the_bundle_reads_a_release(network, released):
     assert (content["licence"], content["epoch"]) == ("CC-BY-4.0", 3)
 
 
-def test_monai_reads_a_release_without_being_told_the_key(network, released):
-    other = GenesisUNet(features=(4, 8))
-    assert differing(network, other)
-    copy_model_state(dst=other, src=torch.load(released, weights_only=True))
-    assert not differing(network, other)
-
-
-def test_the_second_mention_of_the_tensors_takes_no_space(network, released, tmp_path):
-    keys = sum(len(key) for key in network.state_dict())
-    assert released.stat().st_size < (tmp_path / "run.pt").stat().st_size + 20 * keys
+def test_a_release_of_an_earlier_version_becomes_one_of_this(released, tmp_path):
+    content = read_weights(released)
+    torch.save({**content, "format_version": 1, **content["model"]}, tmp_path / "earlier.pt")
+    again = release_weights(tmp_path / "earlier.pt", tmp_path / "again.pt", licence="CC-BY-4.0")
+    found = torch.load(again, weights_only=True)
+    assert found.keys() == content["model"].keys()
+    assert found.records == {key: value for key, value in content.items() if key != "model"}
 
 
 def test_a_configuration_finds_the_width_in_the_weights(released, tmp_path):
