@@ -1,0 +1,250 @@
+"""Check on a GPU what the tests check on a CPU, and measure its speed, in under ten minutes.
+
+    python scripts/gpu_check.py --output_dir runs/gpu_check
+
+``gpu_check.json`` is written after every command, so that a check that is cut off keeps what it has; the commands' output
+is beside it. One part alone: ``--parts "['resume']"``. A machine that has torch but no MONAI needs five wheels (5.5 MiB):
+monai, pytorch-ignite, nibabel, fire and termcolor.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import bundle_path  # noqa: F401
+import fire
+import torch
+
+from models_genesis_bundle.engines import read_metrics
+from models_genesis_bundle.files import write_json
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL = {
+    "network_def::features": "[8,16,32]",
+    "cube_size": "[32,32,16]",
+    "cubes_per_scan": 8,
+    "batch_size": 4,
+    "learning_rate": 0.1,
+    "max_epochs": 3,
+    "num_workers": 2,
+    "panels::num_cubes": 2,
+}
+PRETRAIN = "configs/pretrain.yaml"
+SECONDS = 180  # for one command
+
+
+class Check:
+    """Runs commands of the bundle, and records what came out.
+
+    Args:
+        folder: receives ``gpu_check.json``, a log of each command, and the runs.
+        device: where the commands compute.
+    """
+
+    def __init__(self, folder: Path, device: str) -> None:
+        self.folder = folder
+        self.device = device
+        self.found: dict[str, Any] = {"torch": torch.__version__, "device": _name_of(device)}
+
+    @property
+    def failed(self) -> list[str]:
+        """Names of what did not end with 0, or is not as it should be."""
+        return [name for name, value in self.found.items() if isinstance(value, dict) and not value.get("passed", True)]
+
+    def record(self, name: str, **value: Any) -> None:
+        """Keep a result, and write all of them."""
+        self.found[name] = value
+        print(name, json.dumps(value), flush=True)
+        write_json(self.folder / "gpu_check.json", self.found)
+
+    def python(self, name: str, *words: str) -> None:
+        """Run Python with these words, from the bundle's root."""
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        log = self.folder / f"{name}.log"
+        started = time.perf_counter()
+        with log.open("w") as output:
+            try:
+                status = subprocess.run(
+                    [sys.executable, *words],
+                    cwd=ROOT,
+                    env=environment,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    timeout=SECONDS,
+                ).returncode
+            except subprocess.TimeoutExpired:
+                status = None
+        last = log.read_text(errors="replace").strip().splitlines()[-1:]
+        seconds = round(time.perf_counter() - started, 1)
+        self.record(name, passed=status == 0, seconds=seconds, **({} if status == 0 else {"error": last}))
+
+    def bundle(self, name: str, run_id: str, config_file: str, **settings: Any) -> Path:
+        """Run a command of the bundle into a folder of its own, which is returned."""
+        settings = {"output_dir": self.folder / name, "device": self.device, **settings}
+        self.python(name, "-m", "monai.bundle", "run", run_id, "--config_file", config_file, *_words(settings))
+        return Path(settings["output_dir"])
+
+    def phantoms(self) -> Path:
+        """A folder of six phantoms with labels."""
+        folder = self.folder / "phantoms"
+        if not folder.exists():
+            words = _words({"directory": folder, "count": 6, "size": "(64,64,48)", "spacing": "(5.0,5.0,6.0)"})
+            self.python("make_phantoms", "scripts/make_phantoms.py", *words)
+        return folder
+
+    def pretrain(self, name: str, config_file: str = PRETRAIN, **settings: Any) -> Path:
+        """Pretrain a small network on the phantoms."""
+        data = {"dataset_dir": self.phantoms() / "images", "cache_dir": self.folder / "cache"}
+        return self.bundle(name, "training", config_file, **{**SMALL, **data, **settings})
+
+
+def formats(check: Check) -> None:
+    """Every number format trains, and restores about as well as the CPU in float32."""
+    reference = _last(check.pretrain("cpu", device="cpu", precision="float32"), "val_mse")
+    names = ["float32", "auto"] if check.device == "cpu" else ["float32", "auto", "bfloat16", "float16"]
+    for precision in names:
+        found = _last(check.pretrain(precision, precision=precision), "val_mse")
+        check.record(f"val_mse_{precision}", passed=abs(found / reference - 1) < 0.1, found=found, on_cpu=reference)
+    compiled: dict[str, Any] = {"train::trainer::compile": True, "max_epochs": 2}
+    check.pretrain("compiled", **compiled)
+
+
+def resume(check: Check) -> None:
+    """A run gives the same weights twice, and when it is interrupted and resumed, bit by bit."""
+    overlays = f"['{PRETRAIN}','configs/ema.yaml','configs/optimizer_muon.yaml']"
+    settings: dict[str, Any] = {"learning_rate": 0.002, "lr_scheduler::T_max": 3}
+    whole = check.pretrain("whole", overlays, **settings)
+    again = check.pretrain("again", overlays, **settings)
+    parts = check.pretrain("parts", overlays, **settings, max_epochs=1)
+    check.pretrain("resumed", overlays, **settings, output_dir=parts, resume=True)
+    for name, other in (("repeated", again), ("resumed", parts)):
+        check.record(f"{name}_weights", **_same_weights(whole, other))
+
+
+def tasks(check: Check) -> None:
+    """Fine-tuning, evaluation and inference of both tasks, and restoration."""
+    phantoms = check.phantoms()
+    weights = check.pretrain("start") / "checkpoints" / "model.pt"
+    labels = {"label_names": "['lung','nodule']", "patch_size": "[32,32,16]"}
+    segmented = check.bundle(
+        "segmentation",
+        "training",
+        "configs/finetune_segmentation.yaml",
+        dataset_dir=phantoms,
+        initial_weights=weights,
+        max_epochs=2,
+        panel_interval=1,
+        **labels,
+    )
+    model = segmented / "checkpoints" / "model.pt"
+    check.bundle("evaluation", "evaluating", "configs/evaluate.yaml", dataset_dir=phantoms, ckpt_path=model)
+    for name, stitching in (("inference", {}), ("inference_stitched_on_cpu", {"sliding_window::device": "cpu"})):
+        check.bundle(
+            name,
+            "inferring",
+            "configs/inference_segmentation.yaml",
+            dataset_dir=phantoms / "images",
+            ckpt_path=model,
+            save_probabilities=True,
+            **stitching,
+        )
+    check.bundle(
+        "restoration",
+        "inferring",
+        "configs/inference.yaml",
+        dataset_dir=phantoms / "images" / "phantom_000.nii.gz",
+        ckpt_path=weights,
+        deform=True,
+    )
+    candidates = {"source::count": 6, "cache_dir": check.folder / "candidates"}
+    classified = check.bundle(
+        "classification",
+        "training",
+        "configs/finetune_classification.yaml",
+        initial_weights=weights,
+        max_epochs=2,
+        cube_size="[32,32,32]",
+        **candidates,
+    )
+    model = classified / "checkpoints" / "model.pt"
+    config_file = "configs/evaluate_classification.yaml"
+    check.bundle("evaluation_of_classes", "evaluating", config_file, ckpt_path=model, **candidates)
+
+
+def process_group(check: Check) -> None:
+    """One process under ``torchrun``: the process group of this device starts, trains and ends."""
+    words = {**SMALL, "dataset_dir": check.phantoms() / "images", "output_dir": check.folder / "process_group"}
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "1"]
+    overlays = f"['{PRETRAIN}','configs/multi_gpu.yaml']"
+    check.python(
+        "process_group", *launcher, "-m", "monai.bundle", "run", "training", "--config_file", overlays, *_words(words)
+    )
+
+
+def speed(check: Check) -> None:
+    """Steps of the published and of the shipped network, and the trainer by workers: ``*.json`` of ``benchmark.py``."""
+    for name, features, size, batch_size in (
+        ("step_published", "[64,128,256,512]", "[64,64,32]", 6),
+        ("step_published_32", "[64,128,256,512]", "[64,64,32]", 32),
+        ("step_shipped", "[16,32,64,128]", "[64,64,32]", 32),
+    ):
+        settings: dict[str, Any] = {"features": features, "cube_size": size, "batch_size": batch_size, "seconds": 20}
+        settings["json_path"] = check.folder / f"{name}.json"
+        check.python(name, "scripts/benchmark.py", "step", *_words(settings))
+    trainer: dict[str, Any] = {"workers": "[0,1,4,12]", "iterations": 60, "batch_size": 32, "epochs": 2}
+    trainer["json_path"] = check.folder / "trainer.json"
+    check.python("trainer", "scripts/benchmark.py", "end_to_end", *_words(trainer))
+
+
+PARTS: dict[str, Callable[[Check], None]] = {
+    part.__name__: part for part in (formats, resume, tasks, process_group, speed)
+}
+
+
+def gpu_check(output_dir: str = "runs/gpu_check", parts: Sequence[str] = tuple(PARTS), device: str = "cuda:0") -> None:
+    """Run the parts one after the other; ends with 1 when something is not as it should be.
+
+    Args:
+        output_dir: receives ``gpu_check.json`` and everything else.
+        parts: any of formats, resume, tasks, process_group, speed.
+        device: where to compute; ``cpu`` tries the check itself.
+    """
+    folder = Path(output_dir).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    check = Check(folder, device)
+    for part in parts:
+        try:
+            PARTS[part](check)
+        except Exception as error:  # the other parts still have something to show
+            check.record(part, passed=False, error=repr(error))
+    sys.exit(f"Failed: {', '.join(check.failed)}; see {folder}." if check.failed else 0)
+
+
+def _name_of(device: str) -> str:
+    return torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else device
+
+
+def _words(settings: Mapping[str, Any]) -> list[str]:
+    return [word for name, value in settings.items() for word in (f"--{name}", str(value))]
+
+
+def _last(run: Path, metric: str) -> float:
+    return read_metrics(run / "metrics.csv")[-1][metric]
+
+
+def _same_weights(run: Path, other: Path) -> dict[str, Any]:
+    states = [torch.load(folder / "checkpoints" / "last.pt", map_location="cpu") for folder in (run, other)]
+    first, second = (state["model"] for state in states)
+    largest = max(float((first[name].double() - second[name].double()).abs().max()) for name in first)
+    return {"passed": largest == 0, "largest_difference": largest}
+
+
+if __name__ == "__main__":
+    fire.Fire(gpu_check)
