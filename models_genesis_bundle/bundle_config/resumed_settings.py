@@ -29,6 +29,7 @@ MAY_CHANGE = (
     "panel_interval",
     "curves_interval",
     "num_workers",
+    "workers",
     "volumes::num_workers",
     "volumes::scheduler",
     "prepared_scans::cache_rate",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
@@ -102,12 +103,14 @@ _NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Side = Annotated[int, Field(ge=1)]
 _Margin = Annotated[int, Field(ge=0)]
 
-PATH = Kind(_Text, "a path")
+PATH = Kind(_Text | Path, "a path")
 TEXT = Kind(_Text, "a text")
+DEVICE = Kind(torch.device | Annotated[str, AfterValidator(_device)], "a device, such as cpu, cuda or cuda:1")
 PATTERN = Kind(_Text, "a regular expression").or_null()
 SHARE = _number("a share or probability, 0 to 1", least=0, most=1)
 SEED = _whole("", 0)
 WORKERS = _whole("processes", 0)
+WORKERS_OR_AUTO = Kind(Literal["auto"] | Annotated[int, Field(ge=0)], "a whole number of processes, 0 or more, or auto")
 EPOCHS = _whole("epochs")
 SIDES = Kind(
     Annotated[Sequence[_Side], Field(min_length=2, max_length=3)], "two or three sides in voxels, such as [64, 64, 32]"
@@ -132,9 +135,10 @@ SETTINGS: Mapping[str, Kind] = {
     "best_ckpt_path": PATH,
     "cache_dir": PATH,
     "engine_path": PATH,
-    "device": Kind(torch.device | Annotated[str, AfterValidator(_device)], "a device, such as cpu, cuda or cuda:1"),
+    "device": DEVICE,
+    "*::device": DEVICE.or_null(),
     # The settings of most runs
-    "initial_weights": Kind(_Text | None, "a path, or none"),
+    "initial_weights": Kind(_Text | Path | None, "a path, or none"),
     "freeze": PARTS,
     "label_names": NAMES,
     "num_classes": _whole("classes", 2),
@@ -163,7 +167,9 @@ SETTINGS: Mapping[str, Kind] = {
     "curves_interval": EPOCHS,
     "patience": Kind(Annotated[float, Field(ge=1)], "a number of epochs, 1 or more, or .inf"),
     "max_gradient_norm": _number("a number, 0 or more; 0: no clipping", least=0),
-    "num_workers": WORKERS,
+    "num_workers": Kind(
+        Literal["auto"] | Annotated[int, Field(ge=0)], "a whole number of processes, 0 or more, or auto"
+    ),
     "on_unreadable": _one_of("skip", "raise"),
     "precision": _one_of("auto", "float32", "bfloat16", "float16"),
     "out_channels": _whole("channels"),

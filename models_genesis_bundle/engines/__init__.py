@@ -7,7 +7,8 @@ from models_genesis_bundle.engines.frozen_parts import freeze_parts
 from models_genesis_bundle.engines.gradient_clipping import GradientClipping
 from models_genesis_bundle.engines.metrics_table import MetricsTable, read_metrics
 from models_genesis_bundle.engines.precision import AutocastInferer, precision_dtype, to_memory_format
-from models_genesis_bundle.engines.processes import OnMainProcess, is_main_process, join_process_group
+from models_genesis_bundle.engines.processes import OnMainProcess, is_main_process, join_process_group, loader_workers
+from models_genesis_bundle.engines.random_states import seed_run
 from models_genesis_bundle.engines.restoration_inferer import RestorationInferer
 from models_genesis_bundle.engines.run_training import LostWorkerError, run_training
 from models_genesis_bundle.engines.scan_evaluator import ScanEvaluator
@@ -41,8 +42,10 @@ __all__ = [
     "freeze_parts",
     "is_main_process",
     "join_process_group",
+    "loader_workers",
     "precision_dtype",
     "read_metrics",
     "run_training",
+    "seed_run",
     "to_memory_format",
 ]

@@ -1,4 +1,4 @@
-"""Which process of a distributed run this is, and what only one of them does."""
+"""The processes of a run: which of them this is, what only one of them does, and how many load data."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ __all__ = [
     "is_main_process",
     "join_process_group",
     "largest_of_all_processes",
+    "loader_workers",
     "process_number",
     "require_process_group",
 ]
@@ -92,3 +93,19 @@ class OnMainProcess:
         """Attach the handler on the main process."""
         if is_main_process():
             self.handler().attach(engine)
+
+
+def loader_workers(num_workers: int | str, device: str | torch.device) -> int:
+    """The number of processes that prepare a loader's items.
+
+    Args:
+        num_workers: the number, or ``"auto"``: with a GPU one for each core that this process has to itself but one, at least
+            1 and at most 8; without, none, since they would share the cores with the network.
+        device: where the network computes.
+    """
+    if num_workers != "auto":
+        return int(num_workers)
+    if torch.device(device).type == "cpu":
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1))

@@ -1,4 +1,4 @@
-"""The random states of a process as values that a checkpoint can hold."""
+"""The random numbers of a process: their seed, and their states as values that a checkpoint can hold."""
 
 from __future__ import annotations
 
@@ -7,8 +7,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from monai.utils import set_determinism
 
-__all__ = ["get_random_states", "set_random_states"]
+__all__ = ["get_random_states", "seed_run", "set_random_states"]
+
+
+def seed_run(seed: int, deterministic: bool = True) -> None:
+    """Seed Python, NumPy and torch, and say how cuDNN chooses its kernels.
+
+    Args:
+        seed: 0 or more.
+        deterministic: cuDNN takes kernels that give the same values in every run. False: it tries all, and takes the fastest.
+    """
+    set_determinism(seed)
+    torch.backends.cudnn.deterministic = deterministic
+    torch.backends.cudnn.benchmark = not deterministic
 
 
 def get_random_states() -> dict[str, Any]:

@@ -1,8 +1,11 @@
+import os
+
 import pytest
+import torch
 from ignite.engine import Engine, Events
 
 from models_genesis_bundle.bundle_config import RunFolder
-from models_genesis_bundle.engines import OnMainProcess
+from models_genesis_bundle.engines import OnMainProcess, loader_workers, seed_run
 
 
 def test_processes_that_do_not_know_each_other_are_refused_before_anything_is_written(tmp_path, monkeypatch):
@@ -32,3 +35,31 @@ def test_a_handler_is_made_on_the_main_process_alone(rank, made, monkeypatch):
     OnMainProcess(Handler).attach(engine)
     engine.run([0])
     assert len(seen) == 2 * made
+
+
+@pytest.mark.parametrize(
+    ("num_workers", "device", "cores", "processes", "expected"),
+    [
+        (3, "cuda", 2, 1, 3),
+        ("auto", "cpu", 16, 1, 0),
+        ("auto", "cuda:1", 4, 1, 3),
+        ("auto", "cuda", 16, 2, 7),
+        ("auto", "cuda", 64, 1, 8),
+        ("auto", "cuda", 1, 1, 1),
+    ],
+)
+def test_workers_by_the_cores_that_are_free(monkeypatch, num_workers, device, cores, processes, expected):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(cores)), raising=False)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+    assert loader_workers(num_workers, device) == expected
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_a_seeded_run_says_how_cudnn_chooses(monkeypatch, deterministic):
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", not deterministic)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", deterministic)
+    seed_run(5, deterministic)
+    assert (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark) == (deterministic, not deterministic)
+    drawn = torch.rand(3)
+    seed_run(5)
+    assert torch.equal(torch.rand(3), drawn)
