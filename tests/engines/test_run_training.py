@@ -46,7 +46,9 @@ class Run:
             network=self.network,
             optimizer=optimizer,
             loss_function=torch.nn.MSELoss(),
-            key_train_metric={"mse": MeanSquaredError(output_transform=from_engine(["pred", "label"]), save_details=False)},
+            key_train_metric={
+                "mse": MeanSquaredError(output_transform=from_engine(["pred", "label"]), save_details=False)
+            },
             additional_metrics={"loss": Average(lambda output: output["loss"].item())},
             train_handlers=[self.state],
             accumulation_steps=steps,
