@@ -204,7 +204,7 @@ def test_keywords_of_python_are_checked_as_those_of_the_command_line(tmp_path, r
             config_file="configs/pretrain.yaml",
             output_dir=str(tmp_path / "never"),
             max_epohcs=5,
-            batch_size=0,
+            max_gradient_norm=-1,
             **{"optimizer::momentun": 0.5},
         )
     error = root_cause(raised.value)
@@ -212,6 +212,6 @@ def test_keywords_of_python_are_checked_as_those_of_the_command_line(tmp_path, r
     assert str(error).splitlines() == [
         "max_epohcs: nothing uses a setting of this name; did you mean `max_epochs`?",
         "optimizer::momentun: SGD takes no 'momentun'; did you mean `optimizer::momentum`?",
-        "batch_size: expected a whole number of items, 1 or more, found 0.",
+        "max_gradient_norm: expected a number, 0 or more; 0: no clipping, found -1.",
     ]
     assert not (tmp_path / "never").exists()

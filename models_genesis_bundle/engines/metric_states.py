@@ -16,7 +16,7 @@ __all__ = ["get_metric_states", "set_metric_states"]
 def get_metric_states(engine: Engine) -> list[dict[str, Any]]:
     """The states of the metrics that are attached to an engine, in this process, in the order of their attachment."""
     return [
-        {name: getattr(holder, name) for name in names}
+        {name: _on("cpu", getattr(holder, name)) for name in names}
         for holder, names in (_holder(metric) for metric in _metrics(engine))
     ]
 
@@ -41,7 +41,7 @@ def _holder(metric: Metric) -> tuple[Any, Sequence[str]]:
     return metric, metric._state_dict_all_req_keys
 
 
-def _on(device: torch.device, value: Any) -> Any:
+def _on(device: str | torch.device, value: Any) -> Any:
     if isinstance(value, list):
         return [_on(device, one) for one in value]
     return value.to(device) if isinstance(value, torch.Tensor) else value

@@ -17,7 +17,7 @@ __all__ = [
     "join_process_group",
     "largest_of_all_processes",
     "loader_workers",
-    "process_number",
+    "process_place",
     "require_process_group",
 ]
 
@@ -27,9 +27,10 @@ def is_main_process() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
-def process_number() -> int:
-    """The rank of this process among those that have joined; 0 where it is alone."""
-    return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+def process_place() -> tuple[int, int]:
+    """The rank of this process among those that have joined, and their number."""
+    joined = torch.distributed.is_initialized()
+    return (torch.distributed.get_rank(), torch.distributed.get_world_size()) if joined else (0, 1)
 
 
 def from_all_processes(value: Any) -> list[Any]:

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from models_genesis_bundle.data.sampling.epoch_sampler import EpochSampler
 from models_genesis_bundle.engines.metric_states import get_metric_states, set_metric_states
-from models_genesis_bundle.engines.processes import from_all_processes, is_main_process, process_number
+from models_genesis_bundle.engines.processes import from_all_processes, is_main_process, process_place
 from models_genesis_bundle.engines.random_states import get_random_states, set_random_states
 from models_genesis_bundle.weights import (
     CheckpointError,
@@ -159,12 +159,15 @@ class TrainingState:
     def _go_on(self, engine: Engine, content: Mapping[str, Any]) -> None:
         """Set epoch and iteration, what the processes have seen of the epoch, and their random states."""
         saved, processes = content["trainer"], content["processes"]
-        states = processes[process_number() % len(processes)]
+        rank, number = process_place()
+        states = processes[rank % len(processes)]
         seen = saved["iteration"] - saved["epoch"] * saved["epoch_length"]
         engine.state.epoch = saved["epoch"]
         engine.state.iteration = saved["epoch"] * engine.state.epoch_length
         where = f"behind epoch {saved['epoch']} of {engine.state.max_epochs}"
-        if seen and saved["epoch_length"] == engine.state.epoch_length:
+        if seen and (len(processes), saved["epoch_length"]) != (number, engine.state.epoch_length):
+            where += f"; the epoch that had begun begins again, as {len(processes)} processes are {number} now"
+        elif seen:
             engine.state.iteration = saved["iteration"]
             where += f" and {seen} of {saved['epoch_length']} iterations"
 

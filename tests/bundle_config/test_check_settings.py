@@ -221,12 +221,12 @@ def faults_of_keywords(config_file: str, **keywords: Any) -> list[str]:
 
 def test_keywords_of_a_python_workflow_are_checked():
     assert faults_of_keywords(
-        SEGMENTATION, max_epohcs=5, **{"split::sed": 3, "optimizer::weight_decai": 1}, batch_size=0
+        SEGMENTATION, max_epohcs=5, **{"split::sed": 3, "optimizer::weight_decai": 1}, max_gradient_norm=-1
     ) == [
         "split::sed: nothing uses a setting of this name; did you mean `split::seed`?",
         "max_epohcs: nothing uses a setting of this name; did you mean `max_epochs`?",
         "optimizer::weight_decai: AdamW takes no 'weight_decai'; did you mean `optimizer::weight_decay`?",
-        "batch_size: expected a whole number of items, 1 or more, found 0.",
+        "max_gradient_norm: expected a number, 0 or more; 0: no clipping, found -1.",
     ]
     (line,) = faults_of_keywords(PRETRAIN, shuffle_prob=0.4)
     assert line.endswith("did you mean `deformations::shuffle::prob`?")

@@ -95,7 +95,9 @@ def test_best_median_and_worst_are_drawn(tmp_path, monkeypatch):
         "models_genesis_bundle.reports.segmentation_report.segmentation_figure",
         lambda rows, names: drawn.extend(rows),
     )
-    monkeypatch.setattr("models_genesis_bundle.reports.segmentation_report.save_figure", lambda figure, path: None)
+    monkeypatch.setattr(
+        "models_genesis_bundle.reports.segmentation_report.try_to_save_figure", lambda figure, path: None
+    )
     evaluate(SegmentationReport(str(tmp_path), ["nodule"]), CASES[:4])
     assert [title for title, _ in drawn] == [
         "best: a/2/ct, dice_mean 1.000",

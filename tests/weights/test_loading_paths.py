@@ -53,7 +53,7 @@ def dynunet() -> torch.nn.Module:
 
 def training_state(path: Path, network: torch.nn.Module) -> tuple[TrainingState, Engine]:
     trainer = Engine(lambda engine, batch: None)
-    trainer.state = State(epoch=1, iteration=2, max_epochs=3)
+    trainer.state = State(epoch=1, iteration=2, max_epochs=3, epoch_length=2)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     return TrainingState(str(path), network, optimizer, also={"ema": genesis_unet()}), trainer
 
@@ -115,8 +115,9 @@ def content(build: Callable[[], torch.nn.Module]) -> bytes:
         path, network = Path(folder, "model.pt"), build()
         state, trainer = training_state(path, network)
         state.save(trainer)
-        rest = {key: value for key, value in read_checkpoint(path).items() if key not in ("network", "model", "random")}
-        write_weights(path, network, preprocessing=ScanPreprocessing().record(), **RECORDS, random={}, **rest)
+        rest = {key: value for key, value in read_checkpoint(path).items() if key not in ("network", "model")}
+        rest["processes"] = [{"random": {}, "metrics": []}]
+        write_weights(path, network, preprocessing=ScanPreprocessing().record(), **RECORDS, **rest)
         return path.read_bytes()
 
 
