@@ -136,7 +136,8 @@ SETTINGS: Mapping[str, Kind] = {
     "cache_dir": PATH,
     "engine_path": PATH,
     "device": DEVICE,
-    "*::device": DEVICE.or_null(),
+    "sliding_window::device": DEVICE.or_null(),
+    "by_window::device": DEVICE.or_null(),
     # The settings of most runs
     "initial_weights": Kind(_Text | Path | None, "a path, or none"),
     "freeze": PARTS,
@@ -167,9 +168,8 @@ SETTINGS: Mapping[str, Kind] = {
     "curves_interval": EPOCHS,
     "patience": Kind(Annotated[float, Field(ge=1)], "a number of epochs, 1 or more, or .inf"),
     "max_gradient_norm": _number("a number, 0 or more; 0: no clipping", least=0),
-    "num_workers": Kind(
-        Literal["auto"] | Annotated[int, Field(ge=0)], "a whole number of processes, 0 or more, or auto"
-    ),
+    "num_workers": WORKERS_OR_AUTO,
+    "workers::num_workers": WORKERS_OR_AUTO,
     "on_unreadable": _one_of("skip", "raise"),
     "precision": _one_of("auto", "float32", "bfloat16", "float16"),
     "out_channels": _whole("channels"),
