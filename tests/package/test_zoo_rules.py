@@ -137,7 +137,7 @@ def test_the_pull_request_names_the_weights_on_the_hub(published, bundle, maker)
 
 
 def test_the_zoo_s_unit_test_passes(published, bundle, maker, without_checkout, tmp_path):
-    """In a folder like a checkout of the zoo, with its weights, and without this checkout."""
+    """It trains, evaluates and restores scans in a folder like a checkout of the zoo, without this checkout."""
     zoo = shutil.copytree(published / "model-zoo", tmp_path / "zoo")
     shutil.copy(bundle / "models" / "model.pt", zoo / "models" / maker.NAME / "models")
     (zoo / "ci" / "unit_tests" / "utils.py").write_text(CHECK_WORKFLOW)
