@@ -24,15 +24,15 @@ def compare_intensities(preprocessing: Mapping[str, Any] | None, settings: Mappi
 
 
 def _pretrained(record: Mapping[str, Any]) -> str:
-    match record.get("mode"):
-        case "window":
-            return _window(record["lower"], record["upper"])
-        case "percentile":
-            return f"each scan's {record['lower']:g}th to {record['upper']:g}th percentile as 0 … 1, clipped"
-        case "zscore" if record.get("mean") is None:
-            return "each scan's z-scores"
-        case "zscore":
-            return f"z-scores of mean {record['mean']:g} and standard deviation {record['std']:g}"
+    mode = record.get("mode")
+    if mode == "window":
+        return _window(record["lower"], record["upper"])
+    if mode == "percentile":
+        return f"each scan's {record['lower']:g}th to {record['upper']:g}th percentile as 0 … 1, clipped"
+    if mode == "zscore" and record.get("mean") is None:
+        return "each scan's z-scores"
+    if mode == "zscore":
+        return f"z-scores of mean {record['mean']:g} and standard deviation {record['std']:g}"
     return UNKNOWN
 
 

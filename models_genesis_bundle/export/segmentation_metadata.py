@@ -39,8 +39,7 @@ def segmentation_metadata(
         "name": f"Segmentation of {names}",
         "task": f"Segmentation of {names}",
         "description": f"{segmentation.content['network']['_target_'].split('.')[-1]} that segments {names}, fine-tuned "
-        f"with the Models Genesis bundle {segmentation.content.get('bundle_version', '')}".strip()
-        + ".",
+        f"with the Models Genesis bundle {segmentation.content.get('bundle_version', '(version not recorded)')}.",
         "intended_use": "Research. Not for clinical use.",
         "authors": "not stated",
         "copyright": "not stated",

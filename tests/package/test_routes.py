@@ -59,14 +59,6 @@ def test_tensorrt_gets_every_weight(routes):
     assert routes["given to TensorRT"] == []
 
 
-def test_scans_are_restored(without_checkout, bundle, phantoms):
-    without_checkout(
-        bundle, "-m", "monai.bundle", "run", "inferring", "--config_file", "configs/inference.json",
-        "--dataset_dir", str(next((phantoms / "images").iterdir())), "--precision", "float32",
-    )  # fmt: skip
-    assert list((bundle / "runs" / "inference").glob("*_restored.nii.gz"))
-
-
 def test_tensorrt_overlay_fits_the_inference(bundle):
     """The engine takes the place of the loaded network, and everything that the overlay sets is in the inference."""
     base = ConfigParser.load_config_file(bundle / "configs" / "inference.yaml")

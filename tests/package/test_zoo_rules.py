@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
+import runpy
+import shutil
+import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
 from monai.bundle import ConfigParser, download_large_files, verify_metadata
 
+from models_genesis_bundle.weights import read_weights
+
+LARGEST_NEW_FILE = 2**20  # bytes of a file in a pull request, by its pre-commit hooks
+CHECK_WORKFLOW = """
+def check_workflow(workflow, check_properties=False):
+    workflow.initialize()
+    assert not check_properties or workflow.check_properties() == [], workflow.check_properties()
+    workflow.run()
+    workflow.finalize()
+"""  # as the zoo's ci/unit_tests/utils.py does
 LARGEST_FILE = 25 * 2**20  # bytes that the zoo takes into its repository
 REQUIRED_METADATA = {
     "schema", "version", "changelog", "monai_version", "pytorch_version", "numpy_version", "required_packages_version",
     "task", "description", "authors", "copyright", "network_data_format", "intended_use", "references", "data_source",
+    "name", "eval_metrics",
 }  # fmt: skip
 
 
@@ -27,6 +44,9 @@ def metadata(bundle) -> dict:
         "configs/metadata.json",
         "configs/inference.json",
         "configs/train.json",
+        "configs/multi_gpu_train.json",
+        "configs/inference_trt.json",
+        "configs/logging.conf",
         "models/model.pt",
         "docs/README.md",
         "docs/data_license.txt",
@@ -39,6 +59,20 @@ def test_necessary_and_preferred_files_are_there(bundle, file):
 
 def test_no_file_is_too_large_for_the_zoo(bundle):
     assert not [path for path in bundle.rglob("*") if path.is_file() and path.stat().st_size > LARGEST_FILE]
+
+
+def test_the_zoo_installs_what_the_package_imports(root, metadata):
+    """It reads the packages from the metadata alone."""
+    needed = tomllib.loads((root / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {re.match(r"[\w.-]+", one)[0].lower() for one in needed} - {"monai", "torch", "numpy"}
+    assert names == set(metadata["required_packages_version"])
+
+
+def test_the_scores_are_those_that_the_weights_record(bundle, metadata):
+    measured = read_weights(bundle / "models" / "model.pt").get("metrics", {})
+    if not measured:
+        pytest.skip("there are no trained weights here")
+    assert metadata["eval_metrics"] == {name: round(measured[name], 4) for name in metadata["eval_metrics"]}
 
 
 def test_version_and_fields_of_the_metadata(metadata, maker):
@@ -71,6 +105,43 @@ def test_configs_have_the_keys_that_the_zoo_expects(bundle, file):
     for key in ("bundle_root", "device", "dataset_dir", "output_dir", "network_def"):
         assert key in config
     assert ("train::inferer" if file == "train" else "inferer") in config
+
+
+@pytest.fixture(scope="module")
+def published(root, archive, tmp_path_factory) -> Path:
+    """What goes to the Hub and to the zoo."""
+    folder = tmp_path_factory.mktemp("published")
+    make_zoo_folders = runpy.run_path(str(root / "scripts" / "make_zoo_folders.py"))["make_zoo_folders"]
+    make_zoo_folders(str(archive), "owner", str(folder))
+    with pytest.raises(SystemExit, match="it is there already"):
+        make_zoo_folders(str(archive), "owner", str(folder))
+    return folder
+
+
+def test_the_hub_gets_the_bundle_and_a_card(published, bundle):
+    _, data, text = (published / "hub" / "README.md").read_text().split("---\n", 2)
+    assert yaml.safe_load(data)["library_name"] == "monai"
+    assert text == (bundle / "README.md").read_text()
+    files = {path.relative_to(bundle) for path in bundle.rglob("*") if "__pycache__" not in path.parts}
+    assert files - {path.relative_to(published / "hub") for path in published.glob("hub/**/*")} == set()
+
+
+def test_the_pull_request_names_the_weights_on_the_hub(published, bundle, maker):
+    folder = published / "model-zoo" / "models" / maker.NAME
+    (weights,) = yaml.safe_load((folder / "large_files.yml").read_text())["large_files"]
+    address = f"https://huggingface.co/owner/{maker.NAME}/resolve/{maker.__version__}/models/model.pt"
+    assert weights["url"] == address
+    assert weights["hash_val"] == hashlib.sha256((bundle / "models" / "model.pt").read_bytes()).hexdigest()
+    assert (weights["path"], weights["hash_type"]) == ("models/model.pt", "sha256")
+    assert not [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size > LARGEST_NEW_FILE]
+
+
+def test_the_zoo_s_unit_test_passes(published, bundle, maker, without_checkout, tmp_path):
+    """It trains, evaluates and restores scans in a folder like a checkout of the zoo, without this checkout."""
+    zoo = shutil.copytree(published / "model-zoo", tmp_path / "zoo")
+    shutil.copy(bundle / "models" / "model.pt", zoo / "models" / maker.NAME / "models")
+    (zoo / "ci" / "unit_tests" / "utils.py").write_text(CHECK_WORKFLOW)
+    without_checkout(zoo, f"ci/unit_tests/test_{maker.NAME}.py")
 
 
 def test_large_files_need_no_licence(bundle, monkeypatch):

@@ -130,14 +130,9 @@ class LoadScand(MapTransform):
                 "several_volumes",
             )
         if values.ndim < self.spatial_dims or 1 in values.shape:
-            raise ScanError(
-                path,
-                f"its shape {found} has no {self.spatial_dims} axes longer than 1.",
-                "Leave it out, or set spatial_dims=2 and use a 2D network for flat images."
-                if self.spatial_dims == 3
-                else "Leave it out.",
-                "flat",
-            )
+            instead = ", or set spatial_dims=2 and use a 2D network for flat images" if self.spatial_dims == 3 else ""
+            reason = f"its shape {found} has no {self.spatial_dims} axes longer than 1."
+            raise ScanError(path, reason, f"Leave it out{instead}.", "flat")
         return values
 
     def _check(self, values: torch.Tensor, affine: torch.Tensor, path: Path) -> None:

@@ -1,0 +1,58 @@
+"""Make what is published of an archive: python scripts/make_zoo_folders.py --archive dist/NAME_v0.1.0.zip --owner OWNER"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import zipfile
+from pathlib import Path
+
+import fire
+import yaml
+from bundle_path import ROOT
+
+from models_genesis_bundle.files import file_sha256
+
+WEIGHTS = "models/model.pt"
+UNIT_TESTS = ROOT / "tests" / "package" / "zoo"
+CARD = {"license": "apache-2.0", "library_name": "monai", "tags": ["monai", "medical", "self-supervised", "ct"]}
+
+
+def make_zoo_folders(archive: str, owner: str, output_dir: str = "dist") -> None:
+    """Write the bundle as a repository of the Hugging Face Hub, and as a pull request to the MONAI model zoo.
+
+    The pull request is without the weights: the zoo downloads them from the Hub, by their address and SHA-256.
+
+    Args:
+        archive: ``<name>_v<version>.zip``, as ``make_archive.py`` writes it.
+        owner: of the repository on the Hub; it has the bundle's name, and the version as a tag.
+        output_dir: gets ``hub`` and ``model-zoo``, which must not be there.
+    """
+    name, _, version = Path(archive).stem.rpartition("_v")
+    hub, zoo = Path(output_dir, "hub"), Path(output_dir, "model-zoo")
+    if there := [folder for folder in (hub, zoo) if folder.exists()]:
+        sys.exit(f"{there[0]}: it is there already. Remove it, or name another --output_dir.")
+    with zipfile.ZipFile(archive) as file:
+        file.extractall(zoo / "models")
+    bundle = zoo / "models" / name
+    shutil.copytree(bundle, hub)
+    card = hub / "README.md"
+    card.write_text(f"---\n{yaml.safe_dump(CARD, sort_keys=False)}---\n{card.read_text(encoding='utf-8')}", "utf-8")
+    large_files = [
+        {
+            "path": WEIGHTS,
+            "url": f"https://huggingface.co/{owner}/{name}/resolve/{version}/{WEIGHTS}",
+            "hash_val": file_sha256(bundle / WEIGHTS),
+            "hash_type": "sha256",
+        }
+    ]
+    (bundle / WEIGHTS).unlink()
+    (bundle / "large_files.yml").write_text(yaml.safe_dump({"large_files": large_files}, sort_keys=False))
+    (zoo / "ci" / "unit_tests").mkdir(parents=True)
+    for kind in ("", "_dist"):
+        shutil.copy(UNIT_TESTS / f"bundle{kind}.py", zoo / "ci" / "unit_tests" / f"test_{name}{kind}.py")
+    print(f"{hub}: upload it as {owner}/{name}, tagged {version}\n{zoo}: copy it over a checkout of the model zoo")
+
+
+if __name__ == "__main__":
+    fire.Fire(make_zoo_folders)
