@@ -51,6 +51,11 @@ class GenesisClassifier(nn.Module):
         ValueError: for arguments that define no network, for inputs too small, and for an encoder of another width.
 
     Based on: the classification example of Zhou et al., "Models Genesis", Medical Image Analysis 67, 2021, 101840.
+
+    Examples:
+        >>> from models_genesis_bundle.networks import GenesisClassifier
+        >>> GenesisClassifier(num_classes=3, features=(4, 8))(torch.rand(2, 1, 16, 16, 8)).shape
+        torch.Size([2, 3])
     """
 
     def __init__(

@@ -22,6 +22,12 @@ class EpochSampler(DistributedSampler):
         dataset: its length is what counts.
         seed: start of the shuffling.
         shuffle: ``False`` keeps the order.
+
+    Examples:
+        >>> from models_genesis_bundle.data import EpochSampler
+        >>> sampler = EpochSampler(range(3), shuffle=False)
+        >>> [index.item for index in sampler]
+        [0, 1, 2]
     """
 
     def __init__(self, dataset: Sized, seed: int = 0, shuffle: bool = True) -> None:
