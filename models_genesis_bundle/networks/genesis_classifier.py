@@ -23,7 +23,7 @@ class GenesisClassifier(nn.Module):
     over one to one; the two dense layers are ``head.*``.
 
     Any other encoder works that gives one feature map, or a list of them whose last is the deepest. Its class must be
-    named again to rebuild the network, since a module is no plain value. MONAI's, from a configuration::
+    named again to rebuild the network, since a module is not a plain value. With an encoder of MONAI, in a configuration:
 
         network_def:
           _target_: models_genesis_bundle.networks.GenesisClassifier
