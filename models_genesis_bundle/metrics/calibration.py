@@ -53,6 +53,11 @@ def expected_calibration_error(curve: ReliabilityCurve) -> float:
     It depends on the bins, and is above 0 by chance alone where they hold few cases.
 
     Based on: Guo et al., On Calibration of Modern Neural Networks, ICML 2017, arXiv:1706.04599.
+
+    Examples:
+        >>> from models_genesis_bundle.metrics import expected_calibration_error, reliability_curve
+        >>> round(expected_calibration_error(reliability_curve([0, 1, 1, 1], [0.55, 0.55, 0.95, 0.95])), 3)
+        0.05
     """
     if not len(curve.counts):
         return float("nan")
@@ -70,6 +75,11 @@ def brier_scores(labels: Sequence | np.ndarray, probabilities: np.ndarray) -> np
 
     Returns:
         (n,) from 0, sure and right, to 1, sure and wrong.
+
+    Examples:
+        >>> from models_genesis_bundle.metrics import brier_scores
+        >>> brier_scores([1, 0], np.array([[0.5, 0.5], [1.0, 0.0]])).tolist()
+        [0.25, 0.0]
     """
     wanted = np.eye(probabilities.shape[1])[np.asarray(labels, dtype=int)]
     return ((probabilities - wanted) ** 2).sum(axis=1) / 2

@@ -73,6 +73,12 @@ def classification_scores(
 
     Returns:
         Figure by figure ``mean`` (the value), ``low``, ``high``, ``n`` and, where there is more, more.
+
+    Examples:
+        >>> from models_genesis_bundle.metrics import classification_scores
+        >>> probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.6, 0.4], [0.1, 0.9]])
+        >>> classification_scores([0, 0, 1, 1], probabilities, ["benign", "malignant"], resamples=50)["auc"]["mean"]
+        0.75
     """
     labels = np.asarray(labels, dtype=int)
     owners = patient_numbers(patients, len(labels))

@@ -36,6 +36,12 @@ class Froc:
 
     Raises:
         ValueError: when the arguments do not fit.
+
+    Examples:
+        >>> from models_genesis_bundle.metrics import Froc
+        >>> froc = Froc([1, 0, 1, 0], [0.9, 0.8, 0.7, 0.1], scans=["a", "a", "b", "b"])
+        >>> [round(float(value), 2) for value in froc.sensitivities()]  # at 1/8, 1/4, 1/2, 1, 2, 4, 8 per scan
+        [0.5, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0]
     """
 
     def __init__(

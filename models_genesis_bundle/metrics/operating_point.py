@@ -54,6 +54,11 @@ def youden_threshold(labels: Sequence | np.ndarray, scores: Sequence | np.ndarra
     Returns:
         A score of one of the cases, the highest where several are equally good; NaN when all cases are of one class or no
         threshold is better than chance.
+
+    Examples:
+        >>> from models_genesis_bundle.metrics import youden_threshold
+        >>> youden_threshold([0, 0, 1, 1], [0.1, 0.3, 0.6, 0.9])
+        0.6
     """
     positive, values = binary_scores(labels, scores)
     if positive.all() or not positive.any():
@@ -81,6 +86,11 @@ def proportion_with_interval(
 
     Returns:
         ``mean`` (the share), ``low``, ``high``, ``n``; NaN without cases.
+
+    Examples:
+        >>> from models_genesis_bundle.metrics import proportion_with_interval
+        >>> {name: round(value, 2) for name, value in proportion_with_interval([1, 1, 1, 0]).items()}
+        {'mean': 0.75, 'low': 0.3, 'high': 0.95, 'n': 4}
     """
     hits = np.asarray(hits, dtype=float)
     if not len(hits):

@@ -41,6 +41,11 @@ def auc_with_interval(
 
     Raises:
         ValueError: for labels and scores that do not fit.
+
+    Examples:
+        >>> from models_genesis_bundle.metrics import auc_with_interval
+        >>> auc_with_interval([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.9])["mean"]
+        0.75
     """
     positive, values = binary_scores(labels, scores)
     counts = {"n": len(positive), "positives": int(positive.sum()), "negatives": int((~positive).sum())}
@@ -78,6 +83,11 @@ def compare_aucs(
 
     Raises:
         ValueError: for labels and scores that do not fit.
+
+    Examples:
+        >>> from models_genesis_bundle.metrics import compare_aucs
+        >>> compare_aucs([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.9], [0.5, 0.6, 0.4, 0.9])["mean"]
+        0.25
     """
     positive, one = binary_scores(labels, first)
     _, other = binary_scores(labels, second)

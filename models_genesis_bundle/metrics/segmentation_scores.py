@@ -57,6 +57,15 @@ def segmentation_scores(
 
     Raises:
         ValueError: when shapes, names, classes or spacing do not fit, or the probabilities are none.
+
+    Examples:
+        >>> from models_genesis_bundle.metrics import segmentation_scores
+        >>> label = torch.zeros(1, 16, 16, 16, dtype=torch.long)
+        >>> label[:, 4:12, 4:12, 4:12] = 1
+        >>> probabilities = torch.cat([label == 0, label == 1]).float()  # a perfect segmentation
+        >>> scores = segmentation_scores(probabilities, label, ["nodule"], spacing=(1.0, 1.0, 2.0))
+        >>> scores["dice_nodule"], scores["hd95_mm_nodule"]
+        (1.0, 0.0)
     """
     probabilities = convert_to_tensor(probabilities, dtype=torch.float32, track_meta=False)
     label = convert_to_tensor(label, track_meta=False, device=probabilities.device)

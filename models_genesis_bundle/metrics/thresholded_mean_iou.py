@@ -38,6 +38,12 @@ def thresholded_mean_iou(
 
     Raises:
         ValueError: when the shapes differ.
+
+    Examples:
+        >>> from models_genesis_bundle.metrics import thresholded_mean_iou
+        >>> label = torch.tensor([[[0, 0, 1, 1]]])
+        >>> thresholded_mean_iou(label.float(), label)
+        1.0
     """
     probability = torch.as_tensor(probability, dtype=torch.float32).flatten().contiguous()
     foreground = torch.as_tensor(label).flatten() != 0

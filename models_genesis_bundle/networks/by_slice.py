@@ -24,6 +24,11 @@ def by_slice(network: Callable[[torch.Tensor], torch.Tensor], volumes: torch.Ten
 
     Raises:
         ValueError: for an input that is no volume.
+
+    Examples:
+        >>> from models_genesis_bundle.networks import by_slice
+        >>> by_slice(torch.nn.Conv2d(1, 4, kernel_size=3, padding=1), torch.rand(2, 1, 16, 16, 5)).shape
+        torch.Size([2, 4, 16, 16, 5])
     """
     if volumes.dim() != 5:
         raise ValueError(f"by_slice: needs volumes (B, C, X, Y, Z), got the shape {tuple(volumes.shape)}.")

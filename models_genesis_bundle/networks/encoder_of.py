@@ -33,6 +33,13 @@ def encoder_of(network: nn.Module, parts: Sequence[str]) -> nn.Sequential:
 
     Raises:
         ValueError: for a part that the network does not have, with those that it has.
+
+    Examples:
+        >>> from monai.networks.nets import BasicUNet
+        >>> from models_genesis_bundle.networks import encoder_of
+        >>> encoder = encoder_of(BasicUNet(features=(4, 4, 8, 8, 16, 4)), ["conv_0", "down_1", "down_2", "down_3", "down_4"])
+        >>> encoder(torch.rand(1, 1, 32, 32, 32)).shape
+        torch.Size([1, 16, 2, 2, 2])
     """
     children = dict(network.named_children())
     missing = [name for name in parts if name not in children]

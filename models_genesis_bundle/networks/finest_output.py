@@ -20,6 +20,11 @@ def finest_output(outputs: torch.Tensor | Sequence[torch.Tensor], inputs: torch.
 
     Returns:
         (B, C, X, Y[, Z]).
+
+    Examples:
+        >>> from models_genesis_bundle.networks import finest_output
+        >>> finest_output([torch.zeros(1, 2, 8, 8), torch.zeros(1, 2, 4, 4)], torch.zeros(1, 1, 8, 8)).shape
+        torch.Size([1, 2, 8, 8])
     """
     if not isinstance(outputs, torch.Tensor):
         return outputs[0]

@@ -24,7 +24,7 @@ class GenesisClassifier(nn.Module, Pretrained):
     over one to one; the two dense layers are ``head.*``.
 
     Any other encoder works that gives one feature map, or a list of them whose last is the deepest. Its class must be
-    named again to rebuild the network, since a module is no plain value. MONAI's, from a configuration::
+    named again to rebuild the network, since a module is not a plain value. With an encoder of MONAI, in a configuration:
 
         network_def:
           _target_: models_genesis_bundle.networks.GenesisClassifier
@@ -52,6 +52,11 @@ class GenesisClassifier(nn.Module, Pretrained):
         ValueError: for arguments that define no network, for inputs too small, and for an encoder of another width.
 
     Based on: the classification example of Zhou et al., "Models Genesis", Medical Image Analysis 67, 2021, 101840.
+
+    Examples:
+        >>> from models_genesis_bundle.networks import GenesisClassifier
+        >>> GenesisClassifier(num_classes=3, features=(4, 8))(torch.rand(2, 1, 16, 16, 8)).shape
+        torch.Size([2, 3])
     """
 
     def __init__(

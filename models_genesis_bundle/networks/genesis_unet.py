@@ -86,6 +86,14 @@ class GenesisUNet(nn.Module, Pretrained):
 
     Based on: Zhou et al., "Models Genesis: Generic Autodidactic Models for 3D Medical Image Analysis", MICCAI 2019,
         doi:10.1007/978-3-030-32251-9_42; "Models Genesis", Medical Image Analysis 67, 2021, 101840.
+
+    Examples:
+        >>> from models_genesis_bundle.networks import GenesisUNet
+        >>> network = GenesisUNet(features=(4, 8, 16))
+        >>> network(torch.rand(2, 1, 16, 16, 8)).shape
+        torch.Size([2, 1, 16, 16, 8])
+        >>> [tuple(feature.shape[1:]) for feature in network.encode(torch.rand(2, 1, 16, 16, 8))]
+        [(4, 16, 16, 8), (8, 8, 8, 4), (16, 4, 4, 2)]
     """
 
     def __init__(

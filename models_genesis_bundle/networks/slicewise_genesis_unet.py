@@ -33,6 +33,11 @@ class SlicewiseGenesisUNet(GenesisUNet):
 
     Raises:
         ValueError: as ``GenesisUNet``, and for inputs that are no volumes.
+
+    Examples:
+        >>> from models_genesis_bundle.networks import SlicewiseGenesisUNet
+        >>> SlicewiseGenesisUNet(out_channels=2, features=(4, 8))(torch.rand(1, 1, 16, 16, 5)).shape
+        torch.Size([1, 2, 16, 16, 5])
     """
 
     def __init__(

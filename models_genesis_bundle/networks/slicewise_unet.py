@@ -41,6 +41,11 @@ class SlicewiseUNet(nn.Module):
 
     Based on: Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019,
         arXiv:1905.11946.
+
+    Examples:
+        >>> from models_genesis_bundle.networks import SlicewiseUNet
+        >>> SlicewiseUNet(out_channels=2, pretrained=False)(torch.rand(1, 1, 32, 32, 2)).shape
+        torch.Size([1, 2, 32, 32, 2])
     """
 
     def __init__(

@@ -42,6 +42,11 @@ class Muon(torch.optim.Optimizer):
     Source:
         Jordan et al., *Muon: An optimizer for hidden layers in neural networks*, 2024; the scale of the updates: Liu et al.,
         *Muon is scalable for LLM training*, arXiv:2502.16982, 2025, equation 4.
+
+    Examples:
+        >>> from models_genesis_bundle.networks import GenesisUNet
+        >>> from models_genesis_bundle.optim import Muon, parameter_groups
+        >>> optimizer = Muon(parameter_groups(GenesisUNet(features=(4, 8)), 1e-3))
     """
 
     def __init__(

@@ -41,6 +41,7 @@ def parameter_groups(
 
     Examples:
         >>> from models_genesis_bundle.networks import GenesisUNet
+        >>> from models_genesis_bundle.optim import parameter_groups
         >>> groups = parameter_groups(GenesisUNet(features=(4, 8)), 0.1, layer_decay=0.5)
         >>> [(group["name"], group["lr"]) for group in groups]
         [('head', 0.1), ('decoder.stages.0', 0.05), ('encoder.stages.1', 0.025), ('encoder.stages.0', 0.0125)]

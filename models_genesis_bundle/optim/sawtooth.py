@@ -31,6 +31,7 @@ def sawtooth(optimizer: Optimizer, warmup_epochs: int, max_epochs: int, power: f
 
     Examples:
         >>> from models_genesis_bundle.networks import GenesisUNet
+        >>> from models_genesis_bundle.optim import parameter_groups, sawtooth
         >>> groups = parameter_groups(GenesisUNet(features=(4, 8)), 0.1, layer_decay=0.5)
         >>> schedule = sawtooth(torch.optim.SGD(groups), warmup_epochs=2, max_epochs=10)
         >>> schedule.get_last_lr()

@@ -53,6 +53,12 @@ def make_phantoms(
     Raises:
         ValueError: for a count, size or spacing out of range.
         FileExistsError: when the directory holds something else: files of another origin, or phantoms of other settings.
+
+    Examples:
+        >>> from models_genesis_bundle.data import make_phantoms
+        >>> folder = make_phantoms("phantoms", count=4, size=(64, 64, 48), spacing=(5.0, 5.0, 6.0))
+        >>> len(list((folder / "images").iterdir()))
+        4
     """
     directory = Path(directory)
     if count < 1 or min(size) < 16 or min(spacing) <= 0:

@@ -30,6 +30,12 @@ class GridDeformd(Randomizable, MapTransform):
 
     Raises:
         ValueError: at the call, when a side of the scan is shorter than the cube's.
+
+    Examples:
+        >>> from models_genesis_bundle.transforms import GridDeformd, RandOutPaintingd
+        >>> deform = GridDeformd("image", RandOutPaintingd("image", prob=1.0), cube_size=(32, 32, 16))
+        >>> deform({"image": np.zeros((1, 64, 64, 32), np.float32)})["image"].shape
+        (1, 64, 64, 32)
     """
 
     def __init__(

@@ -40,6 +40,12 @@ class RandInPainting(RandPainting):
             windows and margins.
 
     Based on: Zhou et al., "Models Genesis", Medical Image Analysis 67, 2021, 101840, doi:10.1016/j.media.2020.101840.
+
+    Examples:
+        >>> from models_genesis_bundle.transforms import RandInPainting
+        >>> painted = RandInPainting(prob=1.0).set_random_state(0)(np.zeros((1, 48, 48, 24), np.float32))
+        >>> painted.shape, bool(painted.any())
+        ((1, 48, 48, 24), True)
     """
 
     def __init__(
@@ -82,6 +88,11 @@ class RandInPaintingd(RandDeformationd):
         prob: probability of the deformation.
         allow_missing_keys: whether a missing key is no error.
         kwargs: the other arguments of ``RandInPainting``.
+
+    Examples:
+        >>> from models_genesis_bundle.transforms import RandInPaintingd
+        >>> RandInPaintingd("image", prob=1.0)({"image": np.zeros((1, 48, 48, 24), np.float32)})["image"].shape
+        (1, 48, 48, 24)
     """
 
     def __init__(

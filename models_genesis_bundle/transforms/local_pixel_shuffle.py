@@ -39,6 +39,13 @@ class RandLocalPixelShuffle(RandomizableTransform):
         ValueError: for arguments out of range; at the call, for another number of axes or a window larger than the image.
 
     Based on: Zhou et al., "Models Genesis", Medical Image Analysis 67, 2021, 101840, doi:10.1016/j.media.2020.101840.
+
+    Examples:
+        >>> from models_genesis_bundle.transforms import RandLocalPixelShuffle
+        >>> cube = np.random.default_rng(0).random((1, 48, 48, 24), np.float32)
+        >>> shuffled = RandLocalPixelShuffle(prob=1.0).set_random_state(0)(cube)
+        >>> shuffled.shape, bool((shuffled != cube).any())
+        ((1, 48, 48, 24), True)
     """
 
     def __init__(
@@ -104,6 +111,11 @@ class RandLocalPixelShuffled(RandDeformationd):
         prob: probability of the deformation.
         allow_missing_keys: whether a missing key is no error.
         kwargs: the other arguments of ``RandLocalPixelShuffle``.
+
+    Examples:
+        >>> from models_genesis_bundle.transforms import RandLocalPixelShuffled
+        >>> RandLocalPixelShuffled("image", prob=1.0)({"image": np.zeros((1, 48, 48, 24), np.float32)})["image"].shape
+        (1, 48, 48, 24)
     """
 
     def __init__(

@@ -40,6 +40,12 @@ class RandNonlinearIntensity(RandomizableTransform):
         ValueError: for arguments out of range; at the call, for another number of axes.
 
     Based on: Zhou et al., "Models Genesis", Medical Image Analysis 67, 2021, 101840, doi:10.1016/j.media.2020.101840.
+
+    Examples:
+        >>> from models_genesis_bundle.transforms import RandNonlinearIntensity
+        >>> increase = RandNonlinearIntensity(prob=1.0, decreasing_prob=0.0).set_random_state(0)
+        >>> [float(value) for value in increase(np.array([[[0.0, 1.0]]], np.float32)).ravel()]  # the ends stay
+        [0.0, 1.0]
     """
 
     def __init__(
@@ -105,6 +111,11 @@ class RandNonlinearIntensityd(RandDeformationd):
         prob: probability of the deformation.
         allow_missing_keys: whether a missing key is no error.
         kwargs: the other arguments of ``RandNonlinearIntensity``.
+
+    Examples:
+        >>> from models_genesis_bundle.transforms import RandNonlinearIntensityd
+        >>> RandNonlinearIntensityd("image", prob=1.0)({"image": np.zeros((1, 48, 48, 24), np.float32)})["image"].shape
+        (1, 48, 48, 24)
     """
 
     def __init__(

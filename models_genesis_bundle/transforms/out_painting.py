@@ -39,6 +39,12 @@ class RandOutPainting(RandPainting):
             windows and margins.
 
     Based on: Zhou et al., "Models Genesis", Medical Image Analysis 67, 2021, 101840, doi:10.1016/j.media.2020.101840.
+
+    Examples:
+        >>> from models_genesis_bundle.transforms import RandOutPainting
+        >>> painted = RandOutPainting(prob=1.0).set_random_state(0)(np.zeros((1, 48, 48, 24), np.float32))
+        >>> bool(0 < np.mean(painted == 0) < 1)  # the share that is kept
+        True
     """
 
     def __init__(
@@ -80,6 +86,11 @@ class RandOutPaintingd(RandDeformationd):
         prob: probability of the deformation.
         allow_missing_keys: whether a missing key is no error.
         kwargs: the other arguments of ``RandOutPainting``.
+
+    Examples:
+        >>> from models_genesis_bundle.transforms import RandOutPaintingd
+        >>> RandOutPaintingd("image", prob=1.0)({"image": np.zeros((1, 48, 48, 24), np.float32)})["image"].shape
+        (1, 48, 48, 24)
     """
 
     def __init__(

@@ -39,6 +39,12 @@ class RandSequentialFlip(RandomizableTransform, InvertibleTransform):
         ValueError: for arguments out of range; at the call, for an axis that the image does not have.
 
     Based on: Zhou et al., "Models Genesis", Medical Image Analysis 67, 2021, 101840, doi:10.1016/j.media.2020.101840.
+
+    Examples:
+        >>> from models_genesis_bundle.transforms import RandSequentialFlip
+        >>> flip = RandSequentialFlip(prob=1.0, max_flips=1).set_random_state(0)
+        >>> flip(np.arange(4.0).reshape(1, 2, 2)).shape
+        (1, 2, 2)
     """
 
     def __init__(self, prob: float = 0.4, max_flips: int = 3, axes: Sequence[int | None] | None = None) -> None:
@@ -94,6 +100,12 @@ class RandSequentialFlipd(RandDeformationd, InvertibleTransform):
         prob: probability of a flip.
         allow_missing_keys: whether a missing key is no error.
         kwargs: the other arguments of ``RandSequentialFlip``.
+
+    Examples:
+        >>> from models_genesis_bundle.transforms import RandSequentialFlipd
+        >>> flipped = RandSequentialFlipd(["image", "label"])({"image": np.ones((1, 8, 8)), "label": np.ones((1, 8, 8))})
+        >>> sorted(flipped)
+        ['image', 'label']
     """
 
     def __init__(

@@ -40,8 +40,9 @@ def set_foreground_prior(network: torch.nn.Module, probability: float | None) ->
 
     Examples:
         >>> from models_genesis_bundle.networks import GenesisUNet
+        >>> from models_genesis_bundle.weights import set_foreground_prior
         >>> network = set_foreground_prior(GenesisUNet(out_channels=3, features=(4, 8)), 0.02)
-        >>> network.head.bias.softmax(0)
+        >>> network.head.bias.detach().softmax(0)
         tensor([0.9800, 0.0100, 0.0100])
     """
     if probability is None:

@@ -42,6 +42,12 @@ class InitialWeights:
 
     Raises:
         CheckpointError: when there is no such file.
+
+    Examples:
+        >>> from models_genesis_bundle.networks import GenesisUNet
+        >>> from models_genesis_bundle.weights import InitialWeights, write_weights
+        >>> path = write_weights("pretrained.pt", GenesisUNet(features=(4, 8)))
+        >>> report = InitialWeights(path, parts=["encoder"]).load_into(GenesisUNet(features=(4, 8)))
     """
 
     def __init__(

@@ -109,6 +109,13 @@ def read_weights(path: str | os.PathLike, own_keys: Collection[str] = ()) -> Wei
     Raises:
         CheckpointError: when the file cannot be read, is of a newer format, holds no ``model``, weights that are not finite, or
             records that are no plain data.
+
+    Examples:
+        >>> from models_genesis_bundle.networks import GenesisUNet
+        >>> from models_genesis_bundle.weights import read_weights, write_weights
+        >>> path = write_weights("pretrained.pt", GenesisUNet(features=(4, 8)), epoch=10)
+        >>> read_weights(path)["epoch"]
+        10
     """
     content = read_weight_file(path)
     if not isinstance(content.get("model"), Mapping):
@@ -137,6 +144,12 @@ def load_weights(
     Raises:
         CheckpointError: when the file is of another network, or as in ``read_weights``; the message names the arguments and
             tensors. The network is as it was before.
+
+    Examples:
+        >>> from models_genesis_bundle.networks import GenesisUNet
+        >>> from models_genesis_bundle.weights import load_weights, write_weights
+        >>> path = write_weights("pretrained.pt", GenesisUNet(features=(4, 8)))
+        >>> network = load_weights(GenesisUNet(features=(4, 8)), path).eval()
     """
     own_keys = unwrap(network).state_dict().keys()
     content = path if isinstance(path, Mapping) else read_weights(path, own_keys)

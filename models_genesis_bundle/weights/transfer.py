@@ -74,7 +74,12 @@ def transfer_weights(
             ``key_map`` that gives two tensors one key.
 
     Examples:
-        ``transfer_weights(GenesisUNet(out_channels=3), "model.pt")`` loads encoder and decoder of a pretrained network.
+        >>> from models_genesis_bundle.networks import GenesisUNet
+        >>> from models_genesis_bundle.weights import transfer_weights, write_weights
+        >>> path = write_weights("pretrained.pt", GenesisUNet(features=(4, 8)))
+        >>> report = transfer_weights(GenesisUNet(features=(4, 8), out_channels=3), path)
+        >>> report.counts()["encoder"], report.counts()["head"]
+        ({'loaded': {'tensors': 28, 'values': 1660}}, {'initial': {'tensors': 2, 'values': 15}})
     """
     network = unwrap(network)
     weights = read_source(source, name, network.state_dict())

@@ -84,6 +84,16 @@ def classification_datalist(
         FileNotFoundError: no such folder or file, or nothing in it.
         DatalistError: data that cannot be understood, a class that is none of the classes, a training or validation list
             without one of them, a patient on both sides, a file named twice, too few patients.
+
+    Examples:
+        >>> import json
+        >>> from models_genesis_bundle.data import classification_datalist
+        >>> items = [{"image": f"phantoms/images/phantom_00{number}.nii.gz", "malignant": number % 2} for number in range(4)]
+        >>> with open("classes.json", "w") as file:
+        ...     json.dump({"training": items[:2], "validation": items[2:]}, file)
+        >>> datalist = classification_datalist("classes.json", class_key="malignant", test_fraction=0)
+        >>> [item["label"] for item in datalist["training"]]
+        [0, 1]
     """
     split = SplitRequest(validation_fraction, test_fraction, seed)
     names = dataset_class_names(dataset_dir, num_classes, class_names, layout, candidates_file)

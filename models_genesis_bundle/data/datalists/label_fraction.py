@@ -44,6 +44,7 @@ def take_fraction(
         KeyError: an item without a `stratify_key`.
 
     Examples:
+        >>> from models_genesis_bundle.data import take_fraction
         >>> [item["patient"] for item in take_fraction([{"patient": "ana"}, {"patient": "ben"}], shots=1)]
         ['ana']
     """

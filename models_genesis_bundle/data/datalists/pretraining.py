@@ -39,6 +39,11 @@ def list_scans(
     Raises:
         FileNotFoundError: no such folder or file, or no scan in it.
         DatalistError: a datalist that cannot be understood, a `patient_regex` that does not match, a file named twice.
+
+    Examples:
+        >>> from models_genesis_bundle.data import list_scans
+        >>> [scan["patient"] for scan in list_scans("phantoms/images")]
+        ['phantom_000', 'phantom_001', 'phantom_002', 'phantom_003']
     """
     request = DatasetRequest(dataset_dir, layout, patient_regex=patient_regex, spatial_dims=spatial_dims)
     dataset = read_dataset(request)
@@ -89,6 +94,11 @@ def pretraining_datalist(
         FileNotFoundError: no such folder or file, no scan in it, or a listed file is not there.
         DatalistError: a fraction out of range, too few patients, a patient in two lists, a datalist or split file that cannot
             be understood, a file named twice.
+
+    Examples:
+        >>> from models_genesis_bundle.data import pretraining_datalist
+        >>> {name: len(scans) for name, scans in pretraining_datalist("phantoms/images", validation_fraction=0.25).items()}
+        {'training': 3, 'validation': 1, 'test': 0}
     """
     split = SplitRequest(validation_fraction, seed=seed)
     request = DatasetRequest(dataset_dir, layout, patient_regex=patient_regex, spatial_dims=spatial_dims)

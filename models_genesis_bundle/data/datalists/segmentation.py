@@ -44,6 +44,11 @@ def list_labelled_scans(
     Raises:
         FileNotFoundError: no such folder or file, or nothing in it has a label.
         DatalistError: a datalist that cannot be understood, or a file named twice.
+
+    Examples:
+        >>> from models_genesis_bundle.data import list_labelled_scans
+        >>> len(list_labelled_scans("phantoms"))
+        4
     """
     request = _request(dataset_dir, layout, image_pattern, label_pattern, patient_regex, required=())
     dataset = read_dataset(request)
@@ -110,6 +115,12 @@ def segmentation_datalist(
         FileNotFoundError: no such folder or file, nothing that pairs, or a listed file is not there.
         DatalistError: too few patients for the split, a patient in two lists, a file named twice, a datalist, split file or
             pattern that cannot be understood.
+
+    Examples:
+        >>> from models_genesis_bundle.data import segmentation_datalist
+        >>> datalist = segmentation_datalist("phantoms", validation_fraction=1, test_fraction=1)
+        >>> {name: len(scans) for name, scans in datalist.items()}
+        {'training': 2, 'validation': 1, 'test': 1}
     """
     split = SplitRequest(validation_fraction, test_fraction, seed)
     required = () if split_file else ("training",)

@@ -28,6 +28,11 @@ class BalancedEpochSampler(EpochSampler):
 
     Raises:
         ValueError: for no labels, or ``num_samples`` below 1.
+
+    Examples:
+        >>> from models_genesis_bundle.data import BalancedEpochSampler
+        >>> len(list(BalancedEpochSampler(labels=[0, 0, 0, 1], num_samples=6)))
+        6
     """
 
     def __init__(self, labels: Sequence[int], seed: int = 0, num_samples: int | None = None) -> None:

@@ -26,6 +26,11 @@ def class_weights(labels: Sequence[int], num_classes: int) -> torch.Tensor:
 
     Raises:
         ValueError: when a class has no item, or an item has a class that is none.
+
+    Examples:
+        >>> from models_genesis_bundle.data import class_weights
+        >>> class_weights([0, 0, 0, 1], num_classes=2)
+        tensor([0.6667, 2.0000])
     """
     counts = np.bincount(np.asarray(labels, dtype=np.int64), minlength=num_classes)
     if len(counts) > num_classes or not counts.all():

@@ -26,6 +26,12 @@ class EpochSampler(DistributedSampler):
 
     Attributes:
         skip: items of the next epoch that are left out at its beginning: a run that stopped within an epoch has had them.
+
+    Examples:
+        >>> from models_genesis_bundle.data import EpochSampler
+        >>> sampler = EpochSampler(range(3), shuffle=False)
+        >>> [index.item for index in sampler]
+        [0, 1, 2]
     """
 
     def __init__(self, dataset: Sized, seed: int = 0, shuffle: bool = True) -> None:

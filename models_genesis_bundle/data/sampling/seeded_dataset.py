@@ -34,6 +34,13 @@ class SeededDataset(Dataset):
         redraw: draw anew in every epoch; ``False`` gives the same items in all of them, as validation needs.
         prepare: makes of `data` what the transform gets, as ``CacheDataset`` with a deterministic transform does. A
             configuration's ``dataset::data`` then is the plain list of files that other programs put their own in place of.
+
+    Examples:
+        >>> from monai.transforms import RandScaleIntensity
+        >>> from models_genesis_bundle.data import EpochIndex, SeededDataset
+        >>> dataset = SeededDataset([np.ones((1, 4, 4))], RandScaleIntensity(factors=0.5, prob=1.0), seed=0)
+        >>> bool((dataset[EpochIndex(epoch=1, item=0)] == dataset[EpochIndex(epoch=1, item=0)]).all())
+        True
     """
 
     def __init__(

@@ -48,6 +48,11 @@ class IntensityScaling:
         ValueError: an unknown mode, or numbers that define no increasing map.
 
     Based on: the CT window of Zhou et al., "Models Genesis", Medical Image Analysis 67, 2021, 101840.
+
+    Examples:
+        >>> from models_genesis_bundle.data import IntensityScaling
+        >>> IntensityScaling()(np.array([-2000.0, 0.0, 500.0])).tolist()  # CT, -1000 … 1000 HU
+        [0.0, 0.5, 0.75]
     """
 
     mode: str = "window"

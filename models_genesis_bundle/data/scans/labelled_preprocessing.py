@@ -53,6 +53,12 @@ class LabelledPreprocessing(ScanCompose):
         ValueError: a `preprocessing` of other keys.
         ScanError: a scan or label that cannot be used, or that do not lie on each other; not wrapped into a
             `RuntimeError`.
+
+    Examples:
+        >>> from models_genesis_bundle.data import LabelledPreprocessing, ScanPreprocessing
+        >>> pair = {"image": "phantoms/images/phantom_000.nii.gz", "label": "phantoms/labels/phantom_000.nii.gz"}
+        >>> LabelledPreprocessing(ScanPreprocessing())(pair)["label"].unique().tolist()
+        [0, 1, 2]
     """
 
     def __init__(

@@ -39,6 +39,11 @@ class ScanPreprocessing(ScanCompose):
     Raises:
         ValueError: a spacing that is not above 0, an orientation that does not name each axis once.
         ScanError: a scan that cannot be used; not wrapped into a `RuntimeError` as other errors inside a `Compose`.
+
+    Examples:
+        >>> from models_genesis_bundle.data import ScanPreprocessing
+        >>> ScanPreprocessing(spacing=6.0)({"image": "phantoms/images/phantom_000.nii.gz"})["image"].shape
+        torch.Size([1, 53, 53, 48])
     """
 
     def __init__(

@@ -44,6 +44,10 @@ class BodyRule:
 
     Args:
         min_body: least share of the cube's voxels inside the body, in [0, 1].
+
+    Examples:
+        >>> from models_genesis_bundle.data import BodyRule, CubeSampler
+        >>> sampler = CubeSampler(cube_size=(32, 32, 16), rule=BodyRule(min_body=0.8))
     """
 
     min_body: float = 0.5
@@ -84,6 +88,10 @@ class LungRule:
         max_dense: largest mean score, in [0, 1].
 
     Based on: the published sampling of Zhou et al., "Models Genesis", Medical Image Analysis 67, 2021, 101840.
+
+    Examples:
+        >>> from models_genesis_bundle.data import CubeSampler, LungRule
+        >>> sampler = CubeSampler(margin=(100, 100, 30), rule=LungRule())  # as published, for LUNA16
     """
 
     threshold: float = -150.0

@@ -33,6 +33,13 @@ class CubeSampler:
 
     Raises:
         ValueError: sizes below 1, a margin below 0, an unknown choice.
+
+    Examples:
+        >>> from models_genesis_bundle.data import CubeSampler, IntensityScaling
+        >>> scan = np.zeros((1, 64, 64, 48), np.float32)
+        >>> scan[:, 16:48, 16:48] = 0.5  # the body
+        >>> len(CubeSampler(cube_size=(32, 32, 16)).sample(scan, IntensityScaling(), 3, np.random.default_rng(0)))
+        3
     """
 
     cube_size: Sequence[int] = (64, 64, 32)

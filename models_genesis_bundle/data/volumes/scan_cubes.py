@@ -60,9 +60,12 @@ class ScanCubes(Dataset):
         ValueError: an argument is out of range.
 
     Examples:
-        >>> cubes = ScanCubes(volumes, scans, CubeSampler((64, 64, 32)))  # doctest: +SKIP
-        >>> cubes[EpochIndex(epoch=3, item=0)]["image"].shape  # doctest: +SKIP
-        (1, 64, 64, 32)
+        >>> from models_genesis_bundle.data import CubeSampler, EpochIndex, ScanCubes, ScanPreprocessing, Volumes, list_scans
+        >>> scans = list_scans("phantoms/images")
+        >>> volumes = Volumes("cache", scans, ScanPreprocessing(), num_workers=0)
+        >>> cubes = ScanCubes(volumes, scans, CubeSampler((32, 32, 16)), cubes_per_scan=4)
+        >>> len(cubes), cubes[EpochIndex(epoch=3, item=0)]["image"].shape
+        (16, (1, 32, 32, 16))
     """
 
     by_epoch = True  # a `SeededDataset` asks for items by `EpochIndex`

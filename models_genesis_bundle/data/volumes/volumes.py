@@ -68,9 +68,8 @@ class Volumes:
         OSError: too little space on the disk; what is prepared is kept.
 
     Examples:
-        >>> volumes = Volumes("cache/volumes", list_scans("scans"), ScanPreprocessing())  # doctest: +SKIP
-        >>> volumes.read("/data/scans/a.nii.gz", (0, 0, 0), (64, 64, 32)).shape  # doctest: +SKIP
-        (1, 64, 64, 32)
+        >>> from models_genesis_bundle.data import ScanPreprocessing, Volumes, list_scans
+        >>> volumes = Volumes("cache", list_scans("phantoms/images"), ScanPreprocessing(), num_workers=0)
     """
 
     def __init__(
