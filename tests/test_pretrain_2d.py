@@ -13,7 +13,7 @@ from PIL import Image
 from scan_writers import truncate, write_radiograph
 
 from models_genesis_bundle.data import phantom_candidates
-from models_genesis_bundle.data.volumes.journal import Journal
+from models_genesis_bundle.data.volumes.item_folder import Journal
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.weights import read_weights
 

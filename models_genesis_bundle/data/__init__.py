@@ -9,25 +9,19 @@ from models_genesis_bundle.data.datalists.classification import (
 )
 from models_genesis_bundle.data.datalists.label_fraction import take_fraction
 from models_genesis_bundle.data.datalists.labelled_record import labelled_record
-from models_genesis_bundle.data.datalists.patient_hashes import patient_hashes
+from models_genesis_bundle.data.datalists.patients import patient_hashes
 from models_genesis_bundle.data.datalists.pretraining import list_scans, pretraining_datalist
 from models_genesis_bundle.data.datalists.segmentation import list_labelled_scans, segmentation_datalist
-from models_genesis_bundle.data.sampling.balanced_sampler import BalancedEpochSampler, training_sampler
-from models_genesis_bundle.data.sampling.class_weights import class_weights
-from models_genesis_bundle.data.sampling.epoch_sampler import EpochSampler
+from models_genesis_bundle.data.sampling.balanced_sampler import BalancedEpochSampler, class_weights, training_sampler
 from models_genesis_bundle.data.sampling.patch_centres import PatchCentresd
-from models_genesis_bundle.data.sampling.readable_scans import ReadableScans
-from models_genesis_bundle.data.sampling.seeded_dataset import EpochIndex, SeededDataset
-from models_genesis_bundle.data.sampling.skipped_scans import SkippedScansError, SkipUnreadable
-from models_genesis_bundle.data.scans.intensity import IntensityScaling, ScaleScanIntensityd
+from models_genesis_bundle.data.sampling.readable_scans import ReadableScans, SkippedScansError, SkipUnreadable
+from models_genesis_bundle.data.sampling.seeded_dataset import EpochIndex, EpochSampler, SeededDataset
+from models_genesis_bundle.data.scans.intensity import IntensityScaling, RestoreScanIntensityd, ScaleScanIntensityd
 from models_genesis_bundle.data.scans.labelled_preprocessing import LabelledPreprocessing
 from models_genesis_bundle.data.scans.load_label import LoadLabeld
 from models_genesis_bundle.data.scans.load_scan import LoadScand
-from models_genesis_bundle.data.scans.preprocessing import ScanPreprocessing
-from models_genesis_bundle.data.scans.recorded_preprocessing import recorded_preprocessing
-from models_genesis_bundle.data.scans.restore_intensity import RestoreScanIntensityd
-from models_genesis_bundle.data.scans.scan_compose import ScanCompose
-from models_genesis_bundle.data.scans.scan_error import ScanError
+from models_genesis_bundle.data.scans.preprocessing import ScanPreprocessing, recorded_preprocessing
+from models_genesis_bundle.data.scans.scan_compose import ScanCompose, ScanError
 from models_genesis_bundle.data.volumes.candidate_cubes import CandidateCubes
 from models_genesis_bundle.data.volumes.cube_rules import BodyRule, CubeRule, LungRule
 from models_genesis_bundle.data.volumes.cube_sampler import CubeSampler

@@ -7,7 +7,7 @@ from typing import Any
 
 from monai.engines import SupervisedEvaluator
 
-from models_genesis_bundle.data.sampling.skipped_scans import SKIPPED, skipped_text
+from models_genesis_bundle.data.sampling.readable_scans import SKIPPED, skipped_text
 
 __all__ = ["ScanEvaluator"]
 

@@ -12,7 +12,7 @@ import torch
 from ignite.engine import Engine, Events
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from models_genesis_bundle.data.sampling.epoch_sampler import EpochSampler
+from models_genesis_bundle.data.sampling.seeded_dataset import EpochSampler
 from models_genesis_bundle.engines.metric_states import get_metric_states, set_metric_states
 from models_genesis_bundle.engines.processes import from_all_processes, is_main_process, process_place
 from models_genesis_bundle.engines.random_states import get_random_states, set_random_states

@@ -8,9 +8,8 @@ from models_genesis_bundle.metrics.calibration import (
     reliability_curve,
 )
 from models_genesis_bundle.metrics.classification_scores import classification_scores, predicted_classes
-from models_genesis_bundle.metrics.covariate_scores import covariate_scores
+from models_genesis_bundle.metrics.covariate_scores import covariate_scores, matched_pairs
 from models_genesis_bundle.metrics.froc import Froc
-from models_genesis_bundle.metrics.matching import matched_pairs
 from models_genesis_bundle.metrics.operating_point import (
     proportion_with_interval,
     sensitivity_and_specificity,

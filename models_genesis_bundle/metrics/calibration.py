@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from monai.metrics.calibration import calibration_binning
 
-from models_genesis_bundle.metrics.binary_scores import binary_scores
+from models_genesis_bundle.metrics.operating_point import binary_scores
 
 __all__ = ["ReliabilityCurve", "brier_scores", "expected_calibration_error", "reliability_curve"]
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models_genesis_bundle.metrics.binary_scores import binary_scores
 from models_genesis_bundle.metrics.bootstrap import bootstrap_interval, patient_numbers
+from models_genesis_bundle.metrics.operating_point import binary_scores
 
 __all__ = ["FALSE_POSITIVES_PER_SCAN", "Froc"]
 

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import norm, rankdata
 
-from models_genesis_bundle.metrics.binary_scores import binary_scores
 from models_genesis_bundle.metrics.bootstrap import patient_numbers
+from models_genesis_bundle.metrics.operating_point import binary_scores
 
 __all__ = ["auc_with_interval", "compare_aucs"]
 

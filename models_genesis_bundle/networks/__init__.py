@@ -1,14 +1,12 @@
 """Networks that Models Genesis pretrains, and those that take over what was learnt."""
 
-from models_genesis_bundle.networks.by_slice import by_slice
 from models_genesis_bundle.networks.encoder_of import encoder_of
 from models_genesis_bundle.networks.finest_output import finest_output
 from models_genesis_bundle.networks.fitting_size import require_fitting_size
 from models_genesis_bundle.networks.genesis_classifier import GenesisClassifier
 from models_genesis_bundle.networks.genesis_unet import GenesisUNet
 from models_genesis_bundle.networks.imagenet_weights import ImageNetWeightsError
-from models_genesis_bundle.networks.slicewise_genesis_unet import SlicewiseGenesisUNet
-from models_genesis_bundle.networks.slicewise_unet import SlicewiseUNet
+from models_genesis_bundle.networks.slicewise_unet import SlicewiseGenesisUNet, SlicewiseUNet, by_slice
 
 __all__ = [
     "GenesisClassifier",

@@ -1,7 +1,8 @@
-"""A 2D network with ImageNet weights that segments volumes slice by slice: the baseline that 3D pretraining must beat."""
+"""Networks of slices, for volumes: 2D U-Nets that take a volume slice by slice."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -9,10 +10,10 @@ from monai.networks.nets import FlexibleUNet
 from monai.networks.nets.efficientnet import url_map
 from torch import nn
 
-from models_genesis_bundle.networks.by_slice import by_slice
+from models_genesis_bundle.networks.genesis_unet import GenesisUNet
 from models_genesis_bundle.networks.imagenet_weights import MEAN, STANDARD_DEVIATION, load_imagenet_weights
 
-__all__ = ["SlicewiseUNet"]
+__all__ = ["SlicewiseGenesisUNet", "SlicewiseUNet", "by_slice"]
 
 BACKBONES = tuple(name for name in url_map if name.startswith("efficientnet-"))
 UNUSED_LAYERS = ("_conv_head", "_bn1", "_fc")  # of the classifier that the encoder was: no gradient reaches them
@@ -86,3 +87,76 @@ class SlicewiseUNet(nn.Module):
     def config(self) -> dict[str, Any]:
         """The constructor's arguments but ``pretrained``, which says nothing of a network whose weights are loaded later."""
         return dict(self._config)
+
+
+class SlicewiseGenesisUNet(GenesisUNet):
+    """``GenesisUNet(spatial_dims=2)``, run on every slice of a volume along Z on its own.
+
+    Its keys are those of the 2D network, so that 2D pretraining's weights go over one to one.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        features: width of each stage, finest first, all even.
+        norm: normalisation, as MONAI's ``get_norm_layer`` takes it.
+        act: activation, as MONAI's ``get_act_layer`` takes it.
+        upsample: ``"deconv"`` or ``"nearest"``.
+        output_activation: activation of the output, or None for logits.
+
+    Shape:
+        Input (B, in_channels, X, Y, Z), X and Y divisible by ``2 ** (len(features) - 1)``, 8 by default, Z any; output
+        (B, out_channels, X, Y, Z).
+
+    Raises:
+        ValueError: as ``GenesisUNet``, and for inputs that are no volumes.
+
+    Examples:
+        >>> from models_genesis_bundle.networks import SlicewiseGenesisUNet
+        >>> SlicewiseGenesisUNet(out_channels=2, features=(4, 8))(torch.rand(1, 1, 16, 16, 5)).shape
+        torch.Size([1, 2, 16, 16, 5])
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 1,
+        out_channels: int = 1,
+        features: Sequence[int] = (64, 128, 256, 512),
+        norm: str | Sequence[Any] = "batch",
+        act: str | Sequence[Any] = "relu",
+        upsample: str = "deconv",
+        output_activation: str | Sequence[Any] | None = "sigmoid",
+    ) -> None:
+        super().__init__(2, in_channels, out_channels, features, norm, act, upsample, output_activation)
+        del self._config["spatial_dims"]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Restore, or segment, ``x`` of shape (B, C, X, Y, Z)."""
+        return by_slice(super().forward, x)
+
+
+def by_slice(network: Callable[[torch.Tensor], torch.Tensor], volumes: torch.Tensor) -> torch.Tensor:
+    """Run ``network`` on every slice along Z on its own, all slices of a batch at once.
+
+    It carries gradients, so that a 2D network can be trained on volumes; for inference with sliding windows MONAI has
+    ``SliceInferer``.
+
+    Args:
+        network: from (B, C, X, Y) to (B, D, X, Y).
+        volumes: (B, C, X, Y, Z).
+
+    Returns:
+        (B, D, X, Y, Z).
+
+    Raises:
+        ValueError: for an input that is no volume.
+
+    Examples:
+        >>> from models_genesis_bundle.networks import by_slice
+        >>> by_slice(torch.nn.Conv2d(1, 4, kernel_size=3, padding=1), torch.rand(2, 1, 16, 16, 5)).shape
+        torch.Size([2, 4, 16, 16, 5])
+    """
+    if volumes.dim() != 5:
+        raise ValueError(f"by_slice: needs volumes (B, C, X, Y, Z), got the shape {tuple(volumes.shape)}.")
+    batch, depth = volumes.shape[0], volumes.shape[-1]
+    outputs = network(volumes.movedim(-1, 1).flatten(0, 1))
+    return outputs.unflatten(0, (batch, depth)).movedim(1, -1)

@@ -2,11 +2,98 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
 from ignite.engine import Engine, Events
+from monai.data import MetaTensor
+from monai.utils.enums import CommonKeys
 
-from models_genesis_bundle.reports.evaluated_cases import require_one_process
+from models_genesis_bundle.data.scans.files import scan_stem
 
-__all__ = ["CaseHandler"]
+__all__ = ["CaseHandler", "case_source", "evaluated_cases", "require_one_process", "short_names"]
+
+
+def case_source(case: Mapping[str, Any]) -> str:
+    """Where a case comes from: its entry ``case`` when it has one, else the file of its image.
+
+    Raises:
+        KeyError: when the case says neither.
+    """
+    if "case" in case:
+        return str(case["case"])
+    image = case.get(CommonKeys.IMAGE)
+    if isinstance(image, MetaTensor) and "filename_or_obj" in image.meta:
+        return str(image.meta["filename_or_obj"])
+    raise KeyError(
+        "A report calls each case by its entry 'case' or by the file of its image, found neither among "
+        f"{sorted(map(str, case))}. Keep the image's metadata (`track_meta: true`), or give each case a name."
+    )
+
+
+def short_names(sources: Sequence[str]) -> list[str]:
+    """Names for files: the stem, with as many folders before it as tell all of them apart.
+
+    A source that is given several times (patches of one scan) is numbered: ``name#1``, ``name#2``.
+
+    Args:
+        sources: paths or names.
+
+    Returns:
+        A name for each source, all different.
+    """
+    distinct = set(sources)
+    for folders in range(max((len(Path(source).parts) for source in distinct), default=0)):
+        names = {source: _name(source, folders) for source in distinct}
+        if len(set(names.values())) == len(distinct):
+            break
+    else:
+        names = {source: source for source in distinct}
+    repeated = {source: count(1) for source, times in Counter(sources).items() if times > 1}
+    return [names[source] + (f"#{next(repeated[source])}" if source in repeated else "") for source in sources]
+
+
+def _name(source: str, folders: int) -> str:
+    path = Path(source)
+    before = path.parent.parts[-folders:] if folders else ()
+    return "/".join([*before, scan_stem(path)])
+
+
+def require_one_process() -> None:
+    """Refuse to report on a part of the cases.
+
+    Raises:
+        RuntimeError: in a distributed run, where a process sees only its share.
+    """
+    if idist.get_world_size() > 1:
+        raise RuntimeError(
+            f"A report needs all cases in one process, found {idist.get_world_size()} processes. Evaluate without torchrun."
+        )
+
+
+def evaluated_cases(engine: Engine) -> list[dict[str, Any]]:
+    """What a MONAI evaluator knows of each case of its last batch, behind the postprocessing.
+
+    Args:
+        engine: an evaluator with ``decollate: true``.
+
+    Returns:
+        For each case its entries of the batch, and over them those of the output.
+
+    Raises:
+        TypeError: when the evaluator does not decollate.
+    """
+    batch, output = engine.state.batch, engine.state.output
+    if not isinstance(output, list) or not isinstance(batch, list):
+        raise TypeError(
+            "A report expects a list of cases as the evaluator's output, found "
+            f"{type(output).__name__}. Set the evaluator's `decollate: true`."
+        )
+    return [{**case, **found} for case, found in zip(batch, output, strict=True)]
 
 
 class CaseHandler:

@@ -15,11 +15,8 @@ from sklearn.metrics import confusion_matrix
 
 from models_genesis_bundle.files import write_table
 from models_genesis_bundle.metrics import Froc, classification_scores, covariate_scores, predicted_classes
-from models_genesis_bundle.reports.case_handler import CaseHandler
-from models_genesis_bundle.reports.case_names import case_source, short_names
-from models_genesis_bundle.reports.evaluated_cases import evaluated_cases
-from models_genesis_bundle.reports.in_words import in_words
-from models_genesis_bundle.reports.summary_file import write_summary
+from models_genesis_bundle.reports.case_handler import CaseHandler, case_source, evaluated_cases, short_names
+from models_genesis_bundle.reports.summary_file import in_words, write_summary
 from models_genesis_bundle.visualize import try_to_save_figure
 from models_genesis_bundle.visualize.classification_figure import classification_figure
 

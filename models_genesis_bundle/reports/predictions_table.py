@@ -14,9 +14,7 @@ from monai.utils.enums import CommonKeys
 
 from models_genesis_bundle.files import write_table
 from models_genesis_bundle.metrics import predicted_classes
-from models_genesis_bundle.reports.case_handler import CaseHandler
-from models_genesis_bundle.reports.case_names import case_source, short_names
-from models_genesis_bundle.reports.evaluated_cases import evaluated_cases
+from models_genesis_bundle.reports.case_handler import CaseHandler, case_source, evaluated_cases, short_names
 
 __all__ = ["PredictionsTable"]
 

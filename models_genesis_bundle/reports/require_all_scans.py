@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from models_genesis_bundle.data.sampling.skipped_scans import SkippedScansError, skipped_text
+from models_genesis_bundle.data.sampling.readable_scans import SkippedScansError, skipped_text
 
 __all__ = ["require_all_scans"]
 

@@ -18,8 +18,7 @@ from monai.data import NibabelWriter
 from models_genesis_bundle.bundle_config.run_command import RunCommand
 from models_genesis_bundle.data.scans.files import scan_fingerprint
 from models_genesis_bundle.files import file_sha256, remove_unfinished, whole_file, write_json
-from models_genesis_bundle.reports.case_handler import CaseHandler
-from models_genesis_bundle.reports.evaluated_cases import evaluated_cases
+from models_genesis_bundle.reports.case_handler import CaseHandler, evaluated_cases
 from models_genesis_bundle.reports.require_all_scans import require_all_scans
 from models_genesis_bundle.reports.result_names import result_names
 from models_genesis_bundle.version import __version__

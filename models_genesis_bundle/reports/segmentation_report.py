@@ -15,14 +15,11 @@ from ignite.engine import Engine
 from monai.data import MetaTensor
 from monai.utils.enums import CommonKeys
 
-from models_genesis_bundle.data.sampling.skipped_scans import SkippedScansError, skipped_text
+from models_genesis_bundle.data.sampling.readable_scans import SkippedScansError, skipped_text
 from models_genesis_bundle.files import write_table
 from models_genesis_bundle.metrics import mean_with_interval, require_label_names, segmentation_scores
-from models_genesis_bundle.reports.case_handler import CaseHandler
-from models_genesis_bundle.reports.case_names import case_source, short_names
-from models_genesis_bundle.reports.evaluated_cases import evaluated_cases
-from models_genesis_bundle.reports.in_words import in_words
-from models_genesis_bundle.reports.summary_file import write_summary
+from models_genesis_bundle.reports.case_handler import CaseHandler, case_source, evaluated_cases, short_names
+from models_genesis_bundle.reports.summary_file import in_words, write_summary
 from models_genesis_bundle.visualize import (
     SegmentationSlice,
     class_numbers,

@@ -20,8 +20,8 @@ from models_genesis_bundle.weights.model_file import (
 )
 from models_genesis_bundle.weights.pretrained import find_weights, load_pretrained, push_to_hub, save_pretrained
 from models_genesis_bundle.weights.published.load import load_published, published_records
-from models_genesis_bundle.weights.recorded_features import recorded_features
 from models_genesis_bundle.weights.release import release_weights
+from models_genesis_bundle.weights.sources import recorded_features
 from models_genesis_bundle.weights.targets.convert import convert
 from models_genesis_bundle.weights.targets.registry import TARGETS, write_for
 from models_genesis_bundle.weights.targets.target import TargetError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,11 @@ import torch
 
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError, read_checkpoint
 from models_genesis_bundle.weights.checks import checked_state
-from models_genesis_bundle.weights.published.keras_file import is_hdf5, read_keras_file
+from models_genesis_bundle.weights.published.keras_unet import is_hdf5, read_keras_file
 from models_genesis_bundle.weights.published.registry import published_layout
 from models_genesis_bundle.weights.safetensors_file import read_safetensors
 
-__all__ = ["WeightSource", "read_source", "read_weight_file"]
+__all__ = ["WeightSource", "read_source", "read_weight_file", "recorded_features"]
 
 # Where checkpoints keep the state dict: this bundle and MONAI's CheckpointSaver; PyTorch's usual name, also Lightning's
 # and nnU-Net's first version; nnU-Net's second version.
@@ -102,3 +102,16 @@ def read_source(
         preprocessing=records.get("preprocessing"),
         data=records.get("data"),
     )
+
+
+SHIPPED = (16, 32, 64, 128)  # of models/model.pt
+
+
+def recorded_features(network: Mapping[str, Any], otherwise: Sequence[int] = SHIPPED) -> list[int]:
+    """Channels by level of the ``GenesisUNet`` in a weight file, so that a configuration builds the network that fits it.
+
+    Args:
+        network: the file's record of its network (see ``network_record``); empty without a file or a record.
+        otherwise: what is returned where the record does not say; by default the channels of the weights that ship.
+    """
+    return list(network.get("arguments", {}).get("features", otherwise))

@@ -2,7 +2,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from models_genesis_bundle.reports.case_names import case_source, short_names
+from models_genesis_bundle.reports.case_handler import case_source, short_names
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from monai.config import PathLike
 
-from models_genesis_bundle.data.datalists.datalist_error import DatalistError
+from models_genesis_bundle.data.datalists.checks import DatalistError
 from models_genesis_bundle.data.scans.files import scan_stem
 
 __all__ = ["join_candidates", "limit_negatives", "read_candidates"]

@@ -1,4 +1,4 @@
-"""What every list of scans must fulfil before anything is trained on it."""
+"""Checks of datalists, and the error that they end with."""
 
 from __future__ import annotations
 
@@ -6,9 +6,26 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from models_genesis_bundle.data.datalists.datalist_error import DatalistError
+from monai.config import PathLike
 
-__all__ = ["check_listed_once", "check_patients_disjoint"]
+__all__ = ["DatalistError", "check_listed_once", "check_patients_disjoint"]
+
+
+class DatalistError(ValueError):
+    """A folder, list or setting of which no datalist can be made.
+
+    Args:
+        source: the file, folder or setting.
+        found: what is wrong with it, a sentence.
+        remedy: what to do about it, a sentence.
+    """
+
+    def __init__(self, source: PathLike, found: str, remedy: str) -> None:
+        super().__init__(str(source), found, remedy)
+        self.source, self.found, self.remedy = str(source), found, remedy
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.found} {self.remedy}"
 
 
 def check_patients_disjoint(datalist: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:

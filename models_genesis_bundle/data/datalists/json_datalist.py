@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from models_genesis_bundle.data.datalists.datalist_error import DatalistError
+from models_genesis_bundle.data.datalists.checks import DatalistError
 from models_genesis_bundle.data.datalists.patients import patient_names
 from models_genesis_bundle.data.scans.files import is_scan_file
 from models_genesis_bundle.messages import first_of

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from models_genesis_bundle.data.datalists.datalist_error import DatalistError
+from models_genesis_bundle.data.datalists.checks import DatalistError
 
 __all__ = ["take_fraction"]
 

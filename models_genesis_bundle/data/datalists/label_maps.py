@@ -13,7 +13,7 @@ import torch
 from models_genesis_bundle.data.datalists.path_words import names_a_thing, words_of
 from models_genesis_bundle.data.scans.files import scan_stem, scan_suffix
 from models_genesis_bundle.data.scans.load_scan import LoadScand
-from models_genesis_bundle.data.scans.scan_error import ScanError
+from models_genesis_bundle.data.scans.scan_compose import ScanError
 
 __all__ = ["is_label_word", "label_maps_among"]
 

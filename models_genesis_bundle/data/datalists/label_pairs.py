@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from models_genesis_bundle.data.datalists.datalist_error import DatalistError
+from models_genesis_bundle.data.datalists.checks import DatalistError
 from models_genesis_bundle.data.datalists.find_scans import Found
 from models_genesis_bundle.data.datalists.label_maps import is_label_word
 from models_genesis_bundle.data.datalists.path_words import kind_and_number, words_of

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from models_genesis_bundle.data.datalists.patient_hashes import patient_hashes
+from models_genesis_bundle.data.datalists.patients import patient_hashes
 from models_genesis_bundle.data.scans.files import scan_stem
 
 __all__ = ["labelled_record"]

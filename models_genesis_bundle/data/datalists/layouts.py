@@ -11,7 +11,7 @@ from typing import Any
 
 from monai.config import PathLike
 
-from models_genesis_bundle.data.datalists.datalist_error import DatalistError
+from models_genesis_bundle.data.datalists.checks import DatalistError
 from models_genesis_bundle.data.datalists.find_scans import Found, find_scans, look_below
 from models_genesis_bundle.data.datalists.json_datalist import JSON_NAMES, find_json_datalist, read_json_datalist
 from models_genesis_bundle.data.datalists.label_pairs import pair_by_names, pair_by_patterns

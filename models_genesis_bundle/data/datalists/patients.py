@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections import Counter, defaultdict
@@ -11,19 +12,20 @@ from typing import NamedTuple
 
 from monai.config import PathLike
 
-from models_genesis_bundle.data.datalists.datalist_error import DatalistError
+from models_genesis_bundle.data.datalists.checks import DatalistError
 from models_genesis_bundle.data.datalists.path_words import (
     Tells,
     has_number,
     kind_and_number,
     subject_of,
     tells,
+    without_channels,
+    without_index,
     words_of,
 )
-from models_genesis_bundle.data.datalists.scan_numbers import without_channels, without_index
 from models_genesis_bundle.data.scans.files import scan_stem
 
-__all__ = ["patient_names", "patients_and_rule"]
+__all__ = ["patient_hashes", "patient_names", "patients_and_rule"]
 
 _LEAST_PEOPLE_OF_A_GROUP = 20  # a numbered folder with more numbered ones in it is a group of people
 _LEAST_FILES_OF_A_GROUP = 5
@@ -259,3 +261,21 @@ def _match_patient(patient_regex: str, path: str, root: PathLike) -> str:
     if "patient" in match.re.groupindex:
         return match["patient"]
     return match[1] if match.re.groups else match[0]
+
+
+_DIGITS = 16
+
+
+def patient_hashes(names: Iterable[str]) -> list[str]:
+    """The first 16 hexadecimal digits of the SHA-256 of each patient's name (UTF-8), each once, in ascending order.
+
+    Who has a list of names can find out which of them are meant, so that a test set can be checked against the patients of a
+    pretraining; nobody reads a name out of the hashes. They are no secret: names that can be counted through, as numbers
+    can, are found by trying.
+
+    Examples:
+        >>> from models_genesis_bundle.data import patient_hashes
+        >>> patient_hashes(["ana"])
+        ['24d4b96f58da6d4a']
+    """
+    return sorted({hashlib.sha256(os.fsencode(str(name))).hexdigest()[:_DIGITS] for name in names})

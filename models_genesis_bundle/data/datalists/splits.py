@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from monai.config import PathLike
 
-from models_genesis_bundle.data.datalists.datalist_error import DatalistError
+from models_genesis_bundle.data.datalists.checks import DatalistError
 from models_genesis_bundle.data.datalists.json_datalist import SECTIONS, read_json_datalist
 
 __all__ = ["SplitRequest", "split_by_file", "split_by_folder", "split_sections"]

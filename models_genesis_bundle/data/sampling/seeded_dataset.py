@@ -1,16 +1,18 @@
-"""A dataset whose random transforms depend on the item and the epoch alone."""
+"""Items that depend on seed, epoch and number alone: the data set and its sampler."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from itertools import islice
 from typing import Any, NamedTuple
 
+import numpy as np
+import torch.distributed as dist
 from monai.transforms import Randomizable, apply_transform
 from torch.utils.data import Dataset
+from torch.utils.data.distributed import DistributedSampler
 
-from models_genesis_bundle.data.sampling.transform_random_states import RandomStates
-
-__all__ = ["EpochIndex", "SeededDataset"]
+__all__ = ["EpochIndex", "EpochSampler", "RandomStates", "SeededDataset"]
 
 
 class EpochIndex(NamedTuple):
@@ -72,3 +74,83 @@ class SeededDataset(Dataset):
                 self._states = RandomStates(self.transform)
             self._states.seed((self.seed, epoch, number, repeat))
         return apply_transform(self.transform, item, map_items=False)
+
+
+class EpochSampler(DistributedSampler):
+    """Shuffles by (``seed``, epoch), shares the items between the ranks, and yields ``EpochIndex``.
+
+    MONAI's workflows call ``set_epoch`` of every ``DistributedSampler`` when an epoch starts, and without a process group
+    this one has the whole data set, so that one configuration serves one process and many.
+
+    Args:
+        dataset: its length is what counts.
+        seed: start of the shuffling.
+        shuffle: ``False`` keeps the order.
+
+    Attributes:
+        skip: items of the next epoch that are left out at its beginning: a run that stopped within an epoch has had them.
+
+    Examples:
+        >>> from models_genesis_bundle.data import EpochSampler
+        >>> sampler = EpochSampler(range(3), shuffle=False)
+        >>> [index.item for index in sampler]
+        [0, 1, 2]
+    """
+
+    def __init__(self, dataset: Sized, seed: int = 0, shuffle: bool = True) -> None:
+        grouped = dist.is_available() and dist.is_initialized()
+        super().__init__(
+            dataset,
+            num_replicas=dist.get_world_size() if grouped else 1,
+            rank=dist.get_rank() if grouped else 0,
+            seed=seed,
+            shuffle=shuffle,
+        )
+        self.skip = 0
+
+    def __iter__(self) -> Iterator[EpochIndex]:
+        skip, self.skip = self.skip, 0
+        return islice(self.items(), skip, None)
+
+    def items(self) -> Iterator[EpochIndex]:
+        """This rank's items of the epoch."""
+        return (EpochIndex(self.epoch, index) for index in super().__iter__())
+
+
+class RandomStates:
+    """The random states of a transform and of all that it is made of.
+
+    ``transform.set_random_state`` makes a new generator for each part, which costs more than a deformation does; to seed
+    the generators that are there anew takes microseconds.
+
+    Args:
+        transform: gets states of its own; parts are found in its attributes, and in lists, tuples and dictionaries there.
+    """
+
+    def __init__(self, transform: Randomizable) -> None:
+        self.transform = transform
+        transform.set_random_state(seed=0)
+        own = (part.R for part in _parts(transform, set()) if "R" in vars(part))
+        self.states = list({id(state): state for state in own}.values())
+
+    def are_current(self) -> bool:
+        """False once somebody else, such as MONAI in a new worker, has given the transform other states."""
+        return self.transform.R is self.states[0]
+
+    def seed(self, entropy: Iterable[int]) -> None:
+        """Seed every state from the same numbers, each differently."""
+        seeds = np.random.SeedSequence(tuple(entropy)).generate_state(len(self.states))
+        for state, seed in zip(self.states, seeds, strict=True):
+            state.seed(int(seed))
+
+
+def _parts(value: Any, seen: set[int]) -> Iterator[Randomizable]:
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, Randomizable):
+        yield value
+        value = vars(value)
+    within = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    for part in within:
+        yield from _parts(part, seen)

@@ -13,7 +13,7 @@ from models_genesis_bundle.data.scans.dicom_image import DicomImage
 from models_genesis_bundle.data.scans.dicom_slice import DicomSlice
 from models_genesis_bundle.data.scans.files import is_dicom_file
 from models_genesis_bundle.data.scans.raw_scan import LPS_TO_RAS, RawScan, require_shape
-from models_genesis_bundle.data.scans.scan_error import ScanError
+from models_genesis_bundle.data.scans.scan_compose import ScanError
 from models_genesis_bundle.data.scans.slice_places import in_space, lps_affine
 
 __all__ = ["read_dicom_series"]

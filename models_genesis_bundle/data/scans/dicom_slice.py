@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from models_genesis_bundle.data.scans.dicom_image import DicomImage
-from models_genesis_bundle.data.scans.scan_error import ScanError
+from models_genesis_bundle.data.scans.scan_compose import ScanError
 
 __all__ = ["DicomSlice"]
 

@@ -14,9 +14,9 @@ from monai.transforms import MapTransform, NormalizeIntensity, ScaleIntensityRan
 from monai.transforms.utils_pytorch_numpy_unification import percentile
 from monai.utils import convert_data_type, convert_to_dst_type
 
-from models_genesis_bundle.data.scans.scan_error import ScanError
+from models_genesis_bundle.data.scans.scan_compose import ScanError
 
-__all__ = ["IntensityScaling", "ScaleScanIntensityd"]
+__all__ = ["IntensityScaling", "RestoreScanIntensityd", "ScaleScanIntensityd"]
 
 _MODES = ("window", "percentile", "zscore")
 
@@ -224,3 +224,27 @@ class ScaleScanIntensityd(MapTransform):
                 file = getattr(image, "meta", {}).get("filename_or_obj", str(key))
                 raise ScanError(file, f"it cannot be scaled: {error}.", "Leave it out or use mode 'window'.") from error
         return scaled
+
+
+class RestoreScanIntensityd(MapTransform):
+    """Brings scaled scans back to their own unit (HU for CT), where the scaling can be inverted.
+
+    A scan that was scaled by its own percentiles or statistics has no way back and stays scaled.
+
+    Args:
+        keys: keys of the scans, arrays or tensors of any shape.
+        intensity: the scaling that they went through.
+        allow_missing_keys: whether a missing key is no error.
+    """
+
+    def __init__(self, keys: KeysCollection, intensity: IntensityScaling, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.intensity = intensity
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Restore the scans of ``data``; the input is not changed."""
+        restored = dict(data)
+        if self.intensity.is_invertible:
+            for key in self.key_iterator(restored):
+                restored[key] = self.intensity.invert(restored[key])
+        return restored

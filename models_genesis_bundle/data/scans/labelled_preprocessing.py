@@ -14,8 +14,7 @@ from monai.transforms import CastToTyped, MapTransform, Orientationd, Spacingd
 
 from models_genesis_bundle.data.scans.load_label import LoadLabeld
 from models_genesis_bundle.data.scans.preprocessing import RAS_LABELS, ScanPreprocessing
-from models_genesis_bundle.data.scans.scan_compose import ScanCompose
-from models_genesis_bundle.data.scans.scan_error import ScanError
+from models_genesis_bundle.data.scans.scan_compose import ScanCompose, ScanError
 
 __all__ = ["LabelledPreprocessing"]
 

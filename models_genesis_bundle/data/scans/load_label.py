@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapLabelValue, MapTransform
 
 from models_genesis_bundle.data.scans.load_scan import LoadScand
-from models_genesis_bundle.data.scans.scan_error import ScanError
+from models_genesis_bundle.data.scans.scan_compose import ScanError
 
 __all__ = ["LoadLabeld", "UnknownLabelsError"]
 

@@ -16,7 +16,7 @@ from monai.utils import ImageMetaKey, MetaKeys, SpaceKeys
 
 from models_genesis_bundle.data.scans.files import scan_suffix
 from models_genesis_bundle.data.scans.readers import read_raw_scan
-from models_genesis_bundle.data.scans.scan_error import ScanError
+from models_genesis_bundle.data.scans.scan_compose import ScanError
 
 __all__ = ["LoadScand"]
 

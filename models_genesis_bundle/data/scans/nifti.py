@@ -13,7 +13,7 @@ import numpy as np
 from nibabel import Nifti1Image, Nifti2Image
 
 from models_genesis_bundle.data.scans.raw_scan import RawScan, require_bytes, require_real_numbers, require_shape
-from models_genesis_bundle.data.scans.scan_error import ScanError
+from models_genesis_bundle.data.scans.scan_compose import ScanError
 
 __all__ = ["read_nifti"]
 

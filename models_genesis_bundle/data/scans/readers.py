@@ -12,7 +12,7 @@ from models_genesis_bundle.data.scans.files import IMAGE_SUFFIXES, SCAN_SUFFIXES
 from models_genesis_bundle.data.scans.itk_file import read_itk_file
 from models_genesis_bundle.data.scans.nifti import read_nifti
 from models_genesis_bundle.data.scans.raw_scan import LPS_TO_RAS, RawScan, require_real_numbers, require_shape
-from models_genesis_bundle.data.scans.scan_error import ScanError
+from models_genesis_bundle.data.scans.scan_compose import ScanError
 from models_genesis_bundle.data.scans.text_header import TEXT_HEADER_SUFFIXES
 
 __all__ = ["read_raw_scan"]

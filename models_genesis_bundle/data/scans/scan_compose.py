@@ -1,4 +1,4 @@
-"""A chain of transforms that lets the reason why a scan cannot be used through as it is."""
+"""Transforms of scans, and the error of a scan that cannot be used."""
 
 from __future__ import annotations
 
@@ -6,11 +6,39 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
 
+from monai.config import PathLike
 from monai.transforms import Compose
 
-from models_genesis_bundle.data.scans.scan_error import scan_error_behind
+from models_genesis_bundle.files import printable
 
-__all__ = ["ScanCompose"]
+__all__ = ["ScanCompose", "ScanError", "scan_error_behind"]
+
+
+class ScanError(ValueError):
+    """A scan that cannot be used.
+
+    Args:
+        file: the scan's file or folder.
+        found: what is wrong with it, a sentence.
+        remedy: what to do about it, a sentence.
+        rule: short identifier of the reason, such as ``constant`` or ``missing_slices``, for logs and tables.
+    """
+
+    def __init__(self, file: PathLike, found: str, remedy: str, rule: str = "unreadable") -> None:
+        super().__init__(str(file), found, remedy, rule)
+        self.file, self.found, self.remedy, self.rule = str(file), found, remedy, rule
+
+    def __str__(self) -> str:
+        """The message, which can always be printed: bytes of a file name that are not UTF-8 are escaped."""
+        return printable(f"{self.file}: {self.found} {self.remedy}")
+
+
+def scan_error_behind(error: BaseException) -> ScanError | None:
+    """The `ScanError` that MONAI wrapped into `error`, once for each transform around it; None for any other error."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ScanError):
+        cause = cause.__cause__
+    return cause
 
 
 class ScanCompose(Compose):

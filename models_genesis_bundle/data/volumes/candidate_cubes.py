@@ -12,8 +12,8 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from models_genesis_bundle.data.datalists.label_fraction import take_fraction
-from models_genesis_bundle.data.datalists.patient_hashes import patient_hashes
-from models_genesis_bundle.data.volumes.points import corners_around, middle_corner
+from models_genesis_bundle.data.datalists.patients import patient_hashes
+from models_genesis_bundle.data.volumes.places import corners_around, middle_corner
 from models_genesis_bundle.data.volumes.volumes import Volumes
 
 __all__ = ["CandidateCubes"]

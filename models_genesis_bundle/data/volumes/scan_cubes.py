@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from models_genesis_bundle.data.datalists.patient_hashes import patient_hashes
+from models_genesis_bundle.data.datalists.patients import patient_hashes
+from models_genesis_bundle.data.sampling.readable_scans import skipped_text
 from models_genesis_bundle.data.sampling.seeded_dataset import EpochIndex
-from models_genesis_bundle.data.sampling.skipped_scans import skipped_text
 from models_genesis_bundle.data.volumes.cube_sampler import CubeSampler
-from models_genesis_bundle.data.volumes.oblique import random_matrix, read_oblique
 from models_genesis_bundle.data.volumes.places import Places
+from models_genesis_bundle.data.volumes.volume_file import random_matrix, read_oblique
 from models_genesis_bundle.data.volumes.volumes import Volumes
 
 __all__ = ["ScanCubes"]

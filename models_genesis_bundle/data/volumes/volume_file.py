@@ -3,16 +3,85 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 
 import blosc2
 import numpy as np
 import torch
+from monai.networks.layers.factories import Pool
 
 from models_genesis_bundle.files import whole_file
 
-__all__ = ["DamagedVolumeError", "VolumeFile", "write_volume"]
+__all__ = ["DamagedVolumeError", "VolumeFile", "random_matrix", "read_oblique", "write_volume"]
+
+
+def random_matrix(
+    rotation: float, zoom: Sequence[float], spacing: Sequence[float], generator: np.random.Generator
+) -> np.ndarray:
+    """Draw a rotation and a zoom, in millimetres, as a matrix between voxels.
+
+    Args:
+        rotation: largest angle about each axis, in degrees; angles are uniform in ±rotation.
+        zoom: smallest and largest size of the anatomy in the cube, 1 as it is; its logarithm is uniform.
+        spacing: sides of a voxel in millimetres, 3 or 2.
+        generator: where the draws come from.
+
+    Returns:
+        (axes, axes): from voxel offsets in the cube to voxel offsets in the volume.
+    """
+    axes = len(spacing)
+    planes = [(0, 1)] if axes == 2 else [(1, 2), (0, 2), (0, 1)]
+    turn = np.eye(axes)
+    for (first, second), angle in zip(planes, generator.uniform(-rotation, rotation, len(planes)), strict=True):
+        cosine, sine = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+        plane = np.eye(axes)
+        plane[[first, first, second, second], [first, second, first, second]] = cosine, -sine, sine, cosine
+        turn = plane @ turn
+    scale = np.exp(generator.uniform(*np.log(zoom)))
+    return np.diag(1 / np.array(spacing)) @ turn @ np.diag(spacing) / scale
+
+
+def read_oblique(
+    read: Callable[[Sequence[int], Sequence[int]], np.ndarray],
+    corner: Sequence[int],
+    size: Sequence[int],
+    matrix: np.ndarray,
+) -> np.ndarray:
+    """Read a box that holds the turned cube, and resample it once, linearly.
+
+    Where the cube's voxels are twice as long as the volume's or longer, the box is averaged over blocks of voxels first, so
+    that no voxel between the sampled points is lost.
+
+    Args:
+        read: gives (C, *size) for a lowest corner and a size in voxels.
+        corner: lowest voxel of the cube before it is turned about its middle.
+        size: its sides in voxels.
+        matrix: see `random_matrix`.
+
+    Returns:
+        (C, *size), float32.
+    """
+    half = (np.array(size) - 1) / 2
+    middle = np.array(corner) + half
+    block = max(1, int(np.linalg.det(matrix) ** (1 / len(size)) + 1e-6))  # voxels of the volume in one of the cube
+    reach = np.abs([matrix @ (half * signs) for signs in product((-1, 1), repeat=len(size))]).max(axis=0)
+    reach = reach + (block - 1) / 2
+    lowest = np.floor(middle - reach).astype(int)
+    sides = np.ceil((np.ceil(middle + reach) - lowest + 1) / block).astype(int)
+    box = torch.from_numpy(read(lowest.tolist(), (sides * block).tolist()))[None]
+    if block > 1:
+        box = Pool[Pool.AVG, len(size)](block)(box)
+    # grid_sample wants the matrix between offsets from the middles, as parts of half the sides, with the last axis first.
+    half_box = np.maximum((sides - 1) / 2, 0.5)
+    shift = ((middle - lowest - (block - 1) / 2) / block - (sides - 1) / 2) / half_box
+    scaled = matrix / block * np.maximum(half, 0.5) / half_box[:, None]
+    theta = torch.as_tensor(np.column_stack([scaled[::-1, ::-1], shift[::-1]])[None], dtype=torch.float32)
+    grid = torch.nn.functional.affine_grid(theta, [1, box.shape[1], *size], align_corners=True)
+    cube = torch.nn.functional.grid_sample(box, grid, mode="bilinear", padding_mode="border", align_corners=True)
+    return cube[0].numpy()
+
 
 _CHUNK = {3: (32, 32, 32), 2: (128, 128)}
 _BLOCK = {3: (16, 16, 16), 2: (32, 32)}

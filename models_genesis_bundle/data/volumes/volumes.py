@@ -17,14 +17,14 @@ from monai.config import PathLike
 from monai.data import MetaTensor
 from monai.data.utils import affine_to_spacing
 
-from models_genesis_bundle.data.sampling.skipped_scans import (
+from models_genesis_bundle.data.sampling.readable_scans import (
     SkippedScansError,
     require_on_unreadable,
     skipped_text,
 )
 from models_genesis_bundle.data.scans.files import scan_fingerprint
 from models_genesis_bundle.data.scans.preprocessing import ScanPreprocessing
-from models_genesis_bundle.data.scans.scan_error import ScanError
+from models_genesis_bundle.data.scans.scan_compose import ScanError
 from models_genesis_bundle.data.volumes.disk_space import DiskSpace
 from models_genesis_bundle.data.volumes.item_folder import ItemFolder, Record
 from models_genesis_bundle.data.volumes.quality import INTENSITY_KIND_RULE, ScanFacts, odd_intensity_kinds, quality_rule

@@ -14,12 +14,16 @@ from models_genesis_bundle.weights.checkpoint_file import write_checkpoint
 from models_genesis_bundle.weights.checks import require_finite
 from models_genesis_bundle.weights.model_file import state_on_cpu
 from models_genesis_bundle.weights.targets.axes import kernels_to_zyx
-from models_genesis_bundle.weights.targets.dints import DINTS
-from models_genesis_bundle.weights.targets.dynunet import DYNUNET
+from models_genesis_bundle.weights.targets.monai_networks import (
+    DINTS,
+    DYNUNET,
+    SEGRESNET,
+    SEGRESNET2D,
+    SEGRESNET_ENCODER,
+    SWINUNETR,
+)
 from models_genesis_bundle.weights.targets.nnssl import NNSSL
 from models_genesis_bundle.weights.targets.nnunet import NNUNET
-from models_genesis_bundle.weights.targets.segresnet import SEGRESNET, SEGRESNET2D, SEGRESNET_ENCODER
-from models_genesis_bundle.weights.targets.swinunetr import SWINUNETR
 from models_genesis_bundle.weights.targets.target import State, Target, TargetError
 from models_genesis_bundle.weights.wrappers import unwrap
 

@@ -6,7 +6,7 @@ import pytest
 from scipy import ndimage
 
 from models_genesis_bundle.data import IntensityScaling
-from models_genesis_bundle.data.volumes.body_mask import body_mask, otsu_threshold
+from models_genesis_bundle.data.volumes.cube_rules import body_mask, otsu_threshold
 
 AIR, LUNG, TISSUE = -1000, -850, 40
 

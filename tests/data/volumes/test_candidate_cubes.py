@@ -16,7 +16,7 @@ from models_genesis_bundle.data import (
     Volumes,
     patient_hashes,
 )
-from models_genesis_bundle.data.volumes.points import corners_around
+from models_genesis_bundle.data.volumes.places import corners_around
 
 SIZE = (8, 6, 5)
 TURNED = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # as a sagittal series, with Z to the feet

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from models_genesis_bundle.data.volumes.journal import Journal
+from models_genesis_bundle.data.volumes.item_folder import Journal
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from models_genesis_bundle.data.volumes.oblique import random_matrix, read_oblique
+from models_genesis_bundle.data.volumes.volume_file import random_matrix, read_oblique
 
 SIZE = (9, 8, 7)
 

@@ -25,7 +25,7 @@ from models_genesis_bundle.data import (
     Volumes,
     list_scans,
 )
-from models_genesis_bundle.data.volumes.journal import Journal
+from models_genesis_bundle.data.volumes.item_folder import Journal
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Auto3DSeg's ``segresnet`` and ``segresnet2d``, and MONAI's older ``SegResNet``."""
+"""Networks of MONAI as Auto3DSeg and users build them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 from models_genesis_bundle.weights.targets.target import State, Target
 
-__all__ = ["SEGRESNET", "SEGRESNET2D", "SEGRESNET_ENCODER"]
+__all__ = ["DINTS", "DYNUNET", "SEGRESNET", "SEGRESNET2D", "SEGRESNET_ENCODER", "SWINUNETR"]
 
 PRETRAIN = "Pretrain a SegResNetDS with configs/network_segresnet.yaml."
 
@@ -51,4 +51,30 @@ SEGRESNET = Target("segresnet", ("SegResNetDS",), PRETRAIN, _checkpoint, spatial
 SEGRESNET2D = Target("segresnet2d", ("SegResNetDS",), PRETRAIN, _checkpoint_2d, spatial_dims=2)
 SEGRESNET_ENCODER = Target(
     "segresnet_encoder", ("SegResNetDS",), PRETRAIN, lambda state, preprocessing: {"state_dict": state}, _encoder_alone
+)
+
+
+DINTS = Target(
+    name="dints",
+    networks=("DiNTS",),
+    advice="The network is searched for each task, so that no other fits: only the weights of a DiNTS can be written.",
+    content=lambda state, preprocessing: state,
+    spatial_dims=3,
+)
+
+
+DYNUNET = Target(
+    name="dynunet",
+    networks=("DynUNet",),
+    advice="Pretrain a DynUNet with configs/network_dynunet.yaml.",
+    content=lambda state, preprocessing: state,
+)
+
+
+SWINUNETR = Target(
+    name="swinunetr",
+    networks=("SwinUNETR",),
+    advice="Pretrain a SwinUNETR with configs/network_swinunetr.yaml.",
+    content=lambda state, preprocessing: {"state_dict": state},
+    spatial_dims=3,
 )
