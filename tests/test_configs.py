@@ -28,6 +28,9 @@ PRETRAIN_OVERLAYS = (
     "data_mr",
     "data_zscore",
     "data_luna16",
+    "pretext_autoencoder",
+    "pretext_denoising",
+    "pretext_masked",
 )
 NETWORK_WIDTHS = {  # overlays of other networks that are pretrained, made narrow
     "network_segresnet": {"network_def::init_filters": 8},
@@ -58,6 +61,8 @@ RUNS = [
     *(("train", "training", ["pretrain", network, "optimizer_adamw"]) for network in NETWORK_WIDTHS),
     *(("train", "training", ["pretrain", network, "data_zscore", "optimizer_adamw"]) for network in NETWORK_WIDTHS),
     ("train", "training", ["pretrain", "network_segresnet", "data_mr", "ema", "multi_gpu"]),
+    ("train", "training", ["pretrain", "pretext_masked", "spatial_2d", "ema", "multi_gpu"]),
+    ("train", "training", ["pretrain", "pretext_masked", "optimizer_muon", "release"]),
     ("train", "training", ["pretrain", "federated"]),
     ("train", "training", ["pretrain", "optimizer_muon", "release"]),
     ("train", "training", ["pretrain", "optimizer_muon", "data_mr"]),

@@ -154,6 +154,24 @@ def test_overlays_train(pretrain, tmp_path, overlay):
     assert read_metrics(tmp_path / "metrics.csv")[0]["val_mse"] > 0
 
 
+@pytest.mark.parametrize(("task", "untouched"), [("autoencoder", 0.0), ("denoising", 0.01), ("masked", None)])
+def test_other_pretext_tasks_train_and_are_recorded(pretrain, tmp_path, task, untouched):
+    pretrain(tmp_path, f"configs/pretext_{task}.yaml")
+    lines = read_metrics(tmp_path / "metrics.csv")
+    assert lines[1]["val_mse"] < lines[0]["val_mse"]
+    assert lines[0]["identity_mse"] == pytest.approx(untouched, rel=0.01) if untouched is not None else True
+    assert read_weights(tmp_path / "checkpoints" / "model.pt")["pretext"] == task
+    assert (tmp_path / "panels" / "epoch_0001.png").stat().st_size > 10_000
+
+
+def test_a_masked_run_does_not_resume_as_another_task(pretrain, tmp_path):
+    pretrain(tmp_path, "configs/pretext_masked.yaml", max_epochs=1)
+    pretrain(tmp_path, "configs/pretext_masked.yaml", max_epochs=2, resume="true")
+    with pytest.raises(RuntimeError) as raised:
+        pretrain(tmp_path, max_epochs=3, resume="true")
+    assert "deformations::masking" in str(root_cause(raised.value))
+
+
 def test_two_processes_share_the_cubes_one_writes_and_both_resume_exactly(pretrain_words, phantoms, tmp_path):
     """In two parts, with dropout and a worker, as in one."""
     overlays = ("configs/network_basicunet.yaml", "configs/multi_gpu.yaml")

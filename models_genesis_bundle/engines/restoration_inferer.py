@@ -23,6 +23,8 @@ class RestorationInferer(AutocastInferer):
     - Of several outputs (deep supervision in training) the finest counts; see ``finest_output``.
     - The activation follows, in float32. A network that ends with one of its own, as ``GenesisUNet`` says in ``config()``,
       gets none. With a sliding window it acts on each window before they are blended, as the network's own would.
+    - With a mask, voxels outside of it stay as they are in the input: they have no error and no gradient. MONAI's
+      ``PrepareBatchExtraInput`` passes the mask of a batch on.
 
     Args:
         dtype: of the network's forward pass; ``torch.float32``: no autocast.
@@ -40,8 +42,22 @@ class RestorationInferer(AutocastInferer):
         self.activation = plain(activation)
         self.activate = torch.nn.Identity() if activation is None else get_act_layer(activation)
 
-    def __call__(self, inputs: torch.Tensor, network: torch.nn.Module, *args: Any, **kwargs: Any) -> torch.Tensor:
+    def __call__(
+        self,
+        inputs: torch.Tensor,
+        network: torch.nn.Module,
+        *args: Any,
+        mask: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> torch.Tensor:
         """Restore ``inputs``.
+
+        Args:
+            inputs: the cubes.
+            network: restores them.
+            mask: bool, (B, 1, X, Y[, Z]): where the network's output is taken; None: everywhere.
+            args: further arguments of the network.
+            kwargs: further arguments of the network.
 
         Raises:
             ValueError: when the network ends with another activation than this one.
@@ -52,7 +68,8 @@ class RestorationInferer(AutocastInferer):
             output = finest_output(network(cubes, *args, **kwargs), cubes).float()
             return output if activated else self.activate(output)
 
-        return super().__call__(inputs, restore, *args, **kwargs)
+        restored = super().__call__(inputs, restore, *args, **kwargs)
+        return restored if mask is None else torch.where(mask, restored, inputs)
 
     def _ends_activated(self, network: torch.nn.Module) -> bool:
         bare = unwrap(network)

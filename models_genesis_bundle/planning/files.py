@@ -67,7 +67,7 @@ def write_overlay(path: Path, settings: Sequence[Setting], heading: str) -> None
     """
     parts = ["\n".join(f"# {line}" for line in heading.splitlines())]
     for setting in settings:
-        flow = None if isinstance(setting.value, list) else False
+        flow = None if isinstance(setting.value, list) or _holds_lists(setting.value) else False
         comment = textwrap.fill(
             setting.reason, _WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False
         )
@@ -75,3 +75,7 @@ def write_overlay(path: Path, settings: Sequence[Setting], heading: str) -> None
         parts.append(f"{comment}\n{value.rstrip()}")
     with whole_file(path) as unfinished:
         unfinished.write_text("\n".join(parts) + "\n", encoding="utf-8", errors="backslashreplace")
+
+
+def _holds_lists(value: Any) -> bool:
+    return isinstance(value, Mapping) and any(isinstance(entry, list) for entry in value.values())

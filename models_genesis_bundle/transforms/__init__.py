@@ -1,5 +1,6 @@
-"""The deformations of Models Genesis as MONAI transforms."""
+"""The deformations of Models Genesis, and the masking of other pretext tasks, as MONAI transforms."""
 
+from models_genesis_bundle.transforms.block_masking import RandBlockMasking, RandBlockMaskingd
 from models_genesis_bundle.transforms.grid_deform import GridDeformd
 from models_genesis_bundle.transforms.in_painting import RandInPainting, RandInPaintingd
 from models_genesis_bundle.transforms.local_pixel_shuffle import RandLocalPixelShuffle, RandLocalPixelShuffled
@@ -9,6 +10,8 @@ from models_genesis_bundle.transforms.sequential_flip import RandSequentialFlip,
 
 __all__ = [
     "GridDeformd",
+    "RandBlockMasking",
+    "RandBlockMaskingd",
     "RandInPainting",
     "RandInPaintingd",
     "RandLocalPixelShuffle",

@@ -100,3 +100,15 @@ def test_the_activation_is_computed_in_float32():
     assert restored.dtype is torch.float32
     assert not torch.equal(restored, restored.bfloat16().float()), "rounded to bfloat16 after the activation"
     torch.testing.assert_close(restored, network(CUBES).sigmoid(), atol=0.01, rtol=0)
+
+
+def test_outside_of_a_mask_the_input_stays_and_has_no_gradient():
+    network = GenesisUNet(features=(4, 8)).eval()
+    mask = torch.zeros(2, 1, 16, 16, 16, dtype=torch.bool)
+    mask[:, :, :8] = True
+    inferer = RestorationInferer(torch.float32, "sigmoid")
+    restored = inferer(CUBES, network, mask=mask)
+    assert torch.equal(restored[:, :, 8:], CUBES[:, :, 8:])
+    assert torch.equal(restored[:, :, :8], inferer(CUBES, network)[:, :, :8])
+    (gradient,) = torch.autograd.grad((restored - 1).square()[:, :, 8:].sum(), network.head.weight)
+    assert not gradient.any()

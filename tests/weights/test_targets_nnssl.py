@@ -1,5 +1,6 @@
 """nnssl's checkpoint: its plan describes the network, which nnU-Net builds anew from it."""
 
+import json
 import logging
 
 import pytest
@@ -92,6 +93,25 @@ def test_the_configuration_is_called_after_its_spacing(tmp_path, spacing, style)
     write_for("nnssl", dynunet(), tmp_path / "genesis.pth", preprocessing={**Z_SCORED, "spacing": spacing})
     plan = read_checkpoint(tmp_path / "genesis.pth")["nnssl_adaptation_plan"]["pretrain_plan"]
     assert {name: entry["spacing_style"] for name, entry in plan["configurations"].items()} == {style: style}
+
+
+def test_without_an_ending_a_folder_for_the_hub_is_written(tmp_path):
+    """The three files that nnU-Net downloads when it is given a repository of the hub."""
+    write_weights(tmp_path / "model.pt", dynunet(kernel=(3, 3, 1)), preprocessing=Z_SCORED)
+    convert(tmp_path / "model.pt", "nnssl", tmp_path / "hub" / "genesis", patch_size=[32, 64, 64])
+    folder = write_for("nnssl", residual_unet(), tmp_path / "residual", preprocessing=Z_SCORED).parent
+    for written, name in ((tmp_path / "hub" / "genesis", "PlainConvUNet"), (folder, "ResidualEncoderUNet")):
+        assert sorted(path.name for path in written.iterdir()) == [
+            "adaptation_plan.json",
+            "checkpoint_final.pth",
+            "config.json",
+        ]
+        content = read_checkpoint(written / "checkpoint_final.pth")
+        plan = json.loads((written / "adaptation_plan.json").read_text())
+        assert plan.pop("trainer_name") == content["trainer_name"]
+        assert plan == content["nnssl_adaptation_plan"]
+        assert plan["architecture_kwargs"]["kernel_sizes"] == plan["architecture_plans"]["arch_kwargs"]["kernel_sizes"]
+        assert json.loads((written / "config.json").read_text())["architectures"] == [name]
 
 
 @pytest.mark.parametrize(("mode", "warned"), [("window", "mode window"), (None, "mode unknown"), ("zscore", "")])

@@ -257,7 +257,7 @@ def test_plans_that_cannot_be_used_are_refused(tmp_path):
         ({"plans": other}, "3d_fullres plans a PrimusM"),
         (
             {"plans": good, "configuration": "3d_lowres"},
-            "no architecture for 3d_lowres.*3d_fullres, 3d_cascade_fullres",
+            "no configuration 3d_lowres.*3d_fullres, 3d_cascade_fullres",
         ),
     ]:
         with pytest.raises(TargetError, match=reason):

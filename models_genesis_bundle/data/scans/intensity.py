@@ -36,10 +36,13 @@ class IntensityScaling:
                    ``mean`` and ``std``, with those of all voxels of the scan                   and ``std``
     ============== ========================================================== ================= ===============
 
+    ``zscore`` with ``mean``, ``std``, ``lower`` and ``upper`` clips to ``[lower, upper]``, in the scan's unit, in place of
+    ``±clip``, as nnU-Net does with CT.
+
     Args:
         mode: ``"window"`` (CT), ``"percentile"`` (MR and other arbitrary units) or ``"zscore"``.
-        lower: lower end of the window (default -1000, air in HU) or lower percentile (default 0.5).
-        upper: upper end of the window (default 1000 HU) or upper percentile (default 99.5).
+        lower: lower end of the window (default -1000, air in HU) or lower percentile (default 0.5); of ``"zscore"``: see above.
+        upper: upper end of the window (default 1000 HU) or upper percentile (default 99.5); of ``"zscore"``: see above.
         mean: mean for ``"zscore"``, together with ``std``. The published nnU-Net variant uses -775.8457 HU.
         std: standard deviation for ``"zscore"``. The published nnU-Net variant uses 251.9326 HU.
         clip: largest magnitude after ``"zscore"``, in standard deviations.
@@ -66,8 +69,13 @@ class IntensityScaling:
         if self.mode not in _MODES:
             raise ValueError(f"IntensityScaling: mode must be one of {', '.join(_MODES)}, got {self.mode!r}.")
         if self.mode == "zscore":
-            if self.lower is not None or self.upper is not None:
-                raise ValueError("IntensityScaling: zscore takes mean, std and clip; leave lower and upper out.")
+            limits = (self.lower, self.upper)
+            if limits != (None, None) and (None in limits or self.mean is None):
+                raise ValueError(
+                    "IntensityScaling: zscore takes lower and upper both, and with mean and std; else leave lower and upper out."
+                )
+            if self.lower is not None and self.upper is not None and not self.lower < self.upper:
+                raise ValueError(f"IntensityScaling: lower must be below upper, got {self.lower} and {self.upper}.")
             if (self.mean is None) != (self.std is None):
                 raise ValueError("IntensityScaling: zscore needs both mean and std, or neither (the scan's own).")
             if self.std is not None and not self.std > 0:
@@ -92,7 +100,11 @@ class IntensityScaling:
     @property
     def value_range(self) -> tuple[float, float]:
         """Smallest and largest value that a scaled scan can hold."""
-        return (-float(self.clip), float(self.clip)) if self.mode == "zscore" else (0.0, 1.0)
+        if self.mode != "zscore":
+            return (0.0, 1.0)
+        if self.lower is None or self.upper is None or self.mean is None or self.std is None:
+            return (-float(self.clip), float(self.clip))
+        return ((self.lower - self.mean) / self.std, (self.upper - self.mean) / self.std)
 
     @property
     def is_invertible(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -11,22 +11,24 @@ from models_genesis_bundle.weights.targets.target import State
 __all__ = ["kernels_to_zyx", "zyx_order"]
 
 ENDS = ("RL", "AP", "SI")  # of X, Y and Z
+ZYX = (2, 1, 0)
 
 
-def zyx_order(orientation: str) -> tuple[int, ...]:
+def zyx_order(orientation: str, transpose: Sequence[int] = (0, 1, 2)) -> tuple[int, ...]:
     """Which axis of an array comes first, second, … when the order shall be Z, Y, X.
 
     Args:
         orientation: the array's axes, a letter each out of R, L, A, P, S, I: ``RAS`` is (X, Y, Z).
+        transpose: a further order, of the axes (Z, Y, X): ``transpose_forward`` in nnU-Net's plans.
 
     Returns:
         A permutation: (2, 1, 0) for ``RAS``, (0, 1, 2) for ``SPL``.
     """
     world = [next(number for number, ends in enumerate(ENDS) if letter in ends) for letter in orientation]
-    return tuple(sorted(range(len(world)), key=world.__getitem__, reverse=True))
+    return tuple(world.index(axis) for axis in (ZYX[place] for place in transpose) if axis in world)
 
 
-def kernels_to_zyx(state: Mapping[str, torch.Tensor], orientation: str) -> State:
+def kernels_to_zyx(state: Mapping[str, torch.Tensor], orientation: str, transpose: Sequence[int] = (0, 1, 2)) -> State:
     """Turn the axes of all kernels, so that an array in the order Z, Y, X gets the same output, in that order.
 
     The direction in which an axis runs (from left to right, or from right to left) is left as it is: nnU-Net takes each scan
@@ -35,10 +37,11 @@ def kernels_to_zyx(state: Mapping[str, torch.Tensor], orientation: str) -> State
     Args:
         state: tensors by key; kernels are (outputs, inputs, sides …).
         orientation: the axes of the arrays that the network was trained on, as in ``zyx_order``.
+        transpose: as in ``zyx_order``.
     """
     turned = {}
     for key, value in state.items():
         sides = value.dim() - 2
-        order = zyx_order(orientation[:sides]) if sides > 0 else ()
+        order = zyx_order(orientation[:sides], transpose) if sides > 0 else ()
         turned[key] = value.permute(0, 1, *(axis + 2 for axis in order)).contiguous() if order else value
     return turned

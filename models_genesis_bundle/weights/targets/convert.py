@@ -8,14 +8,13 @@ from typing import Any
 
 import torch
 
-from models_genesis_bundle.weights.checkpoint_file import write_checkpoint
 from models_genesis_bundle.weights.key_parts import key_parts, layout_name
 from models_genesis_bundle.weights.model_file import state_on_cpu, write_weights
 from models_genesis_bundle.weights.published.load import load_published, published_records
 from models_genesis_bundle.weights.sources import read_source
 from models_genesis_bundle.weights.targets.bare_network import bare_network
-from models_genesis_bundle.weights.targets.nnunet_plans import network_of_plans
-from models_genesis_bundle.weights.targets.registry import find_target, for_target, require_network
+from models_genesis_bundle.weights.targets.nnunet_plans import network_of_plans, read_plans
+from models_genesis_bundle.weights.targets.registry import find_target, for_target, require_network, write_target
 from models_genesis_bundle.weights.targets.target import State, TargetError
 from models_genesis_bundle.weights.transfer import TransferError, transfer_weights
 from models_genesis_bundle.weights.transfer_report import TransferReport
@@ -42,7 +41,7 @@ def convert(
     Args:
         source: a weight file of this bundle, a published one, or any that ``read_source`` reads.
         target: ``bundle`` for this bundle's own format, from a published file; else as in ``write_for``.
-        path: the file to write.
+        path: the file to write; for ``nnssl`` without an ending: a folder, as in ``write_for``.
         in_channels: input channels of the network that will be trained, by default the file's: the kernels that see the image
             are fitted to it (see ``fit_input_channels``).
         plans: for ``nnunet``: the ``nnUNetPlans.json`` of the network that will be trained. What does not fit it keeps initial
@@ -68,11 +67,12 @@ def convert(
 
     renamed = chosen.rename(weights.state)
     rest = _rest(weights.state, renamed)
-    state = for_target(chosen, renamed, weights.preprocessing)
-    if plans is None:
+    planned = None if plans is None else read_plans(plans, configuration)
+    state = for_target(chosen, renamed, weights.preprocessing, (0, 1, 2) if planned is None else planned.axes)
+    if planned is None:
         network = bare_network(state, key_parts(state)["encoder"], in_channels)
     else:
-        network = network_of_plans(plans, in_channels or _in_channels(state), _out_channels(state), configuration)
+        network = network_of_plans(planned, in_channels or _in_channels(state), _out_channels(state))
     parts = {part: [key for key in keys if key in rest] for part, keys in key_parts(weights.state).items()}
     content = {"state_dict": {**state, **rest}, "network": {"parts": parts}}
     try:
@@ -87,7 +87,7 @@ def convert(
         ) from error
     new_heads = {entry.key for entry in report.tensors if (entry.part, entry.outcome) == ("head", "initial")}
     received = {key: value for key, value in state_on_cpu(network).items() if key not in new_heads}
-    write_checkpoint(chosen.content(received, weights.preprocessing, **options), path)
+    write_target(chosen, chosen.content(received, weights.preprocessing, **options), path)
     return report
 
 

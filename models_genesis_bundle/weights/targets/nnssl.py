@@ -83,6 +83,7 @@ def _content(
             "recommended_downstream_patchsize": [int(side) for side in patch_size],
             **PLACES[name],
             "key_to_lpe": None,
+            "architecture_kwargs": arguments,  # where nnU-Net's DynamicPretrainedTrainer looks for kernels and depth
         },
     }
 
@@ -118,6 +119,23 @@ def _pretrain_plan(preprocessing: Mapping[str, Any], patch_size: list[int]) -> d
     }
 
 
+def _adaptation_plan(content: dict[str, Any]) -> dict[str, Any]:
+    """The file by which nnU-Net knows a repository of the hub as one of nnssl."""
+    return {**content["nnssl_adaptation_plan"], "trainer_name": content["trainer_name"]}
+
+
+def _config(content: dict[str, Any]) -> dict[str, Any]:
+    """The file by which the hub counts downloads; nnU-Net does not read it."""
+    plan = content["nnssl_adaptation_plan"]
+    return {
+        "library_name": "nnssl",
+        "architectures": [plan["architecture_plans"]["arch_class_name"]],
+        "pretraining": "Models Genesis",
+        "trainer_name": content["trainer_name"],
+        "num_input_channels": plan["pretrain_num_input_channels"],
+    }
+
+
 NNSSL = Target(
     "nnssl",
     NNUNET_NETWORKS,
@@ -127,4 +145,6 @@ NNSSL = Target(
     check_nnunet_settings,
     spatial_dims=3,
     zyx=True,
+    folder={"adaptation_plan.json": _adaptation_plan, "config.json": _config},
+    checkpoint_name="checkpoint_final.pth",
 )

@@ -1,10 +1,11 @@
-"""The network that nnU-Net will train, from its plans."""
+"""What nnU-Net's plans say of the network that it will train."""
 
 from __future__ import annotations
 
 import json
 import os
 import pydoc
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,55 +14,116 @@ from monai.utils import optional_import
 
 from models_genesis_bundle.weights.targets.target import TargetError
 
-__all__ = ["network_of_plans"]
+__all__ = ["PlannedTraining", "network_of_plans", "read_plans"]
 
 UNETS = "dynamic_network_architectures.architectures.unet"
 
 
-def network_of_plans(
-    plans: str | os.PathLike, in_channels: int, out_channels: int, configuration: str = "3d_fullres"
-) -> torch.nn.Module:
-    """Build the network of one of the plans' configurations, as ``nnUNetv2_train`` does.
+@dataclass(frozen=True)
+class PlannedTraining:
+    """One of the configurations of nnU-Net's plans.
+
+    Attributes:
+        path: the plans.
+        configuration: its name.
+        settings: its own entries, and those that it inherits.
+        plans: all entries of the file.
+    """
+
+    path: Path
+    configuration: str
+    settings: dict[str, Any]
+    plans: dict[str, Any]
+
+    @property
+    def network(self) -> str:
+        """The class of the network: ``PlainConvUNet`` or ``ResidualEncoderUNet``.
+
+        Raises:
+            TargetError: when the plans plan another one.
+        """
+        name = str(self.architecture["network_class_name"]).rpartition(".")[2]
+        if name not in ("PlainConvUNet", "ResidualEncoderUNet"):
+            raise TargetError(
+                f"{self.path}: {self.configuration} plans a {name}; only PlainConvUNet and ResidualEncoderUNet are known."
+            )
+        return name
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """Class and arguments of the network.
+
+        Raises:
+            TargetError: when the plans have none, as those of nnU-Net 2.3 and older.
+        """
+        return self.get("architecture")
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """Which axis of an array (Z, Y, X) is the first, second and third in nnU-Net's training."""
+        return tuple(self.plans.get("transpose_forward", (0, 1, 2)))
+
+    def get(self, name: str) -> Any:
+        """An entry of the configuration.
+
+        Raises:
+            TargetError: when it is not there.
+        """
+        if name not in self.settings:
+            raise TargetError(
+                f"{self.path}: no {name} for {self.configuration}. The entries are {', '.join(self.settings)}. Plan again "
+                "with a current nnU-Net (nnUNetv2_plan_experiment)."
+            )
+        return self.settings[name]
+
+
+def read_plans(plans: str | os.PathLike, configuration: str = "3d_fullres") -> PlannedTraining:
+    """Read one of the configurations of nnU-Net's plans.
+
+    Args:
+        plans: the file ``nnUNetPlans.json`` that ``nnUNetv2_plan_and_preprocess`` wrote.
+        configuration: ``2d``, ``3d_fullres``, ``3d_lowres`` or ``3d_cascade_fullres``.
+
+    Raises:
+        TargetError: when the file cannot be read, or has no such configuration.
+    """
+    path = Path(plans)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        configurations = content["configurations"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TargetError(
+            f"{path}: no plans of nnU-Net ({error}). Give the nnUNetPlans.json in nnUNet_preprocessed."
+        ) from error
+    settings: dict[str, Any] = {}
+    name, seen = configuration, set()
+    while name and name not in seen:
+        if name not in configurations:
+            raise TargetError(f"{path}: no configuration {name}. The configurations are {', '.join(configurations)}.")
+        seen.add(name)
+        settings = {**configurations[name], **settings}
+        name = configurations[name].get("inherits_from", "")
+    return PlannedTraining(path, configuration, settings, content)
+
+
+def network_of_plans(planned: PlannedTraining, in_channels: int, out_channels: int) -> torch.nn.Module:
+    """Build the planned network, as ``nnUNetv2_train`` does.
 
     Needs the package ``dynamic-network-architectures``, which nnU-Net brings.
 
     Args:
-        plans: the file ``nnUNetPlans.json`` that ``nnUNetv2_plan_and_preprocess`` wrote.
+        planned: what is planned.
         in_channels: of the images.
         out_channels: classes.
-        configuration: ``2d``, ``3d_fullres``, ``3d_lowres`` or ``3d_cascade_fullres``.
 
     Raises:
-        TargetError: when the plans cannot be read, have no such configuration, or plan another network than a
-            ``PlainConvUNet`` or a ``ResidualEncoderUNet``.
+        TargetError: when no network is planned, or another than a ``PlainConvUNet`` or a ``ResidualEncoderUNet``.
     """
-    path = Path(plans)
-    try:
-        configurations = json.loads(path.read_text())["configurations"]
-    except (OSError, ValueError, KeyError) as error:
-        raise TargetError(
-            f"{path}: no plans of nnU-Net ({error}). Give the nnUNetPlans.json in nnUNet_preprocessed."
-        ) from error
-    architecture = _architecture(configurations, configuration, path)
-    name = str(architecture["network_class_name"]).rpartition(".")[2]
-    if name not in ("PlainConvUNet", "ResidualEncoderUNet"):
-        raise TargetError(
-            f"{path}: {configuration} plans a {name}; only PlainConvUNet and ResidualEncoderUNet are known."
-        )
-    unet, available = optional_import(UNETS, name=name)
+    architecture = planned.architecture
+    unet, available = optional_import(UNETS, name=planned.network)
     if not available:
         raise TargetError("The plans' network needs a package: pip install models-genesis-bundle[nnunet]")
     arguments = dict(architecture["arch_kwargs"])
     for argument in architecture["_kw_requires_import"]:
         arguments[argument] = None if arguments[argument] is None else pydoc.locate(arguments[argument])
     return unet(input_channels=in_channels, num_classes=out_channels, **arguments)
-
-
-def _architecture(configurations: dict[str, Any], name: str, path: Path) -> dict[str, Any]:
-    """A configuration's architecture, its own or that of the one it inherits from."""
-    asked = name
-    while name in configurations:
-        if "architecture" in configurations[name]:
-            return configurations[name]["architecture"]
-        name = configurations[name].get("inherits_from", "")
-    raise TargetError(f"{path}: no architecture for {asked}. The configurations are {', '.join(configurations)}.")

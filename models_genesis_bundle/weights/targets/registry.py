@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from models_genesis_bundle.files import write_json
 from models_genesis_bundle.weights.checkpoint_file import write_checkpoint
 from models_genesis_bundle.weights.checks import require_finite
 from models_genesis_bundle.weights.model_file import state_on_cpu
@@ -27,7 +28,7 @@ from models_genesis_bundle.weights.targets.nnunet import NNUNET
 from models_genesis_bundle.weights.targets.target import State, Target, TargetError
 from models_genesis_bundle.weights.wrappers import unwrap
 
-__all__ = ["TARGETS", "find_target", "for_target", "require_network", "write_for"]
+__all__ = ["TARGETS", "find_target", "for_target", "require_network", "write_for", "write_target"]
 
 logger = logging.getLogger(__name__)
 
@@ -76,13 +77,14 @@ def write_for(
     Args:
         target: one of ``TARGETS``.
         network: wrapped or not.
-        path: the file.
+        path: the file; for ``nnssl`` without an ending: a folder for the hub, which receives ``checkpoint_final.pth``,
+            ``adaptation_plan.json`` and ``config.json``.
         preprocessing: how its training data was preprocessed (``ScanPreprocessing.record``); its ``orientation`` says what the
             axes of the kernels are now, ``RAS`` when it is not known.
         options: ``patch_size`` for ``nnssl``: sides in voxels, (Z, Y, X), that nnU-Net shall train on; 160 each by default.
 
     Returns:
-        The path.
+        The path of the checkpoint.
 
     Raises:
         TargetError: for an unknown target, or a network that it does not take.
@@ -95,7 +97,7 @@ def write_for(
     require_finite(own, type(network).__name__)
     state = for_target(chosen, chosen.rename(own), preprocessing)
     logger.info("%s: %d tensors of a %s, for %s.", path, len(state), type(network).__name__, target)
-    return write_checkpoint(chosen.content(state, preprocessing, **options), path)
+    return write_target(chosen, chosen.content(state, preprocessing, **options), path)
 
 
 def require_network(target: Target, names: list[str], state: Mapping[str, torch.Tensor]) -> None:
@@ -118,6 +120,36 @@ def require_network(target: Target, names: list[str], state: Mapping[str, torch.
         raise TargetError(f"{target.name} takes {target.spatial_dims}D networks, this one is {dims}D.")
 
 
-def for_target(target: Target, state: State, preprocessing: Mapping[str, Any] | None) -> State:
-    """The renamed tensors with their axes in the target's order."""
-    return kernels_to_zyx(state, (preprocessing or {}).get("orientation", "RAS")) if target.zyx else state
+def for_target(
+    target: Target,
+    state: State,
+    preprocessing: Mapping[str, Any] | None,
+    transpose: Sequence[int] = (0, 1, 2),
+) -> State:
+    """The renamed tensors with their axes in the target's order; ``transpose`` as in ``zyx_order``."""
+    orientation = (preprocessing or {}).get("orientation") or "RAS"
+    return kernels_to_zyx(state, orientation, transpose) if target.zyx else state
+
+
+def write_target(target: Target, content: dict[str, Any], path: str | os.PathLike) -> Path:
+    """Write a target's file or, where ``path`` has no ending and the target has a folder for the hub, that folder.
+
+    Returns:
+        The path of the checkpoint.
+
+    Raises:
+        TargetError: when a file lies where the folder is to be.
+        CheckpointError: when the checkpoint cannot be written; an earlier one is kept.
+    """
+    path = Path(path)
+    if path.suffix or not target.folder:
+        return write_checkpoint(content, path)
+    if path.exists() and not path.is_dir():
+        raise TargetError(
+            f"{path}: expected a folder, or a file with an ending such as .pth; found a file without one."
+        )
+    path.mkdir(parents=True, exist_ok=True)
+    checkpoint = write_checkpoint(content, path / target.checkpoint_name)
+    for name, describe in target.folder.items():
+        write_json(path / name, describe(content))
+    return checkpoint

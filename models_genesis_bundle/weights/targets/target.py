@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -42,6 +42,9 @@ class Target:
         check: raises a ``TargetError`` for a network whose settings, which no tensor shows, the target does not have.
         spatial_dims: of the networks; None: any.
         zyx: whether its arrays are (Z, Y, X), as nnU-Net's are, not (X, Y, Z).
+        folder: JSON files that a folder for the hub holds beside the checkpoint, by name: what each holds, from the checkpoint's
+            content. Empty: there is no such folder.
+        checkpoint_name: name of the checkpoint in that folder.
     """
 
     name: str
@@ -52,3 +55,5 @@ class Target:
     check: Callable[[torch.nn.Module], None] = _any_settings
     spatial_dims: int | None = None
     zyx: bool = False
+    folder: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = field(default_factory=dict)
+    checkpoint_name: str = ""

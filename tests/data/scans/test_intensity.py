@@ -15,6 +15,7 @@ SCALINGS = [
     IntensityScaling("percentile"),
     IntensityScaling("zscore"),
     IntensityScaling("zscore", mean=-775.8457, std=251.9326, clip=3),
+    IntensityScaling("zscore", mean=100.0, std=80.0, lower=-160.0, upper=240.0),
 ]
 every = pytest.mark.parametrize("scaling", SCALINGS, ids=lambda scaling: scaling.mode)
 
@@ -41,6 +42,12 @@ def test_zscore_by_the_scan_and_by_given_numbers():
     assert scaled.std() == pytest.approx(1, abs=0.02)
     given = IntensityScaling("zscore", mean=-775.8457, std=251.9326, clip=3)(np.array([-775.8457, -523.9131, 3000]))
     np.testing.assert_allclose(given, [0, 1, 3], atol=1e-5)
+
+
+def test_zscore_clips_as_nnunet_does_with_ct():
+    """nnU-Net: clip to two percentiles of the foreground, subtract its mean, divide by its standard deviation."""
+    scaled = IntensityScaling("zscore", mean=100.0, std=80.0, lower=-160.0, upper=240.0)(SCAN)
+    np.testing.assert_allclose(scaled, (SCAN.clip(-160, 240) - 100) / 80, atol=1e-5)
 
 
 @every
@@ -108,6 +115,8 @@ def test_the_record_survives_json(scaling):
         ({"mode": "percentile", "lower": -1}, "percentiles lie in 0 … 100"),
         ({"mean": 0.0, "std": 1.0}, "mean and std belong to zscore"),
         ({"mode": "zscore", "lower": 0}, "leave lower and upper out"),
+        ({"mode": "zscore", "mean": 0.0, "std": 1.0, "upper": 2.0}, "lower and upper both"),
+        ({"mode": "zscore", "mean": 0.0, "std": 1.0, "lower": 2.0, "upper": 2.0}, "lower must be below upper"),
         ({"mode": "zscore", "mean": 1.0}, "needs both mean and std"),
         ({"mode": "zscore", "mean": 1.0, "std": 0.0}, "std must be above 0"),
         ({"mode": "zscore", "clip": 0}, "clip must be above 0"),

@@ -1,0 +1,130 @@
+"""Masking of blocks, the input of masked-image modelling."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from monai.config import KeysCollection, NdarrayOrTensor
+from monai.transforms import RandomizableTransform
+from monai.utils import convert_to_dst_type, ensure_tuple_rep
+
+from models_genesis_bundle.transforms.array_io import apply_float32, spatial_sides
+from models_genesis_bundle.transforms.dictionary import RandDeformationd
+
+__all__ = ["RandBlockMasking", "RandBlockMaskingd"]
+
+
+class RandBlockMasking(RandomizableTransform):
+    """Masks a share of the blocks of a grid, which a network then restores from the visible ones.
+
+    The grid starts at the first voxel of the image. Where a side is not a multiple of the block's side, the last blocks are
+    smaller. Of n blocks, round(share · n) are drawn without replacement, each set of blocks with the same probability.
+
+    Args:
+        prob: probability of the masking.
+        share: share of the blocks that are masked, above 0 and below 1.
+        block_size: sides of a block in voxels, one number or one for each axis.
+        fill: intensity of the masked voxels.
+
+    Shape:
+        (C, X, Y) or (C, X, Y, Z); all channels share the blocks; the result is float32 of the same shape and kind.
+
+    Raises:
+        ValueError: for arguments out of range; at the call, for another number of axes or a grid of so few blocks that all or
+            none would be masked.
+
+    Example:
+        >>> from models_genesis_bundle.transforms import RandBlockMasking
+        >>> cube = np.ones((1, 64, 64, 32), dtype=np.float32)
+        >>> masked = RandBlockMasking(share=0.6, block_size=16).set_random_state(0)(cube)
+        >>> float((masked == 0).mean())  # round(0.6 * 32) of 4 x 4 x 2 blocks
+        0.59375
+
+    Based on: He et al., "Masked Autoencoders Are Scalable Vision Learners", CVPR 2022, doi:10.1109/CVPR52688.2022.01553.
+    """
+
+    def __init__(
+        self, prob: float = 1.0, share: float = 0.6, block_size: int | Sequence[int] = 8, fill: float = 0.0
+    ) -> None:
+        super().__init__(prob)
+        if not 0 < share < 1:
+            raise ValueError(f"RandBlockMasking: share must be above 0 and below 1, got {share}.")
+        if min([block_size] if isinstance(block_size, int) else block_size) < 1:
+            raise ValueError(f"RandBlockMasking: block_size must be at least 1 voxel, got {block_size}.")
+        self.share = share
+        self.block_size = block_size
+        self.fill = fill
+        self.blocks = np.zeros((1, 1), dtype=bool)
+
+    def randomize(self, image: NdarrayOrTensor) -> None:
+        """Draw whether to mask, and the masked blocks of the grid."""
+        super().randomize(None)
+        sides = spatial_sides(image, type(self).__name__)
+        grid = [-(-side // block) for side, block in zip(sides, self._block(sides), strict=True)]
+        number = int(np.prod(grid))
+        masked = round(self.share * number)
+        if not 0 < masked < number:
+            raise ValueError(
+                f"RandBlockMasking: {masked} of {number} blocks would be masked, since an image of {sides} voxels has so few "
+                f"blocks of {self._block(sides)} at share {self.share}; use smaller blocks, or larger cubes."
+            )
+        blocks = np.zeros(number, dtype=bool)
+        blocks[self.R.choice(number, masked, replace=False)] = True
+        self.blocks = blocks.reshape(grid)
+
+    def mask(self, image: NdarrayOrTensor) -> np.ndarray:
+        """Where the last draw masks an image (C, X, Y[, Z]): a bool array (1, X, Y[, Z])."""
+        sides = spatial_sides(image, type(self).__name__)
+        places = (np.arange(side) // block for side, block in zip(sides, self._block(sides), strict=True))
+        return self.blocks[np.ix_(*places)][None]
+
+    def __call__(self, image: NdarrayOrTensor, randomize: bool = True) -> NdarrayOrTensor:
+        """Mask ``image``, which stays as it is; ``randomize=False`` applies the last draw again."""
+        if randomize:
+            self.randomize(image)
+        if not self._do_transform:
+            return image
+        return apply_float32(image, lambda array: np.where(self.mask(array), np.float32(self.fill), array))
+
+    def _block(self, sides: tuple[int, ...]) -> tuple[int, ...]:
+        return ensure_tuple_rep(self.block_size, len(sides))
+
+
+class RandBlockMaskingd(RandDeformationd):
+    """Dictionary twin of ``RandBlockMasking``; the keys share the draw. It adds the mask to the dictionary.
+
+    Args:
+        keys: keys of the images, which have the same spatial shape.
+        prob: probability of the masking.
+        allow_missing_keys: whether a missing key is no error.
+        mask_key: receives the mask, (1, X, Y[, Z]) of the kind of the first image: bool, true where an image is masked.
+        kwargs: the other arguments of ``RandBlockMasking``.
+
+    Example:
+        >>> from models_genesis_bundle.transforms import RandBlockMaskingd
+        >>> masked = RandBlockMaskingd("image", share=0.5)({"image": np.ones((1, 32, 32, 16), np.float32)})
+        >>> masked["mask"].shape, float(masked["mask"].mean())
+        ((1, 32, 32, 16), 0.5)
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        prob: float = 1.0,
+        allow_missing_keys: bool = False,
+        mask_key: str = "mask",
+        **kwargs: Any,
+    ) -> None:
+        self.masking = RandBlockMasking(prob=1.0, **kwargs)
+        super().__init__(keys, self.masking, prob, allow_missing_keys)
+        self.mask_key = mask_key
+
+    def __call__(self, data: Mapping[Hashable, Any], randomize: bool = True) -> dict[Hashable, Any]:
+        """Mask the images of ``data``, whose arrays stay as they are; ``randomize=False`` applies the last draw again."""
+        result = super().__call__(data, randomize)
+        for image in (result[key] for key in list(self.key_iterator(result))[:1]):
+            mask = self.masking.mask(image) if self._do_transform else np.zeros((1, *image.shape[1:]), dtype=bool)
+            result[self.mask_key], *_ = convert_to_dst_type(mask, dst=image, dtype=bool)
+        return result
