@@ -9,6 +9,7 @@ from models_genesis_bundle.networks.genesis_unet import GenesisUNet
 from models_genesis_bundle.networks.imagenet_weights import ImageNetWeightsError
 from models_genesis_bundle.networks.slicewise_genesis_unet import SlicewiseGenesisUNet
 from models_genesis_bundle.networks.slicewise_unet import SlicewiseUNet
+from models_genesis_bundle.networks.stage_maps import StageMaps
 
 __all__ = [
     "GenesisClassifier",
@@ -16,6 +17,7 @@ __all__ = [
     "ImageNetWeightsError",
     "SlicewiseGenesisUNet",
     "SlicewiseUNet",
+    "StageMaps",
     "by_slice",
     "encoder_of",
     "finest_output",

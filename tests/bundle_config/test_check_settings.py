@@ -24,6 +24,7 @@ ENTRIES = (
     "inference",
     "inference_segmentation",
     "inference_classification",
+    "embed",
     "plan",
 )
 
