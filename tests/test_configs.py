@@ -85,6 +85,8 @@ RUNS = [
     *(("train", "training", ["finetune_classification", overlay]) for overlay in ("ema", "multi_gpu")),
     ("inference", "evaluating", ["evaluate_classification"]),
     ("inference", "inferring", ["inference_classification"]),
+    ("inference", "embedding", ["embed"]),
+    *(("inference", "embedding", ["embed", network]) for network in NETWORK_WIDTHS),
 ]
 
 
@@ -174,9 +176,9 @@ def settings(phantoms, pretrained, restoring_weights, segmentation_weights, clas
             chosen |= {**NETWORK_WIDTHS[network], "cube_size": [64, 32, 32]}
         if names[0].startswith("finetune_"):
             chosen["initial_weights"] = "none"
-        if names[0] == "inference" and network:
+        if names[0] in ("inference", "embed") and network:
             return {**chosen, "ckpt_path": str(restoring_weights(network))}
-        if names[0] == "inference":
+        if names[0] in ("inference", "embed"):
             return {**chosen, "ckpt_path": str(pretrained / "checkpoints" / "model.pt")}
         if names[0].endswith("_classification"):
             chosen |= {

@@ -179,6 +179,13 @@ SETTINGS: Mapping[str, Kind] = {
     "covariate_key": TEXT.or_null(),
     "overlap": _number("a share, 0 or more and below 1", least=0, below=1),
     "sw_batch_size": _whole("windows"),
+    "places": _one_of("scan", "grid", "centre", "points"),
+    "stage": Kind(Annotated[int, Field(ge=1)] | None, "a number, 1 for the finest stage, or null for the deepest"),
+    "pooling": _one_of("mean", "max"),
+    "scratch": Kind(bool, "true or false"),
+    "perturbations": Kind(
+        Sequence[Literal["noise", "shift", "flip", "thickness"]], "a list out of noise, shift, flip, thickness"
+    ),
     # Data
     "source::count": _whole("phantoms"),
     "split::class_key": TEXT,
@@ -241,8 +248,12 @@ SETTINGS: Mapping[str, Kind] = {
     "augmentation::*::std": _number("a number, 0 or more", least=0),
     "patches::num_samples": _whole("patches"),
     "patches::pos": SHARE,
+    "perturber::noise": SHARE,
+    "perturber::shift": Kind(int, "a whole number of voxels"),
+    "perturber::slices": _whole("slices"),
     # Network and optimisation
     "network_def::features": WIDTHS,
+    "network::parts": Kind(Sequence[_Text] | None, "names of the network's modules, such as [conv_0, down_1], or null"),
     "starting_point::parts": PARTS,
     "starting_point::require": PARTS,
     "starting_point::key_map": Kind(

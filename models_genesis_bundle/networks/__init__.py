@@ -7,6 +7,7 @@ from models_genesis_bundle.networks.genesis_classifier import GenesisClassifier
 from models_genesis_bundle.networks.genesis_unet import GenesisUNet
 from models_genesis_bundle.networks.imagenet_weights import ImageNetWeightsError
 from models_genesis_bundle.networks.slicewise_unet import SlicewiseGenesisUNet, SlicewiseUNet, by_slice
+from models_genesis_bundle.networks.stage_maps import StageMaps
 
 __all__ = [
     "GenesisClassifier",
@@ -14,6 +15,7 @@ __all__ = [
     "ImageNetWeightsError",
     "SlicewiseGenesisUNet",
     "SlicewiseUNet",
+    "StageMaps",
     "by_slice",
     "encoder_of",
     "finest_output",

@@ -128,20 +128,24 @@ class ScanResults(CaseHandler):
     def start(self, engine: Engine) -> None:
         """Remove what an interrupted run left unfinished."""
         super().start(engine)
-        for folder in {self._path(name, "").parent for name in self.entries}:
+        for folder in {self.path(name, "").parent for name in self.entries}:
             remove_unfinished(folder)
 
     def collect(self, engine: Engine) -> None:
         """Write the results of a batch's cases, then note that they are there."""
         for case in evaluated_cases(engine):
-            for key, ending in self.images.items():
-                writer = NibabelWriter(output_dtype=None)
-                writer.set_data_array(case[key])
-                writer.set_metadata(case[key].meta, resample=False)
-                with whole_file(self._path(case["result"], f"{ending}.nii.gz")) as unfinished:
-                    writer.write(unfinished)
+            self.write_case(case)
             self.record[case["result"]] = self.entries[case["result"]]
             write_json(self.output_dir / _RECORD_NAME, self.record)
+
+    def write_case(self, case: Mapping[str, Any]) -> None:
+        """Write the files of a case."""
+        for key, ending in self.images.items():
+            writer = NibabelWriter(output_dtype=None)
+            writer.set_data_array(case[key])
+            writer.set_metadata(case[key].meta, resample=False)
+            with whole_file(self.path(case["result"], f"{ending}.nii.gz")) as unfinished:
+                writer.write(unfinished)
 
     def write(self, engine: Engine) -> None:
         """Say where the results are."""
@@ -152,16 +156,22 @@ class ScanResults(CaseHandler):
         """Raise the `SkippedScansError` of `require_all_scans` where scans were skipped."""
         require_all_scans(skipped, len(self.scans) - len(skipped), self.output_dir)
 
-    def _path(self, name: str, ending: str) -> Path:
+    def path(self, name: str, ending: str) -> Path:
+        """The file of a scan's results with this ending."""
         return self.output_dir / f"{name}_{ending}"
 
+    @property
+    def endings(self) -> list[str]:
+        """The endings of all files of a scan's results."""
+        return [f"{ending}.nii.gz" for ending in self.images.values()] + [f"{name}.png" for name in self.pictures]
+
+    def is_written(self, name: str) -> bool:
+        """Whether a scan's results are there, from the scan as it is now."""
+        files = (self.path(name, ending) for ending in self.endings)
+        return self.record.get(name) == self.entries[name] and all(file.is_file() for file in files)
+
     def _is_there(self, name: str) -> bool:
-        endings = [f"{ending}.nii.gz" for ending in self.images.values()] + [f"{name}.png" for name in self.pictures]
-        return (
-            self.settings is not None
-            and self.record.get(name) == self.entries[name]
-            and all(self._path(name, ending).is_file() for ending in endings)
-        )
+        return self.settings is not None and self.is_written(name)
 
 
 def _refuse_scans_among_results(images: Sequence[str], dataset_dir: str, output_dir: str) -> None:

@@ -26,6 +26,7 @@ ENTRIES = (
     "inference",
     "inference_segmentation",
     "inference_classification",
+    "embed",
     "plan",
 )
 

@@ -15,7 +15,13 @@ CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SECOND_CELL = re.compile(r"^\|[^|]*\| `([^`]+)`", re.MULTILINE)
 HEAD = re.compile(r"^#   ((?:[^\n]*\\\n)*[^\n]*)$", re.MULTILINE)
-RUN_IDS = ("training ", "evaluating ", "inferring ", "planning ")  # a table leaves out what its header says
+RUN_IDS = (
+    "training ",
+    "evaluating ",
+    "inferring ",
+    "embedding ",
+    "planning ",
+)  # a table leaves out what its header says
 STARTS = ("python ", "torchrun ", "srun ")
 
 

@@ -74,6 +74,7 @@ SMALL = {
     },
     "evaluate_classification": {"network_def::hidden": 8, "report::resamples": 50, "volumes::num_workers": 0},
     "inference_classification": {"network_def::hidden": 8, "volumes::num_workers": 0},
+    "embed": {"cube_size": "[32,32,32]"},
 }
 
 

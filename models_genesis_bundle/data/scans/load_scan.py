@@ -18,7 +18,7 @@ from models_genesis_bundle.data.scans.files import scan_suffix
 from models_genesis_bundle.data.scans.readers import read_raw_scan
 from models_genesis_bundle.data.scans.scan_compose import ScanError
 
-__all__ = ["LoadScand"]
+__all__ = ["LoadScand", "flat_affine"]
 
 _FURTHER_AXES = {
     3: ("volumes", ""),
@@ -103,7 +103,7 @@ class LoadScand(MapTransform):
             ImageMetaKey.FILENAME_OR_OBJ: str(path),
             "modality": raw.modality,
         }
-        return MetaTensor(image[None], affine=affine if self.spatial_dims == 3 else _flat_affine(affine), meta=meta)
+        return MetaTensor(image[None], affine=affine if self.spatial_dims == 3 else flat_affine(affine), meta=meta)
 
     def _spatial_axes_only(self, values: np.ndarray, path: Path) -> np.ndarray:
         found = values.shape
@@ -157,7 +157,8 @@ class LoadScand(MapTransform):
             )
 
 
-def _flat_affine(affine: torch.Tensor) -> torch.Tensor:
+def flat_affine(affine: torch.Tensor) -> torch.Tensor:
+    """The affine of an image within the axial plane, 3 × 3, from that of its file, 4 × 4; see `LoadScand`."""
     plane, spacing = to_affine_nd(2, affine), affine_to_spacing(affine, r=len(affine) - 1)[:2]
     if torch.linalg.det(plane).abs() > _LEAST_AXIAL_SHARE * spacing.prod():
         return plane

@@ -1,0 +1,78 @@
+"""The feature maps of a network's encoder, stage by stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import nn
+
+from models_genesis_bundle.networks.encoder_of import encoder_of
+
+__all__ = ["StageMaps"]
+
+ENCODERS = ("encoder", "swinViT")  # what networks call an encoder that is a module of its own
+PARTS = {  # by class, where it is none: see encoder_of
+    "BasicUNet": ("conv_0", "down_1", "down_2", "down_3", "down_4"),
+    "DynUNet": ("input_block", "downsamples", "bottleneck"),
+    "SegResNet": ("convInit", "down_layers"),
+}
+
+
+class StageMaps(nn.Module):
+    """A network's encoder, which gives the map of each of its stages.
+
+    Known are ``GenesisUNet`` and ``GenesisClassifier``, MONAI's ``SegResNetDS``, ``SegResNet``, ``DynUNet``, ``SwinUNETR`` and
+    ``BasicUNet``, nnU-Net's ``PlainConvUNet`` and ``ResidualEncoderUNet``, and every other network whose encoder is a module
+    ``encoder``. For others name the parts.
+
+    Args:
+        network: has the encoder, and shares it with the result.
+        parts: names of its modules that make the encoder, as in ``encoder_of``; None: as known.
+
+    Shape:
+        Input (B, C, X, Y[, Z]), sides as the network takes them; output a list of maps (B, C_i, X_i, Y_i[, Z_i]), finest first.
+
+    Raises:
+        ValueError: for a network whose encoder is not known.
+
+    Example:
+        >>> from models_genesis_bundle.networks import GenesisUNet
+        >>> maps = StageMaps(GenesisUNet(features=(4, 8)))(torch.zeros(1, 1, 16, 16, 8))
+        >>> [tuple(one.shape) for one in maps]
+        [(1, 4, 16, 16, 8), (1, 8, 8, 8, 4)]
+    """
+
+    def __init__(self, network: nn.Module, parts: Sequence[str] | None = None) -> None:
+        super().__init__()
+        children = dict(network.named_children())
+        name = next((name for name in ENCODERS if name in children), None)
+        parts = parts or (None if name else PARTS.get(type(network).__name__))
+        if parts:
+            self.encoder: nn.Module = encoder_of(network, parts)
+        elif name:
+            self.encoder = children[name]
+        else:
+            raise ValueError(
+                f"StageMaps: the encoder of {type(network).__name__} is not known. Name the parts that make it, out of "
+                f"{', '.join(children) or 'none'}, in the order that the image passes them."
+            )
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """The maps of all stages, finest first."""
+        if type(self.encoder) is nn.Sequential:  # its parts follow each other; a subclass is a block
+            maps = []
+            for stage in _stages(self.encoder):
+                x = stage(x)
+                maps.append(x)
+            return maps
+        found = self.encoder(x)
+        return [found] if isinstance(found, torch.Tensor) else list(found)
+
+
+def _stages(chain: nn.Sequential) -> Iterator[nn.Module]:
+    for module in chain:
+        if type(module) is nn.Sequential:
+            yield from _stages(module)
+        else:
+            yield module

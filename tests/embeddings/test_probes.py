@@ -1,0 +1,231 @@
+"""What is known to be in vectors is found in them, and what is not, is not."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models_genesis_bundle.embeddings import Embeddings, EmbeddingsError, ProbeTask, probe_embeddings, stability
+from models_genesis_bundle.embeddings.labels import read_labels
+from models_genesis_bundle.embeddings.probes import knn_scores, linear_scores, mean_over_classes, retrieval_precision
+
+PATIENTS, EACH = 30, 2
+LABELS = np.repeat(np.arange(PATIENTS) % 2, EACH)
+OWNERS = np.repeat(np.arange(PATIENTS), EACH).astype(str)
+
+
+def telling(labels: np.ndarray, strength: float, seed: int = 0) -> np.ndarray:
+    """Vectors of six numbers, two of which follow the label."""
+    vectors = np.random.default_rng(seed).normal(size=(len(labels), 6)).astype(np.float32)
+    vectors[:, :2] += strength * labels[:, None]
+    return vectors
+
+
+def embeddings_of(vectors: np.ndarray, **more) -> Embeddings:
+    count = len(vectors)
+    point = np.stack([np.arange(count), np.full(count, -0.5), np.full(count, 2.0)], axis=1)
+    return Embeddings(
+        vectors=vectors,
+        statistics=np.random.default_rng(5).normal(size=(count, 9)).astype(np.float32),
+        case=np.array([f"p{owner}/ct ({number})" for number, owner in enumerate(OWNERS)]),
+        image=np.array([f"/scans/p{owner}/ct{owner}.nii.gz" for owner in OWNERS]),
+        patient=OWNERS,
+        point=point,
+        voxel=point,
+        record={"stage": None},
+        **more,
+    )
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """Files of vectors that tell, of vectors that do not, and of labels by case."""
+    embeddings_of(telling(LABELS, 3)).write(tmp_path / "good.npz")
+    embeddings_of(telling(LABELS, 0, seed=1)).write(tmp_path / "scratch.npz")
+    table = pd.DataFrame({"case": embeddings_of(telling(LABELS, 0)).case, "label": LABELS, "size": LABELS + 0.5})
+    table.to_csv(tmp_path / "labels.csv", index=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("strength", "least", "most"), [(4, 0.97, 1), (0, 0.2, 0.75)])
+def test_each_probe_finds_what_is_there_and_no_more(strength, least, most):
+    task = ProbeTask(LABELS, OWNERS)
+    vectors = telling(LABELS, strength)
+    for scores in (linear_scores(vectors, task), knn_scores(vectors, task, 5)):
+        assert least <= task.quality(scores, task.tested) <= most
+    precision = retrieval_precision(vectors, task)
+    assert 0.8 * least <= mean_over_classes(precision, task, task.tested) <= most
+
+
+def test_no_patient_is_learnt_from_and_tested_on_at_once():
+    """Vectors that only know the patient, and labels that follow the patient, tell nothing of other patients."""
+    vectors = np.eye(PATIENTS, dtype=np.float32)[OWNERS.astype(int)]
+    task = ProbeTask(LABELS, OWNERS)
+    for learn, test in task.splits:
+        assert set(OWNERS[learn]).isdisjoint(OWNERS[test])
+        for inner, left in task.inner_folds(learn):
+            assert set(OWNERS[learn][inner]).isdisjoint(OWNERS[learn][left])
+    assert task.quality(knn_scores(vectors, task), task.tested) < 0.7
+    alike = retrieval_precision(vectors, task)
+    assert alike.max() < 0.9, "the other cube of the same patient, which is nearest, does not count"
+
+
+def test_average_precision_is_that_of_the_definition():
+    vectors = np.array([[0.0], [1.0], [2.5], [4.5], [7.0], [10.0]])
+    task = ProbeTask(np.array(list("aababb")), np.array(list("123456")), folds=2)
+    found = retrieval_precision(vectors, task)
+    assert found[0] == pytest.approx((1 / 1 + 2 / 3) / 2), "from 0: 1 a, 2.5 b, 4.5 a"
+    assert found[5] == pytest.approx((1 / 1 + 2 / 3) / 2), "from 10: 7 b, 4.5 a, 2.5 b"
+    assert mean_over_classes(np.array([1, 1, np.nan, 1, 0, 0.5]), task, range(6)) == pytest.approx((1 + 0.25) / 2)
+
+
+def test_numbers_are_predicted_and_several_classes_told():
+    numbers = np.repeat(np.linspace(1, 9, PATIENTS), EACH)
+    task = ProbeTask(numbers, OWNERS)
+    assert task.metric == "rank correlation"
+    assert task.quality(linear_scores(telling(numbers, 1), task), task.tested) > 0.9
+    assert task.quality(knn_scores(telling(numbers, 1), task, 3), task.tested) > 0.7
+    three = np.repeat(np.arange(PATIENTS) % 3, EACH)
+    task = ProbeTask(np.array(["low", "mid", "top"])[three], OWNERS)
+    assert task.quality(linear_scores(telling(three, 4), task), task.tested) > 0.9
+
+
+def test_a_named_section_is_tested_by_the_others():
+    section = np.where(OWNERS.astype(int) < 20, "training", "test")
+    task = ProbeTask(LABELS, OWNERS, section, "test")
+    scores = linear_scores(telling(LABELS, 4), task)
+    assert np.isnan(scores[section == "training"]).all()
+    assert set(task.tested) == set(np.flatnonzero(section == "test"))
+    with pytest.raises(
+        EmbeddingsError, match=r"0 of 60 cubes are of 'valid'; the labels have the sections test, training"
+    ):
+        ProbeTask(LABELS, OWNERS, section, "valid")
+    with pytest.raises(EmbeddingsError, match="1 patients have cubes in it"):
+        ProbeTask(LABELS, np.where(OWNERS == "25", "3", OWNERS), section, "test")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [(np.zeros(60), "every cube has the label 0"), ((OWNERS == "3") * 1, "cubes of one patient only")],
+)
+def test_labels_that_cannot_be_probed_are_refused(labels, message):
+    with pytest.raises(EmbeddingsError, match=message):
+        ProbeTask(labels, OWNERS)
+
+
+def test_the_table_sets_each_baseline_beside_the_embeddings(labelled):
+    rows = probe_embeddings(
+        labelled / "good.npz",
+        labelled / "labels.csv",
+        {"scratch": labelled / "scratch.npz"},
+        covariate="size",
+        neighbours=5,
+        resamples=50,
+    )
+    found = {(row["features"], row["probe"], row["metric"]): row for row in rows}
+    own = found["embeddings", "linear", "AUC"]
+    assert own["low"] <= own["value"] <= own["high"]
+    assert (own["n"], own["patients"]) == (60, 30)
+    assert "gain" not in own
+    for name in ("scratch", "intensity statistics"):
+        other = found[name, "linear", "AUC"]
+        assert other["gain"] == pytest.approx(own["value"] - other["value"])
+        assert 0 < other["gain_low"] <= other["gain_high"]
+        assert {(name, "nearest neighbours", "AUC"), (name, "retrieval", "mAP")} <= found.keys()
+    assert found["size", "linear", "AUC"]["value"] == 1
+    assert ("embeddings", "linear", "AUC matched by size") in found
+
+
+def test_files_are_matched_by_case_and_other_cases_refused(labelled):
+    good, order = Embeddings.read(labelled / "good.npz"), np.random.default_rng(0).permutation(60)
+    mixed = Embeddings(
+        **{name: getattr(good, name)[order] for name in vars(good) if name not in ("perturbed", "record")}
+    )
+    mixed.write(labelled / "mixed.npz")
+    rows = probe_embeddings(
+        labelled / "good.npz", labelled / "labels.csv", {"mixed": labelled / "mixed.npz"}, resamples=2
+    )
+    assert [row["gain"] for row in rows if row["features"] == "mixed"] == [0, 0, 0]
+    fewer = Embeddings(**{name: getattr(good, name)[1:] for name in vars(good) if name not in ("perturbed", "record")})
+    fewer.write(labelled / "fewer.npz")
+    with pytest.raises(EmbeddingsError, match=r"fewer.npz: it is of other cases: 1 of 60 .*'p0/ct \(0\)'"):
+        probe_embeddings(labelled / "good.npz", labelled / "labels.csv", {"fewer": labelled / "fewer.npz"})
+    with pytest.raises(EmbeddingsError, match=r"labels.csv: no file of embeddings"):
+        Embeddings.read(labelled / "labels.csv")
+
+
+def test_labels_find_their_cubes_by_each_key(tmp_path):
+    own = embeddings_of(telling(LABELS, 0))
+    points = {f"coord{axis}": own.point[:, number] for number, axis in enumerate("XYZ")}
+    uids = [f"ct{owner}" for owner in OWNERS]
+    tables = {
+        "case": {"case": own.case},
+        "points": {"seriesuid": uids, **points},
+        "image": {"image": [f"../scans/p{number}/ct{number}.nii.gz" for number in range(PATIENTS)]},
+        "patient": {"patient": [f"{number}" for number in range(PATIENTS)]},
+    }
+    for name, columns in tables.items():
+        table = pd.DataFrame(columns)
+        table["class"] = LABELS if len(table) == 60 else LABELS[::EACH]
+        table.loc[0, "class"] = np.nan
+        path = tmp_path / f"{name}.csv" if name != "image" else tmp_path / "image.csv"
+        if name == "image":
+            table["image"] = [str(image).replace("../scans", "/scans") for image in table["image"]]
+        table.to_csv(path, index=False)
+        labels = read_labels(path, own)
+        without = 1 if name in ("case", "points") else EACH
+        assert labels.rows.tolist() == list(range(without, 60)), name
+        np.testing.assert_array_equal(labels.values, LABELS[without:])
+
+
+def test_labels_that_do_not_fit_are_refused(tmp_path):
+    own = embeddings_of(telling(LABELS, 0))
+
+    def refusal(columns, **named):
+        pd.DataFrame(columns).to_csv(tmp_path / "l.csv", index=False)
+        with pytest.raises(EmbeddingsError) as raised:
+            read_labels(tmp_path / "l.csv", own, **named)
+        return str(raised.value)
+
+    assert "no column malignant; its columns are case, label" in refusal(
+        {"case": ["a"], "label": [1]}, label="malignant"
+    )
+    assert "nothing says what its rows are of" in refusal({"name": ["a"], "label": [1]})
+    assert "are called ('a',), cubes ('p0/ct (0)',)" in refusal({"case": ["a"], "label": [1]})
+    assert "more than once" in refusal({"case": ["a", "a"], "label": [1, 0]})
+
+
+def test_a_datalist_names_images_and_sections(tmp_path):
+    scan = tmp_path / "ct0.nii.gz"
+    scan.write_bytes(b"")
+    (tmp_path / "datalist.json").write_text(json.dumps({"training": [{"image": scan.name, "ill": 1, "patient": "0"}]}))
+    own = embeddings_of(telling(LABELS, 0))
+    own.image[:2] = str(scan)[: own.image.dtype.itemsize // 4]
+    own = Embeddings(**{**vars(own), "image": np.array([str(scan)] * 2 + own.image[2:].tolist())})
+    labels = read_labels(tmp_path / "datalist.json", own, "ill")
+    assert labels.rows.tolist() == [0, 1]
+    assert labels.section is not None
+    assert labels.section.tolist() == ["training", "training"]
+
+
+def test_stability_is_one_for_the_same_and_about_none_for_others(tmp_path):
+    vectors = telling(LABELS, 1) + 100  # far from 0, as activations are: the raw cosine would be 1
+    same, others = stability(vectors, vectors), stability(vectors, telling(LABELS, 0, seed=9) + 100)
+    for metric in ("cosine", "rank correlation"):
+        np.testing.assert_allclose(same[metric], 1, rtol=1e-5)
+        assert abs(others[metric].mean()) < 0.3
+    statistics = np.random.default_rng(5).normal(size=(60, 9))
+    perturbed = {"noise": (vectors, statistics), "flip": (vectors[::-1], statistics)}
+    embeddings_of(vectors, perturbed=perturbed).write(tmp_path / "e.npz")
+    rows = {
+        (row["features"], row["probe"], row["metric"]): row["value"] for row in probe_embeddings(tmp_path / "e.npz")
+    }
+    assert rows["embeddings", "noise", "cosine"] == pytest.approx(1)
+    assert rows["embeddings", "flip", "cosine"] < 0.6
+    assert rows["intensity statistics", "noise", "rank correlation"] == pytest.approx(1)
+    embeddings_of(vectors).write(tmp_path / "plain.npz")
+    with pytest.raises(EmbeddingsError, match="--perturbations"):
+        probe_embeddings(tmp_path / "plain.npz")
