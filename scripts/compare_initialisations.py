@@ -5,7 +5,6 @@ import sys
 
 import bundle_path  # noqa: F401
 import fire
-
 from models_genesis_bundle.comparison import ComparisonError, PlanError, compare_initialisations
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import bundle_path  # noqa: F401
 import fire
-
 from models_genesis_bundle.weights import CheckpointError, UnknownLayoutError, convert
 
 

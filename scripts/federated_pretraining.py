@@ -5,7 +5,6 @@ from pathlib import Path
 
 import fire
 from bundle_path import ROOT
-
 from models_genesis_bundle.federated.global_weights import site_config, write_global_weights
 from models_genesis_bundle.federated.nvflare_job import pretraining_job
 from models_genesis_bundle.federated.settings import read_settings

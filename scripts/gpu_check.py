@@ -21,7 +21,6 @@ from typing import Any
 import bundle_path  # noqa: F401
 import fire
 import torch
-
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.files import write_json
 

@@ -4,9 +4,8 @@ import sys
 
 import bundle_path  # noqa: F401
 import fire
-from tabulate import tabulate
-
 from models_genesis_bundle.weights import CheckpointError, layer_spectra
+from tabulate import tabulate
 
 
 def inspect_weights(source: str) -> None:

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import fire
 from bundle_path import ROOT
-from monai.bundle import ConfigParser
-
 from models_genesis_bundle.files import file_sha256, whole_file
 from models_genesis_bundle.version import __version__
 from models_genesis_bundle.weights import read_weights
+from monai.bundle import ConfigParser
 
 NAME = "models_genesis_ct_pretraining"  # in the zoo: task and data
 WEIGHTS = "models/model.pt"

@@ -2,7 +2,6 @@
 
 import bundle_path  # noqa: F401
 import fire
-
 from models_genesis_bundle.data import make_phantoms
 
 if __name__ == "__main__":

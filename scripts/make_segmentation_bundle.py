@@ -6,7 +6,6 @@ from typing import Any
 
 import fire
 from bundle_path import ROOT
-
 from models_genesis_bundle.export import ExportError, make_segmentation_bundle
 from models_genesis_bundle.weights import CheckpointError
 

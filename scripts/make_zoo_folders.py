@@ -10,7 +10,6 @@ from pathlib import Path
 import fire
 import yaml
 from bundle_path import ROOT
-
 from models_genesis_bundle.files import file_sha256
 
 WEIGHTS = "models/model.pt"

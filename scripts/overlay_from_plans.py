@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 
 import fire
-
 from models_genesis_bundle.planning import settings_from_plans, write_overlay
 from models_genesis_bundle.weights import TargetError
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import bundle_path  # noqa: F401
 import fire
-
 from models_genesis_bundle.bundle_config import genesis_pairs
 from models_genesis_bundle.data import IntensityScaling, ScanPreprocessing, make_phantoms
 from models_genesis_bundle.visualize import draw_cube, gallery_figure, save_figure

@@ -12,7 +12,6 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
-
 from models_genesis_bundle.bundle_config import genesis_pairs
 from models_genesis_bundle.data import IntensityScaling, LabelledPreprocessing, ScanPreprocessing, make_phantoms
 from models_genesis_bundle.networks import GenesisUNet

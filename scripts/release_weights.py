@@ -4,7 +4,6 @@ from pathlib import Path
 
 import bundle_path  # noqa: F401
 import fire
-
 from models_genesis_bundle.files import file_sha256
 from models_genesis_bundle.weights import release_weights
 

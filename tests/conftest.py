@@ -13,7 +13,6 @@ os.environ["OMP_NUM_THREADS"] = "1"
 def pytest_terminal_summary(terminalreporter) -> None:
     """Name what a failure may hang on: the number format that this processor trains in."""
     import torch
-
     from models_genesis_bundle.engines import precision_dtype
 
     capability = torch.backends.cpu.get_cpu_capability()

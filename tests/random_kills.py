@@ -22,7 +22,6 @@ from pathlib import Path
 import fire
 import torch
 from bundle_commands import TINY, arguments, run_here
-
 from models_genesis_bundle.data import make_phantoms, phantom_candidates
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.weights import read_checkpoint

@@ -16,10 +16,9 @@ import nibabel
 import numpy as np
 import pytest
 from bundle_commands import ROOT
-from scan_writers import truncate, write_dicom, write_scan
-
 from models_genesis_bundle.data import CubeSampler, ScanCubes, ScanError, ScanPreprocessing, SkippedScansError, Volumes
 from models_genesis_bundle.engines import read_metrics
+from scan_writers import truncate, write_dicom, write_scan
 
 TISSUE = np.random.default_rng(0).normal(50, 20, (40, 40, 24)).astype(np.int16)
 

@@ -14,11 +14,10 @@ import numpy as np
 import pytest
 import torch
 from bundle_commands import arguments, root_cause, run_here
-from scan_writers import truncate
-
 from models_genesis_bundle.data import SkippedScansError, patient_hashes, phantom_candidates
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.weights import TransferError, read_checkpoint, read_weights
+from scan_writers import truncate
 
 NETWORK = {
     "network_def::features": "[4,8]",

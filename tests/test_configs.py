@@ -12,13 +12,12 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-from monai.bundle import ConfigParser, ConfigWorkflow
-from monai.bundle.config_item import ComponentLocator
-from scan_writers import write_radiograph
-
 from models_genesis_bundle.data import ScanPreprocessing, phantom_candidates
 from models_genesis_bundle.networks import GenesisClassifier, GenesisUNet
 from models_genesis_bundle.weights import write_weights
+from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.bundle.config_item import ComponentLocator
+from scan_writers import write_radiograph
 
 PRETRAIN_OVERLAYS = (
     "optimizer_adamw",

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 import torch
 from bundle_commands import arguments, root_cause, run_here
-from scan_writers import truncate, write_scan
-
 from models_genesis_bundle.data import ScanPreprocessing, SkippedScansError
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import write_weights
+from scan_writers import truncate, write_scan
 
 
 @pytest.fixture

@@ -14,11 +14,10 @@ import torch
 import yaml
 from bundle_commands import TINY, arguments, finish, root_cause, run_here, start
 from ignite.engine import Events
-from monai.bundle import ConfigWorkflow
-
 from models_genesis_bundle.bundle_config import RunCommand, RunFolder, SettingsError
 from models_genesis_bundle.engines import NonFiniteStepError, read_metrics
 from models_genesis_bundle.weights import read_checkpoint, read_weights
+from monai.bundle import ConfigWorkflow
 
 
 def same(one: dict, two: dict) -> bool:

@@ -9,13 +9,12 @@ import nibabel
 import numpy as np
 import pytest
 from bundle_commands import arguments, root_cause, run_here
-from PIL import Image
-from scan_writers import truncate, write_radiograph
-
 from models_genesis_bundle.data import phantom_candidates
 from models_genesis_bundle.data.volumes.item_folder import Journal
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.weights import read_weights
+from PIL import Image
+from scan_writers import truncate, write_radiograph
 
 SPATIAL_2D = "configs/spatial_2d.yaml"
 XRAY = (SPATIAL_2D, "configs/data_xray.yaml")

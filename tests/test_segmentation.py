@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 import torch
 from bundle_commands import arguments, root_cause, run_here
-from scan_writers import truncate
-
 from models_genesis_bundle.data import patient_hashes
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.files import RUN_MARKER
 from models_genesis_bundle.weights import TransferError, read_checkpoint, read_weights
+from scan_writers import truncate
 
 SMALL = {
     "initial_weights": "none",

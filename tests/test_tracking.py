@@ -7,7 +7,6 @@ import json
 
 import pytest
 from bundle_commands import arguments, run_here
-
 from models_genesis_bundle.data import phantom_candidates
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.weights import write_checkpoint

@@ -4,7 +4,6 @@ import logging
 import sys
 
 import fire
-
 from models_genesis_bundle.auto3dseg import Auto3DSegError, initialise
 from models_genesis_bundle.weights import CheckpointError
 

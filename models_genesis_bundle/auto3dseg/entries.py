@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-
 from models_genesis_bundle.auto3dseg.generated_algorithm import GeneratedAlgorithm
 from models_genesis_bundle.auto3dseg.networks import build_dints, build_segresnet, build_swinunetr, segresnet_arguments
 

@@ -9,9 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigParser
-
 from models_genesis_bundle.files import whole_file
+from monai.bundle import ConfigParser
 
 __all__ = ["Auto3DSegError", "GeneratedAlgorithm", "generated_algorithms"]
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from monai.utils import ensure_tuple
-
 from models_genesis_bundle.auto3dseg.entries import ENTRIES, Entry, find_entry
 from models_genesis_bundle.auto3dseg.generated_algorithm import GeneratedAlgorithm, generated_algorithms
 from models_genesis_bundle.auto3dseg.intensities import compare_intensities
@@ -23,6 +21,7 @@ from models_genesis_bundle.weights import (
 )
 from models_genesis_bundle.weights.sources import read_weight_file
 from models_genesis_bundle.weights.targets.registry import find_target
+from monai.utils import ensure_tuple
 
 __all__ = ["WEIGHTS_FILE", "Initialisation", "initialise"]
 

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.bundle import ConfigParser
-
 from models_genesis_bundle.weights import read_checkpoint
+from monai.bundle import ConfigParser
 
 __all__ = ["build_dints", "build_segresnet", "build_swinunetr", "segresnet_arguments"]
 

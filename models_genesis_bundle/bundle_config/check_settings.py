@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from fire.parser import DefaultParseValue
-from monai.bundle import ConfigParser
-from monai.bundle.reference_resolver import ReferenceResolver
-from monai.bundle.utils import ID_REF_KEY, MACRO_KEY, merge_kv
-
 from models_genesis_bundle.bundle_config.component_arguments import unknown_argument, unknown_arguments
 from models_genesis_bundle.bundle_config.last_line import end_tracebacks_with_the_cause
 from models_genesis_bundle.bundle_config.renamed_settings import RENAMED
 from models_genesis_bundle.bundle_config.run_command import RunCommand
 from models_genesis_bundle.bundle_config.setting_types import kind_of
+from monai.bundle import ConfigParser
+from monai.bundle.reference_resolver import ReferenceResolver
+from monai.bundle.utils import ID_REF_KEY, MACRO_KEY, merge_kv
 
 __all__ = ["SettingsError", "check_settings", "unknown_settings"]
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from monai.bundle import ConfigParser
-
 from models_genesis_bundle.data.sampling.seeded_dataset import SeededDataset
+from monai.bundle import ConfigParser
 
 __all__ = ["genesis_pairs"]
 

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
-
 from models_genesis_bundle.metrics import require_label_names
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 __all__ = ["SETTINGS", "Kind", "kind_of"]
 

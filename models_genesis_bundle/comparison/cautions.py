@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
-
 from models_genesis_bundle.comparison.fairness import cases_of
 from models_genesis_bundle.comparison.plan import ComparisonPlan
 from models_genesis_bundle.comparison.results import CLASS_DICE, condition

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from monai.bundle import ConfigParser
-
 from models_genesis_bundle.bundle_config import is_below, leaves
 from models_genesis_bundle.comparison.checks import ComparisonError
 from models_genesis_bundle.comparison.plan import TRANSFER_SETTINGS, ComparisonPlan, Labels
 from models_genesis_bundle.comparison.run import Run
 from models_genesis_bundle.messages import first_of
 from models_genesis_bundle.weights import read_weights
+from monai.bundle import ConfigParser
 
 __all__ = ["Fairness", "cases_of"]
 

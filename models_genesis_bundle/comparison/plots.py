@@ -10,7 +10,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
-
 from models_genesis_bundle.comparison.plan import ComparisonPlan
 from models_genesis_bundle.comparison.results import group_columns
 

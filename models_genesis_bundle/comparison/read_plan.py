@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
-
 from models_genesis_bundle.comparison.plan import ComparisonPlan, PlanPart, Task
+from pydantic import ValidationError
 
 __all__ = ["PlanError", "read_plan"]
 

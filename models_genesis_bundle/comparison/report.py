@@ -8,8 +8,6 @@ from functools import partial
 from typing import Any
 
 import pandas as pd
-from tabulate import tabulate
-
 from models_genesis_bundle.comparison.plan import ComparisonPlan
 from models_genesis_bundle.comparison.plots import curves_figure, scores_figure
 from models_genesis_bundle.comparison.results import CLASS_DICE, condition, group_columns, labels_of
@@ -19,6 +17,7 @@ from models_genesis_bundle.engines import UNLEARNT_DICE
 from models_genesis_bundle.files import whole_file
 from models_genesis_bundle.reports.summary_file import write_summary
 from models_genesis_bundle.visualize import save_figure
+from tabulate import tabulate
 
 __all__ = ["Comparison", "markdown", "write_report"]
 

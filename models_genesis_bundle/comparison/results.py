@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
-
 from models_genesis_bundle.comparison.checks import ComparisonError
 from models_genesis_bundle.comparison.plan import ComparisonPlan, Labels, nearest_name
 from models_genesis_bundle.comparison.run import Run

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigParser
-
 from models_genesis_bundle.bundle_config import RunCommand
 from models_genesis_bundle.comparison.plan import ComparisonPlan, Initialisation, Labels, Recipe
+from monai.bundle import ConfigParser
 
 __all__ = ["PROGRAM", "Run", "planned_runs", "words"]
 

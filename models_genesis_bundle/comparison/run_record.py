@@ -7,10 +7,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
-
 from models_genesis_bundle.comparison.run import Run
 from models_genesis_bundle.files import write_json
+from pydantic import BaseModel, ConfigDict, model_validator
 
 __all__ = ["RunRecord", "portable_words"]
 

@@ -13,15 +13,14 @@ from itertools import pairwise
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
-
 from models_genesis_bundle.comparison.checks import ComparisonError
 from models_genesis_bundle.comparison.child_processes import ChildProcesses
 from models_genesis_bundle.comparison.fairness import Fairness
 from models_genesis_bundle.comparison.plan import ComparisonPlan
 from models_genesis_bundle.comparison.run import PROGRAM, Run, planned_runs, words
 from models_genesis_bundle.comparison.run_record import RunRecord, portable_words
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 __all__ = ["run_comparison"]
 
@@ -34,10 +33,7 @@ ERROR = re.compile(r"[A-Za-z_][\w.]*(Error|Exception): ")
 
 
 def run_comparison(
-    plan: ComparisonPlan,
-    weight_hashes: Mapping[str, str | None],
-    fairness: Fairness,
-    program: Sequence[str] = PROGRAM,
+    plan: ComparisonPlan, weight_hashes: Mapping[str, str | None], fairness: Fairness, program: Sequence[str] = PROGRAM
 ) -> None:
     """Carry out what is missing of a plan's runs.
 

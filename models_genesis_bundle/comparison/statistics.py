@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
-
 from models_genesis_bundle.comparison.plan import ComparisonPlan
 from models_genesis_bundle.comparison.results import CLASS_DICE, arranged, group_columns
 from models_genesis_bundle.engines import UNLEARNT_DICE
 from models_genesis_bundle.metrics import mean_with_interval
+from scipy import stats
 
 __all__ = ["Statistics", "holm", "paired_test"]
 

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from monai.inferers import Inferer
-
 from models_genesis_bundle.embeddings.embedder import pool
 from models_genesis_bundle.embeddings.perturber import PERTURBATIONS, Perturber
 from models_genesis_bundle.engines import AutocastInferer
+from monai.inferers import Inferer
 
 __all__ = ["STATISTICS", "CubeVectors"]
 

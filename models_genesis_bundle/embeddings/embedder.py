@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import nn
-
 from models_genesis_bundle.networks import StageMaps
+from torch import nn
 
 __all__ = ["Embedder", "pool"]
 
@@ -47,11 +46,7 @@ class Embedder(nn.Module):
     """
 
     def __init__(
-        self,
-        network: nn.Module,
-        stage: int | None = None,
-        pooling: str = "mean",
-        parts: Sequence[str] | None = None,
+        self, network: nn.Module, stage: int | None = None, pooling: str = "mean", parts: Sequence[str] | None = None
     ) -> None:
         super().__init__()
         if stage is not None and stage < 1:

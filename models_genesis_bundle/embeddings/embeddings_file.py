@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-
 from models_genesis_bundle.embeddings.cube_vectors import STATISTICS
 from models_genesis_bundle.embeddings.perturber import PERTURBATIONS
 from models_genesis_bundle.files import whole_file

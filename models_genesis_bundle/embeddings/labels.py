@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-
 from models_genesis_bundle.data.datalists.json_datalist import SECTIONS, read_json_datalist
 from models_genesis_bundle.data.scans.files import scan_stem
 from models_genesis_bundle.embeddings.embeddings_file import Embeddings, EmbeddingsError

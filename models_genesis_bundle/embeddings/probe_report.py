@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-
 from models_genesis_bundle.embeddings.embeddings_file import Embeddings, EmbeddingsError
 from models_genesis_bundle.embeddings.labels import Labels, read_labels
 from models_genesis_bundle.embeddings.probes import (

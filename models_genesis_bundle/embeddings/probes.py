@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from models_genesis_bundle.embeddings.embeddings_file import EmbeddingsError
+from models_genesis_bundle.metrics.bootstrap import patient_numbers
 from scipy.stats import spearmanr
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -15,9 +17,6 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, StratifiedGroupKFo
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
-
-from models_genesis_bundle.embeddings.embeddings_file import EmbeddingsError
-from models_genesis_bundle.metrics.bootstrap import patient_numbers
 
 __all__ = ["ProbeTask", "knn_scores", "linear_scores", "mean_over_classes", "retrieval_precision"]
 

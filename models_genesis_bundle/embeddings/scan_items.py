@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from monai.config import PathLike
-
 from models_genesis_bundle.data.datalists.candidates import join_candidates, read_candidates
 from models_genesis_bundle.data.datalists.pretraining import list_scans
+from monai.config import PathLike
 
 __all__ = ["embedded_scans"]
 

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from monai.utils import convert_to_numpy
-from monai.utils.enums import CommonKeys
-
 from models_genesis_bundle.embeddings.embeddings_file import Embeddings
 from models_genesis_bundle.embeddings.perturber import PERTURBATIONS
 from models_genesis_bundle.files import file_sha256
 from models_genesis_bundle.reports import ScanResults
+from monai.utils import convert_to_numpy
+from monai.utils.enums import CommonKeys
 
 __all__ = ["ScanVectors"]
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
-
 from models_genesis_bundle.engines.processes import is_main_process
 from models_genesis_bundle.weights import write_weights
 

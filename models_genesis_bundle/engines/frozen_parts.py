@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-
 from models_genesis_bundle.weights import network_parts, select_parts, unwrap
 
 __all__ = ["freeze_parts"]

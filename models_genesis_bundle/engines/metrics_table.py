@@ -8,10 +8,9 @@ import os
 from pathlib import Path
 
 from ignite.engine import Engine, Events
-from torch.optim import Optimizer
-
 from models_genesis_bundle.engines.processes import is_main_process
 from models_genesis_bundle.files import write_table
+from torch.optim import Optimizer
 
 __all__ = ["MetricsTable", "read_metrics"]
 

@@ -6,9 +6,8 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
-from monai.inferers import Inferer, SimpleInferer
-
 from models_genesis_bundle.engines.small_maps import Float32OnSmallMaps
+from monai.inferers import Inferer, SimpleInferer
 
 __all__ = ["AutocastInferer", "precision_dtype", "to_memory_format"]
 

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from monai.inferers import Inferer
-from monai.networks.layers.utils import get_act_layer
-
 from models_genesis_bundle.engines.precision import AutocastInferer
 from models_genesis_bundle.networks.finest_output import finest_output
 from models_genesis_bundle.networks.plain_values import plain
 from models_genesis_bundle.weights import unwrap
+from monai.inferers import Inferer
+from monai.networks.layers.utils import get_act_layer
 
 __all__ = ["RestorationInferer"]
 

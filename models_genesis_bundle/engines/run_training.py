@@ -12,7 +12,6 @@ from types import FrameType
 from typing import Protocol
 
 from ignite.engine import Engine, Events
-
 from models_genesis_bundle.engines.gradient_clipping import step_is_due
 from models_genesis_bundle.engines.processes import is_main_process, largest_of_all_processes
 from models_genesis_bundle.engines.training_state import TrainingState

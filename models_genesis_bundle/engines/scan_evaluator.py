@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from monai.engines import SupervisedEvaluator
-
 from models_genesis_bundle.data.sampling.readable_scans import SKIPPED, skipped_text
+from monai.engines import SupervisedEvaluator
 
 __all__ = ["ScanEvaluator"]
 

@@ -6,10 +6,9 @@ import time
 
 from ignite.engine import Engine, Events
 from ignite.handlers.tqdm_logger import ProgressBar
+from models_genesis_bundle.engines.processes import is_main_process
 from monai.handlers import from_engine
 from monai.utils.enums import CommonKeys
-
-from models_genesis_bundle.engines.processes import is_main_process
 
 __all__ = ["Throughput", "TrainingProgress"]
 

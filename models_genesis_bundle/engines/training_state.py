@@ -10,8 +10,6 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
-
 from models_genesis_bundle.data.sampling.seeded_dataset import EpochSampler
 from models_genesis_bundle.engines.metric_states import get_metric_states, set_metric_states
 from models_genesis_bundle.engines.processes import from_all_processes, is_main_process, process_place
@@ -24,6 +22,7 @@ from models_genesis_bundle.weights import (
     unwrap,
     write_checkpoint,
 )
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 __all__ = ["TrainingState"]
 

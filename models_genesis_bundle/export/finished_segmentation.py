@@ -11,11 +11,10 @@ from typing import Any
 
 import torch
 import yaml
-from monai.bundle import ConfigParser
-
 from models_genesis_bundle import networks
 from models_genesis_bundle.data import ScanPreprocessing
 from models_genesis_bundle.weights import read_weights, require_same_network
+from monai.bundle import ConfigParser
 
 __all__ = ["ExportError", "FinishedSegmentation", "configured_network", "recorded_network"]
 

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import monai.bundle
-
 import models_genesis_bundle
+import monai.bundle
 from models_genesis_bundle.export.finished_segmentation import ExportError, FinishedSegmentation
 from models_genesis_bundle.export.segmentation_configs import inference_config, train_config
 from models_genesis_bundle.export.segmentation_metadata import segmentation_metadata

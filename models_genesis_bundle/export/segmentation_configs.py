@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigParser
-
 from models_genesis_bundle.export.finished_segmentation import FinishedSegmentation
 from models_genesis_bundle.export.plain_preprocessing import plain_preprocessing
+from monai.bundle import ConfigParser
 
 __all__ = ["inference_config", "train_config"]
 

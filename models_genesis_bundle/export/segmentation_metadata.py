@@ -9,14 +9,7 @@ from models_genesis_bundle.export.finished_segmentation import FinishedSegmentat
 
 __all__ = ["segmentation_metadata"]
 
-TAKEN_OVER = (
-    "schema",
-    "monai_version",
-    "pytorch_version",
-    "numpy_version",
-    "required_packages_version",
-    "references",
-)
+TAKEN_OVER = ("schema", "monai_version", "pytorch_version", "numpy_version", "required_packages_version", "references")
 
 
 def segmentation_metadata(

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigParser
-
 from models_genesis_bundle.federated.site import SITE_CONFIGS
 from models_genesis_bundle.weights import load_weights, write_weights
+from monai.bundle import ConfigParser
 
 __all__ = ["site_config", "write_global_weights"]
 
@@ -26,10 +25,7 @@ def site_config(
 
 
 def write_global_weights(
-    source: str | os.PathLike,
-    output: str | os.PathLike,
-    config: ConfigParser,
-    record: Mapping[str, Any] | None = None,
+    source: str | os.PathLike, output: str | os.PathLike, config: ConfigParser, record: Mapping[str, Any] | None = None
 ) -> Path:
     """Write what the server left as a weight file, which serves as ``initial_weights`` like any other.
 

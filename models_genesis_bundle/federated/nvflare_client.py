@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import fire
 import nvflare.client as flare
-from nvflare.apis.fl_constant import FLMetaKey
-
 from models_genesis_bundle.federated import PretrainingSite
 from models_genesis_bundle.federated.settings import read_settings
+from nvflare.apis.fl_constant import FLMetaKey
 
 
 def train_rounds(

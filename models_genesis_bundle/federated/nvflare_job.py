@@ -6,12 +6,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from models_genesis_bundle.weights import network_record
 from monai.bundle import ConfigParser
 from nvflare.apis.dxo import DataKind
 from nvflare.app_opt.pt.recipes.fedavg import FedAvgRecipe
 from nvflare.client.config import ExchangeFormat, TransferType
-
-from models_genesis_bundle.weights import network_record
 
 __all__ = ["pretraining_job"]
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from monai.metrics.calibration import calibration_binning
-
 from models_genesis_bundle.metrics.operating_point import binary_scores
+from monai.metrics.calibration import calibration_binning
 
 __all__ = ["ReliabilityCurve", "brier_scores", "expected_calibration_error", "reliability_curve"]
 

@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
-from sklearn.metrics import average_precision_score, roc_auc_score
-
 from models_genesis_bundle.metrics.bootstrap import bootstrap_interval, mean_with_interval, patient_numbers
 from models_genesis_bundle.metrics.calibration import brier_scores, expected_calibration_error, reliability_curve
 from models_genesis_bundle.metrics.operating_point import (
@@ -16,6 +14,7 @@ from models_genesis_bundle.metrics.operating_point import (
     youden_threshold,
 )
 from models_genesis_bundle.metrics.roc import auc_with_interval
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 __all__ = ["classification_scores", "predicted_classes"]
 

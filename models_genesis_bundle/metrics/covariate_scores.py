@@ -6,7 +6,6 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
-
 from models_genesis_bundle.metrics.bootstrap import patient_numbers
 from models_genesis_bundle.metrics.operating_point import binary_scores
 from models_genesis_bundle.metrics.roc import auc_with_interval, compare_aucs

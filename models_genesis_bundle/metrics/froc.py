@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-
 from models_genesis_bundle.metrics.bootstrap import bootstrap_interval, patient_numbers
 from models_genesis_bundle.metrics.operating_point import binary_scores
 

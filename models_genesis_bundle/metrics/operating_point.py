@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from models_genesis_bundle.metrics.bootstrap import patient_numbers
 from scipy.stats import norm
 from sklearn.metrics import roc_curve
-
-from models_genesis_bundle.metrics.bootstrap import patient_numbers
 
 __all__ = ["binary_scores", "proportion_with_interval", "sensitivity_and_specificity", "youden_threshold"]
 

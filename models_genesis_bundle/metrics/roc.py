@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import expit, logit
-from scipy.stats import norm, rankdata
-
 from models_genesis_bundle.metrics.bootstrap import patient_numbers
 from models_genesis_bundle.metrics.operating_point import binary_scores
+from scipy.special import expit, logit
+from scipy.stats import norm, rankdata
 
 __all__ = ["auc_with_interval", "compare_aucs"]
 

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from models_genesis_bundle.metrics.thresholded_mean_iou import thresholded_mean_iou
 from monai.metrics import compute_dice, compute_hausdorff_distance, compute_iou, compute_surface_dice
 from monai.utils import convert_to_tensor
-
-from models_genesis_bundle.metrics.thresholded_mean_iou import thresholded_mean_iou
 
 __all__ = ["require_label_names", "segmentation_scores"]
 

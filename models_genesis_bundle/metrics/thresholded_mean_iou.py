@@ -13,9 +13,7 @@ THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 
 
 def thresholded_mean_iou(
-    probability: torch.Tensor | np.ndarray,
-    label: torch.Tensor | np.ndarray,
-    thresholds: Sequence[float] = THRESHOLDS,
+    probability: torch.Tensor | np.ndarray, label: torch.Tensor | np.ndarray, thresholds: Sequence[float] = THRESHOLDS
 ) -> float:
     """The mean over thresholds of the mean IoU of two classes, foreground **and background**.
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-
 from models_genesis_bundle.networks.finest_output import finest_output
 
 __all__ = ["require_fitting_size"]

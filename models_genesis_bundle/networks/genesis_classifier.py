@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from monai.utils import ensure_tuple
-from torch import nn
-
 from models_genesis_bundle.networks.encoder import Encoder, keys_by_part, require_stage_widths
 from models_genesis_bundle.networks.plain_values import plain
 from models_genesis_bundle.networks.pretrained import Pretrained
+from monai.utils import ensure_tuple
+from torch import nn
 
 __all__ = ["GenesisClassifier"]
 

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from models_genesis_bundle.networks.encoder import ConvUnit, Encoder, keys_by_part, require_stage_widths
+from models_genesis_bundle.networks.plain_values import plain
+from models_genesis_bundle.networks.pretrained import Pretrained
 from monai.networks.layers.factories import Conv
 from monai.networks.layers.utils import get_act_layer
 from monai.utils import ensure_tuple
 from torch import nn
-
-from models_genesis_bundle.networks.encoder import ConvUnit, Encoder, keys_by_part, require_stage_widths
-from models_genesis_bundle.networks.plain_values import plain
-from models_genesis_bundle.networks.pretrained import Pretrained
 
 __all__ = ["GenesisUNet"]
 

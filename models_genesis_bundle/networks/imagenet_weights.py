@@ -7,9 +7,8 @@ import re
 from pathlib import Path
 
 import torch
-from monai.networks.nets.efficientnet import url_map
-
 from models_genesis_bundle.files import file_sha256
+from monai.networks.nets.efficientnet import url_map
 
 __all__ = ["ImageNetWeightsError", "load_imagenet_weights"]
 

@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from models_genesis_bundle.networks.genesis_unet import GenesisUNet
+from models_genesis_bundle.networks.imagenet_weights import MEAN, STANDARD_DEVIATION, load_imagenet_weights
 from monai.networks.nets import FlexibleUNet
 from monai.networks.nets.efficientnet import url_map
 from torch import nn
-
-from models_genesis_bundle.networks.genesis_unet import GenesisUNet
-from models_genesis_bundle.networks.imagenet_weights import MEAN, STANDARD_DEVIATION, load_imagenet_weights
 
 __all__ = ["SlicewiseGenesisUNet", "SlicewiseUNet", "by_slice"]
 

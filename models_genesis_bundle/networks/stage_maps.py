@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import torch
-from torch import nn
-
 from models_genesis_bundle.networks.encoder_of import encoder_of
+from torch import nn
 
 __all__ = ["StageMaps"]
 

@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 import torch
-
 from models_genesis_bundle.weights import UnknownLayoutError, network_parts, unwrap
 
 __all__ = ["parameter_groups"]

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-from scipy import ndimage
-
 from models_genesis_bundle.phantoms.canvas import PhantomCanvas
+from scipy import ndimage
 
 __all__ = ["draw_chest"]
 

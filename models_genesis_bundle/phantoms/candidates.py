@@ -10,9 +10,8 @@ from typing import Any
 
 import nibabel
 import numpy as np
-from scipy import ndimage
-
 from models_genesis_bundle.files import write_table
+from scipy import ndimage
 
 __all__ = ["phantom_candidates"]
 

@@ -11,10 +11,9 @@ from pathlib import Path
 import nibabel
 import numpy as np
 from filelock import FileLock
-from tqdm import tqdm
-
 from models_genesis_bundle.files import whole_file, write_json
 from models_genesis_bundle.phantoms.anatomy import draw_chest
+from tqdm import tqdm
 
 __all__ = ["make_phantoms"]
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-
 from models_genesis_bundle.networks import GenesisUNet
 
 __all__ = ["Device", "bytes_per_cube"]

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
 from models_genesis_bundle.files import whole_file, write_json
 from models_genesis_bundle.planning.fingerprint import Fingerprint
 from models_genesis_bundle.planning.plan import Setting

@@ -13,10 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from monai.config import PathLike
-from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
-
 from models_genesis_bundle.data.datalists.pretraining import pretraining_datalist
 from models_genesis_bundle.data.datalists.splits import SplitRequest, split_sections
 from models_genesis_bundle.data.scans.files import IMAGE_SUFFIXES, scan_suffix
@@ -30,6 +26,9 @@ from models_genesis_bundle.data.volumes.quality import (
     quality_rule,
     thinned,
 )
+from monai.config import PathLike
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
 
 __all__ = ["Fingerprint", "LeftOut", "fingerprint_scans"]
 
@@ -236,11 +235,7 @@ def _log(notes: Sequence[str], left_out: Sequence[LeftOut]) -> None:
 
 
 def _without(
-    datalist: Datalist,
-    dropped: Mapping[str, Any],
-    validation_fraction: float,
-    split_seed: int,
-    dataset_dir: PathLike,
+    datalist: Datalist, dropped: Mapping[str, Any], validation_fraction: float, split_seed: int, dataset_dir: PathLike
 ) -> Datalist:
     kept = {name: [scan for scan in scans if scan["image"] not in dropped] for name, scans in datalist.items()}
     if empty := [name for name in _USED if not kept[name]]:

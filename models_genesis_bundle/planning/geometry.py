@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
-
 from models_genesis_bundle.data.volumes.quality import ScanFacts
 
 __all__ = ["SMALLEST_SIDE", "cube_sides", "sides_after_resampling", "target_spacing"]

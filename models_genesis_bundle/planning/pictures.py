@@ -10,7 +10,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-
 from models_genesis_bundle.data.scans.intensity import IntensityScaling
 from models_genesis_bundle.data.volumes.quality import ScanFacts
 from models_genesis_bundle.planning.geometry import sides_after_resampling

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
 from models_genesis_bundle.data.scans.intensity import IntensityScaling
 from models_genesis_bundle.data.volumes.quality import CT_IN_HU, ScanFacts
 from models_genesis_bundle.planning.device import Device, bytes_per_cube

@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 import torch
-
 from models_genesis_bundle.data.datalists.find_scans import look_below
 from models_genesis_bundle.data.datalists.json_datalist import find_json_datalist
 from models_genesis_bundle.data.datalists.segmentation import list_labelled_scans

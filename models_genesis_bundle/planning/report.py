@@ -10,8 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, StrictUndefined
-from monai.transforms import CenterSpatialCrop, Compose, SpatialPad
-
 from models_genesis_bundle.bundle_config import genesis_pairs
 from models_genesis_bundle.data.scans.preprocessing import ScanPreprocessing
 from models_genesis_bundle.data.volumes.quality import NOT_IN_HU
@@ -27,6 +25,7 @@ from models_genesis_bundle.planning.pictures import (
 )
 from models_genesis_bundle.planning.plan import Plan
 from models_genesis_bundle.planning.speed import Speed
+from monai.transforms import CenterSpatialCrop, Compose, SpatialPad
 
 __all__ = ["Examples", "summary", "training_hours", "write_report"]
 
@@ -145,10 +144,7 @@ def write_report(
         pair_of=_short(examples.images[middle], fingerprint),
         pair=png(pair_figure(np.asarray(pair["label"])[0], np.asarray(pair["image"])[0], spacing, value_range)),
         charts=[
-            (
-                "Intensities, each scan and the mean",
-                png(intensity_figure(fingerprint.voxels, plan.intensity)),
-            ),
+            ("Intensities, each scan and the mean", png(intensity_figure(fingerprint.voxels, plan.intensity))),
             ("Voxel sizes", png(spacing_figure(facts, spacing))),
             ("Sizes of the scans", png(size_figure(facts, spacing, cube_size))),
         ],

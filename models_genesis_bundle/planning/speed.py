@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from models_genesis_bundle.bundle_config import genesis_pairs
 from monai.bundle import ConfigParser
 from tqdm import tqdm
-
-from models_genesis_bundle.bundle_config import genesis_pairs
 
 __all__ = ["Speed", "measure_speed"]
 

@@ -6,10 +6,4 @@ from models_genesis_bundle.reports.require_all_scans import require_all_scans
 from models_genesis_bundle.reports.scan_results import ScanResults
 from models_genesis_bundle.reports.segmentation_report import SegmentationReport
 
-__all__ = [
-    "ClassificationReport",
-    "PredictionsTable",
-    "ScanResults",
-    "SegmentationReport",
-    "require_all_scans",
-]
+__all__ = ["ClassificationReport", "PredictionsTable", "ScanResults", "SegmentationReport", "require_all_scans"]

@@ -10,10 +10,9 @@ from typing import Any
 
 import ignite.distributed as idist
 from ignite.engine import Engine, Events
+from models_genesis_bundle.data.scans.files import scan_stem
 from monai.data import MetaTensor
 from monai.utils.enums import CommonKeys
-
-from models_genesis_bundle.data.scans.files import scan_stem
 
 __all__ = ["CaseHandler", "case_source", "evaluated_cases", "require_one_process", "short_names"]
 

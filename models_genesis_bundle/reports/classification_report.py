@@ -9,16 +9,15 @@ from typing import Any
 
 import numpy as np
 from ignite.engine import Engine
-from monai.utils import convert_to_numpy
-from monai.utils.enums import CommonKeys
-from sklearn.metrics import confusion_matrix
-
 from models_genesis_bundle.files import write_table
 from models_genesis_bundle.metrics import Froc, classification_scores, covariate_scores, predicted_classes
 from models_genesis_bundle.reports.case_handler import CaseHandler, case_source, evaluated_cases, short_names
 from models_genesis_bundle.reports.summary_file import in_words, write_summary
 from models_genesis_bundle.visualize import try_to_save_figure
 from models_genesis_bundle.visualize.classification_figure import classification_figure
+from monai.utils import convert_to_numpy
+from monai.utils.enums import CommonKeys
+from sklearn.metrics import confusion_matrix
 
 __all__ = ["ClassificationReport"]
 

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 from ignite.engine import Engine
-from monai.utils import convert_to_numpy
-from monai.utils.enums import CommonKeys
-
 from models_genesis_bundle.files import write_table
 from models_genesis_bundle.metrics import predicted_classes
 from models_genesis_bundle.reports.case_handler import CaseHandler, case_source, evaluated_cases, short_names
+from monai.utils import convert_to_numpy
+from monai.utils.enums import CommonKeys
 
 __all__ = ["PredictionsTable"]
 

@@ -12,9 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from ignite.engine import Engine
-from monai.bundle import ConfigParser
-from monai.data import NibabelWriter
-
 from models_genesis_bundle.bundle_config.run_command import RunCommand
 from models_genesis_bundle.data.scans.files import scan_fingerprint
 from models_genesis_bundle.files import file_sha256, remove_unfinished, whole_file, write_json
@@ -22,6 +19,8 @@ from models_genesis_bundle.reports.case_handler import CaseHandler, evaluated_ca
 from models_genesis_bundle.reports.require_all_scans import require_all_scans
 from models_genesis_bundle.reports.result_names import result_names
 from models_genesis_bundle.version import __version__
+from monai.bundle import ConfigParser
+from monai.data import NibabelWriter
 
 __all__ = ["ScanResults"]
 

@@ -12,9 +12,6 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine
-from monai.data import MetaTensor
-from monai.utils.enums import CommonKeys
-
 from models_genesis_bundle.data.sampling.readable_scans import SkippedScansError, skipped_text
 from models_genesis_bundle.files import write_table
 from models_genesis_bundle.metrics import mean_with_interval, require_label_names, segmentation_scores
@@ -27,6 +24,8 @@ from models_genesis_bundle.visualize import (
     segmentation_slices,
     try_to_save_figure,
 )
+from monai.data import MetaTensor
+from monai.utils.enums import CommonKeys
 
 __all__ = ["SegmentationReport"]
 

@@ -6,12 +6,11 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from models_genesis_bundle.transforms.array_io import apply_float32, spatial_sides
+from models_genesis_bundle.transforms.dictionary import RandDeformationd
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import RandomizableTransform
 from monai.utils import convert_to_dst_type, ensure_tuple_rep
-
-from models_genesis_bundle.transforms.array_io import apply_float32, spatial_sides
-from models_genesis_bundle.transforms.dictionary import RandDeformationd
 
 __all__ = ["RandBlockMasking", "RandBlockMaskingd"]
 

@@ -6,12 +6,11 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from models_genesis_bundle.transforms.array_io import spatial_sides
 from monai.config import KeysCollection
 from monai.data.utils import dense_patch_slices
 from monai.transforms import MapTransform, Randomizable
 from monai.utils import ensure_tuple_rep
-
-from models_genesis_bundle.transforms.array_io import spatial_sides
 
 __all__ = ["GridDeformd"]
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from monai.config import KeysCollection
-
 from models_genesis_bundle.transforms.dictionary import RandDeformationd
 from models_genesis_bundle.transforms.kernels import paint_noise
 from models_genesis_bundle.transforms.painting import RandPainting
+from monai.config import KeysCollection
 
 __all__ = ["RandInPainting", "RandInPaintingd"]
 

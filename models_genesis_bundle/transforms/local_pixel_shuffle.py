@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from monai.config import KeysCollection, NdarrayOrTensor
-from monai.transforms import RandomizableTransform
-from monai.utils import ensure_tuple_rep
-
 from models_genesis_bundle.transforms.array_io import apply_float32, spatial_sides
 from models_genesis_bundle.transforms.dictionary import RandDeformationd
 from models_genesis_bundle.transforms.kernels import shuffle_windows
+from monai.config import KeysCollection, NdarrayOrTensor
+from monai.transforms import RandomizableTransform
+from monai.utils import ensure_tuple_rep
 
 __all__ = ["RandLocalPixelShuffle", "RandLocalPixelShuffled"]
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from monai.config import KeysCollection, NdarrayOrTensor
-from monai.transforms import RandomizableTransform
-
 from models_genesis_bundle.transforms.array_io import apply_float32, spatial_sides
 from models_genesis_bundle.transforms.dictionary import RandDeformationd
 from models_genesis_bundle.transforms.intensity_range import check_intensity_range
 from models_genesis_bundle.transforms.kernels import map_values
+from monai.config import KeysCollection, NdarrayOrTensor
+from monai.transforms import RandomizableTransform
 
 __all__ = ["RandNonlinearIntensity", "RandNonlinearIntensityd"]
 

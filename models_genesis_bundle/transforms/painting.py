@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from monai.config import NdarrayOrTensor
-from monai.transforms import RandomizableTransform
-
 from models_genesis_bundle.transforms.array_io import apply_float32, spatial_sides
 from models_genesis_bundle.transforms.intensity_range import check_intensity_range
+from monai.config import NdarrayOrTensor
+from monai.transforms import RandomizableTransform
 
 __all__ = ["RandPainting"]
 

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from models_genesis_bundle.transforms.array_io import apply_float32, spatial_sides
+from models_genesis_bundle.transforms.dictionary import RandDeformationd
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.data import MetaTensor
 from monai.transforms import InvertibleTransform, RandomizableTransform
 from monai.transforms.spatial.functional import flip
 from monai.utils import TraceKeys
-
-from models_genesis_bundle.transforms.array_io import apply_float32, spatial_sides
-from models_genesis_bundle.transforms.dictionary import RandDeformationd
 
 __all__ = ["RandSequentialFlip", "RandSequentialFlipd"]
 

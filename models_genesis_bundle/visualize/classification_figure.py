@@ -8,11 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
-from sklearn.calibration import CalibrationDisplay
-from sklearn.metrics import ConfusionMatrixDisplay, RocCurveDisplay
-
 from models_genesis_bundle.metrics import Froc, predicted_classes
 from models_genesis_bundle.metrics.froc import FALSE_POSITIVES_PER_SCAN
+from sklearn.calibration import CalibrationDisplay
+from sklearn.metrics import ConfusionMatrixDisplay, RocCurveDisplay
 
 __all__ = ["classification_figure"]
 

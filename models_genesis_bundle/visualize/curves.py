@@ -8,7 +8,6 @@ from pathlib import Path
 from ignite.engine import Engine, Events
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-
 from models_genesis_bundle.engines.metrics_table import read_metrics
 from models_genesis_bundle.engines.processes import is_main_process
 from models_genesis_bundle.visualize.restoration_panel import try_to_save_figure
@@ -70,11 +69,7 @@ class MetricCurves:
     """
 
     def __init__(
-        self,
-        metrics_path: str,
-        output_path: str,
-        interval: int = 1,
-        plots: Mapping[str, Sequence[str]] | None = None,
+        self, metrics_path: str, output_path: str, interval: int = 1, plots: Mapping[str, Sequence[str]] | None = None
     ) -> None:
         self.metrics_path = metrics_path
         self.output_path = output_path

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-
 from models_genesis_bundle.data import CubeSampler, IntensityScaling
 from models_genesis_bundle.transforms import (
     RandInPainting,

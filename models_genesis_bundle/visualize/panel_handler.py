@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from ignite.engine import Engine, Events
 from matplotlib.figure import Figure
-from monai.data import decollate_batch
-
 from models_genesis_bundle.engines.processes import is_main_process
 from models_genesis_bundle.visualize.restoration_panel import try_to_save_figure
+from monai.data import decollate_batch
 
 __all__ = ["PanelHandler"]
 

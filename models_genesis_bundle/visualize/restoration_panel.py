@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-
 from models_genesis_bundle.files import printable, whole_file
 
 __all__ = ["as_picture", "middle_slice", "restoration_figure", "save_figure", "try_to_save_figure"]

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from monai.utils import convert_to_numpy
-from monai.utils.enums import CommonKeys
-
 from models_genesis_bundle.visualize.panel_handler import PanelHandler
 from models_genesis_bundle.visualize.restoration_panel import restoration_figure
+from monai.utils import convert_to_numpy
+from monai.utils.enums import CommonKeys
 
 __all__ = ["RestorationPanels"]
 

@@ -6,10 +6,9 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
+from models_genesis_bundle.visualize.restoration_panel import restoration_figure, try_to_save_figure
 from monai.transforms import MapTransform
 from monai.utils.enums import CommonKeys
-
-from models_genesis_bundle.visualize.restoration_panel import restoration_figure, try_to_save_figure
 
 __all__ = ["SaveRestorationPaneld"]
 

@@ -12,12 +12,11 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from models_genesis_bundle.files import printable
+from models_genesis_bundle.visualize.restoration_panel import as_picture
 from monai.utils import convert_to_numpy
 from nibabel.affines import voxel_sizes
 from nibabel.orientations import apply_orientation, io_orientation
-
-from models_genesis_bundle.files import printable
-from models_genesis_bundle.visualize.restoration_panel import as_picture
 
 __all__ = ["SegmentationSlice", "segmentation_figure", "segmentation_slices"]
 

@@ -7,15 +7,14 @@ from typing import Any
 
 import torch
 from matplotlib.figure import Figure
-from monai.data import MetaTensor
-from monai.utils.enums import CommonKeys
-
 from models_genesis_bundle.visualize.panel_handler import PanelHandler
 from models_genesis_bundle.visualize.segmentation_overlay import (
     SegmentationSlice,
     segmentation_figure,
     segmentation_slices,
 )
+from monai.data import MetaTensor
+from monai.utils.enums import CommonKeys
 
 __all__ = ["SegmentationPanels", "class_numbers"]
 

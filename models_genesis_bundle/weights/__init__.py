@@ -1,10 +1,6 @@
 """Weights: the bundle's file format, written atomically and never loaded in silence."""
 
-from models_genesis_bundle.weights.checkpoint_file import (
-    CheckpointError,
-    read_checkpoint,
-    write_checkpoint,
-)
+from models_genesis_bundle.weights.checkpoint_file import CheckpointError, read_checkpoint, write_checkpoint
 from models_genesis_bundle.weights.foreground_prior import set_foreground_prior
 from models_genesis_bundle.weights.initial_weights import InitialWeights
 from models_genesis_bundle.weights.input_channels import fit_input_channels

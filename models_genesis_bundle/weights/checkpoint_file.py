@@ -14,7 +14,6 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import torch
-
 from models_genesis_bundle.files import whole_file
 
 __all__ = ["CheckpointError", "read_checkpoint", "write_checkpoint"]

@@ -8,10 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
-from monai.bundle import ConfigComponent
-
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError
 from models_genesis_bundle.weights.wrappers import WRAPPER_PREFIXES, wrapper_prefix
+from monai.bundle import ConfigComponent
 
 __all__ = ["FORMAT_VERSION", "checked_state", "require_data", "require_finite"]
 

@@ -6,7 +6,6 @@ import logging
 import math
 
 import torch
-
 from models_genesis_bundle.weights.key_parts import UnknownLayoutError, network_parts
 from models_genesis_bundle.weights.wrappers import unwrap
 

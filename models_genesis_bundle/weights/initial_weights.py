@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
 from models_genesis_bundle.files import file_sha256
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError
 from models_genesis_bundle.weights.sources import WeightSource, read_source, read_weight_file

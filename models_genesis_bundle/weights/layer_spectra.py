@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
-
 from models_genesis_bundle.weights.sources import read_source
 
 __all__ = ["LayerSpectrum", "layer_spectra"]

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
 from models_genesis_bundle.version import __version__
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError, write_checkpoint
 from models_genesis_bundle.weights.checks import FORMAT_VERSION, checked_state, require_data

@@ -11,14 +11,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from monai.utils import optional_import
-
 from models_genesis_bundle.version import __version__
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError
 from models_genesis_bundle.weights.checks import FORMAT_VERSION
 from models_genesis_bundle.weights.initial_weights import InitialWeights
 from models_genesis_bundle.weights.model_file import network_record, state_on_cpu
 from models_genesis_bundle.weights.safetensors_file import WEIGHTS_FILE, write_safetensors
+from monai.utils import optional_import
 
 __all__ = ["SHIPPED_WEIGHTS", "find_weights", "load_pretrained", "push_to_hub", "save_pretrained"]
 

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from monai.utils import optional_import
-
 from models_genesis_bundle.files import whole_file, write_json
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError
+from monai.utils import optional_import
 
 __all__ = ["CONFIG_FILE", "WEIGHTS_FILE", "read_safetensors", "write_safetensors"]
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError, read_checkpoint
 from models_genesis_bundle.weights.checks import checked_state
 from models_genesis_bundle.weights.published.keras_unet import is_hdf5, read_keras_file

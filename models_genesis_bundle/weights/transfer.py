@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError
 from models_genesis_bundle.weights.differing_arguments import differing_arguments
 from models_genesis_bundle.weights.key_parts import UnknownLayoutError, network_parts, select_parts

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
-
 from models_genesis_bundle.weights.input_channels import fit_input_channels
 from models_genesis_bundle.weights.key_parts import UnknownLayoutError, key_parts
 from models_genesis_bundle.weights.sources import WeightSource

@@ -8,10 +8,6 @@ from functools import partial
 from itertools import count
 
 import numpy as np
-from monai.transforms import RandCoarseDropout, RandCoarseShuffle, RandHistogramShift, RandomizableTransform
-
-from benchmarks import plain_loops
-from benchmarks.measuring import Row, describe_machine, interleaved_medians, report, threads
 from models_genesis_bundle.bundle_config import genesis_pairs
 from models_genesis_bundle.transforms import (
     RandInPainting,
@@ -19,6 +15,10 @@ from models_genesis_bundle.transforms import (
     RandNonlinearIntensity,
     RandOutPainting,
 )
+from monai.transforms import RandCoarseDropout, RandCoarseShuffle, RandHistogramShift, RandomizableTransform
+
+from benchmarks import plain_loops
+from benchmarks.measuring import Row, describe_machine, interleaved_medians, report, threads
 
 PAIRS = 20  # a round's draws of "genesis pair", whose time varies with what is drawn
 

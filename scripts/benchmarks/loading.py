@@ -95,10 +95,7 @@ def benchmark_memory(
     rows: list[Row] = []
     with phantom_settings() as settings:
         for multiple in multiples:
-            more = {
-                "cube_size": list(cube_size),
-                "cubes_per_scan": cubes * multiple // TRAINING_SCANS,
-            }
+            more = {"cube_size": list(cube_size), "cubes_per_scan": cubes * multiple // TRAINING_SCANS}
             cubes_read = pretraining_part("training_cubes", config_file, settings | more)
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
                 resident, own = pool.submit(_highest_memory, config_file, settings | more).result()

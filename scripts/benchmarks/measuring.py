@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tabulate import tabulate
-
 from models_genesis_bundle.files import write_json
+from tabulate import tabulate
 
 Row = dict[str, Any]
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from monai.bundle import ConfigParser
-
 from models_genesis_bundle.data import make_phantoms
+from monai.bundle import ConfigParser
 
 TRAINING_SCANS = 2
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
-
-from benchmarks.measuring import Row, describe_machine, interleaved_medians, report
 from models_genesis_bundle.engines import RestorationInferer, precision_dtype, to_memory_format
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.optim import Muon
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.measuring import Row, describe_machine, interleaved_medians, report
 
 FORMATS = {"float32": torch.float32, "tf32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 

@@ -12,10 +12,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from models_genesis_bundle.engines import read_metrics
 
 from benchmarks.measuring import Row, describe_machine, report
 from benchmarks.phantom_pretraining import TRAINING_SCANS, phantom_settings
-from models_genesis_bundle.engines import read_metrics
 
 
 def short_run(features: Sequence[int], cube_size: Sequence[int], batch_size: int, epochs: int) -> dict[str, Any]:

@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from monai.bundle import ConfigParser
-
 from models_genesis_bundle.auto3dseg.genesis import (
     choose_patch_size,
     fold_datalist,
@@ -24,6 +22,7 @@ from models_genesis_bundle.data import IntensityScaling, ScanPreprocessing
 from models_genesis_bundle.files import write_table
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import CheckpointError, write_weights
+from monai.bundle import ConfigParser
 
 GIB = 2**30
 

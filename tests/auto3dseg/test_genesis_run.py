@@ -11,12 +11,11 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from monai.apps.auto3dseg import AutoRunner, BundleGen, import_bundle_algo_history
-from monai.bundle import ConfigParser
-
 from models_genesis_bundle.data import ScanPreprocessing
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import read_weights, write_weights
+from monai.apps.auto3dseg import AutoRunner, BundleGen, import_bundle_algo_history
+from monai.bundle import ConfigParser
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from bundle_commands import finish, run_here, start
 from generated_folders import read_settings, write_segresnet
-from monai.networks.nets import SegResNetDS
-
 from models_genesis_bundle.weights import write_weights
+from monai.networks.nets import SegResNetDS
 
 MODULE = "models_genesis_bundle.auto3dseg"
 

@@ -1,6 +1,5 @@
 import pytest
 from generated_folders import CT_TRANSFORMS
-
 from models_genesis_bundle.auto3dseg.intensities import compare_intensities
 from models_genesis_bundle.data import IntensityScaling
 

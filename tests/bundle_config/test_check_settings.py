@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 import torch
 from bundle_commands import root_cause
-from monai.bundle import ConfigParser
-
 from models_genesis_bundle.bundle_config import RunCommand, SettingsError, check_settings
 from models_genesis_bundle.bundle_config.renamed_settings import RENAMED
 from models_genesis_bundle.bundle_config.setting_types import SETTINGS, kind_of
+from monai.bundle import ConfigParser
 
 PROGRAM = "/somewhere/monai/bundle/__main__.py"
 PRETRAIN, SEGMENTATION = "configs/pretrain.yaml", "configs/finetune_segmentation.yaml"

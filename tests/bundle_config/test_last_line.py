@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from monai.bundle import ConfigParser
-
 from models_genesis_bundle.bundle_config.last_line import end_tracebacks_with_the_cause
+from monai.bundle import ConfigParser
 
 
 def printed(monkeypatch, capsys, error: BaseException) -> list[str]:

@@ -6,7 +6,6 @@ import sys
 
 import pytest
 import yaml
-
 from models_genesis_bundle.bundle_config import RunFolder, SettingsError
 from models_genesis_bundle.weights import write_checkpoint
 

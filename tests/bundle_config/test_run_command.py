@@ -1,7 +1,6 @@
 import pytest
-from monai.bundle import ConfigWorkflow, create_workflow
-
 from models_genesis_bundle.bundle_config import RunCommand
+from monai.bundle import ConfigWorkflow, create_workflow
 
 PROGRAM = "/somewhere/monai/bundle/__main__.py"
 PRETRAIN = "configs/pretrain.yaml"

@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import pytest
-
 from models_genesis_bundle.bundle_config import RunFolder
 from models_genesis_bundle.files import RUN_MARKER
 from models_genesis_bundle.visualize import summary_writer

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from fake_commands import plan_content, write_plan
-
 from models_genesis_bundle.comparison import planned_runs, read_plan
 from models_genesis_bundle.comparison.results import arranged
 

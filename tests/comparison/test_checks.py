@@ -8,7 +8,6 @@ import re
 import pytest
 import yaml
 from fake_commands import plan_content, write_plan
-
 from models_genesis_bundle.comparison import ComparisonError, check_plan, read_plan
 
 

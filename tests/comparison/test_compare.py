@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import yaml
 from fake_commands import PROGRAM, journal, plan_content, write_plan
-from PIL import Image
-
 from models_genesis_bundle.comparison import ComparisonError, compare_initialisations, planned_runs, read_plan
+from PIL import Image
 
 
 @pytest.fixture(scope="module")

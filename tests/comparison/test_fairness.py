@@ -7,7 +7,6 @@ import json
 import pytest
 import torch
 from fake_commands import plan_content, write_plan
-
 from models_genesis_bundle.comparison import ComparisonError, planned_runs, read_plan
 from models_genesis_bundle.comparison.cautions import pretraining_cautions
 from models_genesis_bundle.comparison.fairness import Fairness, cases_of

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 
 from fake_commands import plan_content, write_plan
-
 from models_genesis_bundle.bundle_config import RunCommand
 from models_genesis_bundle.comparison import check_plan, planned_runs, read_plan
 from models_genesis_bundle.comparison.run import words

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import yaml
 from fake_commands import plan_content, write_plan
-
 from models_genesis_bundle.comparison import PlanError, planned_runs, read_plan
 from models_genesis_bundle.comparison.plan import Labels
 
@@ -100,10 +99,7 @@ def task(**changes):
     ("changes", "message"),
     [
         ({"sedes": [0]}, r"unknown key 'sedes'; did you mean 'seeds'\?"),
-        (
-            task(overridez={}),
-            r"task: unknown key 'overridez'; did you mean 'overrides'",
-        ),
+        (task(overridez={}), r"task: unknown key 'overridez'; did you mean 'overrides'"),
         ({"initialisations": {**ARMS, "x": {"weights": "a"}}}, r"initialisations.x: unknown key 'weights'"),
         (
             {"initialisations": {**ARMS, "x": {"baseline": True}}},
@@ -135,26 +131,14 @@ def task(**changes):
         ({"recipes": {"../a": {}}}, r"recipes.\.\./a: the name is also that of folders"),
         ({"jobs": 0}, r"jobs: should be greater than or equal to 1, found 0"),
         ({"confidence": 95}, r"confidence: should be less than or equal to 0.9999, found 95"),
-        (
-            task(overrides={"seed": 3}),
-            r"task.overrides: 'seed' is set by the compar",
-        ),
+        (task(overrides={"seed": 3}), r"task.overrides: 'seed' is set by the compar"),
         (
             task(fraction_overrides={0.1: {"max_epochs": 9}}),
             r"task.fraction_overrides: there are none for 0.5, only for 0.1. Where one amount of labels has some, all must",
         ),
-        (
-            task(fraction_overrides={0.5: {"seed": 9}}),
-            r"task.fraction_overrides.0.5: 'seed' is set by the comparison",
-        ),
-        (
-            task(higher_is_better="no"),
-            r"task.higher_is_better: should be a valid boolean, found 'no'",
-        ),
-        (
-            task(training="a.yaml"),
-            r"task.training: should be a list, found 'a.yaml'",
-        ),
+        (task(fraction_overrides={0.5: {"seed": 9}}), r"task.fraction_overrides.0.5: 'seed' is set by the comparison"),
+        (task(higher_is_better="no"), r"task.higher_is_better: should be a valid boolean, found 'no'"),
+        (task(training="a.yaml"), r"task.training: should be a list, found 'a.yaml'"),
     ],
 )
 def test_what_cannot_be_followed_is_refused_by_name(tmp_path, changes, message):

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from fake_commands import plan_content, write_plan
-
 from models_genesis_bundle.comparison import ComparisonError, planned_runs, read_plan
 from models_genesis_bundle.comparison.results import has_settled, results_table
 from models_genesis_bundle.comparison.run_record import RunRecord

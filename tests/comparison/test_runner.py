@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 from fake_commands import PROGRAM, journal, plan_content, write_plan
-
 from models_genesis_bundle.comparison import (
     ComparisonError,
     check_plan,

@@ -7,11 +7,10 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from report_tables import GAINS, plan_of, table_of
-from scipy import stats
-
 from models_genesis_bundle.comparison.results import arranged
 from models_genesis_bundle.comparison.statistics import Statistics, holm, paired_test
+from report_tables import GAINS, plan_of, table_of
+from scipy import stats
 
 
 def test_a_test_agrees_with_scipy():

@@ -11,11 +11,10 @@ import fire
 import monai.bundle
 import pytest
 from bundle_commands import ROOT
+from models_genesis_bundle.bundle_config import RunCommand, check_settings
 from monai.bundle import ConfigParser
 from pages import commands, words_behind
 from test_configs import RUNS
-
-from models_genesis_bundle.bundle_config import RunCommand, check_settings
 
 TESTED = [
     *(names for _, _, names in RUNS),

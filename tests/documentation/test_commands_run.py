@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 from bundle_commands import arguments, run_here
+from models_genesis_bundle.bundle_config import RunCommand
 from pages import commands, words_behind
 from working_folder import make_working_folder
-
-from models_genesis_bundle.bundle_config import RunCommand
 
 # What is not run here, by a word of the command, and why.
 NOT_RUN = {
@@ -66,12 +65,7 @@ SMALL = {
         "split::test_fraction": 1,
     },
     "evaluate": {},
-    "finetune_classification": {
-        **FAST,
-        "network_def::hidden": 8,
-        "cube_size": "[16,16,16]",
-        "volumes::num_workers": 0,
-    },
+    "finetune_classification": {**FAST, "network_def::hidden": 8, "cube_size": "[16,16,16]", "volumes::num_workers": 0},
     "evaluate_classification": {"network_def::hidden": 8, "report::resamples": 50, "volumes::num_workers": 0},
     "inference_classification": {"network_def::hidden": 8, "volumes::num_workers": 0},
     "embed": {"cube_size": "[32,32,32]"},

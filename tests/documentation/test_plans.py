@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from bundle_commands import ROOT
-
 from models_genesis_bundle.bundle_config import check_settings
 from models_genesis_bundle.comparison import planned_runs, read_plan
 

@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 import torch
 from bundle_commands import ROOT
-from pages import PAGES, blocks
-from published_files import write_pytorch_unet
-
 from models_genesis_bundle.data import Volumes
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import write_weights
+from pages import PAGES, blocks
+from published_files import write_pytorch_unet
 
 PYTHON = [(page.name, code) for page in PAGES for code in blocks(page, "python")]
 
@@ -36,7 +35,7 @@ GIVEN = {
         "labels": np.arange(12) % 2,
         "scores_of_one_model": RNG.random(12),
         "scores_of_another": RNG.random(12),
-    },
+    }
 }
 
 

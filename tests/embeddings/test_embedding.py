@@ -11,10 +11,6 @@ import numpy as np
 import pytest
 import torch
 from bundle_commands import arguments, root_cause, run_here
-from monai.bundle import ConfigParser
-from monai.networks.nets import BasicUNet
-from scan_writers import truncate, write_scan
-
 from models_genesis_bundle.data import ScanPreprocessing, SkippedScansError
 from models_genesis_bundle.embeddings import (
     PERTURBATIONS,
@@ -27,6 +23,9 @@ from models_genesis_bundle.embeddings import (
 )
 from models_genesis_bundle.networks import GenesisClassifier, GenesisUNet, StageMaps, encoder_of
 from models_genesis_bundle.weights import write_weights
+from monai.bundle import ConfigParser
+from monai.networks.nets import BasicUNet
+from scan_writers import truncate, write_scan
 
 NARROW = {
     "segresnet": {"network_def::init_filters": 8},

@@ -5,9 +5,6 @@ import numpy as np
 import pytest
 import torch
 from ignite.engine import Engine, Events
-from monai.engines import SupervisedTrainer
-from monai.engines.utils import IterationEvents
-
 from models_genesis_bundle.engines import (
     GradientClipping,
     MetricsTable,
@@ -20,6 +17,8 @@ from models_genesis_bundle.engines import (
 )
 from models_genesis_bundle.engines.random_states import get_random_states, set_random_states
 from models_genesis_bundle.weights import read_checkpoint, write_checkpoint
+from monai.engines import SupervisedTrainer
+from monai.engines.utils import IterationEvents
 
 
 def draws():

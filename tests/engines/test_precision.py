@@ -1,6 +1,5 @@
 import pytest
 import torch
-
 from models_genesis_bundle.engines import AutocastInferer, Float32OnSmallMaps, precision_dtype, to_memory_format
 
 

@@ -3,7 +3,6 @@ import os
 import pytest
 import torch
 from ignite.engine import Engine, Events
-
 from models_genesis_bundle.bundle_config import RunFolder
 from models_genesis_bundle.engines import OnMainProcess, loader_workers, seed_run
 

@@ -2,12 +2,11 @@
 
 import pytest
 import torch
+from models_genesis_bundle.engines import RestorationInferer
+from models_genesis_bundle.networks import GenesisUNet
 from monai.inferers import SlidingWindowInferer
 from monai.networks.nets import DynUNet, SegResNetDS
 from torch.nn.parallel import DistributedDataParallel
-
-from models_genesis_bundle.engines import RestorationInferer
-from models_genesis_bundle.networks import GenesisUNet
 
 CUBES = torch.rand(2, 1, 16, 16, 16)
 

@@ -9,12 +9,11 @@ import pytest
 import torch
 from ignite.engine import Events
 from ignite.metrics import Average
+from models_genesis_bundle.data import EpochSampler, SeededDataset
+from models_genesis_bundle.engines import LostWorkerError, TrainingState, run_training
 from monai.data import DataLoader
 from monai.engines import SupervisedTrainer
 from monai.handlers import MeanSquaredError, from_engine
-
-from models_genesis_bundle.data import EpochSampler, SeededDataset
-from models_genesis_bundle.engines import LostWorkerError, TrainingState, run_training
 
 ITERATIONS, EPOCHS = 4, 3
 

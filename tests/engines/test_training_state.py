@@ -7,7 +7,6 @@ import warnings
 import pytest
 import torch
 from ignite.engine import Engine, Events
-
 from models_genesis_bundle.engines import StepSchedule, TrainingState
 from models_genesis_bundle.weights import read_checkpoint
 

@@ -7,9 +7,6 @@ import math
 import pytest
 import torch
 from ignite.engine import Engine, Events
-from monai.engines import SupervisedEvaluator
-from monai.handlers import ROCAUC, MeanDice, from_engine
-
 from models_genesis_bundle.engines import (
     BestWeights,
     MetricsTable,
@@ -19,6 +16,8 @@ from models_genesis_bundle.engines import (
     read_metrics,
 )
 from models_genesis_bundle.weights import read_weights
+from monai.engines import SupervisedEvaluator
+from monai.handlers import ROCAUC, MeanDice, from_engine
 
 MAP = torch.zeros(1, 1, 4, 4)
 FOREGROUND = MAP.clone()

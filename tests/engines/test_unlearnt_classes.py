@@ -1,10 +1,9 @@
 import pytest
 import torch
 from ignite.engine import Engine, Events
+from models_genesis_bundle.engines import UnlearntClasses
 from monai.engines import SupervisedEvaluator
 from monai.handlers import MeanDice
-
-from models_genesis_bundle.engines import UnlearntClasses
 
 NONE = float("nan")
 
@@ -36,11 +35,7 @@ def test_a_class_that_is_never_predicted_is_named(caplog):
 
 @pytest.mark.parametrize(
     "dice",
-    [
-        [[[0.9, 0.0], [0.8, 0.3]]],
-        [[[0.9, NONE], [0.8, NONE]]],
-        [[[0.5, 0.0]], [[0.5, 0.5]], [[0.5, 0.0]]],
-    ],
+    [[[[0.9, 0.0], [0.8, 0.3]]], [[[0.9, NONE], [0.8, NONE]]], [[[0.5, 0.0]], [[0.5, 0.5]], [[0.5, 0.0]]]],
     ids=["learnt in one scan", "in no scan", "learnt in the best epoch"],
 )
 def test_others_are_not(dice, caplog):

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 from bundle_commands import ROOT
-
 from models_genesis_bundle.data import ScanPreprocessing
 from models_genesis_bundle.export import (
     ExportError,

@@ -5,10 +5,9 @@ from __future__ import annotations
 import nibabel
 import pytest
 import torch
-from monai.bundle import ConfigParser
-
 from models_genesis_bundle.data import IntensityScaling, ScanPreprocessing
 from models_genesis_bundle.export import plain_preprocessing
+from monai.bundle import ConfigParser
 
 
 @pytest.fixture(scope="module")

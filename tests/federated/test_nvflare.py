@@ -10,11 +10,10 @@ import sys
 
 import pytest
 from bundle_commands import ROOT
-from two_sites import SCANS, SMALL, make_scans
-
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import load_weights, read_checkpoint, read_weights
+from two_sites import SCANS, SMALL, make_scans
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("nvflare") is None, reason="needs nvflare: pip install models-genesis-bundle[federated]"

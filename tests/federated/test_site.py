@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 from bundle_commands import ROOT
-from two_sites import SCANS, SMALL, make_scans
-
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.federated import PretrainingSite, write_global_weights
 from models_genesis_bundle.federated.global_weights import site_config
 from models_genesis_bundle.weights import read_checkpoint, read_weights, write_checkpoint
+from two_sites import SCANS, SMALL, make_scans
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import pytest
-
 from models_genesis_bundle.files import printable, remove_unfinished, whole_file, write_json, write_table
 
 

@@ -3,9 +3,8 @@ import warnings
 
 import numpy as np
 import pytest
-from scipy.stats import bootstrap
-
 from models_genesis_bundle.metrics import bootstrap_interval, mean_with_interval
+from scipy.stats import bootstrap
 
 VALUES = np.random.default_rng(1).beta(8, 2, size=30)
 

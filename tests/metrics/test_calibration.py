@@ -2,10 +2,9 @@ import math
 
 import numpy as np
 import pytest
+from models_genesis_bundle.metrics import brier_scores, expected_calibration_error, reliability_curve
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
-
-from models_genesis_bundle.metrics import brier_scores, expected_calibration_error, reliability_curve
 
 RANDOM = np.random.default_rng(0)
 PROBABILITIES = RANDOM.random(500)

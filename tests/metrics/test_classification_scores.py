@@ -2,9 +2,8 @@ import math
 
 import numpy as np
 import pytest
-from sklearn import metrics
-
 from models_genesis_bundle.metrics import auc_with_interval, classification_scores, predicted_classes
+from sklearn import metrics
 
 
 def cases(classes, count=150, seed=0):

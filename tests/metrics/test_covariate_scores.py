@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-
 from models_genesis_bundle.metrics import auc_with_interval, covariate_scores, matched_pairs
 
 

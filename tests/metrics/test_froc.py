@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
-from monai.metrics import compute_froc_curve_data, compute_froc_score
-
 from models_genesis_bundle.metrics import Froc
 from models_genesis_bundle.metrics.froc import FALSE_POSITIVES_PER_SCAN
+from monai.metrics import compute_froc_curve_data, compute_froc_score
 
 
 def test_curve_and_cpm_by_hand():

@@ -2,9 +2,8 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
-
 from models_genesis_bundle.metrics import proportion_with_interval, sensitivity_and_specificity, youden_threshold
+from scipy.stats import binomtest
 
 LABELS = [1, 1, 1, 1, 0, 0, 0, 0, 0]
 SCORES = [0.9, 0.8, 0.6, 0.2, 0.7, 0.4, 0.3, 0.2, 0.1]

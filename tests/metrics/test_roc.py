@@ -2,10 +2,9 @@ import math
 
 import numpy as np
 import pytest
+from models_genesis_bundle.metrics import auc_with_interval, bootstrap_interval, compare_aucs
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
-
-from models_genesis_bundle.metrics import auc_with_interval, bootstrap_interval, compare_aucs
 
 
 def data(cases=120, gain=1.2, seed=0):
@@ -86,11 +85,7 @@ def test_cases_of_one_patient():
     repeated, owners = (np.repeat(array, 5) for array in (labels, patients))
     once, five, naive = (
         auc_with_interval(*arguments)
-        for arguments in (
-            (labels, first),
-            (repeated, np.repeat(first, 5), owners),
-            (repeated, np.repeat(first, 5)),
-        )
+        for arguments in ((labels, first), (repeated, np.repeat(first, 5), owners), (repeated, np.repeat(first, 5)))
     )
     assert five["low"] == pytest.approx(once["low"], abs=1e-3)
     assert naive["low"] > once["low"] + 0.02

@@ -3,7 +3,6 @@ import math
 import numpy as np
 import pytest
 import torch
-
 from models_genesis_bundle.metrics import segmentation_scores
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*always_return_as_numpy:FutureWarning")

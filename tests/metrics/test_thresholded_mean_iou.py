@@ -3,7 +3,6 @@ import math
 import numpy as np
 import pytest
 import torch
-
 from models_genesis_bundle.metrics import thresholded_mean_iou
 from models_genesis_bundle.metrics.thresholded_mean_iou import THRESHOLDS
 

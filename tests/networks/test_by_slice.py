@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-
 from models_genesis_bundle.networks import GenesisUNet, SlicewiseGenesisUNet, by_slice
 from models_genesis_bundle.weights import TransferError, network_record, transfer_weights, write_weights
 

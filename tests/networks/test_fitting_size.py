@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-from monai.networks.nets import BasicUNet, DynUNet, SegResNetDS, SwinUNETR
-
 from models_genesis_bundle.networks import GenesisUNet, require_fitting_size
+from monai.networks.nets import BasicUNet, DynUNet, SegResNetDS, SwinUNETR
 
 
 def genesis():

@@ -2,11 +2,10 @@ import json
 
 import pytest
 import torch
+from models_genesis_bundle.networks import GenesisClassifier, GenesisUNet, encoder_of
 from monai.networks.nets import BasicUNet, DynUNet
 from monai.networks.nets.segresnet_ds import SegResEncoder
 from monai.networks.nets.swin_unetr import SwinTransformer
-
-from models_genesis_bundle.networks import GenesisClassifier, GenesisUNet, encoder_of
 
 SMALL = (4, 8, 16)
 

@@ -3,7 +3,6 @@ import json
 import numpy as np
 import pytest
 import torch
-
 from models_genesis_bundle.networks import GenesisUNet
 
 SMALL = (4, 8, 16)

@@ -9,10 +9,9 @@ import nibabel
 import pytest
 import torch
 from bundle_commands import TINY, arguments, root_cause, run_here
-from monai.bundle import ConfigParser
-
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.weights import key_parts, read_weights
+from monai.bundle import ConfigParser
 
 # Millions of parameters.
 PARAMETERS = {

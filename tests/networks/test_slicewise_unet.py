@@ -3,12 +3,11 @@ from urllib.error import URLError
 
 import pytest
 import torch
-from monai.networks.nets import FlexibleUNet
-from monai.networks.nets.efficientnet import url_map
-
 from models_genesis_bundle.files import file_sha256
 from models_genesis_bundle.networks import ImageNetWeightsError, SlicewiseUNet
 from models_genesis_bundle.weights import key_parts
+from monai.networks.nets import FlexibleUNet
+from monai.networks.nets.efficientnet import url_map
 
 FILE = url_map["efficientnet-b0"].rsplit("/", 1)[-1]
 

@@ -2,7 +2,6 @@ import copy
 
 import pytest
 import torch
-
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.optim import Muon
 from models_genesis_bundle.optim.muon import orthogonalised

@@ -2,13 +2,12 @@ import copy
 
 import pytest
 import torch
-from monai.engines import SupervisedTrainer
-from monai.networks.nets import DynUNet, SegResNetDS
-
 from models_genesis_bundle.engines import freeze_parts
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.optim import parameter_groups
 from models_genesis_bundle.weights import UnknownLayoutError, key_parts
+from monai.engines import SupervisedTrainer
+from monai.networks.nets import DynUNet, SegResNetDS
 
 
 def unet():
@@ -67,10 +66,7 @@ def test_the_rate_falls_layer_by_layer():
 
 @pytest.mark.parametrize(
     ("build", "layers"),
-    [
-        (dynunet, ["encoder", "encoder.downsamples.0"]),
-        (segresnet, ["encoder", "encoder.layers.0", "encoder.layers.1"]),
-    ],
+    [(dynunet, ["encoder", "encoder.downsamples.0"]), (segresnet, ["encoder", "encoder.layers.0", "encoder.layers.1"])],
 )
 def test_layers_of_other_networks(build, layers):
     network = build()

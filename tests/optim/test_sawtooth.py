@@ -1,6 +1,5 @@
 import pytest
 import torch
-
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.optim import parameter_groups, sawtooth
 

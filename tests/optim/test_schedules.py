@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from monai.bundle import ConfigParser
-
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.optim import parameter_groups
+from monai.bundle import ConfigParser
 
 
 def build(root, name, **settings):

@@ -7,9 +7,8 @@ import re
 import zipfile
 
 import pytest
-from monai.bundle import ConfigParser
-
 from models_genesis_bundle.weights import CheckpointError
+from monai.bundle import ConfigParser
 
 NAMED_FILE = re.compile(
     r"(?<![\w/])(?:configs|docs|models_genesis_bundle|scripts)/[\w/-]+\.(?:yaml|json|py|md|ipynb|txt|png|conf)"

@@ -63,13 +63,7 @@ def test_download_from_a_release_on_github(server, version, content, tmp_path):
         return f"{server}/{filename}"
 
     with mock.patch("monai.bundle.scripts._get_git_release_url", address):
-        download(
-            name=NAME,
-            version=version,
-            bundle_dir=tmp_path,
-            source="github",
-            repo="owner/name/tag",
-        )
+        download(name=NAME, version=version, bundle_dir=tmp_path, source="github", repo="owner/name/tag")
     assert unpacked(tmp_path / NAME) == content
 
 

@@ -15,15 +15,14 @@ import numpy as np
 import pytest
 import torch
 from bundle_commands import ROOT
-from monai.bundle import ConfigParser, ConfigWorkflow
-from monai.data import MetaTensor, load_net_with_metadata
-from monai.networks.nets import DynUNet
-from monai.utils import set_determinism
-
 from models_genesis_bundle.data import ScanPreprocessing
 from models_genesis_bundle.export import ExportError, make_segmentation_bundle
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import CheckpointError, read_weights, write_weights
+from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.data import MetaTensor, load_net_with_metadata
+from monai.networks.nets import DynUNet
+from monai.utils import set_determinism
 
 RECORDS = {"label_names": ["lung", "nodule"], "patch_size": [32, 32, 16], "label_map": None, "split": {}}
 

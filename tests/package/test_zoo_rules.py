@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from monai.bundle import ConfigParser, download_large_files, verify_metadata
-
 from models_genesis_bundle.weights import read_weights
+from monai.bundle import ConfigParser, download_large_files, verify_metadata
 
 LARGEST_NEW_FILE = 2**20  # bytes of a file in a pull request, by its pre-commit hooks
 CHECK_WORKFLOW = """

@@ -5,10 +5,9 @@ from multiprocessing import get_context
 import nibabel
 import numpy as np
 import pytest
-from scipy import ndimage
-
 from models_genesis_bundle.phantoms import make_phantoms
 from models_genesis_bundle.phantoms.anatomy import draw_chest
+from scipy import ndimage
 
 SMALL = {"size": (64, 64, 48), "spacing": (5.0, 5.0, 6.0)}
 

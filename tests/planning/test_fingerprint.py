@@ -9,10 +9,9 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from models_genesis_bundle.planning import fingerprint, fingerprint_scans
 from PIL import Image
 from scan_writers import truncate, write_radiograph, write_scan
-
-from models_genesis_bundle.planning import fingerprint, fingerprint_scans
 
 
 def voxels(seed: int, mean: float = 40.0, shape=(24, 26, 20)) -> np.ndarray:

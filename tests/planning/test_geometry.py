@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from models_genesis_bundle.data.volumes.quality import ScanFacts
 from models_genesis_bundle.planning.geometry import cube_sides, sides_after_resampling, target_spacing
 

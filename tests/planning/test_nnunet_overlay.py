@@ -7,12 +7,11 @@ import pytest
 import torch
 import yaml
 from bundle_commands import ROOT, TINY, arguments, run_here
-from monai.bundle import ConfigParser
-
 from models_genesis_bundle.data import IntensityScaling
 from models_genesis_bundle.planning import settings_from_plans
 from models_genesis_bundle.weights import TargetError, convert, load_weights, read_checkpoint
 from models_genesis_bundle.weights.targets.nnunet_plans import network_of_plans, read_plans
+from monai.bundle import ConfigParser
 
 unet = pytest.importorskip(
     "dynamic_network_architectures.architectures.unet", reason="needs dynamic-network-architectures"

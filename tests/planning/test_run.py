@@ -11,15 +11,14 @@ from pathlib import Path
 import pytest
 import yaml
 from bundle_commands import TINY, arguments, run_here
-from monai.bundle import ConfigParser
-from test_configs import targets
-
 from models_genesis_bundle.data import pretraining_datalist
 from models_genesis_bundle.data.volumes.quality import PERCENTILES, ScanFacts
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.planning import Device, Fingerprint, LeftOut, make_plan
 from models_genesis_bundle.planning.files import write_datalist, write_overlay
 from models_genesis_bundle.planning.speed import Speed
+from monai.bundle import ConfigParser
+from test_configs import targets
 
 SMALL = {
     "plan::features": "[4,8]",

@@ -1,8 +1,7 @@
 import pytest
 import torch
-from monai.data import MetaTensor
-
 from models_genesis_bundle.reports.case_handler import case_source, short_names
+from monai.data import MetaTensor
 
 
 @pytest.mark.parametrize(

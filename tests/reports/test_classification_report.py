@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.image import imread
-from monai.data import DataLoader, Dataset, MetaTensor
-from monai.engines import SupervisedEvaluator
-from monai.transforms import Activationsd
-
 from models_genesis_bundle.metrics import Froc, auc_with_interval, classification_scores, covariate_scores
 from models_genesis_bundle.reports import ClassificationReport
 from models_genesis_bundle.visualize.classification_figure import classification_figure
+from monai.data import DataLoader, Dataset, MetaTensor
+from monai.engines import SupervisedEvaluator
+from monai.transforms import Activationsd
 
 
 class MeanLogit(torch.nn.Module):

@@ -3,11 +3,10 @@ import csv
 import numpy as np
 import pytest
 import torch
+from models_genesis_bundle.reports import PredictionsTable
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator
 from monai.transforms import Activationsd
-
-from models_genesis_bundle.reports import PredictionsTable
 
 
 class FirstVoxel(torch.nn.Module):

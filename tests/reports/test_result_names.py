@@ -1,5 +1,4 @@
 import pytest
-
 from models_genesis_bundle.reports.result_names import result_names
 
 

@@ -8,9 +8,6 @@ import numpy as np
 import pytest
 import torch
 from bundle_commands import ROOT, arguments
-from monai.data import DataLoader
-from scan_writers import truncate, write_scan
-
 from models_genesis_bundle.data import (
     IntensityScaling,
     ScanPreprocessing,
@@ -20,6 +17,8 @@ from models_genesis_bundle.data import (
 )
 from models_genesis_bundle.engines import ScanEvaluator
 from models_genesis_bundle.reports import ScanResults
+from monai.data import DataLoader
+from scan_writers import truncate, write_scan
 
 VOXELS = np.random.default_rng(0).normal(0, 50, (8, 9, 10)).astype(np.int16)
 AS_THEY_ARE = ScanPreprocessing(intensity=IntensityScaling("window", -1000.0, 1000.0), orientation=None)

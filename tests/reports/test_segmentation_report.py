@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.image import imread
+from models_genesis_bundle.metrics import mean_with_interval, segmentation_scores
+from models_genesis_bundle.reports import SegmentationReport
 from monai.data import DataLoader, Dataset, MetaTensor
 from monai.engines import SupervisedEvaluator
 from monai.transforms import Activationsd
-
-from models_genesis_bundle.metrics import mean_with_interval, segmentation_scores
-from models_genesis_bundle.reports import SegmentationReport
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*always_return_as_numpy:FutureWarning")
 
@@ -92,8 +91,7 @@ def scored(one):
 def test_best_median_and_worst_are_drawn(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        "models_genesis_bundle.reports.segmentation_report.segmentation_figure",
-        lambda rows, names: drawn.extend(rows),
+        "models_genesis_bundle.reports.segmentation_report.segmentation_figure", lambda rows, names: drawn.extend(rows)
     )
     monkeypatch.setattr(
         "models_genesis_bundle.reports.segmentation_report.try_to_save_figure", lambda figure, path: None

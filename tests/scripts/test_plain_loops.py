@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from benchmarks import plain_loops
-
 from models_genesis_bundle.transforms import RandInPainting, RandLocalPixelShuffle, RandOutPainting
 
 CUBE = np.full((1, 64, 64, 32), 2.0, dtype=np.float32)  # outside of the range, so that noise never equals it

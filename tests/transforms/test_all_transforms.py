@@ -7,11 +7,10 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from monai.data import DataLoader, MetaTensor
-from monai.transforms import Compose, OneOf
-
 from models_genesis_bundle import transforms
 from models_genesis_bundle.data.sampling.seeded_dataset import SeededDataset
+from monai.data import DataLoader, MetaTensor
+from monai.transforms import Compose, OneOf
 
 NAMES = (
     "RandLocalPixelShuffle",

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from monai.data import MetaTensor
-
 from models_genesis_bundle.transforms import RandBlockMasking, RandBlockMaskingd
+from monai.data import MetaTensor
 
 CUBE = np.ones((2, 64, 64, 32), dtype=np.float32)
 

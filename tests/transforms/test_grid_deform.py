@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from monai.data import MetaTensor
-
 from models_genesis_bundle.transforms import GridDeformd, RandLocalPixelShuffled
+from monai.data import MetaTensor
 
 
 def test_every_cube_is_deformed_from_the_clean_scan():

@@ -1,6 +1,5 @@
-from numba.core.caching import CacheImpl
-
 from models_genesis_bundle.transforms import kernels
+from numba.core.caching import CacheImpl
 
 
 def test_kernels_compile_without_a_cache_where_no_folder_can_be_written(monkeypatch):

@@ -5,9 +5,8 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
-from scipy import stats
-
 from models_genesis_bundle.transforms import RandLocalPixelShuffle
+from scipy import stats
 
 
 def displacements(axis, shape=(64, 64, 32), seeds=12):

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-
 from models_genesis_bundle.transforms import RandNonlinearIntensity
 
 RAMP = np.linspace(0, 1, 501, dtype=np.float32).reshape(1, 1, -1)

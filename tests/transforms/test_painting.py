@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from models_genesis_bundle.transforms import RandInPainting, RandOutPainting
 from models_genesis_bundle.transforms.kernels import fill_noise
 

@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from models_genesis_bundle.transforms import RandSequentialFlip, RandSequentialFlipd
 from monai.data import MetaTensor
 from monai.transforms import Compose, Flip
-
-from models_genesis_bundle.transforms import RandSequentialFlip, RandSequentialFlipd
 
 IMAGE = np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4)
 

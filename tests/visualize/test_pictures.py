@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.image import imread
-
 from models_genesis_bundle.data import IntensityScaling
 from models_genesis_bundle.visualize import (
     draw_cube,

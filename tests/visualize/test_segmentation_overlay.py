@@ -3,8 +3,6 @@ import pytest
 import torch
 from ignite.engine import Engine
 from matplotlib.image import imread
-from monai.data import MetaTensor, list_data_collate
-
 from models_genesis_bundle.visualize import (
     RestorationPanels,
     SegmentationPanels,
@@ -13,6 +11,7 @@ from models_genesis_bundle.visualize import (
     segmentation_figure,
     segmentation_slices,
 )
+from monai.data import MetaTensor, list_data_collate
 
 
 def volumes(shape=(100, 30, 20)):

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from monai.networks.nets import BasicUNet, DynUNet, SegResNet, SegResNetDS, SwinUNETR
-
 from models_genesis_bundle.networks import GenesisUNet
+from monai.networks.nets import BasicUNet, DynUNet, SegResNet, SegResNetDS, SwinUNETR
 
 # Small networks of each known layout, with deep supervision and residual blocks where there are any.
 BUILDERS = {

@@ -5,7 +5,6 @@ import resource
 import numpy as np
 import pytest
 import torch
-
 from models_genesis_bundle.weights import CheckpointError, read_checkpoint, write_checkpoint
 
 

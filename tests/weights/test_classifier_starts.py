@@ -7,11 +7,10 @@ import re
 import pytest
 import torch
 import yaml
-from monai.bundle import ConfigParser
-from monai.networks.nets import BasicUNet, DynUNet, SegResNetDS, SwinUNETR
-
 from models_genesis_bundle.networks import GenesisClassifier, encoder_of
 from models_genesis_bundle.weights import InitialWeights, TransferError, write_weights
+from monai.bundle import ConfigParser
+from monai.networks.nets import BasicUNet, DynUNet, SegResNetDS, SwinUNETR
 
 
 def basicunet():

@@ -6,11 +6,10 @@ import sys
 import pytest
 import torch
 from bundle_commands import ROOT
-from monai.networks.nets import DynUNet, SegResNetDS
-from published_files import write_nnunet, write_pytorch_unet
-
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import load_published, load_weights, read_checkpoint, read_weights, write_weights
+from monai.networks.nets import DynUNet, SegResNetDS
+from published_files import write_nnunet, write_pytorch_unet
 
 
 @pytest.fixture

@@ -1,9 +1,8 @@
 import pytest
 import torch
-from monai.networks.nets import DynUNet, SegResNetDS, UNet
-
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import set_foreground_prior, transfer_weights
+from monai.networks.nets import DynUNet, SegResNetDS, UNet
 
 
 def genesis(classes=4):

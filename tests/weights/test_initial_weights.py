@@ -3,7 +3,6 @@ import logging
 
 import pytest
 import torch
-
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import CheckpointError, InitialWeights, TransferError, initial_weights, write_weights
 

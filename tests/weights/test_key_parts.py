@@ -1,6 +1,5 @@
 import pytest
 import torch
-
 from models_genesis_bundle.networks import GenesisClassifier, GenesisUNet
 from models_genesis_bundle.weights import UnknownLayoutError, key_parts, network_parts, network_record, select_parts
 

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import layer_spectra
 

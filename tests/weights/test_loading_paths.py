@@ -16,9 +16,6 @@ import pytest
 import torch
 from bundle_commands import ROOT
 from ignite.engine import Engine, State
-from monai.bundle import ConfigParser
-from monai.networks.nets import DynUNet
-
 from models_genesis_bundle.data import ScanPreprocessing
 from models_genesis_bundle.engines import TrainingState
 from models_genesis_bundle.export import FinishedSegmentation
@@ -38,6 +35,8 @@ from models_genesis_bundle.weights import (
     write_for,
     write_weights,
 )
+from monai.bundle import ConfigParser
+from monai.networks.nets import DynUNet
 
 RECORDS = {"label_names": ["lung", "nodule"], "patch_size": [32, 32, 16], "label_map": None, "split": {}}
 

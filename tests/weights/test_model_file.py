@@ -1,14 +1,7 @@
 import pytest
 import torch
-
 from models_genesis_bundle.networks import GenesisUNet
-from models_genesis_bundle.weights import (
-    CheckpointError,
-    load_weights,
-    read_weights,
-    write_checkpoint,
-    write_weights,
-)
+from models_genesis_bundle.weights import CheckpointError, load_weights, read_weights, write_checkpoint, write_weights
 
 
 def test_weights_come_back_with_their_records(tmp_path):

@@ -13,7 +13,6 @@ import torch
 from bundle_commands import ROOT
 from hub_server import HubHandler
 from local_server import answering
-
 from models_genesis_bundle.data import ScanPreprocessing
 from models_genesis_bundle.networks import GenesisClassifier, GenesisUNet
 from models_genesis_bundle.weights import (

@@ -9,7 +9,6 @@ from functools import partial
 import pytest
 from hub_server import HubHandler
 from local_server import answering
-
 from models_genesis_bundle.weights.published import download
 from models_genesis_bundle.weights.published.download import PUBLISHED_FILES, DownloadError, download_published
 

@@ -3,9 +3,8 @@
 import pytest
 import torch
 from bundle_commands import arguments, run_here
-from published_files import write_nnunet, write_pytorch_unet
-
 from models_genesis_bundle.weights import published_records, read_weights
+from published_files import write_nnunet, write_pytorch_unet
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,6 @@ import sys
 import numpy as np
 import pytest
 import torch
-from published_files import (
-    WRITERS,
-    published_unet_tensors,
-    write_keras_unet,
-    write_nnunet,
-    write_pytorch_unet,
-)
-
 from models_genesis_bundle.data import IntensityScaling, ScanPreprocessing
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import (
@@ -29,6 +21,7 @@ from models_genesis_bundle.weights import (
     write_weights,
 )
 from models_genesis_bundle.weights.published.registry import published_layout
+from published_files import WRITERS, published_unet_tensors, write_keras_unet, write_nnunet, write_pytorch_unet
 
 FILES = tuple(WRITERS)
 PYTORCH, KERAS, NNUNET = FILES

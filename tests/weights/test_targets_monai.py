@@ -2,8 +2,6 @@
 
 import pytest
 import torch
-from monai.networks.nets import DynUNet, SegResNet, SegResNetDS, SwinUNETR
-
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import (
     TARGETS,
@@ -14,6 +12,7 @@ from models_genesis_bundle.weights import (
     write_for,
     write_weights,
 )
+from monai.networks.nets import DynUNet, SegResNet, SegResNetDS, SwinUNETR
 
 BUILDERS = {
     "segresnet": lambda: SegResNetDS(init_filters=8, blocks_down=(1, 2, 1), norm="INSTANCE", dsdepth=2),

@@ -5,10 +5,9 @@ import logging
 
 import pytest
 import torch
+from models_genesis_bundle.weights import TargetError, convert, read_checkpoint, write_for, write_weights
 from monai.networks.nets import DynUNet
 from torch import nn
-
-from models_genesis_bundle.weights import TargetError, convert, read_checkpoint, write_for, write_weights
 
 unet = pytest.importorskip(
     "dynamic_network_architectures.architectures.unet", reason="needs dynamic-network-architectures"

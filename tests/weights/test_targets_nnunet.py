@@ -5,9 +5,6 @@ import json
 import pytest
 import torch
 from bundle_commands import TINY, arguments, run_here
-from monai.networks.nets import DynUNet
-from torch import nn
-
 from models_genesis_bundle.weights import (
     TargetError,
     TransferError,
@@ -17,6 +14,8 @@ from models_genesis_bundle.weights import (
     write_for,
     write_weights,
 )
+from monai.networks.nets import DynUNet
+from torch import nn
 
 unet = pytest.importorskip(
     "dynamic_network_architectures.architectures.unet", reason="needs dynamic-network-architectures"
@@ -255,10 +254,7 @@ def test_plans_that_cannot_be_used_are_refused(tmp_path):
         ({"plans": tmp_path / "none.json"}, "none.json: no plans of nnU-Net"),
         ({"plans": tmp_path / "broken.json"}, "broken.json: no plans of nnU-Net"),
         ({"plans": other}, "3d_fullres plans a PrimusM"),
-        (
-            {"plans": good, "configuration": "3d_lowres"},
-            "no configuration 3d_lowres.*3d_fullres, 3d_cascade_fullres",
-        ),
+        ({"plans": good, "configuration": "3d_lowres"}, "no configuration 3d_lowres.*3d_fullres, 3d_cascade_fullres"),
     ]:
         with pytest.raises(TargetError, match=reason):
             convert(tmp_path / "model.pt", "nnunet", tmp_path / "genesis.pth", **settings)

@@ -3,8 +3,6 @@ import logging
 
 import pytest
 import torch
-from monai.networks.nets import UNet
-
 from models_genesis_bundle.networks import GenesisClassifier, GenesisUNet
 from models_genesis_bundle.weights import (
     CheckpointError,
@@ -17,6 +15,7 @@ from models_genesis_bundle.weights import (
     write_checkpoint,
     write_weights,
 )
+from monai.networks.nets import UNet
 
 WIDTHS = (4, 8)
 

@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from monai.networks.nets import UNet
-
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import InitialWeights, TransferError, weight_norms_kept, write_weights
+from monai.networks.nets import UNet
 
 GROWN = 3.0
 

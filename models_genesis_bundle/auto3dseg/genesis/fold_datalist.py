@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigParser
-
 from models_genesis_bundle.data import check_patients_disjoint
 from models_genesis_bundle.data.datalists.patients import patient_names
 from models_genesis_bundle.files import write_json
+from monai.bundle import ConfigParser
 
 __all__ = ["fold_datalist", "write_fold_datalist"]
 

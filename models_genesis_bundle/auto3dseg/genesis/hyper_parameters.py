@@ -8,9 +8,6 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from monai.apps.utils import get_logger
-from monai.bundle import ConfigParser
-
 from models_genesis_bundle.auto3dseg.genesis.bundle_configs import bundle_config, find_bundle
 from models_genesis_bundle.auto3dseg.genesis.classes import label_names, reason_to_skip
 from models_genesis_bundle.auto3dseg.genesis.patches import choose_patch_size, voxel_budget
@@ -18,6 +15,8 @@ from models_genesis_bundle.auto3dseg.genesis.settings import input_settings
 from models_genesis_bundle.data.scans.preprocessing import RAS_LABELS
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import InitialWeights
+from monai.apps.utils import get_logger
+from monai.bundle import ConfigParser
 
 __all__ = ["hyper_parameters"]
 

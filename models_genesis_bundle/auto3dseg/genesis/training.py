@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import monai.bundle
-from monai.bundle import ConfigParser
-
 from models_genesis_bundle.auto3dseg.genesis.bundle_configs import bundle_config
 from models_genesis_bundle.auto3dseg.genesis.settings import training_settings
 from models_genesis_bundle.engines import is_main_process, read_metrics
 from models_genesis_bundle.files import whole_file
+from monai.bundle import ConfigParser
 
 __all__ = ["train", "write_progress"]
 

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from monai.config import PathLike
-
 from models_genesis_bundle.data.datalists.checks import DatalistError
 from models_genesis_bundle.data.scans.files import scan_stem
+from monai.config import PathLike
 
 __all__ = ["join_candidates", "limit_negatives", "read_candidates"]
 

@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from monai.config import PathLike
-
 from models_genesis_bundle.data.datalists.candidates import join_candidates, read_candidates
 from models_genesis_bundle.data.datalists.checks import DatalistError, check_listed_once, check_patients_disjoint
 from models_genesis_bundle.data.datalists.datalist_table import log_datalist
@@ -19,6 +17,7 @@ from models_genesis_bundle.data.datalists.json_datalist import SECTIONS
 from models_genesis_bundle.data.datalists.layouts import DatasetRequest, Sections, read_dataset, resolved_layout
 from models_genesis_bundle.data.datalists.pretraining import list_scans
 from models_genesis_bundle.data.datalists.splits import SplitRequest, split_by_file, split_sections
+from monai.config import PathLike
 
 __all__ = [
     "class_number",

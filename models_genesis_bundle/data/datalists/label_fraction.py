@@ -7,7 +7,6 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
-
 from models_genesis_bundle.data.datalists.checks import DatalistError
 
 __all__ = ["take_fraction"]

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
-
 from models_genesis_bundle.data.datalists.path_words import names_a_thing, words_of
 from models_genesis_bundle.data.scans.files import scan_stem, scan_suffix
 from models_genesis_bundle.data.scans.load_scan import LoadScand

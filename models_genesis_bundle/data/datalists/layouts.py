@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from monai.config import PathLike
-
 from models_genesis_bundle.data.datalists.checks import DatalistError
 from models_genesis_bundle.data.datalists.find_scans import Found, find_scans, look_below
 from models_genesis_bundle.data.datalists.json_datalist import JSON_NAMES, find_json_datalist, read_json_datalist
@@ -24,6 +22,7 @@ from models_genesis_bundle.data.scans.files import (
     is_scan_file,
     scan_stem,
 )
+from monai.config import PathLike
 
 __all__ = ["Dataset", "DatasetRequest", "Sections", "read_dataset", "resolved_layout"]
 
@@ -199,9 +198,7 @@ def _pairs(request: DatasetRequest) -> Dataset:
     found = look_below(root, request.spatial_dims)
     if (request.image_pattern is None) != (request.label_pattern is None):
         raise DatalistError(
-            root,
-            "image_pattern and label_pattern go together, one of them is missing.",
-            "Give both or neither.",
+            root, "image_pattern and label_pattern go together, one of them is missing.", "Give both or neither."
         )
     if request.image_pattern is None or request.label_pattern is None:
         label_of = pair_by_names(found, root)

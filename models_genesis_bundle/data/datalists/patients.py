@@ -10,8 +10,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from monai.config import PathLike
-
 from models_genesis_bundle.data.datalists.checks import DatalistError
 from models_genesis_bundle.data.datalists.path_words import (
     Tells,
@@ -24,6 +22,7 @@ from models_genesis_bundle.data.datalists.path_words import (
     words_of,
 )
 from models_genesis_bundle.data.scans.files import scan_stem
+from monai.config import PathLike
 
 __all__ = ["patient_hashes", "patient_names", "patients_and_rule"]
 

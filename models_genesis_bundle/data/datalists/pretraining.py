@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from monai.config import PathLike
-
 from models_genesis_bundle.data.datalists.checks import check_listed_once, check_patients_disjoint
 from models_genesis_bundle.data.datalists.datalist_table import log_datalist
 from models_genesis_bundle.data.datalists.json_datalist import SECTIONS, read_json_datalist
 from models_genesis_bundle.data.datalists.layouts import Dataset, DatasetRequest, read_dataset
 from models_genesis_bundle.data.datalists.splits import SplitRequest, split_sections
+from monai.config import PathLike
 
 __all__ = ["list_scans", "pretraining_datalist"]
 
@@ -19,10 +18,7 @@ Datalist = list[dict[str, Any]]
 
 
 def list_scans(
-    dataset_dir: PathLike,
-    patient_regex: str | None = None,
-    layout: str = "auto",
-    spatial_dims: int = 3,
+    dataset_dir: PathLike, patient_regex: str | None = None, layout: str = "auto", spatial_dims: int = 3
 ) -> Datalist:
     """List all scans of a dataset with their patients.
 

@@ -6,14 +6,13 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from monai.config import PathLike
-
 from models_genesis_bundle.data.datalists.checks import check_listed_once, check_patients_disjoint
 from models_genesis_bundle.data.datalists.datalist_table import log_datalist
 from models_genesis_bundle.data.datalists.json_datalist import SECTIONS
 from models_genesis_bundle.data.datalists.label_fraction import take_fraction
 from models_genesis_bundle.data.datalists.layouts import DatasetRequest, read_dataset
 from models_genesis_bundle.data.datalists.splits import SplitRequest, split_by_file, split_sections
+from monai.config import PathLike
 
 __all__ = ["list_labelled_scans", "segmentation_datalist"]
 

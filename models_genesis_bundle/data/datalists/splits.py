@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from monai.config import PathLike
-
 from models_genesis_bundle.data.datalists.checks import DatalistError
 from models_genesis_bundle.data.datalists.json_datalist import SECTIONS, read_json_datalist
+from monai.config import PathLike
 
 __all__ = ["SplitRequest", "split_by_file", "split_by_folder", "split_sections"]
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence, Sized
 
 import numpy as np
 import torch
-from sklearn.utils.class_weight import compute_class_weight
-
 from models_genesis_bundle.data.sampling.seeded_dataset import EpochIndex, EpochSampler
+from sklearn.utils.class_weight import compute_class_weight
 
 __all__ = ["BALANCES", "BalancedEpochSampler", "class_weights", "training_sampler"]
 

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from multiprocessing.pool import ThreadPool
 from typing import Any
 
+from models_genesis_bundle.data.scans.load_label import UnknownLabelsError
+from models_genesis_bundle.data.scans.scan_compose import ScanCompose, ScanError, scan_error_behind
 from monai.data import CacheDataset
 from torch.utils.data import Dataset
 from tqdm import tqdm
-
-from models_genesis_bundle.data.scans.load_label import UnknownLabelsError
-from models_genesis_bundle.data.scans.scan_compose import ScanCompose, ScanError, scan_error_behind
 
 __all__ = [
     "SKIPPED",

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from models_genesis_bundle.data.scans.itk_file import itk_affine, itk_image, itk_name
 from models_genesis_bundle.data.scans.raw_scan import RawScan
 

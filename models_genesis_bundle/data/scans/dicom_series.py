@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-
 from models_genesis_bundle.data.scans.dicom_image import DicomImage
 from models_genesis_bundle.data.scans.dicom_slice import DicomSlice
 from models_genesis_bundle.data.scans.files import is_dicom_file

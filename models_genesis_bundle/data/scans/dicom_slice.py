@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
 from models_genesis_bundle.data.scans.dicom_image import DicomImage
 from models_genesis_bundle.data.scans.scan_compose import ScanError
 

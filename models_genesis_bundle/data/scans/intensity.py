@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from models_genesis_bundle.data.scans.scan_compose import ScanError
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.data import MetaTensor
 from monai.transforms import MapTransform, NormalizeIntensity, ScaleIntensityRange
 from monai.transforms.utils_pytorch_numpy_unification import percentile
 from monai.utils import convert_data_type, convert_to_dst_type
-
-from models_genesis_bundle.data.scans.scan_compose import ScanError
 
 __all__ = ["IntensityScaling", "RestoreScanIntensityd", "ScaleScanIntensityd"]
 

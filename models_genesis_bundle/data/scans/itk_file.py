@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-
 from models_genesis_bundle.data.scans.raw_scan import LPS_TO_RAS, RawScan, require_bytes, require_shape
 from models_genesis_bundle.data.scans.scan_compose import ScanError
 from models_genesis_bundle.data.scans.text_header import TextHeader, read_text_header

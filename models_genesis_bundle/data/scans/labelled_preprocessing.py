@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.data import MetaTensor
-from monai.data.utils import affine_to_spacing, to_affine_nd
-from monai.transforms import CastToTyped, MapTransform, Orientationd, Spacingd
-
 from models_genesis_bundle.data.scans.load_label import LoadLabeld
 from models_genesis_bundle.data.scans.preprocessing import RAS_LABELS, ScanPreprocessing
 from models_genesis_bundle.data.scans.scan_compose import ScanCompose, ScanError
+from monai.data import MetaTensor
+from monai.data.utils import affine_to_spacing, to_affine_nd
+from monai.transforms import CastToTyped, MapTransform, Orientationd, Spacingd
 
 __all__ = ["LabelledPreprocessing"]
 

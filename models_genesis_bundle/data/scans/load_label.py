@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from models_genesis_bundle.data.scans.load_scan import LoadScand
+from models_genesis_bundle.data.scans.scan_compose import ScanError
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapLabelValue, MapTransform
-
-from models_genesis_bundle.data.scans.load_scan import LoadScand
-from models_genesis_bundle.data.scans.scan_compose import ScanError
 
 __all__ = ["LoadLabeld", "UnknownLabelsError"]
 

@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from models_genesis_bundle.data.scans.files import scan_suffix
+from models_genesis_bundle.data.scans.readers import read_raw_scan
+from models_genesis_bundle.data.scans.scan_compose import ScanError
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.data.utils import affine_to_spacing, to_affine_nd
 from monai.transforms import MapTransform
 from monai.utils import ImageMetaKey, MetaKeys, SpaceKeys
-
-from models_genesis_bundle.data.scans.files import scan_suffix
-from models_genesis_bundle.data.scans.readers import read_raw_scan
-from models_genesis_bundle.data.scans.scan_compose import ScanError
 
 __all__ = ["LoadScand", "flat_affine"]
 

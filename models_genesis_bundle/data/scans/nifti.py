@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nibabel import Nifti1Image, Nifti2Image
-
 from models_genesis_bundle.data.scans.raw_scan import RawScan, require_bytes, require_real_numbers, require_shape
 from models_genesis_bundle.data.scans.scan_compose import ScanError
+from nibabel import Nifti1Image, Nifti2Image
 
 __all__ = ["read_nifti"]
 

@@ -6,13 +6,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from monai.config import KeysCollection
-from monai.transforms import Orientationd, Spacingd
-from monai.utils import ensure_tuple, ensure_tuple_rep
-
 from models_genesis_bundle.data.scans.intensity import IntensityScaling, ScaleScanIntensityd
 from models_genesis_bundle.data.scans.load_scan import LoadScand
 from models_genesis_bundle.data.scans.scan_compose import ScanCompose
+from monai.config import KeysCollection
+from monai.transforms import Orientationd, Spacingd
+from monai.utils import ensure_tuple, ensure_tuple_rep
 
 __all__ = ["RAS_LABELS", "ScanPreprocessing", "recorded_preprocessing"]
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
 from models_genesis_bundle.data.scans.scan_compose import ScanError
 
 __all__ = ["LPS_TO_RAS", "RawScan", "require_bytes", "require_real_numbers", "require_shape"]

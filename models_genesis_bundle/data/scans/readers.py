@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-
 from models_genesis_bundle.data.scans.dicom_image import read_flat_dicom
 from models_genesis_bundle.data.scans.dicom_series import read_dicom_series
 from models_genesis_bundle.data.scans.files import IMAGE_SUFFIXES, SCAN_SUFFIXES, is_dicom_file, scan_suffix

@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
 
+from models_genesis_bundle.files import printable
 from monai.config import PathLike
 from monai.transforms import Compose
-
-from models_genesis_bundle.files import printable
 
 __all__ = ["ScanCompose", "ScanError", "scan_error_behind"]
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-
 from models_genesis_bundle.data.scans.dicom_slice import DicomSlice
 from models_genesis_bundle.data.scans.scan_compose import ScanError
 

@@ -8,9 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from scipy import ndimage
-
 from models_genesis_bundle.data.scans.intensity import IntensityScaling
+from scipy import ndimage
 
 __all__ = ["BodyRule", "CubeRule", "LungRule", "body_mask", "otsu_threshold"]
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from monai.utils import ensure_tuple_rep
-
 from models_genesis_bundle.data.scans.intensity import IntensityScaling
 from models_genesis_bundle.data.volumes.cube_rules import BodyRule, CubeRule
+from monai.utils import ensure_tuple_rep
 
 __all__ = ["CubeSampler"]
 

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from filelock import AcquireReturnProxy, FileLock, Timeout
-from tqdm import tqdm
-
 from models_genesis_bundle.data.volumes.workers import run_over
 from models_genesis_bundle.files import write_json
+from tqdm import tqdm
 
 __all__ = ["ItemFolder", "Journal"]
 

@@ -12,7 +12,6 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
-
 from models_genesis_bundle.data.sampling.readable_scans import SkippedScansError, skipped_text
 from models_genesis_bundle.data.volumes.cube_sampler import CubeSampler
 from models_genesis_bundle.data.volumes.item_folder import ItemFolder, Job, Record

@@ -10,8 +10,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from torch.utils.data import Dataset
-
 from models_genesis_bundle.data.datalists.patients import patient_hashes
 from models_genesis_bundle.data.sampling.readable_scans import skipped_text
 from models_genesis_bundle.data.sampling.seeded_dataset import EpochIndex
@@ -19,6 +17,7 @@ from models_genesis_bundle.data.volumes.cube_sampler import CubeSampler
 from models_genesis_bundle.data.volumes.places import Places
 from models_genesis_bundle.data.volumes.volume_file import random_matrix, read_oblique
 from models_genesis_bundle.data.volumes.volumes import Volumes
+from torch.utils.data import Dataset
 
 __all__ = ["ScanCubes"]
 

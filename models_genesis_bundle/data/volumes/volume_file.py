@@ -10,9 +10,8 @@ from pathlib import Path
 import blosc2
 import numpy as np
 import torch
-from monai.networks.layers.factories import Pool
-
 from models_genesis_bundle.files import whole_file
+from monai.networks.layers.factories import Pool
 
 __all__ = ["DamagedVolumeError", "VolumeFile", "random_matrix", "read_oblique", "write_volume"]
 

@@ -13,15 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from monai.config import PathLike
-from monai.data import MetaTensor
-from monai.data.utils import affine_to_spacing
-
-from models_genesis_bundle.data.sampling.readable_scans import (
-    SkippedScansError,
-    require_on_unreadable,
-    skipped_text,
-)
+from models_genesis_bundle.data.sampling.readable_scans import SkippedScansError, require_on_unreadable, skipped_text
 from models_genesis_bundle.data.scans.files import scan_fingerprint
 from models_genesis_bundle.data.scans.preprocessing import ScanPreprocessing
 from models_genesis_bundle.data.scans.scan_compose import ScanError
@@ -29,6 +21,9 @@ from models_genesis_bundle.data.volumes.disk_space import DiskSpace
 from models_genesis_bundle.data.volumes.item_folder import ItemFolder, Record
 from models_genesis_bundle.data.volumes.quality import INTENSITY_KIND_RULE, ScanFacts, odd_intensity_kinds, quality_rule
 from models_genesis_bundle.data.volumes.volume_file import DamagedVolumeError, VolumeFile, write_volume
+from monai.config import PathLike
+from monai.data import MetaTensor
+from monai.data.utils import affine_to_spacing
 
 __all__ = ["Volumes"]
 

@@ -8,11 +8,10 @@ import re
 import urllib.request
 from pathlib import Path
 
-from monai.utils import optional_import
-
 from models_genesis_bundle.files import file_sha256, whole_file
 from models_genesis_bundle.weights.published.layout import BASE_URL
 from models_genesis_bundle.weights.published.registry import LAYOUTS
+from monai.utils import optional_import
 
 __all__ = ["LICENCE_SUMMARY", "PUBLISHED_FILES", "DownloadError", "download_published"]
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError
 from models_genesis_bundle.weights.published.genesis_unet import CT_WINDOW, STAGES, genesis_unet_definition
 from models_genesis_bundle.weights.published.layout import PublishedLayout, Translation

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from monai.bundle import ConfigComponent
-
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError
 from models_genesis_bundle.weights.published.registry import LAYOUTS
 from models_genesis_bundle.weights.sources import WeightSource, read_source, read_weight_file
 from models_genesis_bundle.weights.transfer import transfer_weights
+from monai.bundle import ConfigComponent
 
 __all__ = ["load_published", "published_records"]
 

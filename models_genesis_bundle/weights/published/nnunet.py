@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-
 from models_genesis_bundle.weights.published.layout import PublishedLayout, Translation
 
 __all__ = ["NNUNET"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-
 from models_genesis_bundle.weights.published.genesis_unet import CT_WINDOW, genesis_unet_definition
 from models_genesis_bundle.weights.published.layout import PublishedLayout, Translation
 

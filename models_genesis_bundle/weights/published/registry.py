@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-
 from models_genesis_bundle.weights.published.keras_unet import KERAS_UNET
 from models_genesis_bundle.weights.published.layout import PublishedLayout
 from models_genesis_bundle.weights.published.nnunet import NNUNET

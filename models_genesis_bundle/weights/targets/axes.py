@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-
 from models_genesis_bundle.weights.targets.target import State
 
 __all__ = ["kernels_to_zyx", "zyx_order"]

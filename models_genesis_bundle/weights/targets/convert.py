@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-
 from models_genesis_bundle.weights.key_parts import key_parts, layout_name
 from models_genesis_bundle.weights.model_file import state_on_cpu, write_weights
 from models_genesis_bundle.weights.published.load import load_published, published_records

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-
 from models_genesis_bundle.weights.targets.target import State, Target
 
 __all__ = ["DINTS", "DYNUNET", "SEGRESNET", "SEGRESNET2D", "SEGRESNET_ENCODER", "SWINUNETR"]

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from monai.networks.layers.factories import split_args
-
 from models_genesis_bundle.weights.targets.nnunet_architecture import decoder_kernels, encoder_kernels
 from models_genesis_bundle.weights.targets.nnunet_keys import each_once, from_dynunet, with_aliases
 from models_genesis_bundle.weights.targets.target import State, Target, TargetError
+from monai.networks.layers.factories import split_args
 
 __all__ = ["NNUNET", "NNUNET_NETWORKS", "PRETRAIN_FOR_NNUNET", "as_nnunet_names", "check_nnunet_settings"]
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-
 from models_genesis_bundle.weights.targets.target import TargetError
 
 __all__ = ["decoder_kernels", "encoder_kernels", "nnunet_architecture"]

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 
 import torch
-
 from models_genesis_bundle.weights.targets.target import State, TargetError
 
 __all__ = ["each_once", "from_dynunet", "with_aliases"]

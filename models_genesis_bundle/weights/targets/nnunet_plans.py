@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from monai.utils import optional_import
-
 from models_genesis_bundle.weights.targets.target import TargetError
+from monai.utils import optional_import
 
 __all__ = ["PlannedTraining", "network_of_plans", "read_plans"]
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
 from models_genesis_bundle.files import write_json
 from models_genesis_bundle.weights.checkpoint_file import write_checkpoint
 from models_genesis_bundle.weights.checks import require_finite
@@ -121,10 +120,7 @@ def require_network(target: Target, names: list[str], state: Mapping[str, torch.
 
 
 def for_target(
-    target: Target,
-    state: State,
-    preprocessing: Mapping[str, Any] | None,
-    transpose: Sequence[int] = (0, 1, 2),
+    target: Target, state: State, preprocessing: Mapping[str, Any] | None, transpose: Sequence[int] = (0, 1, 2)
 ) -> State:
     """The renamed tensors with their axes in the target's order; ``transpose`` as in ``zyx_order``."""
     orientation = (preprocessing or {}).get("orientation") or "RAS"

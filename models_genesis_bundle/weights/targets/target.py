@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError
 
 __all__ = ["State", "Target", "TargetError", "same_keys"]

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from models_genesis_bundle.data import (
     CandidateCubes,
     IntensityScaling,

@@ -1,7 +1,6 @@
 import json
 
 import pytest
-
 from models_genesis_bundle.data import check_patients_disjoint, list_scans, pretraining_datalist
 
 

@@ -8,11 +8,10 @@ import subprocess
 
 import numpy as np
 import pytest
-from scan_writers import write_dicom, write_scan
-
 from models_genesis_bundle.data import list_scans, patient_hashes, pretraining_datalist
 from models_genesis_bundle.data.datalists.find_scans import look_below
 from models_genesis_bundle.files import RUN_MARKER
+from scan_writers import write_dicom, write_scan
 
 SCAN = np.random.default_rng(0).integers(-1000, 1000, (12, 12, 8)).astype(np.int16)
 LABELS = (SCAN > 700).astype(np.int16) + (SCAN > 900)

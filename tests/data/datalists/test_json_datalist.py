@@ -6,7 +6,6 @@ import json
 import os
 
 import pytest
-
 from models_genesis_bundle.data import list_scans, pretraining_datalist, read_candidates
 from models_genesis_bundle.data.datalists.checks import DatalistError
 

@@ -6,7 +6,6 @@ import logging
 from pathlib import Path
 
 import pytest
-
 from models_genesis_bundle.data import list_labelled_scans, list_scans
 from models_genesis_bundle.data.datalists.find_scans import look_below
 from models_genesis_bundle.data.datalists.patients import patient_names

@@ -1,7 +1,6 @@
 import itertools
 
 import pytest
-
 from models_genesis_bundle.data import take_fraction
 
 

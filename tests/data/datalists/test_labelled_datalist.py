@@ -1,7 +1,6 @@
 import json
 
 import pytest
-
 from models_genesis_bundle.data import list_labelled_scans, segmentation_datalist
 
 

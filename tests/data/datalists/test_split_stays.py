@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from monai.bundle import ConfigParser
-
 from models_genesis_bundle.data import pretraining_datalist, segmentation_datalist
+from monai.bundle import ConfigParser
 
 VALIDATION = [3, 4, 5, 12, 24, 25, 28, 35]
 TEST = [6, 8, 15, 16, 30, 32, 34, 40]

@@ -7,9 +7,6 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from monai.transforms import RandGaussianNoised
-from torch import distributed
-
 from models_genesis_bundle.data import (
     BalancedEpochSampler,
     EpochIndex,
@@ -18,6 +15,8 @@ from models_genesis_bundle.data import (
     class_weights,
     training_sampler,
 )
+from monai.transforms import RandGaussianNoised
+from torch import distributed
 
 LABELS = [0] * 90 + [1] * 8 + [2] * 2
 

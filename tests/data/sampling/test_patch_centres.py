@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from models_genesis_bundle.data import PatchCentresd
 from monai.data import MetaTensor
 from monai.transforms import RandCropByPosNegLabeld
-
-from models_genesis_bundle.data import PatchCentresd
 
 SHAPE = (1, 40, 40, 32)
 

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
-from monai.transforms import Compose, OneOf, RandGaussianNoised
-
 from models_genesis_bundle.bundle_config import genesis_pairs
 from models_genesis_bundle.data import EpochIndex, EpochSampler, SeededDataset
+from monai.transforms import Compose, OneOf, RandGaussianNoised
 
 ITEMS = [{"image": np.zeros((1, 4, 4), dtype=np.float32), "number": n} for n in range(10)]
 

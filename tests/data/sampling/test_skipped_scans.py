@@ -5,9 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bundle_commands import root_cause
-from monai.transforms import Compose, Lambdad
-from scan_writers import truncate, write_scan
-
 from models_genesis_bundle.data import (
     LabelledPreprocessing,
     PatchCentresd,
@@ -20,6 +17,8 @@ from models_genesis_bundle.data import (
     SkipUnreadable,
 )
 from models_genesis_bundle.data.scans.load_label import UnknownLabelsError
+from monai.transforms import Compose, Lambdad
+from scan_writers import truncate, write_scan
 
 VOXELS = np.random.default_rng(0).normal(0, 50, (8, 9, 10)).astype(np.int16)
 LABELS = (VOXELS > 0).astype(np.uint8)

@@ -8,9 +8,8 @@ import shutil
 
 import numpy as np
 import pytest
-from scan_writers import UID, truncate, write_dicom, write_dicom_file
-
 from models_genesis_bundle.data import LoadScand, ScanError
+from scan_writers import UID, truncate, write_dicom, write_dicom_file
 
 VOXELS = np.random.default_rng(0).integers(-1000, 1000, (12, 10, 8)).astype(np.int16)
 STORED = np.random.default_rng(1).integers(0, 4096, (6, 10, 12)).astype(np.uint16)
@@ -45,8 +44,7 @@ def places(scan):
 @pytest.mark.parametrize(("slope", "intercept"), [(1, -1024), (0.0025, 0), (0.5, 7), (2, 0)])
 def test_each_slice_has_its_own_rescale(tmp_path, slope, intercept):
     folder = write_series(
-        tmp_path,
-        each=lambda number: {"RescaleSlope": slope, "RescaleIntercept": intercept} if number else {},
+        tmp_path, each=lambda number: {"RescaleSlope": slope, "RescaleIntercept": intercept} if number else {}
     )
     truth = STORED.astype(np.float64)
     truth[1:] = truth[1:] * slope + intercept
@@ -134,10 +132,7 @@ def test_files_that_are_copied_twice_count_once(tmp_path, caplog):
 
 
 def test_of_several_images_at_each_place_one_is_taken_only_by_name(tmp_path):
-    folder = write_series(
-        tmp_path,
-        each=lambda number: {"ImagePositionPatient": (0, 0, number % 2 * GAP)},
-    )
+    folder = write_series(tmp_path, each=lambda number: {"ImagePositionPatient": (0, 0, number % 2 * GAP)})
     with pytest.raises(ScanError, match=r"3 images lie at each place \(time points or echoes\)") as raised:
         load(folder)
     assert raised.value.rule == "several_volumes"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
-from scan_writers import truncate, write_dicom, write_dicom_file, write_radiograph, write_scan
-
 from models_genesis_bundle.data import IntensityScaling, LoadScand, ScanError, ScanPreprocessing, list_scans
 from models_genesis_bundle.data.datalists.find_scans import find_scans
 from models_genesis_bundle.data.scans.files import scan_stem
+from PIL import Image
+from scan_writers import truncate, write_dicom, write_dicom_file, write_radiograph, write_scan
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (10, 20)).astype(np.int16)
 

@@ -3,10 +3,9 @@ import json
 import numpy as np
 import pytest
 import torch
+from models_genesis_bundle.data import IntensityScaling, ScaleScanIntensityd, ScanError
 from monai.data import MetaTensor
 from monai.transforms import Flip
-
-from models_genesis_bundle.data import IntensityScaling, ScaleScanIntensityd, ScanError
 
 SCAN = np.random.default_rng(0).gamma(2.0, 150.0, (1, 20, 20, 10)).astype(np.float32) - 1050
 SCALINGS = [

@@ -6,9 +6,8 @@ import os
 
 import numpy as np
 import pytest
-from scan_writers import affine, write_scan
-
 from models_genesis_bundle.data import LoadScand, ScanError
+from scan_writers import affine, write_scan
 
 VOXELS = np.random.default_rng(0).integers(-1000, 1000, (12, 10, 8)).astype(np.int16)
 PAYLOAD = VOXELS.tobytes(order="F")

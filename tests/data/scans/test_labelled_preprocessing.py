@@ -2,11 +2,6 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from monai.data import CacheDataset, DataLoader
-from monai.transforms import Compose, Invertd, RandCropByPosNegLabeld, SpatialPadd
-from PIL import Image
-from scan_writers import affine, write_scan
-
 from models_genesis_bundle.data import (
     EpochIndex,
     LabelledPreprocessing,
@@ -15,6 +10,10 @@ from models_genesis_bundle.data import (
     ScanPreprocessing,
     SeededDataset,
 )
+from monai.data import CacheDataset, DataLoader
+from monai.transforms import Compose, Invertd, RandCropByPosNegLabeld, SpatialPadd
+from PIL import Image
+from scan_writers import affine, write_scan
 
 SHAPE = (24, 20, 16)
 

@@ -2,9 +2,8 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from scan_writers import affine, write_scan
-
 from models_genesis_bundle.data import LoadLabeld, ScanError
+from scan_writers import affine, write_scan
 
 
 def drawn(*values, dtype=np.uint8):

@@ -4,10 +4,9 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from models_genesis_bundle.data import LoadScand, ScanError
 from PIL import Image
 from scan_writers import SPACING, affine, truncate, write_scan
-
-from models_genesis_bundle.data import LoadScand, ScanError
 
 VOXELS = np.random.default_rng(0).integers(-1000, 1000, (12, 10, 8)).astype(np.int16)
 FORMATS = ("a.nii", "a.nii.gz", "a.nrrd", "a.nhdr", "a.mha", "a.mhd", "dicom")

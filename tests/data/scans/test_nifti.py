@@ -7,10 +7,9 @@ import gzip
 import nibabel
 import numpy as np
 import pytest
+from models_genesis_bundle.data import LoadScand, ScanError
 from monai.transforms import SaveImage
 from scan_writers import affine
-
-from models_genesis_bundle.data import LoadScand, ScanError
 
 VOXELS = np.random.default_rng(0).integers(-1000, 1000, (12, 10, 8)).astype(np.int16)
 SHEARED = np.array([[-3.2, 0.1, 0, 60], [0, 3.2, 0, -50], [0, 0.4, 4.1, -300], [0, 0, 0, 1]])

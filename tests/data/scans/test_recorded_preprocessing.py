@@ -1,7 +1,6 @@
 import logging
 
 import pytest
-
 from models_genesis_bundle.data import IntensityScaling, ScanPreprocessing, recorded_preprocessing
 
 MR = IntensityScaling("percentile")

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from monai.data import MetaTensor
-
 from models_genesis_bundle.data import IntensityScaling, RestoreScanIntensityd, ScaleScanIntensityd
+from monai.data import MetaTensor
 
 HU = np.linspace(-900, 900, 64, dtype=np.float32).reshape(1, 4, 4, 4)
 

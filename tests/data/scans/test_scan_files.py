@@ -2,10 +2,9 @@ import os
 
 import numpy as np
 import pytest
-from scan_writers import write_dicom, write_dicom_file, write_scan
-
 from models_genesis_bundle.data.datalists.find_scans import find_scans, is_dicom_folder
 from models_genesis_bundle.data.scans.files import is_dicom_file, scan_fingerprint, scan_stem, scan_suffix
+from scan_writers import write_dicom, write_dicom_file, write_scan
 
 VOXELS = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
 

@@ -4,11 +4,10 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from models_genesis_bundle.data import IntensityScaling, ScanError, ScanPreprocessing
 from monai.transforms import Invertd
 from PIL import Image
 from scan_writers import affine, write_scan
-
-from models_genesis_bundle.data import IntensityScaling, ScanError, ScanPreprocessing
 
 VOXELS = np.random.default_rng(0).integers(-900, 900, (12, 10, 8)).astype(np.int16)
 

@@ -3,10 +3,9 @@
 import nibabel
 import numpy as np
 import pytest
-from scipy import ndimage
-
 from models_genesis_bundle.data import IntensityScaling
 from models_genesis_bundle.data.volumes.cube_rules import body_mask, otsu_threshold
+from scipy import ndimage
 
 AIR, LUNG, TISSUE = -1000, -850, 40
 

@@ -8,15 +8,9 @@ from pathlib import Path
 import itk
 import numpy as np
 import pytest
-from scan_writers import write_scan
-
-from models_genesis_bundle.data import (
-    CandidateCubes,
-    ScanPreprocessing,
-    Volumes,
-    patient_hashes,
-)
+from models_genesis_bundle.data import CandidateCubes, ScanPreprocessing, Volumes, patient_hashes
 from models_genesis_bundle.data.volumes.places import corners_around
+from scan_writers import write_scan
 
 SIZE = (8, 6, 5)
 TURNED = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # as a sagittal series, with Z to the feet

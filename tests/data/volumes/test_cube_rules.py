@@ -4,7 +4,6 @@ import json
 import nibabel
 import numpy as np
 import pytest
-
 from models_genesis_bundle.data import BodyRule, CubeRule, CubeSampler, IntensityScaling, LungRule
 from models_genesis_bundle.data.volumes.cube_rules import body_mask
 

@@ -2,7 +2,6 @@ import json
 
 import numpy as np
 import pytest
-
 from models_genesis_bundle.data import BodyRule, CubeSampler, IntensityScaling
 
 SCALED = IntensityScaling("window", 0, 1)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pytest
-
 from models_genesis_bundle.data.volumes.item_folder import Journal
 
 

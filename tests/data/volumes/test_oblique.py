@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import ndimage
-
 from models_genesis_bundle.data.volumes.volume_file import random_matrix, read_oblique
+from scipy import ndimage
 
 SIZE = (9, 8, 7)
 

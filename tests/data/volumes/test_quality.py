@@ -7,8 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from monai.data import MetaTensor
-
 from models_genesis_bundle.data.volumes.quality import (
     CT_IN_HU,
     ScanFacts,
@@ -16,6 +14,7 @@ from models_genesis_bundle.data.volumes.quality import (
     odd_intensity_kinds,
     quality_rule,
 )
+from monai.data import MetaTensor
 
 SIDE = 40
 

@@ -9,8 +9,6 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from monai.data import DataLoader
-
 from models_genesis_bundle.data import (
     BodyRule,
     CubeSampler,
@@ -26,6 +24,7 @@ from models_genesis_bundle.data import (
     list_scans,
     patient_hashes,
 )
+from monai.data import DataLoader
 
 SIZE = (16, 16, 12)
 
@@ -134,11 +133,7 @@ def test_workers_and_ranks_read_the_same_cubes(volumes, scans):
         sampler = EpochSampler(dataset, seed=1)
         sampler.set_epoch(4)
         loader = DataLoader(
-            dataset,
-            sampler=sampler,
-            batch_size=5,
-            num_workers=workers,
-            multiprocessing_context=context,
+            dataset, sampler=sampler, batch_size=5, num_workers=workers, multiprocessing_context=context
         )
         read[workers] = np.concatenate([batch["image"] for batch in loader])
     assert np.array_equal(read[0], read[2])

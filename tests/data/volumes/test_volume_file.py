@@ -5,7 +5,6 @@ import random
 
 import numpy as np
 import pytest
-
 from models_genesis_bundle.data.volumes.volume_file import DamagedVolumeError, VolumeFile, write_volume
 
 SHAPE = (1, 90, 80, 70)  # 27 chunks

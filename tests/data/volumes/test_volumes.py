@@ -16,7 +16,6 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-
 from models_genesis_bundle.data import (
     IntensityScaling,
     ScanError,

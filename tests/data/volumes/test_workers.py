@@ -10,7 +10,6 @@ import threading
 import time
 
 import pytest
-
 from models_genesis_bundle.data import ScanPreprocessing, Volumes, list_scans
 from models_genesis_bundle.data.volumes.workers import run_over
 

@@ -6,10 +6,9 @@ import os
 from subprocess import CompletedProcess
 from typing import Any
 
+from models_genesis_bundle.auto3dseg.genesis import hyper_parameters, reason_to_skip, write_fold_datalist
 from monai.apps.auto3dseg import BundleAlgo
 from monai.bundle import ConfigParser
-
-from models_genesis_bundle.auto3dseg.genesis import hyper_parameters, reason_to_skip, write_fold_datalist
 
 __all__ = ["GenesisAlgo"]
 

@@ -1,7 +1,6 @@
 """``python scripts/train.py run --config_file=…``: the command that Auto3DSeg trains the algorithm by."""
 
 import fire
-
 from models_genesis_bundle.auto3dseg.genesis import train
 
 if __name__ == "__main__":
