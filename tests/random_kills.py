@@ -28,7 +28,7 @@ from models_genesis_bundle.weights import read_checkpoint
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 ENDED_BY_A_SIGNAL = {130, 143, -signal.SIGKILL, -signal.SIGTERM}
-OF_THE_CLOCK = ("train_seconds", "cubes_per_second", "waiting_share")
+OF_THE_CLOCK = ("train_seconds", "cubes_per_second", "data_wait_fraction")
 
 
 def trainings(phantoms: Path) -> dict[str, list[str]]:

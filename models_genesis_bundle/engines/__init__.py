@@ -1,7 +1,7 @@
 """What Ignite's and MONAI's trainers lack: exact resume, CPU autocast, and runs that explain themselves."""
 
 from models_genesis_bundle.engines.best_weights import BestWeights
-from models_genesis_bundle.engines.early_stopping import StopWithoutProgress
+from models_genesis_bundle.engines.early_stopping import EarlyStopping
 from models_genesis_bundle.engines.finite_step import NonFiniteStepError, RequireFiniteStep
 from models_genesis_bundle.engines.frozen_parts import freeze_parts
 from models_genesis_bundle.engines.gradient_clipping import GradientClipping
@@ -23,6 +23,7 @@ __all__ = [
     "UNLEARNT_DICE",
     "AutocastInferer",
     "BestWeights",
+    "EarlyStopping",
     "Float32OnSmallMaps",
     "GradientClipping",
     "LostWorkerError",
@@ -33,7 +34,6 @@ __all__ = [
     "RestorationInferer",
     "ScanEvaluator",
     "StepSchedule",
-    "StopWithoutProgress",
     "Throughput",
     "TrainingProgress",
     "TrainingState",

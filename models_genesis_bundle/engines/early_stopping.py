@@ -6,12 +6,12 @@ import logging
 
 from ignite.engine import Engine, Events
 
-__all__ = ["StopWithoutProgress"]
+__all__ = ["EarlyStopping"]
 
 logger = logging.getLogger(__name__)
 
 
-class StopWithoutProgress:
+class EarlyStopping:
     """Ends training when the best validation lies ``patience`` epochs back.
 
     It holds no count of its own: the evaluator's ``best_metric_epoch`` says it all, and is restored by ``TrainingState``.

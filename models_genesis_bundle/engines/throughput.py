@@ -14,9 +14,9 @@ __all__ = ["Throughput", "TrainingProgress"]
 
 
 class Throughput:
-    """Puts ``cubes_per_second``, ``waiting_share`` and ``train_seconds`` of each epoch into the trainer's metrics.
+    """Puts ``cubes_per_second``, ``data_wait_fraction`` and ``train_seconds`` of each epoch into the trainer's metrics.
 
-    ``waiting_share`` is the part of the training time (validation not counted) in which the trainer waited for a batch: with
+    ``data_wait_fraction`` is the part of the training time (validation not counted) in which the trainer waited for a batch: with
     0 workers the time that reading and deforming take, with workers what they could not hide.
     """
 
@@ -47,7 +47,7 @@ class Throughput:
         seconds = time.perf_counter() - self.started
         engine.state.metrics["train_seconds"] = seconds
         engine.state.metrics["cubes_per_second"] = self.cubes / seconds
-        engine.state.metrics["waiting_share"] = self.waited / seconds
+        engine.state.metrics["data_wait_fraction"] = self.waited / seconds
 
 
 class TrainingProgress:

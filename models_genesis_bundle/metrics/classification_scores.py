@@ -107,7 +107,7 @@ def classification_scores(
         scores["average_precision_macro"] = resampled(partial(_macro, _average_precision, classes))
     scores["accuracy"] = proportion_with_interval(right, owners, confidence)
     scores["balanced_accuracy"] = resampled(
-        partial(_macro, _told_rightly, [(labels == number, right) for number in range(len(class_names))])
+        partial(_macro, _recall, [(labels == number, right) for number in range(len(class_names))])
     )
     scores["brier"] = mean_with_interval(
         brier_scores(labels, probabilities), owners.tolist(), confidence, resamples, seed
@@ -134,7 +134,7 @@ def _average_precision(own: np.ndarray, probability: np.ndarray, weights: np.nda
     return float(average_precision_score(own, probability, sample_weight=weights))
 
 
-def _told_rightly(own: np.ndarray, right: np.ndarray, weights: np.ndarray) -> float:
+def _recall(own: np.ndarray, right: np.ndarray, weights: np.ndarray) -> float:
     return float(np.average(right[own], weights=weights[own])) if weights[own].any() else float("nan")
 
 

@@ -78,7 +78,7 @@ class PlanFolder:
             "Measured on %s: %.3g cubes per second (%.0f %% of the time waiting for cubes); the training takes about %.2g hours.",
             name,
             speed.cubes_per_second,
-            100 * speed.waiting_share,
+            100 * speed.data_wait_fraction,
             training_hours(self.fingerprint, self.plan, speed),
         )
         logger.info("Look at %s, then run: %s", page, words)

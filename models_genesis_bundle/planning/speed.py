@@ -23,7 +23,7 @@ class Speed:
     """Training cubes in a second, and the share of the time in which the network waited for cubes."""
 
     cubes_per_second: float
-    waiting_share: float
+    data_wait_fraction: float
 
     def hours(self, training_cubes: int, validation_cubes: int) -> float:
         """How long a training takes.

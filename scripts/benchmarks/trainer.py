@@ -116,7 +116,7 @@ def benchmark_end_to_end(
         {
             "workers": count,
             "cubes_per_second": median_epoch(lines, "cubes_per_second"),
-            "waiting_percent": 100 * median_epoch(lines, "waiting_share"),
+            "waiting_percent": 100 * median_epoch(lines, "data_wait_fraction"),
         }
         for count, lines in measured.items()
     ]

@@ -6,12 +6,12 @@ import pytest
 import torch
 from ignite.engine import Engine, Events
 from models_genesis_bundle.engines import (
+    EarlyStopping,
     GradientClipping,
     MetricsTable,
     NonFiniteStepError,
     RequireFiniteStep,
     StepSchedule,
-    StopWithoutProgress,
     Throughput,
     read_metrics,
 )
@@ -53,7 +53,7 @@ def trainer_and_validator(scores):
 
 def test_training_ends_without_progress():
     trainer, validator = trainer_and_validator([5, 4, 3, 4, 3.5, 3.2, 2, 1])
-    StopWithoutProgress(3, validator).attach(trainer)
+    EarlyStopping(3, validator).attach(trainer)
     trainer.run([0], max_epochs=8)
     assert trainer.state.epoch == 6
 
@@ -85,7 +85,7 @@ def test_a_run_that_resumes_where_it_had_stalled_trains_no_more():
     def restore(engine):
         engine.state.epoch, engine.state.iteration = 6, 6
 
-    StopWithoutProgress(3, validator).attach(trainer)
+    EarlyStopping(3, validator).attach(trainer)
     trainer.run([0], max_epochs=8)
     assert (trainer.state.epoch, trainer.state.iteration) == (6, 6)
 
@@ -102,7 +102,7 @@ def test_metrics_table_drops_the_lines_that_a_resumed_run_writes_again(tmp_path)
     assert [line["val_mse"] for line in lines] == [1.5, 1.0]
     assert lines[0]["learning_rate"] == 0.5
     assert lines[0]["cubes_per_second"] > 0
-    assert 0 <= lines[0]["waiting_share"] <= 1
+    assert 0 <= lines[0]["data_wait_fraction"] <= 1
 
 
 class FakeTrainer:

@@ -9,9 +9,9 @@ import torch
 from ignite.engine import Engine, Events
 from models_genesis_bundle.engines import (
     BestWeights,
+    EarlyStopping,
     MetricsTable,
     StepSchedule,
-    StopWithoutProgress,
     UndefinedMetric,
     read_metrics,
 )
@@ -60,7 +60,7 @@ class Run:
         MetricsTable(folder / "metrics.csv", self.validator, optimizer).attach(trainer)
         StepSchedule(plateau, self.validator).attach(trainer)
         BestWeights(folder / "model.pt", network, self.validator).attach(trainer)
-        StopWithoutProgress(1, self.validator).attach(trainer)
+        EarlyStopping(1, self.validator).attach(trainer)
         trainer.run([0], max_epochs=max_epochs)
         self.lines = read_metrics(folder / "metrics.csv")
         self.learning_rate = optimizer.param_groups[0]["lr"]

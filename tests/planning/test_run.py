@@ -136,4 +136,4 @@ def test_reasons_of_any_length_and_sign_leave_the_overlay_readable(tmp_path):
 
 
 def test_hours_count_validation_as_a_third():
-    assert Speed(cubes_per_second=10, waiting_share=0).hours(36_000, 10_800) == pytest.approx(1.1)
+    assert Speed(cubes_per_second=10, data_wait_fraction=0).hours(36_000, 10_800) == pytest.approx(1.1)
