@@ -3,7 +3,7 @@
     python scripts/gpu_check.py --output_dir runs/gpu_check
 
 ``gpu_check.json`` is written after every command, so that a check that is cut off keeps what it has; the commands' output
-is beside it. One part alone: ``--parts "['resume']"``. A machine that has torch but no MONAI needs five wheels (5.5 MiB):
+is next to it. One part alone: ``--parts "['resume']"``. A machine that has torch but no MONAI needs five wheels (5.5 MiB):
 monai, pytorch-ignite, nibabel, fire and termcolor.
 """
 

@@ -26,16 +26,16 @@ def probe(
     resamples: int = 1000,
     seed: int = 0,
 ) -> None:
-    """Print and write what can be told from vectors; docs/how-to/embeddings.md says how to read it.
+    """Print and write what can be predicted from vectors; docs/how-to/embeddings.md says how to read it.
 
     Args:
         embeddings: embeddings.npz of a run of configs/embed.yaml.
-        labels: a CSV, or a JSON datalist; without, only the stability under perturbations is told.
+        labels: a CSV, or a JSON datalist; without, only the stability under perturbations is measured.
         against: other files by name, such as "{'scratch': 'runs/embed_scratch/embeddings.npz'}".
         label: the column that holds the label; by default label or class.
         covariate: the column of a number that may explain the label, such as diameter_mm.
         test_section: test this section by what all others teach, in place of a cross-validation.
-        output: the CSV; by default probe.csv beside the embeddings.
+        output: the CSV; by default probe.csv next to the embeddings.
         folds: of the cross-validation.
         neighbours: that vote in the nearest-neighbour probe.
         resamples: bootstrap samples.

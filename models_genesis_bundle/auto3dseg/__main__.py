@@ -16,7 +16,7 @@ def initialise_command(
     Ends with exit code 1 when none of them takes any.
 
     Args:
-        work_dir: AutoRunner's work folder, behind the generation of the algorithms.
+        work_dir: AutoRunner's work folder, after the generation of the algorithms.
         weights: a weight file, or several ("a.pt,b.pt"): each algorithm takes the first that fits.
         algos: restricts it to algorithms ("segresnet,swinunetr") or folders ("segresnet_0").
     """

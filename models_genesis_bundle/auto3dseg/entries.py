@@ -48,7 +48,7 @@ class Entry:
 
 
 def find_entry(algorithm: GeneratedAlgorithm) -> Entry | None:
-    """The way into an algorithm, told by its keys and not by its name; None when there is none."""
+    """The way into an algorithm, recognised by its keys and not by its name; None when there is none."""
     return next((entry for entry in ENTRIES if entry.fits(algorithm)), None)
 
 
@@ -64,7 +64,7 @@ def _swinunetr_shape(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 ONE_EPOCH_LESS = "It trains one epoch less than num_epochs says: the file counts as the first."
 
-# Never segresnet's pretrained_ckpt_name: it stays in force behind the training, and the ensemble would predict with the
+# Never segresnet's pretrained_ckpt_name: it stays in force after the training, and the ensemble would predict with the
 # pretrained weights.
 ENTRIES = (
     Entry(

@@ -61,7 +61,7 @@ def initialise(
     holds initial values. The same again replaces both.
 
     Args:
-        work_dir: the folder, behind the generation of the algorithms.
+        work_dir: the folder, after the generation of the algorithms.
         weights: one weight file or several, in the order of preference.
         algos: names of algorithms (``segresnet``) or folders (``segresnet_0``) to restrict it to.
 

@@ -55,7 +55,7 @@ def build_swinunetr(settings: Mapping[str, Any]) -> torch.nn.Module:
 
 
 def build_dints(settings: Mapping[str, Any]) -> torch.nn.Module:
-    """The ``DiNTS`` of ``dints``; a file beside its scripts tells the architecture, and is read so that it cannot run code."""
+    """The ``DiNTS`` of ``dints``; a file next to its scripts gives the architecture, and is read so that it cannot run code."""
     parser = ConfigParser(deepcopy(dict(settings)))
     path = Path(parser.get_parsed_content("training_network::arch_ckpt_path"))
     parser["training_network::arch_ckpt"] = read_checkpoint(path, also=ARRAYS)

@@ -191,7 +191,7 @@ def _is_referred_to(name: str, node: Any) -> bool:
 
 
 def _is_known_beside(name: str, command: RunCommand) -> bool:
-    """Whether a configuration beside the first has the setting: an overlay may be for training and evaluation."""
+    """Whether a configuration next to the first has the setting: an overlay may be for training and evaluation."""
     first = Path(command.config_files[0])
     others = {str(path) for path in first.parent.glob(f"*{first.suffix}")} - set(command.config_files)
     return any(name in ConfigParser.load_config_file(other) for other in others)

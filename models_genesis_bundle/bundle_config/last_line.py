@@ -12,7 +12,7 @@ _WRAPPERS = ("Failed to ", "applying transform ")
 
 
 def end_tracebacks_with_the_cause() -> None:
-    """Print, behind the traceback of an error that nobody catches, once more what MONAI has wrapped into others."""
+    """Print, after the traceback of an error that nobody catches, once more what MONAI has wrapped into others."""
     sys.excepthook = _print_with_cause
 
 

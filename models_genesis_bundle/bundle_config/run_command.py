@@ -16,7 +16,7 @@ from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS
 
 __all__ = ["RunCommand"]
 
-# `run` takes these from its keyword arguments, beside those in its signature.
+# `run` takes these from its keyword arguments, next to those in its signature.
 WORKFLOW_ARGUMENTS = {"workflow_type", "workflow", "tracking", "properties_path", "args_file", "workflow_name"}
 
 

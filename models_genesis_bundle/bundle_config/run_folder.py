@@ -28,10 +28,10 @@ RECORDED_PACKAGES = ("monai", "torch", "numpy", "numba", "nibabel", "itk", "pyto
 
 
 class RunFolder:
-    """Holds the output folder of a run, which a file named `RUN_MARKER` tells from a folder of scans.
+    """Holds the output folder of a run, which a file named `RUN_MARKER` distinguishes from a folder of scans.
 
     Args:
-        output_dir: the run's folder. What a run writes lies beside ``cache/``, which runs share.
+        output_dir: the run's folder. What a run writes lies next to ``cache/``, which runs share.
         ckpt_dir: its checkpoints; a run is there when it holds ``last.pt``. None for a run without checkpoints, such as
             inference: what it writes stays in the folder until another run replaces it.
         resume: continue that run instead of starting another.

@@ -1,4 +1,4 @@
-"""What the settings of the configurations may be: type, range and unit, told once."""
+"""What the settings of the configurations may be: type, range and unit, in one place."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def check_plan(plan: ComparisonPlan) -> dict[str, str | None]:
     for run in planned_runs(plan):
         if run.seed == plan.seeds[0]:
             training = run.training()
-            # A run that goes on gets `resume`, too.
+            # A run that goes on gets `resume` as well.
             _check_step(run, "training", replace(training, overrides={**training.overrides, "resume": True}))
             _check_step(run, "evaluation", run.evaluation())
     hashes = {name: _weights_hash(plan, name) for name in plan.initialisations}

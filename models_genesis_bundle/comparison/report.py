@@ -98,7 +98,7 @@ def _introduction(comparison: Comparison) -> str:
         return text
     tested = sum((plan.output_dir / folder / "test" / "summary.json").is_file() for folder in table.get("folder", ()))
     return f"{text}\n\nThese scores are for choosing: the best epoch was chosen on the same patients. " + (
-        f"{tested} of the runs were scored on test patients, too." if tested else "Test patients were not touched."
+        f"{tested} of the runs were scored on test patients as well." if tested else "Test patients were not touched."
     )
 
 

@@ -15,7 +15,7 @@ from scipy import stats
 
 __all__ = ["Statistics", "holm", "paired_test"]
 
-DIGITS = 12  # differences that only rounding tells apart are ties
+DIGITS = 12  # differences by rounding alone are ties
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class CubePlacesd(MapTransform):
     ========== ===========================================================================
 
     Args:
-        keys: the key of the scan, a MetaTensor (C, X, Y[, Z]) behind ``ScanPreprocessing``.
+        keys: the key of the scan, a MetaTensor (C, X, Y[, Z]) after ``ScanPreprocessing``.
         cube_size: sides of a cube in voxels, one for each axis of the scan.
         places: one of the table.
 

@@ -20,7 +20,7 @@ STATISTICS = ("mean", "sd", *(f"p{percent}" for percent in _PERCENTILES))
 class CubeVectors(Inferer):
     """Cuts the cubes of a scan, a few at a time, and has a network turn them into vectors.
 
-    Beside the vectors it gives plain statistics of the same cubes' intensities, which vectors have to be worth more than:
+    Next to the vectors it gives plain statistics of the same cubes' intensities, which vectors have to be worth more than:
     mean, standard deviation, and seven percentiles. Where a cube reaches over the scan's border it has the darkest value.
 
     Args:

@@ -74,7 +74,7 @@ class Embeddings:
         return pd.concat([self.index(), vectors], axis=1)
 
     def write(self, path: str | os.PathLike, index: bool = True) -> Path:
-        """Write an ``.npz`` that NumPy reads without pickle, and beside it the index as CSV; each whole or not at all."""
+        """Write an ``.npz`` that NumPy reads without pickle, and next to it the index as CSV; each whole or not at all."""
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         arrays["record"] = np.array(json.dumps(self.record))
         for kind, (vectors, statistics) in self.perturbed.items():
@@ -110,7 +110,7 @@ class Embeddings:
 
     @classmethod
     def joined(cls, parts: list[Embeddings]) -> Embeddings:
-        """Those of several scans, one behind the other, with the record of the first.
+        """Those of several scans, one after the other, with the record of the first.
 
         Raises:
             ValueError: without any part.

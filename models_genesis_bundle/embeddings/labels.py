@@ -31,7 +31,7 @@ class Labels:
 
     Attributes:
         rows: (n,) the cubes' positions in the embeddings.
-        values: (n,) what is to be told from the vectors.
+        values: (n,) what is to be predicted from the vectors.
         covariate: (n,) a number that may explain the label; None where none was asked for.
         section: (n,) the list that each is in: training, validation, test; None where the table does not say.
     """

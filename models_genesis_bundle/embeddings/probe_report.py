@@ -1,4 +1,4 @@
-"""What vectors are worth, beside others and beside plain intensities, in one table."""
+"""What vectors are worth, compared with others and with plain intensities, in one table."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def probe_embeddings(
 
     Args:
         embeddings: ``embeddings.npz`` of a run of ``configs/embed.yaml``.
-        labels: see ``read_labels``; None: only the stability is told.
+        labels: see ``read_labels``; None: only the stability is measured.
         against: by name, files with the same cases to compare with, such as those of random weights.
         label: column of the labels.
-        covariate: column of a number that may explain the label; it is probed alone, too.
+        covariate: column of a number that may explain the label; it is probed alone as well.
         test_section: the section of the labels that is tested, by what all others teach; None: cross-validation by patient.
         folds: of the cross-validation.
         neighbours: that vote in the nearest-neighbour probe.
@@ -81,7 +81,7 @@ def probe_embeddings(
     rows += _stability(sets, draws)
     if not rows:
         raise EmbeddingsError(
-            f"{embeddings}: without labels only the stability can be told, and these vectors have none: embed them with "
+            f"{embeddings}: without labels only the stability can be measured, and these vectors have none: embed them with "
             "`--perturbations \"['noise','shift','flip','thickness']\"`, or give --labels."
         )
     return rows

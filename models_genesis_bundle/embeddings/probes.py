@@ -1,4 +1,4 @@
-"""What can be told from vectors by the simplest means: a linear model, the nearest neighbours, retrieval."""
+"""What can be predicted from vectors by the simplest means: a linear model, the nearest neighbours, retrieval."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _INNER_FOLDS = 3
 
 @dataclass(frozen=True)
 class ProbeTask:
-    """What is to be told, of whom, and who is learnt from for whom.
+    """What is to be predicted, for whom, and from whose vectors.
 
     Labels are classes, unless they are numbers of which more than ten differ: then they are predicted as numbers.
 
@@ -148,7 +148,7 @@ def linear_scores(vectors: np.ndarray, task: ProbeTask) -> np.ndarray:
 
     Args:
         vectors: (n, D).
-        task: what is to be told.
+        task: what is to be predicted.
 
     Returns:
         (n, classes) probabilities, or (n,) numbers; NaN for rows that are not tested.
@@ -173,7 +173,7 @@ def knn_scores(vectors: np.ndarray, task: ProbeTask, neighbours: int = 20) -> np
 
     Args:
         vectors: (n, D); of one number, its difference is the distance.
-        task: what is to be told.
+        task: what is to be predicted.
         neighbours: how many vote, all alike.
 
     Returns:
@@ -197,7 +197,7 @@ def retrieval_precision(vectors: np.ndarray, task: ProbeTask) -> np.ndarray:
 
     Args:
         vectors: (n, D); nearness is as in ``knn_scores``.
-        task: what is to be told, of classes.
+        task: what is to be predicted; classes.
 
     Returns:
         (n,) average precisions, in (0, 1]; NaN for rows that are not tested, or have nothing to find.

@@ -29,7 +29,7 @@ class ScanVectors(ScanResults):
     """Writes the vectors of each scan, knows which are there already, and joins them to one file.
 
     The scan ``a/ct.nii.gz`` leaves ``a/ct_vectors.npz``. List the object among the handlers of a `ScanEvaluator` whose network
-    is run by `CubeVectors`, and call `join` behind it.
+    is run by `CubeVectors`, and call `join` after it.
 
     Args:
         scans: see `embedded_scans`.

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 class BestWeights:
     """Writes a weight file whenever the validation of an epoch was the best so far; without any such, at the end of the run.
 
-    List it among the trainer's handlers behind the ``ValidationHandler``.
+    List it among the trainer's handlers after the ``ValidationHandler``.
 
     Args:
         path: the file, replaced atomically.
@@ -46,7 +46,7 @@ class BestWeights:
     def write_without_best(self, engine: Engine) -> None:
         """Write the last weights where no validation could tell the best; on the main process only."""
         if self.validator.state.best_metric_epoch == -1 and is_main_process():
-            logger.warning("No validation told a best epoch: %s holds the weights of the last one.", self.path)
+            logger.warning("No validation defined a best epoch: %s holds the weights of the last one.", self.path)
             self._write(engine)
 
     def _write(self, engine: Engine) -> None:

@@ -31,7 +31,7 @@ class EarlyStopping:
     def attach(self, engine: Engine) -> None:
         """Look after each epoch, and at the start: a run may resume where it had stalled, or with less patience.
 
-        List it behind the ``ValidationHandler`` and ``TrainingState``.
+        List it after the ``ValidationHandler`` and ``TrainingState``.
         """
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.stop_if_stalled)
         engine.add_event_handler(Events.STARTED, self.stop_if_stalled)

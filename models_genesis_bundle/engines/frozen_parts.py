@@ -15,7 +15,7 @@ def freeze_parts(network: torch.nn.Module, parts: str | Sequence[str]) -> torch.
     """Freeze parts of a network: no gradients, and normalisation statistics that stay.
 
     The parts' modules are in evaluation mode in every forward pass, whatever ``network.train()`` said: a hook puts them
-    there just before it. MONAI's trainer calls ``train()`` in each iteration behind all events that could be handled.
+    there just before it. MONAI's trainer calls ``train()`` in each iteration after all events that could be handled.
     Freeze before the network is wrapped in ``DistributedDataParallel``, which asks once which parameters have gradients.
 
     Args:

@@ -19,7 +19,7 @@ class MetricsTable:
     """Writes ``metrics.csv``: epoch, learning rate, the trainer's metrics and, in epochs with a validation, the evaluator's.
 
     The cell of an undefined metric stays empty. The file is written anew after each epoch and renamed, so that it is whole at
-    any moment; a resumed run goes on behind the epoch that it resumes from, and later lines of the interrupted run are dropped.
+    any moment; a resumed run goes on after the epoch that it resumes from, and later lines of the interrupted run are dropped.
 
     Args:
         path: the CSV file.
@@ -33,7 +33,7 @@ class MetricsTable:
         self.optimizer = optimizer
 
     def attach(self, engine: Engine) -> None:
-        """Write after each epoch; list it behind the ``ValidationHandler`` and before the schedule."""
+        """Write after each epoch; list it after the ``ValidationHandler`` and before the schedule."""
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.write)
 
     def write(self, engine: Engine) -> None:

@@ -75,7 +75,7 @@ def require_process_group() -> None:
     if processes > 1 and not torch.distributed.is_initialized():
         raise RuntimeError(
             f"torchrun has started {processes} processes, and each would do the whole run. Training shares it where "
-            "--config_file lists configs/multi_gpu.yaml behind the training's configuration; start everything else with "
+            "--config_file lists configs/multi_gpu.yaml after the training's configuration; start everything else with "
             "`python` in place of `torchrun`."
         )
 

@@ -36,9 +36,9 @@ class _Folder(Protocol):
 def run_training(trainer: Engine, state: TrainingState, run_folder: _Folder) -> None:
     """Run a trainer so that an interruption costs nothing.
 
-    Ctrl-C and SIGTERM end the run behind the current iteration, or behind the validation that is going on, with its state
-    saved and one line that says how to go on; where the sampler is no `EpochSampler`, behind the epoch. A second signal ends
-    the process at once. Of several processes all end behind the same iteration.
+    Ctrl-C and SIGTERM end the run after the current iteration, or after the validation that is running, with its state
+    saved and one line that says how to go on; where the sampler is no `EpochSampler`, after the epoch. A second signal ends
+    the process at once. Of several processes all end after the same iteration.
 
     Args:
         trainer: MONAI's ``SupervisedTrainer``.
@@ -117,7 +117,7 @@ class _Interruption:
             signal.signal(one, handler)
 
     def end_within_epoch(self, engine: Engine) -> None:
-        """End behind an iteration, unless the epoch ends with it, or gradients wait for their step."""
+        """End after an iteration, unless the epoch ends with it, or gradients wait for their step."""
         if self.state.can_save_within_epoch(engine) and step_is_due(engine):
             self.end_if_asked(engine)
 

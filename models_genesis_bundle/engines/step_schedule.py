@@ -26,7 +26,7 @@ class StepSchedule:
         self.validator = validator
 
     def attach(self, engine: Engine) -> None:
-        """Step after each epoch; list it behind the ``ValidationHandler``."""
+        """Step after each epoch; list it after the ``ValidationHandler``."""
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.step)
 
     def step(self, engine: Engine) -> None:

@@ -51,7 +51,7 @@ class Throughput:
 
 
 class TrainingProgress:
-    """Ignite's tqdm bar for each epoch, with the loss and, behind ``Throughput``, the cubes per second.
+    """Ignite's tqdm bar for each epoch, with the loss and, after ``Throughput``, the cubes per second.
 
     It is for trainers with ``decollate: true``.
     """
@@ -65,7 +65,7 @@ class TrainingProgress:
 
     @staticmethod
     def figures(engine: Engine):
-        """What the bar shows behind each iteration."""
+        """What the bar shows after each iteration."""
         loss = from_engine([CommonKeys.LOSS], first=True)
 
         def show(output: list[dict]) -> dict[str, float]:

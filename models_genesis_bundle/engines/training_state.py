@@ -37,7 +37,7 @@ class TrainingState:
     within an epoch goes on there, where its data loader has an `EpochSampler`, in as many processes.
 
     A schedule that follows the epochs alone is not restored but stepped anew to where the run was: so it follows the number
-    of epochs that the resumed run has. List it last among the trainer's handlers, behind validation and schedule, so that
+    of epochs that the resumed run has. List it last among the trainer's handlers, after validation and schedule, so that
     what it saves is the end of the epoch. MONAI's checkpoint handlers restore epoch and learning rate, but neither the best
     value nor the random states.
 
@@ -163,7 +163,7 @@ class TrainingState:
         seen = saved["iteration"] - saved["epoch"] * saved["epoch_length"]
         engine.state.epoch = saved["epoch"]
         engine.state.iteration = saved["epoch"] * engine.state.epoch_length
-        where = f"behind epoch {saved['epoch']} of {engine.state.max_epochs}"
+        where = f"after epoch {saved['epoch']} of {engine.state.max_epochs}"
         if seen and (len(processes), saved["epoch_length"]) != (number, engine.state.epoch_length):
             where += f"; the epoch that had begun begins again, as {len(processes)} processes are {number} now"
         elif seen:
@@ -190,7 +190,7 @@ class TrainingState:
 
 
 def _rates_behind(schedule: LRScheduler, epoch: int) -> list[float]:
-    """The learning rates that a schedule that has not begun arrives at behind an epoch, by parameter group."""
+    """The learning rates that a schedule that has not begun arrives at after an epoch, by parameter group."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step", category=UserWarning)
         for _ in range(epoch):

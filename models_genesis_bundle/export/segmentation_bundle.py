@@ -1,4 +1,4 @@
-"""A fine-tuned segmentation as one folder: a MONAI bundle that needs nothing beside it."""
+"""A fine-tuned segmentation as one folder: a MONAI bundle that needs nothing next to it."""
 
 from __future__ import annotations
 

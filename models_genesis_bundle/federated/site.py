@@ -24,7 +24,7 @@ class SiteUpdate:
     Args:
         difference: by key, the site's weights minus the global ones that the round started from, on the CPU.
         cubes: on how many training cubes the site trained: its weight in the mean.
-        val_mse: the site's restoration error on its own validation cubes behind the round.
+        val_mse: the site's restoration error on its own validation cubes after the round.
     """
 
     difference: dict[str, torch.Tensor]

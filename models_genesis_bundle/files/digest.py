@@ -1,4 +1,4 @@
-"""The digest that tells two files apart, whatever they are called."""
+"""The digest that distinguishes two files, whatever they are called."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def write_table(path: str | os.PathLike, rows: Iterable[Mapping[str, object]], c
         rows: a mapping of column to value each. The columns are ``columns`` and all others that occur, in the order in
             which they first do; a column that a row lacks, or whose value is None, is an empty cell. Floats get eight
             significant digits.
-        columns: those that come first, and are there without any row, too.
+        columns: those that come first, also in a table without rows.
 
     Returns:
         The path.

@@ -49,10 +49,10 @@ def classification_scores(
     """The figures of a classification, each with its interval.
 
     With two classes: ``auc`` (DeLong's interval), ``average_precision``, ``sensitivity``, ``specificity`` (Wilson's interval)
-    of the positive class. With more, each class against the rest has these with its name behind, ``auc_<name>`` …, and
+    of the positive class. With more, each class against the rest has these with its name appended, ``auc_<name>`` …, and
     ``auc_macro`` and ``average_precision_macro`` are the means over classes.
 
-    Always: ``accuracy``; ``balanced_accuracy``, the mean over classes of the share of each that was told rightly;
+    Always: ``accuracy``; ``balanced_accuracy``, the mean over classes of the recall of each;
     ``brier``; ``expected_calibration_error`` of the positive class's probability, or of the most probable class's with
     several classes, without an interval, since resampling shifts it. With two classes ``youden_threshold`` is there to be
     given as ``threshold`` to the evaluation of **other** cases.

@@ -62,7 +62,7 @@ def covariate_scores(
     caliper: float | None = None,
     seed: int = 0,
 ) -> dict[str, dict[str, float]]:
-    """Compare a classification with a covariate alone, and look at it where the covariate tells nothing.
+    """Compare a classification with a covariate alone, and where the covariate does not explain the label.
 
     Malignancy, for one, follows a nodule's size: the diameter alone separates most cases, and a network that does little
     more than measure it looks good. Cases without a covariate are left out of these figures, and counted as ``missing``.

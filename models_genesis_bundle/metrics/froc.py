@@ -18,7 +18,7 @@ class Froc:
 
     A lesion is found at a threshold when one of its candidates has that score or a higher one; further candidates of it
     count neither as found nor as false. Each negative candidate at or above the threshold is a false positive. As in the
-    LUNA16 challenge, the curve is interpolated linearly, and stays where it is behind its last point. MONAI's
+    LUNA16 challenge, the curve is interpolated linearly, and stays where it is after its last point. MONAI's
     ``compute_froc_curve_data`` gives the same curve but for its last point, which it leaves out, in time that grows with the
     square of the number of candidates.
 
@@ -30,8 +30,8 @@ class Froc:
         scans: (n,) the scan of each candidate.
         lesions: (n,) the lesion of each positive candidate, a name within its scan; None or "" for one of its own, and
             None altogether: each positive candidate is a lesion of its own.
-        number_of_scans: all that were searched, those without candidates, too; None: those with candidates.
-        number_of_lesions: all there are, those that no candidate lies on, too; None: those with candidates.
+        number_of_scans: all that were searched, those without candidates as well; None: those with candidates.
+        number_of_lesions: all there are, those that no candidate lies on as well; None: those with candidates.
 
     Raises:
         ValueError: when the arguments do not fit.

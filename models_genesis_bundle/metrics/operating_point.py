@@ -27,7 +27,7 @@ def binary_scores(labels: Sequence | np.ndarray, scores: Sequence | np.ndarray) 
         raise ValueError(f"Expected a score for each label, found labels {labels.shape} and scores {scores.shape}.")
     others = np.unique(labels[~np.isin(labels, (0, 1))])
     if len(others):
-        raise ValueError(f"Expected labels 0 and 1, found {others[:5].tolist()}, too.")
+        raise ValueError(f"Expected labels 0 and 1, found {others[:5].tolist()} as well.")
     if not np.isfinite(scores).all():
         raise ValueError(f"Expected a number as each score, found {(~np.isfinite(scores)).sum()} NaN or infinite ones.")
     return labels.astype(bool), scores
@@ -40,7 +40,7 @@ def sensitivity_and_specificity(
     patients: Sequence[object] | np.ndarray | None = None,
     confidence: float = 0.95,
 ) -> dict[str, dict[str, float]]:
-    """The shares of positive and of negative cases that a threshold tells rightly.
+    """Sensitivity and specificity at a threshold.
 
     Args:
         labels: (n,) 1 for positive cases, 0 for negative ones.

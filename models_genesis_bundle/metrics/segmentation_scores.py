@@ -36,7 +36,7 @@ def segmentation_scores(
 
     and each of these has its mean over the classes, ``dice_mean`` and so on. ``thresholded_mean_iou`` is the Models Genesis
     papers' figure for all foreground together, background included; with several classes each has its own,
-    ``thresholded_mean_iou_…``, too.
+    ``thresholded_mean_iou_…`` as well.
 
     A class that neither label nor prediction holds has no score: NaN, which means leave out. A class that only one of them
     holds has Dice, IoU and surface Dice 0, and no distance: NaN.

@@ -11,10 +11,10 @@ __all__ = ["encoder_of"]
 
 
 def encoder_of(network: nn.Module, parts: Sequence[str]) -> nn.Sequential:
-    """The named parts of a network, one behind the other, as an encoder for ``GenesisClassifier``.
+    """The named parts of a network, one after the other, as an encoder for ``GenesisClassifier``.
 
     Some of MONAI's networks have their encoder as one module, which needs no adapter: ``SegResNetDS``'s is a
-    ``SegResEncoder``, ``SwinUNETR``'s a ``SwinTransformer``. Others list its parts beside the decoder's:
+    ``SegResEncoder``, ``SwinUNETR``'s a ``SwinTransformer``. Others list its parts next to the decoder's:
 
     ============= ===============================================
     network       parts
@@ -23,7 +23,7 @@ def encoder_of(network: nn.Module, parts: Sequence[str]) -> nn.Sequential:
     ``DynUNet``   ``input_block``, ``downsamples``, ``bottleneck``
     ============= ===============================================
 
-    The keys of the result are those of the network, so that behind the prefix ``encoder.`` of the classifier they
+    The keys of the result are those of the network, so that after the prefix ``encoder.`` of the classifier they
     still match.
 
     Args:

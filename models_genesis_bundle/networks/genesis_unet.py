@@ -63,7 +63,7 @@ class GenesisUNet(nn.Module, Pretrained):
     max pooling between them; three decoder stages that upsample, join the skip connection and convolve twice to its width;
     a 1×1×1 convolution; a sigmoid.
 
-    The published code normalises with the batch's own statistics in evaluation, too. ``norm=("batch",
+    The published code normalises with the batch's own statistics in evaluation as well. ``norm=("batch",
     {"track_running_stats": False})`` reproduces that; the default uses running statistics in evaluation.
 
     Args:

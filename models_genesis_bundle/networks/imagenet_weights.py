@@ -27,7 +27,7 @@ def load_imagenet_weights(encoder: torch.nn.Module, backbone: str) -> None:
     one compares the file with the beginning of its SHA-256, which is in its name.
 
     Args:
-        encoder: MONAI's ``EfficientNetEncoder`` for RGB slices, also without the layers behind its last stage.
+        encoder: MONAI's ``EfficientNetEncoder`` for RGB slices, also without the layers after its last stage.
         backbone: ``"efficientnet-b0"`` … ``"efficientnet-b7"``.
 
     Raises:

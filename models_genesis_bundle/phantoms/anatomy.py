@@ -178,7 +178,7 @@ def spine_and_sternum(canvas: PhantomCanvas, random: np.random.Generator, half_d
 
 
 def vessels(canvas: PhantomCanvas, random: np.random.Generator, lungs: np.ndarray, side: int, scale: float) -> None:
-    """A branching tree from the hilum, tapering towards the pleura; the larger branches have a bronchus beside them."""
+    """A branching tree from the hilum, tapering towards the pleura; the larger branches have a bronchus next to them."""
     hilum = np.array((side * 38.0, -10.0, 4.0)) * scale
     outward = np.array((side * 1.0, 0.0, 0.0))
     branches = []

@@ -23,7 +23,7 @@ def scans_or_phantoms(
         phantom_dir: where phantoms are made when ``dataset_dir`` is None; made only once.
         count: how many phantoms.
         seed: start of their random shapes.
-        labelled: whether the labels are wanted, too: the folder of the phantoms' ``dataset.json`` in place of that of
+        labelled: whether the labels are wanted as well: the folder of the phantoms' ``dataset.json`` in place of that of
             their images.
     """
     if dataset_dir is not None:

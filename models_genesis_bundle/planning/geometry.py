@@ -55,7 +55,7 @@ def sides_after_resampling(facts: Sequence[ScanFacts], spacing: Sequence[float])
 def cube_sides(limits: Sequence[float], spacing: Sequence[float], voxels: int, divisor: int) -> list[int]:
     """Sides of a cube that spans the same length along each axis, as far as the scans reach.
 
-    Where a limit cuts a side short, the other sides grow until the cube has `voxels` again, or reach their limits, too.
+    Where a limit cuts a side short, the other sides grow until the cube has `voxels` again, or reach their limits as well.
     Sides that differ by one step along axes of the same spacing become equal.
 
     Args:

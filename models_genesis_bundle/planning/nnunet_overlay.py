@@ -151,7 +151,7 @@ def _intensity(planned: PlannedTraining, channel: int) -> list[Setting]:
         settings += [
             Setting("output_activation", None, "Z-scores are not within 0 ... 1: no sigmoid follows."),
             Setting(
-                "learning_rate", 0.1, "Of SGD, for the larger errors of z-scores; overlays of optimizers come behind."
+                "learning_rate", 0.1, "Of SGD, for the larger errors of z-scores; overlays of optimizers come after."
             ),
         ]
     return settings

@@ -75,7 +75,7 @@ def require_one_process() -> None:
 
 
 def evaluated_cases(engine: Engine) -> list[dict[str, Any]]:
-    """What a MONAI evaluator knows of each case of its last batch, behind the postprocessing.
+    """What a MONAI evaluator knows of each case of its last batch, after the postprocessing.
 
     Args:
         engine: an evaluator with ``decollate: true``.
@@ -99,7 +99,7 @@ class CaseHandler:
     """Starts without cases, collects those of each batch, and writes at the end of an evaluation."""
 
     def attach(self, engine: Engine) -> None:
-        """Follow an evaluator; list the handler behind the metrics."""
+        """Follow an evaluator; list the handler after the metrics."""
         engine.add_event_handler(Events.STARTED, self.start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
         engine.add_event_handler(Events.COMPLETED, self.write)

@@ -29,7 +29,7 @@ ROUNDING = 1e-3
 class ClassificationReport(CaseHandler):
     """Gathers the probabilities of an evaluation, and writes a table, a summary and a picture at its end.
 
-    List it among the handlers of a ``SupervisedEvaluator`` with ``decollate: true``. Each case, behind the postprocessing,
+    List it among the handlers of a ``SupervisedEvaluator`` with ``decollate: true``. Each case, after the postprocessing,
     holds ``pred`` (classes,), its probabilities, and ``label``, its class number. ``case`` names it, or else the image's
     file. ``patient`` says whose it is: intervals are then those over patients. Candidates have ``scan``, the scan that they
     belong to, and may have ``lesion``, the one that they lie on, by a name within its scan; without ``patient``, cases of
@@ -38,7 +38,7 @@ class ClassificationReport(CaseHandler):
     Written are ``predictions.csv``, a row for each case; ``summary.json`` with each figure of ``classification_scores``, of
     ``Froc`` where cases have a scan, and of ``covariate_scores`` where a covariate is named (two classes only), with
     interval and number of cases, and the confusion matrix; and ``classification.png``: ROC, calibration, confusion and,
-    with scans, FROC. The values go to the evaluator's metrics, too.
+    with scans, FROC. The values go to the evaluator's metrics as well.
 
     Args:
         output_dir: receives the files.

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 class PredictionsTable(CaseHandler):
     """Writes each class's probability of every case, and the class that it is given, as a CSV file.
 
-    List it among the handlers of a ``SupervisedEvaluator`` with ``decollate: true``. Each case, behind the
+    List it among the handlers of a ``SupervisedEvaluator`` with ``decollate: true``. Each case, after the
     postprocessing, holds ``pred`` (classes,), its probabilities; ``case`` names it, or else the image's file. A
     candidate's ``scan`` and ``point`` become the columns ``seriesuid,coordX,coordY,coordZ``, as LUNA16 has them.
 

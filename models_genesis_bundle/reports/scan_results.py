@@ -181,6 +181,6 @@ def _refuse_scans_among_results(images: Sequence[str], dataset_dir: str, output_
     inside = [image for image in images if os.path.realpath(image).startswith(results)]
     if inside:
         raise ValueError(
-            f"output_dir {output_dir}: {len(inside)} of the scans lie there, the first is {inside[0]}, and results beside "
+            f"output_dir {output_dir}: {len(inside)} of the scans lie there, the first is {inside[0]}, and results next to "
             "them would be taken for scans. Give another output_dir."
         )

@@ -37,14 +37,14 @@ RANKED_BY = "dice_mean"
 class SegmentationReport(CaseHandler):
     """Scores each case of an evaluation, and writes tables and a picture at its end.
 
-    List it among the handlers of a ``SupervisedEvaluator`` with ``decollate: true``. Each case, behind the postprocessing,
+    List it among the handlers of a ``SupervisedEvaluator`` with ``decollate: true``. Each case, after the postprocessing,
     holds ``pred`` (N, X, Y[, Z]), the classes' probabilities, ``label`` (1, X, Y[, Z]), the classes' numbers, and ``image``
     (C, X, Y[, Z]), all in the label's geometry. ``case`` names it, or else the image's file; ``patient`` says whose it is.
 
     Written are ``scores.csv``, a row for each case (see ``segmentation_scores``); ``summary.json`` with mean, standard
     deviation, median and bootstrap interval of each figure (see ``mean_with_interval``), over patients where they are
     known, and the scans that a `ScanEvaluator` skipped; and ``cases.png``, the best, the median and the worst case. The
-    means go to the evaluator's metrics, too. Memory does not grow with the number of cases: the slices to draw wait in a
+    means go to the evaluator's metrics as well. Memory does not grow with the number of cases: the slices to draw wait in a
     temporary folder.
 
     Args:

@@ -14,7 +14,7 @@ __all__ = ["in_words", "write_summary"]
 
 
 def in_words(figure: Mapping[str, float], confidence: float) -> str:
-    """A figure with its interval and the number of cases behind it, for the log.
+    """A metric with its interval and the number of cases it is computed from, for the log.
 
     Args:
         figure: ``mean``, ``low``, ``high`` and ``n``; ``missing`` where cases were left out.
@@ -31,7 +31,7 @@ def write_summary(path: str | os.PathLike, summary: Mapping[str, Any]) -> Path:
     """Write a summary as JSON, whole or not at all; NaN, which JSON lacks, becomes ``null``.
 
     Every report's summary has ``metrics``, which maps the name of a figure to its value ``mean``, its interval ``low`` …
-    ``high``, the number ``n`` of cases behind it, and more where there is more, so that all reports read alike.
+    ``high``, the number ``n`` of cases it is computed from, and more where there is more, so that all reports read alike.
 
     Args:
         path: the file; its folder is made when it is not there.

@@ -23,7 +23,7 @@ BLOCK = 1024  # voxels of an array that stays in the first cache
 
 
 def can_be_cached() -> bool:
-    """Whether Numba finds a folder for compiled code: beside this file, in ``NUMBA_CACHE_DIR`` or below the user's home."""
+    """Whether Numba finds a folder for compiled code: next to this file, in ``NUMBA_CACHE_DIR`` or below the user's home."""
     try:
         FunctionCache(can_be_cached)
     except RuntimeError:

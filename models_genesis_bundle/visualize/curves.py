@@ -23,11 +23,11 @@ RESTORATION_PLOTS: Mapping[str, Sequence[str]] = {
 
 
 def metric_curves(metrics_path: str | Path, plots: Mapping[str, Sequence[str]] | None = None) -> Figure:
-    """Draw columns of a ``metrics.csv`` over the epochs, a plot beside the other.
+    """Draw columns of a ``metrics.csv`` over the epochs, one plot next to the other.
 
     Args:
         metrics_path: the ``metrics.csv``.
-        plots: the title of each plot and the columns in it; None: those of a pretraining, beside those of doing nothing
+        plots: the title of each plot and the columns in it; None: those of a pretraining, next to those of doing nothing
             (the identity). A title that ends in "error" gets a logarithmic axis, a column that starts with "identity" a
             dashed line. Cells that are empty are passed over.
 
@@ -59,7 +59,7 @@ def metric_curves(metrics_path: str | Path, plots: Mapping[str, Sequence[str]] |
 class MetricCurves:
     """Draws ``metrics.csv`` at the end of a run, and every ``interval`` epochs.
 
-    List it among the trainer's handlers behind the ``MetricsTable``.
+    List it among the trainer's handlers after the ``MetricsTable``.
 
     Args:
         metrics_path: the ``metrics.csv``.

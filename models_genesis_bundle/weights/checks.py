@@ -30,7 +30,7 @@ def checked_state(
     """Check what a checkpoint holds, and take wrappers' prefixes off the keys of its tensors.
 
     Args:
-        records: what it says beside the weights.
+        records: what it says next to the weights.
         state: the weights by key; what is no tensor is left out.
         name: of the file, for messages.
         prefixes: those to take off.
@@ -59,7 +59,7 @@ def require_data(records: Mapping[str, Any], name: str | os.PathLike) -> None:
     """Refuse records that MONAI would run as code where they get into a configuration.
 
     These are texts that begin with ``$``, ``@`` or ``%``, and mappings with MONAI's own keys such as ``_target_``. The class
-    of the network is a name, which nothing imports. ``initial_weights`` is left out: it tells the names of earlier files, and
+    of the network is a name, which nothing imports. ``initial_weights`` is left out: it gives the names of earlier files, and
     gets into no configuration.
 
     Args:

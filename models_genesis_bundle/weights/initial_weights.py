@@ -109,7 +109,7 @@ class InitialWeights:
 
         ``file``: the file's name, ``none`` from scratch. For a file also ``sha256``, ``data`` (its own record of what it was
         trained on, None when it has none), ``initial_weights`` (its own record of what it started from, None when it has none)
-        and, behind ``load_into``, ``transfer`` (tensors and values by part and outcome).
+        and, after ``load_into``, ``transfer`` (tensors and values by part and outcome).
         """
         if self.path is None:
             return {"file": "none"}

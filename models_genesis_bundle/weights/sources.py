@@ -62,7 +62,7 @@ def read_source(
 ) -> WeightSource:
     """Find the state dict in a checkpoint of this bundle, of MONAI, of nnU-Net, or in a bare one.
 
-    One of the published Models Genesis, told by its keys, is renamed to the keys of the network that it becomes here, and
+    One of the published Models Genesis, recognised by its keys, is renamed to the keys of the network that it becomes here, and
     the records are what is known of it (see ``load_published``).
 
     Args:

@@ -43,7 +43,7 @@ def transfer_weights(
 
     - the file has it in the same shape: **loaded**;
     - it sees the input, and the numbers of input channels differ: **adapted** (see ``fit_input_channels``). The first
-      convolution of the encoder tells these numbers, and each convolution of the encoder that takes as many sees the input;
+      convolution of the encoder gives these numbers, and each convolution of the encoder that takes as many sees the input;
     - its part is not to be loaded, the file does not have it, or has it in another shape, as the head for another number of
       classes: it stays **initial**.
 

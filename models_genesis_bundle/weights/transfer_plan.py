@@ -23,7 +23,7 @@ def plan_transfer(
     known: Mapping[str, list[str]],
     wanted: tuple[str, ...],
 ) -> tuple[dict[str, tuple[torch.Tensor, torch.Tensor]], list[TensorTransfer]]:
-    """Match a network's tensors with a checkpoint's; nothing is changed. The rules are told in ``transfer_weights``.
+    """Match a network's tensors with a checkpoint's; nothing is changed. The rules are described in ``transfer_weights``.
 
     Args:
         network: receives the weights later.

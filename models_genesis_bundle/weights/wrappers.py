@@ -11,7 +11,7 @@ __all__ = ["PYTORCH_PREFIXES", "WRAPPER_PREFIXES", "unwrap", "wrapper_prefix"]
 
 # DataParallel and DistributedDataParallel; torch.compile.
 PYTORCH_PREFIXES = ("module.", "_orig_mod.")
-# Those of Lightning modules, too.
+# Those of Lightning modules as well.
 WRAPPER_PREFIXES = (*PYTORCH_PREFIXES, "model.", "network.", "net.")
 
 
@@ -25,7 +25,7 @@ def unwrap(network: torch.nn.Module) -> torch.nn.Module:
 def wrapper_prefix(
     keys: Collection[str], prefixes: Sequence[str] = WRAPPER_PREFIXES, own_keys: Collection[str] = ()
 ) -> str:
-    """The prefixes of wrappers that all keys begin with, one behind the other.
+    """The prefixes of wrappers that all keys begin with, one after the other.
 
     Args:
         keys: keys of a state dict.

@@ -1,4 +1,4 @@
-"""How long the deformations take on one core, beside plain loops and MONAI's nearest built-in transforms."""
+"""How long the deformations take on one core, next to plain loops and MONAI's nearest built-in transforms."""
 
 from __future__ import annotations
 

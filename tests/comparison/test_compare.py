@@ -85,7 +85,7 @@ def test_the_validation_patients_are_scored_beside_the_test_and_the_report_says_
     assert "on the test patients" in (tmp_path / "results" / "results.md").read_text()
     compare_initialisations(path, report_only=True)
     assert (
-        "4 of the runs were scored on test patients, too."
+        "4 of the runs were scored on test patients as well."
         in (tmp_path / "results" / "validation" / "results.md").read_text()
     )
 

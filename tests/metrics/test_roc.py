@@ -130,7 +130,7 @@ def test_where_there_is_no_area_or_no_interval():
     ("labels", "scores", "message"),
     [
         ([1, 0], [0.5], "a score for each label"),
-        ([1, 2, 0], [0.1, 0.2, 0.3], r"found \[2\], too"),
+        ([1, 2, 0], [0.1, 0.2, 0.3], r"found \[2\] as well"),
         ([1, 0], [0.1, float("nan")], "1 NaN"),
     ],
 )

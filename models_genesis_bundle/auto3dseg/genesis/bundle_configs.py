@@ -1,4 +1,4 @@
-"""Where the bundle's configurations lie: beside the package, in a checkout or an unpacked bundle."""
+"""Where the bundle's configurations lie: next to the package, in a checkout or an unpacked bundle."""
 
 from __future__ import annotations
 

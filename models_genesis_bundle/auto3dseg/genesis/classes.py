@@ -1,4 +1,4 @@
-"""What is to be segmented, told by Auto3DSeg's input and data statistics."""
+"""What is to be segmented, from Auto3DSeg's input and data statistics."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def reason_to_skip(source: Mapping[str, Any], summary: Mapping[str, Any]) -> str
     if source.get("sigmoid") or regions:
         return (
             "The classes are overlapping regions (`sigmoid`, or `class_names` with an index); the genesis algorithm "
-            "tells classes apart that exclude each other."
+            "distinguishes classes that exclude each other."
         )
     return None
 

@@ -20,7 +20,7 @@ from monai.bundle import ConfigParser
 
 __all__ = ["hyper_parameters"]
 
-logger = get_logger(module_name=__name__)  # shows INFO beside what AutoRunner says
+logger = get_logger(module_name=__name__)  # shows INFO next to what AutoRunner says
 
 SAME_SPACING = 0.01  # millimetres that the spacings of scans may differ by
 
@@ -30,17 +30,17 @@ def hyper_parameters(
 ) -> dict[str, Any]:
     """Choose what ``hyper_parameters.yaml`` says: an overlay of ``configs/finetune_segmentation.yaml``.
 
-    What stands in Auto3DSeg's input under the name of one of that configuration's settings is taken from there.
+    Settings of that configuration that are in Auto3DSeg's input are taken from there.
 
     Args:
-        source: Auto3DSeg's input. Beside its own keys and the settings: ``genesis_bundle``, the folder of the bundle, and
+        source: Auto3DSeg's input. Next to its own keys and the settings: ``genesis_bundle``, the folder of the bundle, and
             ``network_def``, arguments of ``GenesisUNet``.
         summary: ``stats_summary`` of the data statistics.
         fold: the fold that validates.
         bundle_root: folder of the generated algorithm.
 
     Returns:
-        Plain values, fit for JSON and YAML. What stands in a component brings the whole component along, since MONAI's
+        Plain values, fit for JSON and YAML. A setting of a component brings the whole component along, since MONAI's
         ensemble reads the file alone.
 
     Raises:

@@ -29,10 +29,10 @@ ALMOST_SAME = 0.85
 
 
 def input_settings(source: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that stand in Auto3DSeg's input, which has entries for Auto3DSeg and for other algorithms, too.
+    """The settings in Auto3DSeg's input, which also has entries for Auto3DSeg and for other algorithms.
 
     Args:
-        source: the input; stock names such as ``num_epochs`` are understood. What stands in a component is nested, as
+        source: the input; stock names such as ``num_epochs`` are understood. Settings of a component are nested, as
             ``split: {seed: 3}``.
         config: the configuration whose settings they are.
 

@@ -29,7 +29,7 @@ def train(config_file: str | Sequence[str], **train_params: Any) -> None:
 
     Args:
         config_file: the algorithm's configurations, a list or joined by commas: ``hyper_parameters.yaml`` and any other
-            overlay of ``configs/finetune_segmentation.yaml`` beside it, merged in this order.
+            overlay of ``configs/finetune_segmentation.yaml`` next to it, merged in this order.
         train_params: see `training_settings`.
 
     Raises:
@@ -53,7 +53,7 @@ def train(config_file: str | Sequence[str], **train_params: Any) -> None:
 
 @contextmanager
 def _logged(path: Path, logging_file: Path) -> Iterator[None]:
-    """Log as a bundle does and, on the main process, to a file, too."""
+    """Log as a bundle does and, on the main process, to a file as well."""
     fileConfig(logging_file, disable_existing_loggers=False)
     if not is_main_process():
         yield

@@ -21,18 +21,18 @@ _LONGEST_EXAMPLE = 90
 def log_datalist(
     request: DatasetRequest, datalist: Mapping[str, Sequence[Mapping[str, Any]]], told_by: str, found: Found
 ) -> None:
-    """Write what a datalist holds, how its patients were told, and what was left out of it; label maps as a warning.
+    """Write what a datalist holds, what its patients were recognised by, and what was left out of it; label maps as a warning.
 
     Args:
         request: the data set.
         datalist: the lists, of items with ``image`` and ``patient``.
-        told_by: what told the patients.
+        told_by: what the patients were recognised by.
         found: everything below the folder.
     """
     every = [item for items in datalist.values() for item in items]
     rows = [
         ("scans", f"{len({item['image'] for item in every})}"),
-        ("patients", f"{len({item['patient'] for item in every})}, told by {told_by}"),
+        ("patients", f"{len({item['patient'] for item in every})}, from {told_by}"),
         *(("", f"{_short(item['image'], request)} -> {item['patient']}") for item in _spread(every)),
         *((section, _counts(items)) for section, items in datalist.items() if len(datalist) > 1),
         *((reason, _some(paths, request)) for reason, paths in found.passed_over.items()),

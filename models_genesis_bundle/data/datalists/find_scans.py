@@ -1,4 +1,4 @@
-"""Finding the scans, and the label maps beside them, below a folder."""
+"""Finding the scans, and the label maps next to them, below a folder."""
 
 from __future__ import annotations
 

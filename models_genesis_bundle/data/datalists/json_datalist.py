@@ -146,7 +146,7 @@ def _labelled_entries(
             raise DatalistError(
                 file,
                 f"the patient of {place} must be text or a number, found {json.dumps(patient)}.",
-                "Name the patient, or leave the key out to have it told by the path.",
+                "Name the patient, or leave the key out to have it taken from the path.",
             )
         if all(plain.get(key) for key in further):
             entries.append({key: value for key, value in plain.items() if isinstance(value, str | int | float)})

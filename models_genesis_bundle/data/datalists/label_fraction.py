@@ -73,7 +73,7 @@ def _checked_shots(shots: int, fraction: float, patients: int) -> int:
             "Correct it.",
         )
     if fraction != 1:
-        raise DatalistError("shots", f"label_fraction is {fraction}, too.", "Give one of the two.")
+        raise DatalistError("shots", f"label_fraction is {fraction} as well.", "Give one of the two.")
     return shots
 
 

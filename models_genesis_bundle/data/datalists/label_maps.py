@@ -37,13 +37,13 @@ def is_label_word(word: str) -> bool:
 def label_maps_among(scans: Sequence[Path], spatial_dims: int = 3) -> set[Path]:
     """Those of the files and DICOM folders that are label maps.
 
-    A word of its name tells (``segmentation``, ``p1_seg``, ``label0001``), or a folder whose name begins with such a
-    word, unless one called ``images…`` lies within. Files that stand beside a scan under a name that says nothing
-    (``a_1`` beside ``a``, ``liver`` beside ``ct``) are read, two of a kind and few kinds: label maps hold few whole numbers
+    A word of its name says so (``segmentation``, ``p1_seg``, ``label0001``), or a folder whose name begins with such a
+    word, unless one called ``images…`` lies within. Files next to a scan under a name that says nothing
+    (``a_1`` next to ``a``, ``liver`` next to ``ct``) are read, two of a kind and few kinds: label maps hold few whole numbers
     and much background.
 
     Args:
-        scans: all that were found; what holds all of them tells nothing.
+        scans: all that were found; what holds all of them says nothing.
         spatial_dims: 3, or 2 for flat images.
     """
     if not scans:
@@ -74,10 +74,10 @@ def _open_kinds(images: Sequence[Path], series: set[str]) -> Iterator[tuple[list
 
     Args:
         images: the files.
-        series: folders of DICOM slices; the files in them stand beside these slices.
+        series: folders of DICOM slices; the files in them are next to these slices.
 
     Yields:
-        The files of a kind, and a file or DICOM folder beside the first of them that is of another kind.
+        The files of a kind, and a file or DICOM folder next to the first of them that is of another kind.
     """
     kinds: dict[tuple[str, str], list[Path]] = defaultdict(list)
     beside: dict[Path, Path] = {}

@@ -80,7 +80,7 @@ class Dataset:
 
     Args:
         sections: its items by list; all are in ``training`` where it names no split.
-        told_by: what told the patients.
+        told_by: what the patients were recognised by.
         found: everything below its folder; empty for a JSON.
     """
 

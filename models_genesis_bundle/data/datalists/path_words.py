@@ -1,4 +1,4 @@
-"""What the name of a folder or file tells: which person a scan is of, or only which of the person's images it is."""
+"""What the name of a folder or file says: which person a scan is of, or only which of the person's images it is."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = [
 
 
 class Tells(IntEnum):
-    """How much a name tells of the person."""
+    """How much a name says about the person."""
 
     NOTHING = 0
-    NUMBER = 1  # the number of a scan, a date, a UID: it tells people apart where nothing else does
+    NUMBER = 1  # the number of a scan, a date, a UID: it distinguishes people where nothing else does
     NAME = 2
     PERSON = 3  # by itself, whatever lies around it
 
@@ -94,7 +94,7 @@ def has_number(name: str) -> bool:
 
 
 def kind_and_number(word: str) -> tuple[str | None, str]:
-    """What a word of a name tells, and the number at its end.
+    """What a word of a name says, and the number at its end.
 
     Returns:
         ``part`` of a data set, ``people``, ``region``, ``image``, ``modality``, ``visit`` or None; the digits, if any. The
@@ -118,7 +118,7 @@ def names_a_thing(name: str) -> bool:
 
 @lru_cache(maxsize=1 << 15)
 def tells(name: str) -> Tells:
-    """How much the name of a folder, or of a file without its suffix, tells of the person."""
+    """How much the name of a folder, or of a file without its suffix, says about the person."""
     if _PERSON.search(name):
         return Tells.PERSON
     if _DATE_OR_UID_FIRST.match(name) or _YEAR.fullmatch(name):

@@ -1,4 +1,4 @@
-"""Which patient a scan belongs to, told by the paths of all scans together."""
+"""Which patient a scan belongs to, from the paths of all scans together."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _Name(NamedTuple):
 
     Args:
         whole: as it is there.
-        core: what tells the person.
+        core: what identifies the person.
         level: of the folder below the root, from 1; 0 for a file.
         is_scan: whether it is the scan's own, be it a file or a folder of DICOM slices.
     """
@@ -49,11 +49,11 @@ class _Name(NamedTuple):
 def patient_names(scans: Sequence[Path], root: Path, patient_regex: str | None = None) -> list[str]:
     """Name the patient of each scan.
 
-    Without a `patient_regex` the shape of the whole tree tells. Names that say nothing of a person (``imagesTr``, ``CT``,
+    Without a `patient_regex` the shape of the whole tree decides. Names that say nothing of a person (``imagesTr``, ``CT``,
     ``ses-1``, dates, UIDs) are passed over. A name that says all (``sub-01``, ``patient7``, ``002_S_0295``) is the
     patient. Else it is the outermost folder whose names differ, unless the names below it look more like those of people:
-    ``LIDC-IDRI`` and ``siteA`` are left for the folders or files in them. Where no folder tells, the file's name does,
-    without modality, visit, date and channel if scans share the rest.
+    ``LIDC-IDRI`` and ``siteA`` are left for the folders or files in them. Where no folder identifies the person, the
+    file's name does, without modality, visit, date and channel if scans share the rest.
 
     Args:
         scans: paths of all scans; they are looked at together, and need not be there.
@@ -68,7 +68,7 @@ def patient_names(scans: Sequence[Path], root: Path, patient_regex: str | None =
 
 
 def patients_and_rule(scans: Sequence[Path], root: Path, patient_regex: str | None = None) -> tuple[list[str], str]:
-    """The names as `patient_names` gives them, and what told them, for the log."""
+    """The names as `patient_names` gives them, and what they were taken from, for the log."""
     paths = _parts_below([os.fspath(scan) for scan in scans], os.fspath(root))
     if patient_regex is not None:
         return [_match_patient(patient_regex, "/".join(path), root) for path in paths], f"patient_regex {patient_regex}"
@@ -176,13 +176,13 @@ def _groups_of_people(below: dict[str, dict[str, _Name]], folders: set[str]) -> 
     """Which of the names at one level are those of groups (a data set, a site), not of people.
 
     Args:
-        below: for each name the names right below it, by what tells the person.
+        below: for each name the names right below it, by what identifies the person.
         folders: which of them are folders.
     """
     pairs = [(parent, kid) for parent, kids in below.items() for kid in kids.values()]
     groups = {parent for parent, _ in pairs}
     if len(groups) == len(folders) == 1:
-        return groups  # one folder around everything, or beside single files
+        return groups  # one folder around everything, or next to single files
     if len(pairs) == len(groups):
         return set()
     rests = [_rest(kid.core, parent) for parent, kid in pairs]
@@ -231,7 +231,7 @@ def _rest(name: str, parent: str) -> str:
 
 
 def _shortest_that_merge(chosen: Sequence[_Name], folders: Sequence[str]) -> list[str]:
-    """The whole names where shorter ones tell the same people, or one for all; else what tells the person."""
+    """The whole names where shorter ones identify the same people, or one for all; else what identifies the person."""
     whole, cores = [name.whole for name in chosen], [name.core for name in chosen]
     merged = without_index(cores, folders)
     people = [len(set(names)) for names in (merged, cores, whole)]

@@ -108,7 +108,7 @@ def segmentation_datalist(
 
     Returns:
         ``training``, ``validation`` and ``test`` (which may be empty): ``[{"image": path, "label": path, "patient":
-        name, …}, …]`` sorted by the image's path, with whatever plain entries a JSON has beside.
+        name, …}, …]`` sorted by the image's path, with the other plain entries of a JSON.
 
     Raises:
         FileNotFoundError: no such folder or file, nothing that pairs, or a listed file is not there.

@@ -16,8 +16,8 @@ class PatchCentresd(MapTransform):
     """Lists voxels of the background and of the classes of a label map, equally many of each class that is there.
 
     For `monai.transforms.RandCropByPosNegLabeld` with ``bg_indices_key`` and ``fg_indices_key``. Drawn from all foreground
-    voxels alike, a patch would hardly ever be centred on a nodule of a hundred voxels beside lungs of a million; nnU-Net
-    draws the class first, too (Isensee et al., Nature Methods 2021, "foreground oversampling").
+    voxels alike, a patch would hardly ever be centred on a nodule of a hundred voxels next to lungs of a million; nnU-Net
+    draws the class first as well (Isensee et al., Nature Methods 2021, "foreground oversampling").
 
     Args:
         keys: keys of label maps ``(1, X, Y[, Z])`` of whole numbers, 0 for the background.

@@ -31,7 +31,7 @@ def read_itk_file(path: Path, spatial_dims: int = 3) -> RawScan:
         spatial_dims: with 2, colours are read as a further axis; with 3 they are refused.
 
     Raises:
-        ScanError: data files that do not lie beside the header, a spacing that is not above 0, a shape that is too large,
+        ScanError: data files that are not next to the header, a spacing that is not above 0, a shape that is too large,
             an unknown encoding or unit, complex voxels, colours in 3D.
         RuntimeError: whatever ITK raises for a damaged file.
     """
@@ -91,7 +91,7 @@ def itk_affine(image: Any) -> np.ndarray:
 def itk_name(path: Path, data_files: Sequence[str] = ()) -> Iterator[str]:
     """A name of the file that ITK takes: UTF-8, with its suffix in lower case.
 
-    For any other name it is a link in a temporary folder, with links to the data files beside it.
+    For any other name it is a link in a temporary folder, with links to the data files next to it.
     """
     suffix = path.suffix.lower()
     try:
@@ -117,12 +117,12 @@ def _check_header(path: Path, header: TextHeader) -> None:
         if _lies_outside(name):
             raise ScanError(
                 path,
-                f"its data file {name} does not lie beside it.",
+                f"its data file {name} is not next to it.",
                 "Move the data into the header's folder and name them without a path.",
                 "data_outside",
             )
         if not (path.parent / name).is_file():
-            raise ScanError(path, f"its data file {name} is not there.", "Copy it beside the header.", "missing_data")
+            raise ScanError(path, f"its data file {name} is not there.", "Copy it next to the header.", "missing_data")
     if header.encoding not in _ENCODINGS:
         raise ScanError(
             path,

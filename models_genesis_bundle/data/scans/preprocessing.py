@@ -112,7 +112,7 @@ def recorded_preprocessing(
     volume: int | None = None,
     spatial_dims: int | None = None,
 ) -> ScanPreprocessing:
-    """The steps that the initial weights were trained behind, or others where the caller says so.
+    """The preprocessing that initial weights were trained with, or another where the caller says so.
 
     A network reads what it has learnt only from scans that are scaled as its pretraining's were, so that a departure
     from the record is logged as a warning with both values.

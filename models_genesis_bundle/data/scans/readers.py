@@ -24,7 +24,7 @@ def read_raw_scan(path: Path, spatial_dims: int = 3, volume: int | None = None) 
 
     Args:
         path: the file, or a folder with one DICOM series.
-        spatial_dims: with 2, a single DICOM file is an image, too.
+        spatial_dims: with 2, a single DICOM file is an image as well.
         volume: which image to take where a DICOM series has several at each place; files of other formats are read whole.
 
     Raises:

@@ -43,8 +43,8 @@ def scan_error_behind(error: BaseException) -> ScanError | None:
 class ScanCompose(Compose):
     """MONAI's `Compose`, which raises the `ScanError` of a step itself where `Compose` wraps it into a `RuntimeError`.
 
-    The steps stand in one flat list: ``CacheDataset`` takes a nested ``Compose`` for a random transform and caches
-    nothing behind it.
+    The steps are in one flat list: ``CacheDataset`` takes a nested ``Compose`` for a random transform and caches
+    nothing after it.
 
     Args:
         transforms: the steps; of a `ScanCompose` among them, its steps.

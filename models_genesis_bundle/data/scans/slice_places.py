@@ -14,7 +14,7 @@ __all__ = ["in_space", "lps_affine"]
 _SAME_PLACE = 0.01  # of a pixel
 _LARGEST_SHIFT = 0.1  # mm, and at most this share of the gap between two slices
 _LARGEST_TILT = 0.5  # degrees
-_SMALLEST_SLIP = 0.1  # mm that the last slice is beside the first, below which a tilt is rounding
+_SMALLEST_SLIP = 0.1  # mm by which the last slice is shifted against the first, below which a tilt is rounding
 _GAP_TOLERANCE = 0.1
 _NAMED_AT_MOST = 5
 
@@ -118,7 +118,7 @@ def _refuse_gaps(
     raise ScanError(
         folder,
         f"its slices are not evenly spaced: the gaps between them are {gaps.min():.4g} to {gaps.max():.4g} mm, "
-        f"and a slice lies up to {shift:.3g} mm beside its place on an even grid.",
+        f"and a slice lies up to {shift:.3g} mm from its place on an even grid.",
         "Resample it to an even grid, as dcm2niix does while it converts to NIfTI, or leave it out.",
         "uneven_slices",
     )

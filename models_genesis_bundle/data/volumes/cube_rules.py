@@ -53,7 +53,7 @@ def body_mask(scan: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
     The scan is averaged down to at most 128 voxels a side and split by Otsu's threshold. Components of a tenth of the
     largest or more are kept (two legs are, the couch is not); holes are filled slice by slice along the last axis, so
     that lungs count as body. Where the scan cuts through the lungs they are open to its border: a dark region whose
-    median lies clearly above the scan's floor (by 8 % of the way to the mean of the bright class) counts as body, too.
+    median lies clearly above the scan's floor (by 8 % of the way to the mean of the bright class) counts as body as well.
     A scan without two classes, such as a crop from within an organ, is body throughout.
 
     Args:

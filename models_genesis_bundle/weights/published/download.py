@@ -81,7 +81,7 @@ def _download(path: Path, base_url: str) -> None:
         else:
             with whole_file(path) as unfinished:
                 urllib.request.urlretrieve(f"{base_url}/{path.name}", unfinished)
-    except Exception as error:  # huggingface_hub raises those of its HTTP client, too
+    except Exception as error:  # huggingface_hub raises those of its HTTP client as well
         reason = " ".join(str(error.__cause__ or error).split())
         raise DownloadError(
             f"{base_url}/{path.name}: could not be downloaded to {path.parent} ({reason}). Check connection and disk, and in a "

@@ -15,7 +15,7 @@ from models_genesis_bundle.weights.published.layout import PublishedLayout, Tran
 __all__ = ["KERAS_UNET", "is_hdf5", "read_keras_file"]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-WHOLE_MODEL_GROUP = "model_weights"  # of files by Model.save, which hold the architecture and the optimiser, too
+WHOLE_MODEL_GROUP = "model_weights"  # of files by Model.save, which hold the architecture and the optimiser as well
 
 
 def is_hdf5(path: str | os.PathLike) -> bool:
@@ -107,7 +107,7 @@ def _own_key(key: str) -> str:
 
 
 def _turned(value: torch.Tensor) -> torch.Tensor:
-    """A kernel (X, Y, Z, inputs, outputs) as (outputs, inputs, X, Y, Z); Keras, too, correlates and does not flip it."""
+    """A kernel (X, Y, Z, inputs, outputs) as (outputs, inputs, X, Y, Z); Keras as well, correlates and does not flip it."""
     return value.permute(4, 3, 0, 1, 2).contiguous() if value.dim() == 5 else value
 
 

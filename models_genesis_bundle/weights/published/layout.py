@@ -31,7 +31,7 @@ class Translation:
 
 @dataclass(frozen=True)
 class PublishedLayout:
-    """One kind of published file; it is told by its tensors' keys, whatever the file is called.
+    """One kind of published file; it is recognised by its tensors' keys, whatever the file is called.
 
     Attributes:
         file: the name that it is published under.

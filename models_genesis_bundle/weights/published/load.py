@@ -19,12 +19,12 @@ __all__ = ["load_published", "published_records"]
 def load_published(path: str | os.PathLike) -> torch.nn.Module:
     """Build the network that a published file holds, and load all of its weights.
 
-    The layout is told by what is in the file, not by its name; channels and widths are read off the tensors.
+    The layout is recognised by what is in the file, not by its name; channels and widths are read off the tensors.
 
     ==================================== ============================================================================
     published file                       network
     ==================================== ============================================================================
-    ``Genesis_Chest_CT.pt``              ``GenesisUNet`` that normalises by the batch in evaluation, too
+    ``Genesis_Chest_CT.pt``              ``GenesisUNet`` that normalises by the batch in evaluation as well
     ``Genesis_Chest_CT.h5``              ``GenesisUNet(upsample="nearest")`` with Keras' epsilon of 1e-3; needs ``h5py``
     ``genesis_nnunet_luna16_006.model``  MONAI's ``DynUNet`` without deep supervision, its axes (Z, Y, X); logits
     ==================================== ============================================================================
@@ -50,7 +50,7 @@ def load_published(path: str | os.PathLike) -> torch.nn.Module:
 
 
 def published_records(path: str | os.PathLike) -> dict[str, Any]:
-    """The records to write beside a published network's weights, ``write_weights(target, network, **records)``.
+    """The records to write next to a published network's weights, ``write_weights(target, network, **records)``.
 
     Args:
         path: the file.

@@ -40,7 +40,7 @@ def _recognises(state: Mapping[str, torch.Tensor]) -> bool:
 def _translate(state: Mapping[str, torch.Tensor]) -> Translation:
     """As MONAI's ``DynUNet`` has the tensors.
 
-    A convolution's bias is taken off again by the instance normalisation behind it, so that ``DynUNet`` has none: the file's
+    A convolution's bias is taken off again by the instance normalisation after it, so that ``DynUNet`` has none: the file's
     stay over. Its heads have a bias, the file's have none: zero.
     """
     poolings = _poolings(state)

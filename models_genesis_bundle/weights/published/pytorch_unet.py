@@ -32,7 +32,7 @@ TELLING = (
     "out_tr.final_conv.weight",
 )
 
-# The published network normalises by the batch in evaluation, too. Its running statistics are in the file all the same.
+# The published network normalises by the batch in evaluation as well. Its running statistics are in the file all the same.
 BATCH_STATISTICS = ["batch", {"track_running_stats": False}]
 
 

@@ -41,7 +41,7 @@ class Target:
         check: raises a ``TargetError`` for a network whose settings, which no tensor shows, the target does not have.
         spatial_dims: of the networks; None: any.
         zyx: whether its arrays are (Z, Y, X), as nnU-Net's are, not (X, Y, Z).
-        folder: JSON files that a folder for the hub holds beside the checkpoint, by name: what each holds, from the checkpoint's
+        folder: JSON files that a folder for the hub holds next to the checkpoint, by name: what each holds, from the checkpoint's
             content. Empty: there is no such folder.
         checkpoint_name: name of the checkpoint in that folder.
     """

@@ -71,7 +71,7 @@ def test_shots_out_of_range_are_refused(shots):
 
 
 def test_shots_and_a_share_at_once_are_refused():
-    with pytest.raises(ValueError, match=r"shots: label_fraction is 0.5, too"):
+    with pytest.raises(ValueError, match=r"shots: label_fraction is 0.5 as well"):
         take_fraction(cohort(), 0.5, shots=3)
 
 

@@ -180,7 +180,7 @@ TILTED = (1, 0, 0, 0, np.cos(np.radians(18.5)), -np.sin(np.radians(18.5)))
             "uneven_slices",
             "gaps between them are 4 to 6 mm",
         ),
-        ({"each": each(_2={"ImagePositionPatient": (-8, -20, 40)})}, "uneven_slices", "up to 2 mm beside its place"),
+        ({"each": each(_2={"ImagePositionPatient": (-8, -20, 40)})}, "uneven_slices", "up to 2 mm from its place"),
         (
             {"each": each(_2={"ImagePositionPatient": (-10, -20, 35)})},
             "repeated_slices",

@@ -81,7 +81,7 @@ def test_data_outside_the_headers_folder_are_refused(tmp_path, name, listed):
     (tmp_path / "sub" / "a.nhdr").write_bytes(nrrd(data=f"data file: {data}\n"))
     (tmp_path / "sub" / "a.nrrd").write_bytes(nrrd(data=f"datafile: {data}\n"))
     for header in ("a.mhd", "a.mha", "a.nhdr", "a.nrrd"):
-        with pytest.raises(ScanError, match="does not lie beside it") as raised:
+        with pytest.raises(ScanError, match="is not next to it") as raised:
             load(tmp_path / "sub" / header)
         assert name in str(raised.value)
         assert raised.value.rule == "data_outside"

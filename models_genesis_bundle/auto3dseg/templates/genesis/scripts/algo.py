@@ -58,7 +58,7 @@ class GenesisAlgo(BundleAlgo):
         return {HYPER_PARAMETERS: settings}
 
     def train(self, train_params: dict | None = None, device_setting: dict | None = None) -> CompletedProcess:
-        """Train as ``BundleAlgo`` does; lists and mappings among the parameters arrive as such, too."""
+        """Train as ``BundleAlgo`` does; lists and mappings among the parameters stay what they are."""
         words = {
             name: repr(value).replace(" ", "") if isinstance(value, list | tuple | dict) else value
             for name, value in (train_params or {}).items()
