@@ -1,4 +1,4 @@
-"""The run's figures, a line an epoch."""
+"""The metrics of a run: a line for each epoch."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Throughput:
         self.cubes += len(engine.state.batch[CommonKeys.IMAGE])
 
     def count(self, engine: Engine) -> None:
-        """Bring the epoch's figures up to date."""
+        """Update the metrics of the epoch."""
         seconds = time.perf_counter() - self.started
         engine.state.metrics["train_seconds"] = seconds
         engine.state.metrics["cubes_per_second"] = self.cubes / seconds

@@ -105,10 +105,10 @@ def bootstrap_interval(
     resamples: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """The percentile bootstrap interval of any figure, resampling groups of cases (patients, scans).
+    """The percentile bootstrap interval of any metric, resampling groups of cases (patients, scans).
 
     Args:
-        statistic: takes how often each group was drawn, (groups,) integers, and gives the figure; NaN where a resample does
+        statistic: takes how often each group was drawn, (groups,) integers, and gives the metric; NaN where a resample does
             not define it: such resamples are left out.
         groups: number of groups.
         confidence: of the interval, 0 … 1.
@@ -116,7 +116,7 @@ def bootstrap_interval(
         seed: of the resampling.
 
     Returns:
-        Both ends; NaN with fewer than two groups, or when no resample defines the figure.
+        Both ends; NaN with fewer than two groups, or when no resample defines the metric.
 
     Examples:
         >>> from models_genesis_bundle.metrics import bootstrap_interval
@@ -129,11 +129,11 @@ def bootstrap_interval(
         return float("nan"), float("nan")
     generator = np.random.default_rng(seed)
     drawn = (np.bincount(generator.integers(groups, size=groups), minlength=groups) for _ in range(resamples))
-    figures = np.array([statistic(times) for times in drawn])
-    figures = figures[~np.isnan(figures)]
-    if not len(figures):
+    metrics = np.array([statistic(times) for times in drawn])
+    metrics = metrics[~np.isnan(metrics)]
+    if not len(metrics):
         return float("nan"), float("nan")
-    low, high = np.quantile(figures, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(metrics, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 
 

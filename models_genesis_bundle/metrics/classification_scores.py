@@ -46,7 +46,7 @@ def classification_scores(
     resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, dict[str, float]]:
-    """The figures of a classification, each with its interval.
+    """The metrics of a classification, each with its interval.
 
     With two classes: ``auc`` (DeLong's interval), ``average_precision``, ``sensitivity``, ``specificity`` (Wilson's interval)
     of the positive class. With more, each class against the rest has these with its name appended, ``auc_<name>`` …, and
@@ -57,7 +57,7 @@ def classification_scores(
     several classes, without an interval, since resampling shifts it. With two classes ``youden_threshold`` is there to be
     given as ``threshold`` to the evaluation of **other** cases.
 
-    A class of which there is no case has no figures: NaN, left out of means over classes.
+    A class of which there is no case has no metrics: NaN, left out of means over classes.
 
     Args:
         labels: (n,) class numbers.
@@ -67,11 +67,11 @@ def classification_scores(
         threshold: with two classes, the probability from which a case is called positive.
         patients: (n,) whom each case belongs to; None: to a patient of its own.
         confidence: of the intervals, 0 … 1.
-        resamples: bootstrap samples of figures that have no interval of their own.
+        resamples: bootstrap samples of metrics that have no interval of their own.
         seed: of the bootstrap.
 
     Returns:
-        Figure by figure ``mean`` (the value), ``low``, ``high``, ``n`` and, where there is more, more.
+        For each metric ``mean`` (the value), ``low``, ``high``, ``n`` and, where there is more, more.
 
     Examples:
         >>> from models_genesis_bundle.metrics import classification_scores
@@ -84,23 +84,23 @@ def classification_scores(
     predicted = predicted_classes(probabilities, positive_class, threshold)
     right = predicted == labels
 
-    def resampled(figure: Callable[[np.ndarray], float]) -> dict[str, float]:
-        """A figure of weighted cases, with an interval over patients."""
+    def resampled(metric: Callable[[np.ndarray], float]) -> dict[str, float]:
+        """A metric of weighted cases, with an interval over patients."""
         groups = int(owners.max()) + 1 if len(owners) else 0
-        low, high = bootstrap_interval(lambda drawn: figure(drawn[owners]), groups, confidence, resamples, seed)
-        return {"mean": figure(np.ones(len(labels))), "low": low, "high": high, "n": len(labels)}
+        low, high = bootstrap_interval(lambda drawn: metric(drawn[owners]), groups, confidence, resamples, seed)
+        return {"mean": metric(np.ones(len(labels))), "low": low, "high": high, "n": len(labels)}
 
     binary = len(class_names) == 2
     scores: dict[str, dict[str, float]] = {}
     for number in [positive_class] if binary else range(len(class_names)):
         own, probability = labels == number, probabilities[:, number]
         called = sensitivity_and_specificity(own, predicted == number, 1, owners, confidence)
-        figures = {
+        metrics = {
             "auc": auc_with_interval(own, probability, owners, confidence),
             "average_precision": resampled(partial(_average_precision, own, probability)),
             **called,
         }
-        scores |= {name if binary else f"{name}_{class_names[number]}": found for name, found in figures.items()}
+        scores |= {name if binary else f"{name}_{class_names[number]}": found for name, found in metrics.items()}
     if not binary:
         classes = [(labels == number, probabilities[:, number]) for number in range(len(class_names))]
         scores["auc_macro"] = resampled(partial(_macro, _auc, classes))
@@ -139,11 +139,11 @@ def _recall(own: np.ndarray, right: np.ndarray, weights: np.ndarray) -> float:
 
 
 def _macro(
-    figure: Callable[[np.ndarray, np.ndarray, np.ndarray], float],
+    metric: Callable[[np.ndarray, np.ndarray, np.ndarray], float],
     classes: Sequence[tuple[np.ndarray, np.ndarray]],
     weights: np.ndarray,
 ) -> float:
-    """A figure's mean over the classes that define it."""
-    values = [figure(own, of_cases, weights) for own, of_cases in classes]
+    """A metric's mean over the classes that define it."""
+    values = [metric(own, of_cases, weights) for own, of_cases in classes]
     known = [value for value in values if not np.isnan(value)]
     return float(np.mean(known)) if known else float("nan")

@@ -65,7 +65,7 @@ def covariate_scores(
     """Compare a classification with a covariate alone, and where the covariate does not explain the label.
 
     Malignancy, for one, follows a nodule's size: the diameter alone separates most cases, and a network that does little
-    more than measure it looks good. Cases without a covariate are left out of these figures, and counted as ``missing``.
+    more than measure it looks good. Cases without a covariate are left out of these metrics, and counted as ``missing``.
 
     Args:
         labels: (n,) 1 for positive cases, 0 for negative ones.

@@ -1,4 +1,4 @@
-"""Figures of a classification at one threshold."""
+"""Metrics of a classification at one threshold."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def segmentation_scores(
     ====================  ===================================================================================
 
     and each of these has its mean over the classes, ``dice_mean`` and so on. ``thresholded_mean_iou`` is the Models Genesis
-    papers' figure for all foreground together, background included; with several classes each has its own,
+    papers' metric for all foreground together, background included; with several classes each has its own,
     ``thresholded_mean_iou_…`` as well.
 
     A class that neither label nor prediction holds has no score: NaN, which means leave out. A class that only one of them
@@ -52,7 +52,7 @@ def segmentation_scores(
         tolerance_mm: of the surface Dice.
 
     Returns:
-        The figures by name.
+        The metrics by name.
 
     Raises:
         ValueError: when shapes, names, classes or spacing do not fit, or the probabilities are none.
@@ -76,9 +76,9 @@ def segmentation_scores(
         name: _class_scores(predicted == number, label == number, spacing, tolerance_mm)
         for number, name in enumerate(label_names, start=1)
     }
-    figures = next(iter(by_class.values())).keys()
-    scores = {f"{figure}_{name}": found[figure] for name, found in by_class.items() for figure in figures}
-    scores |= {f"{figure}_mean": _mean([found[figure] for found in by_class.values()]) for figure in figures}
+    metrics = next(iter(by_class.values())).keys()
+    scores = {f"{metric}_{name}": found[metric] for name, found in by_class.items() for metric in metrics}
+    scores |= {f"{metric}_mean": _mean([found[metric] for found in by_class.values()]) for metric in metrics}
     scores["thresholded_mean_iou"] = thresholded_mean_iou(probabilities[1:].sum(dim=0), label)
     if len(label_names) > 1:
         for number, name in enumerate(label_names, start=1):
@@ -87,7 +87,7 @@ def segmentation_scores(
 
 
 def require_label_names(label_names: Sequence[str]) -> None:
-    """Refuse names of foreground classes that would not give each figure a name of its own.
+    """Refuse names of foreground classes that would not give each metric a name of its own.
 
     Raises:
         ValueError: naming them.
@@ -113,7 +113,7 @@ def _require_fitting(
     if list(label.shape) != shape or len(spacing) != len(shape):
         raise ValueError(
             f"segmentation_scores: expected a label and a spacing that fit probabilities of {tuple(shape)} voxels, found "
-            f"a label of {tuple(label.shape)} voxels and a spacing of {len(spacing)} figures."
+            f"a label of {tuple(label.shape)} voxels and a spacing of {len(spacing)} numbers."
         )
     if label.min() < 0 or label.max() >= classes:
         raise ValueError(

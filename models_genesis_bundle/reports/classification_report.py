@@ -104,7 +104,7 @@ class ClassificationReport(CaseHandler):
         self.probabilities: list[np.ndarray] = []
 
     def collect(self, engine: Engine) -> None:
-        """Keep the figures of a batch's cases.
+        """Keep the labels and probabilities of a batch's cases.
 
         Raises:
             ValueError: naming the case, for a label that is no class, probabilities that are none, or a covariate that is

@@ -47,7 +47,7 @@ class PredictionsTable(CaseHandler):
         self.probabilities: list[np.ndarray] = []
 
     def collect(self, engine: Engine) -> None:
-        """Keep the figures of a batch's cases."""
+        """Keep the probabilities of a batch's cases."""
         for case in evaluated_cases(engine):
             row: dict[str, Any] = {"case": case_source(case)}
             if "point" in case:

@@ -58,7 +58,7 @@ def plan_transfer(
 def _fit(
     part: str, own: torch.Tensor, value: torch.Tensor | None, channels: tuple[int, int]
 ) -> tuple[str, str, str, torch.Tensor | None]:
-    """Outcome, reason, its figures, and the tensor to copy, of one of the network's tensors."""
+    """Outcome, reason, its numbers, and the tensor to copy, of one of the network's tensors."""
     if value is None:
         return "initial", "not in the file", "", None
     if value.shape == own.shape:

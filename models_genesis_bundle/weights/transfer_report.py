@@ -22,7 +22,7 @@ class TensorTransfer:
         part: ``encoder``, ``decoder``, ``head``, or ``network`` where the parts are not known.
         outcome: one of ``OUTCOMES``.
         reason: why, in words that are the same for all tensors of a kind.
-        detail: the figures, when there are any.
+        detail: the numbers, when there are any.
         values: how many numbers it holds.
     """
 
@@ -71,7 +71,7 @@ class TransferReport:
         }
 
     def __str__(self) -> str:
-        """A table with a line for each part, outcome and reason; the reason's figures are those of the first tensor."""
+        """A table with a line for each part, outcome and reason; the reason's numbers are those of the first tensor."""
         rows = [("part", "outcome", "tensors", "values", "reason")]
         for (part, outcome, reason), tensors in _grouped(self.tensors, "part", "outcome", "reason").items():
             count = _count(tensors)

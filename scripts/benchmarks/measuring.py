@@ -57,7 +57,7 @@ def describe_machine() -> dict[str, Any]:
     """Processor, cores that this process may use, GPU, versions, PyTorch's threads, and how busy the machine is.
 
     ``load`` is the number of running processes, averaged over the last minute: above 0 before a measurement starts, the
-    figures are shared with somebody else's work.
+    measurement competes with other work.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
@@ -90,7 +90,7 @@ def report(
     Args:
         part: what was measured.
         machine: see `describe_machine`; taken before the measurement, which is load itself.
-        rows: figures by name; the names carry the units.
+        rows: numbers by name; the names carry the units.
         json_path: a file for ``{"part", "machine", "rows"}``; its folder is made.
 
     Returns:

@@ -86,7 +86,7 @@ def benchmark_end_to_end(
 ) -> list[Row]:
     """Run the configuration's trainer with different numbers of loader workers, in turns.
 
-    All of it runs as in a user's run: store, loader, step, handlers, validation after the last epoch. The figures are the
+    All of it runs as in a user's run: store, loader, step, handlers, validation after the last epoch. The numbers are the
     trainer's own (`engines.Throughput`): training time without validation. The first epoch does not count.
 
     Args:

@@ -11,7 +11,7 @@ from models_genesis_bundle.weights.published.layout import PublishedLayout, Tran
 
 __all__ = ["NNUNET"]
 
-# The HU are z-scored by figures that the authors give. The axes are those of nnU-Net, which reads scans as (Z, Y, X).
+# The HU are z-scored by numbers that the authors give. The axes are those of nnU-Net, which reads scans as (Z, Y, X).
 ZSCORE: dict[str, Any] = {
     "intensity": {"mode": "zscore", "lower": None, "upper": None, "mean": -775.8457, "std": 251.9326, "clip": 5.0},
     "spacing": None,
