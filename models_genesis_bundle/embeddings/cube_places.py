@@ -44,7 +44,8 @@ class CubePlacesd(MapTransform):
         (fractions count from the middle of a voxel). m is 1 for ``scan``, else n. ``points`` is taken out.
 
     Raises:
-        ValueError: for other places; when called, for a point outside of its scan.
+        ValueError: for other places; when called, for points without ``places: points`` or the reverse, and for a point outside of
+            its scan.
     """
 
     def __init__(self, keys: KeysCollection = "image", *, cube_size: Sequence[int], places: str = "scan") -> None:
@@ -58,6 +59,11 @@ class CubePlacesd(MapTransform):
         """Add the places."""
         placed = dict(data)
         points = placed.pop("points", None)
+        if (points is not None) != (self.places == "points"):
+            raise ValueError(
+                f"places: {self.places} with{'' if points is not None else 'out'} a candidates_file; points, and only points, "
+                "need one. Leave places out: it follows from the candidates_file."
+            )
         scan: MetaTensor = placed[self.keys[0]]
         shape, dims = scan.shape[1:], len(scan.shape) - 1
         affine = np.asarray(scan.affine, dtype=float)

@@ -81,7 +81,7 @@ def test_what_does_not_fit_is_refused():
     for probabilities, labels, names, spacing, message in (
         (good, label, ["background", "a"], [1.0] * 3, "names are those of the foreground"),
         (good, label[1:], ["a"], [1.0] * 3, "a label of .3, 4, 4. voxels"),
-        (good, label, ["a"], [1.0] * 2, "a spacing of 2 figures"),
+        (good, label, ["a"], [1.0] * 2, "a spacing of 2 numbers"),
         (good, label + 2, ["a"], [1.0] * 3, r"classes 0 … 1 in the label, found 2 … 2"),
         (good * 9 - 4, label, ["a"], [1.0] * 3, r"probabilities 0 … 1, found -4 … 5.*softmax"),
         (good * float("nan"), label, ["a"], [1.0] * 3, "found nan"),
