@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 REQUIREMENTS := requirements.txt requirements-no-deps.txt pyproject.toml
 READY := $(VENV)/.ready-$(shell cksum $(REQUIREMENTS) | cksum | cut -d' ' -f1)
 
-.PHONY: install pretrain test lint site clean
+.PHONY: install pretrain test test-fast lint site clean
 
 install: $(READY)
 
@@ -22,6 +22,9 @@ pretrain: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
+
+test-fast: $(READY)
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile -m "not slow"
 
 lint: $(READY)
 	$(BIN)/ruff check .

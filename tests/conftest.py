@@ -19,6 +19,22 @@ def pytest_terminal_summary(terminalreporter) -> None:
     terminalreporter.write_line(f"precision auto: {precision_dtype('auto', torch.device('cpu'))} ({capability})")
 
 
+# What `make test-fast` leaves out: whole runs, packages, notebooks and other programs.
+SLOW = (
+    *("auto3dseg", "comparison", "devices", "export", "federated", "package", "scripts"),
+    *("documentation/test_commands_run", "documentation/test_notebook", "documentation/test_python_blocks"),
+    *("documentation/test_documentation_site", "embeddings/test_embedding", "engines/test_run_training", "planning/test_plan_folder"),
+    *("planning/test_nnunet_overlay", "weights/test_pretrained", "test_"),
+)
+
+
+def pytest_collection_modifyitems(items) -> None:
+    """Mark the tests of whole runs as slow."""
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).as_posix().startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT
