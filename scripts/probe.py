@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import fire
-from models_genesis_bundle.data.datalists.datalist_error import DatalistError
+from models_genesis_bundle.data.datalists.checks import DatalistError
 from models_genesis_bundle.embeddings import EmbeddingsError, probe_embeddings
 from models_genesis_bundle.files import write_table
 from tabulate import tabulate

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from bundle_commands import arguments, root_cause, run_here
+from miniature_data import layout_of
 from models_genesis_bundle.data import patient_hashes
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.files import RUN_MARKER
@@ -161,36 +162,6 @@ def test_weights_of_another_width_end_the_run(labelled, pretrained, tmp_path):
     with pytest.raises(RuntimeError) as raised:
         fine_tune(tmp_path, initial_weights=start, **{**labelled, "network_def::features": "[8,16]"})
     assert isinstance(root_cause(raised.value), TransferError)
-
-
-def layout_of(task: str, phantoms: Path, folder: Path) -> dict:
-    """A miniature of the task's data as it is distributed; returns the settings that the few patients need."""
-    few = {"split::validation_fraction": 1, "split::test_fraction": 1}
-    entries = []
-    for number in range(4):
-        image, label = (nibabel.load(phantoms / kind / f"phantom_{number:03d}.nii.gz") for kind in ("images", "labels"))
-        classes = np.asarray(label.dataobj)
-        if task == "ncs":
-            name = f"LIDC-IDRI-{number:04d}_R_1.nii.gz"
-            places, classes = (f"images/{name}", f"labels/{name}"), (classes == 2).astype(np.uint8)
-        elif task == "lcs":
-            places = (f"batch/volume-{number}.nii", f"batch/segmentation-{number}.nii")
-        elif task == "bms":
-            case = f"HGG/Brats18_CBICA_{number}_1/Brats18_CBICA_{number}_1"
-            places, classes = (f"{case}_flair.nii.gz", f"{case}_seg.nii.gz"), np.where(classes == 2, 4, classes)
-        else:
-            places = (f"images/case_{number}.nii.gz", f"labels/case_{number}.nii.gz")
-            if task == "lidc_nodules":
-                classes = (classes == 2).astype(np.uint8)
-            entries.append({"image": places[0], "label": places[1], "patient": f"p{number}"})
-        for place, array in zip(places, (np.asarray(image.dataobj), classes), strict=True):
-            (folder / place).parent.mkdir(parents=True, exist_ok=True)
-            nibabel.save(nibabel.Nifti1Image(array, image.affine), folder / place)
-    if not entries:
-        return few
-    lists = {"training": entries[:2], "validation": entries[2:3], "test": entries[3:]}
-    (folder / "datalist.json").write_text(json.dumps(lists))
-    return {"scan_preprocessing::spacing": 5.0} if task == "lidc_nodules" else {}
 
 
 @pytest.mark.parametrize("task", ["ncs", "lcs", "bms", "lidc_nodules", "hippocampus"])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from models_genesis_bundle.data.scans.load_scan import flat_affine
-from models_genesis_bundle.data.volumes.points import corners_around, middle_corner
+from models_genesis_bundle.data.volumes.places import corners_around, middle_corner
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform

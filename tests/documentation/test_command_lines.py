@@ -11,10 +11,10 @@ import fire
 import monai.bundle
 import pytest
 from bundle_commands import ROOT
+from config_runs import RUNS
 from models_genesis_bundle.bundle_config import RunCommand, check_settings
 from monai.bundle import ConfigParser
 from pages import commands, words_behind
-from test_configs import RUNS
 
 TESTED = [
     *(names for _, _, names in RUNS),

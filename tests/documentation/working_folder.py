@@ -9,12 +9,11 @@ from pathlib import Path
 import nibabel
 import numpy as np
 from bundle_commands import ROOT
+from miniature_data import layout_of, luna16_folders, radiographs
 from models_genesis_bundle.data import ScanPreprocessing
 from models_genesis_bundle.networks import GenesisClassifier, GenesisUNet
 from models_genesis_bundle.weights import write_weights
 from published_files import write_pytorch_unet
-from test_configs import luna16_folders, radiographs
-from test_segmentation import layout_of
 
 __all__ = ["make_working_folder"]
 

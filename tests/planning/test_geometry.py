@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from models_genesis_bundle.data.volumes.quality import ScanFacts
 from models_genesis_bundle.planning.geometry import cube_sides, sides_after_resampling, target_spacing
-
-
-def scan(shape, spacing, percentiles=(0.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.5)) -> ScanFacts:
-    return ScanFacts(tuple(shape), tuple(spacing), "", min(percentiles), max(percentiles), tuple(percentiles), 0.1)
+from scan_facts import scan
 
 
 def test_the_median_is_taken_along_each_axis():

@@ -9,7 +9,7 @@ from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.planning import Device, make_plan
 from models_genesis_bundle.planning.device import bytes_per_cube
 from monai.bundle import ConfigParser
-from test_geometry import scan
+from scan_facts import scan
 
 CPU = Device(is_gpu=False, name="CPU, 2 cores", memory=None, cores=2)
 GPU = Device(is_gpu=True, name="a GPU", memory=80 * 2**30, cores=16)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from bundle_commands import TINY, arguments, run_here
+from config_runs import targets
 from models_genesis_bundle.data import pretraining_datalist
 from models_genesis_bundle.data.volumes.quality import PERCENTILES, ScanFacts
 from models_genesis_bundle.engines import read_metrics
@@ -18,7 +19,6 @@ from models_genesis_bundle.planning import Device, Fingerprint, LeftOut, make_pl
 from models_genesis_bundle.planning.files import write_datalist, write_overlay
 from models_genesis_bundle.planning.speed import Speed
 from monai.bundle import ConfigParser
-from test_configs import targets
 
 SMALL = {
     "plan::features": "[4,8]",

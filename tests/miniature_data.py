@@ -1,0 +1,56 @@
+"""Small data sets in the layouts of known ones, from phantoms."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from scan_writers import write_radiograph
+
+
+def radiographs(folder: Path) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 2000, (40, 40)).astype(np.int16)
+    for number in range(3):
+        write_radiograph(folder / f"{number}.dcm", pixels)
+    return folder
+
+
+def luna16_folders(phantoms: Path, tmp_path: Path) -> Path:
+    for number in range(10):
+        folder = tmp_path / "luna16" / f"subset{number}"
+        folder.mkdir(parents=True)
+        image = nibabel.load(phantoms / "images" / f"phantom_{number % 4:03d}.nii.gz")
+        nibabel.save(image, folder / f"1.3.6.1.4.{number}.nii.gz")
+    return tmp_path / "luna16"
+
+
+def layout_of(task: str, phantoms: Path, folder: Path) -> dict:
+    """A miniature of the task's data as it is distributed; returns the settings that the few patients need."""
+    few = {"split::validation_fraction": 1, "split::test_fraction": 1}
+    entries = []
+    for number in range(4):
+        image, label = (nibabel.load(phantoms / kind / f"phantom_{number:03d}.nii.gz") for kind in ("images", "labels"))
+        classes = np.asarray(label.dataobj)
+        if task == "ncs":
+            name = f"LIDC-IDRI-{number:04d}_R_1.nii.gz"
+            places, classes = (f"images/{name}", f"labels/{name}"), (classes == 2).astype(np.uint8)
+        elif task == "lcs":
+            places = (f"batch/volume-{number}.nii", f"batch/segmentation-{number}.nii")
+        elif task == "bms":
+            case = f"HGG/Brats18_CBICA_{number}_1/Brats18_CBICA_{number}_1"
+            places, classes = (f"{case}_flair.nii.gz", f"{case}_seg.nii.gz"), np.where(classes == 2, 4, classes)
+        else:
+            places = (f"images/case_{number}.nii.gz", f"labels/case_{number}.nii.gz")
+            if task == "lidc_nodules":
+                classes = (classes == 2).astype(np.uint8)
+            entries.append({"image": places[0], "label": places[1], "patient": f"p{number}"})
+        for place, array in zip(places, (np.asarray(image.dataobj), classes), strict=True):
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            nibabel.save(nibabel.Nifti1Image(array, image.affine), folder / place)
+    if not entries:
+        return few
+    lists = {"training": entries[:2], "validation": entries[2:3], "test": entries[3:]}
+    (folder / "datalist.json").write_text(json.dumps(lists))
+    return {"scan_preprocessing::spacing": 5.0} if task == "lidc_nodules" else {}
