@@ -23,6 +23,7 @@ import fire
 import torch
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.files import write_json
+from models_genesis_bundle.weights import read_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = {
@@ -239,7 +240,7 @@ def _last(run: Path, metric: str) -> float:
 
 
 def _same_weights(run: Path, other: Path) -> dict[str, Any]:
-    states = [torch.load(folder / "checkpoints" / "last.pt", map_location="cpu") for folder in (run, other)]
+    states = [read_checkpoint(folder / "checkpoints" / "last.pt") for folder in (run, other)]
     first, second = (state["model"] for state in states)
     largest = max(float((first[name].double() - second[name].double()).abs().max()) for name in first)
     return {"passed": largest == 0, "largest_difference": largest}

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import bundle_path  # noqa: F401
 import fire
 from models_genesis_bundle.planning import settings_from_plans, write_overlay
 from models_genesis_bundle.weights import TargetError

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import bundle_path  # noqa: F401
 import fire
 from models_genesis_bundle.data.datalists.checks import DatalistError
 from models_genesis_bundle.embeddings import EmbeddingsError, probe_embeddings

@@ -23,7 +23,12 @@ def pytest_terminal_summary(terminalreporter) -> None:
 SLOW = (
     *("auto3dseg", "comparison", "devices", "export", "federated", "package", "scripts"),
     *("documentation/test_commands_run", "documentation/test_notebook", "documentation/test_python_blocks"),
-    *("documentation/test_documentation_site", "embeddings/test_embedding", "engines/test_run_training", "planning/test_plan_folder"),
+    *(
+        "documentation/test_documentation_site",
+        "embeddings/test_embedding",
+        "engines/test_run_training",
+        "planning/test_plan_folder",
+    ),
     *("planning/test_nnunet_overlay", "weights/test_pretrained", "test_"),
 )
 

@@ -6,7 +6,6 @@ import json
 import random
 import signal
 import time
-from pathlib import Path
 
 import monai.bundle
 import pytest
@@ -180,8 +179,9 @@ def test_two_processes_share_the_cubes_one_writes_and_both_resume_exactly(pretra
         pretrain_words(parts, *overlays, **DROPOUT, max_epochs=1, num_workers=1),
         pretrain_words(parts, *overlays, **DROPOUT, resume="true", num_workers=1),
     ]
-    file = str(Path(__file__).with_name("runs_in_a_row.py"))
-    finish(start("--standalone", "--nproc_per_node", "2", file, json.dumps(commands), module="torch.distributed.run"))
+    for words in commands:
+        together = ("--standalone", "--nproc_per_node", "2", "-m", "monai.bundle")
+        finish(start(*together, *words, module="torch.distributed.run"))
     assert len(list((whole / "tensorboard").glob("events*"))) == 1
     assert [line["epoch"] for line in read_metrics(whole / "metrics.csv")] == [1, 2]
     wanted, found = (read_checkpoint(path / "checkpoints" / "last.pt") for path in (whole, parts))

@@ -100,8 +100,12 @@ class _Interruption:
             trainer.add_event_handler(Events.ITERATION_COMPLETED, self.end_within_epoch),
             trainer.add_event_handler(Events.EPOCH_COMPLETED, self.end_if_asked),
         ]
-        listens = threading.current_thread() is threading.main_thread()  # no other one may
-        self.before = {one: signal.signal(one, self.ask) for one in (signal.SIGINT, signal.SIGTERM) if listens}
+        listens = threading.current_thread() is threading.main_thread()  # no other thread may
+        self.before = {
+            one: signal.signal(one, self.ask)
+            for one in (signal.SIGINT, signal.SIGTERM)
+            if listens and signal.getsignal(one) is not signal.SIG_IGN  # as in the background of a script
+        }
         try:
             yield
         finally:

@@ -107,6 +107,24 @@ def test_a_signal_ends_a_run_where_it_goes_on_exactly(
     assert not second.folder.ended, "a run that ends as planned keeps its folder until it is finalized"
 
 
+@pytest.fixture(autouse=True)
+def usual_handlers():
+    """Those of a program in the foreground; test processes ignore Ctrl-C."""
+    before = [
+        signal.signal(one, handler)
+        for one, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL))
+    ]
+    yield
+    for one, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
+        signal.signal(one, handler)
+
+
+def test_a_signal_that_is_ignored_stays_so(tmp_path):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    run = Run(tmp_path / "last.pt", at=signal_at(1)).start()
+    assert len(run.seen) == len(Run(tmp_path / "other.pt").start().seen)
+
+
 def test_gradients_that_wait_for_their_step_are_not_lost(tmp_path):
     ended = Run(tmp_path / "last.pt", at=signal_at(1), steps=2)
     with pytest.raises(SystemExit):

@@ -68,7 +68,7 @@ def network(target: str = CLASS, **arguments) -> dict:
 ATTACKS = {
     "another class": lambda folder: {"network": {"_target_": "os.system", "arguments": {"command": command(folder)}}},
     "a class beside the package": lambda folder: network("models_genesis_bundle.networks_.GenesisUNet"),
-    "a function of the package": lambda folder: network("models_genesis_bundle.networks.slicewise_unet"),
+    "a function of the package": lambda folder: network("models_genesis_bundle.networks.by_slice"),
     "a class that is no name": lambda folder: network(expression(folder)),
     "a class that is no text": lambda folder: {"network": {"_target_": call(folder), "arguments": {}}},
     "an expression as an argument": lambda folder: network(norm=expression(folder)),
