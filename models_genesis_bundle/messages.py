@@ -10,7 +10,7 @@ __all__ = ["first_of"]
 def first_of(texts: Sequence[str], most: int, separator: str = ", ") -> str:
     """The first texts, and how many more there are.
 
-    Example:
+    Examples:
         >>> first_of(["a", "b", "c", "d"], most=2)
         'a, b and 2 more'
     """

@@ -15,7 +15,7 @@ def leaves(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
         node: mappings and lists; a tuple counts as a list. An empty one is a value.
         place: of the node itself.
 
-    Example:
+    Examples:
         >>> list(leaves({"split": {"seed": 0}, "patch_size": [64, 32]}))
         [('split::seed', 0), ('patch_size::0', 64), ('patch_size::1', 32)]
     """
@@ -29,7 +29,7 @@ def leaves(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
 def is_below(place: str, others: Collection[str]) -> bool:
     """Whether a place is one of the others, or within one.
 
-    Example:
+    Examples:
         >>> is_below("split::seed", ["split"])
         True
     """

@@ -96,7 +96,7 @@ def has_settled(gains: pd.Series, tolerance: float = 0.01) -> bool:
         gains: validation metric by epoch, in order, negative where lower is better.
         tolerance: share of the best value.
 
-    Example:
+    Examples:
         >>> has_settled(pd.Series([0.5, 0.8, 0.8, 0.8], index=[10, 20, 30, 40]))
         True
     """

@@ -69,7 +69,7 @@ def paired_test(differences: pd.Series, confidence: float = 0.95) -> dict[str, A
         ``pairs``, ``difference`` (the mean), ``low`` and ``high`` (its bootstrap interval), ``t_p`` and ``wilcoxon_p``
         (two-sided), and ``note``, which says why one of them is NaN.
 
-    Example:
+    Examples:
         >>> paired_test(pd.Series([0.1, 0.2, 0.3]))["t_p"].round(3)
         np.float64(0.074)
     """
@@ -99,7 +99,7 @@ def holm(p_values: pd.Series) -> pd.Series:
     Returns:
         The adjusted values, in the same places.
 
-    Example:
+    Examples:
         >>> holm(pd.Series([0.04, 0.01])).tolist()
         [0.04, 0.02]
     """

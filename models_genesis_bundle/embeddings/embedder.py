@@ -39,7 +39,7 @@ class Embedder(nn.Module):
     Raises:
         ValueError: for a stage that the encoder does not have, another pooling, or a network whose encoder is not known.
 
-    Example:
+    Examples:
         >>> from models_genesis_bundle.networks import GenesisUNet
         >>> Embedder(GenesisUNet(features=(4, 8)), stage=1)(torch.zeros(2, 1, 16, 16, 8)).shape
         torch.Size([2, 4])

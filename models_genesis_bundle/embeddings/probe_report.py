@@ -67,7 +67,7 @@ def probe_embeddings(
         EmbeddingsError: files that cannot be used, or that have other cases.
         FileNotFoundError: there are no labels there.
 
-    Example:
+    Examples:
         ``probe_embeddings("runs/embed/embeddings.npz", "labels.csv", {"scratch": "runs/scratch/embeddings.npz"})``
     """
     own = Embeddings.read(embeddings)

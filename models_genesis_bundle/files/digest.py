@@ -11,7 +11,7 @@ __all__ = ["file_sha256"]
 def file_sha256(path: str | os.PathLike) -> str:
     """The SHA-256 of a file's content, 64 hexadecimal digits.
 
-    Example:
+    Examples:
         ``file_sha256("models/model.pt")`` is what ``sha256sum models/model.pt`` prints.
     """
     with open(path, "rb") as file:

@@ -35,7 +35,7 @@ class Pretrained:
             CheckpointError: for a source that cannot be used.
             TransferError: when the weights do not fit.
 
-        Example:
+        Examples:
             >>> from models_genesis_bundle.networks import GenesisClassifier, GenesisUNet
             >>> GenesisUNet.from_pretrained().config()["features"]
             [16, 32, 64, 128]

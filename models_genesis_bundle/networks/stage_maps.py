@@ -35,7 +35,7 @@ class StageMaps(nn.Module):
     Raises:
         ValueError: for a network whose encoder is not known.
 
-    Example:
+    Examples:
         >>> from models_genesis_bundle.networks import GenesisUNet
         >>> maps = StageMaps(GenesisUNet(features=(4, 8)))(torch.zeros(1, 1, 16, 16, 8))
         >>> [tuple(one.shape) for one in maps]

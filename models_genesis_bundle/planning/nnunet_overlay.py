@@ -34,7 +34,7 @@ def settings_from_plans(plans: str | os.PathLike, configuration: str = "3d_fullr
     Raises:
         TargetError: when the plans cannot be read, or hold what pretraining cannot do.
 
-    Example:
+    Examples:
         >>> from models_genesis_bundle.planning import settings_from_plans
         >>> settings_from_plans("nnUNetPlans.json")[1]  # doctest: +SKIP
         Setting(name='cube_size', value=[128, 128, 64], reason="Voxels: nnU-Net's patch.")

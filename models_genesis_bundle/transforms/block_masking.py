@@ -34,7 +34,7 @@ class RandBlockMasking(RandomizableTransform):
         ValueError: for arguments out of range; at the call, for another number of axes or a grid of so few blocks that all or
             none would be masked.
 
-    Example:
+    Examples:
         >>> from models_genesis_bundle.transforms import RandBlockMasking
         >>> cube = np.ones((1, 64, 64, 32), dtype=np.float32)
         >>> masked = RandBlockMasking(share=0.6, block_size=16).set_random_state(0)(cube)
@@ -101,7 +101,7 @@ class RandBlockMaskingd(RandDeformationd):
         mask_key: receives the mask, (1, X, Y[, Z]) of the kind of the first image: bool, true where an image is masked.
         kwargs: the other arguments of ``RandBlockMasking``.
 
-    Example:
+    Examples:
         >>> from models_genesis_bundle.transforms import RandBlockMaskingd
         >>> masked = RandBlockMaskingd("image", share=0.5)({"image": np.ones((1, 32, 32, 16), np.float32)})
         >>> masked["mask"].shape, float(masked["mask"].mean())

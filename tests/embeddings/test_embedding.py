@@ -22,7 +22,7 @@ from models_genesis_bundle.embeddings import (
     Perturber,
 )
 from models_genesis_bundle.networks import GenesisClassifier, GenesisUNet, StageMaps, encoder_of
-from models_genesis_bundle.weights import write_weights
+from models_genesis_bundle.weights import load_weights, write_weights
 from monai.bundle import ConfigParser
 from monai.networks.nets import BasicUNet
 from scan_writers import truncate, write_scan
@@ -103,9 +103,8 @@ def test_vectors_are_the_network_s_and_random_weights_give_others(scans, weights
     usual = {"places": "centre", "stage": 1, "pooling": "max", "cube_size": "[8,8,8]"}
     found = embed(tmp_path, weights, **usual)
     assert found.vectors.shape == (3, 4)
-    content = torch.load(weights, weights_only=True)
     network = GenesisUNet(features=(4, 8), norm=("instance", {"affine": True})).eval()
-    network.load_state_dict(content["model"])
+    load_weights(network, weights)
     scan = ScanPreprocessing()({"image": str(scans[0])})["image"]
     with torch.no_grad():
         x, y, z = ((side - 8) // 2 for side in scan.shape[1:])

@@ -29,7 +29,7 @@ class Journal:
     Args:
         path: the file; it appears with the first record.
 
-    Example:
+    Examples:
         >>> journal = Journal(Path("index.jsonl"))  # doctest: +SKIP
         >>> journal.append("scan.nii.gz", {"shape": [64, 64, 32]})  # doctest: +SKIP
     """

@@ -48,7 +48,7 @@ def corners_around(
     Raises:
         ValueError: a point has another number of coordinates, or lies outside of the volume.
 
-    Example:
+    Examples:
         >>> corners_around([(-5.0, -5.0, 5.0)], np.eye(4), (10, 10, 10), (4, 4, 4)).tolist()
         [[3, 3, 3]]
     """

@@ -37,7 +37,7 @@ def run_over(
         ImportError: a scheduler is given, but ``dask.distributed`` is not installed.
         RuntimeError: a process was killed.
 
-    Example:
+    Examples:
         >>> sorted(run_over(abs, [-2, 1], num_workers=0))
         [1, 2]
     """
