@@ -49,6 +49,7 @@ def user_folder(phantoms, tmp_path_factory) -> Path:
     write_pytorch_unet(folder / "models/published/Genesis_Chest_CT.pt")
     (folder / "models" / "model.pt").symlink_to(ROOT / "models" / "model.pt")
     (folder / "scans").symlink_to(phantoms / "images")
+    (folder / "scan.nii.gz").symlink_to(phantoms / "images" / "phantom_000.nii.gz")
     (folder / "runs/embed").mkdir()
     np.savez(folder / "runs/embed/embeddings.npz", vectors=np.zeros((1, 2)), case=["a"], patient=["p"])
     return folder
