@@ -18,14 +18,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import bundle_path  # noqa: F401
 import fire
 import torch
+from bundle_path import ROOT
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.files import write_json
 from models_genesis_bundle.weights import read_checkpoint
 
-ROOT = Path(__file__).resolve().parent.parent
 SMALL = {
     "network_def::features": "[8,16,32]",
     "cube_size": "[32,32,16]",

@@ -16,7 +16,7 @@ from models_genesis_bundle.weights.checkpoint_file import CheckpointError
 from models_genesis_bundle.weights.checks import FORMAT_VERSION
 from models_genesis_bundle.weights.initial_weights import InitialWeights
 from models_genesis_bundle.weights.model_file import network_record, state_on_cpu
-from models_genesis_bundle.weights.safetensors_file import WEIGHTS_FILE, write_safetensors
+from models_genesis_bundle.weights.safetensors_file import CONFIG_FILE, WEIGHTS_FILE, write_safetensors
 from monai.utils import optional_import
 
 __all__ = ["SHIPPED_WEIGHTS", "find_weights", "load_pretrained", "push_to_hub", "save_pretrained"]
@@ -180,7 +180,7 @@ def _downloaded(repo_id: str, revision: str | None) -> Path:
     """The folder in the Hub's cache with the weights of a repository."""
     try:
         folder = _hub().snapshot_download(
-            repo_id, revision=revision, allow_patterns=[WEIGHTS_FILE, "config.json", IN_A_BUNDLE]
+            repo_id, revision=revision, allow_patterns=[WEIGHTS_FILE, CONFIG_FILE, IN_A_BUNDLE]
         )
     except CheckpointError:
         raise
