@@ -73,8 +73,10 @@ def live(command: list[str], log: Path, seconds: float, number: int) -> int:
             status = int(ended.code or 0)
         except KeyboardInterrupt:
             status = 130
-        except BaseException:
+        except BaseException as error:
             traceback.print_exc()
+            if interrupted(error):
+                status = 130
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
@@ -87,6 +89,11 @@ def live(command: list[str], log: Path, seconds: float, number: int) -> int:
         time.sleep(0.005)
     os.kill(child, number)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C led to an error: the import by which MONAI finds a class turns KeyboardInterrupt into another error."""
+    return error is not None and (isinstance(error, KeyboardInterrupt) or interrupted(error.__context__))
 
 
 def end_of(folder: Path) -> tuple:
