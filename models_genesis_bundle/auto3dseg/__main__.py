@@ -13,7 +13,7 @@ def initialise_command(
 ) -> None:
     """Make the stock algorithms that AutoRunner has generated start from pretrained weights.
 
-    Ends with exit code 1 when none of them takes any.
+    Ends with exit code 1 when no algorithm can use them.
 
     Args:
         work_dir: AutoRunner's work folder, after the generation of the algorithms.

@@ -1,4 +1,4 @@
-"""How each of Auto3DSeg's stock algorithms takes weights to start from."""
+"""How Auto3DSeg's stock algorithms load initial weights."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Entry:
         target: the form of the file, see ``weights.write_for``.
         switch: the key that turns it on.
         file: the key of the file's path.
-        overruling: a key that wins over these when it is set.
+        overruling: a key that overrides these when it is set.
         build: the network that will be trained, from the algorithm's settings.
-        arguments: of that network, by name, what pretrained weights must agree with.
+        arguments: arguments of that network, by name, that pretrained weights must agree with.
         spatial_dims: of that network.
-        remark: what else starting from a file changes.
+        remark: other effects of starting from a file.
     """
 
     target: str
@@ -48,7 +48,7 @@ class Entry:
 
 
 def find_entry(algorithm: GeneratedAlgorithm) -> Entry | None:
-    """The way into an algorithm, recognised by its keys and not by its name; None when there is none."""
+    """The entry of an algorithm, recognised by its keys, not by its name; None if there is none."""
     return next((entry for entry in ENTRIES if entry.fits(algorithm)), None)
 
 

@@ -18,7 +18,7 @@ SETTINGS_FILE = Path("configs/hyper_parameters.yaml")
 
 
 class Auto3DSegError(RuntimeError):
-    """An algorithm is not there or cannot be used as asked; the message names it and says what to do."""
+    """An algorithm is missing or cannot be used as asked; the message names it and says what to do."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,12 @@ class GeneratedAlgorithm:
 
     @property
     def settings_path(self) -> Path:
-        """The file that the algorithm is set in."""
+        """The file of the algorithm's settings."""
         return self.folder / SETTINGS_FILE
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """What all files in ``configs/`` say together, references not resolved, as the algorithm's scripts read them."""
+        """All files in ``configs/`` merged, references not resolved, as the algorithm's scripts read them."""
         return ConfigParser.load_config_files(sorted((self.folder / "configs").glob("*.yaml")))
 
     def get(self, key: str) -> Any:
@@ -51,7 +51,7 @@ class GeneratedAlgorithm:
         return ConfigParser(self.settings).get(key)
 
     def change(self, changes: Mapping[str, Any]) -> None:
-        """Set keys that ``hyper_parameters.yaml`` has, and keep the rest of the file; it is there whole or as it was.
+        """Set keys that ``hyper_parameters.yaml`` has, and keep the rest of the file; it is replaced atomically.
 
         Args:
             changes: new values by key, ``::`` goes into a section.
@@ -76,7 +76,7 @@ def generated_algorithms(work_dir: str | os.PathLike, algos: Sequence[str] = ())
         At least one, by name.
 
     Raises:
-        Auto3DSegError: when there are none, or a name is not there.
+        Auto3DSegError: when there are none, or a name is unknown.
     """
     found = [GeneratedAlgorithm(path.parent.parent) for path in sorted(Path(work_dir).glob(f"*/{SETTINGS_FILE}"))]
     if not found:

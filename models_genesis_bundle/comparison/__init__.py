@@ -1,4 +1,4 @@
-"""The honest answer to "did pretraining help?": initialisations compared over seeds and amounts of labels."""
+"""Does pretraining help? Comparison of initialisations over seeds and amounts of labels."""
 
 from models_genesis_bundle.comparison.checks import ComparisonError, check_plan
 from models_genesis_bundle.comparison.compare import compare_initialisations

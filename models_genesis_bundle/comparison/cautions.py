@@ -1,4 +1,4 @@
-"""What the reader of a comparison must know: patients seen in pretraining, unsettled runs, missed classes."""
+"""Warnings for the reader of a comparison: patients seen in pretraining, unsettled runs, missed classes."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ SHOWN = 5
 
 
 def pretraining_cautions(plan: ComparisonPlan, finished: Iterable[Run]) -> list[str]:
-    """Say of each arm with initial weights whether its pretraining has seen patients that are scored.
+    """Name the arms whose pretraining has seen patients that are scored.
 
-    Patients are the same when their names are: the weight file's ``data`` record holds the hashes of names (see
-    ``ScanCubes.record``), the column ``patient`` of the evaluation's table of cases the names.
+    Patients are identified by their names: the weight file's ``data`` record holds the hashes of the names (see
+    ``ScanCubes.record``), the column ``patient`` of the evaluation's table of cases holds the names.
 
     Args:
         plan: of the comparison.
         finished: the runs whose scored patients are looked at.
 
     Returns:
-        A sentence for each arm whose pretraining has seen such patients, or whose weight file does not say whom it has.
+        A sentence for each arm whose pretraining has seen such patients, or whose weight file has no record of its patients.
     """
     patients = {patient for run in finished for patient in cases_of(run)["patient"]}
     cautions = []
@@ -39,8 +39,8 @@ def pretraining_cautions(plan: ComparisonPlan, finished: Iterable[Run]) -> list[
         seen = _patients_of(plan, arm.initial_weights)
         if seen is None:
             cautions.append(
-                f"{name}: {arm.initial_weights} does not say which patients it was pretrained on, so that nobody can "
-                f"check here whether {plan.section} patients were among them."
+                f"{name}: {arm.initial_weights} does not record which patients it was pretrained on: "
+                f"whether {plan.section} patients were among them cannot be checked."
             )
         elif both := sorted(patient for patient in patients if not seen.isdisjoint(patient_hashes([patient]))):
             names = ", ".join(both[:SHOWN]) + (", …" if len(both) > SHOWN else "")
@@ -59,7 +59,7 @@ def score_cautions(plan: ComparisonPlan, scores: pd.DataFrame) -> list[str]:
         if row["settled"] < runs:
             cautions.append(
                 f"{where}: {runs - row['settled']} of {runs} runs had not settled when they ended: still getting better, or "
-                "too short to tell. Train longer before reading anything into these scores."
+                "too short to tell. Train longer before you rely on these scores."
             )
         if row["missed"]:
             start = f"missed_{CLASS_DICE}"
@@ -81,7 +81,7 @@ def _patients_of(plan: ComparisonPlan, weights: str) -> set[str] | None:
 
 
 def _patients_seen(record: Mapping[str, Any]) -> set[str]:
-    """Hashes of the patients that a weight file was trained on, and those that it started from."""
+    """Hashes of the patients of a weight file's training, and of the weights that it started from."""
     start = record.get("initial_weights")
     before = set() if start is None or start["file"] == "none" else _patients_seen(start)
     return before.union(record["data"]["patient_hashes"])

@@ -1,4 +1,4 @@
-"""What must hold before a comparison starts: its files are there, its settings exist, no two arms are the same."""
+"""Checks before a comparison starts: its files and settings exist, no two arms are the same."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["ComparisonError", "check_plan"]
 
 
 class ComparisonError(RuntimeError):
-    """A comparison that would not be one; the message names the arm, file or setting and says what to do."""
+    """A comparison that cannot be made or would be unfair; the message names the arm, file or setting and says what to do."""
 
 
 def check_plan(plan: ComparisonPlan) -> dict[str, str | None]:
@@ -30,7 +30,7 @@ def check_plan(plan: ComparisonPlan) -> dict[str, str | None]:
     for run in planned_runs(plan):
         if run.seed == plan.seeds[0]:
             training = run.training()
-            # A run that goes on gets `resume` as well.
+            # A resumed run gets `resume` too.
             _check_step(run, "training", replace(training, overrides={**training.overrides, "resume": True}))
             _check_step(run, "evaluation", run.evaluation())
     hashes = {name: _weights_hash(plan, name) for name in plan.initialisations}

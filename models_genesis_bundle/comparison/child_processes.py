@@ -21,8 +21,8 @@ class ChildrenEndedError(RuntimeError):
 class ChildProcesses:
     """Runs commands from several threads at once, and ends them all together.
 
-    Each runs below `tethered` and ends when the pipe that all share is closed: by `end_all`, or by the system when this
-    process ends in whatever way. Each is in a session of its own, so that a Ctrl-C at the terminal reaches this process alone.
+    Each runs under `tethered` and ends when the shared pipe is closed: by `end_all`, or by the system when this process
+    ends for any reason. Each has its own session, so that Ctrl-C at the terminal reaches this process alone.
 
     Args:
         working_dir: where they run.
@@ -41,7 +41,7 @@ class ChildProcesses:
 
         Args:
             words: the command.
-            log_path: the command and what it prints are added to this file.
+            log_path: the command and its output are appended to this file.
 
         Returns:
             Its exit code; above 128 when a signal ended it.

@@ -29,13 +29,13 @@ def compare_initialisations(
     report_only: bool = False,
     program: Sequence[str] = PROGRAM,
 ) -> Comparison:
-    """Carry out what is missing of a comparison, and report on all of it.
+    """Carry out the missing runs of a comparison, and report on all runs.
 
     Args:
         plan: the YAML file, see `read_plan`.
         jobs: runs at a time, in place of the plan's.
         section: which patients are scored, ``test`` or ``validation``, in place of the plan's.
-        report_only: report on what is there and run nothing.
+        report_only: report on the finished runs and run nothing.
         program: the command that a run's words follow.
 
     Returns:
@@ -43,7 +43,7 @@ def compare_initialisations(
 
     Raises:
         PlanError: the plan cannot be followed.
-        ComparisonError: it would not be a fair comparison, it is under way elsewhere, or runs have not left the metrics
+        ComparisonError: the comparison would be unfair, another process is carrying it out, or a run lacks the metrics
             that the plan names.
     """
     checked = read_plan(plan, jobs=jobs, section=section)

@@ -1,4 +1,4 @@
-"""What must hold of runs that are compared: they differ in the initialisation and in nothing else."""
+"""Checks that compared runs differ in the initialisation alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from monai.bundle import ConfigParser
 __all__ = ["Fairness", "cases_of"]
 
 CASE_TABLES = ("scores.csv", "predictions.csv")
-# The settings in which runs of a comparison are meant to differ, and `resume`, which changes nothing.
+# The settings in which runs of a comparison may differ, and `resume`, which changes nothing.
 VARIED = ("initial_weights", *TRANSFER_SETTINGS.values(), "seed", "label_fraction", "shots", "output_dir", "resume")
 SHOWN = 5
 
@@ -25,15 +25,14 @@ SHOWN = 5
 class Fairness:
     """Compares each finished run with those before it.
 
-    Of all arms that are no baselines, and of all runs of one baseline, the same is demanded within each recipe:
+    All arms that are no baselines, and all runs of one baseline, must have the same within each recipe:
 
-    * the resolved training configurations, but for initial weights and what is loaded of them, seed, amount of labels and
-      output folder, whatever the path of the run's folder is part of, and between amounts of labels for what the plan sets
-      by amount;
+    * the resolved training configurations, except for initial weights and how they are loaded, seed, amount of labels,
+      output folder and paths below it and, between amounts of labels, the settings that the plan gives by amount;
     * the ``network`` and the ``preprocessing`` in the weight files that training wrote: settings left to the initial weights'
       own record would otherwise give each arm another width, other intensities or another spacing.
 
-    Of all runs, baselines too, with the same seed and amount of labels: the same scored cases.
+    All runs with the same seed and amount of labels, baselines included, must have the same scored cases.
 
     Args:
         plan: of the comparison.
@@ -79,16 +78,16 @@ class Fairness:
             )
 
     def _settings(self, run: Run) -> dict[str, Any]:
-        """What must be the same, by id."""
+        """The settings that must be the same, by id."""
         if not run.config_path.is_file():
-            raise ComparisonError(f"{run.config_path}: the training has left no resolved configuration to compare.")
+            raise ComparisonError(f"{run.config_path}: the training has written no resolved configuration to compare.")
         config = ConfigParser(ConfigParser.load_config_file(str(run.config_path)))
         planned = run.training().overrides
         for name in ("initial_weights", "seed", run.labels.setting, *run.initialisation.transfer):
             if config.get(name) != planned[name]:
                 raise ComparisonError(
                     f"{run.config_path}: the training had {name}={config.get(name)!r} where the plan says "
-                    f"{planned[name]!r}. Move {run.folder} away to have the run made anew."
+                    f"{planned[name]!r}. Move {run.folder} away to repeat the run."
                 )
         by_labels = {name for settings in self.plan.overrides_by_labels.values() for name in settings}
         settings = {
@@ -104,10 +103,10 @@ class Fairness:
 
 
 def cases_of(run: Run) -> pd.DataFrame:
-    """The columns ``case`` and ``patient`` of a run's evaluation; one that names no patients gives the case for both.
+    """The columns ``case`` and ``patient`` of a run's evaluation; without patients, the case is used for both.
 
     Raises:
-        ComparisonError: when the evaluation has left no table of cases.
+        ComparisonError: when the evaluation has written no table of cases.
     """
     for path in (run.evaluation_dir / name for name in CASE_TABLES):
         if path.is_file():

@@ -1,4 +1,4 @@
-"""The plan of a comparison: what is compared, on what, how often. docs/how-to/comparison.md describes its keys."""
+"""The plan of a comparison: arms, task, recipes, labels and seeds. docs/how-to/comparison.md describes its keys."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 
 __all__ = ["TRANSFER_SETTINGS", "ComparisonPlan", "Initialisation", "Labels", "Recipe", "Task", "nearest_name"]
 
-# How a file is loaded: keys that an arm may have of its own, and the settings that they are.
+# How a file is loaded: the keys of an arm, and the settings that they stand for.
 TRANSFER_SETTINGS = {
     "transfer_parts": "starting_point::parts",
     "keep_weight_norms": "starting_point::keep_weight_norms",
@@ -82,7 +82,7 @@ class PlanPart(BaseModel):
 
 
 class Recipe(PlanPart):
-    """A way of fine-tuning that all arms are run with. What it sets is added to the task and wins over it."""
+    """A way of fine-tuning that all arms are run with. Its settings are added to the task's and override them."""
 
     training: Names = ()  # configuration files of the fine-tuning, in the order in which they are merged
     evaluation: Names = ()  # those of the evaluation
@@ -92,7 +92,7 @@ class Recipe(PlanPart):
 
 
 class Task(Recipe):
-    """What every run is fine-tuned and scored on."""
+    """The task of every run: configurations, settings and metrics."""
 
     name: Text  # title of tables and plots
     training: Annotated[Names, Field(min_length=1)]
@@ -106,7 +106,7 @@ class Task(Recipe):
 
 
 class Initialisation(PlanPart):
-    """Where the runs of one arm start from; its ``initial_weights`` may be given alone."""
+    """The start of the runs of one arm; a plain ``initial_weights`` is a short form."""
 
     initial_weights: Text | None  # a weight file; None starts from scratch
     transfer_parts: Names | None = None  # what to load of the file; None: as the configurations say
@@ -127,7 +127,7 @@ class Initialisation(PlanPart):
     def _differs_in_the_initialisation_alone(self) -> Initialisation:
         if not self.baseline and (self.configs or self.overrides):
             raise ValueError(
-                f"{'configs' if self.configs else 'overrides'} of its own would make this arm differ in more than the "
+                f"{'configs' if self.configs else 'overrides'} for one arm would make it differ in more than the "
                 "initialisation. Put what all arms share under `task`; mark another network with `baseline: true`."
             )
         if self.initial_weights is None and self.transfer:
@@ -137,7 +137,7 @@ class Initialisation(PlanPart):
 
     @property
     def transfer(self) -> dict[str, Any]:
-        """The settings of its own that say how the file is loaded, as configurations have them."""
+        """The arm's settings for loading the file, by their names in the configurations."""
         own = {setting: getattr(self, key) for key, setting in TRANSFER_SETTINGS.items()}
         return {
             name: list(value) if isinstance(value, tuple) else value for name, value in own.items() if value is not None
@@ -157,7 +157,7 @@ class Labels(NamedTuple):
 
     @property
     def short(self) -> str:
-        """The amount as tables have it."""
+        """The amount as text for tables."""
         return f"{self.amount:g}" if self.setting == "shots" else f"{100 * self.amount:.4g} %"
 
     @property

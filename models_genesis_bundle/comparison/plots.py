@@ -17,14 +17,14 @@ __all__ = ["curves_figure", "mean_curve", "scores_figure"]
 
 LOG_RATIO = 3  # from the fewest to the most labels, from which on the axis is logarithmic
 BESIDE = 0.15  # of the distance between two arms, from an arm's mean to its runs
-MANY_ARMS = 4  # more of them have names that are written aslant
+MANY_ARMS = 4  # with more arms their names are rotated
 
 
 def scores_figure(plan: ComparisonPlan, table: pd.DataFrame) -> Figure:
     """Draw the scores: a point for each run, their mean and one standard deviation.
 
-    With several amounts of labels they lie along the axis, an arm of a recipe is a line and the deviation a band; with one,
-    each arm of a recipe has a place of its own.
+    With several amounts of labels the axis shows them, each arm of a recipe is a line and the deviation a band; with one
+    amount, each arm of a recipe has its own place on the axis.
 
     Args:
         plan: of the comparison.
@@ -86,10 +86,9 @@ def curves_figure(plan: ComparisonPlan, table: pd.DataFrame) -> Figure:
 
 
 def mean_curve(curves: Iterable[pd.Series]) -> tuple[pd.Series, pd.Series]:
-    """The mean learning curve of runs, as far as at least half of them went.
+    """The mean learning curve of runs, up to the epoch that at least half of them reached.
 
-    Beyond that, the mean would be one of the few runs that took longest. At each epoch it is over the runs that were still
-    going on.
+    Beyond that epoch only the few longest runs would count. At each epoch the mean is over the runs that reached it.
 
     Args:
         curves: the validation metric by epoch, of each run.
@@ -103,7 +102,7 @@ def mean_curve(curves: Iterable[pd.Series]) -> tuple[pd.Series, pd.Series]:
 
 
 def _runs(table: pd.DataFrame, **values: object) -> pd.DataFrame:
-    """The rows with these values; a column that the table lacks does not count."""
+    """The rows with these values; columns that the table lacks are ignored."""
     for name, value in values.items():
         table = table[table[name] == value] if name in table else table
     return table

@@ -24,8 +24,8 @@ def read_plan(path: str | os.PathLike, **replaced: Any) -> ComparisonPlan:
 
     Args:
         path: the YAML file; its keys are those of `ComparisonPlan`, `Task`, `Recipe` and `Initialisation`. The task may be
-            in a YAML file of its own, which several plans name.
-        replaced: keys given elsewhere, on the command line for example, in place of the file's; None is passed over.
+            in a separate YAML file, which several plans may share.
+        replaced: keys from elsewhere, such as the command line, which replace the file's; None is ignored.
 
     Returns:
         The plan, with absolute folders.
@@ -50,7 +50,7 @@ def _checked(part: type[Part], content: Any, path: Path) -> Part:
 
 
 def _said(error: dict[str, Any]) -> str:
-    """What pydantic found wrong, as this package says such things."""
+    """Pydantic's finding in the words of this package."""
     keys = [str(key) for key in error["loc"] if key != "[key]"]
     if error["type"] == "missing":
         said = f"the key {keys.pop()!r} is missing."
@@ -67,9 +67,9 @@ def _read_yaml(path: Path) -> Any:
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_PlanLoader)
     except OSError:
-        raise PlanError(f"{path}: there is no such file, or none that can be read.") from None
+        raise PlanError(f"{path}: the file does not exist or cannot be read.") from None
     except yaml.YAMLError as error:
-        raise PlanError(f"{path}: no YAML that can be read: {error}") from error
+        raise PlanError(f"{path}: not a readable YAML file: {error}") from error
 
 
 class _PlanLoader(yaml.SafeLoader):

@@ -1,4 +1,4 @@
-"""A comparison to read: Markdown with tables and what they say in sentences, a CSV of the runs, JSON and plots."""
+"""The report of a comparison: Markdown with tables and sentences, a CSV of the runs, JSON and plots."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ HEADERS = {"fraction": "labels", "arm": "initialisation"}
 
 @dataclass(frozen=True)
 class Comparison:
-    """What there is of a comparison.
+    """The finished part of a comparison.
 
     Args:
         plan: what was compared.
         table: a row for each finished run, see `results_table`.
         statistics: of the table.
-        missing: what is to be said of each run that is not finished.
-        cautions: sentences about what the reader must know.
+        missing: a text about each unfinished run.
+        cautions: warnings for the reader.
     """
 
     plan: ComparisonPlan
@@ -48,7 +48,7 @@ class Comparison:
 
 
 def write_report(comparison: Comparison) -> None:
-    """Write the report into the plan's ``results_dir``, each file whole or not at all.
+    """Write the report into the plan's ``results_dir``, each file atomically.
 
     The files are ``results.md``, ``results.csv`` (a row for each run), ``results.json`` (the plan and all values),
     ``scores.png`` and ``learning_curves.png``.
@@ -68,7 +68,7 @@ def write_report(comparison: Comparison) -> None:
 
 
 def markdown(comparison: Comparison) -> str:
-    """The tables and what they say, ready for the appendix of a paper."""
+    """Tables and sentences, ready for the appendix of a paper."""
     plan, statistics = comparison.plan, comparison.statistics
     sections = (
         _introduction(comparison),
@@ -140,7 +140,7 @@ def _further(plan: ComparisonPlan, scores: pd.DataFrame) -> str:
 
 
 def _metric(name: str, row: Row) -> str:
-    """A further metric or a class's Dice: its mean ± sd, and of how many runs it is not."""
+    """A further metric or a class's Dice: its mean ± sd, and the number of runs without it."""
     runs, missed = row[f"{name}_runs"], row.get(f"missed_{name}", 0)
     of_some = f" ({runs} runs)" if 0 < runs < row["runs"] else ""
     return _spread(row[name], row[f"{name}_sd"]) + of_some + (f" ({missed} missed)" if missed else "")
@@ -222,7 +222,7 @@ def _methods(comparison: Comparison) -> str:
 
 
 def _table(plan: ComparisonPlan, table: pd.DataFrame, *columns: Column) -> str:
-    """The rows of a table in Markdown: what they are of, and the given columns."""
+    """The rows of a table in Markdown: their conditions, and the given columns."""
     keys = group_columns(plan)
     headers = [*(HEADERS.get(name, name) for name in keys), *(header for header, _ in columns)]
     rows = []
@@ -251,7 +251,7 @@ def _value(value: float, sign: str = "") -> str:
 
 
 def _digits(value: float) -> int:
-    """Digits after the point: four for shares of one, two for millimetres."""
+    """Digits after the point: four for values within 0 … 1, two for millimetres."""
     return 4 if abs(value) < 10 else 2
 
 

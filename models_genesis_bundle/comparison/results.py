@@ -1,4 +1,4 @@
-"""What the finished runs have come to: a table with a row for each."""
+"""The results of the finished runs: a table with a row for each."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def results_table(plan: ComparisonPlan, finished: Iterable[tuple[Run, RunRecord]
         ========================  ===============================================================================
 
     Raises:
-        ComparisonError: a run has not left the metrics that the plan names; the nearest ones are named.
+        ComparisonError: a run lacks a metric that the plan names; the message has the nearest names.
     """
     table = pd.DataFrame([_row(run, record) for run, record in finished])
     if table.empty:
@@ -65,7 +65,7 @@ def results_table(plan: ComparisonPlan, finished: Iterable[tuple[Run, RunRecord]
 
 
 def group_columns(plan: ComparisonPlan) -> list[str]:
-    """The columns that say what a run is, but for its seed."""
+    """The columns that identify a run, except for its seed."""
     return ["shots" if plan.shots else "fraction", *(["recipe"] if plan.recipes else []), "arm"]
 
 
@@ -75,26 +75,25 @@ def labels_of(plan: ComparisonPlan, row: Mapping[str, Any]) -> Labels:
 
 
 def condition(plan: ComparisonPlan, row: Mapping[str, Any], over: str = "arm") -> str:
-    """In words what a row is of, but for the arm or the recipe."""
+    """The condition of a row in words, without the arm or the recipe."""
     return ", ".join([str(labels_of(plan, row)), *(row[name] for name in group_columns(plan)[1:] if name != over)])
 
 
 def arranged(plan: ComparisonPlan, table: pd.DataFrame) -> pd.DataFrame:
-    """The table with arms and recipes that are sorted as in the plan."""
+    """The table with arms and recipes sorted as in the plan."""
     orders = {"arm": list(plan.initialisations), "recipe": list(plan.recipes)}
     return table.astype({name: pd.CategoricalDtype(order) for name, order in orders.items() if name in table})
 
 
 def has_settled(gains: pd.Series, tolerance: float = 0.01) -> bool:
-    """Whether a run had stopped getting better when it ended.
+    """Whether a run had stopped improving when it ended.
 
-    It had when the best validation of its whole length is better than that of its first three quarters by at most
-    ``tolerance`` of it. A best validation before the last quarter is the plainest case: the difference is zero. A run of
-    fewer than four validations is too short to tell and counts as not settled.
+    A run has settled when the best validation of the whole run is better than that of its first three quarters by at most
+    the fraction ``tolerance``. A run of fewer than four validations is too short to tell and counts as not settled.
 
     Args:
         gains: validation metric by epoch, in order, negative where lower is better.
-        tolerance: share of the best value.
+        tolerance: fraction of the best value.
 
     Examples:
         >>> has_settled(pd.Series([0.5, 0.8, 0.8, 0.8], index=[10, 20, 30, 40]))

@@ -1,4 +1,4 @@
-"""The runs of a plan: which there are, in which order, where each one is and how it is started."""
+"""The runs of a plan: their order, folders and commands."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Run:
     Args:
         plan: of the comparison that the run belongs to.
         arm: name of the initialisation.
-        labels: how many training patients are labelled.
+        labels: the amount of labelled training patients.
         recipe: name of the recipe; empty where the plan has none.
-        seed: of everything that is drawn.
+        seed: of all random draws.
     """
 
     plan: ComparisonPlan = field(repr=False, compare=False)
@@ -40,12 +40,12 @@ class Run:
 
     @property
     def initialisation(self) -> Initialisation:
-        """Where it starts from."""
+        """The start of the run."""
         return self.plan.initialisations[self.arm]
 
     @property
     def folder(self) -> Path:
-        """Where training and evaluation write."""
+        """The folder of training and evaluation."""
         return self.plan.output_dir / "runs" / self.recipe / self.labels.folder / f"seed_{self.seed}" / self.arm
 
     @property
@@ -75,15 +75,15 @@ class Run:
 
     @property
     def log_path(self) -> Path:
-        """What training and evaluation said."""
+        """The output of training and evaluation."""
         return self.folder / "log.txt"
 
     def training(self) -> RunCommand:
         """Configuration files and settings of the training.
 
-        The recipe's overrides win over the task's. What a baseline's own configurations define, both leave alone:
-        ``network_def::features``, say, is not for another network. The arm's own overrides and those of the run come last
-        and win.
+        The recipe's overrides replace the task's. Neither changes what a baseline's own configurations define:
+        ``network_def::features``, for example, is not for another network. The arm's overrides and those of the run come
+        last and replace all others.
         """
         task, recipe = self.plan.task, self._recipe
         by_labels = self.plan.overrides_by_labels.get(self.labels.amount, {})
@@ -102,7 +102,7 @@ class Run:
         )
 
     def evaluation(self) -> RunCommand:
-        """Configuration files and settings of the evaluation, likewise: the same seed for all, the run's best weights."""
+        """Configuration files and settings of the evaluation, in the same way: one seed for all, the run's best weights."""
         task, recipe = self.plan.task, self._recipe
         shared = {**task.overrides, **task.evaluation_overrides, **recipe.overrides, **recipe.evaluation_overrides}
         return RunCommand(
@@ -122,7 +122,7 @@ class Run:
         return self.plan.recipes.get(self.recipe, Recipe())
 
     def _without_own(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
-        """The overrides without those of what the initialisation's own configurations define."""
+        """The overrides without those that the initialisation's own configurations define."""
         configs = [str(self.plan.path(name)) for name in self.initialisation.configs]
         own = [name for config in configs for name in ConfigParser.load_config_file(config)]
         defined = {name.lstrip("+").split("::")[0] for name in own}
@@ -132,7 +132,7 @@ class Run:
 def planned_runs(plan: ComparisonPlan) -> list[Run]:
     """All runs of a plan: few labels first, and the recipes and arms of one seed together.
 
-    So what is there after half of the time is a whole comparison of fewer amounts of labels or seeds.
+    After half of the time there is then a complete comparison of fewer amounts of labels or seeds.
     """
     return [
         Run(plan, arm, labels, recipe, seed)
@@ -151,5 +151,5 @@ def words(run_id: str, command: RunCommand, program: Sequence[str] = PROGRAM) ->
 
 
 def _word(value: Any) -> str:
-    """Texts as they are, everything else as Python writes it; MONAI drops a None."""
+    """Texts unchanged, other values as Python writes them; MONAI drops a None."""
     return value if isinstance(value, str) else "$None" if value is None else repr(value)

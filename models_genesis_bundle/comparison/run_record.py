@@ -1,4 +1,4 @@
-"""What is known of a run from one start of a comparison to the next: ``run.json`` in its folder."""
+"""The state of a run between two starts of a comparison: ``run.json`` in its folder."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ FILE_NAME = "run.json"
 
 
 class RunRecord(BaseModel):
-    """How far a run has come, and what it was started with.
+    """The progress of a run, and the settings that it was started with.
 
     Args:
         training: the words of the training's command, see `portable_words`.
         initial_weights: SHA-256 of the weight file, None from scratch.
         begun: when the training that has not ended was started, in seconds since 1970; None when none is under way.
-        seconds: that training has taken; a killed one counts up to the last line of its log.
+        seconds: duration of the training; a killed one counts up to the last line of its log.
         trained: whether the training has ended well.
         evaluated: the words of the evaluations that have ended well, by section.
         failure: ``step``, ``exit_code`` and ``log`` (its last lines) of a step that has failed, else empty.
@@ -42,7 +42,7 @@ class RunRecord(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _of_one_evaluation(cls, content: dict[str, Any]) -> dict[str, Any]:
-        """Read what earlier versions wrote: ``evaluation``, the words of the only one, and whether it had ended."""
+        """Read the form of earlier versions: ``evaluation``, the words of the only one, and whether it had ended."""
         words = content.get("evaluation")
         if words is None:
             return content
@@ -58,7 +58,7 @@ class RunRecord(BaseModel):
             return None
 
     def write(self, run: Run) -> RunRecord:
-        """Replace the record in the run's folder, whole or not at all; returns this one."""
+        """Replace the record in the run's folder atomically; returns this one."""
         write_json(run.folder / FILE_NAME, self.model_dump(mode="json"))
         return self
 
@@ -67,11 +67,11 @@ class RunRecord(BaseModel):
         return self.model_copy(update=changes)
 
     def is_finished(self, run: Run) -> bool:
-        """Whether the run was trained and evaluated on the plan's section, and what the evaluation wrote is there."""
+        """Whether the run was trained and evaluated on the plan's section, and the evaluation's files exist."""
         return run.plan.section in self.evaluated and run.summary_path.is_file()
 
     def start_training(self, run: Run) -> RunRecord:
-        """The record of a training that starts now, or goes on after it was interrupted."""
+        """The record of a training that starts now, or continues after an interruption."""
         seconds = self.seconds
         if self.begun is not None and run.log_path.exists():
             seconds += max(0.0, run.log_path.stat().st_mtime - self.begun)
@@ -83,7 +83,7 @@ class RunRecord(BaseModel):
         return self.but(trained=True, begun=None, seconds=self.seconds + time.time() - self.begun)
 
     def missing_text(self, run: Run) -> str:
-        """What there is to say of a run that is not finished: if a step failed, its exit code and last lines."""
+        """A text about an unfinished run: if a step failed, its exit code and last lines."""
         if not self.failure:
             return f"{run}: begun, not finished"
         step, code, log = (self.failure[name] for name in ("step", "exit_code", "log"))

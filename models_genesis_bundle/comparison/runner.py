@@ -1,4 +1,4 @@
-"""Carries out the runs of a plan: several at a time, each once, however often it is interrupted."""
+"""Carries out the runs of a plan: several at a time, each once, also after interruptions."""
 
 from __future__ import annotations
 
@@ -35,10 +35,11 @@ ERROR = re.compile(r"[A-Za-z_][\w.]*(Error|Exception): ")
 def run_comparison(
     plan: ComparisonPlan, weight_hashes: Mapping[str, str | None], fairness: Fairness, program: Sequence[str] = PROGRAM
 ) -> None:
-    """Carry out what is missing of a plan's runs.
+    """Carry out the missing runs of a plan.
 
-    Finished runs are left alone, half ones go on with ``--resume true``. An evaluation whose command has changed is made
-    again. A run that fails is named with the last lines of its log and tried again at the next start; the others go on.
+    Finished runs are kept, unfinished ones continue with ``--resume true``. An evaluation whose command has changed is
+    repeated. A run that fails is reported with the last lines of its log and tried again at the next start; the others
+    continue.
 
     Args:
         plan: what to run; ``plan.jobs`` runs at a time.
@@ -47,9 +48,9 @@ def run_comparison(
         program: the command that a run's words follow.
 
     Raises:
-        ComparisonError: another process is at it, a run's folder holds a training with other settings, or a run
-            differs from the others in more than the initialisation (then every run that is under way is ended).
-        KeyboardInterrupt: after SIGINT or SIGTERM; every run that is under way has been ended.
+        ComparisonError: another process carries it out, a run's folder holds a training with other settings, or a run
+            differs from the others in more than the initialisation (then all active runs are ended).
+        KeyboardInterrupt: after SIGINT or SIGTERM; all active runs have been ended.
     """
     with _alone_in(plan.output_dir):
         steps = [_Steps(run, weight_hashes[run.arm], program) for run in planned_runs(plan)]
@@ -62,7 +63,7 @@ def run_comparison(
 
 
 class _Steps:
-    """Training and evaluation of a run, and how far they have come."""
+    """Training and evaluation of a run, and their progress."""
 
     def __init__(self, run: Run, weights: str | None, program: Sequence[str]) -> None:
         self.run = run
@@ -73,12 +74,12 @@ class _Steps:
 
     @property
     def finished(self) -> bool:
-        """Whether this training and this evaluation have ended well, and what the evaluation wrote is there."""
+        """Whether this training and this evaluation have ended well, and the evaluation's files exist."""
         own = portable_words(self.evaluation, self.run)
         return self.record.is_finished(self.run) and self.record.evaluated[self.run.plan.section] == own
 
     def carry_out(self, children: ChildProcesses) -> _Steps:
-        """Do what is left of them; the record then says whether a step has failed."""
+        """Do the steps that are left; the record then says whether a step has failed."""
         run, section = self.run, self.run.plan.section
         if not self.record.trained:
             resume = ["--resume", "true"] if self.record.begun is not None else []
@@ -127,15 +128,15 @@ def _carry_out(plan: ComparisonPlan, left: Sequence[_Steps], finished: int, fair
 
 
 def _require_same_trainings(steps: Sequence[_Steps]) -> None:
-    """Refuse to go on with trainings that were started with other settings or weights."""
+    """Refuse to continue trainings that were started with other settings or weights."""
     changes = [(one.run, change) for one in steps if (change := _change(one.record, one.wanted))]
     if changes:
         run, change = changes[0]
         raise ComparisonError(
             f"{run.folder}: this run was started with other settings: {change}. "
             + (f"So were {len(changes) - 1} more. " if len(changes) > 1 else "")
-            + "Undo the change in the plan, give it another output_dir, or move these folders away to have the runs made "
-            "anew."
+            + "Undo the change in the plan, give it another output_dir, or move these folders away to repeat the "
+            "runs."
         )
 
 
@@ -153,9 +154,9 @@ def _settings(words: Sequence[str]) -> dict[str, str]:
 
 
 def _last_lines(path: Path) -> list[str]:
-    """The end of a log, below the first error of the last command, which of a chain of errors is the cause.
+    """The end of a log, after the first error of the last command, which is the cause in a chain of errors.
 
-    Of a progress bar, which rewrites its line, only what it showed last.
+    A progress bar, which rewrites its line, is shortened to its last state.
     """
     text = path.read_bytes()[-LOG_BYTES:].decode(errors="replace")
     lines = [line.rstrip("\r").rpartition("\r")[2].rstrip()[:LONGEST_LINE] for line in text.split("\n")]
@@ -175,7 +176,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
     except Timeout:
         raise ComparisonError(
             f"{folder}: another process is carrying out this comparison. Wait for it; `--report_only true` reports on "
-            "what is there."
+            "the finished runs."
         ) from None
 
 

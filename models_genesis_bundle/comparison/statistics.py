@@ -1,4 +1,4 @@
-"""From the table of runs to the values that the report shows. Differences are paired by seed."""
+"""The statistics of the table of runs. Differences are paired by seed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DIGITS = 12  # differences by rounding alone are ties
 
 @dataclass(frozen=True)
 class Statistics:
-    """The statistics of a comparison, or of the part of it that is finished.
+    """The statistics of the finished runs of a comparison.
 
     Each is a table with the columns of `group_columns` and
 
@@ -30,8 +30,8 @@ class Statistics:
             whose Dice of a class is below `engines.UNLEARNT_DICE`, and ``missed`` runs with any such class.
         differences: of the arms from the reference: what `paired_test` gives, ``t_holm``, ``wilcoxon_holm`` and
             ``significant``.
-        recipe_differences: of the recipes from the first, for each arm, likewise.
-        reaching: how soon the runs were as good on the validation patients as the reference's run of the same seed ever was:
+        recipe_differences: of the recipes from the first, for each arm, with the same columns.
+        reaching: how soon the runs were as good on the validation patients as the best of the reference's run with the same seed:
             ``pairs``, how many ``reached`` it, the median of their ``epochs``, and of these divided by the reference's.
     """
 
@@ -58,8 +58,8 @@ def paired_test(differences: pd.Series, confidence: float = 0.95) -> dict[str, A
     """Test differences of pairs against zero.
 
     With one pair there is neither test nor interval. Differences that are all zero have p = 1 in both tests. For
-    differences that are all the same and not zero the t-test does not exist. Wilcoxon's test leaves zero differences out, as
-    Wilcoxon did; with n pairs it can give no p below 2 / 2ⁿ.
+    differences that are all the same and not zero the t-test is not defined. Wilcoxon's test leaves zero differences out;
+    with n pairs its p is at least 2 / 2ⁿ.
 
     Args:
         differences: one for each pair; one at least.
@@ -91,13 +91,13 @@ def paired_test(differences: pd.Series, confidence: float = 0.95) -> dict[str, A
 
 
 def holm(p_values: pd.Series) -> pd.Series:
-    """Adjust p values for being a family, by Holm's step-down procedure (Scandinavian Journal of Statistics 6, 1979).
+    """Adjust the p values of a family of tests by Holm's step-down procedure (Scandinavian Journal of Statistics 6, 1979).
 
     Args:
-        p_values: of all tests of the family; NaN stands for a test that could not be made and is not counted.
+        p_values: of all tests of the family; NaN is a test that could not be made and is not counted.
 
     Returns:
-        The adjusted values, in the same places.
+        The adjusted values, in the same order.
 
     Examples:
         >>> holm(pd.Series([0.04, 0.01])).tolist()

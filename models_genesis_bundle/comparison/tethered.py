@@ -1,7 +1,7 @@
-"""Runs a command that ends when the process that started it ends, in whatever way that happens.
+"""Runs a command that ends with the process that started it, whatever ends that process.
 
-It is started as a file, ``python tethered.py COMMAND …``, so that it imports no more than it needs. Its standard input is
-a pipe whose other end the starter holds; the system closes that end with the starter, be it by SIGKILL.
+It is started as a file, ``python tethered.py COMMAND …``, so that it imports as little as possible. Its standard
+input is a pipe whose other end the starting process holds; the system closes it when that process ends, also by SIGKILL.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import threading
 
 __all__ = ["run_tethered"]
 
-PATIENCE = 10  # seconds that a command gets to end by itself
+PATIENCE = 10  # seconds that a command has to end by itself
 
 
 def run_tethered(command: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""What Ignite's and MONAI's trainers lack: exact resume, CPU autocast, and runs that explain themselves."""
+"""Handlers and inferers that Ignite and MONAI lack: exact resume, CPU autocast, clear ends of runs."""
 
 from models_genesis_bundle.engines.best_weights import BestWeights
 from models_genesis_bundle.engines.early_stopping import EarlyStopping

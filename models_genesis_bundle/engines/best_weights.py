@@ -16,13 +16,13 @@ logger = logging.getLogger(__name__)
 
 
 class BestWeights:
-    """Writes a weight file whenever the validation of an epoch was the best so far; without any such, at the end of the run.
+    """Writes a weight file after each epoch with the best validation so far; if there is none, at the end of the run.
 
     List it among the trainer's handlers after the ``ValidationHandler``.
 
     Args:
         path: the file, replaced atomically.
-        network: whose weights are written: the one that is validated.
+        network: the validated network, whose weights are written.
         validator: the evaluator that keeps ``best_metric_epoch``.
         records: plain values for the file: ``preprocessing``, ``data``, ….
     """
@@ -44,7 +44,7 @@ class BestWeights:
             self._write(engine)
 
     def write_without_best(self, engine: Engine) -> None:
-        """Write the last weights where no validation could tell the best; on the main process only."""
+        """Write the last weights if no validation found a best epoch; on the main process only."""
         if self.validator.state.best_metric_epoch == -1 and is_main_process():
             logger.warning("No validation defined a best epoch: %s holds the weights of the last one.", self.path)
             self._write(engine)

@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 class EarlyStopping:
     """Ends training when the best validation lies ``patience`` epochs back.
 
-    It holds no count of its own: the evaluator's ``best_metric_epoch`` says it all, and is restored by ``TrainingState``.
+    It counts from the evaluator's ``best_metric_epoch``, which ``TrainingState`` restores.
     MONAI's ``EarlyStopHandler`` counts in memory and starts again at a resume.
 
     Args:
@@ -29,7 +29,7 @@ class EarlyStopping:
         self.validator = validator
 
     def attach(self, engine: Engine) -> None:
-        """Look after each epoch, and at the start: a run may resume where it had stalled, or with less patience.
+        """Check after each epoch, and at the start: a run may resume where it had stalled, or with less patience.
 
         List it after the ``ValidationHandler`` and ``TrainingState``.
         """

@@ -15,19 +15,19 @@ class NonFiniteStepError(RuntimeError):
 
 
 class RequireFiniteStep:
-    """Raises before the optimizer step when a batch's loss or gradients are NaN or infinite, so that no weight is spoilt.
+    """Raises before the optimizer step when a batch's loss or gradients are NaN or infinite, before any weight changes.
 
-    With a gradient scaler (``amp: true``) infinite gradients are in order: the scaler leaves that step out.
+    With a gradient scaler (``amp: true``) infinite gradients are allowed: the scaler skips that step.
 
     Args:
-        source_key: the batch's key with the files that its items are from.
+        source_key: key of a batch that holds the paths of its items' files.
     """
 
     def __init__(self, source_key: str = "source") -> None:
         self.source_key = source_key
 
     def attach(self, engine: Engine) -> None:
-        """Look at each loss before it is propagated, and at the gradients before the step; attach it before what changes them."""
+        """Check the loss before the backward pass, the gradients before the step; attach it before handlers that change them."""
         engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self.check_loss)
         engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self.check_gradients)
 
@@ -63,6 +63,6 @@ class RequireFiniteStep:
         raise NonFiniteStepError(
             f"{what} in epoch {engine.state.epoch}, iteration {engine.state.iteration}; the batch is from "
             f"{', '.join(sorted(set(map(str, sources))))}. The run stops, and the checkpoints of the last good epoch are kept. "
-            "Look at these files; when they are in order, lower the learning rate, clip the gradients (`--max_gradient_norm 1`) "
+            "Check these files; if they are correct, lower the learning rate, clip the gradients (`--max_gradient_norm 1`) "
             "or compute in full precision (`--precision float32`)."
         )

@@ -1,4 +1,4 @@
-"""Parts of a network that training leaves as they are."""
+"""Parts of a network that training does not change."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["freeze_parts"]
 
 
 def freeze_parts(network: torch.nn.Module, parts: str | Sequence[str]) -> torch.nn.Module:
-    """Freeze parts of a network: no gradients, and normalisation statistics that stay.
+    """Freeze parts of a network: no gradients, and fixed normalisation statistics.
 
-    The parts' modules are in evaluation mode in every forward pass, whatever ``network.train()`` said: a hook puts them
-    there just before it. MONAI's trainer calls ``train()`` in each iteration after all events that could be handled.
-    Freeze before the network is wrapped in ``DistributedDataParallel``, which asks once which parameters have gradients.
+    The parts' modules are in evaluation mode in every forward pass, also after ``network.train()``: a hook sets it just
+    before. MONAI's trainer calls ``train()`` in each iteration after all events that could be handled.
+    Freeze before the network is wrapped in ``DistributedDataParallel``, which looks only once which parameters have gradients.
 
     Args:
         network: changed in place.

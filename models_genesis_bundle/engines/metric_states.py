@@ -1,4 +1,4 @@
-"""What an engine's metrics have seen of an epoch, as values that a checkpoint can hold."""
+"""The states of an engine's metrics within an epoch, as values that a checkpoint can hold."""
 
 from __future__ import annotations
 

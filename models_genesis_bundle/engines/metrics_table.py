@@ -1,4 +1,4 @@
-"""The metrics of a run: a line for each epoch."""
+"""The metrics of a run: one row for each epoch."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ __all__ = ["MetricsTable", "read_metrics"]
 class MetricsTable:
     """Writes ``metrics.csv``: epoch, learning rate, the trainer's metrics and, in epochs with a validation, the evaluator's.
 
-    The cell of an undefined metric stays empty. The file is written anew after each epoch and renamed, so that it is whole at
-    any moment; a resumed run goes on after the epoch that it resumes from, and later lines of the interrupted run are dropped.
+    The cell of an undefined metric stays empty. The file is written anew after each epoch and renamed, so that it is always
+    complete; a resumed run continues after the epoch that it resumes from, and drops later rows of the interrupted run.
 
     Args:
         path: the CSV file.
-        validator: the evaluator whose metrics belong to the epoch.
-        optimizer: whose learning rate is written.
+        validator: the evaluator whose metrics are written.
+        optimizer: the optimizer whose learning rate is written.
     """
 
     def __init__(self, path: str, validator: Engine, optimizer: Optimizer) -> None:
@@ -50,7 +50,7 @@ class MetricsTable:
 
 
 def read_metrics(path: str | os.PathLike) -> list[dict[str, float]]:
-    """The lines of a ``metrics.csv``; empty cells are left out, and a file that is not there has no lines."""
+    """The rows of a ``metrics.csv``, without empty cells; a missing file has no rows."""
     path = Path(path)
     if not path.exists():
         return []

@@ -1,4 +1,4 @@
-"""One switch for speed: the number format of the forward pass, and the memory format that goes with it."""
+"""The number format of the forward pass, and the memory format for it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["AutocastInferer", "precision_dtype", "to_memory_format"]
 
 
 def precision_dtype(precision: str, device: str | torch.device) -> torch.dtype:
-    """The number format that a ``precision`` setting stands for on a device.
+    """The number format that a ``precision`` setting means on a device.
 
     Args:
         precision: ``"float32"``, ``"bfloat16"``, ``"float16"`` (GPU only, with MONAI's gradient scaler: set the trainer's

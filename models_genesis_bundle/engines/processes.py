@@ -1,4 +1,4 @@
-"""The processes of a run: which of them this is, what only one of them does, and how many load data."""
+"""The processes of a run: their ranks, handlers for the main process, and the number of loader workers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def process_place() -> tuple[int, int]:
 
 
 def from_all_processes(value: Any) -> list[Any]:
-    """Everybody's value, by rank; all processes that have joined must call it."""
+    """The values of all processes, by rank; all processes that have joined must call it."""
     if not torch.distributed.is_initialized():
         return [value]
     values = [None] * torch.distributed.get_world_size()
@@ -43,7 +43,7 @@ def from_all_processes(value: Any) -> list[Any]:
 
 
 def largest_of_all_processes(number: int, device: str | torch.device) -> int:
-    """The largest of everybody's numbers; all processes that have joined must call it."""
+    """The largest value of all processes; all processes that have joined must call it."""
     if not torch.distributed.is_initialized():
         return number
     largest = torch.tensor(number, device=device)
@@ -52,7 +52,7 @@ def largest_of_all_processes(number: int, device: str | torch.device) -> int:
 
 
 def join_process_group(device: str | torch.device) -> None:
-    """Join the processes that ``torchrun`` has started; all but the main one log warnings and errors alone.
+    """Join the processes that ``torchrun`` has started; all but the main one log only warnings and errors.
 
     Args:
         device: this process's: ``nccl`` connects GPUs, ``gloo`` everything else.
@@ -66,7 +66,7 @@ def join_process_group(device: str | torch.device) -> None:
 
 
 def require_process_group() -> None:
-    """Refuse to run once in every process of ``torchrun``, as if each were alone.
+    """Refuse a run that every process of ``torchrun`` would do alone.
 
     Raises:
         RuntimeError: several processes have been started, and have not joined.

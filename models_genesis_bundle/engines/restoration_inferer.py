@@ -1,4 +1,4 @@
-"""Runs any network as one that restores: its finest output, once through the output activation."""
+"""Runs any network for restoration: its finest output, after the output activation."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["RestorationInferer"]
 
 
 class RestorationInferer(AutocastInferer):
-    """An ``AutocastInferer`` for restoration: what a network puts out becomes the restored cube here and nowhere else.
+    """An ``AutocastInferer`` for restoration: turns a network's output into the restored cube.
 
-    - Of several outputs (deep supervision in training) the finest counts; see ``finest_output``.
-    - The activation follows, in float32. A network that ends with one of its own, as ``GenesisUNet`` says in ``config()``,
-      gets none. With a sliding window it acts on each window before they are blended, as the network's own would.
+    - Of several outputs (deep supervision in training) the finest is taken; see ``finest_output``.
+    - The activation follows, in float32. A network that already ends with one, as ``GenesisUNet`` says in ``config()``,
+      gets no second one. With a sliding window it acts on each window before they are blended.
     - With a mask, voxels outside of it stay as they are in the input: they have no error and no gradient. MONAI's
       ``PrepareBatchExtraInput`` passes the mask of a batch on.
 

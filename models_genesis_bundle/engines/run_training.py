@@ -1,4 +1,4 @@
-"""Runs a trainer so that its end explains itself: as planned, by a signal, or for want of a worker."""
+"""Runs a trainer and explains its end: as planned, by a signal, or because a worker was lost."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ class _Folder(Protocol):
 
 
 def run_training(trainer: Engine, state: TrainingState, run_folder: _Folder) -> None:
-    """Run a trainer so that an interruption costs nothing.
+    """Run a trainer so that an interruption loses nothing.
 
     Ctrl-C and SIGTERM end the run after the current iteration, or after the validation that is running, with its state
-    saved and one line that says how to go on; where the sampler is no `EpochSampler`, after the epoch. A second signal ends
+    saved and one line that says how to continue; if the sampler is no `EpochSampler`, after the epoch. A second signal ends
     the process at once. Of several processes all end after the same iteration.
 
     Args:
         trainer: MONAI's ``SupervisedTrainer``.
         state: what saves the run; one of the trainer's handlers.
-        run_folder: a ``RunFolder``, which is released, for another run in this process, where this one does not end as
+        run_folder: a ``RunFolder``; it is released for another run in this process if this one does not end as
             planned.
 
     Raises:
-        SystemExit: a signal ended the run; the status is 128 plus the signal's number, as it is for shells.
+        SystemExit: a signal ended the run; the status is 128 plus the signal's number, as in shells.
         LostWorkerError: a worker of the data loader was killed, or ``/dev/shm`` is too small.
     """
     interruption = _Interruption(state)
@@ -78,14 +78,14 @@ def run_training(trainer: Engine, state: TrainingState, run_folder: _Folder) -> 
 
 
 class _Interruption:
-    """Ends a trainer where its state can be saved, once a signal has asked for it.
+    """Ends a trainer after a signal, at a point where its state can be saved.
 
     Args:
         state: saves it.
 
     Attributes:
         asked_by: the number of the signal that came to this process; 0: none has.
-        ended_by: that of the signal, to any of the processes, that the run ended by.
+        ended_by: the number of the signal, to any of the processes, that ended the run.
     """
 
     def __init__(self, state: TrainingState) -> None:
@@ -115,7 +115,7 @@ class _Interruption:
                 handle.remove()
 
     def ask(self, number: int, frame: FrameType | None) -> None:
-        """Note the signal; the next one does what it would have done before."""
+        """Note the signal; a second one acts as usual."""
         self.asked_by = number
         for one, handler in self.before.items():
             signal.signal(one, handler)

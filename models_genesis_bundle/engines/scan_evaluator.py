@@ -1,4 +1,4 @@
-"""An evaluator that passes over scans that cannot be used."""
+"""An evaluator that skips scans that cannot be used."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ logger = logging.getLogger(__name__)
 class ScanEvaluator(SupervisedEvaluator):
     """MONAI's `SupervisedEvaluator`, for a data loader over `SkipUnreadable` with a batch size of 1.
 
-    A scan that cannot be used gives an empty list of cases, so that handlers pass over it. It is named in the log when it
-    is met, and all of them are named again at the end.
+    A scan that cannot be used gives an empty list of cases, so that handlers skip it. The log names it at
+    once, and lists all of them at the end.
 
     Attributes:
         skipped: the reasons by the scans' paths.
@@ -28,7 +28,7 @@ class ScanEvaluator(SupervisedEvaluator):
         self.skipped: dict[str, str] = {}
 
     def run(self) -> None:
-        """Go through the scans once; without any, only say so."""
+        """Go through the scans once; without scans, only log it."""
         self.skipped.clear()
         if self.state.epoch_length == 0:
             logger.warning("There is no scan to work on, and nothing was run.")

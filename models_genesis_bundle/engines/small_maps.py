@@ -1,4 +1,4 @@
-"""Keeps a CPU's bfloat16 away from the convolutions that it gets wrong."""
+"""Computes convolutions in float32 that bfloat16 gets wrong on a CPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast a run is, and what it waits for."""
+"""The speed of a run, and its waiting time for data."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["Throughput", "TrainingProgress"]
 class Throughput:
     """Puts ``cubes_per_second``, ``data_wait_fraction`` and ``train_seconds`` of each epoch into the trainer's metrics.
 
-    ``data_wait_fraction`` is the part of the training time (validation not counted) in which the trainer waited for a batch: with
-    0 workers the time that reading and deforming take, with workers what they could not hide.
+    ``data_wait_fraction`` is the fraction of the training time (without validation) in which the trainer waited for a batch: with
+    0 workers the time of reading and deforming, with workers the part of it that the workers could not hide.
     """
 
     def attach(self, engine: Engine) -> None:

@@ -1,4 +1,4 @@
-"""Exact resume: everything that a training run needs to go on as if it had never stopped."""
+"""Exact resume: a training run continues as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ logger = logging.getLogger(__name__)
 class TrainingState:
     """Saves the whole state of a run after an epoch, and restores it when the run starts again.
 
-    Saved are network, optimizer, schedule, gradient scaler, epoch, iteration, best metric and its epoch, what ``also`` names
-    and, of each process, the random states and what the training metrics have seen of the epoch. So a run that was stopped
-    within an epoch goes on there, where its data loader has an `EpochSampler`, in as many processes.
+    It saves network, optimizer, schedule, gradient scaler, epoch, iteration, best metric and its epoch, what ``also`` names
+    and, for each process, the random states and the states of the training metrics. A run that was stopped within an epoch
+    continues there, if its data loader has an `EpochSampler`, with the same number of processes.
 
-    A schedule that follows the epochs alone is not restored but stepped anew to where the run was: so it follows the number
-    of epochs that the resumed run has. List it last among the trainer's handlers, after validation and schedule, so that
-    what it saves is the end of the epoch. MONAI's checkpoint handlers restore epoch and learning rate, but neither the best
+    A schedule that depends on the epoch alone is not restored but stepped again to the run's epoch: it then follows the
+    ``max_epochs`` of the resumed run. List it last among the trainer's handlers, after validation and schedule, so that
+    it saves the end of the epoch. MONAI's checkpoint handlers restore epoch and learning rate, but neither the best
     value nor the random states.
 
     Args:

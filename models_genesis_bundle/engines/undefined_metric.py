@@ -1,4 +1,4 @@
-"""Keeps a validation that says nothing from deciding anything."""
+"""An undefined validation metric never makes a best epoch."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ logger = logging.getLogger(__name__)
 
 
 class UndefinedMetric:
-    """Makes the key metric of a validation NaN where it is the mean of nothing, and its epoch no best one.
+    """Makes the key metric of a validation NaN where it is undefined, and its epoch not the best one.
 
     The Dice of scans without foreground and the area under the ROC curve of one class alone are undefined. MONAI gives 0 for
-    the former, and takes the first epoch for the best so far whatever its metric. List it first among the validator's
+    the former, and always takes the first epoch as the best so far. List it first among the validator's
     handlers, before those that write the metrics.
     """
 
@@ -33,7 +33,7 @@ class UndefinedMetric:
         self.best = (engine.state.best_metric, engine.state.best_metric_epoch)
 
     def judge(self, engine: Engine) -> None:
-        """Take an undefined metric back; say so the first time."""
+        """Undo an undefined metric; log it the first time."""
         name = engine.state.key_metric_name
         of_items = getattr(engine.state, "metric_details", {}).get(name)
         of_nothing = of_items is not None and bool(of_items.isnan().all())

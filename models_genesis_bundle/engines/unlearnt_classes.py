@@ -1,4 +1,4 @@
-"""Says when a segmentation network ends its training without having learnt a class."""
+"""Warns when a segmentation network has not learnt a class at the end of its training."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class UnlearntClasses:
         self.dice: torch.Tensor | None = None
 
     def attach(self, engine: Engine) -> None:
-        """Look after each epoch, warn after the last one."""
+        """Check after each epoch, warn after the last one."""
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.keep_best)
         engine.add_event_handler(Events.COMPLETED, self.warn)
 

@@ -1,4 +1,4 @@
-"""Export: a fine-tuned network as a MONAI bundle of its own, for MONAI Label, MONAI Deploy and colleagues."""
+"""Export of a fine-tuned network as a separate MONAI bundle, for MONAI Label, MONAI Deploy and colleagues."""
 
 from models_genesis_bundle.export.finished_segmentation import ExportError, FinishedSegmentation
 from models_genesis_bundle.export.plain_preprocessing import plain_preprocessing

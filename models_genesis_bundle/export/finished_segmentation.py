@@ -1,4 +1,4 @@
-"""What a weight file says of a fine-tuned segmentation."""
+"""The weight file of a fine-tuned segmentation."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class ExportError(RuntimeError):
 
 @dataclass(frozen=True)
 class FinishedSegmentation:
-    """A weight file of ``finetune_segmentation.yaml``, and the definition of the network that it fits.
+    """A weight file of ``finetune_segmentation.yaml``, and the definition of its network.
 
     Attributes:
         path: the file.
-        content: what it holds.
-        network_def: the network as a configuration defines it; it may refer to ``@out_channels``.
+        content: of the file.
+        network_def: definition of the network for a configuration; it may refer to ``@out_channels``.
     """
 
     path: Path
@@ -54,7 +54,7 @@ class FinishedSegmentation:
         Args:
             ckpt_path: the weight file.
             network_config: a configuration with ``network_def``, such as the run's ``config.yaml``, for another network than
-                ``NETWORKS``. Configurations run code: give your own, or one that you trust.
+                ``NETWORKS``. Configurations can run code: give one that you trust.
 
         Raises:
             ExportError: when the file is of no segmentation, or the network is not defined or cannot be built.
@@ -94,7 +94,7 @@ class FinishedSegmentation:
 
     @property
     def preprocessing(self) -> ScanPreprocessing:
-        """How the scans were preprocessed."""
+        """The record of the scans' preprocessing."""
         return ScanPreprocessing.from_record(self.content["preprocessing"])
 
 
@@ -114,7 +114,7 @@ def _require_records(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def recorded_network(path: Path, record: Mapping[str, Any]) -> dict[str, Any]:
-    """The definition of the network in a weight file's record of it, if it is one of ``NETWORKS``.
+    """The definition of the network in a weight file's record, for the networks of ``NETWORKS``.
 
     Raises:
         ExportError: for another network, or without its arguments.
@@ -130,7 +130,7 @@ def recorded_network(path: Path, record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def configured_network(network_config: str | os.PathLike) -> dict[str, Any]:
-    """The definition of the network in a configuration, without what it requires of the rest.
+    """The definition of the network in a configuration, without its references to other settings.
 
     Raises:
         ExportError: when it cannot be read or defines none.

@@ -1,4 +1,4 @@
-"""A scan's preprocessing in MONAI's own transforms, for programs that do not have this package."""
+"""A scan's preprocessing in MONAI's own transforms, for programs without this package."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ __all__ = ["plain_preprocessing"]
 
 
 def plain_preprocessing(record: Mapping[str, Any], key: str = "image") -> dict[str, Any]:
-    """The configuration of transforms that do to a scan what the recorded ``ScanPreprocessing`` does.
+    """The configuration of MONAI transforms that equal the recorded ``ScanPreprocessing``.
 
-    A scan that cannot be used is not refused as ``LoadScand`` refuses it.
+    Unlike ``LoadScand``, they do not refuse unusable scans.
 
     Args:
-        record: what ``ScanPreprocessing.record`` wrote.
+        record: of ``ScanPreprocessing.record``.
         key: of the scan in the items.
 
     Returns:
-        A ``Compose`` with its arguments, as a bundle's configuration holds it.
+        A ``Compose`` with its arguments, as in a bundle's configuration.
 
     Raises:
         ValueError: for a record of flat images, or of one volume of files with several.
@@ -29,7 +29,7 @@ def plain_preprocessing(record: Mapping[str, Any], key: str = "image") -> dict[s
     steps = ScanPreprocessing.from_record(record)
     if steps.spatial_dims != 3 or steps.volume is not None:
         raise ValueError(
-            f"preprocessing: only that of single volumes can be said in MONAI's transforms; this one has spatial_dims "
+            f"preprocessing: only that of single volumes can be expressed in MONAI's transforms; this one has spatial_dims "
             f"{steps.spatial_dims} and volume {steps.volume}. Fine-tune on files with one volume each."
         )
     transforms: list[dict[str, Any]] = [

@@ -1,4 +1,4 @@
-"""A fine-tuned segmentation as one folder: a MONAI bundle that needs nothing next to it."""
+"""A fine-tuned segmentation as a self-contained MONAI bundle."""
 
 from __future__ import annotations
 
@@ -41,28 +41,28 @@ def make_segmentation_bundle(
     ``models_genesis_bundle/``           the code that the configurations name
     ==================================== ==========================================================================
 
-    The folder is there whole or not at all.
+    The folder is written atomically.
 
     Args:
         ckpt_path: the weight file of a run of ``finetune_segmentation.yaml``.
-        output: the folder to write; it must not be there, or be empty.
-        bundle_root: folder of this bundle, whose configurations and licence are taken.
+        output: the folder to write; it must be new or empty.
+        bundle_root: folder of this bundle, the source of configurations and licence.
         network_config: see ``FinishedSegmentation.read``.
         licence: of the weights; kept in ``model.pt``.
         metadata: see ``segmentation_metadata``.
-        torchscript: whether to write ``model.ts``; not every network can be said in TorchScript.
+        torchscript: whether to write ``model.ts``; TorchScript does not support every network.
 
     Returns:
         ``output``.
 
     Raises:
-        ExportError: when the file is of no segmentation, ``output`` holds something, or TorchScript does not take the network.
+        ExportError: when the file is of no segmentation, ``output`` is not empty, or TorchScript does not support the network.
         CheckpointError: when the file cannot be read.
         ValueError: for a preprocessing that MONAI's transforms do not have, see ``plain_preprocessing``.
     """
     output, own_root = Path(output), Path(bundle_root)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise ExportError(f"{output}: something is there. Name another folder, or remove this one.")
+        raise ExportError(f"{output}: the folder is not empty. Name another folder, or remove this one.")
     segmentation = FinishedSegmentation.read(ckpt_path, network_config)
     own_metadata = json.loads((own_root / "configs" / "metadata.json").read_text())
     output.parent.mkdir(parents=True, exist_ok=True)

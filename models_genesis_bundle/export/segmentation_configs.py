@@ -1,4 +1,4 @@
-"""The configurations of an exported segmentation, with what the weights say written out."""
+"""The configurations of an exported segmentation, with the weights' records written out."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def inference_config(segmentation: FinishedSegmentation, config_dir: Path) -> di
 
 
 def train_config(segmentation: FinishedSegmentation, config_dir: Path) -> dict[str, Any]:
-    """``finetune_segmentation.yaml`` for one network, which goes on from its weights.
+    """``finetune_segmentation.yaml`` for one network, which continues from its weights.
 
     MONAI Label puts its lists of images and labels into ``train::dataset::data`` and ``validate::dataset::data``. Its labels
-    have the numbers of the classes, so that nothing is mapped.
+    are the class numbers, so that no label is mapped.
 
     Args:
         segmentation: the network.
@@ -38,7 +38,7 @@ def train_config(segmentation: FinishedSegmentation, config_dir: Path) -> dict[s
 
 
 def _written_out(segmentation: FinishedSegmentation, config_dir: Path, *names: str) -> dict[str, Any]:
-    """The configurations merged, with what the weights say of classes, patch and network in place of how it is found out."""
+    """The configurations merged, with the weights' classes, patch and network as values."""
     config = ConfigParser.load_config_files([str(config_dir / f"{name}.yaml") for name in names])
     del config["features"]
     return config | {

@@ -15,12 +15,12 @@ TAKEN_OVER = ("schema", "monai_version", "pytorch_version", "numpy_version", "re
 def segmentation_metadata(
     segmentation: FinishedSegmentation, own: Mapping[str, Any], given: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """``metadata.json`` of a fine-tuned network: what it sees, and which channel is which class.
+    """``metadata.json`` of a fine-tuned network: its input, and the class of each channel.
 
     Args:
         segmentation: the network.
-        own: this bundle's metadata; versions and references are taken over.
-        given: entries by name that take the place of those that are made here, such as ``version`` and ``authors``.
+        own: this bundle's metadata; source of versions and references.
+        given: entries by name that replace the generated ones, such as ``version`` and ``authors``.
     """
     names = ", ".join(segmentation.label_names)
     data = segmentation.content.get("data", {})

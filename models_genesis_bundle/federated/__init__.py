@@ -1,4 +1,4 @@
-"""Pretraining that several hospitals share: the weights travel, the scans stay."""
+"""Federated pretraining: the sites exchange weights and keep their scans."""
 
 from models_genesis_bundle.federated.global_weights import write_global_weights
 from models_genesis_bundle.federated.site import PretrainingSite, SiteUpdate

@@ -27,15 +27,15 @@ def site_config(
 def write_global_weights(
     source: str | os.PathLike, output: str | os.PathLike, config: ConfigParser, record: Mapping[str, Any] | None = None
 ) -> Path:
-    """Write what the server left as a weight file, which serves as ``initial_weights`` like any other.
+    """Write the server's result as a weight file, for ``initial_weights``.
 
-    It says how the sites scaled their scans, since all had the same configuration, but not whose scans they were.
+    It records the preprocessing of the sites' scans, which is the same for all, but not the patients.
 
     Args:
         source: the server's file, as NVFLARE's PyTorch persistor writes it: a mapping with the state dict as ``model``.
         output: the file to write.
         config: as ``site_config`` gives it.
-        record: plain values that say how the weights came to be: rounds, sites.
+        record: plain values on the training: rounds, sites.
 
     Raises:
         CheckpointError: when the file cannot be read, or is of another network than the configuration's.

@@ -1,4 +1,4 @@
-"""What NVIDIA FLARE runs at each site: receive the global weights, train a round, send the difference."""
+"""The client of NVIDIA FLARE at each site: it receives the global weights, trains a round and sends the difference."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from nvflare.apis.fl_constant import FLMetaKey
 def train_rounds(
     bundle_root: str, dataset_dir: str, output_dir: str, local_epochs: int = 1, settings: str = ""
 ) -> None:
-    """Train as often as the server asks.
+    """Train a round for each request of the server.
 
     Args:
         bundle_root: the bundle's folder at the site.
         dataset_dir: the site's scans; ``{site}`` in it becomes the site's name.
-        output_dir: where the site's figures and checkpoints go; ``{site}`` as above.
+        output_dir: folder of the site's metrics and checkpoints; ``{site}`` as above.
         local_epochs: epochs of a round.
         settings: a JSON file with more settings of the configuration.
     """

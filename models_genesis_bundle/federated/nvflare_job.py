@@ -1,4 +1,4 @@
-"""The shared pretraining as a job of NVIDIA FLARE."""
+"""The federated pretraining as a job of NVIDIA FLARE."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ CLIENT_SCRIPT = Path(__file__).with_name("nvflare_client.py")
 def pretraining_job(config: ConfigParser, sites: int, rounds: int, client_arguments: dict[str, Any]) -> FedAvgRecipe:
     """Federated averaging of the sites' weight differences, weighted by their training cubes.
 
-    Torch tensors travel: NVFLARE 2.9 drops arrays from differences when the server expects NumPy's.
+    Torch tensors are sent: NVFLARE 2.9 drops arrays from differences when the server expects NumPy's.
 
     Args:
         config: as ``site_config`` gives it; its ``network_def`` is the network.
-        sites: how many must answer before a round ends.
-        rounds: how many there are.
+        sites: number that must answer before a round ends.
+        rounds: number of rounds.
         client_arguments: for ``nvflare_client.py``.
 
     Raises:
-        ValueError: for a network that does not tell its arguments, from which the server has to build it.
+        ValueError: for a network without ``config()``, from which the server builds it.
     """
     network = network_record(config.get_parsed_content("network_def"))
     if "arguments" not in network:

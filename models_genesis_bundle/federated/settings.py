@@ -1,4 +1,4 @@
-"""The settings that all sites of a shared pretraining have."""
+"""The settings that all sites of a federated pretraining share."""
 
 from __future__ import annotations
 

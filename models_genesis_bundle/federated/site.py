@@ -1,4 +1,4 @@
-"""A hospital's part of a shared pretraining."""
+"""A site's part of a federated pretraining."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SITE_CONFIGS = ("configs/pretrain.yaml", "configs/federated.yaml")
 
 @dataclass(frozen=True)
 class SiteUpdate:
-    """All that leaves a site after a round.
+    """The data that a site sends after a round.
 
     Args:
         difference: by key, the site's weights minus the global ones that the round started from, on the CPU.
-        cubes: on how many training cubes the site trained: its weight in the mean.
+        cubes: number of training cubes: the site's weight in the mean.
         val_mse: the site's restoration error on its own validation cubes after the round.
     """
 
@@ -35,13 +35,13 @@ class SiteUpdate:
 class PretrainingSite:
     """Trains on the site's own scans, a round at a time, by ``monai.fl.client.MonaiAlgo``.
 
-    Epoch, iteration, schedule and the optimizer's momentum go on from round to round; the weights of each round are the
-    global ones.
+    Epoch, iteration, schedule and the optimizer's momentum continue between rounds; each round starts from the global
+    weights.
 
     Args:
-        name: the site's, for the log.
+        name: of the site, for the log.
         bundle_root: the bundle's folder, which holds ``configs``.
-        output_dir: where the site's figures, panels and checkpoints go: a folder of this job alone.
+        output_dir: folder of the site's metrics, panels and checkpoints, for this job alone.
         local_epochs: epochs of a round.
         configs: configuration files, relative to ``bundle_root``.
         settings: of these files, ``dataset_dir`` among them.
@@ -73,7 +73,7 @@ class PretrainingSite:
             weights: the whole state dict of the network, as tensors.
 
         Raises:
-            ValueError: when ``weights`` lacks a tensor of the network, or holds one that it does not know.
+            ValueError: when ``weights`` lacks a tensor of the network, or has an unknown one.
         """
         self._require_whole(weights)
         self.algo.train(ExchangeObject(weights=dict(weights)))

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are written atomically."""
 
 from models_genesis_bundle.files.digest import file_sha256
 from models_genesis_bundle.files.file_name import printable

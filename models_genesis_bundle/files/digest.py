@@ -1,4 +1,4 @@
-"""The digest that distinguishes two files, whatever they are called."""
+"""The digest of a file's content."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ __all__ = ["printable"]
 
 
 def printable(name: str | os.PathLike) -> str:
-    """The text with bytes that are not UTF-8 written as escapes, so that any log, table or picture can hold it.
+    """The text with bytes that are not UTF-8 written as escapes, for logs, tables and pictures.
 
     Python keeps such bytes as lone surrogates, which UTF-8 cannot hold.
     """

@@ -13,21 +13,20 @@ __all__ = ["write_json"]
 
 
 def write_json(path: str | os.PathLike, content: Any, allow_nan: bool = True) -> Path:
-    """Write plain values as a JSON file in UTF-8, whole or not at all.
+    """Write plain values as a JSON file in UTF-8, atomically.
 
-    Text that is not Unicode, as in the name of a file on an old disk, is written with JSON's escapes and is read again as it
-    was.
+    Text that is not Unicode, as in old file names, is written with JSON's escapes and is read back unchanged.
 
     Args:
-        path: the file; its folder is made when it is not there.
+        path: the file; its folder is created if missing.
         content: mappings, lists, strings, numbers, booleans and None.
-        allow_nan: False: refuse NaN and infinities, which JSON's specification (RFC 8259) does not know.
+        allow_nan: False: refuse NaN and infinities, which JSON's specification (RFC 8259) lacks.
 
     Returns:
         The path.
 
     Raises:
-        TypeError: a value that JSON cannot hold; what stood at ``path`` stays.
+        TypeError: a value that JSON cannot hold; the file at ``path`` is not changed.
         ValueError: NaN or an infinity, with ``allow_nan=False``.
     """
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=allow_nan)

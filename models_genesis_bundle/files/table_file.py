@@ -13,14 +13,14 @@ __all__ = ["write_table"]
 
 
 def write_table(path: str | os.PathLike, rows: Iterable[Mapping[str, object]], columns: Sequence[str] = ()) -> Path:
-    """Write rows as a CSV file, whole or not at all.
+    """Write rows as a CSV file, atomically.
 
     Args:
-        path: the CSV file; its folder is made when it is not there.
-        rows: a mapping of column to value each. The columns are ``columns`` and all others that occur, in the order in
-            which they first do; a column that a row lacks, or whose value is None, is an empty cell. Floats get eight
+        path: the CSV file; its folder is created if missing.
+        rows: mappings of column to value. The columns are ``columns`` and all others, in the order of their first
+            appearance; a missing column or a None is an empty cell. Floats get eight
             significant digits.
-        columns: those that come first, also in a table without rows.
+        columns: the first columns, also of a table without rows.
 
     Returns:
         The path.

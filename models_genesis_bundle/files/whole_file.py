@@ -1,4 +1,4 @@
-"""Writing of a file so that its path holds the old content or the whole new one."""
+"""Atomic writing: a path has the old content or the whole new one."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ __all__ = ["remove_unfinished", "whole_file"]
 
 _PREFIX = ".unfinished-"
 _HOST = f"{zlib.crc32(platform.node().encode()):08x}"
-_UNFINISHED = ".part"  # before the suffix, so that no search for the ending of a finished file's name finds it
+_UNFINISHED = ".part"  # before the suffix, so that no search by the ending of finished files finds it
 
 
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike) -> Iterator[Path]:
-    """Give a temporary path in the folder of ``path`` to write to; flush it to the disk and rename it when the block ends well.
+    """Yield a temporary path in the folder of ``path``; flush and rename it when the block succeeds.
 
-    A block that fails leaves the file at ``path`` as it was and removes the temporary file. A new file gets the permissions
+    A block that fails does not change the file at ``path``, and removes the temporary file. A new file gets the permissions
     that the process's ``umask`` leaves; a file that is replaced keeps its own. A link at ``path`` is replaced, not followed.
 
     The first file that a process writes in a folder also removes the temporary files that killed processes left there.
 
     Args:
-        path: the file; its folder is made when it is not there.
+        path: the file; its folder is created if missing.
 
     Yields:
-        The temporary path, with the suffix of ``path`` and a name that nobody can guess.
+        The temporary path, with the suffix of ``path`` and a random name.
 
     Raises:
         OSError: the file could not be written (a full disk, say); names ``path``.
@@ -67,8 +67,8 @@ def remove_unfinished(folder: str | os.PathLike, shared: bool = False) -> list[P
 
     Args:
         folder: where to look; folders below it are not searched.
-        shared: whether other computers may be writing there now. Their files stay then, since not every file system shows
-            one computer what another has locked.
+        shared: whether other computers may be writing there now. Their files are kept, since not every file system shares locks
+            between computers.
 
     Returns:
         The paths that were removed.
@@ -101,7 +101,7 @@ def _create(path: Path) -> tuple[Path, int]:
         descriptor = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)  # follows no link
         if _lock(descriptor) is not False and unfinished.exists():
             break
-        os.close(descriptor)  # another process took it for one that was left, before it was locked
+        os.close(descriptor)  # another process removed it as unfinished before it was locked
     with contextlib.suppress(OSError):
         replaced = path.lstat().st_mode
         if stat.S_ISREG(replaced):
@@ -110,7 +110,7 @@ def _create(path: Path) -> tuple[Path, int]:
 
 
 def _lock(descriptor: int) -> bool | None:
-    """Whether this process has the file to itself now; None where files cannot be locked."""
+    """Whether this process has locked the file; None where files cannot be locked."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""Metrics that MONAI lacks, and intervals for all of them."""
+"""Metrics that MONAI lacks, and confidence intervals for all of them."""
 
 from models_genesis_bundle.metrics.bootstrap import bootstrap_interval, mean_with_interval
 from models_genesis_bundle.metrics.calibration import (

@@ -24,15 +24,15 @@ def mean_with_interval(
     """The mean of the cases' values with a bootstrap interval.
 
     The interval is the bias-corrected and accelerated one (BCa) of `scipy.stats.bootstrap`; it is the percentile one where
-    BCa is not defined, and above 5000 patients, where BCa costs much and changes nothing. When ``patients`` are given,
+    BCa is not defined, and above 5000 patients, where BCa is slow and changes nothing. When ``patients`` are given,
     patients are drawn with all their cases, since the cases of one patient are alike and an interval that treats them as
-    independent is too narrow. The mean itself is always that over cases.
+    independent is too narrow. The mean itself is always taken over cases.
 
     Based on: Efron, Better Bootstrap Confidence Intervals, J. Am. Stat. Assoc. 82 (1987), doi:10.1080/01621459.1987.10478410.
 
     Args:
         values: one for each case; NaN means that a case has none: it is left out, and counted.
-        patients: whom each case belongs to; None: to a patient of its own.
+        patients: the patient of each case; None: each case is its own patient.
         confidence: of the interval, 0 … 1.
         resamples: number of bootstrap samples.
         seed: of the resampling.
@@ -108,8 +108,8 @@ def bootstrap_interval(
     """The percentile bootstrap interval of any metric, resampling groups of cases (patients, scans).
 
     Args:
-        statistic: takes how often each group was drawn, (groups,) integers, and gives the metric; NaN where a resample does
-            not define it: such resamples are left out.
+        statistic: takes the number of draws of each group, (groups,) integers, and returns the metric, or NaN for a resample that
+            does not define it; such resamples are left out.
         groups: number of groups.
         confidence: of the interval, 0 … 1.
         resamples: number of bootstrap samples.
@@ -138,7 +138,7 @@ def bootstrap_interval(
 
 
 def patient_numbers(patients: Sequence[object] | np.ndarray | None, cases: int) -> np.ndarray:
-    """Number the patients of cases 0, 1, …; None gives each case a patient of its own.
+    """Number the patients of cases 0, 1, …; None: each case is its own patient.
 
     Raises:
         ValueError: when there is not one patient for each case.

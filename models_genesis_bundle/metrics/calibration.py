@@ -1,4 +1,4 @@
-"""Whether probabilities are what they say."""
+"""Calibration: do predicted probabilities match observed frequencies?"""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["ReliabilityCurve", "brier_scores", "expected_calibration_error", "re
 
 @dataclass(frozen=True)
 class ReliabilityCurve:
-    """Bins of equal width that hold a case at least.
+    """Bins of equal width that hold at least one case.
 
     Attributes:
         predicted: mean probability of each bin's cases.
-        observed: share of them in which it came true.
+        observed: fraction of them in which the outcome is 1.
         counts: number of them.
     """
 
@@ -31,12 +31,12 @@ class ReliabilityCurve:
 def reliability_curve(
     outcomes: Sequence | np.ndarray, probabilities: Sequence | np.ndarray, bins: int = 10
 ) -> ReliabilityCurve:
-    """How often what was given a probability came true, by MONAI's ``calibration_binning``.
+    """Observed frequency by predicted probability, by MONAI's ``calibration_binning``.
 
     Args:
-        outcomes: (n,) 1 where it came true, else 0: the positive class, or, with several classes, that the most probable
-            one was right.
-        probabilities: (n,) what it was given, 0 … 1.
+        outcomes: (n,) 1 or 0: the case is of the positive class or, with several classes, the most probable class was
+            correct.
+        probabilities: (n,) predicted probabilities of the outcome, 0 … 1.
         bins: of equal width.
     """
     came_true, probabilities = binary_scores(outcomes, probabilities)
@@ -73,7 +73,7 @@ def brier_scores(labels: Sequence | np.ndarray, probabilities: np.ndarray) -> np
         probabilities: (n, classes).
 
     Returns:
-        (n,) from 0, sure and right, to 1, sure and wrong.
+        (n,) from 0 (certain and correct) to 1 (certain and wrong).
 
     Examples:
         >>> from models_genesis_bundle.metrics import brier_scores

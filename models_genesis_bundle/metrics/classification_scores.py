@@ -1,4 +1,4 @@
-"""How good a classification is."""
+"""The metrics of a classification."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ __all__ = ["classification_scores", "predicted_classes"]
 
 
 def predicted_classes(probabilities: np.ndarray, positive_class: int = 1, threshold: float = 0.5) -> np.ndarray:
-    """The class that each case is given.
+    """The predicted class of each case.
 
     Args:
         probabilities: (n, classes).
-        positive_class: with two classes, the one that is given at or above ``threshold``.
-        threshold: with two classes, of the positive class's probability; with more, the most probable one is given.
+        positive_class: with two classes, the one that is predicted at or above ``threshold``.
+        threshold: with two classes, of the positive class's probability; with more, the most probable class is predicted.
 
     Returns:
         (n,) class numbers.
@@ -54,24 +54,24 @@ def classification_scores(
 
     Always: ``accuracy``; ``balanced_accuracy``, the mean over classes of the recall of each;
     ``brier``; ``expected_calibration_error`` of the positive class's probability, or of the most probable class's with
-    several classes, without an interval, since resampling shifts it. With two classes ``youden_threshold`` is there to be
-    given as ``threshold`` to the evaluation of **other** cases.
+    several classes, without an interval, since resampling biases it. With two classes use ``youden_threshold`` as
+    ``threshold`` for the evaluation of **other** cases.
 
-    A class of which there is no case has no metrics: NaN, left out of means over classes.
+    The metrics of a class without cases are NaN and left out of means over classes.
 
     Args:
         labels: (n,) class numbers.
         probabilities: (n, classes), 0 … 1.
         class_names: of all classes, in order.
-        positive_class: with two classes, the number of the one that is looked for.
+        positive_class: with two classes, the number of the class to detect.
         threshold: with two classes, the probability from which a case is called positive.
-        patients: (n,) whom each case belongs to; None: to a patient of its own.
+        patients: (n,) the patient of each case; None: each case is its own patient.
         confidence: of the intervals, 0 … 1.
         resamples: bootstrap samples of metrics that have no interval of their own.
         seed: of the bootstrap.
 
     Returns:
-        For each metric ``mean`` (the value), ``low``, ``high``, ``n`` and, where there is more, more.
+        For each metric ``mean`` (the value), ``low``, ``high``, ``n`` and further keys of the metric's own function.
 
     Examples:
         >>> from models_genesis_bundle.metrics import classification_scores

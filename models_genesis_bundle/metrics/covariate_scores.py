@@ -1,4 +1,4 @@
-"""Whether a classification knows more than a covariate that follows the label."""
+"""Does a classification know more than a covariate that correlates with the label?"""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def matched_pairs(
 ) -> np.ndarray:
     """Pair positive and negative cases 1:1 by the nearest covariate, each case at most once.
 
-    The cases of the rarer class are taken in random order; each gets the nearest case of the other class that is left,
-    unless that lies further away than the caliper. Cases without a covariate (NaN) get no partner.
+    The cases of the rarer class are taken in random order; each gets the nearest free case of the other class,
+    unless that is further away than the caliper. Cases without a covariate (NaN) get no partner.
 
     Based on: Austin, Pharmaceutical Statistics 10 (2011), 150-161, doi:10.1002/pst.433, from where the default caliper is.
 
     Args:
         labels: (n,) 1 for positive cases, 0 for negative ones.
-        covariate: (n,) what shall be alike, such as a diameter in mm.
+        covariate: (n,) the value to match, such as a diameter in mm.
         caliper: largest difference in a pair, in the covariate's unit; None: 0.2 standard deviations of the covariate.
         seed: of the order.
 
@@ -62,9 +62,9 @@ def covariate_scores(
     caliper: float | None = None,
     seed: int = 0,
 ) -> dict[str, dict[str, float]]:
-    """Compare a classification with a covariate alone, and where the covariate does not explain the label.
+    """Compare a classification with a covariate alone, and among cases that are matched by the covariate.
 
-    Malignancy, for one, follows a nodule's size: the diameter alone separates most cases, and a network that does little
+    For example, malignancy correlates with a nodule's size: the diameter alone separates most cases, and a network that does little
     more than measure it looks good. Cases without a covariate are left out of these metrics, and counted as ``missing``.
 
     Args:
@@ -72,7 +72,7 @@ def covariate_scores(
         scores: (n,) of the classification.
         covariate: (n,) a number of each case, higher for what looks more positive; NaN where not known.
         name: of the covariate.
-        patients: (n,) whom each case belongs to; None: to a patient of its own.
+        patients: (n,) the patient of each case; None: each case is its own patient.
         confidence: of the intervals, 0 … 1.
         caliper: largest difference in a matched pair; see ``matched_pairs``.
         seed: of the matching.
@@ -80,8 +80,8 @@ def covariate_scores(
     Returns:
         ``auc_of_<name>``: the covariate's own area under the ROC curve; ``auc_gain_over_<name>``: the classification's
         minus that, on the same cases, with DeLong's test; ``auc_matched_by_<name>``: the classification's among pairs of a
-        positive and a negative case of like covariate; ``auc_of_<name>_matched``: the covariate's own there, which must be
-        near 0.5 for the pairs to be alike.
+        positive and a negative case with similar covariates; ``auc_of_<name>_matched``: the covariate's own there, which must be
+        near 0.5 if the pairs are well matched.
     """
     positive, values = binary_scores(labels, scores)
     numbers = np.asarray(covariate, dtype=float)

@@ -16,8 +16,8 @@ FALSE_POSITIVES_PER_SCAN = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 class Froc:
     """Sensitivity for lesions against false positives per scan, over all thresholds.
 
-    A lesion is found at a threshold when one of its candidates has that score or a higher one; further candidates of it
-    count neither as found nor as false. Each negative candidate at or above the threshold is a false positive. As in the
+    A lesion is found at a threshold when one of its candidates has that score or a higher one; its further candidates
+    are ignored. Each negative candidate at or above the threshold is a false positive. As in the
     LUNA16 challenge, the curve is interpolated linearly, and stays where it is after its last point. MONAI's
     ``compute_froc_curve_data`` gives the same curve but for its last point, which it leaves out, in time that grows with the
     square of the number of candidates.
@@ -28,10 +28,10 @@ class Froc:
         labels: (n,) 1 for candidates that lie on a lesion, else 0.
         scores: (n,) higher for what looks more like a lesion.
         scans: (n,) the scan of each candidate.
-        lesions: (n,) the lesion of each positive candidate, a name within its scan; None or "" for one of its own, and
-            None altogether: each positive candidate is a lesion of its own.
-        number_of_scans: all that were searched, those without candidates as well; None: those with candidates.
-        number_of_lesions: all there are, those that no candidate lies on as well; None: those with candidates.
+        lesions: (n,) the lesion of each positive candidate, a name within its scan; None or "": a separate lesion.
+            ``lesions=None``: each positive candidate is a separate lesion.
+        number_of_scans: all scans, also those without candidates; None: those with candidates.
+        number_of_lesions: all lesions, also those without a candidate; None: those with candidates.
 
     Raises:
         ValueError: when the arguments do not fit.
@@ -92,7 +92,7 @@ class Froc:
     def summary(self, confidence: float = 0.95, resamples: int = 1000, seed: int = 0) -> dict[str, dict[str, float]]:
         """The CPM score with a bootstrap interval over scans, and the sensitivities that it is the mean of.
 
-        In a resample, the share of lesions that no candidate lies on stays as it is.
+        The fraction of lesions without a candidate is the same in each resample.
 
         Args:
             confidence: of the interval, 0 … 1.
@@ -117,7 +117,7 @@ class Froc:
 def _best_candidates(
     positive: np.ndarray, scores: np.ndarray, scans: np.ndarray, lesions: Sequence[object] | None
 ) -> np.ndarray:
-    """Which candidates are the highest of their lesion."""
+    """Which candidates have the highest score of their lesion."""
     if lesions is None:
         return positive
     if len(lesions) != len(positive):

@@ -45,8 +45,8 @@ def sensitivity_and_specificity(
     Args:
         labels: (n,) 1 for positive cases, 0 for negative ones.
         scores: (n,) a case is called positive when its score is at or above ``threshold``.
-        threshold: chosen on other cases than these, such as ``youden_threshold`` of the validation.
-        patients: (n,) whom each case belongs to; None: to a patient of its own.
+        threshold: choose it on other cases, such as ``youden_threshold`` of the validation.
+        patients: (n,) the patient of each case; None: each case is its own patient.
         confidence: of the intervals, 0 … 1.
 
     Returns:
@@ -71,7 +71,7 @@ def youden_threshold(labels: Sequence | np.ndarray, scores: Sequence | np.ndarra
         scores: (n,)
 
     Returns:
-        A score of one of the cases, the highest where several are equally good; NaN when all cases are of one class or no
+        The score of a case, the highest if several are equally good; NaN when all cases are of one class or no
         threshold is better than chance.
 
     Examples:
@@ -92,15 +92,15 @@ def proportion_with_interval(
 ) -> dict[str, float]:
     """A share of cases with Wilson's interval.
 
-    With several cases of one patient, the number of cases in Wilson's formula is divided by the design effect, by which the
-    variance between patients exceeds the binomial one; where all cases are hits, or none is, patients are counted in place
-    of cases.
+    With several cases of one patient, the number of cases in Wilson's formula is divided by the design effect, the ratio of the
+    variance between patients to the binomial one; if all cases are hits, or none, patients are counted instead of
+    cases.
 
     Based on: Wilson, J. Am. Stat. Assoc. 22 (1927), 209-212; Rao and Scott, Biometrics 48 (1992), 577-585.
 
     Args:
         hits: (n,) whether each case is one.
-        patients: (n,) whom each case belongs to; None: to a patient of its own.
+        patients: (n,) the patient of each case; None: each case is its own patient.
         confidence: of the interval, 0 … 1.
 
     Returns:

@@ -31,12 +31,12 @@ def auc_with_interval(
     Args:
         labels: (n,) 1 for positive cases, 0 for negative ones.
         scores: (n,) higher for what looks more positive; ties count half.
-        patients: (n,) whom each case belongs to; None: to a patient of its own.
+        patients: (n,) the patient of each case; None: each case is its own patient.
         confidence: of the interval, 0 … 1.
 
     Returns:
-        ``mean`` (the area), ``low``, ``high``, ``n``, ``positives``, ``negatives``. All cases of one class: no area, NaN. A
-        perfect separation, or one patient in a class: no interval, NaN.
+        ``mean`` (the area), ``low``, ``high``, ``n``, ``positives``, ``negatives``. The area is NaN if all cases are
+        of one class. The interval is NaN for a perfect separation, or one patient in a class.
 
     Raises:
         ValueError: for labels and scores that do not fit.
@@ -73,7 +73,7 @@ def compare_aucs(
         labels: (n,) 1 for positive cases, 0 for negative ones.
         first: (n,) scores.
         second: (n,) scores of another model for the same cases, on any scale.
-        patients: (n,) whom each case belongs to, as in ``auc_with_interval``.
+        patients: (n,) the patient of each case, as in ``auc_with_interval``.
         confidence: of the interval, 0 … 1.
 
     Returns:
@@ -109,7 +109,7 @@ def compare_aucs(
 
 
 def _placements(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """For each case the share of the other class that it is ranked rightly against; their mean in a class is the area."""
+    """For each case the fraction of the other class that it ranks correctly against; their mean over a class is the AUC."""
     among_all = rankdata(scores)
     placements = np.empty(len(scores))
     for own, sign in ((positive, 1), (~positive, -1)):

@@ -1,4 +1,4 @@
-"""How good the segmentation of one case is."""
+"""The metrics of one segmented case."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def segmentation_scores(
     papers' metric for all foreground together, background included; with several classes each has its own,
     ``thresholded_mean_iou_…`` as well.
 
-    A class that neither label nor prediction holds has no score: NaN, which means leave out. A class that only one of them
-    holds has Dice, IoU and surface Dice 0, and no distance: NaN.
+    The scores of a class that neither label nor prediction contains are NaN: leave them out. A class that only one of them
+    contains has Dice, IoU and surface Dice 0, and a distance of NaN.
 
     Based on: Dice, IoU, Hausdorff distance and surface Dice of MONAI; surface Dice is that of Nikolov et al.
     (doi:10.2196/26151), which weighs surface elements by their area.
@@ -55,7 +55,7 @@ def segmentation_scores(
         The metrics by name.
 
     Raises:
-        ValueError: when shapes, names, classes or spacing do not fit, or the probabilities are none.
+        ValueError: when shapes, names, classes or spacing do not fit, or the probabilities are not within 0 … 1.
 
     Examples:
         >>> from models_genesis_bundle.metrics import segmentation_scores
@@ -87,7 +87,7 @@ def segmentation_scores(
 
 
 def require_label_names(label_names: Sequence[str]) -> None:
-    """Refuse names of foreground classes that would not give each metric a name of its own.
+    """Refuse names of foreground classes that would give two metrics one name.
 
     Raises:
         ValueError: naming them.

@@ -1,4 +1,4 @@
-"""The metric that the Models Genesis papers print as "IoU"."""
+"""The metric that the Models Genesis papers call "IoU"."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def thresholded_mean_iou(
 
     This is what the Models Genesis papers call IoU. **It is not foreground IoU**, and always looks better where the
     foreground is small, since most of the background is easy: one published run has a foreground IoU of 59.2 %, and
-    77.1 % of this on the same scans. Compare it with metrics of the same definition only.
+    77.1 % by this metric on the same scans. Compare it only with metrics of the same definition.
 
     At each threshold a voxel is foreground when its probability is above it. The two classes' IoUs are averaged; a class
     that neither the label nor the prediction has is left out of that average.

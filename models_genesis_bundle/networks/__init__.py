@@ -1,4 +1,4 @@
-"""Networks that Models Genesis pretrains, and those that take over what was learnt."""
+"""Networks for pretraining and for the target tasks."""
 
 from models_genesis_bundle.networks.encoder_of import encoder_of
 from models_genesis_bundle.networks.finest_output import finest_output

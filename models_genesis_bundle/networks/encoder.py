@@ -14,7 +14,7 @@ __all__ = ["ConvUnit", "Encoder", "keys_by_part", "require_stage_widths"]
 
 
 class ConvUnit(nn.Sequential):
-    """A convolution of kernel 3 with bias, a normalisation, an activation; the sides stay."""
+    """A convolution of kernel 3 with bias, a normalisation, an activation; the sides do not change."""
 
     def __init__(self, spatial_dims: int, in_channels: int, out_channels: int, norm: Any, act: Any) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class ConvUnit(nn.Sequential):
 
 
 class Encoder(nn.Module):
-    """Stages of two convolutions, the second to the stage's width, the first to half of it; poolings between the stages."""
+    """Stages of two convolutions, the first to half of the stage's width, the second to all of it; poolings between them."""
 
     def __init__(self, spatial_dims: int, in_channels: int, features: Sequence[int], norm: Any, act: Any) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Encoder(nn.Module):
 
 
 def require_stage_widths(features: Sequence[int], network: str) -> None:
-    """Refuse widths that the encoder's stages, whose first convolution has half of them, cannot have.
+    """Refuse widths that cannot be halved for the first convolution of a stage.
 
     Raises:
         ValueError: naming the network.

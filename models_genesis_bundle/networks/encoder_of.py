@@ -1,4 +1,4 @@
-"""Encoders of networks whose encoder is no module of its own."""
+"""Encoders of networks without an encoder module."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def encoder_of(network: nn.Module, parts: Sequence[str]) -> nn.Sequential:
 
     Args:
         network: has the parts; it shares them with the result.
-        parts: names of modules, in the order that the image passes them. Each takes the map of the one before; a list
-            of modules stands for its members in turn.
+        parts: names of modules, in the order of the forward pass. Each takes the map of the one before; a list
+            of modules stands for its members in order.
 
     Raises:
         ValueError: for a part that the network does not have, with those that it has.
@@ -46,7 +46,7 @@ def encoder_of(network: nn.Module, parts: Sequence[str]) -> nn.Sequential:
     if missing or not parts:
         raise ValueError(
             f"encoder_of: {type(network).__name__} has no parts {missing or 'named'}. "
-            f"Name some of {', '.join(children)} in the order that the image passes them."
+            f"Name some of {', '.join(children)} in the order of the forward pass."
         )
     return nn.Sequential(
         OrderedDict(

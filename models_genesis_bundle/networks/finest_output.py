@@ -1,4 +1,4 @@
-"""The output that counts of a network that gives several while it trains."""
+"""The main output of a network with deep supervision."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ __all__ = ["finest_output"]
 
 
 def finest_output(outputs: torch.Tensor | Sequence[torch.Tensor], inputs: torch.Tensor) -> torch.Tensor:
-    """The finest of the outputs that deep supervision gives in training; a single output as it is.
+    """The finest of several outputs (deep supervision); a single output unchanged.
 
     MONAI's ``SegResNetDS`` returns a list, ``DynUNet`` stacks (B, outputs, C, X, Y[, Z]); in both the finest comes first.
 
     Args:
-        outputs: what the network returned.
-        inputs: (B, C, X, Y[, Z]), what it was given.
+        outputs: the network's outputs.
+        inputs: (B, C, X, Y[, Z]), the network's inputs.
 
     Returns:
         (B, C, X, Y[, Z]).

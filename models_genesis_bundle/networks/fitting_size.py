@@ -1,4 +1,4 @@
-"""Says before a training starts that a network cannot take the cubes, and which ones it can."""
+"""Checks before a training starts that a network can take the cubes."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ DIVISORS = (2, 4, 8, 16, 32, 64)
 
 
 def require_fitting_size(network: torch.nn.Module, size: Sequence[int], setting: str = "cube_size") -> None:
-    """Refuse a cube whose sides a network cannot take, or gives back changed.
+    """Refuse a cube whose sides a network cannot take, or does not keep.
 
-    A twin of the network is run on PyTorch's ``meta`` device, shapes without arithmetic, which takes fractions of a second;
-    the network itself stays as it is. One that runs on no size there, since it makes tensors of its own on another device,
-    is let pass, and fails in training if it must.
+    A copy of the network is run on PyTorch's ``meta`` device (shapes without arithmetic), which takes fractions of a
+    second; the network itself is not changed. A network that cannot run there at all, because it makes tensors on another
+    device, is not checked.
 
     Args:
         network: from (B, C, X, Y[, Z]) to maps of the same sides, or several (see ``finest_output``).
         size: the sides of a cube in voxels.
-        setting: what the size is called in the configuration, for the message.
+        setting: the setting's name in the configuration, for the message.
 
     Raises:
-        ValueError: naming the setting, the nearest larger size that fits, what its sides are divisible by, and the
-            network's own words.
+        ValueError: naming the setting, the nearest larger size that fits, the divisor of its sides, and the
+            network's own message.
     """
     size = [int(side) for side in size]
     twin = _without_values(network)
@@ -45,14 +45,14 @@ def require_fitting_size(network: torch.nn.Module, size: Sequence[int], setting:
 
 
 def _without_values(network: torch.nn.Module) -> torch.nn.Module:
-    """A copy on the ``meta`` device; the values are not copied on the way."""
+    """A copy on the ``meta`` device, made without copying values."""
     memo: dict[int, Any] = {id(buffer): buffer.to("meta") for buffer in network.buffers()}
     memo |= {id(weight): torch.nn.Parameter(weight.detach().to("meta")) for weight in network.parameters()}
     return copy.deepcopy(network, memo)
 
 
 def _problem(network: torch.nn.Module, size: list[int]) -> str:
-    """Why a batch of cubes does not go through; empty when it does."""
+    """Why a batch of cubes fails; empty when it does not."""
     channels = next(
         (weight.shape[1] for weight in network.parameters() if weight.dim() > 2), 1
     )  # of the first convolution
@@ -60,7 +60,7 @@ def _problem(network: torch.nn.Module, size: list[int]) -> str:
     try:
         with torch.no_grad():
             output = finest_output(network(cubes), cubes)
-    except Exception as error:  # each network has its own way to refuse a size
+    except Exception as error:  # networks raise different errors for a size
         return str(error)
     sides = list(output.shape[2:])
     return "" if sides == size else f"it gives back the sides {sides}."

@@ -1,4 +1,4 @@
-"""The classification network that takes over a pretrained encoder."""
+"""The classification network with a pretrained encoder."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["GenesisClassifier"]
 class GenesisClassifier(nn.Module, Pretrained):
     """An encoder, global average pooling, a dense layer with ReLU, a dense layer to the classes.
 
-    By default the encoder is that of ``GenesisUNet``, under the same keys ``encoder.*``, so that pretrained weights go
-    over one to one; the two dense layers are ``head.*``.
+    By default the encoder is that of ``GenesisUNet``, under the same keys ``encoder.*``, so that pretrained weights
+    fit without renaming; the two dense layers are ``head.*``.
 
-    Any other encoder works that gives one feature map, or a list of them whose last is the deepest. Its class must be
-    named again to rebuild the network, since a module is not a plain value. With an encoder of MONAI, in a configuration:
+    Any other encoder works that returns one feature map, or a list of them with the deepest last. To rebuild the network,
+    name the encoder's class again, since a module is not a plain value. With an encoder of MONAI, in a configuration:
 
         network_def:
           _target_: models_genesis_bundle.networks.GenesisClassifier
@@ -33,22 +33,22 @@ class GenesisClassifier(nn.Module, Pretrained):
     Args:
         num_classes: number of classes, at least 2.
         encoder: None for that of ``GenesisUNet``; else a module from (B, in_channels, X, Y[, Z]) to a map (B, C, x,
-            y[, z]) or a list of maps. See ``encoder_of`` for networks whose encoder is no module of its own.
+            y[, z]) or a list of maps. See ``encoder_of`` for networks without an encoder module.
         hidden: width of the first dense layer.
         spatial_dims: 2 or 3.
         in_channels: channels of the input.
-        features: width of each stage, finest first, all even. With an encoder of your own only the last counts, the
+        features: width of each stage, finest first, all even. With your own encoder only the last one counts, the
             channels of its deepest map.
         norm: normalisation of the encoder, as MONAI's ``get_norm_layer`` takes it.
         act: activation of the encoder, as MONAI's ``get_act_layer`` takes it.
-        dropout: share of the hidden layer's values set to 0 in training, in [0, 1).
+        dropout: fraction of the hidden layer's values that are set to 0 in training, in [0, 1).
 
     Shape:
         Input (B, in_channels, X, Y[, Z]), sides of at least ``2 ** (len(features) - 1)``, 8 by default, not
         necessarily divisible by it; output (B, num_classes), logits.
 
     Raises:
-        ValueError: for arguments that define no network, for inputs too small, and for an encoder of another width.
+        ValueError: for invalid arguments, for inputs that are too small, and for an encoder of another width.
 
     Based on: the classification example of Zhou et al., "Models Genesis", Medical Image Analysis 67, 2021, 101840.
 
@@ -124,7 +124,7 @@ class GenesisClassifier(nn.Module, Pretrained):
 
     @torch.jit.unused
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments as plain values; for an encoder of your own, the name of its class."""
+        """The constructor's arguments as plain values; for your own encoder, the name of its class."""
         return dict(self._config)
 
     @torch.jit.unused

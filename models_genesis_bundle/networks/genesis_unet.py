@@ -81,7 +81,7 @@ class GenesisUNet(nn.Module, Pretrained):
         (B, out_channels, X, Y[, Z]), in (0, 1) with the sigmoid.
 
     Raises:
-        ValueError: for arguments that define no network, and for inputs whose sides cannot be halved often enough.
+        ValueError: for invalid arguments, and for inputs whose sides are not divisible as above.
 
     Based on: Zhou et al., "Models Genesis: Generic Autodidactic Models for 3D Medical Image Analysis", MICCAI 2019,
         doi:10.1007/978-3-030-32251-9_42; "Models Genesis", Medical Image Analysis 67, 2021, 101840.

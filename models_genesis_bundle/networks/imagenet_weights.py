@@ -17,21 +17,21 @@ STANDARD_DEVIATION = (0.229, 0.224, 0.225)  # … and divided by
 
 
 class ImageNetWeightsError(RuntimeError):
-    """ImageNet weights could not be had; the message says where to put the file."""
+    """ImageNet weights could not be loaded; the message says where to put the file."""
 
 
 def load_imagenet_weights(encoder: torch.nn.Module, backbone: str) -> None:
-    """Load the weights that MONAI names for an EfficientNet, all of them or none.
+    """Load all weights that MONAI names for an EfficientNet, or raise.
 
-    MONAI's own loader passes over every tensor that it does not find in the file, and takes a file in the cache as it is; this
-    one compares the file with the beginning of its SHA-256, which is in its name.
+    MONAI's own loader skips tensors that are not in the file, and does not check a file in the cache; this one compares
+    the file with the beginning of its SHA-256, which is in its name.
 
     Args:
         encoder: MONAI's ``EfficientNetEncoder`` for RGB slices, also without the layers after its last stage.
         backbone: ``"efficientnet-b0"`` … ``"efficientnet-b7"``.
 
     Raises:
-        ImageNetWeightsError: when the file is neither in the cache nor to be downloaded, is damaged, or of another network.
+        ImageNetWeightsError: when the file is not in the cache and cannot be downloaded, is damaged, or of another network.
     """
     url = url_map[backbone]
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
@@ -53,7 +53,7 @@ def load_imagenet_weights(encoder: torch.nn.Module, backbone: str) -> None:
             f"{path}: no ImageNet weights of {backbone} (its SHA-256 does not begin as its name says); the file there is "
             "damaged: remove it, or start without them (`--network_def::pretrained false`)."
         )
-    # How many batches a normalisation has seen is no weight, and older files do not say it.
+    # The number of batches that a normalisation has seen is no weight, and older files lack it.
     own = {key: value for key, value in encoder.state_dict().items() if not key.endswith("num_batches_tracked")}
     # MONAI numbers the blocks within their stages (_blocks.stage.block), the file through all of them (_blocks.block).
     theirs = {key: re.sub(r"^_blocks\.\d+\.", "_blocks.", key) for key in own}

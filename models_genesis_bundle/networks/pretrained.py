@@ -1,4 +1,4 @@
-"""What a network with pretrained weights can do: load, say its preprocessing, be saved and be shared."""
+"""Loading, preprocessing, saving and sharing of networks with pretrained weights."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["Pretrained"]
 
 
 class Pretrained:
-    """Methods of networks that have ``config()``. The rooms that they need stand above this one, and are imported when called.
+    """Methods of networks that have ``config()``. They import `data` and `weights` when called, since these import `networks`.
 
     Attributes:
-        preprocessing_record: how the scans were read that the weights were trained with; None when it is not known.
+        preprocessing_record: preprocessing of the scans that the weights were trained with; None when it is not known.
     """
 
     preprocessing_record: dict[str, Any] | None = None
@@ -22,14 +22,14 @@ class Pretrained:
     def from_pretrained(
         cls, source: str | os.PathLike | None = None, revision: str | None = None, **arguments: Any
     ) -> Self:
-        """The network that weights are of, with these weights, in evaluation mode.
+        """Build the network of a weight file, with its weights, in evaluation mode.
 
         Args:
             source: a weight file of this bundle or a published one; a folder with ``model.safetensors`` or
                 ``models/model.pt``; a repository of the Hugging Face Hub, as ``owner/name``; None: the weights that ship.
             revision: branch, tag or commit of a repository; None: its newest.
-            arguments: of the constructor, in place of the recorded ones, such as ``out_channels=3, output_activation=None``.
-                Parts of other shapes are then new; the encoder must fit.
+            arguments: of the constructor, which replace the recorded ones, such as ``out_channels=3, output_activation=None``.
+                Parts with other shapes are then initialised anew; the encoder must fit.
 
         Raises:
             CheckpointError: for a source that cannot be used.
@@ -49,16 +49,16 @@ class Pretrained:
         return network
 
     def preprocessing(self) -> Any:
-        """The MONAI transforms from ``{"image": path}`` to what the network takes under ``image``: (1, X, Y[, Z]).
+        """The MONAI transforms from ``{"image": path}`` to the network's input, (1, X, Y[, Z]), under ``image``.
 
         Raises:
-            ValueError: when the weights have no record of it.
+            ValueError: when the weights have no record of their preprocessing.
         """
         from models_genesis_bundle.data import ScanPreprocessing
 
         if self.preprocessing_record is None:
             raise ValueError(
-                f"{type(self).__name__}: its weights do not say how scans are read. Build a ScanPreprocessing yourself."
+                f"{type(self).__name__}: its weights have no record of their preprocessing. Build a ScanPreprocessing yourself."
             )
         return ScanPreprocessing.from_record(self.preprocessing_record)
 
@@ -66,7 +66,7 @@ class Pretrained:
         """Write ``model.safetensors``, ``config.json`` and a model card, for ``from_pretrained``.
 
         Args:
-            folder: made when it is not there.
+            folder: created if missing.
             license: of the weights, by the Hub's identifier, such as ``cc-by-4.0``.
         """
         from models_genesis_bundle.weights import save_pretrained
@@ -79,10 +79,10 @@ class Pretrained:
         """Upload what ``save_pretrained`` writes to the Hugging Face Hub; returns the commit's address.
 
         Args:
-            repo_id: ``owner/name``; made when it is not there.
+            repo_id: ``owner/name``; created if missing.
             license: of the weights, by the Hub's identifier.
             private: of a new repository.
-            token: of the Hub; None: the one that ``hf auth login`` has stored.
+            token: of the Hub; None: the one stored by ``hf auth login``.
         """
         from models_genesis_bundle.weights import push_to_hub
 

@@ -1,4 +1,4 @@
-"""Networks of slices, for volumes: 2D U-Nets that take a volume slice by slice."""
+"""2D U-Nets that process a volume slice by slice."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ SMALLEST_SIDE = 32  # the encoder halves five times
 
 
 class SlicewiseUNet(nn.Module):
-    """MONAI's ``FlexibleUNet`` with an EfficientNet encoder, run on every slice along Z on its own.
+    """MONAI's ``FlexibleUNet`` with an EfficientNet encoder, run on every slice along Z separately.
 
-    A grey slice is shown to all three colour channels, scaled as ImageNet's images were: mean (0.485, 0.456, 0.406)
-    taken off, divided by (0.229, 0.224, 0.225). The encoder starts with ImageNet weights from torch's cache
-    (``$TORCH_HOME/hub/checkpoints``) or a download, the decoder and the head start at random.
+    A grey slice is copied to all three colour channels and scaled like ImageNet's images: minus the mean (0.485, 0.456,
+    0.406), divided by (0.229, 0.224, 0.225). The encoder starts with ImageNet weights from torch's cache
+    (``$TORCH_HOME/hub/checkpoints``) or a download, the decoder and the head with random weights.
 
     Args:
         in_channels: 1 (grey), or 3, which are taken as red, green and blue.
@@ -37,7 +37,7 @@ class SlicewiseUNet(nn.Module):
 
     Raises:
         ValueError: for another number of channels, an unknown backbone, and an input of another shape.
-        ImageNetWeightsError: when the weights cannot be had; it says where to put the file.
+        ImageNetWeightsError: when the weights cannot be loaded; it says where to put the file.
 
     Based on: Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019,
         arXiv:1905.11946.
@@ -84,14 +84,14 @@ class SlicewiseUNet(nn.Module):
         return self.head(self.decoder(features, self.skip_connections))
 
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments but ``pretrained``, which says nothing of a network whose weights are loaded later."""
+        """The constructor's arguments without ``pretrained``, since the weights are loaded later."""
         return dict(self._config)
 
 
 class SlicewiseGenesisUNet(GenesisUNet):
-    """``GenesisUNet(spatial_dims=2)``, run on every slice of a volume along Z on its own.
+    """``GenesisUNet(spatial_dims=2)``, run on every slice of a volume along Z separately.
 
-    Its keys are those of the 2D network, so that 2D pretraining's weights go over one to one.
+    Its keys are those of the 2D network, so that weights of 2D pretraining fit without renaming.
 
     Args:
         in_channels: channels of the input.
@@ -134,9 +134,9 @@ class SlicewiseGenesisUNet(GenesisUNet):
 
 
 def by_slice(network: Callable[[torch.Tensor], torch.Tensor], volumes: torch.Tensor) -> torch.Tensor:
-    """Run ``network`` on every slice along Z on its own, all slices of a batch at once.
+    """Run ``network`` on every slice along Z separately, all slices of a batch at once.
 
-    It carries gradients, so that a 2D network can be trained on volumes; for inference with sliding windows MONAI has
+    Gradients pass through it, so that a 2D network can be trained on volumes; for inference with sliding windows MONAI has
     ``SliceInferer``.
 
     Args:

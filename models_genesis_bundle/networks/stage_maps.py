@@ -10,8 +10,8 @@ from torch import nn
 
 __all__ = ["StageMaps"]
 
-ENCODERS = ("encoder", "swinViT")  # what networks call an encoder that is a module of its own
-PARTS = {  # by class, where it is none: see encoder_of
+ENCODERS = ("encoder", "swinViT")  # names of encoder modules in networks
+PARTS = {  # by class, for networks without an encoder module: see encoder_of
     "BasicUNet": ("conv_0", "down_1", "down_2", "down_3", "down_4"),
     "DynUNet": ("input_block", "downsamples", "bottleneck"),
     "SegResNet": ("convInit", "down_layers"),
@@ -19,14 +19,14 @@ PARTS = {  # by class, where it is none: see encoder_of
 
 
 class StageMaps(nn.Module):
-    """A network's encoder, which gives the map of each of its stages.
+    """A network's encoder, which returns the feature maps of all stages.
 
     Known are ``GenesisUNet`` and ``GenesisClassifier``, MONAI's ``SegResNetDS``, ``SegResNet``, ``DynUNet``, ``SwinUNETR`` and
     ``BasicUNet``, nnU-Net's ``PlainConvUNet`` and ``ResidualEncoderUNet``, and every other network whose encoder is a module
     ``encoder``. For others name the parts.
 
     Args:
-        network: has the encoder, and shares it with the result.
+        network: its encoder is shared with the result.
         parts: names of its modules that make the encoder, as in ``encoder_of``; None: as known.
 
     Shape:
@@ -54,7 +54,7 @@ class StageMaps(nn.Module):
         else:
             raise ValueError(
                 f"StageMaps: the encoder of {type(network).__name__} is not known. Name the parts that make it, out of "
-                f"{', '.join(children) or 'none'}, in the order that the image passes them."
+                f"{', '.join(children) or 'none'}, in the order of the forward pass."
             )
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Muon, an optimizer that keeps what a layer learns spread over all its directions."""
+"""Muon, an optimizer that updates all directions of a layer alike."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ _EPSILON = 1e-8
 
 
 class Muon(torch.optim.Optimizer):
-    """Steps along the orthogonalised momentum of each convolution, and as AdamW does along everything else.
+    """Steps along the orthogonalised momentum of each convolution; all other parameters are optimised by AdamW.
 
-    The momentum of a kernel is taken as a matrix, first axis against all others, and brought to singular values of about one,
-    so that a step changes all its directions alike; AdamW lets a short training collapse deep layers into few. Updates have
+    The momentum of a kernel is reshaped to a matrix, first axis by all others, and brought to singular values of about one,
+    so that a step changes all directions alike; with AdamW, short trainings collapse deep layers into few directions. Updates have
     the root mean square of AdamW's, so that its learning rates fit. Biases, normalisation and kernels that are a single
     vector are optimised by AdamW with ``betas=(0.9, 0.999)`` and without weight decay.
 
-    ``torch.optim.Muon`` (torch 2.13) takes matrices alone, not kernels, and works in bfloat16, which most CPUs emulate. This
-    one does so on CUDA devices only. Kernels of one shape are computed as one batch. When torch's takes kernels, it replaces
+    ``torch.optim.Muon`` (torch 2.13) takes only matrices, not kernels, and computes in bfloat16, which most CPUs emulate. This
+    class does so on CUDA devices only. Kernels of one shape are computed as one batch. When torch's takes kernels, it replaces
     this class.
 
     Args:
         params: parameters or parameter groups, as every optimizer takes them.
         lr: learning rate.
-        weight_decay: the part of a kernel that a step at learning rate 1 removes.
-        momentum: share of the earlier gradients, in Nesterov's form.
+        weight_decay: fraction of a kernel that a step at learning rate 1 removes.
+        momentum: factor of the earlier gradients, in Nesterov's form.
 
     Raises:
         ValueError: an argument out of range.

@@ -21,11 +21,11 @@ def parameter_groups(
 
     Args:
         network: its parts are known as in ``weights.network_parts``. A network of an unknown layout makes a single group
-            named ``"network"``, and its layers cannot have rates of their own.
+            named ``"network"`` with one rate.
         learning_rate: of the head.
         encoder_lr_factor: the rates of the encoder are multiplied by it; above 0.
-        layer_decay: each layer has ``layer_decay`` times the rate of the layer after it; above 0, up to 1. A layer is what
-            the network numbers: a stage of ``GenesisUNet``, a level of MONAI's networks.
+        layer_decay: each layer has ``layer_decay`` times the rate of the layer after it; above 0, up to 1. Layers are the
+            network's numbered modules: a stage of ``GenesisUNet``, a level of MONAI's networks.
 
     Returns:
         ``{"params", "lr", "name"}`` for each part with parameters to train, or for each layer when ``layer_decay`` is
@@ -47,7 +47,7 @@ def parameter_groups(
     """
     if encoder_lr_factor <= 0:
         raise ValueError(
-            f"encoder_lr_factor: expected a number above 0, found {encoder_lr_factor}; freeze the encoder to keep it as it is."
+            f"encoder_lr_factor: expected a number above 0, found {encoder_lr_factor}; freeze the encoder to keep it unchanged."
         )
     if not 0 < layer_decay <= 1:
         raise ValueError(f"layer_decay: expected a number above 0, up to 1, found {layer_decay}.")

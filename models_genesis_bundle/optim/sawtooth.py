@@ -13,7 +13,7 @@ __all__ = ["sawtooth"]
 def sawtooth(optimizer: Optimizer, warmup_epochs: int, max_epochs: int, power: float = 0.9) -> LambdaLR:
     """Two linear warm-ups, the first without the encoder, then a polynomial decay to 0.
 
-    In the first ``warmup_epochs`` the encoder's rate is 0, so that its weights stay as they are while the new layers learn;
+    In the first ``warmup_epochs`` the encoder's rate is 0, so that its weights do not change while the new layers learn;
     the statistics of its batch normalisation follow the data. In the second, all rates rise from 0 again. Step it after each
     epoch.
 
@@ -47,14 +47,14 @@ def sawtooth(optimizer: Optimizer, warmup_epochs: int, max_epochs: int, power: f
     if not any(in_encoder) or all(in_encoder):
         raise ValueError(
             "sawtooth: expected an optimizer with groups of the encoder and of other parts, as parameter_groups makes them, "
-            f"found {', '.join(names)}. It does not go with freeze."
+            f"found {', '.join(names)}. It cannot be combined with freeze."
         )
     factor = partial(_factor, warmup_epochs=warmup_epochs, max_epochs=max_epochs, power=power)
     return LambdaLR(optimizer, [partial(factor, starts_at=warmup_epochs if encoder else 0) for encoder in in_encoder])
 
 
 def _factor(epoch: int, warmup_epochs: int, max_epochs: int, power: float, starts_at: int) -> float:
-    """What the rate is multiplied by in an epoch, counted from 0."""
+    """The factor of the learning rate in an epoch, counted from 0."""
     if epoch < starts_at:
         return 0.0
     if epoch < 2 * warmup_epochs:

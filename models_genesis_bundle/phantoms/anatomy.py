@@ -1,4 +1,4 @@
-"""A synthetic chest in HU: every phantom another person, all of them made of the same parts."""
+"""A synthetic chest in HU: all phantoms have the same parts in different shapes."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def draw_chest(
 
     Args:
         size: voxels along X (to the right), Y (to the front), Z (to the head).
-        spacing: sides of a voxel in millimetres; 320 mm in all along each axis hold the whole chest.
-        random: source of everything in which two people, or two scans, differ.
+        spacing: sides of a voxel in millimetres; the whole chest needs 320 mm along each axis.
+        random: source of all differences between two phantoms.
 
     Returns:
         int16 HU and uint8 labels (0 background, 1 lung, 2 nodule), both of ``size``.
@@ -248,7 +248,7 @@ def nodules(canvas: PhantomCanvas, random: np.random.Generator, lungs: np.ndarra
 
 
 def scanned(canvas: PhantomCanvas, random: np.random.Generator) -> np.ndarray:
-    """What a scanner makes of it: a little blur, and noise that is correlated over neighbouring voxels."""
+    """Apply a scanner's effects: slight blur, and noise that is correlated between neighbouring voxels."""
     blurred = ndimage.gaussian_filter(canvas.hu, float(random.uniform(0.4, 0.6)))
     noise = ndimage.gaussian_filter(random.standard_normal(canvas.size, dtype=np.float32), 0.55)
     blurred += noise * (float(random.uniform(12, 28)) / noise.std())

@@ -26,7 +26,7 @@ def phantom_candidates(
 ) -> Path:
     """Write the candidates of a set of phantoms, derived from their labels: nodules, and other places in the lung.
 
-    A candidate of class 1 lies in the middle of each nodule, with the diameter of the ball of its volume; candidates
+    A candidate of class 1 lies in the middle of each nodule, with the diameter of a ball of the same volume; candidates
     of class 0 are drawn uniformly from the lung, away from nodules.
 
     Args:
@@ -37,7 +37,7 @@ def phantom_candidates(
 
     Returns:
         ``candidates.csv`` in the folder, in LUNA16's layout: coordinates in millimetres and LPS axes, and the columns
-        ``lesion`` and ``diameter_mm``; written anew, whole or not at all.
+        ``lesion`` and ``diameter_mm``; replaced atomically.
     """
     directory = Path(directory)
     phantoms = json.loads((directory / "dataset.json").read_text())["training"]

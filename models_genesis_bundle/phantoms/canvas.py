@@ -15,7 +15,7 @@ Point = Sequence[float] | np.ndarray
 class PhantomCanvas:
     """A CT volume in HU on a grid that is centred on the origin, with axes to the right, the front and the head.
 
-    Shapes are given by signed distances in millimetres, positive inside. A voxel that an edge crosses gets its share of both
+    Shapes are given by signed distances in millimetres, positive inside. A voxel on an edge gets a mixture of both
     sides, as in a scanner.
 
     Args:
@@ -34,11 +34,11 @@ class PhantomCanvas:
         self.edge = float(np.mean(self.spacing))
 
     def coverage(self, distance: np.ndarray) -> np.ndarray:
-        """Share of each voxel that lies inside of a shape, from the signed distance of the voxel's centre."""
+        """Fraction of each voxel inside of a shape, from the signed distance of the voxel's centre."""
         return np.clip(distance / self.edge + 0.5, 0, 1)
 
     def paint(self, distance: np.ndarray, hu: float | np.ndarray, box: Box | None = None) -> None:
-        """Paint a shape over what is there.
+        """Paint a shape over the volume.
 
         Args:
             distance: signed distance in millimetres, of the whole grid or of ``box``.
@@ -57,7 +57,7 @@ class PhantomCanvas:
         return (1 - sum(parts) ** (1 / power)) * np.float32(min(axes))
 
     def capsule(self, start: Point, end: Point, radii: tuple[float, float]) -> tuple[np.ndarray, Box]:
-        """Signed distance of a tube between two points, its radius changing from one end to the other, within its box."""
+        """Signed distance of a tube between two points, with a radius that changes linearly, within its box."""
         first, last = np.asarray(start, dtype=np.float32), np.asarray(end, dtype=np.float32)
         reach = max(radii) + self.edge
         box = self.box(np.minimum(first, last) - reach, np.maximum(first, last) + reach)

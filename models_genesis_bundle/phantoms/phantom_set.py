@@ -30,20 +30,20 @@ def make_phantoms(
     spacing: Sequence[float] = (2.0, 2.0, 2.5),
     seed: int = 0,
 ) -> Path:
-    """Make a set of phantoms, or reuse it where it was already made.
+    """Make a set of phantoms, or reuse an existing one.
 
     A phantom is a chest CT drawn from shapes: body wall with fat, muscle and ribs, lungs with vessel trees and bronchi, heart
-    and great vessels, spine, sternum, liver and stomach, one to five nodules, a scanner's blur and noise. It follows from
-    ``seed`` and its number alone. Written are ``images/phantom_000.nii.gz`` (int16 HU), ``labels/phantom_000.nii.gz``
-    (0 background, 1 lung, 2 nodule) and an MSD-style ``dataset.json``. Sets of other seeds hold other persons, and name them so:
-    with ``seed=7`` the first is ``phantom_7_000``. A set that an interruption left unfinished is completed; processes that make
-    the same set at once wait for each other.
+    and great vessels, spine, sternum, liver and stomach, one to five nodules, a scanner's blur and noise. It depends on
+    ``seed`` and its number only. The files are ``images/phantom_000.nii.gz`` (int16 HU), ``labels/phantom_000.nii.gz``
+    (0 background, 1 lung, 2 nodule) and an MSD-style ``dataset.json``. Sets of other seeds have other phantoms with other names:
+    with ``seed=7`` the first is ``phantom_7_000``. An unfinished set is completed; processes that make the same set at the
+    same time wait for each other.
 
     Args:
         directory: receives the set.
         count: number of phantoms, at least 1.
         size: voxels along X (right), Y (front), Z (head).
-        spacing: sides of a voxel in millimetres; a whole chest takes 320 mm along each axis.
+        spacing: sides of a voxel in millimetres; the whole chest needs 320 mm along each axis.
         seed: start of the random shapes.
 
     Returns:
@@ -51,7 +51,7 @@ def make_phantoms(
 
     Raises:
         ValueError: for a count, size or spacing out of range.
-        FileExistsError: when the directory holds something else: files of another origin, or phantoms of other settings.
+        FileExistsError: when the directory has other files, or phantoms of other settings.
 
     Examples:
         >>> from models_genesis_bundle.data import make_phantoms

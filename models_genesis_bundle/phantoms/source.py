@@ -1,4 +1,4 @@
-"""The user's scans or candidates, or phantoms for those who have none yet."""
+"""The user's scans or candidates, or phantoms if there are none."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def scans_or_phantoms(
     """The folder, or datalist, of the scans.
 
     Args:
-        dataset_dir: the user's; returned as it is.
+        dataset_dir: the user's; returned unchanged.
         phantom_dir: where phantoms are made when ``dataset_dir`` is None; made only once.
-        count: how many phantoms.
+        count: number of phantoms.
         seed: start of their random shapes.
-        labelled: whether the labels are wanted as well: the folder of the phantoms' ``dataset.json`` in place of that of
-            their images.
+        labelled: True: return the folder of the phantoms' ``dataset.json``, with labels, instead of the folder of their
+            images.
     """
     if dataset_dir is not None:
         return str(dataset_dir)
@@ -40,14 +40,14 @@ def classification_source(
     count: int = 10,
     seed: int = 0,
 ) -> dict[str, str | None]:
-    """Where the scans and their candidates are.
+    """The scans and their candidates.
 
     Args:
-        dataset_dir: the user's; returned as it is, with ``candidates_file``.
+        dataset_dir: the user's; returned unchanged, with ``candidates_file``.
         candidates_file: the user's, or None for a class per image.
         phantom_dir: where phantoms are made when ``dataset_dir`` is None, with candidates at their nodules and
             elsewhere in the lung.
-        count: how many phantoms.
+        count: number of phantoms.
         seed: start of their random shapes and candidates.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What a training can count on: the device, its memory, and what a network takes of it."""
+"""The training's device, its memory, and the memory that a network needs."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Device:
 
     Args:
         is_gpu: whether it is a GPU.
-        name: for people.
-        memory: bytes of a GPU; None where it does not limit the plan, as on a CPU.
+        name: for the report.
+        memory: bytes of a GPU; None if it does not limit the plan, as on a CPU.
         cores: CPU cores that this process may use.
     """
 
@@ -40,7 +40,7 @@ class Device:
 
 
 def bytes_per_cube(features: Sequence[int], cube_size: Sequence[int]) -> int:
-    """Bytes in float32 that autograd keeps of one cube between a forward and a backward pass of `GenesisUNet`.
+    """Bytes in float32 that autograd keeps for one cube between the forward and the backward pass of `GenesisUNet`.
 
     The network runs on PyTorch's ``meta`` device, which has shapes without values.
     """

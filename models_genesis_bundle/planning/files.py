@@ -1,4 +1,4 @@
-"""The datalist and the overlay of a plan, as files that are read, corrected and passed back."""
+"""The files of a plan that users edit: the datalist and the overlay."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _WIDTH = 118
 
 
 def write_datalist(path: Path, fingerprint: Fingerprint, label_of: Mapping[str, str]) -> None:
-    """Write the scans of a plan as an MSD-style JSON, with those that are left out under ``left_out``.
+    """Write the scans of a plan as an MSD-style JSON, with the excluded scans under ``left_out``.
 
-    Paths count from the JSON's folder; a scan that shares no folder with it has an absolute path.
+    Paths are relative to the JSON's folder; a scan on another drive has an absolute path.
 
     Args:
         path: the JSON.
@@ -57,7 +57,7 @@ def _from_folder(path: str, folder: Path) -> str:
 
 
 def write_overlay(path: Path, settings: Sequence[Setting], heading: str) -> None:
-    """Write settings as an overlay for ``configs/pretrain.yaml``, the reason of each in a comment above it.
+    """Write settings as an overlay for ``configs/pretrain.yaml``, each with its reason in a comment above it.
 
     Args:
         path: the YAML.

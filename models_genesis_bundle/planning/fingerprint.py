@@ -1,4 +1,4 @@
-"""What a set of scans holds: which scans can be used, what their facts are, and what is left out."""
+"""The fingerprint of a set of scans: usable scans, their properties, and excluded scans."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Datalist = dict[str, list[dict[str, Any]]]
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A scan that is left out, with the rule's name and a sentence."""
+    """An excluded scan, with the rule's name and a sentence."""
 
     image: str
     patient: str
@@ -54,17 +54,17 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What was found out about a set of scans.
+    """The properties of a set of scans.
 
     Args:
         dataset_dir: the folder or datalist.
         spatial_dims: axes of a scan, 2 or 3.
-        kind: what the intensities of the kept scans are, see `intensity_kind`.
+        kind: kind of the kept scans' intensities, see `intensity_kind`.
         datalist: the kept scans by section, ``training``, ``validation`` and ``test``.
         facts: by path, of the kept scans that were read.
         voxels: by path, a few thousand values of the same scans.
-        left_out: in the order of the paths; scans for the test are not looked at.
-        notes: sentences about the set as a whole: that it is mixed, that only a sample was read.
+        left_out: in the order of the paths; test scans are not read.
+        notes: sentences about the whole set: it is mixed, only a sample was read.
     """
 
     dataset_dir: str
@@ -87,17 +87,17 @@ def fingerprint_scans(
     layout: str = "auto",
     num_workers: int = 2,
 ) -> Fingerprint:
-    """Read the scans of a dataset, or a sample of them, and sort out those that cannot be used.
+    """Read the scans of a dataset, or a sample of them, and exclude those that cannot be used.
 
     Args:
         dataset_dir: as for `pretraining_datalist`, and so are `validation_fraction`, `patient_regex` and `layout`.
         spatial_dims: 3 for volumes, 2 for flat images; None for 3 unless there are only pictures.
-        sample_size: how many scans are read where all together hold more than 1 GiB on the disk. A sample is drawn; the
-            others are listed without a look.
-        validation_fraction: share of the patients that validate where the data name no split.
+        sample_size: number of scans to read if all together have more than 1 GiB on the disk. They are drawn at random; the
+            others are listed unread.
+        validation_fraction: fraction of the patients for validation if the data name no split.
         split_seed: seed of the split and of the sample.
-        patient_regex: names the patients.
-        layout: how the folder is laid out.
+        patient_regex: finds the patient in a path.
+        layout: of the folder.
         num_workers: processes that read; 0 reads in this one.
 
     Raises:
@@ -156,7 +156,7 @@ def _find_any(find: Callable[..., Datalist]) -> tuple[int, Datalist]:
 
 
 def _sampled(images: list[str], size: int, seed: int) -> tuple[list[str], list[str]]:
-    """The scans to read, and a note where they are a sample."""
+    """The scans to read, and a note if they are a sample."""
     sizes = itertools.accumulate(_bytes_on_disk(Path(image)) for image in images)
     if len(images) <= size or all(total <= _ALL_READ_BELOW for total in sizes):
         return images, []
@@ -173,7 +173,7 @@ def _bytes_on_disk(scan: Path) -> int:
 
 
 def _other_kinds(facts: Sequence[ScanFacts]) -> tuple[dict[int, str], list[str]]:
-    """The scans of other kinds than the largest one, and a note where these are many: a plan is for one kind."""
+    """The scans of other kinds than the largest one, and a note if these are many: a plan is for one kind."""
     odd = odd_intensity_kinds(facts, majority=0)
     if len(odd) == len(odd_intensity_kinds(facts)):
         return odd, []
@@ -185,7 +185,7 @@ def _other_kinds(facts: Sequence[ScanFacts]) -> tuple[dict[int, str], list[str]]
 
 
 class _Scans(Dataset):
-    """Facts and a few voxels of each scan, or the rule that leaves it out with a sentence."""
+    """Facts and a few voxels of each scan, or the rule that excludes it with a sentence."""
 
     def __init__(self, images: Sequence[str], spatial_dims: int) -> None:
         self.images = images

@@ -19,7 +19,7 @@ def target_spacing(facts: Sequence[ScanFacts]) -> tuple[list[float], str]:
     """The voxel size to resample to, by nnU-Net's rule.
 
     It is the median of each axis. Where one axis is more than three times as coarse as the others, and has less than a
-    third of their voxels, its 10th percentile is taken in place of the median, but nothing finer than the other axes.
+    third of their voxels, its 10th percentile is taken instead of the median, but never finer than the other axes.
 
     Args:
         facts: of the scans.
@@ -53,9 +53,9 @@ def sides_after_resampling(facts: Sequence[ScanFacts], spacing: Sequence[float])
 
 
 def cube_sides(limits: Sequence[float], spacing: Sequence[float], voxels: int, divisor: int) -> list[int]:
-    """Sides of a cube that spans the same length along each axis, as far as the scans reach.
+    """Sides of a cube with the same length in mm along each axis, as far as the scans reach.
 
-    Where a limit cuts a side short, the other sides grow until the cube has `voxels` again, or reach their limits as well.
+    If a limit shortens a side, the other sides grow until the cube has `voxels` again, or reach their limits too.
     Sides that differ by one step along axes of the same spacing become equal.
 
     Args:

@@ -1,4 +1,4 @@
-"""From nnU-Net's plans to the settings that pretrain the planned network."""
+"""The pretraining settings that fit nnU-Net's plans."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def settings_from_plans(plans: str | os.PathLike, configuration: str = "3d_fullr
     Args:
         plans: the file ``nnUNetPlans.json``.
         configuration: of the plans.
-        channel: whose intensities are taken, where the images have several: pretraining reads one.
+        channel: the channel whose intensities are taken, if the images have several: pretraining reads one.
 
     Returns:
         The settings, each with its reason.
 
     Raises:
-        TargetError: when the plans cannot be read, or hold what pretraining cannot do.
+        TargetError: when the plans cannot be read, or need what pretraining cannot do.
 
     Examples:
         >>> from models_genesis_bundle.planning import settings_from_plans

@@ -1,4 +1,4 @@
-"""The pictures of a report: scans as the network sees them, a deformed pair, histograms."""
+"""The figures of a report: preprocessed scans, a deformed pair, histograms."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _GREY = "#667079"
 
 
 def png(figure: Figure) -> str:
-    """A figure as the text of a PNG that an HTML page can hold."""
+    """A figure as a PNG data URI for an HTML page."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
     return base64.b64encode(buffer.getvalue()).decode("ascii")
@@ -94,7 +94,7 @@ def _draw_outline(axis: Axes, sides: tuple[int, int], cube: tuple[int, int]) -> 
 def intensity_figure(voxels: Mapping[str, np.ndarray], intensity: IntensityScaling) -> Figure:
     """Draw a histogram of each scan, and of all of them.
 
-    Intensities with a fixed unit are drawn in it, with the window that is kept; others as the network sees them.
+    Intensities with a fixed unit are drawn in that unit, with the window that is kept; others after scaling.
 
     Args:
         voxels: some values of each scan.

@@ -32,11 +32,11 @@ _PLACES_IN_A_CROP = 2
 
 @dataclass(frozen=True)
 class _Effort:
-    """What a kind of device affords.
+    """What is affordable on a kind of device.
 
     Args:
         features: channels of the network by level.
-        widths: says which ones these are.
+        widths: description of the features.
         voxels: of a cube in 3D.
         batch: cubes of a step.
         why_batch: the reason for it.
@@ -92,7 +92,7 @@ class Setting:
 
     @property
     def shown(self) -> str:
-        """The value for people; a component as ``Name(argument=value, ...)``."""
+        """The value as text; a component as ``Name(argument=value, ...)``."""
         if not isinstance(self.value, Mapping):
             return str(self.value)
         arguments = (f"{name}={value}" for name, value in self.value.items() if name != "_target_")
@@ -101,10 +101,10 @@ class Setting:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to pretrain a set of scans with.
+    """The settings for the pretraining on a set of scans.
 
     Args:
-        kind: what the scans' intensities are, see `intensity_kind`.
+        kind: kind of the scans' intensities, see `intensity_kind`.
         settings: in the order of the configuration.
     """
 
@@ -141,15 +141,15 @@ def make_plan(
 
     Args:
         facts: of the scans, or of a sample of them; all 3D or all 2D.
-        kind: what their intensities are.
-        training_scans: how many scans train.
-        device: what trains.
-        training_cubes: cubes that the whole training sees; None for what the device affords.
-        features: channels of the network by level; None for what the device affords.
+        kind: kind of their intensities.
+        training_scans: number of training scans.
+        device: the training's device.
+        training_cubes: cubes that the whole training sees; None: as the device affords.
+        features: channels of the network by level; None: as the device affords.
         optimizer: the settings of ``configs/optimizer_muon.yaml``; None leaves the pretraining's own.
 
     Raises:
-        ValueError: there are no facts, or a number that makes no training.
+        ValueError: there are no facts, or a number is below its minimum.
     """
     if not facts or training_scans < 1 or (training_cubes is not None and training_cubes < 1):
         raise ValueError(

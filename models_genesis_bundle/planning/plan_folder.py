@@ -28,11 +28,11 @@ class PlanFolder:
     """Writes ``datalist.json``, ``plan.yaml`` and ``report.html``.
 
     Args:
-        fingerprint: what the scans are.
+        fingerprint: of the scans.
         plan: the settings for them.
         output_dir: receives the files. Those of an earlier planning move to ``previous/1``, ``previous/2``, ...
         training_config: the configuration that the plan is an overlay for.
-        device: trains during the measurement of the speed.
+        device: for the measurement of the speed.
         examples: scans that are drawn.
         seconds: how long the speed is measured.
     """
@@ -56,7 +56,7 @@ class PlanFolder:
         self.seconds = seconds
 
     def write(self) -> None:
-        """Write the files, and say in the log what was planned and what to do next."""
+        """Write the files, and log the plan and the next steps."""
         self._put_earlier_files_aside()
         datalist, overlay, page = (self.output_dir / name for name in _FILES)
         write_datalist(datalist, self.fingerprint, _labels(self.fingerprint.dataset_dir))
@@ -97,7 +97,7 @@ class PlanFolder:
 
 
 def _labels(dataset_dir: str) -> dict[str, str]:
-    """The label map of each image that has one; none where the folder is not laid out for segmentation."""
+    """The label map of each image that has one; empty if the folder has no layout for segmentation."""
     if (
         os.path.isdir(dataset_dir)
         and not look_below(dataset_dir).labels

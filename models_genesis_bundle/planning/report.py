@@ -1,4 +1,4 @@
-"""The report of a plan: one HTML page that holds its pictures."""
+"""The report of a plan: one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Examples:
 
 
 def summary(fingerprint: Fingerprint) -> str:
-    """Which scans the plan is for, in a sentence or two."""
+    """A summary of the plan's scans in one or two sentences."""
     training, validation, test = (fingerprint.datalist.get(name, []) for name in ("training", "validation", "test"))
     patients = len({scan["patient"] for scan in [*training, *validation]})
     what = "intensities without a fixed unit, as MR has" if fingerprint.kind in ("", NOT_IN_HU) else fingerprint.kind
@@ -89,7 +89,7 @@ def summary(fingerprint: Fingerprint) -> str:
 
 
 def training_hours(fingerprint: Fingerprint, plan: Plan, speed: Speed) -> float:
-    """How long the planned training takes at the measured speed."""
+    """The duration of the planned training at the measured speed."""
     each = plan.values["cubes_per_scan"] * plan.values["max_epochs"]
     return speed.hours(each * len(fingerprint.datalist["training"]), each * len(fingerprint.datalist["validation"]))
 
@@ -107,8 +107,8 @@ def write_report(
 
     Args:
         path: the HTML file.
-        fingerprint: what was found.
-        plan: what to do.
+        fingerprint: of the scans.
+        plan: the settings.
         examples: scans for the pictures.
         speed: as measured.
         device: what it was measured on.

@@ -1,4 +1,4 @@
-"""How fast a plan trains here."""
+"""The training speed of a plan on this machine."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _SHARE_OF_FORWARD = 1 / 3  # of a training step, which is what validation takes
 
 @dataclass(frozen=True)
 class Speed:
-    """Training cubes in a second, and the share of the time in which the network waited for cubes."""
+    """Training cubes per second, and the fraction of the time in which the network waited for cubes."""
 
     cubes_per_second: float
     data_wait_fraction: float
 
     def hours(self, training_cubes: int, validation_cubes: int) -> float:
-        """How long a training takes.
+        """The duration of a training.
 
         Args:
             training_cubes: cubes of all epochs.

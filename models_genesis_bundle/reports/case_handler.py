@@ -1,4 +1,4 @@
-"""What the handlers that look at every case of an evaluation share."""
+"""The base of handlers that read every case of an evaluation."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["CaseHandler", "case_source", "evaluated_cases", "require_one_process
 
 
 def case_source(case: Mapping[str, Any]) -> str:
-    """Where a case comes from: its entry ``case`` when it has one, else the file of its image.
+    """The source of a case: its entry ``case`` if it has one, else the file of its image.
 
     Raises:
-        KeyError: when the case says neither.
+        KeyError: when the case has neither.
     """
     if "case" in case:
         return str(case["case"])
@@ -35,9 +35,9 @@ def case_source(case: Mapping[str, Any]) -> str:
 
 
 def short_names(sources: Sequence[str]) -> list[str]:
-    """Names for files: the stem, with as many folders before it as tell all of them apart.
+    """Names for files: the stem, with as many parent folders as make all names different.
 
-    A source that is given several times (patches of one scan) is numbered: ``name#1``, ``name#2``.
+    A source that occurs several times (patches of one scan) is numbered: ``name#1``, ``name#2``.
 
     Args:
         sources: paths or names.
@@ -63,10 +63,10 @@ def _name(source: str, folders: int) -> str:
 
 
 def require_one_process() -> None:
-    """Refuse to report on a part of the cases.
+    """Refuse a distributed run, in which a process has only a part of the cases.
 
     Raises:
-        RuntimeError: in a distributed run, where a process sees only its share.
+        RuntimeError: in a distributed run.
     """
     if idist.get_world_size() > 1:
         raise RuntimeError(
@@ -75,13 +75,13 @@ def require_one_process() -> None:
 
 
 def evaluated_cases(engine: Engine) -> list[dict[str, Any]]:
-    """What a MONAI evaluator knows of each case of its last batch, after the postprocessing.
+    """The cases of a MONAI evaluator's last batch, after the postprocessing.
 
     Args:
         engine: an evaluator with ``decollate: true``.
 
     Returns:
-        For each case its entries of the batch, and over them those of the output.
+        For each case the entries of the batch, updated by those of the output.
 
     Raises:
         TypeError: when the evaluator does not decollate.
@@ -105,7 +105,7 @@ class CaseHandler:
         engine.add_event_handler(Events.COMPLETED, self.write)
 
     def start(self, engine: Engine) -> None:
-        """Begin without cases.
+        """Remove all cases.
 
         Raises:
             RuntimeError: in a distributed run.
@@ -113,9 +113,9 @@ class CaseHandler:
         require_one_process()
 
     def collect(self, engine: Engine) -> None:
-        """Keep what is needed of a batch's cases."""
+        """Keep the needed entries of a batch's cases."""
         raise NotImplementedError
 
     def write(self, engine: Engine) -> None:
-        """Write what the cases gave."""
+        """Write the results of the cases."""
         raise NotImplementedError

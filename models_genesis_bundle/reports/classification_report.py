@@ -30,35 +30,35 @@ class ClassificationReport(CaseHandler):
     """Gathers the probabilities of an evaluation, and writes a table, a summary and a picture at its end.
 
     List it among the handlers of a ``SupervisedEvaluator`` with ``decollate: true``. Each case, after the postprocessing,
-    holds ``pred`` (classes,), its probabilities, and ``label``, its class number. ``case`` names it, or else the image's
-    file. ``patient`` says whose it is: intervals are then those over patients. Candidates have ``scan``, the scan that they
-    belong to, and may have ``lesion``, the one that they lie on, by a name within its scan; without ``patient``, cases of
-    one scan count as those of one patient.
+    holds ``pred`` (classes,), its probabilities, and ``label``, its class number. Its name is ``case`` or the image's
+    file. With ``patient``, intervals are over patients. Candidates have ``scan``, the scan that they belong to, and may
+    have ``lesion``, the name of their lesion within the scan; without ``patient``, the cases of one scan count as one
+    patient's.
 
-    Written are ``predictions.csv``, a row for each case; ``summary.json`` with each figure of ``classification_scores``, of
-    ``Froc`` where cases have a scan, and of ``covariate_scores`` where a covariate is named (two classes only), with
+    It writes ``predictions.csv``, a row for each case; ``summary.json`` with each metric of ``classification_scores``, of
+    ``Froc`` if cases have a scan, and of ``covariate_scores`` if a covariate is named (two classes only), with
     interval and number of cases, and the confusion matrix; and ``classification.png``: ROC, calibration, confusion and,
-    with scans, FROC. The values go to the evaluator's metrics as well.
+    with scans, FROC. The values are also added to the evaluator's metrics.
 
     Args:
         output_dir: receives the files.
         class_names: of all classes, in order.
-        positive_class: with two classes, the number of the one that is looked for.
+        positive_class: with two classes, the number of the class to detect.
         threshold: with two classes, the probability from which a case is called positive. Choose it on the validation
             cases: their summary has ``youden_threshold``.
         confidence: of the intervals, 0 … 1.
-        covariate_key: the entry of a case with a number that may explain its label, such as ``diameter_mm``; NaN where it
-            is not known.
+        covariate_key: the entry of a case with a number that may explain its label, such as ``diameter_mm``; NaN if
+            unknown.
         caliper: largest difference of the covariate in a matched pair, in its unit; None: 0.2 standard deviations.
-        number_of_scans: all that were searched for candidates; None: those with candidates.
-        number_of_lesions: all there are; None: those that a candidate lies on.
+        number_of_scans: all scans, also without candidates; None: those with candidates.
+        number_of_lesions: all lesions, also without candidates; None: those with candidates.
         skipped: scans that could not be used, with the reasons, for the summary.
         resamples: bootstrap samples.
         seed: of bootstrap and matching.
-        settings: plain values for the summary: which weights, which data.
+        settings: plain values for the summary: such as weights and data.
 
     Raises:
-        ValueError: for fewer than two classes, or a positive class that is none of them.
+        ValueError: for fewer than two classes, or an unknown positive class.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class ClassificationReport(CaseHandler):
         self.settings = dict(settings or {})
 
     def start(self, engine: Engine) -> None:
-        """Begin without cases."""
+        """Remove all cases."""
         super().start(engine)
         self.rows: list[dict[str, Any]] = []
         self.labels: list[int] = []

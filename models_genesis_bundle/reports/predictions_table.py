@@ -21,16 +21,16 @@ logger = logging.getLogger(__name__)
 
 
 class PredictionsTable(CaseHandler):
-    """Writes each class's probability of every case, and the class that it is given, as a CSV file.
+    """Writes the class probabilities and the predicted class of every case as a CSV file.
 
     List it among the handlers of a ``SupervisedEvaluator`` with ``decollate: true``. Each case, after the
-    postprocessing, holds ``pred`` (classes,), its probabilities; ``case`` names it, or else the image's file. A
-    candidate's ``scan`` and ``point`` become the columns ``seriesuid,coordX,coordY,coordZ``, as LUNA16 has them.
+    postprocessing, holds ``pred`` (classes,), its probabilities; its name is ``case`` or the image's file. A
+    candidate's ``scan`` and ``point`` become the columns ``seriesuid,coordX,coordY,coordZ``, as in LUNA16.
 
     Args:
-        path: the CSV file, written at the end, whole or not at all.
+        path: the CSV file, written at the end, atomically.
         class_names: of all classes, in order.
-        positive_class: with two classes, the number of the one that is looked for.
+        positive_class: with two classes, the number of the class to detect.
         threshold: with two classes, the probability from which a case is called positive.
     """
 
@@ -41,7 +41,7 @@ class PredictionsTable(CaseHandler):
         self.threshold = threshold
 
     def start(self, engine: Engine) -> None:
-        """Begin without cases."""
+        """Remove all cases."""
         super().start(engine)
         self.rows: list[dict[str, Any]] = []
         self.probabilities: list[np.ndarray] = []

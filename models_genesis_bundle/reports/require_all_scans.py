@@ -11,12 +11,12 @@ __all__ = ["require_all_scans"]
 
 
 def require_all_scans(skipped: Mapping[str, str], used: int, output_dir: str | os.PathLike) -> None:
-    """End an inference with an error where scans have no results, so that its exit status shows it.
+    """End an inference with an error if scans have no results, so that its exit status shows it.
 
     Args:
         skipped: the reasons by the scans' paths.
         used: number of the other scans.
-        output_dir: where their results are.
+        output_dir: folder of the results.
 
     Raises:
         SkippedScansError: there are skipped scans; the message names each, with its reason.

@@ -1,4 +1,4 @@
-"""What the results of each scan of an inference are called."""
+"""The names of the results of each scan of an inference."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def result_names(images: Sequence[str], dataset_dir: str) -> list[str]:
 
     Args:
         images: the paths of the scans.
-        dataset_dir: the folder of the scans, a JSON datalist or a single scan. Where scans of a datalist lie outside of its
-            folder, the names count from the folder that all scans have in common.
+        dataset_dir: the folder of the scans, a JSON datalist or a single scan. If scans of a datalist are outside of its
+            folder, the names are relative to the common folder of all scans.
 
     Returns:
         A name for each scan, with ``/`` between folders.

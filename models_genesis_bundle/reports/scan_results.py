@@ -1,4 +1,4 @@
-"""The results of an inference: a place for each scan, written whole, and computed once."""
+"""The results of an inference: one place for each scan, written atomically, computed once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["ScanResults"]
 logger = logging.getLogger(__name__)
 
 _RECORD_NAME = "results.json"
-# Settings that say where things are and how fast they go, not what comes out. The weights count by their content.
+# Settings of places and speed, which do not change the results. The weights count by their content.
 _NOT_OF_THE_RESULT = (
     "bundle_root",
     "ckpt_path",
@@ -41,21 +41,21 @@ _NOT_OF_THE_RESULT = (
 
 
 class ScanResults(CaseHandler):
-    """Writes the results of each scan as NIfTI, in folders like those of the scans, and knows which are there already.
+    """Writes the results of each scan as NIfTI, in folders like those of the scans, and finds the scans that have results already.
 
-    The scan ``a/ct.nii.gz`` leaves ``a/ct_restored.nii.gz``. List the object among the handlers of a `ScanEvaluator` with
-    ``decollate: true``. A file is written whole or not at all. Then the scan is noted in ``results.json`` with its size and
-    time of change, and with a digest of weights, settings and version. A later run finds a scan ``missing`` unless all of
-    this is still the same and its files are there.
+    The scan ``a/ct.nii.gz`` gives ``a/ct_restored.nii.gz``. List the object among the handlers of a `ScanEvaluator` with
+    ``decollate: true``. Files are written atomically. Then ``results.json`` records the scan with its size and
+    time of change, and with a digest of weights, settings and version. A later run counts a scan as ``missing`` unless all
+    of this is the same and its files exist.
 
     Args:
         scans: ``[{"image": path, …}, …]``, see `list_scans`.
-        dataset_dir: where the scans were looked for, see `result_names`.
+        dataset_dir: folder of the scans, see `result_names`.
         output_dir: receives the results.
         ckpt_path: the weight file.
         images: the ending of the file's name by the key of each image that is written, ``{"pred": "restored"}``. The file has
             the image's data type.
-        pictures: the endings of what others write for each scan: ``["panel"]`` stands for ``a/ct_panel.png``.
+        pictures: the endings of other files of each scan: ``["panel"]`` stands for ``a/ct_panel.png``.
 
     Attributes:
         scans: the scans, each with its name under ``result``.
@@ -84,7 +84,7 @@ class ScanResults(CaseHandler):
 
     @cached_property
     def record(self) -> dict[str, Any]:
-        """What ``results.json`` says of each name's results; empty when there is none."""
+        """The content of ``results.json`` by name; empty if it does not exist."""
         try:
             return dict(json.loads((self.output_dir / _RECORD_NAME).read_text(encoding="utf-8")))
         except (OSError, TypeError, ValueError):
@@ -105,7 +105,7 @@ class ScanResults(CaseHandler):
 
     @cached_property
     def entries(self) -> dict[str, dict[str, Any]]:
-        """What ``results.json`` will say of each name's results; a scan counts as it was before it is read."""
+        """The new entries of ``results.json`` by name, made before a scan is read."""
         return {
             scan["result"]: {
                 "image": os.path.abspath(scan["image"]),
@@ -125,13 +125,13 @@ class ScanResults(CaseHandler):
         return missing
 
     def start(self, engine: Engine) -> None:
-        """Remove what an interrupted run left unfinished."""
+        """Remove unfinished files of an interrupted run."""
         super().start(engine)
         for folder in {self.path(name, "").parent for name in self.entries}:
             remove_unfinished(folder)
 
     def collect(self, engine: Engine) -> None:
-        """Write the results of a batch's cases, then note that they are there."""
+        """Write the results of a batch's cases, then record them."""
         for case in evaluated_cases(engine):
             self.write_case(case)
             self.record[case["result"]] = self.entries[case["result"]]
@@ -147,12 +147,12 @@ class ScanResults(CaseHandler):
                 writer.write(unfinished)
 
     def write(self, engine: Engine) -> None:
-        """Say where the results are."""
+        """Log the folder of the results."""
         there = sum(map(self._is_there, self.entries))
         logger.info("%d of %d scans have results: %s", there, len(self.scans), self.output_dir)
 
     def require_all(self, skipped: Mapping[str, str]) -> None:
-        """Raise the `SkippedScansError` of `require_all_scans` where scans were skipped."""
+        """Raise the `SkippedScansError` of `require_all_scans` if scans were skipped."""
         require_all_scans(skipped, len(self.scans) - len(skipped), self.output_dir)
 
     def path(self, name: str, ending: str) -> Path:
@@ -165,7 +165,7 @@ class ScanResults(CaseHandler):
         return [f"{ending}.nii.gz" for ending in self.images.values()] + [f"{name}.png" for name in self.pictures]
 
     def is_written(self, name: str) -> bool:
-        """Whether a scan's results are there, from the scan as it is now."""
+        """Whether the results of a scan exist and fit its present file."""
         files = (self.path(name, ending) for ending in self.endings)
         return self.record.get(name) == self.entries[name] and all(file.is_file() for file in files)
 

@@ -39,13 +39,13 @@ class SegmentationReport(CaseHandler):
 
     List it among the handlers of a ``SupervisedEvaluator`` with ``decollate: true``. Each case, after the postprocessing,
     holds ``pred`` (N, X, Y[, Z]), the classes' probabilities, ``label`` (1, X, Y[, Z]), the classes' numbers, and ``image``
-    (C, X, Y[, Z]), all in the label's geometry. ``case`` names it, or else the image's file; ``patient`` says whose it is.
+    (C, X, Y[, Z]), all in the label's geometry. Its name is ``case`` or the image's file; ``patient`` is its patient.
 
-    Written are ``scores.csv``, a row for each case (see ``segmentation_scores``); ``summary.json`` with mean, standard
-    deviation, median and bootstrap interval of each figure (see ``mean_with_interval``), over patients where they are
+    It writes ``scores.csv``, a row for each case (see ``segmentation_scores``); ``summary.json`` with mean, standard
+    deviation, median and bootstrap interval of each metric (see ``mean_with_interval``), over patients if they are
     known, and the scans that a `ScanEvaluator` skipped; and ``cases.png``, the best, the median and the worst case. The
-    means go to the evaluator's metrics as well. Memory does not grow with the number of cases: the slices to draw wait in a
-    temporary folder.
+    means are also added to the evaluator's metrics. Memory does not grow with the number of cases: the slices to draw are
+    kept in a temporary folder.
 
     Args:
         output_dir: receives the files.
@@ -54,7 +54,7 @@ class SegmentationReport(CaseHandler):
         confidence: of the intervals, 0 … 1.
         resamples: bootstrap samples.
         seed: of the bootstrap.
-        settings: plain values for the summary: which weights, which data.
+        settings: plain values for the summary: such as weights and data.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class SegmentationReport(CaseHandler):
         self.settings = dict(settings or {})
 
     def start(self, engine: Engine) -> None:
-        """Begin without cases."""
+        """Remove all cases."""
         super().start(engine)
         self.sources: list[str] = []
         self.patients: list[str | None] = []

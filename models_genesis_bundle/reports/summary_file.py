@@ -14,10 +14,10 @@ __all__ = ["in_words", "write_summary"]
 
 
 def in_words(figure: Mapping[str, float], confidence: float) -> str:
-    """A metric with its interval and the number of cases it is computed from, for the log.
+    """A metric with its interval and its number of cases, for the log.
 
     Args:
-        figure: ``mean``, ``low``, ``high`` and ``n``; ``missing`` where cases were left out.
+        figure: ``mean``, ``low``, ``high`` and ``n``; ``missing`` if cases were left out.
         confidence: of the interval, 0 … 1.
     """
     left_out = f", {figure['missing']} left out" if figure.get("missing") else ""
@@ -28,10 +28,10 @@ def in_words(figure: Mapping[str, float], confidence: float) -> str:
 
 
 def write_summary(path: str | os.PathLike, summary: Mapping[str, Any]) -> Path:
-    """Write a summary as JSON, whole or not at all; NaN, which JSON lacks, becomes ``null``.
+    """Write a summary as JSON, atomically; NaN, which JSON lacks, becomes ``null``.
 
-    Every report's summary has ``metrics``, which maps the name of a figure to its value ``mean``, its interval ``low`` …
-    ``high``, the number ``n`` of cases it is computed from, and more where there is more, so that all reports read alike.
+    Every report's summary has ``metrics``, which maps the name of a metric to its value ``mean``, its interval ``low`` …
+    ``high``, the number ``n`` of its cases, and further keys of some metrics.
 
     Args:
         path: the file; its folder is made when it is not there.

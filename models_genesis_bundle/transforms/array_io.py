@@ -1,4 +1,4 @@
-"""Arrays in, the same kind of array out."""
+"""Deformations keep the type of an array: NumPy array, tensor or MetaTensor."""
 
 from __future__ import annotations
 

@@ -16,14 +16,14 @@ __all__ = ["RandBlockMasking", "RandBlockMaskingd"]
 
 
 class RandBlockMasking(RandomizableTransform):
-    """Masks a share of the blocks of a grid, which a network then restores from the visible ones.
+    """Masks a fraction of the blocks of a grid, which a network then restores from the visible ones.
 
     The grid starts at the first voxel of the image. Where a side is not a multiple of the block's side, the last blocks are
     smaller. Of n blocks, round(share · n) are drawn without replacement, each set of blocks with the same probability.
 
     Args:
         prob: probability of the masking.
-        share: share of the blocks that are masked, above 0 and below 1.
+        share: fraction of the blocks that are masked, above 0 and below 1.
         block_size: sides of a block in voxels, one number or one for each axis.
         fill: intensity of the masked voxels.
 
@@ -31,7 +31,7 @@ class RandBlockMasking(RandomizableTransform):
         (C, X, Y) or (C, X, Y, Z); all channels share the blocks; the result is float32 of the same shape and kind.
 
     Raises:
-        ValueError: for arguments out of range; at the call, for another number of axes or a grid of so few blocks that all or
+        ValueError: for arguments out of range; at the call, for another number of axes or a grid with so few blocks that all or
             none would be masked.
 
     Examples:
@@ -80,7 +80,7 @@ class RandBlockMasking(RandomizableTransform):
         return self.blocks[np.ix_(*places)][None]
 
     def __call__(self, image: NdarrayOrTensor, randomize: bool = True) -> NdarrayOrTensor:
-        """Mask ``image``, which stays as it is; ``randomize=False`` applies the last draw again."""
+        """Mask ``image``, which is not changed; ``randomize=False`` applies the last draw again."""
         if randomize:
             self.randomize(image)
         if not self._do_transform:
@@ -92,7 +92,7 @@ class RandBlockMasking(RandomizableTransform):
 
 
 class RandBlockMaskingd(RandDeformationd):
-    """Dictionary twin of ``RandBlockMasking``; the keys share the draw. It adds the mask to the dictionary.
+    """Dictionary version of ``RandBlockMasking``; the keys share the draw. It adds the mask to the dictionary.
 
     Args:
         keys: keys of the images, which have the same spatial shape.
@@ -121,7 +121,7 @@ class RandBlockMaskingd(RandDeformationd):
         self.mask_key = mask_key
 
     def __call__(self, data: Mapping[Hashable, Any], randomize: bool = True) -> dict[Hashable, Any]:
-        """Mask the images of ``data``, whose arrays stay as they are; ``randomize=False`` applies the last draw again."""
+        """Mask the images of ``data``, whose arrays are not changed; ``randomize=False`` applies the last draw again."""
         result = super().__call__(data, randomize)
         for image in (result[key] for key in list(self.key_iterator(result))[:1]):
             mask = self.masking.mask(image) if self._do_transform else np.zeros((1, *image.shape[1:]), dtype=bool)

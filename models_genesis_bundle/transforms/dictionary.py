@@ -1,4 +1,4 @@
-"""What the dictionary twins of the deformations share."""
+"""The base class of the dictionary transforms of the deformations."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RandDeformationd(RandomizableTransform, MapTransform):
         return self
 
     def __call__(self, data: Mapping[Hashable, Any], randomize: bool = True) -> dict[Hashable, Any]:
-        """Deform the images of ``data``, whose arrays stay as they are; ``randomize=False`` applies the last draw again."""
+        """Deform the images of ``data``, whose arrays are not changed; ``randomize=False`` applies the last draw again."""
         result = dict(data)
         keys = list(self.key_iterator(result))
         if randomize:

@@ -16,7 +16,7 @@ __all__ = ["GridDeformd"]
 
 
 class GridDeformd(Randomizable, MapTransform):
-    """Applies a dictionary transform to each cube of a grid, as a sliding window without overlap would visit them.
+    """Applies a dictionary transform to each cube of a grid, the windows of a sliding window without overlap.
 
     Each cube is read from the undeformed scan. Where a scan's side is no multiple of the cube's, the last cube is moved
     inwards and overwrites a part of the one before it, as ``SlidingWindowInferer`` with ``overlap=0`` does.
@@ -24,7 +24,7 @@ class GridDeformd(Randomizable, MapTransform):
     Args:
         keys: keys of the scans (C, X, Y[, Z]), arrays or tensors of the same spatial shape.
         transform: dictionary transform for the same keys, such as a ``Compose`` of deformations.
-        cube_size: sides of the cubes in voxels. An axis of 1 is hidden from the transform, which so sees slices.
+        cube_size: sides of the cubes in voxels. An axis of length 1 is removed for the transform, which then gets slices.
         allow_missing_keys: whether a missing key is no error.
 
     Raises:
@@ -59,7 +59,7 @@ class GridDeformd(Randomizable, MapTransform):
         """The transform of the cubes draws for each of them."""
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Deform the scans of ``data``, whose arrays stay as they are."""
+        """Deform the scans of ``data``, whose arrays are not changed."""
         result = dict(data)
         keys = list(self.key_iterator(result))
         if not keys:

@@ -14,14 +14,14 @@ __all__ = ["RandInPainting", "RandInPaintingd"]
 
 
 class RandInPainting(RandPainting):
-    """Paints over some windows, which the network then fills from what lies around them.
+    """Paints over some windows, which the network then restores from their surroundings.
 
-    Up to ``max_windows`` windows, and before each one a draw: with probability ``stop_prob`` there are no more. Each side is
+    Draws up to ``max_windows`` windows; before each one it stops with probability ``stop_prob``. Each side is
     uniform in dim // 6 … dim // 3, the corner uniform over all places that leave ``margin`` voxels to each face. With the
     defaults 5.6 % of a 64 × 64 × 32 cube are replaced on average.
 
     Args:
-        prob: probability of the deformation. The published recipe paints nine cubes of ten, one in five of them inside:
+        prob: probability of the deformation. The published recipe paints nine of ten cubes, one in five of them by in-painting:
             ``OneOf([RandInPainting(0.9), RandOutPainting(0.9)], weights=[0.2, 0.8])``.
         side_fractions: smallest and largest side of a window as (numerator, denominator) of the image's side, rounded down.
         margin: voxels between a window and each face of the image.
@@ -80,7 +80,7 @@ class RandInPainting(RandPainting):
 
 
 class RandInPaintingd(RandDeformationd):
-    """Dictionary twin of ``RandInPainting``; the keys share windows and noise.
+    """Dictionary version of ``RandInPainting``; the keys share windows and noise.
 
     Args:
         keys: keys of the images, which have the same spatial shape.

@@ -1,4 +1,4 @@
-"""The intensity range that a deformation works in."""
+"""Checks of a deformation's intensity range."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Compiled loops of the deformations.
 
-Every kernel takes its randomness from a 64-bit seed, so that a seed gives the same voxels in any process. The signatures are
-explicit: the kernels compile when this module is first imported, are cached on disk where a folder can be written, and are
-warm before workers fork.
+Every kernel takes its randomness from a 64-bit seed, so that a seed gives the same voxels in every process. The signatures are
+explicit: the kernels compile when this module is first imported, are cached on disk if a folder is writable, and are
+compiled before workers fork.
 """
 
 from __future__ import annotations
@@ -50,17 +50,18 @@ def below(bits, bound):
 
 @numba.njit("void(float32[:, ::1], float32[:, ::1], int64[::1], int64[::1], int64, uint64, boolean)", **OPTIONS)
 def shuffle_windows(source, target, sides, largest, num_windows, seed, share_channels):
-    """Permute the voxels of random windows of ``source`` into ``target``, where windows drawn first lie above later ones.
+    """Permute the voxels of random windows of ``source`` into ``target``, where windows drawn first cover later ones.
 
-    A window draws, without replacement, for those voxels alone that it is the first to cover. The windows are alike, so this
-    has the distribution of windows that are permuted whole and overwrite those before them, for less than half of the draws.
+    A window draws, without replacement, only for the voxels that no earlier window covers. All windows have the same
+    distribution, so the result is distributed as if whole windows were permuted and overwrote earlier ones, with less than
+    half of the draws.
 
     Args:
         source: (C, X * Y * Z), read only.
         target: same shape, holds a copy of ``source`` on entry.
         sides: X, Y, Z.
         largest: largest side of a window for each axis.
-        num_windows: how many.
+        num_windows: number of windows.
         seed: start of the draws.
         share_channels: the same permutation in every channel, or one for each.
     """
@@ -109,12 +110,12 @@ def map_values(source, target, table, rises, low, high):
     """Map ``source`` by a table of values at equal steps from ``low`` to ``high``, linear between them, clipped outside.
 
     Args:
-        source: any voxels; what is not a number is taken for ``low``.
-        target: as many.
+        source: any voxels; NaN is mapped as ``low``.
+        target: of the same size.
         table: value at each step.
         rises: from each value to the next, 0 at the last.
-        low: where the table begins.
-        high: where it ends.
+        low: start of the table.
+        high: end of the table.
     """
     last = F32(table.size - 1)
     scale = last / (high - low)

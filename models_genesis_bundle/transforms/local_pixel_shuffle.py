@@ -17,7 +17,7 @@ __all__ = ["RandLocalPixelShuffle", "RandLocalPixelShuffled"]
 
 
 class RandLocalPixelShuffle(RandomizableTransform):
-    """Permutes the voxels inside many small random windows, so that texture is lost and shape stays.
+    """Permutes the voxels inside many small random windows, which destroys texture and keeps shape.
 
     Each window's side is uniform in 1 … ``max_side`` for each axis, its corner uniform over all places where it fits, and the
     permutation of its voxels uniform. Every window is read from the undeformed image; a later window overwrites an earlier
@@ -71,7 +71,7 @@ class RandLocalPixelShuffle(RandomizableTransform):
         self.seed = int(self.R.randint(2**32, dtype=np.uint64))
 
     def __call__(self, image: NdarrayOrTensor, randomize: bool = True) -> NdarrayOrTensor:
-        """Deform ``image``, which stays as it is; ``randomize=False`` applies the last draw again."""
+        """Deform ``image``, which is not changed; ``randomize=False`` applies the last draw again."""
         if randomize:
             self.randomize(image)
         if not self._do_transform:
@@ -103,7 +103,7 @@ class RandLocalPixelShuffle(RandomizableTransform):
 
 
 class RandLocalPixelShuffled(RandDeformationd):
-    """Dictionary twin of ``RandLocalPixelShuffle``; the keys share the draw.
+    """Dictionary version of ``RandLocalPixelShuffle``; the keys share the draw.
 
     Args:
         keys: keys of the images, which have the same spatial shape.

@@ -18,17 +18,17 @@ STEPS = np.linspace(0, 1, 1024)  # of the table that a curve is looked up in
 
 
 class RandNonlinearIntensity(RandomizableTransform):
-    """Maps intensities by a random Bézier curve, so that appearance changes and shape stays.
+    """Maps intensities by a random Bézier curve, which changes appearance and keeps shape.
 
     The curve runs between the corners (0, 0) and (1, 1) of the intensity range, with control points that are uniform in the
     square between them. Its points are sorted along both axes, which gives an increasing map; with probability
-    ``decreasing_prob`` the values run the other way, from the largest to the smallest. The end points are exact: the ends of
-    the intensity range map to its ends. Between the curve's points the map is linear; values outside the range are clipped.
+    ``decreasing_prob`` the map is decreasing. The end points are exact: the ends of the intensity range map to its ends.
+    Between the curve's points the map is linear; values outside the range are clipped.
 
     Args:
         prob: probability of the deformation; 0.9 as published.
-        intensity_range: smallest and largest intensity, (0, 1) as published; name yours for z-scored or unscaled images.
-        decreasing_prob: share of decreasing maps.
+        intensity_range: smallest and largest intensity, (0, 1) as published; set it for z-scored or unscaled images.
+        decreasing_prob: probability of a decreasing map.
         num_control_points: control points between the ends; 2 give the published cubic curve.
         num_points: points of the curve.
 
@@ -77,7 +77,7 @@ class RandNonlinearIntensity(RandomizableTransform):
         self.decreasing = bool(self.R.uniform() < self.decreasing_prob)
 
     def __call__(self, image: NdarrayOrTensor, randomize: bool = True) -> NdarrayOrTensor:
-        """Deform ``image``, which stays as it is; ``randomize=False`` applies the last draw again."""
+        """Deform ``image``, which is not changed; ``randomize=False`` applies the last draw again."""
         if randomize:
             self.randomize(image)
         if not self._do_transform:
@@ -103,7 +103,7 @@ class RandNonlinearIntensity(RandomizableTransform):
 
 
 class RandNonlinearIntensityd(RandDeformationd):
-    """Dictionary twin of ``RandNonlinearIntensity``; the keys share the map.
+    """Dictionary version of ``RandNonlinearIntensity``; the keys share the map.
 
     Args:
         keys: keys of the images.

@@ -14,10 +14,10 @@ __all__ = ["RandOutPainting", "RandOutPaintingd"]
 
 
 class RandOutPainting(RandPainting):
-    """Paints over everything but some windows, from which the network then continues.
+    """Paints over everything except some windows, from which the network then restores the rest.
 
-    The first window is always drawn; before each further one, up to ``max_windows`` in all, with probability ``stop_prob``
-    there are no more. Each side is dim − u with u uniform in 3·dim // 7 … 4·dim // 7, the corner uniform over all places
+    The first window is always drawn; before each further one, up to ``max_windows`` in all, it stops with probability
+    ``stop_prob``. Each side is dim − u with u uniform in 3·dim // 7 … 4·dim // 7, the corner uniform over all places
     that leave ``margin`` voxels to each face. With the defaults 31.6 % of a 64 × 64 × 32 cube are kept on average.
 
     Args:
@@ -78,7 +78,7 @@ class RandOutPainting(RandPainting):
 
 
 class RandOutPaintingd(RandDeformationd):
-    """Dictionary twin of ``RandOutPainting``; the keys share windows and noise.
+    """Dictionary version of ``RandOutPainting``; the keys share windows and noise.
 
     Args:
         keys: keys of the images, which have the same spatial shape.

@@ -1,4 +1,4 @@
-"""What in-painting and out-painting share: windows, and what fills them."""
+"""The base class of in-painting and out-painting: windows and their fill."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ FILLS = ("noise", "constant")
 
 
 class RandPainting(RandomizableTransform):
-    """Draws some windows; what is painted, inside or outside of them, is left to the subclass.
+    """Draws some windows; the subclass paints inside or outside of them.
 
     Args:
         prob: probability of the deformation.
-        side_fractions: smallest and largest share of a side that a draw for it can take; see the subclass.
+        side_fractions: smallest and largest fraction of a side in a draw; see the subclass.
         margin: voxels between a window and each face of the image.
         max_windows: largest number of windows.
         stop_prob: probability of stopping, drawn before a window.
@@ -87,7 +87,7 @@ class RandPainting(RandomizableTransform):
         self.seed = int(self.R.randint(2**32, dtype=np.uint64))
 
     def __call__(self, image: NdarrayOrTensor, randomize: bool = True) -> NdarrayOrTensor:
-        """Deform ``image``, which stays as it is; ``randomize=False`` applies the last draw again."""
+        """Deform ``image``, which is not changed; ``randomize=False`` applies the last draw again."""
         if randomize:
             self.randomize(image)
         if not self._do_transform:

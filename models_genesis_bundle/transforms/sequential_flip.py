@@ -1,4 +1,4 @@
-"""The flips that come before the deformations."""
+"""Random flips, which precede the deformations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["RandSequentialFlip", "RandSequentialFlipd"]
 
 
 class RandSequentialFlip(RandomizableTransform, InvertibleTransform):
-    """Flips along a random axis, and as long as the dice say so again, up to ``max_flips`` times.
+    """Flips along a random axis, repeatedly, up to ``max_flips`` times.
 
     Each flip happens with probability ``prob`` given that all before it did; its axis is uniform over ``axes``, with
     replacement, so that a second flip can undo the first.
@@ -27,8 +27,8 @@ class RandSequentialFlip(RandomizableTransform, InvertibleTransform):
     Args:
         prob: probability of a flip, 0.4 as published.
         max_flips: largest number of flips.
-        axes: spatial axes to choose from; None stands for all. An entry None among them stands for no flip: the published
-            code flips along ``(None, 0, 1)``, its first axis being the channels'.
+        axes: spatial axes to choose from; None: all. An entry None means no flip: the published
+            code flips along ``(None, 0, 1)``, since its first axis is the channel axis.
 
     Shape:
         (C, X, Y) or (C, X, Y, Z); the result is a float32 copy of the same shape and kind. A MetaTensor's affine follows the
@@ -92,7 +92,7 @@ class RandSequentialFlip(RandomizableTransform, InvertibleTransform):
 
 
 class RandSequentialFlipd(RandDeformationd, InvertibleTransform):
-    """Dictionary twin of ``RandSequentialFlip``; the keys share the flips.
+    """Dictionary version of ``RandSequentialFlip``; the keys share the flips.
 
     Args:
         keys: keys of the images.

@@ -44,7 +44,7 @@ def test_a_comparison_leaves_tables_and_plots(compared):
     assert content["plan"]["task"]["metric"] == "dice_mean"
     text = (folder / "results.md").read_text()
     assert "| 50 %     | scratch          | –" in text
-    assert "does not say which patients it was pretrained on" in text
+    assert "does not record which patients it was pretrained on" in text
     for name in ("scores.png", "learning_curves.png"):
         picture = np.asarray(Image.open(folder / name).convert("L"))
         assert picture.std() > 5, "something is drawn"
@@ -103,5 +103,5 @@ def test_the_script_reports_on_a_part_and_says_by_its_exit_code_that_it_is_one(c
     with pytest.raises(SystemExit) as raised:
         script["compare"](str(compared), section="validation", report_only="true")
     assert raised.value.code == 1, "no run was scored on validation patients"
-    with pytest.raises(SystemExit, match="there is no such file"):
+    with pytest.raises(SystemExit, match="the file does not exist"):
         script["compare"]("nowhere.yaml")

@@ -167,7 +167,7 @@ def test_an_evaluation_without_a_table_of_cases_is_refused(plan, runs):
 
 def test_test_patients_that_pretraining_has_seen_are_named(plan, runs):
     path = plan.path("weights/genesis.pt")
-    assert "does not say which patients it was pretrained on" in pretraining_cautions(plan, runs)[0]
+    assert "does not record which patients it was pretrained on" in pretraining_cautions(plan, runs)[0]
     write_checkpoint({"model": {}, "data": {"patient_hashes": patient_hashes(["CPTAC-1", "LIDC-3"])}}, path)
     assert pretraining_cautions(plan, runs) == []
     write_checkpoint({"model": {}, "data": {"patient_hashes": patient_hashes(["CPTAC-1", "LIDC-2"])}}, path)
@@ -188,4 +188,4 @@ def test_patients_are_seen_through_the_files_that_the_weights_started_from(plan,
     (warning,) = pretraining_cautions(plan, runs)
     assert "(LIDC-2)" in warning
     write_checkpoint({**third, "initial_weights": {"file": "published.pt", "data": {"file": "published.pt"}}}, path)
-    assert "does not say which patients it was pretrained on" in pretraining_cautions(plan, runs)[0]
+    assert "does not record which patients it was pretrained on" in pretraining_cautions(plan, runs)[0]

@@ -57,7 +57,7 @@ def test_plans_may_share_a_task_that_stands_in_a_file_of_its_own(tmp_path):
 
 
 def test_what_is_wrong_in_the_file_of_a_task_is_said_with_its_name(tmp_path):
-    with pytest.raises(PlanError, match=r"task\.yaml: there is no such file"):
+    with pytest.raises(PlanError, match=r"task\.yaml: the file does not exist"):
         read(tmp_path, task="task.yaml")
     (tmp_path / "task.yaml").write_text("overridez: {}")
     with pytest.raises(PlanError, match=r"task\.yaml: unknown key 'overridez'; did you mean 'overrides'"):
@@ -107,7 +107,7 @@ def task(**changes):
         ),
         (
             {"initialisations": {**ARMS, "x": {"initial_weights": "a", "overrides": {"lr": 1}}}},
-            r"initialisations.x: overrides of its own would make this arm differ in more than the initialisation",
+            r"initialisations.x: overrides for one arm would make it differ in more than the initialisation",
         ),
         ({"initialisations": {**ARMS, "../x": "none"}}, r"initialisations.\.\./x: the name is also that of folders"),
         (
@@ -167,7 +167,7 @@ def test_a_missing_key_a_key_given_twice_and_no_yaml_are_refused(tmp_path):
     with pytest.raises(PlanError, match="the key 'jobs' is given twice"):
         read_plan(path)
     path.write_text("seeds: [0")
-    with pytest.raises(PlanError, match="no YAML that can be read"):
+    with pytest.raises(PlanError, match="not a readable YAML file"):
         read_plan(path)
-    with pytest.raises(PlanError, match="there is no such file"):
+    with pytest.raises(PlanError, match="the file does not exist"):
         read_plan(tmp_path / "no.yaml")

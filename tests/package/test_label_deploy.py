@@ -215,6 +215,6 @@ def test_what_cannot_be_handed_over_leaves_nothing(tmp_path):
     assert not [path for path in tmp_path.iterdir() if "out" in path.name]
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "kept.txt").write_text("mine")
-    with pytest.raises(ExportError, match="something is there"):
+    with pytest.raises(ExportError, match="the folder is not empty"):
         make_segmentation_bundle(tmp_path / "model.pt", tmp_path / "full", ROOT)
     assert (tmp_path / "full" / "kept.txt").read_text() == "mine"

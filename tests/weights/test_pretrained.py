@@ -99,7 +99,7 @@ def test_preprocessing_reads_a_scan_as_the_weights_need_it(weight_file, phantoms
     image = loaded.preprocessing()({"image": phantoms / "images" / "phantom_000.nii.gz"})["image"]
     assert image.pixdim.tolist() == [2, 2, 2]
     assert 0 <= image.min() < image.max() <= 1
-    with pytest.raises(ValueError, match="do not say how scans are read"):
+    with pytest.raises(ValueError, match="have no record of their preprocessing"):
         GenesisUNet(features=(4, 8)).preprocessing()
 
 

@@ -1,4 +1,4 @@
-"""Where the bundle's configurations lie: next to the package, in a checkout or an unpacked bundle."""
+"""The bundle's configurations: next to the package, in a checkout or an unpacked bundle."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def find_bundle(folder: str | os.PathLike | None = None) -> Path:
     """The folder of the bundle.
 
     Args:
-        folder: as the user names it; None: the one that the package lies in.
+        folder: the user's; None: the one of the package.
 
     Raises:
-        FileNotFoundError: when there are no configurations in it, as with a package that was installed without them.
+        FileNotFoundError: when it has no configurations, as after the installation of the package alone.
     """
     bundle = Path(models_genesis_bundle.__file__).parents[1] if folder is None else Path(folder).absolute()
     bundle_config(bundle, "finetune_segmentation")

@@ -1,4 +1,4 @@
-"""What is to be segmented, from Auto3DSeg's input and data statistics."""
+"""The classes to segment, from Auto3DSeg's input and data statistics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["label_names", "reason_to_skip"]
 
 
 def reason_to_skip(source: Mapping[str, Any], summary: Mapping[str, Any]) -> str | None:
-    """Why the algorithm cannot segment such data, a sentence; None when it can.
+    """A sentence on why the algorithm cannot segment such data; None if it can.
 
     Args:
         source: Auto3DSeg's input.
@@ -33,15 +33,15 @@ def label_names(source: Mapping[str, Any], summary: Mapping[str, Any]) -> list[s
     """Names of the classes 1, 2, … of the label maps.
 
     Args:
-        source: Auto3DSeg's input, with ``class_names`` (without the background) and ``label_map`` (which label becomes
-            which) if wanted.
+        source: Auto3DSeg's input, with ``class_names`` (without the background) and ``label_map`` (old to new
+            label) if wanted.
         summary: ``stats_summary`` of the data statistics.
 
     Returns:
         ``class_names``, or ``class_1``, ``class_2``, ….
 
     Raises:
-        ValueError: labels with a gap, or another number of them than of names.
+        ValueError: labels with a gap, or different numbers of labels and names.
     """
     label_map = {int(old): int(new) for old, new in (source.get("label_map") or {}).items()}
     found = sorted({label_map.get(int(label), int(label)) for label in summary["label_stats"]["labels"]} | {0})

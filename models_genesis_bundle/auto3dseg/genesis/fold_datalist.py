@@ -20,7 +20,7 @@ def fold_datalist(source: Mapping[str, Any], fold: int) -> dict[str, list[dict[s
 
     Args:
         source: Auto3DSeg's input: ``datalist`` (a JSON whose ``training`` has entries with ``image``, ``label`` and
-            ``fold``), ``dataroot`` (the folder that its paths count from) and, if wanted, ``patient_regex``.
+            ``fold``), ``dataroot`` (the folder of its relative paths) and, if wanted, ``patient_regex``.
         fold: from 0.
 
     Returns:

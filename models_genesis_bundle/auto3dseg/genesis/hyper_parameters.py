@@ -28,24 +28,24 @@ SAME_SPACING = 0.01  # millimetres that the spacings of scans may differ by
 def hyper_parameters(
     source: Mapping[str, Any], summary: Mapping[str, Any], fold: int, bundle_root: str | os.PathLike
 ) -> dict[str, Any]:
-    """Choose what ``hyper_parameters.yaml`` says: an overlay of ``configs/finetune_segmentation.yaml``.
+    """Choose the content of ``hyper_parameters.yaml``: an overlay of ``configs/finetune_segmentation.yaml``.
 
     Settings of that configuration that are in Auto3DSeg's input are taken from there.
 
     Args:
-        source: Auto3DSeg's input. Next to its own keys and the settings: ``genesis_bundle``, the folder of the bundle, and
+        source: Auto3DSeg's input. Besides its own keys and the settings: ``genesis_bundle``, the folder of the bundle, and
             ``network_def``, arguments of ``GenesisUNet``.
         summary: ``stats_summary`` of the data statistics.
         fold: the fold that validates.
         bundle_root: folder of the generated algorithm.
 
     Returns:
-        Plain values, fit for JSON and YAML. A setting of a component brings the whole component along, since MONAI's
-        ensemble reads the file alone.
+        Plain values, fit for JSON and YAML. With a setting of a component the whole component is written, since MONAI's
+        ensemble reads only this file.
 
     Raises:
-        FileNotFoundError: the bundle's configurations are not there.
-        CheckpointError: the initial weights are not there or cannot be read.
+        FileNotFoundError: the bundle's configurations are missing.
+        CheckpointError: the initial weights are missing or cannot be read.
         ValueError: data that the algorithm cannot segment.
     """
     reason = reason_to_skip(source, summary)
@@ -81,30 +81,30 @@ def hyper_parameters(
 
 
 def _network(defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration's definition, but as wide as the published network: Auto3DSeg trains on a GPU."""
+    """The configuration's definition with the published widths, since Auto3DSeg trains on a GPU."""
     return {name: value for name, value in defaults["network_def"].items() if name != "features"}
 
 
 def _pretrained_network(start: InitialWeights) -> dict[str, Any]:
-    """The arguments that the initial weights' network had, where they tell them, but for its inputs and outputs."""
+    """The recorded arguments of the initial weights' network, without its inputs and outputs."""
     arguments = start.source.network.get("arguments", {})
     return {name: arguments[name] for name in ("features", "norm", "act", "upsample") if name in arguments}
 
 
 def _orientation(start: InitialWeights) -> str | None:
-    """None, which follows the weights and is RAS without them, unless their axes are in another order than the statistics'."""
+    """None (as in the weights, or RAS), unless their axes have another order than the statistics'."""
     recorded = (start.preprocessing or {}).get("orientation", "RAS")
     return None if recorded and all(code in ends for code, ends in zip(recorded, RAS_LABELS, strict=True)) else "RAS"
 
 
 def _intensity(modality: str, start: InitialWeights) -> str | None:
-    """None, which follows the weights and is a CT's window without them, unless that window means nothing in such scans."""
+    """None (as in the weights, or a CT's window), unless the window does not suit such scans."""
     recorded = (start.preprocessing or {}).get("intensity", {}).get("mode", "window")
     return None if modality.lower() == "ct" or recorded != "window" else "percentile"
 
 
 def _spacing(spacing: Mapping[str, Any], start: InitialWeights) -> list[float] | None:
-    """None, which follows the weights and is the scan's own without them, unless the scans differ in it."""
+    """None (as in the weights, or the scan's own), unless the scans differ in it."""
     differ = any(high - low > SAME_SPACING for low, high in zip(spacing["min"], spacing["max"], strict=True))
     if (start.preprocessing or {}).get("spacing") is not None or not differ:
         return None

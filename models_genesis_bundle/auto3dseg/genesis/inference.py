@@ -1,4 +1,4 @@
-"""Class probabilities of new scans by a trained algorithm, as Auto3DSeg's ensemble wants them."""
+"""Class probabilities of new scans by a trained algorithm, for Auto3DSeg's ensemble."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class GenesisInferer:
     Args:
         config_file: the algorithm's configurations.
         override: settings of ``configs/evaluate.yaml``, such as ``sliding_window::overlap``; ``rank``: of the process in an
-            ensemble on several GPUs. Anything else is for the ensemble or for other algorithms.
+            ensemble on several GPUs. Other keys are for the ensemble or for other algorithms.
 
     Raises:
-        FileNotFoundError: the bundle's configurations are not there.
+        FileNotFoundError: the bundle's configurations are missing.
         CheckpointError: the algorithm has not been trained, or its weights cannot be read.
     """
 

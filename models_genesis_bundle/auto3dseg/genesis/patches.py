@@ -1,4 +1,4 @@
-"""How large the patches of a dataset can be."""
+"""The patch size for a dataset."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import torch
 
 __all__ = ["choose_patch_size", "voxel_budget"]
 
-BYTES_PER_VOXEL = 4096  # what the published network keeps of a voxel for the backward pass: 3.4 KiB in float32
+BYTES_PER_VOXEL = 4096  # memory of the published network for a voxel's backward pass: 3.4 KiB in float32
 SMALLEST, LARGEST = 64 * 64 * 32, 96**3  # voxels: the patches of pretraining; what an output voxel can see of the input
 SHORTEST_SIDE = 16
 
 
 def voxel_budget(patches: int, first_width: int = 64, device_memory: int | None = None) -> int:
-    """How many voxels a patch may have, so that the training takes half of the GPU's memory at most.
+    """The number of voxels of a patch with which the training needs at most half of the GPU's memory.
 
     Args:
-        patches: how many go through the network at a time.
-        first_width: channels of its first stage, which most of the memory is for.
+        patches: number in a batch.
+        first_width: channels of the first stage, which needs most of the memory.
         device_memory: bytes of the GPU; None: those of the first GPU here.
 
     Returns:
@@ -34,17 +34,17 @@ def voxel_budget(patches: int, first_width: int = 64, device_memory: int | None 
 def choose_patch_size(
     shape: Sequence[float], spacing: Sequence[float], voxels: int, divisor: int = 8
 ) -> tuple[int, ...]:
-    """The whole scan where that is small enough, else a part of it that is about as long as wide in millimetres.
+    """The whole scan if it is small enough, else a part of it with about equal sides in millimetres.
 
     Args:
         shape: voxels along each axis of the usual scan.
         spacing: sides of a voxel in millimetres.
-        voxels: how many the patch may have.
+        voxels: largest number in the patch.
         divisor: of each side.
 
     Returns:
-        Voxels along each axis: those of the scan rounded up to a multiple of ``divisor``, or fewer, but not below 16
-        where the scan has as many.
+        Voxels along each axis: those of the scan rounded up to a multiple of ``divisor``, or fewer, but at least 16
+        if the scan has as many.
     """
     sides = [math.ceil(side / divisor) * divisor for side in shape]
     shortest = math.ceil(SHORTEST_SIDE / divisor) * divisor

@@ -33,7 +33,7 @@ def train(config_file: str | Sequence[str], **train_params: Any) -> None:
         train_params: see `training_settings`.
 
     Raises:
-        FileNotFoundError: the bundle's configurations are not there.
+        FileNotFoundError: the bundle's configurations are missing.
         ValueError: no validation had a score, or a value that a setting cannot have.
     """
     own = config_file.split(",") if isinstance(config_file, str) else list(config_file)

@@ -40,8 +40,8 @@ class GenesisAlgo(BundleAlgo):
             ``{"hyper_parameters.yaml": settings}``.
 
         Raises:
-            FileNotFoundError: the bundle's configurations are not there.
-            CheckpointError: the initial weights are not there or cannot be read.
+            FileNotFoundError: the bundle's configurations are missing.
+            CheckpointError: the initial weights are missing or cannot be read.
             ValueError: data that the algorithm cannot segment, or a fold that cannot be used.
         """
         source = self._source()
