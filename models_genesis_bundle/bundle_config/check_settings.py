@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 from fire.parser import DefaultParseValue
 from models_genesis_bundle.bundle_config.component_arguments import unknown_argument, unknown_arguments
 from models_genesis_bundle.bundle_config.last_line import end_tracebacks_with_the_cause
+from models_genesis_bundle.bundle_config.near_names import near_names
 from models_genesis_bundle.bundle_config.renamed_settings import RENAMED
 from models_genesis_bundle.bundle_config.run_command import RunCommand
 from models_genesis_bundle.bundle_config.setting_types import kind_of
@@ -107,10 +107,7 @@ def _unused(node: Mapping[str, Any], parser: ConfigParser, above: str = "") -> I
         ):
             others = [other for other in node if kind_of(f"{above}{other}")]
             now = " and ".join(f"`{new}`" for new in RENAMED.get(place, ()) if new in parser)
-            yield (
-                place,
-                now or " or ".join(f"`{above}{other}`" for other in difflib.get_close_matches(name, others, n=2)),
-            )
+            yield place, now or near_names(name, others, above)
 
 
 def _needs_parsing(value: Any) -> bool:
@@ -156,8 +153,7 @@ def _unknown(place: str, config: ConfigParser, files: Sequence[str], dashes: str
         behind = "::".join(["", *parts[1:]])
         return f"this setting of {where} is called {' and '.join(f'`{dashes}{new}{behind}`' for new in now)} now."
     part = parts[len(walked)]
-    near = difflib.get_close_matches(part, known, n=2)
-    meant = " or ".join(f"`{dashes}{'::'.join([*walked, other])}`" for other in near)
+    meant = near_names(part, known, dashes + "".join(f"{above}::" for above in walked))
     return f"no setting of {where} is called {part!r}" + (f"; did you mean {meant}?" if meant else ".")
 
 
