@@ -85,10 +85,13 @@ def compare_restorations(
                 progress.set_postfix_str(restorer.name)
                 axes = Axes.of(codes, window)
                 network, own_cubes = restorer.network.to(device), restorer.scaled(axes.turned(clean))
-                require_fitting_size(network, own_cubes.shape[2:])
-                restored = {kind: restorer.restore(batch, axes, device) for kind, batch in deformed.items()}
-                colours = FeatureColours(network, own_cubes, stage, device)
+                try:
+                    require_fitting_size(network, own_cubes.shape[2:])
+                    colours = FeatureColours(network, own_cubes, stage, device)
+                except ValueError as error:
+                    raise ValueError(f"{restorer.name}: {error}") from error
                 features = axes.turned_back(colours(restorer.scaled(axes.turned(slab))))[0]
+                restored = {kind: restorer.restore(batch, axes, device) for kind, batch in deformed.items()}
                 columns.append(Column(restorer, restored, features, colours.share))
                 network.cpu()
                 progress.update()
