@@ -21,7 +21,7 @@ def pytest_terminal_summary(terminalreporter) -> None:
 
 # What `make test-fast` leaves out: whole runs, packages, notebooks and other programs.
 SLOW = (
-    *("auto3dseg", "comparison", "devices", "export", "federated", "package", "scripts"),
+    *("auto3dseg", "comparison", "devices", "export", "federated", "package", "restorations", "scripts"),
     *("documentation/test_commands_run", "documentation/test_notebook", "documentation/test_python_blocks"),
     *(
         "documentation/test_documentation_site",

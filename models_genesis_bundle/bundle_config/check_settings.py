@@ -1,8 +1,7 @@
-"""Holds what a run was asked for against its configurations, before anything else happens."""
+"""Checks the settings of a run against its configurations, before anything else happens."""
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 from fire.parser import DefaultParseValue
 from models_genesis_bundle.bundle_config.component_arguments import unknown_argument, unknown_arguments
 from models_genesis_bundle.bundle_config.last_line import end_tracebacks_with_the_cause
+from models_genesis_bundle.bundle_config.near_names import near_names
 from models_genesis_bundle.bundle_config.renamed_settings import RENAMED
 from models_genesis_bundle.bundle_config.run_command import RunCommand
 from models_genesis_bundle.bundle_config.setting_types import kind_of
@@ -32,18 +32,17 @@ class SettingsError(ValueError):
 
 
 def check_settings(command: RunCommand | None = None) -> None:
-    """Refuse what would not arrive as it was asked for, or cannot be meant.
+    """Refuse settings that do not exist, that would arrive as something else, or that have a wrong value.
 
     - A setting that the configuration files do not have: MONAI adds it silently, so that ``--max_epohcs 5`` would train for
       the default number of epochs. An argument of a component that the files do not give (``--network_def::act relu``) is
       accepted when the component takes it. Keys of overlays likewise.
     - A word that the command line reads otherwise: ``None``, which MONAI drops; ``2024_03``, ``scan#1``; a switch given as
       ``false``, which is a text and counts as true.
-    - A value of another type or out of range, see `SETTINGS`. Expressions are looked at where no component must be built
-      for it.
+    - A value of another type or out of range, see `SETTINGS`. Expressions are checked unless a component must be built for it.
 
-    A workflow that Python runs (``monai.bundle.run(...)``, ``ConfigWorkflow(...)``) has its keywords checked likewise, in the
-    configuration that they went into: a setting that nothing uses is refused where it is like another one.
+    The keywords of a workflow that Python runs (``monai.bundle.run(...)``, ``ConfigWorkflow(...)``) are checked in the
+    configuration that holds them: a setting that nothing uses is refused if its name is like that of another one.
 
     Args:
         command: what to check; None: this process's, or the configuration that this is called from.
@@ -96,7 +95,7 @@ def _copied(node: Any) -> Any:
 
 
 def _unused(node: Mapping[str, Any], parser: ConfigParser, above: str = "") -> Iterator[tuple[str, str]]:
-    """Plain values outside of components that are no declared settings and that nothing refers to, with a near setting."""
+    """Plain values outside of components that are not declared and that nothing refers to, each with the near settings."""
     for name, value in node.items():
         place = f"{above}{name}"
         if isinstance(value, Mapping):
@@ -107,10 +106,7 @@ def _unused(node: Mapping[str, Any], parser: ConfigParser, above: str = "") -> I
         ):
             others = [other for other in node if kind_of(f"{above}{other}")]
             now = " and ".join(f"`{new}`" for new in RENAMED.get(place, ()) if new in parser)
-            yield (
-                place,
-                now or " or ".join(f"`{above}{other}`" for other in difflib.get_close_matches(name, others, n=2)),
-            )
+            yield place, now or near_names(name, others, above)
 
 
 def _needs_parsing(value: Any) -> bool:
@@ -156,8 +152,7 @@ def _unknown(place: str, config: ConfigParser, files: Sequence[str], dashes: str
         behind = "::".join(["", *parts[1:]])
         return f"this setting of {where} is called {' and '.join(f'`{dashes}{new}{behind}`' for new in now)} now."
     part = parts[len(walked)]
-    near = difflib.get_close_matches(part, known, n=2)
-    meant = " or ".join(f"`{dashes}{'::'.join([*walked, other])}`" for other in near)
+    meant = near_names(part, known, dashes + "".join(f"{above}::" for above in walked))
     return f"no setting of {where} is called {part!r}" + (f"; did you mean {meant}?" if meant else ".")
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import pydoc
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
+from models_genesis_bundle.bundle_config.near_names import near_names
 from monai.bundle import ConfigComponent, ConfigParser
 from monai.bundle.reference_resolver import ReferenceResolver
 
@@ -36,8 +36,7 @@ def unknown_argument(place: str, component: Mapping[str, Any], parser: ConfigPar
     takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in known.values())
     if name in known or takes_any or name.startswith("_"):
         return None
-    near = difflib.get_close_matches(name, known, n=2)
-    meant = " or ".join(f"`{dashes}{above}::{other}`" for other in near)
+    meant = near_names(name, known, f"{dashes}{above}::")
     return f"{str(target).rpartition('.')[2]} takes no {name!r}; " + (
         f"did you mean {meant}?" if meant else f"it takes {', '.join(known)}."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models_genesis_bundle.data.sampling.seeded_dataset import SeededDataset
@@ -12,15 +12,20 @@ __all__ = ["genesis_pairs"]
 
 
 def genesis_pairs(
-    cubes: Sequence[dict[str, Any]], config_file: str | Sequence[str] = "configs/pretrain.yaml", seed: int = 0
+    cubes: Sequence[dict[str, Any]],
+    config_file: str | Sequence[str] = "configs/pretrain.yaml",
+    seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
 ) -> SeededDataset:
     """The data set of Genesis pairs that ``config_file`` declares, over other cubes.
 
     Args:
-        cubes: items with ``image``: (1, X, Y, Z) arrays in 0 … 1.
+        cubes: items with ``image``: (1, X, Y[, Z]) arrays in 0 … 1.
         config_file: a pretraining configuration, or one with its overlays.
         seed: start of the draws.
+        settings: values by their place in the configuration, such as ``{"deformations::flip::prob": 0}``.
     """
     parser = ConfigParser()
     parser.read_config(config_file)
+    parser.update(dict(settings or {}))
     return SeededDataset(cubes, parser.get_parsed_content("train::preprocessing"), seed=seed)

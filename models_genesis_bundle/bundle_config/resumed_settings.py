@@ -1,4 +1,4 @@
-"""Holds the settings of a resumed run against those that it was started with."""
+"""Compares the settings of a resumed run with those that it was started with."""
 
 from __future__ import annotations
 

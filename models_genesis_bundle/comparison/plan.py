@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
+from models_genesis_bundle.bundle_config.near_names import near_names
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 __all__ = ["TRANSFER_SETTINGS", "ComparisonPlan", "Initialisation", "Labels", "Recipe", "Task", "nearest_name"]
@@ -32,10 +32,10 @@ OWN_SETTINGS = (
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the nearest known one, or all of them when none is near."""
+    """The end of a message about an unknown name: the nearest known ones, or all of them when none is near."""
     known = list(known)
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known) or 'none'}."
+    near = near_names(name, known, quote="'")
+    return f"did you mean {near}?" if near else f"known are {', '.join(known) or 'none'}."
 
 
 def _without_own_settings(overrides: dict[str, Any]) -> dict[str, Any]:

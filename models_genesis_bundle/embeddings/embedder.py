@@ -57,10 +57,13 @@ class Embedder(nn.Module):
         self.stage = stage
         self.pooling = pooling
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The vectors of ``x``."""
+    def stage_map(self, x: torch.Tensor) -> torch.Tensor:
+        """The map that is pooled: (B, channels of the stage, X', Y'[, Z'])."""
         maps = self.maps(x)
         if self.stage is not None and self.stage > len(maps):
             raise ValueError(f"stage: the encoder has the stages 1 … {len(maps)}, found {self.stage}.")
-        chosen = maps[-1] if self.stage is None else maps[self.stage - 1]
-        return pool(chosen.float().flatten(2), self.pooling, 2)
+        return (maps[-1] if self.stage is None else maps[self.stage - 1]).float()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The vectors of ``x``."""
+        return pool(self.stage_map(x).flatten(2), self.pooling, 2)

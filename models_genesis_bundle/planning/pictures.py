@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,19 +13,12 @@ from models_genesis_bundle.data.volumes.quality import ScanFacts
 from models_genesis_bundle.planning.geometry import sides_after_resampling
 from models_genesis_bundle.visualize.restoration_panel import middle_slice
 
-__all__ = ["intensity_figure", "pair_figure", "png", "scan_figure", "size_figure", "spacing_figure"]
+__all__ = ["intensity_figure", "pair_figure", "scan_figure", "size_figure", "spacing_figure"]
 
 _PLANES = {"axial": (0, 1), "coronal": (0, 2), "sagittal": (1, 2)}
 _AXES = ("left to right", "back to front", "feet to head")
 _COLOURS = ("#1b6ca8", "#d1732b", "#3a8f5c")
 _GREY = "#667079"
-
-
-def png(figure: Figure) -> str:
-    """A figure as a PNG data URI for an HTML page."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def scan_figure(

@@ -5,26 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 from models_genesis_bundle.bundle_config import genesis_pairs
 from models_genesis_bundle.data.scans.preprocessing import ScanPreprocessing
 from models_genesis_bundle.data.volumes.quality import NOT_IN_HU
-from models_genesis_bundle.files import whole_file
 from models_genesis_bundle.planning.fingerprint import Fingerprint
 from models_genesis_bundle.planning.pictures import (
     intensity_figure,
     pair_figure,
-    png,
     scan_figure,
     size_figure,
     spacing_figure,
 )
 from models_genesis_bundle.planning.plan import Plan
 from models_genesis_bundle.planning.speed import Speed
+from models_genesis_bundle.reports.html_page import figure_png, write_page
 from monai.transforms import CenterSpatialCrop, Compose, SpatialPad
 
 __all__ = ["Examples", "summary", "training_hours", "write_report"]
@@ -123,10 +120,9 @@ def write_report(
     facts = list(fingerprint.facts.values())
     middle = len(examples.cubes) // 2
     pair = genesis_pairs(examples.cubes, list(config_files))[middle]
-    page = Environment(autoescape=True, trim_blocks=True, undefined=StrictUndefined).from_string(
-        resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8")
-    )
-    text = page.render(
+    write_page(
+        path,
+        "planning/report.html",
         name=Path(fingerprint.dataset_dir).name,
         summary=summary(fingerprint),
         notices=[*fingerprint.notes, *([_left_out_summary(fingerprint)] if fingerprint.left_out else [])],
@@ -137,24 +133,22 @@ def write_report(
         scans=[
             (
                 f"{_short(image, fingerprint)}: {_by(scan.shape[1:])} voxels",
-                png(scan_figure(scan[0], spacing, cube_size, value_range)),
+                figure_png(scan_figure(scan[0], spacing, cube_size, value_range)),
             )
             for image, scan in zip(examples.images, examples.scans, strict=True)
         ],
         pair_of=_short(examples.images[middle], fingerprint),
-        pair=png(pair_figure(np.asarray(pair["label"])[0], np.asarray(pair["image"])[0], spacing, value_range)),
+        pair=figure_png(pair_figure(np.asarray(pair["label"])[0], np.asarray(pair["image"])[0], spacing, value_range)),
         charts=[
-            ("Intensities, each scan and the mean", png(intensity_figure(fingerprint.voxels, plan.intensity))),
-            ("Voxel sizes", png(spacing_figure(facts, spacing))),
-            ("Sizes of the scans", png(size_figure(facts, spacing, cube_size))),
+            ("Intensities, each scan and the mean", figure_png(intensity_figure(fingerprint.voxels, plan.intensity))),
+            ("Voxel sizes", figure_png(spacing_figure(facts, spacing))),
+            ("Sizes of the scans", figure_png(size_figure(facts, spacing, cube_size))),
         ],
         left_out=[
             replace(scan, image=_short(scan.image, fingerprint)) for scan in fingerprint.left_out[:_LISTED_AT_MOST]
         ],
         left_out_summary=_left_out_summary(fingerprint),
     )
-    with whole_file(path) as unfinished:
-        unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _tiles(fingerprint: Fingerprint, plan: Plan, speed: Speed, device: str) -> list[tuple[str, str]]:

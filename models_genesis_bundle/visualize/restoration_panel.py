@@ -98,5 +98,5 @@ def middle_slice(array: np.ndarray, plane: str) -> np.ndarray:
 
 
 def as_picture(array: np.ndarray) -> np.ndarray:
-    """A slice (first axis, second axis) as rows from top to bottom: both axes end at the top left."""
-    return array.T[::-1, ::-1]
+    """A slice (first axis, second axis[, colours]) as rows from top to bottom: both axes end at the top left."""
+    return array.swapaxes(0, 1)[::-1, ::-1]

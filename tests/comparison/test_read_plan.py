@@ -98,7 +98,7 @@ def task(**changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"sedes": [0]}, r"unknown key 'sedes'; did you mean 'seeds'\?"),
+        ({"sedes": [0]}, r"unknown key 'sedes'; did you mean 'seeds'"),
         (task(overridez={}), r"task: unknown key 'overridez'; did you mean 'overrides'"),
         ({"initialisations": {**ARMS, "x": {"weights": "a"}}}, r"initialisations.x: unknown key 'weights'"),
         (
@@ -115,7 +115,7 @@ def task(**changes):
             r"initialisations.x: transfer_parts says how initial_weights are loaded, and there are none",
         ),
         ({"initialisations": {"scratch": "none"}}, r"initialisations: expected two or more to compare, found 1"),
-        ({"reference": "scratsch"}, r"reference: 'scratsch' is no initialisation .* did you mean 'scratch'\?"),
+        ({"reference": "scratsch"}, r"reference: 'scratsch' is no initialisation .* did you mean 'scratch'"),
         (
             {"initialisations": {**ARMS, "scratch": {"initial_weights": "none", "baseline": True}}},
             r"reference: 'scratch' is a baseline",

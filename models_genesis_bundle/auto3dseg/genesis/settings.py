@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models_genesis_bundle.bundle_config import RunCommand, check_settings, unknown_settings
+from models_genesis_bundle.bundle_config.near_names import near_names
 from models_genesis_bundle.bundle_config.renamed_settings import RENAMED
 
 __all__ = ["input_settings", "training_settings"]
@@ -43,10 +43,10 @@ def input_settings(source: Mapping[str, Any], config: Mapping[str, Any]) -> dict
     known = _places(config).keys() - STEPS - CHOSEN
     named = _own_names(source)
     for name in named.keys() - config.keys() - known:
-        near = [place for place in RENAMED.get(name, ()) if place in known]
-        for place in near or difflib.get_close_matches(name, known, n=1, cutoff=ALMOST_SAME):
+        now = " and ".join(f"{place!r}" for place in RENAMED.get(name, ()) if place in known)
+        if meant := now or near_names(name, sorted(known), quote="'", cutoff=ALMOST_SAME):
             logger.warning(
-                "Auto3DSeg's input: %r is no setting of the genesis algorithm; did you mean %r?", name, place
+                "Auto3DSeg's input: %r is no setting of the genesis algorithm; did you mean %s?", name, meant
             )
     return {place: value for place, value in _places(named, config).items() if place in known}
 

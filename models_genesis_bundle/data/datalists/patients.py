@@ -6,9 +6,9 @@ import hashlib
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from models_genesis_bundle.data.datalists.checks import DatalistError
 from models_genesis_bundle.data.datalists.path_words import (
@@ -24,7 +24,7 @@ from models_genesis_bundle.data.datalists.path_words import (
 from models_genesis_bundle.data.scans.files import scan_stem
 from monai.config import PathLike
 
-__all__ = ["patient_hashes", "patient_names", "patients_and_rule"]
+__all__ = ["labelled_record", "patient_hashes", "patient_names", "patients_and_rule"]
 
 _LEAST_PEOPLE_OF_A_GROUP = 20  # a numbered folder with more numbered ones in it is a group of people
 _LEAST_FILES_OF_A_GROUP = 5
@@ -278,3 +278,14 @@ def patient_hashes(names: Iterable[str]) -> list[str]:
         ['24d4b96f58da6d4a']
     """
     return sorted({hashlib.sha256(os.fsencode(str(name))).hexdigest()[:_DIGITS] for name in names})
+
+
+def labelled_record(scans: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a fine-tuned network's weight file says of its labelled scans: how many, of how many patients, and their hashes.
+
+    Args:
+        scans: a list of `segmentation_datalist`. An entry without ``patient``, as MONAI Label gives it, counts as a patient of
+            its image's name.
+    """
+    hashes = patient_hashes(scan.get("patient") or scan_stem(Path(scan["image"])) for scan in scans)
+    return {"scans": len(scans), "patients": len(hashes), "patient_hashes": hashes}

@@ -146,11 +146,8 @@ def split_by_folder(items: Sequence[Item], root: Path) -> dict[str, list[Item]]:
 
 
 def _section_of(path: Path) -> str | None:
-    for folder in reversed(path.parts[:-1]):
-        for section, pattern in _SECTION_FOLDERS.items():
-            if pattern.fullmatch(folder):
-                return section
-    return None
+    folders = reversed(path.parts[:-1])
+    return next((name for folder in folders for name, form in _SECTION_FOLDERS.items() if form.fullmatch(folder)), None)
 
 
 def split_by_file(items: Sequence[Item], split_file: Path, base: Path) -> dict[str, list[Item]]:

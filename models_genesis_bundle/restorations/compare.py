@@ -1,0 +1,145 @@
+"""What weight files restore of one scan, as a page to look at."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from models_genesis_bundle.data import list_scans, scans_or_phantoms
+from models_genesis_bundle.networks import require_fitting_size
+from models_genesis_bundle.restorations.axes import Axes, upright_window
+from models_genesis_bundle.restorations.feature_colours import FeatureColours
+from models_genesis_bundle.restorations.page import Column, Group, write_comparison_page
+from models_genesis_bundle.restorations.reading import Reading, deformed_cubes
+from models_genesis_bundle.restorations.restorer import Restorer
+from tqdm import tqdm
+
+__all__ = ["compare_restorations"]
+
+
+def compare_restorations(
+    weights: Sequence[str | os.PathLike] | Mapping[str, str | os.PathLike],
+    output: str | os.PathLike,
+    scan: str | os.PathLike | None = None,
+    network_configs: Mapping[str, str | os.PathLike] | None = None,
+    cube_size: Sequence[int] | None = None,
+    cubes: int = 8,
+    stage: int | None = None,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    config_file: str | os.PathLike = "configs/pretrain.yaml",
+) -> Path:
+    """Write a page with what weight files, and random weights, restore of the same deformed cubes of a scan.
+
+    Args:
+        weights: files as in ``find_weights``, or the same by the names that the page shows.
+        output: the HTML file.
+        scan: a file or a folder of DICOM slices; None: a phantom.
+        network_configs: by the names of `weights`, a configuration with ``network_def`` for each network that is no
+            ``GenesisUNet``: the run's ``config.yaml``. Configurations run code: give your own, or one that you trust.
+        cube_size: sides of the cubes in voxels; None: as in the pretraining of the first file.
+        cubes: how many cubes the table is about.
+        stage: of the encoder, whose features are shown: 1 for the finest, None for the deepest.
+        seed: of the cubes, the deformations and the random weights.
+        device: where to compute.
+        config_file: the pretraining configuration whose deformations they are.
+
+    Returns:
+        ``output``.
+
+    Raises:
+        CheckpointError: for a weight file that cannot be used.
+        ExportError: for a configuration that defines no network.
+        TransferError: for weights that do not fit their network.
+        FileNotFoundError: when there is no such scan.
+        ScanError: for a scan that cannot be used.
+        ValueError: for settings that do not fit the networks or the scan.
+    """
+    output, device = Path(output), torch.device(device)
+    if cubes < 1:
+        raise ValueError(f"cubes: expected 1 or more, found {cubes}.")
+    if output.is_dir():
+        raise ValueError(f"output: expected the HTML file to write, found the folder {output}. Name a file in it.")
+    restorers = _restorers(weights, network_configs or {}, seed)
+    first = restorers[0]
+    dims, size = first.preprocessing.spatial_dims, tuple(cube_size or first.cube_size)
+    if len(size) != len(first.cube_size):
+        raise ValueError(f"cube_size: expected {len(first.cube_size)} sides, found {list(size)}.")
+    with tempfile.TemporaryDirectory() as folder:
+        image = _only_scan(scan, folder, dims, seed)
+        read = _by_reading(image, restorers)
+    window = upright_window(read[0][0].axes, (*size, *[1] * (dims - len(size))))
+    points, groups = None, []
+    with tqdm(total=len(restorers), desc="Weight files") as progress:
+        for reading, members in read:
+            reading = reading.padded(window)
+            points = reading.draw_points(window, cubes, seed) if points is None else points
+            clean = reading.cubes(points, window)
+            deformed = deformed_cubes(clean, str(config_file), seed)
+            slab, level = reading.slab(window)
+            columns = []
+            for restorer, codes in members:
+                progress.set_postfix_str(restorer.name)
+                axes = Axes.of(codes, window)
+                network, own_cubes = restorer.network.to(device), restorer.scaled(axes.turned(clean))
+                try:
+                    require_fitting_size(network, own_cubes.shape[2:])
+                    colours = FeatureColours(network, own_cubes, stage, device)
+                except ValueError as error:
+                    raise ValueError(f"{restorer.name}: {error}") from error
+                features = axes.turned_back(colours(restorer.scaled(axes.turned(slab))))[0]
+                restored = {kind: restorer.restore(batch, axes, device) for kind, batch in deformed.items()}
+                columns.append(Column(restorer, restored, features, colours.share))
+                network.cpu()
+                progress.update()
+            spacing = [length for length, side in zip(reading.spacing, window, strict=True) if side > 1]
+            groups.append(Group(clean, deformed, spacing, slab[0], level, columns))
+    return write_comparison_page(output, "a phantom" if scan is None else os.fspath(scan), groups)
+
+
+def _restorers(
+    weights: Sequence[str | os.PathLike] | Mapping[str, str | os.PathLike],
+    network_configs: Mapping[str, str | os.PathLike],
+    seed: int,
+) -> list[Restorer]:
+    """The files' networks, and that of the first with random weights."""
+    sources = weights if isinstance(weights, Mapping) else {os.fspath(source): source for source in weights}
+    if not sources:
+        raise ValueError("weights: expected one weight file or more, found none.")
+    if unknown := [name for name in network_configs if name not in sources]:
+        raise ValueError(f"network_configs: expected some of {', '.join(sources)}, found {', '.join(unknown)}.")
+    found = [Restorer.read(name, source, network_configs.get(name)) for name, source in sources.items()]
+    for restorer in found:
+        if restorer.dims != found[0].dims:
+            raise ValueError(
+                f"{restorer.name}: its network sees {restorer.dims}, but that of {found[0].name} {found[0].dims}. They cannot "
+                "restore the same cubes: make a page for each kind."
+            )
+    return [*found, found[0].with_random_weights(seed)]
+
+
+def _only_scan(scan: str | os.PathLike | None, folder: str, dims: int, seed: int) -> str:
+    source = scans_or_phantoms(scan, folder, count=1, seed=seed)
+    scans = list_scans(source, spatial_dims=dims)
+    if len(scans) > 1:
+        raise ValueError(
+            f"scan: expected one scan, found {len(scans)} in {scan}. Give one of them: {scans[0]['image']}."
+        )
+    return scans[0]["image"]
+
+
+def _by_reading(image: str, restorers: Sequence[Restorer]) -> list[tuple[Reading, list[tuple[Restorer, str]]]]:
+    """The scan in each way in which networks read it, with these networks and the axes along which each has it."""
+    read: dict[str, Reading] = {}
+    groups: list[tuple[Reading, list[tuple[Restorer, str]]]] = []
+    for restorer in restorers:
+        record = str(restorer.preprocessing.record())
+        own = read[record] = read.get(record) or Reading.of(image, restorer.preprocessing)
+        members = next((members for reading, members in groups if reading.is_like(own)), None)
+        if members is None:
+            groups.append((own, members := []))
+        members.append((restorer, own.axes))
+    return groups

@@ -1,0 +1,154 @@
+"""A scan as weights read it, and the cubes that are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from models_genesis_bundle.bundle_config import genesis_pairs
+from models_genesis_bundle.data import CubeSampler, IntensityScaling, ScanPreprocessing
+from models_genesis_bundle.data.scans.preprocessing import RAS_LABELS
+from models_genesis_bundle.data.volumes.places import corners_around
+from monai.data import MetaTensor
+from monai.data.utils import affine_to_spacing
+from monai.transforms import Orientation, SpatialPad
+from nibabel.orientations import aff2axcodes
+
+__all__ = ["KINDS", "WHOLE", "Reading", "deformed_cubes"]
+
+WHOLE = "all, as in pretraining"
+_NONE = {
+    "deformations::flip::prob": 0,
+    "deformations::shuffle::prob": 0,
+    "deformations::nonlinear::prob": 0,
+    "painting_prob": 0,
+}
+KINDS: dict[str, dict[str, Any]] = {  # settings of configs/pretrain.yaml for each
+    WHOLE: {"deformations::flip::prob": 0},
+    "non-linear intensities": {**_NONE, "deformations::nonlinear::prob": 1},
+    "local shuffling": {**_NONE, "deformations::shuffle::prob": 1},
+    "in-painting": {**_NONE, "painting_prob": 1, "deformations::painting::weights": [1, 0]},
+    "out-painting": {**_NONE, "painting_prob": 1, "deformations::painting::weights": [0, 1]},
+    "none": _NONE,
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A scan, read and scaled as some weights need it.
+
+    Attributes:
+        volume: (1, X, Y[, Z]) along right, front and head, scaled on to 0 … 1.
+        axes: codes of the axes in which the weights have it, such as ``"LPS"``.
+    """
+
+    volume: MetaTensor
+    axes: str
+
+    @classmethod
+    def of(cls, image: str, preprocessing: ScanPreprocessing) -> Reading:
+        """Read a scan.
+
+        Args:
+            image: its path.
+            preprocessing: of the weights.
+
+        Raises:
+            ScanError: when it cannot be used.
+        """
+        scan: MetaTensor = preprocessing({"image": image})["image"]
+        dims = preprocessing.spatial_dims
+        codes = "".join(aff2axcodes(np.asarray(scan.affine)[: dims + 1, : dims + 1], RAS_LABELS[:dims]))
+        low, high = preprocessing.intensity.value_range
+        upright = Orientation(axcodes="RAS"[:dims], labels=RAS_LABELS[:dims])((scan - low) / (high - low))
+        return cls(upright, codes)
+
+    @property
+    def spacing(self) -> list[float]:
+        """Sides of a voxel in millimetres."""
+        return affine_to_spacing(self.volume.affine, r=len(self.axes)).tolist()
+
+    def is_like(self, other: Reading) -> bool:
+        """Whether both hold the same voxels, up to rounding."""
+        own, others = self.volume, other.volume
+        return own.shape == others.shape and torch.allclose(own.as_tensor(), others.as_tensor(), atol=1e-4)
+
+    def padded(self, window: tuple[int, ...]) -> Reading:
+        """The same with the darkest value around it, so that a window fits in."""
+        return Reading(SpatialPad(window)(self.volume), self.axes)
+
+    def draw_points(self, window: Sequence[int], count: int, seed: int) -> np.ndarray:
+        """The middles of cubes at random places of the body, (count or fewer, axes), in LPS millimetres.
+
+        Args:
+            window: sides of a cube in voxels.
+            count: how many are wanted.
+            seed: of the places.
+
+        Raises:
+            ValueError: when no place holds enough body.
+        """
+        sampler = CubeSampler(cube_size=window)
+        corners = sampler.sample(self.volume.numpy(), IntensityScaling(), count, np.random.default_rng(seed))
+        if not corners:
+            raise ValueError(
+                f"cube_size: no cube of {tuple(window)} voxels with enough body was found in a scan of "
+                f"{tuple(self.volume.shape[1:])} voxels. Give a smaller one."
+            )
+        affine, dims = np.asarray(self.volume.affine, dtype=float), len(window)
+        middles = np.array(corners) + (np.array(window) - 1) / 2
+        return (middles @ affine[:dims, :dims].T + affine[:dims, -1]) * np.array([-1, -1, 1])[:dims]
+
+    def cubes(self, points: np.ndarray, window: Sequence[int]) -> torch.Tensor:
+        """The cubes around points, moved inwards at the border: (n, 1, X, Y[, Z]) without axes of one voxel.
+
+        Args:
+            points: in LPS millimetres.
+            window: sides of a cube in voxels.
+        """
+        shape, affine = self.volume.shape[1:], np.asarray(self.volume.affine, dtype=float)
+        corners = corners_around(points.tolist(), affine, shape, window)
+        corners = np.clip(corners, 0, np.array(shape) - np.array(window))
+        places = [tuple(slice(low, low + side) for low, side in zip(corner, window, strict=True)) for corner in corners]
+        cubes = torch.stack([self.volume.as_tensor()[(slice(None), *place)] for place in places])
+        return cubes.reshape(len(cubes), 1, *(side for side in window if side > 1))
+
+    def slab(self, window: tuple[int, ...]) -> tuple[torch.Tensor, int]:
+        """The part of the scan around its middle slice that one layer of cubes covers.
+
+        Args:
+            window: sides of a cube in voxels.
+
+        Returns:
+            (1, 1, X, Y[, Z]) without axes of one voxel, and the place of the middle slice along Z, 0 where there is no Z.
+        """
+        volume = self.volume.as_tensor()[None]
+        if len(window) == 2:
+            return volume, 0
+        axis = window.index(1) if 1 in window else 2
+        middle = volume.shape[2 + axis] // 2
+        start = min(max(middle - window[axis] // 2, 0), volume.shape[2 + axis] - window[axis])
+        slab = volume.narrow(2 + axis, start, window[axis])
+        return (slab.squeeze(2 + axis), 0) if window[axis] == 1 else (slab, middle - start)
+
+
+def deformed_cubes(cubes: torch.Tensor, config_file: str, seed: int) -> Mapping[str, torch.Tensor]:
+    """Cubes after each kind of deformation; the same seed gives cubes of the same size the same draws.
+
+    Args:
+        cubes: (n, 1, X, Y[, Z]) in 0 … 1.
+        config_file: the pretraining configuration whose deformations they are.
+        seed: of the draws.
+
+    Returns:
+        By the kinds in ``KINDS``, the same shape.
+    """
+    items = [{"image": cube} for cube in cubes.numpy()]
+    found = {}
+    for kind, settings in KINDS.items():
+        pairs = genesis_pairs(items, config_file, seed, {"cube_size": list(cubes.shape[2:]), **settings})
+        found[kind] = torch.stack([torch.as_tensor(pairs[number]["image"]) for number in range(len(items))])
+    return found

@@ -1,0 +1,61 @@
+"""Look at weights: python scripts/compare_restorations.py --weights models/model.pt --output page.html"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+
+import fire
+import torch
+import yaml
+from bundle_path import ROOT
+from models_genesis_bundle.data import ScanError
+from models_genesis_bundle.export import ExportError
+from models_genesis_bundle.restorations import compare_restorations
+from models_genesis_bundle.weights import CheckpointError, TransferError
+
+
+def compare(
+    weights: str | Sequence[str] | Mapping[str, str],
+    scan: str | None = None,
+    output: str = "restorations.html",
+    network_configs: Mapping[str, str] | None = None,
+    cube_size: Sequence[int] | None = None,
+    cubes: int = 8,
+    stage: int | None = None,
+    seed: int = 0,
+    device: str = "cuda:0" if torch.cuda.is_available() else "cpu",
+) -> None:
+    """Write a page with what weight files restore of a scan, their errors and their features; see docs/how-to/embeddings.md.
+
+    Args:
+        weights: one file or more, "[models/model.pt, runs/pretrain/checkpoints/model.pt]", or the same by names for the page,
+            "{shipped: models/model.pt}"; also folders and repositories of the Hugging Face Hub.
+        scan: a scan or a folder of DICOM slices; without one a phantom is used.
+        output: the HTML file.
+        network_configs: for networks other than GenesisUNet, the run's configuration by the name of the weights,
+            "{'mine': 'runs/pretrain/config.yaml'}".
+        cube_size: sides of the cubes in voxels; by default as in the pretraining of the first file.
+        cubes: how many cubes the table is about.
+        stage: of the encoder, whose features are shown; 1 is the finest, by default the deepest.
+        seed: of the cubes, the deformations and the random weights.
+        device: where to compute.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    files = (
+        yaml.safe_load(weights) if isinstance(weights, str) else weights
+    )  # Fire takes names without quotes for one text
+    files = [files] if isinstance(files, str) else files
+    config_file = ROOT / "configs" / "pretrain.yaml"
+    try:
+        page = compare_restorations(
+            files, output, scan, network_configs, cube_size, cubes, stage, seed, device, config_file
+        )
+    except (CheckpointError, ExportError, ScanError, TransferError, OSError, ValueError) as error:
+        sys.exit(str(error))
+    print(f"Written: {page}. Open it in a browser.")
+
+
+if __name__ == "__main__":
+    fire.Fire(compare)
