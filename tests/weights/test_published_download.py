@@ -10,7 +10,8 @@ import pytest
 from hub_server import HubHandler
 from local_server import answering
 from models_genesis_bundle.weights.published import download
-from models_genesis_bundle.weights.published.download import PUBLISHED_FILES, DownloadError, download_published
+from models_genesis_bundle.weights.published.download import DownloadError, download_published
+from models_genesis_bundle.weights.published.table import FILES
 
 NAME = "Genesis_Chest_CT.pt"
 CONTENT = bytes(range(256)) * 10_000
@@ -81,7 +82,7 @@ def test_what_is_not_there_is_named(served, output, address):
 
 
 def test_a_name_that_is_not_published_is_refused_with_those_that_are(tmp_path):
-    with pytest.raises(DownloadError, match=r"\.\./other\.pt: no published .*" + ", ".join(PUBLISHED_FILES)):
+    with pytest.raises(DownloadError, match=r"\.\./other\.pt: no published .*" + ", ".join(FILES)):
         download_published("../other.pt", tmp_path)
 
 
