@@ -87,6 +87,18 @@ def write_voco_encoder(path: Path) -> nn.Module:
     return network
 
 
+def write_voco_student(path: Path) -> nn.Module:
+    """The form of a training with a student and a teacher."""
+    network = SwinUNETR(1, 1, feature_size=12, use_v2=True)
+    state = {
+        f"module.backbone.{key}": value
+        for key, value in network.state_dict().items()
+        if key.startswith(("swinViT.", "encoder"))
+    }
+    torch.save({"student": state, "teacher": {key: value + 1 for key, value in state.items()}, "epoch": 9}, path)
+    return network
+
+
 def write_nvidia(path: Path) -> nn.Module:
     """As MONAI's ``SwinUNETR.load_from`` takes it."""
     network = SwinUNETR(1, 3, feature_size=12)
@@ -190,6 +202,7 @@ WRITTEN = {
     "suprem_swinunetr.pth": Written(write_suprem_swinunetr, "SuPreM's SwinUNETR", ABDOMEN),
     "voco.pt": Written(write_voco, "VoCo's SwinUNETR", ABDOMEN),
     "voco_encoder.pt": Written(write_voco_encoder, "VoCo's SwinUNETR", ABDOMEN),
+    "voco_student.pt": Written(write_voco_student, "VoCo's SwinUNETR", ABDOMEN),
     "nvidia.pt": Written(write_nvidia, *NVIDIA),
     "nvidia_heads.pt": Written(write_nvidia_with_heads, *NVIDIA),
     "ct_fm.safetensors": Written(write_ct_fm, *CT_FM, "layers.4.blocks.3", "encoder.layers.4.blocks.3", zyx=True),
@@ -222,6 +235,7 @@ def held(kind: Written, keys: Iterable[str]) -> set[str]:
     beginnings = {
         write_suprem_swinunetr: ("swinViT.", "encoder", "decoder"),
         write_voco_encoder: ("swinViT.", "encoder"),
+        write_voco_student: ("swinViT.", "encoder"),
         write_nvidia: ("swinViT.",),
         write_nvidia_with_heads: ("swinViT.",),
     }.get(kind.write, ("",))

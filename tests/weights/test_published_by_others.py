@@ -144,3 +144,10 @@ def test_every_file_has_an_address_and_a_licence():
         assert layout.files[name].endswith(name.split("/")[-1])
         assert layout.licence
         assert layout.page.startswith("https://")
+
+
+def test_the_page_names_every_network_and_licence(root):
+    page = (root / "docs" / "how-to" / "published_weights.md").read_text(encoding="utf-8")
+    for layout in LAYOUTS:
+        assert layout.licence.split(",")[0].split(":")[0].split(";")[0] in page
+        assert next(iter(layout.files)) in page

@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from models_genesis_bundle.weights.published.layout import Layout, State, Translation, ct_window, hub, renamed
 
-__all__ = ["KERAS_UNET", "PYTORCH_UNET", "SUPREM", "SUPREM_UNET"]
+__all__ = ["ABDOMEN", "GENESIS", "KERAS_UNET", "PYTORCH_UNET", "SUPREM", "SUPREM_UNET"]
 
 STAGES = 4  # of the encoder; the decoder has one less
 
 # The spacing is each scan's own, and the axes are those of LUNA16's files, which run to the left, to the back and to the head.
 LUNA16 = ct_window(-1000.0, 1000.0, orientation="LPS")
+ABDOMEN = ct_window(-175.0, 250.0, (1.5, 1.5, 1.5))
 GENESIS: Mapping[str, Any] = {
     "licence": "non-commercial use only, by the licence of Arizona State University; a patent on the method is pending",
     "page": "https://huggingface.co/MrGiovanni/ModelsGenesis",
@@ -71,7 +72,7 @@ def _read_suprem(state: State, content: Mapping[str, Any]) -> Translation | None
     own = renamed(state, (r"^backbone\.", ""), *PYTORCH_KEYS)
     if not _is_unet(own) or "head.weight" in own:
         return None
-    return _translation(own, BATCH_STATISTICS, "deconv", ct_window(-175.0, 250.0, (1.5, 1.5, 1.5)))
+    return _translation(own, BATCH_STATISTICS, "deconv", ABDOMEN)
 
 
 def _read_keras(state: State, content: Mapping[str, Any]) -> Translation | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from models_genesis_bundle.weights.published.genesis_unets import SUPREM
+from models_genesis_bundle.weights.published.genesis_unets import ABDOMEN, SUPREM
 from models_genesis_bundle.weights.published.layout import Layout, State, Translation, ct_window, hub, renamed
 from models_genesis_bundle.weights.targets.axes import kernels_from_zyx
 
@@ -27,8 +27,7 @@ def _read_suprem(state: State, content: Mapping[str, Any]) -> Translation | None
         "blocks_down": _blocks(state, "down_layers.{}.{}.conv1.conv.weight", first=1),
         "blocks_up": _blocks(state, "up_layers.{}.{}.conv1.conv.weight"),
     }
-    scans = ct_window(-175.0, 250.0, (1.5, 1.5, 1.5))
-    return Translation(dict(state), "monai.networks.nets.segresnet.SegResNet", arguments, scans)
+    return Translation(dict(state), "monai.networks.nets.segresnet.SegResNet", arguments, ABDOMEN)
 
 
 def _read_ct_fm(state: State, content: Mapping[str, Any]) -> Translation | None:

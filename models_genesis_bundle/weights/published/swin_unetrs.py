@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from models_genesis_bundle.weights.published.genesis_unets import SUPREM
+from models_genesis_bundle.weights.published.genesis_unets import ABDOMEN, SUPREM
 from models_genesis_bundle.weights.published.layout import Layout, State, Translation, ct_window, hub, renamed
 
 __all__ = ["NVIDIA_SWIN", "SUPREM_SWINUNETR", "VOCO"]
@@ -13,11 +13,10 @@ __all__ = ["NVIDIA_SWIN", "SUPREM_SWINUNETR", "VOCO"]
 FIRST = "swinViT.patch_embed.proj.weight"
 TRANSFORMER = r"^(?:swin_?[vV]i[tT]\.)?(?=patch_embed\.|layers\d|norm\.)"
 VOCO_CLASSES = 21
-ABDOMEN = ct_window(-175.0, 250.0, (1.5, 1.5, 1.5))
 
 
 def _read_nvidia(state: State, content: Mapping[str, Any]) -> Translation | None:
-    """The transformer alone, or with the heads of its pretraining; its blocks may be named as MONAI did before version 0.9."""
+    """The transformer alone, or with the heads of its pretraining; its blocks may have the names of early MONAI."""
     own = renamed(state, (TRANSFORMER, "swinViT."), (r"\.mlp\.fc(\d)\.", r".mlp.linear\1."))
     alone = "patch_embed.proj.weight" in state
     if FIRST not in own or _second_version(own) or not (alone or "rotation_head.weight" in own):
