@@ -5,38 +5,35 @@ import sys
 
 import bundle_path  # noqa: F401
 import fire
-from models_genesis_bundle.weights.published.download import (
-    BASE_URL,
-    LICENCE_SUMMARY,
-    DownloadError,
-    download_published,
-)
+from models_genesis_bundle.weights.published.download import DownloadError, download_published, licence_summary
 
 
 def download(
     name: str,
     output_dir: str = "models/published",
     accept_licence: bool | str = False,
-    base_url: str = BASE_URL,
+    base_url: str | None = None,
     sha256: str | None = None,
 ) -> str:
-    """Show the licence of the published weights and, where it is accepted, download a file.
+    """Show the licence of a published weight file and, where it is accepted, download the file.
 
     Ends with exit code 1 when the licence is not accepted or the file cannot be had. With the package huggingface_hub, a
     download that broke off is continued by the same command.
 
     Args:
-        name: Genesis_Chest_CT.pt, Genesis_Chest_CT.h5 or genesis_nnunet_luna16_006.model.
+        name: of a file in docs/how-to/published_weights.md, such as Genesis_Chest_CT.pt.
         output_dir: folder that the file is put into.
         accept_licence: true: you have read the licence and accept it.
-        base_url: the address without the name.
+        base_url: address of another server's folder with the file; by default where the authors publish it.
         sha256: hexadecimal digest that the file must have.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    print(LICENCE_SUMMARY, file=sys.stderr)
-    if str(accept_licence).lower() != "true":
-        sys.exit("Nothing was downloaded. When you accept these terms, repeat the command with --accept_licence True.")
     try:
+        print(licence_summary(name), file=sys.stderr)
+        if str(accept_licence).lower() != "true":
+            sys.exit(
+                "Nothing was downloaded. When you accept these terms, repeat the command with --accept_licence True."
+            )
         return str(download_published(name, output_dir, base_url, sha256))
     except DownloadError as error:
         sys.exit(str(error))

@@ -30,6 +30,7 @@ SEGMENTATION_OVERLAYS = (
     "schedule_sawtooth",
     "schedule_warmup",
     "network_segresnet",
+    "network_suprem_segresnet",
     "network_dynunet",
     "network_nnunet_luna16",
     "network_swinunetr",

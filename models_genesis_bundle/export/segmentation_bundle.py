@@ -16,7 +16,7 @@ from models_genesis_bundle.export.finished_segmentation import ExportError, Fini
 from models_genesis_bundle.export.segmentation_configs import inference_config, train_config
 from models_genesis_bundle.export.segmentation_metadata import segmentation_metadata
 from models_genesis_bundle.files import write_json
-from models_genesis_bundle.weights.release import release_weights
+from models_genesis_bundle.weights.model_file import release_weights
 
 __all__ = ["make_segmentation_bundle"]
 

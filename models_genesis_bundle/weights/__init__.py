@@ -11,12 +11,12 @@ from models_genesis_bundle.weights.model_file import (
     load_weights,
     network_record,
     read_weights,
+    release_weights,
     require_same_network,
     write_weights,
 )
 from models_genesis_bundle.weights.pretrained import find_weights, load_pretrained, push_to_hub, save_pretrained
 from models_genesis_bundle.weights.published.load import load_published, published_records
-from models_genesis_bundle.weights.release import release_weights
 from models_genesis_bundle.weights.sources import recorded_features
 from models_genesis_bundle.weights.targets.convert import convert
 from models_genesis_bundle.weights.targets.registry import TARGETS, write_for

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,17 @@ import torch
 from models_genesis_bundle.version import __version__
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError, write_checkpoint
 from models_genesis_bundle.weights.checks import FORMAT_VERSION, checked_state, require_data
-from models_genesis_bundle.weights.differing_arguments import differing_arguments
 from models_genesis_bundle.weights.key_parts import UnknownLayoutError, network_parts
 from models_genesis_bundle.weights.sources import read_weight_file
 from models_genesis_bundle.weights.wrappers import PYTORCH_PREFIXES, unwrap
 
 __all__ = [
     "WeightFile",
+    "differing_arguments",
     "load_weights",
     "network_record",
     "read_weights",
+    "release_weights",
     "require_same_network",
     "state_on_cpu",
     "write_weights",
@@ -186,3 +188,50 @@ def state_on_cpu(network: torch.nn.Module) -> dict[str, torch.Tensor]:
     state = unwrap(network).state_dict(keep_vars=True)
     moved = {id(value): value.detach().cpu() for value in state.values()}
     return {key: moved[id(value)] for key, value in state.items()}
+
+
+def differing_arguments(written: Mapping[str, Any], wanted: Mapping[str, Any], ignored: Collection[str] = ()) -> str:
+    """Name the arguments that differ, each with the setting that makes it the file's.
+
+    Args:
+        written: ``network`` record of a weight file (see ``network_record``); may be empty.
+        wanted: the record of the network here.
+        ignored: arguments that may differ.
+
+    Returns:
+        A sentence for an error message; empty when the arguments are not known or do not differ.
+    """
+    theirs, own = written.get("arguments", {}), wanted.get("arguments", {})
+    differing = [
+        f"{name} is {theirs[name]!r} in the file and {own[name]!r} here (`--network_def::{name} {_quoted(theirs[name])}`)"
+        for name in theirs
+        if name in own and name not in ignored and theirs[name] != own[name]
+    ]
+    return f"Set what differs in the definition: {'; '.join(differing)}. " if differing else ""
+
+
+def _quoted(value: Any) -> str:
+    """A value as it is given on the command line; nothing of it means anything to the shell."""
+    text = str(value)
+    if "'" not in text:
+        return f"'{text}'"
+    return shlex.quote(text) if set(text) & set('"$`\\!') else f'"{text}"'
+
+
+def release_weights(source: str | os.PathLike, output: str | os.PathLike, licence: str) -> Path:
+    """Write a run's weight file with the licence of the weights.
+
+    Args:
+        source: a weight file of this bundle.
+        output: the file to write.
+        licence: of the weights, as an SPDX expression; kept in the file.
+
+    Returns:
+        ``output``.
+
+    Raises:
+        CheckpointError: when the source is no weight file, or the output could not be written.
+    """
+    content = read_weights(source)
+    state = content.pop("model")
+    return write_checkpoint(state, output, {**content, "format_version": FORMAT_VERSION, "licence": licence})

@@ -11,15 +11,16 @@ from typing import Any
 import torch
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError, read_checkpoint
 from models_genesis_bundle.weights.checks import checked_state
-from models_genesis_bundle.weights.published.keras_unet import is_hdf5, read_keras_file
-from models_genesis_bundle.weights.published.registry import published_layout
+from models_genesis_bundle.weights.published.keras_file import is_hdf5, read_keras_file
+from models_genesis_bundle.weights.published.layout import Layout
+from models_genesis_bundle.weights.published.table import translated
 from models_genesis_bundle.weights.safetensors_file import read_safetensors
 
 __all__ = ["WeightSource", "read_source", "read_weight_file", "recorded_features"]
 
 # Where checkpoints keep the state dict: this bundle and MONAI's CheckpointSaver; PyTorch's usual name, also Lightning's
-# and nnU-Net's first version; nnU-Net's second version.
-STATE_KEYS = ("model", "state_dict", "network_weights")
+# and nnU-Net's first version; nnU-Net's second version, also nnssl; SuPreM; trainings with a student and a teacher.
+STATE_KEYS = ("model", "state_dict", "network_weights", "net", "student")
 RECORDS = ("network", "preprocessing", "data")  # what is taken of the rest
 
 
@@ -34,7 +35,7 @@ class WeightSource:
         network: the file's record of its network (see ``network_record``); empty when it has none.
         preprocessing: its record of how the training data was preprocessed; None when it has none.
         data: its record of the training data; None when it has none.
-        renamed_from: the published network whose keys were renamed to those of a network here; empty when none were.
+        layout: what the file is, when others published it; its tensors are those of a network here then.
     """
 
     name: str
@@ -43,7 +44,7 @@ class WeightSource:
     network: Mapping[str, Any] = field(default_factory=dict)
     preprocessing: dict[str, Any] | None = None
     data: dict[str, Any] | None = None
-    renamed_from: str = ""
+    layout: Layout | None = None
 
 
 def read_weight_file(path: str | os.PathLike) -> dict[str, Any]:
@@ -62,12 +63,12 @@ def read_source(
 ) -> WeightSource:
     """Find the state dict in a checkpoint of this bundle, of MONAI, of nnU-Net, or in a bare one.
 
-    One of the published Models Genesis, recognised by its keys, is renamed to the keys of the network that it becomes here, and
-    the records are what is known of it (see ``load_published``).
+    A file that others published (see ``load_published``) is recognised by its tensors. It gets the keys of the network that it
+    becomes here, and what is known of it as records.
 
     Args:
-        source: the path of a checkpoint, or the mapping that it holds: with the state dict under ``model``, ``state_dict``
-            or ``network_weights``, or the state dict itself.
+        source: the path of a checkpoint, or the mapping that it holds: with the state dict under ``model``, ``state_dict``,
+            ``network_weights``, ``net`` or ``student``, or the state dict itself.
         name: what messages call it; by default its path.
         own_keys: keys of the network that is to be loaded; a prefix that is its own, as MONAI's ``UNet`` has ``model.``, stays.
 
@@ -88,11 +89,12 @@ def read_source(
             f"{name}: holds no weights: expected a state dict, alone or under {', '.join(STATE_KEYS)}, "
             f"found the keys {sorted(map(str, content))[:8]}."
         )
-    if layout := published_layout(state):
-        translation = layout.translate(state)
-        return WeightSource(
-            name, translation.state, prefix, translation.network, dict(layout.preprocessing), layout.data, layout.title
-        )
+    known = None if "network" in records else translated(state, content)
+    if known is not None:
+        layout, own = known
+        network = {"_target_": own.target, "arguments": dict(own.arguments)}
+        scans = None if own.preprocessing is None else dict(own.preprocessing)
+        return WeightSource(name, own.state, prefix, network, scans, layout.record(), layout)
     return WeightSource(
         name=name,
         state=state,

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError
-from models_genesis_bundle.weights.differing_arguments import differing_arguments
 from models_genesis_bundle.weights.key_parts import UnknownLayoutError, network_parts, select_parts
-from models_genesis_bundle.weights.model_file import network_record
+from models_genesis_bundle.weights.model_file import differing_arguments, network_record
+from models_genesis_bundle.weights.published.table import KNOWN
 from models_genesis_bundle.weights.sources import WeightSource, read_source
 from models_genesis_bundle.weights.transfer_plan import WHOLE, plan_transfer
-from models_genesis_bundle.weights.transfer_report import TransferReport
+from models_genesis_bundle.weights.transfer_report import TensorTransfer, TransferReport
 from models_genesis_bundle.weights.wrappers import unwrap
 
 __all__ = ["TransferError", "transfer_weights"]
 
 logger = logging.getLogger(__name__)
+
+NOT_THERE, LACKING = "not in the file", "in no file of this kind"
 
 # Arguments that may differ: input channels are fitted, and the head is new.
 FREE_ARGUMENTS = ("in_channels", "out_channels", "output_activation")
@@ -56,7 +60,8 @@ def transfer_weights(
         source: a checkpoint's path or content, see ``read_source``.
         parts: what to load: names out of ``encoder``, ``decoder``, ``head``, or ``"all"``. A part that the network does not
             have is no error: a classifier has no decoder.
-        require: the parts of the network that must be loaded or adapted to the last tensor.
+        require: the parts of the network that must be loaded or adapted to the last tensor, but for tensors that no published
+            file of that kind holds, such as the convolutions around NVIDIA's Swin transformer.
         key_map: beginnings of the file's keys and what to put in their place, ``{"swinViT.": "encoder."}``; the longest that
             fits counts.
         name: what report and errors call the source; by default its path.
@@ -89,7 +94,9 @@ def transfer_weights(
 
     renamed = _renamed(weights.state, key_map or {})
     plan, entries = plan_transfer(network, weights, renamed, known, wanted)
-    report = TransferReport(weights.name, weights.prefix, wanted, tuple(entries), weights.renamed_from)
+    recognised = weights.layout.title if weights.layout else ""
+    entries = [_explained(entry, weights) for entry in entries]
+    report = TransferReport(weights.name, weights.prefix, wanted, tuple(entries), recognised)
     _refuse_too_little(network, weights, report, required, renamed)
     with torch.no_grad():
         for own, value in plan.values():
@@ -128,6 +135,13 @@ def _renamed(state: Mapping[str, torch.Tensor], key_map: Mapping[str, str]) -> d
     return renamed
 
 
+def _explained(entry: TensorTransfer, weights: WeightSource) -> TensorTransfer:
+    """The entry, with the reason of those tensors that no published file of this kind holds."""
+    lacks = weights.layout.lacks if weights.layout else ""
+    lacking = lacks and entry.reason == NOT_THERE and re.match(lacks, entry.key)
+    return replace(entry, reason=LACKING) if lacking else entry
+
+
 def _refuse_too_little(
     network: torch.nn.Module,
     weights: WeightSource,
@@ -136,7 +150,7 @@ def _refuse_too_little(
     renamed: Mapping[str, str],
 ) -> None:
     concerned = [entry for entry in report.tensors if entry.part in required and entry.outcome != "unused"]
-    missing = [entry for entry in concerned if entry.outcome == "initial"]
+    missing = [entry for entry in concerned if entry.outcome == "initial" and entry.reason != LACKING]
     if not missing:
         return
     named = [f"{entry.key}: {': '.join(filter(None, (entry.reason, entry.detail)))}" for entry in missing[:3]]
@@ -149,13 +163,21 @@ def _refuse_too_little(
 def _likely_cause(network: torch.nn.Module, weights: WeightSource, renamed: Mapping[str, str]) -> str:
     own = network_record(network)
     theirs = weights.network.get("_target_", own["_target_"])
-    if renamed.keys().isdisjoint(network.state_dict()):
+    disjoint = renamed.keys().isdisjoint(network.state_dict())
+    if not disjoint and (arguments := differing_arguments(weights.network, own, ignored=FREE_ARGUMENTS)):
+        return arguments
+    if weights.layout is not None:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in weights.network["arguments"].items())
+        return (
+            f"It is {weights.layout.title}, whose network is {theirs}({arguments}); here it is {own['_target_']}. "
+            "docs/how-to/published_weights.md names the settings for it. "
+        )
+    if disjoint:
         return (
             f"It is of another network ({theirs}; here {own['_target_']}): no key is the same. Its keys begin with "
             f"{next(iter(renamed))}, the network's with {next(iter(network.state_dict()))}; name what stands for what in key_map. "
+            f"Of others' files these are known: {KNOWN}. "
         )
-    if arguments := differing_arguments(weights.network, own, ignored=FREE_ARGUMENTS):
-        return arguments
     if theirs != own["_target_"]:
         return f"It is of another network ({theirs}; here {own['_target_']}). "
     return "The network is likely of other widths or depth than the file's. "

@@ -43,14 +43,14 @@ class TransferReport:
         prefix: what was taken off its keys.
         parts: the parts that were to be loaded.
         tensors: one entry a tensor, in the network's order, then the file's unused ones.
-        renamed_from: the published network whose keys were renamed to those here; empty when none were.
+        recognised: what the file is, when others published it; empty otherwise.
     """
 
     source: str
     prefix: str
     parts: tuple[str, ...]
     tensors: tuple[TensorTransfer, ...]
-    renamed_from: str = ""
+    recognised: str = ""
 
     def counts(self) -> dict[str, dict[str, dict[str, int]]]:
         """``{part: {outcome: {"tensors": …, "values": …}}}``; values are parameters and buffers alike, zeros left out."""
@@ -64,7 +64,7 @@ class TransferReport:
         return {
             "source": self.source,
             "prefix": self.prefix,
-            "renamed_from": self.renamed_from,
+            "recognised": self.recognised,
             "parts": list(self.parts),
             "counts": self.counts(),
             "tensors": [asdict(tensor) for tensor in self.tensors],
@@ -83,9 +83,11 @@ class TransferReport:
             for part, outcome, tensors, values, reason in rows
         ]
         changes = [f"the prefix {self.prefix!r} taken off its keys"] if self.prefix else []
-        changes += [f"the keys of {self.renamed_from} renamed"] if self.renamed_from else []
+        changes += [f"recognised as {self.recognised}"] if self.recognised else []
         changed = f" ({', '.join(changes)})" if changes else ""
-        return "\n".join([f"Weights from {self.source}{changed}:", *lines])
+        own = [tensor for tensor in self.tensors if tensor.outcome != "unused"]
+        loaded = sum(tensor.outcome in ("loaded", "adapted") for tensor in own)
+        return "\n".join([f"Weights from {self.source}{changed}: {loaded} of {len(own)} tensors", *lines])
 
 
 def _grouped(tensors: Iterable[TensorTransfer], *names: str) -> dict[tuple[str, ...], list[TensorTransfer]]:

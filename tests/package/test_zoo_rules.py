@@ -149,11 +149,3 @@ def test_large_files_need_no_licence(bundle, monkeypatch):
         "monai.bundle.scripts.download_url", lambda **file: pytest.fail(f"would download {file['url']}")
     )
     download_large_files(str(bundle))
-
-
-def test_published_files_have_the_zoo_s_fields_and_the_addresses_of_the_package(bundle):
-    from models_genesis_bundle.weights.published.download import BASE_URL, PUBLISHED_FILES
-
-    published = yaml.safe_load((bundle / "large_files.yml").read_text())["published_weights"]
-    assert {entry["url"] for entry in published} == {f"{BASE_URL}/{name}" for name in PUBLISHED_FILES}
-    assert all(set(entry) == {"path", "url", "hash_val", "hash_type"} for entry in published)

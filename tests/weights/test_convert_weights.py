@@ -80,5 +80,5 @@ def test_a_file_of_no_known_network_is_refused(run, tmp_path):
 
 
 def test_this_bundles_own_file_is_no_published_one(run, dynunet_file, tmp_path):
-    with pytest.raises(SystemExit, match="none of the published networks"):
+    with pytest.raises(SystemExit, match="none of the published files"):
         run("--source", dynunet_file, "--to", "bundle", "--output", tmp_path / "out.pt")

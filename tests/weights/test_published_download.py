@@ -10,7 +10,8 @@ import pytest
 from hub_server import HubHandler
 from local_server import answering
 from models_genesis_bundle.weights.published import download
-from models_genesis_bundle.weights.published.download import PUBLISHED_FILES, DownloadError, download_published
+from models_genesis_bundle.weights.published.download import DownloadError, download_published
+from models_genesis_bundle.weights.published.table import FILES
 
 NAME = "Genesis_Chest_CT.pt"
 CONTENT = bytes(range(256)) * 10_000
@@ -52,6 +53,24 @@ def test_a_file_is_fetched_and_not_fetched_again(served, output, caplog):
     assert files(output) == [NAME]
 
 
+def test_a_name_with_a_folder_makes_one(served, tmp_path, output):
+    (tmp_path / "hub" / "model.safetensors").write_bytes(CONTENT)
+    path = download_published("ct_fm_feature_extractor/model.safetensors", output, served)
+    assert path == output / "ct_fm_feature_extractor" / "model.safetensors"
+    assert path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_file_comes_from_the_address_in_the_table(name, output, monkeypatch):
+    def fetched(path, base_url):
+        assert f"{base_url}/{path.name}" == FILES[name].files[name]
+        path.parent.mkdir(parents=True)
+        path.write_bytes(CONTENT)
+
+    monkeypatch.setattr(download, "_download", fetched)
+    assert download_published(name, output) == output / name
+
+
 def test_another_digest_is_refused(served, output):
     with pytest.raises(DownloadError, match=rf"SHA-256 is {DIGEST}, expected {'0' * 64}. It was removed"):
         download_published(NAME, output, served, "0" * 64)
@@ -81,7 +100,7 @@ def test_what_is_not_there_is_named(served, output, address):
 
 
 def test_a_name_that_is_not_published_is_refused_with_those_that_are(tmp_path):
-    with pytest.raises(DownloadError, match=r"\.\./other\.pt: no published .*" + ", ".join(PUBLISHED_FILES)):
+    with pytest.raises(DownloadError, match=r"\.\./other\.pt: no published .*" + ", ".join(FILES)):
         download_published("../other.pt", tmp_path)
 
 
@@ -97,6 +116,9 @@ def test_without_acceptance_the_licence_is_shown_and_nothing_else_happens(output
     with pytest.raises(SystemExit, match="repeat the command with --accept_licence True"):
         command(NAME, **accepted)
     assert "non-commercial use only" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        command("supervised_suprem_unet_2100.pth", **accepted)
+    assert "Licence: CC BY-NC-ND 4.0" in capsys.readouterr().err
     assert not output.exists()
 
 

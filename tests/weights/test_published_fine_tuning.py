@@ -4,14 +4,15 @@ import pytest
 import torch
 from bundle_commands import arguments, run_here
 from models_genesis_bundle.weights import published_records, read_weights
-from published_files import write_nnunet, write_pytorch_unet
+from others_files import write_suprem_unet
+from published_files import write_nnunet
 
 
 @pytest.mark.parametrize(
     ("write", "overlays", "settings", "first"),
     [
         (
-            write_pytorch_unet,
+            write_suprem_unet,
             [],
             {"network_def::features": [4, 8, 16, 32], "patch_size": [32, 32, 16]},
             ("down_tr64.ops.0.conv1.weight", "encoder.stages.0.0.conv.weight"),
@@ -23,7 +24,7 @@ from published_files import write_nnunet, write_pytorch_unet
             ("conv_blocks_context.0.blocks.0.conv.weight", "input_block.conv1.conv.weight"),
         ),
     ],
-    ids=["pytorch", "nnunet"],
+    ids=["suprem", "nnunet"],
 )
 def test_segmentation_starts_from_a_published_file(phantoms, tmp_path, write, overlays, settings, first):
     """Frozen, the encoder still is the file's in the end; scans were prepared as the file's network needs them."""

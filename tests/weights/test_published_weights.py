@@ -20,7 +20,8 @@ from models_genesis_bundle.weights import (
     write_checkpoint,
     write_weights,
 )
-from models_genesis_bundle.weights.published.registry import published_layout
+from models_genesis_bundle.weights.published.table import FILES as FILES_BY_NAME
+from models_genesis_bundle.weights.published.table import translated
 from published_files import WRITERS, published_unet_tensors, write_keras_unet, write_nnunet, write_pytorch_unet
 
 FILES = tuple(WRITERS)
@@ -106,12 +107,11 @@ def test_every_tensor_of_the_published_file_has_its_place_in_the_default_network
         state = {key: torch.empty(shape) for key, shape in published_unet_tensors()}
         network = GenesisUNet()
     assert len(state) == 106
-    layout = published_layout(state)
-    assert layout.file == PYTORCH
-    translated = layout.translate(state)
-    shapes = {key: value.shape for key, value in translated.state.items()}
+    layout, own = translated(state, {})
+    assert PYTORCH in layout.files
+    shapes = {key: value.shape for key, value in own.state.items()}
     assert shapes == {key: value.shape for key, value in network.state_dict().items()}
-    assert translated.network["arguments"]["features"] == [64, 128, 256, 512]
+    assert own.arguments["features"] == [64, 128, 256, 512]
 
 
 # --- What is recorded ---
@@ -120,7 +120,7 @@ def test_every_tensor_of_the_published_file_has_its_place_in_the_default_network
 def test_the_layout_is_told_by_the_content(published, tmp_path):
     path, name = published
     other = path.rename(tmp_path / "weights.bin")
-    assert published_records(other)["data"]["file"] == name
+    assert published_records(other)["data"] == FILES_BY_NAME[name].record()
     load_published(other)
 
 
@@ -130,7 +130,6 @@ def test_the_preprocessing_is_recorded_as_scans_are_prepared_here(published):
     intensity = IntensityScaling("zscore", mean=-775.8457, std=251.9326) if name == NNUNET else IntensityScaling()
     orientation = "SPL" if name == NNUNET else "LPS"
     assert records["preprocessing"] == ScanPreprocessing(intensity=intensity, orientation=orientation).record()
-    assert records["data"]["source"].endswith(f"/{name}")
     assert "non-commercial" in records["data"]["licence"]
 
 
@@ -142,7 +141,7 @@ def test_a_loaded_network_is_written_in_our_own_format(published, tmp_path):
     other = again.load_into(load_published(path))
     assert all(torch.equal(value, other.state_dict()[key]) for key, value in network.state_dict().items())
     assert again.preprocessing == published_records(path)["preprocessing"]
-    assert again.record()["data"]["file"] == name
+    assert again.record()["data"] == FILES_BY_NAME[name].record()
 
 
 # --- Into another network ---
@@ -156,7 +155,7 @@ def test_the_default_network_takes_the_running_statistics_that_are_in_the_file(t
         initial.load_into(network)
     running = network.state_dict()["encoder.stages.3.1.norm.running_var"]
     assert torch.equal(running, reference.state_dict()["down_tr512.ops.1.bn1.running_var"])
-    title = "(the prefix 'module.' taken off its keys, the keys of the published PyTorch network renamed):"
+    title = "(the prefix 'module.' taken off its keys, recognised as Models Genesis' PyTorch U-Net):"
     assert title in caplog.text
     counts = initial.report.counts()
     assert {part: set(outcomes) for part, outcomes in counts.items()} == {
@@ -164,7 +163,7 @@ def test_the_default_network_takes_the_running_statistics_that_are_in_the_file(t
         "decoder": {"loaded"},
         "head": {"initial", "unused"} & set(counts["head"]),
     }
-    assert initial.report.to_dict()["renamed_from"] == "the published PyTorch network"
+    assert initial.report.to_dict()["recognised"] == "Models Genesis' PyTorch U-Net"
 
 
 def test_what_instance_normalisation_takes_off_and_other_heads_are_reported_unused(tmp_path):
@@ -191,7 +190,9 @@ def test_a_bare_state_dict_and_a_mapping_are_recognised_too(tmp_path):
 
 def test_other_files_are_refused_with_what_is_known(tmp_path):
     write_weights(tmp_path / "own.pt", GenesisUNet(features=(4, 8)))
-    with pytest.raises(CheckpointError, match=r"own\.pt: none of the published.*Genesis_Chest_CT\.h5.*load_weights"):
+    with pytest.raises(
+        CheckpointError, match=r"own\.pt: none of the published.*Models Genesis' Keras U-Net.*load_weights"
+    ):
         load_published(tmp_path / "own.pt")
 
 

@@ -338,7 +338,7 @@ def test_the_report_is_a_short_table_and_the_list_is_there_for_debugging(caplog,
     info = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
     assert info == [str(report)]
     assert str(report).replace(f"{tmp_path}/", "").splitlines() == [
-        "Weights from model.pt:",
+        "Weights from model.pt: 44 of 46 tensors",
         "part     outcome  tensors  values  reason",
         "encoder  adapted        1     108  input channels (encoder.stages.0.0.conv.weight: 1 in the file, 2 here)",
         "encoder  loaded        27   1,606",

@@ -1,1 +1,1 @@
-"""The weight files that the authors of Models Genesis published: how they are recognised, read and had."""
+"""The weight files that others published: how they are recognised, read and had."""

@@ -1,4 +1,4 @@
-"""The published weight files from their public location, for those who accept the authors' licence."""
+"""The published weight files from their public locations, for those who accept the authors' licences."""
 
 from __future__ import annotations
 
@@ -9,30 +9,37 @@ import urllib.request
 from pathlib import Path
 
 from models_genesis_bundle.files import file_sha256, whole_file
-from models_genesis_bundle.weights.published.layout import BASE_URL
-from models_genesis_bundle.weights.published.registry import LAYOUTS
+from models_genesis_bundle.weights.published.layout import Layout
+from models_genesis_bundle.weights.published.table import FILES
 from monai.utils import optional_import
 
-__all__ = ["LICENCE_SUMMARY", "PUBLISHED_FILES", "DownloadError", "download_published"]
+__all__ = ["DownloadError", "download_published", "licence_summary"]
 
 logger = logging.getLogger(__name__)
 
-PUBLISHED_FILES = tuple(layout.file for layout in LAYOUTS)
-LICENCE_SUMMARY = f"""\
-The published Models Genesis weights are the work of their authors at Arizona State University, not of this project.
-- They are for non-commercial use only.
-- A patent on the method is pending.
-This is a summary. What counts is the licence that the authors publish: {BASE_URL.removesuffix("/resolve/main")}"""
-
-HUB_ADDRESS = re.compile(r"(?P<endpoint>https?://.+)/(?P<repo_id>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/?")
+HUB_ADDRESS = re.compile(r"(?P<endpoint>https?://.+)/(?P<repo_id>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)")
 
 
 class DownloadError(RuntimeError):
     """A file could not be had; the message names its address, the reason and what to do."""
 
 
+def licence_summary(name: str) -> str:
+    """On what terms a published file is to be had, for those who are to accept them.
+
+    Raises:
+        DownloadError: for a name that is not in the table.
+    """
+    layout = _layout(name)
+    return (
+        f"{name} ({layout.title}) is the work of its authors, not of this project.\n"
+        f"Licence: {layout.licence}.\n"
+        f"This is a summary. What counts is the licence that the authors publish: {layout.page}"
+    )
+
+
 def download_published(
-    name: str, output_dir: str | os.PathLike, base_url: str = BASE_URL, sha256: str | None = None
+    name: str, output_dir: str | os.PathLike, base_url: str | None = None, sha256: str | None = None
 ) -> Path:
     """Download a published file; it is there whole or not at all.
 
@@ -41,9 +48,9 @@ def download_published(
     file is loaded from its address.
 
     Args:
-        name: one of ``PUBLISHED_FILES``.
-        output_dir: folder of the file; made when it is not there.
-        base_url: the address without the name.
+        name: one of those in docs/how-to/published_weights.md.
+        output_dir: folder of the file, in which a name with a folder makes one.
+        base_url: address of another server's folder with the file; None: where the authors publish it.
         sha256: hexadecimal digest that the file must have.
 
     Returns:
@@ -53,12 +60,11 @@ def download_published(
         DownloadError: for a name that is not published, a file that cannot be downloaded or written, and another digest than
             ``sha256``; a downloaded file of another digest is removed, one that was there before stays.
     """
-    if name not in PUBLISHED_FILES:
-        raise DownloadError(f"{name}: no published file of that name. There are {', '.join(PUBLISHED_FILES)}.")
+    address = _layout(name).files[name]
     path = Path(output_dir) / name
     downloaded = not path.is_file()
     if downloaded:
-        _download(path, base_url.rstrip("/"))
+        _download(path, address.rpartition("/")[0] if base_url is None else base_url.rstrip("/"))
     digest = file_sha256(path)
     if sha256 is not None and digest != str(sha256).lower():
         consequence = "It was there before and is kept: move it away to have it downloaded."
@@ -70,6 +76,12 @@ def download_published(
         "%s%s: %d bytes, SHA-256 %s", path, "" if downloaded else " is already there", path.stat().st_size, digest
     )
     return path
+
+
+def _layout(name: str) -> Layout:
+    if name not in FILES:
+        raise DownloadError(f"{name}: no published file of that name. There are {', '.join(FILES)}.")
+    return FILES[name]
 
 
 def _download(path: Path, base_url: str) -> None:

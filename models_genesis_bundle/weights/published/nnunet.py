@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import torch
-from models_genesis_bundle.weights.published.layout import PublishedLayout, Translation
+from models_genesis_bundle.weights.published.genesis_unets import GENESIS
+from models_genesis_bundle.weights.published.layout import Layout, State, Translation, hub, renamed, zscore
 
 __all__ = ["NNUNET"]
 
-# The HU are z-scored by numbers that the authors give. The axes are those of nnU-Net, which reads scans as (Z, Y, X).
-ZSCORE: dict[str, Any] = {
-    "intensity": {"mode": "zscore", "lower": None, "upper": None, "mean": -775.8457, "std": 251.9326, "clip": 5.0},
-    "spacing": None,
-    "orientation": "SPL",
-    "spatial_dims": 3,
-    "volume": None,
-}
 
-STAGE = re.compile(r"conv_blocks_context\.(\d+)\.blocks\.([01])\.(.+)")
-DEEPEST_STAGE = re.compile(r"conv_blocks_context\.\d+\.([01])\.blocks\.0\.(.+)")
-DECODER_STAGE = re.compile(r"conv_blocks_localization\.(\d+)\.([01])\.blocks\.0\.(.+)")
-UPSAMPLING = re.compile(r"tu\.(\d+)\.weight")
-HEAD = re.compile(r"seg_outputs\.(\d+)\.weight")
-
-
-def _recognises(state: Mapping[str, torch.Tensor]) -> bool:
+def _recognises(state: State) -> bool:
     """One channel in, two out, kernels of three axes, two convolutions a stage, transposed convolutions, no head with a bias."""
     poolings = _poolings(state)
     first, *others = [*_first_convolutions(poolings), f"seg_outputs.{poolings - 1}.weight"]
@@ -37,24 +22,28 @@ def _recognises(state: Mapping[str, torch.Tensor]) -> bool:
     return state[first].shape[1] == 1 and state[head].shape[0] == 2 and head.replace("weight", "bias") not in state
 
 
-def _translate(state: Mapping[str, torch.Tensor]) -> Translation:
+def _read(state: State, content: Mapping[str, Any]) -> Translation | None:
     """As MONAI's ``DynUNet`` has the tensors.
 
     A convolution's bias is taken off again by the instance normalisation after it, so that ``DynUNet`` has none: the file's
     stay over. Its heads have a bias, the file's have none: zero.
     """
+    if not _recognises(state):
+        return None
     poolings = _poolings(state)
-    own = {_own_key(key, poolings): value for key, value in state.items()}
+    own = renamed(state, *_keys(poolings))
     own |= {
         key.replace("weight", "bias"): torch.zeros(value.shape[0])
         for key, value in own.items()
         if key.startswith(("output_block.", "deep_supervision_heads.")) and key.endswith("weight")
     }
-    return Translation(own, {"_target_": "monai.networks.nets.dynunet.DynUNet", "arguments": _arguments(state)})
+    # The HU are z-scored by numbers that the authors give. The axes are those of nnU-Net, which reads scans as (Z, Y, X).
+    scans = zscore(-775.8457, 251.9326, orientation="SPL")
+    return Translation(own, "monai.networks.nets.dynunet.DynUNet", _arguments(state), scans)
 
 
-def _poolings(state: Mapping[str, torch.Tensor]) -> int:
-    return sum(UPSAMPLING.fullmatch(key) is not None for key in state)
+def _poolings(state: State) -> int:
+    return sum(key.startswith("tu.") and key.endswith(".weight") for key in state)
 
 
 def _first_convolutions(poolings: int) -> list[str]:
@@ -63,30 +52,22 @@ def _first_convolutions(poolings: int) -> list[str]:
     return [*stages, f"conv_blocks_context.{poolings}.0.blocks.0.conv.weight"]
 
 
-def _own_key(key: str, poolings: int) -> str:
-    if match := STAGE.fullmatch(key):
-        depth = int(match[1])
-        stage = "input_block" if depth == 0 else f"downsamples.{depth - 1}"
-        return f"{stage}.{_layer(match[2], match[3])}"
-    if match := DEEPEST_STAGE.fullmatch(key):
-        return f"bottleneck.{_layer(match[1], match[2])}"
-    if match := DECODER_STAGE.fullmatch(key):
-        return f"upsamples.{match[1]}.conv_block.{_layer(match[2], match[3])}"
-    if match := UPSAMPLING.fullmatch(key):
-        return f"upsamples.{match[1]}.transp_conv.conv.weight"
-    if match := HEAD.fullmatch(key):  # theirs deepest first, DynUNet's the finest, then the next
-        above = poolings - 1 - int(match[1])
-        return f"{'output_block' if above == 0 else f'deep_supervision_heads.{above - 1}'}.conv.conv.weight"
-    return key
+def _keys(poolings: int) -> list[tuple[str, str]]:
+    """The changes from their keys to ``DynUNet``'s. Heads are theirs deepest first, here the finest, then the next."""
+    stages = ["input_block", *(f"downsamples.{depth}" for depth in range(poolings - 1))]
+    heads = ["output_block", *(f"deep_supervision_heads.{above}" for above in range(poolings - 1))]
+    changes = [(r"^tu\.(\d+)\.", r"upsamples.\1.transp_conv.conv.")]
+    changes += [(rf"^seg_outputs\.{number}\.", f"{head}.conv.conv.") for number, head in enumerate(reversed(heads))]
+    for place in (0, 1):
+        for depth, stage in enumerate(stages):
+            changes.append((rf"^conv_blocks_context\.{depth}\.blocks\.{place}\.", f"{stage}.{place + 1}"))
+        changes.append((rf"^conv_blocks_context\.{poolings}\.{place}\.blocks\.0\.", f"bottleneck.{place + 1}"))
+        decoder = rf"^conv_blocks_localization\.(\d+)\.{place}\.blocks\.0\."
+        changes.append((decoder, rf"upsamples.\1.conv_block.{place + 1}"))
+    return [*changes, (r"\.([12])conv\.", r".conv\1.conv."), (r"\.([12])instnorm\.", r".norm\1.")]
 
 
-def _layer(place: str, rest: str) -> str:
-    """``conv.weight`` and ``instnorm.weight`` of a stage's first (0) or second (1) convolution."""
-    number = int(place) + 1
-    return f"norm{number}{rest.removeprefix('instnorm')}" if rest.startswith("instnorm.") else f"conv{number}.{rest}"
-
-
-def _arguments(state: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+def _arguments(state: State) -> dict[str, Any]:
     poolings = _poolings(state)
     kernels = [state[key] for key in _first_convolutions(poolings)]
     strides = [list(state[f"tu.{number}.weight"].shape[2:]) for number in reversed(range(poolings))]
@@ -105,6 +86,6 @@ def _arguments(state: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     }
 
 
-NNUNET = PublishedLayout(
-    "genesis_nnunet_luna16_006.model", "the published nnU-Net variant", _recognises, _translate, ZSCORE
+NNUNET = Layout(
+    "Models Genesis' nnU-Net", hub("MrGiovanni/ModelsGenesis", "genesis_nnunet_luna16_006.model"), read=_read, **GENESIS
 )

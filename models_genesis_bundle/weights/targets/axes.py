@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from models_genesis_bundle.weights.targets.target import State
 
-__all__ = ["kernels_to_zyx", "zyx_order"]
+__all__ = ["kernels_from_zyx", "kernels_to_zyx", "zyx_order"]
 
 ENDS = ("RL", "AP", "SI")  # of X, Y and Z
 ZYX = (2, 1, 0)
@@ -38,9 +38,24 @@ def kernels_to_zyx(state: Mapping[str, torch.Tensor], orientation: str, transpos
         orientation: the axes of the arrays that the network was trained on, as in ``zyx_order``.
         transpose: as in ``zyx_order``.
     """
+    return _turned(state, lambda sides: zyx_order(orientation[:sides], transpose))
+
+
+def kernels_from_zyx(state: Mapping[str, torch.Tensor], transpose: Sequence[int] = (0, 1, 2)) -> State:
+    """Turn the axes of all kernels back, so that an array in the order X, Y, Z gets the same output, in that order.
+
+    Args:
+        state: tensors by key, for arrays in the order Z, Y, X; kernels are (outputs, inputs, sides …).
+        transpose: as in ``zyx_order``.
+    """
+    order = zyx_order("RAS", transpose)
+    return _turned(state, lambda sides: tuple(order.index(axis) for axis in range(3)) if sides == 3 else ())
+
+
+def _turned(state: Mapping[str, torch.Tensor], order_of: Callable[[int], tuple[int, ...]]) -> State:
+    """The tensors, kernels with their sides in another order, which depends on how many they are."""
     turned = {}
     for key, value in state.items():
-        sides = value.dim() - 2
-        order = zyx_order(orientation[:sides], transpose) if sides > 0 else ()
+        order = order_of(value.dim() - 2) if value.dim() > 2 else ()
         turned[key] = value.permute(0, 1, *(axis + 2 for axis in order)).contiguous() if order else value
     return turned

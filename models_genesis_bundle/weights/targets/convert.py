@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
 from models_genesis_bundle.weights.key_parts import key_parts, layout_name
 from models_genesis_bundle.weights.model_file import state_on_cpu, write_weights
-from models_genesis_bundle.weights.published.load import load_published, published_records
+from models_genesis_bundle.weights.published.load import published_network, published_records
 from models_genesis_bundle.weights.sources import read_source
-from models_genesis_bundle.weights.targets.bare_network import bare_network
 from models_genesis_bundle.weights.targets.nnunet_plans import network_of_plans, read_plans
 from models_genesis_bundle.weights.targets.registry import find_target, for_target, require_network, write_target
 from models_genesis_bundle.weights.targets.target import State, TargetError
@@ -69,7 +68,7 @@ def convert(
     planned = None if plans is None else read_plans(plans, configuration)
     state = for_target(chosen, renamed, weights.preprocessing, (0, 1, 2) if planned is None else planned.axes)
     if planned is None:
-        network = bare_network(state, key_parts(state)["encoder"], in_channels)
+        network = _bare_network(state, key_parts(state)["encoder"], in_channels)
     else:
         network = network_of_plans(planned, in_channels or _in_channels(state), _out_channels(state))
     parts = {part: [key for key in keys if key in rest] for part, keys in key_parts(weights.state).items()}
@@ -91,8 +90,7 @@ def convert(
 
 
 def _to_bundle(source: str | os.PathLike, path: str | os.PathLike) -> TransferReport:
-    network = load_published(source)
-    report = transfer_weights(network, source, parts="all", require="all")
+    network, report = published_network(source)
     write_weights(path, network, **published_records(source))
     return report
 
@@ -109,3 +107,33 @@ def _in_channels(state: State) -> int:
 
 def _out_channels(state: State) -> int:
     return state[key_parts(state)["head"][0]].shape[0]
+
+
+def _bare_network(
+    state: Mapping[str, torch.Tensor], encoder: Collection[str], in_channels: int | None = None
+) -> torch.nn.Module:
+    """A module with the keys and shapes of a state dict, all zeros; it computes nothing.
+
+    Keys that share a tensor in the state dict share one here.
+
+    Args:
+        state: tensors by key.
+        encoder: the keys of the encoder, in their order.
+        in_channels: how many channels those of its kernels take that see the image; None: as many as now.
+    """
+    kernels = [key for key in encoder if state[key].dim() > 2]
+    present = state[kernels[0]].shape[1] if kernels else None
+    root = torch.nn.Module()
+    shared: dict[int, torch.Tensor] = {}
+    for key, value in state.items():
+        *path, name = key.split(".")
+        module = root
+        for part in path:
+            if part not in dict(module.named_children()):
+                module.add_module(part, torch.nn.Module())
+            module = module.get_submodule(part)
+        shape = list(value.shape)
+        if in_channels is not None and key in kernels and shape[1] == present:
+            shape[1] = in_channels
+        module.register_buffer(name, shared.setdefault(value.data_ptr(), value.new_zeros(shape)))
+    return root
