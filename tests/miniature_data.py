@@ -7,6 +7,8 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import pandas as pd
+from models_genesis_bundle.data import phantom_candidates
 from scan_writers import write_radiograph
 
 
@@ -23,6 +25,11 @@ def luna16_folders(phantoms: Path, tmp_path: Path) -> Path:
         folder.mkdir(parents=True)
         image = nibabel.load(phantoms / "images" / f"phantom_{number % 4:03d}.nii.gz")
         nibabel.save(image, folder / f"1.3.6.1.4.{number}.nii.gz")
+    candidates = pd.read_csv(phantom_candidates(phantoms)).drop(columns=["lesion", "diameter_mm"])
+    pd.concat(
+        candidates[candidates["seriesuid"] == f"phantom_{number % 4:03d}"].assign(seriesuid=f"1.3.6.1.4.{number}")
+        for number in range(10)
+    ).to_csv(tmp_path / "luna16" / "candidates_V2.csv", index=False)
     return tmp_path / "luna16"
 
 

@@ -25,15 +25,19 @@ NOT_RUN = {
     ".json --": "a JSON twin, which only the archive has: package/test_routes.py, package/test_label_deploy.py",
 }
 
-DATA = re.compile(r"(?<=--dataset_dir )(<[^>]*>|\S+)")
+DATA = re.compile(r"--dataset_dir (<[^>]*>|\S+)")
 
 # Kinds of data in the working folder, by the configuration that reads them; the last one that is named counts.
 KINDS = {
     "finetune_segmentation": "labelled",
     "evaluate": "labelled",
+    "task_ncs": "lidc",
     "task_lcs": "lits",
+    "task_bms": "brats",
     "finetune_classification": "classified",
     "evaluate_classification": "classified",
+    "task_ncc": "luna16",
+    "task_ecc": "emboli",
     "data_luna16": "luna16",
     "data_xray": "radiographs",
 }
@@ -55,6 +59,13 @@ SMALL = {
         "network_def::filters": "[4,8,8,8,8]",
         "cube_size": "[32,32,32]",
     },
+    "network_resenc": {
+        "network_def::features": None,
+        "network_def::n_stages": 3,
+        "network_def::features_per_stage": "[4,8,8]",
+        "network_def::strides": "[1,2,2]",
+        "network_def::n_blocks_per_stage": "[1,1,1]",
+    },
     "spatial_2d": {"cube_size": "[32,32]"},
     "data_luna16": {"cube_size": "[16,16,16]", "cube_sampler::margin": 0},
     "finetune_segmentation": {
@@ -66,6 +77,8 @@ SMALL = {
     },
     "evaluate": {},
     "finetune_classification": {**FAST, "network_def::hidden": 8, "cube_size": "[16,16,16]", "volumes::num_workers": 0},
+    "task_ncc": {"max_negatives_per_scan": 2},
+    "task_ecc": {"split::validation_fraction": 1, "split::test_fraction": 1},
     "evaluate_classification": {"network_def::hidden": 8, "report::resamples": 50, "volumes::num_workers": 0},
     "inference_classification": {"network_def::hidden": 8, "volumes::num_workers": 0},
     "embed": {"cube_size": "[32,32,32]"},
@@ -108,6 +121,12 @@ def working_folder(template, tmp_path) -> Path:
     return shutil.copytree(template, tmp_path / "here", symlinks=True)
 
 
+def in_data(line: str, kind: str) -> str:
+    """A command whose data, and the files in their folder, are those of a kind."""
+    named = DATA.search(line)
+    return line if named is None else line.replace(named[1], f"data/{kind}")
+
+
 def files_below(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
@@ -122,6 +141,6 @@ def test_a_documented_run_ends_well_and_leaves_files(line, working_folder):
     own = command.overrides.keys() - FAST.keys()  # a command's epochs are minutes
     small = {name: value for name, value in small.items() if value is not None and name not in own}
     before = files_below(working_folder / "runs")
-    words = words_behind(DATA.sub(f"data/{kind}", line), "monai.bundle ")
+    words = words_behind(in_data(line, kind), "monai.bundle ")
     run_here(*words, *arguments(**small), where=working_folder)
     assert any(before.get(path) != time for path, time in files_below(working_folder / "runs").items())

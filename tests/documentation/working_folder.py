@@ -10,7 +10,7 @@ import nibabel
 import numpy as np
 from bundle_commands import ROOT
 from miniature_data import layout_of, luna16_folders, radiographs
-from models_genesis_bundle.data import ScanPreprocessing
+from models_genesis_bundle.data import ScanPreprocessing, phantom_candidates
 from models_genesis_bundle.networks import GenesisClassifier, GenesisUNet
 from models_genesis_bundle.weights import write_weights
 from published_files import write_pytorch_unet
@@ -30,7 +30,11 @@ def make_working_folder(folder: Path, phantoms: Path) -> Path:
     write_labelled(data / "labelled", phantoms)
     write_classified(data / "classified", phantoms)
     (data / "scans").symlink_to(phantoms / "images")
-    layout_of("lcs", phantoms, data / "lits")
+    for task, name in (("ncs", "lidc"), ("lcs", "lits"), ("bms", "brats")):
+        layout_of(task, phantoms, data / name)
+    (data / "emboli").mkdir()
+    (data / "emboli" / "images").symlink_to(phantoms / "images")
+    (data / "emboli" / "candidates.csv").symlink_to(phantom_candidates(phantoms))
     luna16_folders(phantoms, data)
     radiographs(data / "radiographs")
     return folder
