@@ -93,12 +93,15 @@ def test_a_baseline_from_scratch_beside_scratch_is_fine(tmp_path):
 
 
 def test_the_plan_of_the_guide_names_settings_that_the_configurations_have(root, tmp_path):
-    block, parts, recipes, baseline = re.findall(
+    block, parts, others, recipes, baseline = re.findall(
         r"```yaml\n(.*?)```", (root / "docs" / "how-to" / "comparison.md").read_text(), re.DOTALL
     )
     content = yaml.safe_load(block)
     (tmp_path / "model.pt").write_bytes(b"weights")
     content |= yaml.safe_load(recipes)
+    task = yaml.safe_load(others)["task"]
+    content["task"]["training_overrides"] |= task["training_overrides"]
+    content["task"]["overrides"] |= task["overrides"]
     content["initialisations"] |= yaml.safe_load(parts)["initialisations"] | yaml.safe_load(baseline)["initialisations"]
     content["initialisations"]["genesis"] = str(tmp_path / "model.pt")
     content["initialisations"]["genesis_encoder"]["initial_weights"] = str(tmp_path / "model.pt")
