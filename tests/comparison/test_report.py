@@ -153,13 +153,13 @@ def test_mean_curves_end_where_half_of_the_runs_have():
 
 
 def test_the_published_runs_give_the_published_table(root, monkeypatch):
-    """docs/results.md has the hippocampus by share of the labels, with three digits of the four of the report."""
+    """docs/results/hippocampus.md has the scores by share of the labels, with three digits of the four of the report."""
     monkeypatch.chdir(root)
     plan = read_plan("docs/results/hippocampus.yaml")
     report = text_of(plan, arranged(plan, pd.read_csv("docs/results/hippocampus.csv")))
     scores = re.findall(r"^\| ([\d.]+ %) \| \w+ \| 10 \| (\S+ ± \S+) \|", report, re.MULTILINE)
     tests = re.findall(r"^\| ([\d.]+ %) \| own \| 10 \| (\S+ \| \S+ … \S+) \|", report, re.MULTILINE)
-    page = (root / "docs" / "results.md").read_text().replace("−", "-")
+    page = (root / "docs" / "results" / "hippocampus.md").read_text().replace("−", "-")
     assert (len(scores), len(tests)) == (10, 5)
     for share, test in tests:
         _, *cells = re.search(rf"^\| ({share}): .*", page, re.MULTILINE)[0].strip("|").split("|")

@@ -1,4 +1,4 @@
-"""The plans behind docs/results.md can still be carried out: what they set exists."""
+"""The plans behind docs/results can still be carried out: what they set exists."""
 
 from __future__ import annotations
 
