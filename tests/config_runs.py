@@ -25,6 +25,7 @@ NETWORK_WIDTHS = {  # overlays of other networks that are pretrained, made narro
     "network_resenc": {"network_def::features_per_stage": [4, 4, 4, 4, 4, 4]},
 }
 SEGMENTATION_OVERLAYS = (
+    "data_mr",
     "optimizer_adam",
     "schedule_plateau",
     "schedule_sawtooth",

@@ -61,3 +61,44 @@ def layout_of(task: str, phantoms: Path, folder: Path) -> dict:
     lists = {"training": entries[:2], "validation": entries[2:3], "test": entries[3:]}
     (folder / "datalist.json").write_text(json.dumps(lists))
     return {"scan_preprocessing::spacing": 5.0} if task == "lidc_nodules" else {}
+
+
+def two_channels(phantoms: Path, folder: Path, layout: str, unlabelled: bool = False) -> Path:
+    """The phantoms as scans of two channels in units of their own.
+
+    Args:
+        phantoms: their folder.
+        folder: receives the files.
+        layout: ``nnunet`` (``imagesTr/case_0_0000.nii.gz``), ``brats`` (``p0/p0_flair.nii.gz``, next to ``t2``, a third
+            channel), ``lists`` (a JSON whose images are lists of files) or ``4d`` (a JSON of files with both channels).
+        unlabelled: leave the label maps out.
+
+    Returns:
+        What to give as `dataset_dir`.
+    """
+    entries = []
+    for number in range(4):
+        image, label = (nibabel.load(phantoms / kind / f"phantom_{number:03d}.nii.gz") for kind in ("images", "labels"))
+        first = np.asarray(image.dataobj).astype(np.float32)
+        channels = {"flair": first, "t1": 300.0 - 0.1 * first, "t2": first}
+        names = {
+            "nnunet": ["imagesTr/case_{0}_0000", "imagesTr/case_{0}_0001", "labelsTr/case_{0}"],
+            "brats": ["p{0}/p{0}_flair", "p{0}/p{0}_t1", "p{0}/p{0}_seg", "p{0}/p{0}_t2"],
+            "lists": ["flair/{0}", "t1/{0}", "labels/{0}"],
+            "4d": ["images/{0}", "labels/{0}"],
+        }[layout]
+        places = [f"{name.format(number)}.nii.gz" for name in names]
+        images = [np.stack([channels["flair"], channels["t1"]], axis=-1)] if layout == "4d" else [first, channels["t1"]]
+        arrays = [*images, np.asarray(label.dataobj), channels["t2"]]
+        for place, array in zip(places, arrays, strict=False):
+            if unlabelled and place == places[len(images)]:
+                continue
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            nibabel.save(nibabel.Nifti1Image(array, image.affine), folder / place)
+        listed = places[:2] if layout == "lists" else places[0]
+        entries.append({"image": listed, "label": places[len(images)], "patient": f"p{number}", "side": number % 2})
+    if layout in ("nnunet", "brats"):
+        return folder
+    lists = {"training": entries[:2], "validation": entries[2:3], "test": entries[3:]}
+    (folder / "datalist.json").write_text(json.dumps(lists))
+    return folder / "datalist.json"

@@ -70,7 +70,7 @@ def restoring_weights(tmp_path):
 
     def write(overlay: str) -> Path:
         config = ConfigParser(config=ConfigParser.load_config_file(f"configs/{overlay}.yaml"))
-        config.update({"out_channels": 1, **NETWORK_WIDTHS[overlay]})
+        config.update({"in_channels": 1, "out_channels": 1, **NETWORK_WIDTHS[overlay]})
         network = config.get_parsed_content("network_def")
         return write_weights(tmp_path / "model.pt", network, preprocessing=ScanPreprocessing().record())
 

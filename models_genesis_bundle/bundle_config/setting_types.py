@@ -73,6 +73,11 @@ def _distinct_names(names: Sequence[str]) -> Sequence[str]:
     return names
 
 
+def _distinct(names: Sequence[str]) -> Sequence[str]:
+    _must(len({name.lower() for name in names}) == len(names))
+    return names
+
+
 def _device(name: str) -> str:
     try:
         torch.device(name)
@@ -171,6 +176,7 @@ SETTINGS: Mapping[str, Kind] = {
     "workers::num_workers": WORKERS_OR_AUTO,
     "on_unreadable": _one_of("skip", "raise"),
     "precision": _one_of("auto", "float32", "bfloat16", "float16"),
+    "in_channels": _whole("channels"),
     "out_channels": _whole("channels"),
     "output_activation": Kind(_Text | Sequence[Any] | None, "an activation, such as sigmoid, or null"),
     "section": _one_of("training", "validation", "test"),
@@ -211,6 +217,10 @@ SETTINGS: Mapping[str, Kind] = {
         "millimetres above 0, one number or one for each axis, scan, or null",
     ),
     "scan_preprocessing::orientation": TEXT.or_null(),
+    "scan_preprocessing::channels": Kind(
+        _Side | Annotated[Sequence[_Text], Field(min_length=1), AfterValidator(_distinct)] | None,
+        "a number of channels, 1 or more, a list of different names, such as \"['flair', 't1']\", or null",
+    ),
     "labelled_preprocessing::label_map": Kind(
         Mapping[int, int] | None, "which label becomes which, such as {2: 1}, or null"
     ),

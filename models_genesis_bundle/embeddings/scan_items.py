@@ -6,6 +6,7 @@ from typing import Any
 
 from models_genesis_bundle.data.datalists.candidates import join_candidates, read_candidates
 from models_genesis_bundle.data.datalists.pretraining import list_scans
+from models_genesis_bundle.data.scans.channels import CHANNEL_FILES, Channels, channel_count
 from monai.config import PathLike
 
 __all__ = ["embedded_scans"]
@@ -16,6 +17,7 @@ def embedded_scans(
     candidates_file: PathLike | None = None,
     patient_regex: str | None = None,
     spatial_dims: int = 3,
+    channels: Channels = 1,
 ) -> list[dict[str, Any]]:
     """List scans, with the candidate points of each where a file names them.
 
@@ -25,6 +27,8 @@ def embedded_scans(
             point are left out.
         patient_regex: see `list_scans`.
         spatial_dims: with 2, PNG, JPEG and single DICOM files count.
+        channels: how many channels the network sees, or their names, see `segmentation_datalist`; for a network that sees
+            one, each file of a scan of several is a scan of its own.
 
     Returns:
         ``{"image": path, "patient": name}``, with ``points``, a list of different (x, y, z) in LPS millimetres, where there is
@@ -34,12 +38,14 @@ def embedded_scans(
         FileNotFoundError: no such folder or file, or no scan in it.
         DatalistError: candidates that belong to none of the scans, or cannot be understood.
     """
-    scans: list[dict[str, Any]] = list_scans(dataset_dir, patient_regex, spatial_dims=spatial_dims)
+    grouped = None if channel_count(channels) == 1 else channels
+    scans: list[dict[str, Any]] = list_scans(dataset_dir, patient_regex, spatial_dims=spatial_dims, channels=grouped)
     if candidates_file is None:
         return scans
     with_points: dict[str, dict[str, Any]] = {}
     for item in join_candidates(read_candidates(candidates_file, labelled=False), scans, candidates_file):
-        scan = with_points.setdefault(item["image"], {"image": item["image"], "patient": item["patient"], "points": []})
+        kept = {key: item[key] for key in ("image", "patient", CHANNEL_FILES) if key in item}
+        scan = with_points.setdefault(item["image"], {**kept, "points": []})
         if item["point"] not in scan["points"]:
             scan["points"].append(item["point"])
     return list(with_points.values())

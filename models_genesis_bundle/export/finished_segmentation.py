@@ -38,7 +38,7 @@ class FinishedSegmentation:
     Attributes:
         path: the file.
         content: of the file.
-        network_def: definition of the network for a configuration; it may refer to ``@out_channels``.
+        network_def: definition of the network for a configuration; it may refer to ``@in_channels`` and ``@out_channels``.
     """
 
     path: Path
@@ -71,7 +71,13 @@ class FinishedSegmentation:
         return segmentation
 
     def _network(self, defined_by: str | os.PathLike) -> torch.nn.Module:
-        parser = ConfigParser({"network_def": self.network_def, "out_channels": self.num_classes})
+        parser = ConfigParser(
+            {
+                "network_def": self.network_def,
+                "in_channels": self.preprocessing.num_channels,
+                "out_channels": self.num_classes,
+            }
+        )
         try:
             return parser.get_parsed_content("network_def")
         except Exception as error:  # a class raises anything at arguments of the wrong kind

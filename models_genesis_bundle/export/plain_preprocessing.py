@@ -24,13 +24,14 @@ def plain_preprocessing(record: Mapping[str, Any], key: str = "image") -> dict[s
         A ``Compose`` with its arguments, as in a bundle's configuration.
 
     Raises:
-        ValueError: for a record of flat images, or of one volume of files with several.
+        ValueError: for a record of flat images, of one volume of files with several, or of several channels.
     """
     steps = ScanPreprocessing.from_record(record)
-    if steps.spatial_dims != 3 or steps.volume is not None:
+    if steps.spatial_dims != 3 or steps.volume is not None or steps.num_channels > 1:
         raise ValueError(
             f"preprocessing: only that of single volumes can be expressed in MONAI's transforms; this one has spatial_dims "
-            f"{steps.spatial_dims} and volume {steps.volume}. Fine-tune on files with one volume each."
+            f"{steps.spatial_dims}, volume {steps.volume} and channels {steps.channels}. Fine-tune on files with one volume "
+            "each."
         )
     transforms: list[dict[str, Any]] = [
         {"_target_": "LoadImaged", "keys": key},

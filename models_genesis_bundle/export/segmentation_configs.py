@@ -44,5 +44,6 @@ def _written_out(segmentation: FinishedSegmentation, config_dir: Path, *names: s
     return config | {
         "label_names": segmentation.label_names,
         "patch_size": segmentation.patch_size,
+        "in_channels": segmentation.preprocessing.num_channels,
         "network_def": {**segmentation.network_def, "_requires_": "$sys.path.append(@bundle_root)"},
     }

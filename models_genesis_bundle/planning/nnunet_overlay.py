@@ -100,7 +100,7 @@ def _network(planned: PlannedTraining) -> dict[str, Any]:
             ]
     return {
         "_target_": f"{UNETS}.{planned.network}",
-        "input_channels": 1,
+        "input_channels": "@in_channels",
         "num_classes": "@out_channels",
         **arguments,
         **{name: None if value is None else f"${value}" for name, value in imported.items()},

@@ -13,6 +13,7 @@ from typing import Any
 
 from ignite.engine import Engine
 from models_genesis_bundle.bundle_config.run_command import RunCommand
+from models_genesis_bundle.data.scans.channels import case_path, scan_files
 from models_genesis_bundle.data.scans.files import scan_fingerprint
 from models_genesis_bundle.files import file_sha256, remove_unfinished, whole_file, write_json
 from models_genesis_bundle.reports.case_handler import CaseHandler, evaluated_cases
@@ -43,13 +44,13 @@ _NOT_OF_THE_RESULT = (
 class ScanResults(CaseHandler):
     """Writes the results of each scan as NIfTI, in folders like those of the scans, and finds the scans that have results already.
 
-    The scan ``a/ct.nii.gz`` gives ``a/ct_restored.nii.gz``. List the object among the handlers of a `ScanEvaluator` with
-    ``decollate: true``. Files are written atomically. Then ``results.json`` records the scan with its size and
-    time of change, and with a digest of weights, settings and version. A later run counts a scan as ``missing`` unless all
-    of this is the same and its files exist.
+    The scan ``a/ct.nii.gz`` gives ``a/ct_restored.nii.gz``; for a scan of several files see `case_path`. List the object among
+    the handlers of a `ScanEvaluator` with ``decollate: true``. Files are written atomically. Then ``results.json`` records the
+    scan with its size and time of change, and with a digest of weights, settings and version. A later run counts a scan as
+    ``missing`` unless all of this is the same and its files exist.
 
     Args:
-        scans: ``[{"image": path, …}, …]``, see `list_scans`.
+        scans: ``[{"image": path, …}, …]``, see `list_scans`; with ``channel_files`` if a scan has a file for each channel.
         dataset_dir: folder of the scans, see `result_names`.
         output_dir: receives the results.
         ckpt_path: the weight file.
@@ -77,7 +78,7 @@ class ScanResults(CaseHandler):
         self.ckpt_path = ckpt_path
         self.images = dict(images)
         self.pictures = list(pictures)
-        paths = [str(scan["image"]) for scan in scans]
+        paths = [case_path(scan_files(scan)) for scan in scans]
         _refuse_scans_among_results(paths, str(dataset_dir), str(output_dir))
         names = result_names(paths, str(dataset_dir))
         self.scans = [{**scan, "result": name} for scan, name in zip(scans, names, strict=True)]
@@ -109,7 +110,7 @@ class ScanResults(CaseHandler):
         return {
             scan["result"]: {
                 "image": os.path.abspath(scan["image"]),
-                "state": scan_fingerprint(scan["image"]),
+                "state": scan_fingerprint(*scan_files(scan)),
                 "settings": self.settings,
             }
             for scan in self.scans

@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 from models_genesis_bundle.auto3dseg.genesis import (
+    GenesisInferer,
     choose_patch_size,
     fold_datalist,
     hyper_parameters,
@@ -18,7 +19,7 @@ from models_genesis_bundle.auto3dseg.genesis import (
 )
 from models_genesis_bundle.auto3dseg.genesis.bundle_configs import find_bundle
 from models_genesis_bundle.auto3dseg.genesis.settings import training_settings
-from models_genesis_bundle.data import IntensityScaling, ScanPreprocessing
+from models_genesis_bundle.data import IntensityScaling, ScanError, ScanPreprocessing
 from models_genesis_bundle.files import write_table
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import CheckpointError, write_weights
@@ -27,14 +28,14 @@ from monai.bundle import ConfigParser
 GIB = 2**30
 
 
-def summary(shape=(300, 300, 100), low=(0.8, 0.8, 2.5), high=(0.8, 0.8, 2.5), labels=(0, 1, 2), channels=1) -> dict:
+def summary(shape=(300, 300, 100), low=(0.8, 0.8, 2.5), high=(0.8, 0.8, 2.5), labels=(0, 1, 2), channels=(1,)) -> dict:
     """The part of the data statistics that is read, as DataAnalyzer names it."""
     median = [(one + other) / 2 for one, other in zip(low, high, strict=True)]
     return {
         "image_stats": {
             "shape": {"median": list(shape)},
             "spacing": {"min": list(low), "median": median, "max": list(high)},
-            "channels": {"max": channels},
+            "channels": {"min": channels[0], "max": channels[-1]},
         },
         "label_stats": {"labels": list(labels)},
     }
@@ -141,7 +142,7 @@ def test_weights_that_are_not_there_end_the_generation(tmp_path):
 @pytest.mark.parametrize(
     ("stats", "entries", "reason"),
     [
-        (summary(channels=2), {}, "2 channels"),
+        (summary(channels=(1, 3)), {}, "1 to 3 channels"),
         (summary(), {"sigmoid": True}, "exclude each other"),
         (summary(), {"class_names": [{"name": "whole", "index": [1, 2]}]}, "exclude each other"),
     ],
@@ -168,6 +169,35 @@ def write_lists(folder: Path, entries: list[dict]) -> dict:
     return source(datalist=str(folder / "lists.json"), dataroot=str(folder))
 
 
+def test_scans_of_several_channels_are_listed_with_all_their_files(tmp_path):
+    entries = [{"image": [f"c{n}_t1.nii", f"c{n}_t2.nii"], "label": f"l{n}.nii", "fold": n} for n in range(2)]
+    lists = fold_datalist(write_lists(tmp_path, entries), fold=1)
+    (scan,) = lists["training"]
+    assert scan["image"] == [str(tmp_path / "c0_t1.nii"), str(tmp_path / "c0_t2.nii")]
+    assert scan["patient"] == "c0"
+    assert generated(summary(channels=(2,)), tmp_path)["scan_preprocessing"]["channels"] == 2
+
+
+def test_a_trained_algorithm_segments_scans_of_several_files(phantoms, tmp_path):
+    settings = generated(summary(channels=(2,)), tmp_path, network_def={"features": [4, 8]}, precision="float32")
+    config = tmp_path / "hyper_parameters.yaml"
+    config.write_text(yaml.safe_dump(settings))
+    records = {
+        "preprocessing": ScanPreprocessing(channels=2).record(),
+        "patch_size": [32, 32, 16],
+        "label_names": ["a", "b"],
+    }
+    (tmp_path / "model" / "checkpoints").mkdir(parents=True)
+    network = GenesisUNet(in_channels=2, out_channels=3, features=[4, 8], output_activation=None)
+    write_weights(tmp_path / "model" / "checkpoints" / "model.pt", network, **records)
+    inferer = GenesisInferer(config)
+    files = [str(phantoms / "images" / f"phantom_00{number}.nii.gz") for number in range(2)]
+    probabilities = inferer.infer({"image": files})
+    assert probabilities.shape == (3, 64, 64, 48)
+    with pytest.raises(ScanError, match="1 channels, and the network sees 2"):
+        inferer.infer(files[0])
+
+
 def test_the_fold_validates_and_the_others_train(tmp_path):
     entries = [{"image": f"images/{n}.nii", "label": f"labels/{n}.nii", "fold": n % 3} for n in range(6)]
     lists = fold_datalist(write_lists(tmp_path, entries), fold=2)
@@ -182,7 +212,7 @@ def test_the_fold_validates_and_the_others_train(tmp_path):
         ([{"image": "ana/a.nii", "label": "l", "fold": 0}, {"image": "ana/b.nii", "label": "l", "fold": 1},
           {"image": "ben/c.nii", "label": "l", "fold": 1}], "ana.*write one into"),
         ([{"image": "a.nii", "label": "l", "fold": 1}, {"image": "b.nii", "label": "l"}], "leaves nothing for validation"),
-        ([{"image": ["t1.nii", "t2.nii"], "label": "l", "fold": 0}], r"training\[0\] must have one path under image"),
+        ([{"image": ["t1.nii", 2], "label": "l", "fold": 0}], r"training\[0\] must have one path under image"),
     ],
 )  # fmt: skip
 def test_folds_that_would_not_be_a_fair_split_are_refused(entries, message, tmp_path):

@@ -118,7 +118,7 @@ def test_it_is_generated_from_a_mapping_and_again_with_other_settings(root, work
     assert lists[0] == lists[1]
 
 
-def test_scans_of_several_channels_are_skipped_with_the_reason(root, work_dir, tmp_path):
+def test_scans_of_differing_channels_are_skipped_with_the_reason(root, work_dir, tmp_path):
     statistics = ConfigParser.load_config_file(str(work_dir / "datastats.yaml"))
     statistics["stats_summary"]["image_stats"]["channels"]["max"] = 4
     ConfigParser.export_config_file(statistics, str(tmp_path / "datastats.yaml"), fmt="yaml")
@@ -131,4 +131,4 @@ def test_scans_of_several_channels_are_skipped_with_the_reason(root, work_dir, t
     algo.set_data_source(str(work_dir / "input.yaml"))
     skipped, reason = algo.pre_check_skip_algo()
     assert skipped
-    assert "4 channels" in reason
+    assert "1 to 4 channels" in reason

@@ -22,6 +22,7 @@ NOT_RUN = {
     "--tracking": "needs MLflow, an extra: test_tracking.py",
     "plan.yaml": "a planning, and the training that follows from its files: planning/test_run.py",
     "inference_trt": "needs TensorRT and its engine: package/test_routes.py",
+    "::channels": "scans of several channels: test_channels.py",
     ".json --": "a JSON twin, which only the archive has: package/test_routes.py, package/test_label_deploy.py",
 }
 

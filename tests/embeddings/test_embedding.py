@@ -141,7 +141,8 @@ def test_candidates_have_a_vector_each_and_a_changed_list_is_embedded_anew(scans
 def test_every_network_that_is_pretrained_gives_its_stages(root, name):
     if name == "swinunetr":
         pytest.importorskip("einops")
-    config = ConfigParser({**ConfigParser.load_config_file(root / f"configs/network_{name}.yaml"), "out_channels": 1})
+    own = ConfigParser.load_config_file(root / f"configs/network_{name}.yaml")
+    config = ConfigParser({**own, "in_channels": 1, "out_channels": 1})
     config["imports"] = ["$import torch"]
     config.update(NARROW[name])
     network = config.get_parsed_content("network_def").to("meta").eval()

@@ -103,7 +103,9 @@ def test_nnunet_takes_every_tensor_of_a_pretraining_with_the_overlay(phantoms, t
     target = network_of_plans(read_plans(plans), in_channels=1, out_channels=1).eval()
     target.load_state_dict(read_checkpoint(tmp_path / "genesis.pth")["network_weights"])
 
-    config = ConfigParser({**yaml.safe_load(overlay.read_text()), "imports": ["$import torch"], "out_channels": 1})
+    config = ConfigParser(
+        {**yaml.safe_load(overlay.read_text()), "imports": ["$import torch"], "in_channels": 1, "out_channels": 1}
+    )
     source = load_weights(config.get_parsed_content("network_def"), weights).eval()
     image = torch.rand(1, 1, 32, 24, 16)
     with torch.no_grad():

@@ -78,7 +78,7 @@ def test_the_docs_definition_fits_the_pretrained_overlay(root, tmp_path):
     blocks = re.findall(r"```yaml\n(.*?)```", (root / "docs" / "how-to" / "classification.md").read_text(), re.DOTALL)
     definition = next(yaml.safe_load(block) for block in blocks if "DynUNet" in block)
     config = ConfigParser(config=ConfigParser.load_config_file(str(root / "configs" / "network_dynunet.yaml")))
-    config["out_channels"] = 1
+    config.update({"in_channels": 1, "out_channels": 1})
     path = write_weights(tmp_path / "model.pt", config.get_parsed_content("network_def"))
     classifier = ConfigParser(config=definition).get_parsed_content("network_def")
     InitialWeights(path, ["encoder"], ["encoder"], definition["key_map"]).load_into(classifier)

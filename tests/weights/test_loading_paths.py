@@ -261,7 +261,8 @@ def test_a_file_without_checksums_is_read(tmp_path):
     ("config", "record"), [("evaluate", "label_names"), ("evaluate_classification", "class_names")]
 )
 def test_pretrained_weights_in_an_evaluation_are_named(config, record, tmp_path):
-    path = write_weights(tmp_path / "model.pt", genesis_unet(), output_activation="sigmoid", cube_size=[8, 8, 8])
+    records = {"preprocessing": ScanPreprocessing().record(), "output_activation": "sigmoid", "cube_size": [8, 8, 8]}
+    path = write_weights(tmp_path / "model.pt", genesis_unet(), **records)
     parser = ConfigParser(ConfigParser.load_config_file(ROOT / "configs" / f"{config}.yaml"))
     parser["ckpt_path"] = str(path)
     with pytest.raises(RuntimeError) as raised:

@@ -15,11 +15,9 @@ def reason_to_skip(source: Mapping[str, Any], summary: Mapping[str, Any]) -> str
         source: Auto3DSeg's input.
         summary: ``stats_summary`` of the data statistics.
     """
-    channels = summary["image_stats"]["channels"]["max"]
-    if channels > 1:
-        return (
-            f"The scans have up to {channels} channels; the genesis algorithm reads one. Name one file for each image."
-        )
+    channels = summary["image_stats"]["channels"]
+    if channels["min"] != channels["max"]:
+        return f"The scans have {channels['min']} to {channels['max']} channels; the genesis algorithm wants as many in each."
     regions = [name for name in source.get("class_names") or [] if not isinstance(name, str)]
     if source.get("sigmoid") or regions:
         return (

@@ -9,22 +9,26 @@ from typing import Any
 
 from models_genesis_bundle.data import check_patients_disjoint
 from models_genesis_bundle.data.datalists.patients import patient_names
+from models_genesis_bundle.data.scans.channels import case_path
 from models_genesis_bundle.files import write_json
 from monai.bundle import ConfigParser
+from monai.utils import ensure_tuple
 
 __all__ = ["fold_datalist", "write_fold_datalist"]
 
 
-def fold_datalist(source: Mapping[str, Any], fold: int) -> dict[str, list[dict[str, str]]]:
+def fold_datalist(source: Mapping[str, Any], fold: int) -> dict[str, list[dict[str, Any]]]:
     """Split the labelled scans: those of the fold validate, all others train.
 
     Args:
-        source: Auto3DSeg's input: ``datalist`` (a JSON whose ``training`` has entries with ``image``, ``label`` and
-            ``fold``), ``dataroot`` (the folder of its relative paths) and, if wanted, ``patient_regex``.
+        source: Auto3DSeg's input: ``datalist`` (a JSON whose ``training`` has entries with ``image``, a path or a list of
+            them, one for each channel, ``label`` and ``fold``), ``dataroot`` (the folder of its relative paths) and, if
+            wanted, ``patient_regex``.
         fold: from 0.
 
     Returns:
-        ``training`` and ``validation``: ``[{"image": path, "label": path, "patient": name}, …]`` with absolute paths.
+        ``training`` and ``validation``: ``[{"image": path or list of paths, "label": path, "patient": name}, …]`` with
+        absolute paths.
 
     Raises:
         ValueError: an entry without image or label, a fold that no entry or that all entries have, or a patient on both
@@ -33,17 +37,21 @@ def fold_datalist(source: Mapping[str, Any], fold: int) -> dict[str, list[dict[s
     file, root = source["datalist"], Path(source["dataroot"]).absolute()
     listed = ConfigParser.load_config_file(file)["training"]
     for number, entry in enumerate(listed):
-        absent = [key for key in ("image", "label") if not isinstance(entry.get(key), str)]
+        paths = {"image": entry.get("image"), "label": [entry.get("label")]}
+        absent = [
+            key for key, own in paths.items() if not own or not all(isinstance(one, str) for one in ensure_tuple(own))
+        ]
         if absent:
             raise ValueError(
-                f"{file}: training[{number}] must have one path under {' and '.join(absent)}, found {entry}."
+                f"{file}: training[{number}] must have one path under {' and '.join(absent)}, or a list of them, one for "
+                f"each channel, under image; found {entry}."
             )
-    images = [root / entry["image"] for entry in listed]
-    names = patient_names(images, root, source.get("patient_regex"))
-    sections: dict[str, list[dict[str, str]]] = {"training": [], "validation": []}
-    for entry, image, name in zip(listed, images, names, strict=True):
+    images = [[str(root / path) for path in ensure_tuple(entry["image"])] for entry in listed]
+    names = patient_names([Path(case_path(files)) for files in images], root, source.get("patient_regex"))
+    sections: dict[str, list[dict[str, Any]]] = {"training": [], "validation": []}
+    for entry, (image, *_), name in zip(listed, images, names, strict=True):
         section = "validation" if entry.get("fold") == fold else "training"
-        scan = {"image": str(image), "label": str(root / entry["label"]), "patient": str(entry.get("patient", name))}
+        scan = {"image": image, "label": str(root / entry["label"]), "patient": str(entry.get("patient", name))}
         sections[section].append(scan)
     empty = [section for section, scans in sections.items() if not scans]
     if empty:
@@ -58,7 +66,11 @@ def fold_datalist(source: Mapping[str, Any], fold: int) -> dict[str, list[dict[s
             f"{file}, fold {fold}: {error} Auto3DSeg draws folds by scan where the entries have no `fold`: write one into "
             "each, the same for all scans of a patient."
         ) from None
-    return sections
+    files_of = {files[0]: files for files in images if len(files) > 1}
+    return {
+        section: [{**scan, "image": files_of.get(scan["image"], scan["image"])} for scan in scans]
+        for section, scans in sections.items()
+    }
 
 
 def write_fold_datalist(path: str | os.PathLike, source: Mapping[str, Any], fold: int) -> None:

@@ -69,6 +69,7 @@ def hyper_parameters(
         "scan_preprocessing::orientation": _orientation(start),
         "scan_preprocessing::intensity": _intensity(str(source["modality"]), start),
         "scan_preprocessing::spacing": _spacing(summary["image_stats"]["spacing"], start),
+        "scan_preprocessing::channels": summary["image_stats"]["channels"]["max"],
         "network_def": {**_network(defaults), **_pretrained_network(start), **source.get("network_def", {})},
         **input_settings(source, defaults),
         "initial_weights": "none" if start.path is None else str(start.path.absolute()),

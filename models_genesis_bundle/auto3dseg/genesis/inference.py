@@ -54,22 +54,19 @@ class GenesisInferer:
         self.network.eval()
 
     @torch.no_grad()
-    def infer(self, image_file: str | os.PathLike | Mapping[str, Any]) -> MetaTensor:
+    def infer(self, image_file: str | os.PathLike | Sequence[str] | Mapping[str, Any]) -> MetaTensor:
         """Segment one scan.
 
         Args:
-            image_file: its path, or a mapping that has it under ``image``.
+            image_file: its path, or a list of paths, one for each channel; or a mapping that has this under ``image``.
 
         Returns:
             Probabilities (C, X, Y, Z) of the classes, the background first, on the file's own grid.
 
         Raises:
-            ValueError: several files for one scan.
-            ScanError: a scan that cannot be read.
+            ScanError: a scan that cannot be read, or of other channels than the network sees.
         """
         path = image_file["image"] if isinstance(image_file, Mapping) else image_file
-        if not isinstance(path, str | os.PathLike):
-            raise ValueError(f"The genesis algorithm reads one file for each scan, found {path!r}.")
         scan = self.preprocessing({"image": path})
         scan["pred"] = self.inferer(scan["image"][None].to(self.device), self.network)[0]
         return self.postprocessing(scan)["pred"]

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from models_genesis_bundle.data.datalists.checks import DatalistError
+from models_genesis_bundle.data.scans.channels import CHANNEL_FILES, case_path, scan_files
 from models_genesis_bundle.data.scans.files import scan_stem
 from monai.config import PathLike
 
@@ -106,7 +107,7 @@ def join_candidates(
     Raises:
         DatalistError: two scans of the same name, or no candidate of any of these scans.
     """
-    names = [scan_stem(scan["image"]) for scan in scans]
+    names = [scan_stem(case_path(scan_files(scan))) for scan in scans]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         files = ", ".join(scan["image"] for scan, name in zip(scans, names, strict=True) if name == twice[0])
@@ -121,7 +122,7 @@ def join_candidates(
         else:
             others.add(candidate["scan"])
     joined = [
-        {"image": scan["image"], "patient": scan["patient"], **candidate}
+        {**{key: scan[key] for key in ("image", "patient", CHANNEL_FILES) if key in scan}, **candidate}
         for scan, name in zip(scans, names, strict=True)
         for candidate in own[name]
     ]

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from models_genesis_bundle.data.scans.channels import scan_files
 from monai.config import PathLike
 
 __all__ = ["DatalistError", "check_listed_once", "check_patients_disjoint"]
@@ -59,14 +60,14 @@ def check_listed_once(scans: Iterable[Mapping[str, Any]]) -> None:
     """Refuse a list that names a file twice, be it through a link.
 
     Args:
-        scans: items with the path under ``image``.
+        scans: items with the path under ``image``, or with all of a scan's files under ``channel_files``.
 
     Raises:
         DatalistError: names both entries.
     """
     seen: dict[tuple[int, int], str] = {}
-    for scan in scans:
-        image, status = scan["image"], os.stat(scan["image"])
+    for image in (file for scan in scans for file in scan_files(scan)):
+        status = os.stat(image)
         file = (status.st_dev, status.st_ino)
         if file in seen and os.path.realpath(seen[file]) == os.path.realpath(image):
             raise DatalistError(

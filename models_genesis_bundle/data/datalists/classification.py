@@ -17,6 +17,7 @@ from models_genesis_bundle.data.datalists.json_datalist import SECTIONS
 from models_genesis_bundle.data.datalists.layouts import DatasetRequest, Sections, read_dataset, resolved_layout
 from models_genesis_bundle.data.datalists.pretraining import list_scans
 from models_genesis_bundle.data.datalists.splits import SplitRequest, split_by_file, split_sections
+from models_genesis_bundle.data.scans.channels import Channels
 from monai.config import PathLike
 
 __all__ = [
@@ -94,6 +95,7 @@ def classification_datalist(
     candidates_file: PathLike | None = None,
     num_classes: int = 2,
     class_names: Sequence[str] | None = None,
+    channels: Channels = 1,
 ) -> Sections:
     """List images or candidates with their class, split by patient.
 
@@ -130,11 +132,12 @@ def classification_datalist(
         candidates_file: CSV of candidate points, see `read_candidates`.
         num_classes: number of classes.
         class_names: their names, in the order of their numbers.
+        channels: how many channels a scan has, or their names, see `segmentation_datalist`.
 
     Returns:
         ``training``, ``validation`` and ``test`` (which may be empty) of ``{"image": path, "label": class number,
         "patient": name}`` with the other plain entries of the JSON, or with ``point`` (x, y, z) in millimetres and LPS
-        axes, ``scan`` and the further columns of the CSV.
+        axes, ``scan`` and the further columns of the CSV; with ``channel_files`` where a scan has a file for each channel.
 
     Raises:
         FileNotFoundError: no such folder or file, or nothing in it.
@@ -154,7 +157,10 @@ def classification_datalist(
     split = SplitRequest(validation_fraction, test_fraction, seed)
     names = dataset_class_names(dataset_dir, num_classes, class_names, layout, candidates_file)
     request = replace(
-        _request(dataset_dir, layout, candidates_file), patient_regex=patient_regex, class_names=tuple(names)
+        _request(dataset_dir, layout, candidates_file),
+        patient_regex=patient_regex,
+        class_names=tuple(names),
+        channels=channels,
     )
     dataset = read_dataset(request)
     sections = dataset.sections
@@ -216,7 +222,10 @@ def dataset_class_names(
 
 
 def unlabelled_datalist(
-    dataset_dir: PathLike, candidates_file: PathLike | None = None, patient_regex: str | None = None
+    dataset_dir: PathLike,
+    candidates_file: PathLike | None = None,
+    patient_regex: str | None = None,
+    channels: Channels = 1,
 ) -> list[dict[str, Any]]:
     """List images, or candidate points in scans, for inference; classes that are there are not looked at.
 
@@ -224,15 +233,17 @@ def unlabelled_datalist(
         dataset_dir: a scan, a folder of scans, or a JSON datalist.
         candidates_file: CSV of candidate points, see `read_candidates`; None for the images themselves.
         patient_regex: see `list_scans`.
+        channels: how many channels a scan has, or their names, see `segmentation_datalist`.
 
     Returns:
-        ``{"image": path, "patient": name}``, with ``point`` and ``scan`` for candidates.
+        ``{"image": path, "patient": name}``, with ``channel_files`` where a scan has a file for each channel, and with ``point``
+        and ``scan`` for candidates.
 
     Raises:
         FileNotFoundError: no such folder or file, or no scan in it.
         DatalistError: candidates that belong to none of the scans, or cannot be understood.
     """
-    scans: list[dict[str, Any]] = [dict(scan) for scan in list_scans(dataset_dir, patient_regex)]
+    scans: list[dict[str, Any]] = list_scans(dataset_dir, patient_regex, channels=channels)
     if candidates_file is None:
         return scans
     return join_candidates(read_candidates(candidates_file, labelled=False), scans, candidates_file)

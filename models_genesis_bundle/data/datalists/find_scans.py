@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from models_genesis_bundle.data.datalists.label_maps import label_maps_among
 from models_genesis_bundle.data.scans.files import DICOM_SUFFIXES, SCAN_SUFFIXES, is_dicom_file, scan_suffix
 from models_genesis_bundle.files import RUN_MARKER
 
-__all__ = ["Found", "find_scans", "is_dicom_folder", "look_below"]
+__all__ = ["Found", "find_scans", "is_dicom_folder", "look_below", "sorted_paths"]
 
 _TRIES_OF_A_SUFFIX = 3
 
@@ -25,17 +25,19 @@ class Found:
         scans: files and DICOM folders, sorted.
         labels: label maps among them, sorted; they are not in `scans`.
         passed_over: other files and folders, by the reason.
+        channel_files: the files of scans of several channels, by what stands for them in `scans`, see `case_path`.
     """
 
     scans: list[Path] = field(default_factory=list)
     labels: list[Path] = field(default_factory=list)
     passed_over: dict[str, list[str]] = field(default_factory=dict)
+    channel_files: dict[Path, list[Path]] = field(default_factory=dict)
 
 
 def find_scans(folder: str | Path, spatial_dims: int = 3, with_labels: bool = False) -> list[Path]:
     """The scans below a folder, as `look_below` finds them, with the label maps if wanted; sorted."""
     found = look_below(folder, spatial_dims)
-    return _sorted([*found.scans, *found.labels]) if with_labels else found.scans
+    return sorted_paths([*found.scans, *found.labels]) if with_labels else found.scans
 
 
 def look_below(folder: str | Path, spatial_dims: int = 3) -> Found:
@@ -59,10 +61,11 @@ def look_below(folder: str | Path, spatial_dims: int = 3) -> Found:
         elif others := set(names).difference(files):
             passed_over.setdefault("other files", []).extend(os.path.join(place, name) for name in sorted(others))
     labels = label_maps_among(every, spatial_dims)
-    return Found(_sorted([scan for scan in every if scan not in labels]), _sorted(list(labels)), passed_over)
+    return Found(sorted_paths([scan for scan in every if scan not in labels]), sorted_paths(labels), passed_over)
 
 
-def _sorted(paths: list[Path]) -> list[Path]:
+def sorted_paths(paths: Iterable[Path]) -> list[Path]:
+    """Paths in the order of their folders and names."""
     return sorted(paths, key=lambda path: str(path).split(os.sep))
 
 

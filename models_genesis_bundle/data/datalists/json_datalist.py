@@ -13,6 +13,7 @@ from typing import Any
 
 from models_genesis_bundle.data.datalists.checks import DatalistError
 from models_genesis_bundle.data.datalists.patients import patient_names
+from models_genesis_bundle.data.scans.channels import CHANNEL_FILES, case_path, scan_files
 from models_genesis_bundle.data.scans.files import is_scan_file
 from models_genesis_bundle.messages import first_of
 
@@ -73,8 +74,9 @@ def read_json_datalist(
     """Read the lists ``training``, ``validation`` and ``test`` of a JSON.
 
     An entry is a path, or a mapping with the paths of `file_keys`, perhaps ``patient``, and anything else: what is
-    plain (text, number, truth value) is passed on. Entries that lack one of the further `file_keys`, as the test list
-    of the Decathlon lacks labels, are left out and counted in the log.
+    plain (text, number, truth value) is passed on. A list of paths under the first of the `file_keys`, a file for each
+    channel, becomes the entry ``channel_files``; its first path stays. Entries that lack one of the further `file_keys`,
+    as the test list of the Decathlon lacks labels, are left out and counted in the log.
 
     Args:
         file: the JSON.
@@ -97,7 +99,7 @@ def read_json_datalist(
     }
     every = [entry for section in SECTIONS for entry in entries[section]]
     _resolve_paths(file, base, every, file_keys)
-    _name_patients(every, base, patient_regex, file_keys[0])
+    _name_patients(every, base, patient_regex)
     return entries
 
 
@@ -128,14 +130,17 @@ def _labelled_entries(
     first, *further = file_keys
     entries: list[dict[str, Any]] = []
     for number, entry in enumerate(listed):
-        plain = dict(entry) if isinstance(entry, dict) else {first: entry}
+        plain = {first: None, **entry} if isinstance(entry, dict) else {first: entry}
         place = f"{section}[{number}]"
-        if not isinstance(plain.get(first), str) or not plain[first]:
+        paths = plain[first] if entry is not plain[first] and isinstance(plain[first], list) else [plain[first]]
+        if not paths or not all(isinstance(path, str) and path for path in paths):
             raise DatalistError(
                 file,
-                f"{place} must be a path or have one path under {first!r}, found {entry!r}.",
+                f"{place} must be a path or have one path under {first!r}, or a list of paths, one for each channel; "
+                f"found {entry!r}.",
                 "Correct this entry.",
             )
+        plain[first] = paths[0]
         for key in further:
             if not isinstance(plain.get(key) or "", str):
                 raise DatalistError(
@@ -149,7 +154,8 @@ def _labelled_entries(
                 "Name the patient, or leave the key out to have it taken from the path.",
             )
         if all(plain.get(key) for key in further):
-            entries.append({key: value for key, value in plain.items() if isinstance(value, str | int | float)})
+            kept = {key: value for key, value in plain.items() if isinstance(value, str | int | float)}
+            entries.append({**kept, CHANNEL_FILES: paths} if len(paths) > 1 else kept)
     left_out = len(listed) - len(entries)
     if left_out and required and not entries:
         raise DatalistError(
@@ -169,14 +175,19 @@ def _labelled_entries(
 
 def _resolve_paths(file: Path, base: Path, entries: Sequence[dict[str, Any]], file_keys: Sequence[str]) -> None:
     absent: list[str] = []
+
+    def resolved(path: str) -> str:
+        candidates = [Path(os.path.normpath(folder / path)) for folder in (base, file.parent)]
+        found = next((candidate for candidate in candidates if candidate.exists()), None)
+        if found is None:
+            absent.append(path)
+        return str(found)
+
     for entry in entries:
         for key in file_keys:
-            candidates = [Path(os.path.normpath(folder / entry[key])) for folder in (base, file.parent)]
-            found = next((path for path in candidates if path.exists()), None)
-            if found is None:
-                absent.append(entry[key])
-            else:
-                entry[key] = str(found)
+            entry[key] = resolved(entry[key])
+        if CHANNEL_FILES in entry:
+            entry[CHANNEL_FILES] = [entry[file_keys[0]], *map(resolved, entry[CHANNEL_FILES][1:])]
     if absent:
         raise FileNotFoundError(
             f"{file}: {len(absent)} of the listed scans are not there: {first_of(absent, _NAMED_AT_MOST)}. "
@@ -184,9 +195,10 @@ def _resolve_paths(file: Path, base: Path, entries: Sequence[dict[str, Any]], fi
         )
 
 
-def _name_patients(entries: Sequence[dict[str, Any]], base: Path, patient_regex: str | None, key: str) -> None:
+def _name_patients(entries: Sequence[dict[str, Any]], base: Path, patient_regex: str | None) -> None:
     named = all("patient" in entry for entry in entries)
-    names = [""] * len(entries) if named else patient_names([Path(e[key]) for e in entries], base, patient_regex)
+    cases = [Path(case_path(scan_files(entry))) for entry in entries]
+    names = [""] * len(entries) if named else patient_names(cases, base, patient_regex)
     for entry, name in zip(entries, names, strict=True):
         entry["patient"] = _patient_text(entry.get("patient", name))
 

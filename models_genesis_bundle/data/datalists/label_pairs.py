@@ -20,7 +20,12 @@ __all__ = ["pair_by_names", "pair_by_patterns"]
 logger = logging.getLogger(__name__)
 
 _CHANNEL = "_0000"
+_FURTHER_CHANNEL = re.compile(r"_000[1-9]$")
 _NAMED_AT_MOST = 5
+_CHANNELS = (
+    "If they are the channels of one scan, set scan_preprocessing::channels to their number, or to the words at the ends of "
+    "their names, as ['flair', 't1']."
+)
 _HOW_TO_PAIR = (
     "Name what pairs with image_pattern and label_pattern, for example image_pattern='([^/]+)/ct' with "
     "label_pattern='([^/]+)/liver', or list the pairs in a datalist.json."
@@ -105,7 +110,7 @@ def _without_channel(images: Mapping[Key, list[Path]], labels: Mapping[Key, list
 
 def _only(images: Sequence[Path], labels: Sequence[Path]) -> Path:
     if len(images) > 1:
-        raise DatalistError(labels[0], f"it fits {len(images)} images: {_some(images)}.", _HOW_TO_PAIR)
+        raise DatalistError(labels[0], f"it fits {len(images)} images: {_some(images)}.", f"{_HOW_TO_PAIR} {_CHANNELS}")
     if len(labels) > 1:
         raise DatalistError(
             images[0],
@@ -194,7 +199,8 @@ def _by_identity(matches: Mapping[str, re.Match[str]], shared: Sequence[str]) ->
 def _report_lone(kind: str, other: str, files: Sequence[Path], root: Path) -> None:
     if files:
         named = first_of(sorted(file.relative_to(root).as_posix() for file in files), _NAMED_AT_MOST)
-        logger.warning("%d of the %s found have no %s and are left out: %s", len(files), kind, other, named)
+        hint = f". {_CHANNELS}" if any(_FURTHER_CHANNEL.search(scan_stem(file)) for file in files) else ""
+        logger.warning("%d of the %s found have no %s and are left out: %s%s", len(files), kind, other, named, hint)
 
 
 def _nothing_pairs(root: Path, found: Sequence[str], images: int, labels: int) -> str:

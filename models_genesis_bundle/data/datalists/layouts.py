@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from models_genesis_bundle.data.datalists.channel_groups import group_channels
 from models_genesis_bundle.data.datalists.checks import DatalistError
 from models_genesis_bundle.data.datalists.find_scans import Found, find_scans, look_below
 from models_genesis_bundle.data.datalists.json_datalist import JSON_NAMES, find_json_datalist, read_json_datalist
 from models_genesis_bundle.data.datalists.label_pairs import pair_by_names, pair_by_patterns
 from models_genesis_bundle.data.datalists.patients import patients_and_rule
 from models_genesis_bundle.data.datalists.splits import split_by_folder
+from models_genesis_bundle.data.scans.channels import CHANNEL_FILES, Channels, channel_count, scan_files
 from models_genesis_bundle.data.scans.files import (
     DICOM_SUFFIXES,
     IMAGE_SUFFIXES,
@@ -49,6 +51,7 @@ class DatasetRequest:
         when: the case in which these are the layouts, for errors.
         file_keys: what each entry of a JSON must have.
         required: lists that a JSON must have.
+        channels: how many channels a scan has, or their names; None: each file is a scan of its own.
     """
 
     dataset_dir: PathLike
@@ -62,6 +65,7 @@ class DatasetRequest:
     when: str = ""
     file_keys: tuple[str, ...] = ("image",)
     required: tuple[str, ...] = ("training",)
+    channels: Channels | None = None
 
     @property
     def root(self) -> Path:
@@ -115,12 +119,39 @@ def read_dataset(request: DatasetRequest) -> Dataset:
 
     Returns:
         Items ``{"image": path, "patient": name}``, with ``label`` (a path) in the layout ``pairs``, with ``label`` (the number of
-        the class) in ``class_folders``, with the other plain entries of a JSON.
+        the class) in ``class_folders``, with the other plain entries of a JSON. A scan of several files, one for each channel,
+        has all of them under ``channel_files``, and the first as ``image``.
 
     Raises:
         FileNotFoundError: no such folder or file, or nothing in it.
-        DatalistError: a layout that does not fit, data that cannot be understood.
+        DatalistError: a layout that does not fit, data that cannot be understood, scans of other channels than wanted.
     """
+    dataset = _read(request)
+    files = {str(case): [str(file) for file in own] for case, own in dataset.found.channel_files.items()}
+    for item in (item for items in dataset.sections.values() for item in items):
+        if item["image"] in files:
+            item.update({"image": files[item["image"]][0], CHANNEL_FILES: files[item["image"]]})
+        _require_channels(item, request)
+    return dataset
+
+
+def _require_channels(item: Mapping[str, Any], request: DatasetRequest) -> None:
+    count = len(scan_files(item))
+    if request.channels is not None and count > 1 and count != channel_count(request.channels):
+        raise DatalistError(
+            request.root,
+            f"the scan {item['image']} has {count} files, one for each channel, where {channel_count(request.channels)} "
+            "channels are wanted.",
+            f"Set scan_preprocessing::channels to {count} for the training, or list as many files as the network sees.",
+        )
+
+
+def _look_below(request: DatasetRequest) -> Found:
+    found = look_below(request.root, request.spatial_dims)
+    return found if request.channels is None else group_channels(found, request.channels, request.root)
+
+
+def _read(request: DatasetRequest) -> Dataset:
     layout, root = resolved_layout(request), request.root
     if request.layout == "auto":
         logger.info("%s is read with layout=%s", root, layout)
@@ -151,7 +182,7 @@ def _dataset(found: Found, images: Sequence[Path], root: Path, request: DatasetR
 
 
 def _folder(request: DatasetRequest) -> Dataset:
-    found = look_below(request.root, request.spatial_dims)
+    found = _look_below(request)
     if not found.scans:
         raise FileNotFoundError(f"{request.root}: no scan below this folder. {_looked_for(request, found)}")
     return _dataset(found, found.scans, request.root, request)
@@ -173,7 +204,7 @@ def _looked_for(request: DatasetRequest, found: Found) -> str:
 
 def _luna16(request: DatasetRequest) -> Dataset:
     root = request.root
-    found = look_below(root, request.spatial_dims)
+    found = _look_below(request)
     subset_of = {scan: scan.relative_to(root).parts[0] for scan in found.scans}
     scans = [scan for scan in found.scans if re.fullmatch("subset[0-9]", subset_of[scan])]
     every = _dataset(found, scans, root, request)
@@ -195,7 +226,7 @@ def _luna16(request: DatasetRequest) -> Dataset:
 
 def _pairs(request: DatasetRequest) -> Dataset:
     root = request.root
-    found = look_below(root, request.spatial_dims)
+    found = _look_below(request)
     if (request.image_pattern is None) != (request.label_pattern is None):
         raise DatalistError(
             root, "image_pattern and label_pattern go together, one of them is missing.", "Give both or neither."
@@ -226,7 +257,7 @@ def _is_first_channel(image: Path, label: Path) -> bool:
 
 def _class_folders(request: DatasetRequest) -> Dataset:
     root = request.root
-    found = look_below(root, request.spatial_dims)
+    found = _look_below(request)
     parts = {scan: scan.relative_to(root).parts for scan in found.scans}
     images = [scan for name in request.class_names for scan in found.scans if parts[scan][0] == name]
     below = [root.joinpath(*(parts[image][1:] or parts[image])) for image in images]

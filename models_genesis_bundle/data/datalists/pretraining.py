@@ -10,6 +10,7 @@ from models_genesis_bundle.data.datalists.datalist_table import log_datalist
 from models_genesis_bundle.data.datalists.json_datalist import SECTIONS, read_json_datalist
 from models_genesis_bundle.data.datalists.layouts import Dataset, DatasetRequest, read_dataset
 from models_genesis_bundle.data.datalists.splits import SplitRequest, split_sections
+from models_genesis_bundle.data.scans.channels import CHANNEL_FILES, Channels, scan_files
 from monai.config import PathLike
 
 __all__ = ["list_scans", "pretraining_datalist"]
@@ -18,7 +19,11 @@ Datalist = list[dict[str, Any]]
 
 
 def list_scans(
-    dataset_dir: PathLike, patient_regex: str | None = None, layout: str = "auto", spatial_dims: int = 3
+    dataset_dir: PathLike,
+    patient_regex: str | None = None,
+    layout: str = "auto",
+    spatial_dims: int = 3,
+    channels: Channels | None = None,
 ) -> Datalist:
     """List all scans of a dataset with their patients.
 
@@ -28,9 +33,12 @@ def list_scans(
             first.
         layout: as for `pretraining_datalist`.
         spatial_dims: with 2, PNG, JPEG and single DICOM files count.
+        channels: how many channels a scan has, or their names, see `segmentation_datalist`; None: each file is a scan of
+            its own.
 
     Returns:
-        ``[{"image": path, "patient": name}, …]`` sorted by path, the same for every call.
+        ``[{"image": path, "patient": name}, …]`` sorted by path, the same for every call; with ``channel_files`` where a scan
+        has a file for each channel.
 
     Raises:
         FileNotFoundError: no such folder or file, or no scan in it.
@@ -41,9 +49,11 @@ def list_scans(
         >>> [scan["patient"] for scan in list_scans("phantoms/images")]
         ['phantom_000', 'phantom_001', 'phantom_002', 'phantom_003']
     """
-    request = DatasetRequest(dataset_dir, layout, patient_regex=patient_regex, spatial_dims=spatial_dims)
+    request = DatasetRequest(
+        dataset_dir, layout, patient_regex=patient_regex, spatial_dims=spatial_dims, channels=channels
+    )
     dataset = read_dataset(request)
-    scans = _scans_only(dataset)
+    scans = _scans_only(dataset, each_file=channels is None)
     every = sorted((scan for section in SECTIONS for scan in scans[section]), key=lambda scan: scan["image"])
     check_listed_once(every)
     log_datalist(request, {"training": every}, dataset.told_by, dataset.found)
@@ -84,7 +94,7 @@ def pretraining_datalist(
 
     Returns:
         ``training``, ``validation`` and ``test`` (which may be empty): ``[{"image": path, "patient": name}, …]``
-        sorted by path. No patient is in two of them.
+        sorted by path. No patient is in two of them. Where a scan has a file for each channel, each is a scan of its own.
 
     Raises:
         FileNotFoundError: no such folder or file, no scan in it, or a listed file is not there.
@@ -114,8 +124,14 @@ def pretraining_datalist(
     return datalist
 
 
-def _scans_only(dataset: Dataset) -> dict[str, Datalist]:
-    return {
-        section: [{"image": item["image"], "patient": item["patient"]} for item in dataset.sections.get(section, [])]
-        for section in SECTIONS
-    }
+def _scans_only(dataset: Dataset, each_file: bool = True) -> dict[str, Datalist]:
+    """The scans of each list without what a datalist says of them; each file of a scan by itself, or all together."""
+    sections: dict[str, Datalist] = {section: [] for section in SECTIONS}
+    for section, scans in sections.items():
+        for item in dataset.sections.get(section, []):
+            files = scan_files(item)
+            if each_file or len(files) == 1:
+                scans.extend({"image": file, "patient": item["patient"]} for file in files)
+            else:
+                scans.append({"image": files[0], "patient": item["patient"], CHANNEL_FILES: files})
+    return sections

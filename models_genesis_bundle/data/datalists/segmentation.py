@@ -12,6 +12,7 @@ from models_genesis_bundle.data.datalists.json_datalist import SECTIONS
 from models_genesis_bundle.data.datalists.label_fraction import take_fraction
 from models_genesis_bundle.data.datalists.layouts import DatasetRequest, read_dataset
 from models_genesis_bundle.data.datalists.splits import SplitRequest, split_by_file, split_sections
+from models_genesis_bundle.data.scans.channels import Channels
 from monai.config import PathLike
 
 __all__ = ["list_labelled_scans", "segmentation_datalist"]
@@ -27,6 +28,7 @@ def list_labelled_scans(
     image_pattern: str | None = None,
     label_pattern: str | None = None,
     patient_regex: str | None = None,
+    channels: Channels = 1,
 ) -> LabelledDatalist:
     """List all scans of a dataset that have a label map, whatever list of a split they are in.
 
@@ -36,6 +38,7 @@ def list_labelled_scans(
         image_pattern: what the path of an image looks like, with ``layout="pairs"``.
         label_pattern: what the path of a label map looks like.
         patient_regex: names the patients.
+        channels: how many channels a scan has, or their names.
 
     Returns:
         ``[{"image": path, "label": path, "patient": name, …}, …]`` sorted by the image's path.
@@ -49,7 +52,7 @@ def list_labelled_scans(
         >>> len(list_labelled_scans("phantoms"))
         4
     """
-    request = _request(dataset_dir, layout, image_pattern, label_pattern, patient_regex, required=())
+    request = _request(dataset_dir, layout, image_pattern, label_pattern, patient_regex, channels, required=())
     dataset = read_dataset(request)
     scans = [scan for section in SECTIONS for scan in dataset.sections.get(section, [])]
     if not scans:
@@ -73,6 +76,7 @@ def segmentation_datalist(
     label_fraction: float = 1.0,
     label_fraction_seed: int = 0,
     shots: int | None = None,
+    channels: Channels = 1,
 ) -> dict[str, LabelledDatalist]:
     """List the scans of a dataset with their label maps, split by patient.
 
@@ -105,10 +109,13 @@ def segmentation_datalist(
             `take_fraction`. Validation and test stay whole.
         label_fraction_seed: which patients these are.
         shots: number of training patients that are kept, in place of `label_fraction`.
+        channels: how many channels a scan has, or their names. A scan of several is a list of files under ``image`` in a JSON,
+            files of a folder that `group_channels` puts together, or one file with a volume for each channel.
 
     Returns:
         ``training``, ``validation`` and ``test`` (which may be empty): ``[{"image": path, "label": path, "patient":
-        name, …}, …]`` sorted by the image's path, with the other plain entries of a JSON.
+        name, …}, …]`` sorted by the image's path, with the other plain entries of a JSON. Where a scan has a file for each
+        channel, all of them are under ``channel_files``, and ``image`` is the first.
 
     Raises:
         FileNotFoundError: no such folder or file, nothing that pairs, or a listed file is not there.
@@ -123,7 +130,7 @@ def segmentation_datalist(
     """
     split = SplitRequest(validation_fraction, test_fraction, seed)
     required = () if split_file else ("training",)
-    request = _request(dataset_dir, layout, image_pattern, label_pattern, patient_regex, required)
+    request = _request(dataset_dir, layout, image_pattern, label_pattern, patient_regex, channels, required)
     dataset = read_dataset(request)
     if split_file is not None:
         scans = [scan for section in SECTIONS for scan in dataset.sections.get(section, [])]
@@ -149,6 +156,7 @@ def _request(
     image_pattern: str | None,
     label_pattern: str | None,
     patient_regex: str | None,
+    channels: Channels,
     required: tuple[str, ...],
 ) -> DatasetRequest:
     return DatasetRequest(
@@ -160,4 +168,5 @@ def _request(
         label_pattern=label_pattern,
         file_keys=("image", "label"),
         required=required,
+        channels=channels,
     )

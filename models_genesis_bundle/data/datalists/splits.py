@@ -155,7 +155,8 @@ def split_by_file(items: Sequence[Item], split_file: Path, base: Path) -> dict[s
 
     Args:
         items: anything with the path of an ``image``.
-        split_file: JSON with the lists ``training`` and ``validation`` (``test`` if wanted) of paths of images.
+        split_file: JSON with the lists ``training`` and ``validation`` (``test`` if wanted) of paths of images; of a scan with
+            several files, the first or all.
         base: folder that the paths count from; where they are not there, they count from the JSON's folder.
 
     Returns:

@@ -72,16 +72,23 @@ def is_dicom_file(file: Path) -> bool:
     return start.startswith(b"DICM") and _MEDIA_DIRECTORY_CLASS not in start
 
 
-def scan_fingerprint(path: str | Path) -> str:
+def scan_fingerprint(path: str | Path, *further: str | Path) -> str:
     """A short text that changes when any file of a scan does.
 
     The files of a scan are all visible files of a DICOM folder, or a header (``.mhd``, ``.nhdr`` …) with the data files
     that it names, or the one file.
 
+    Args:
+        path: the scan, or its first channel.
+        further: its other channels, where each has a file.
+
     Returns:
         16 hexadecimal digits of a SHA-256 over each file's name, size and time of the last change; ``""`` if the scan is
         not there.
     """
+    if further:
+        states = [scan_fingerprint(file) for file in (path, *further)]
+        return hashlib.sha256("\n".join(states).encode()).hexdigest()[:16] if all(states) else ""
     path = os.path.normpath(path)
     folder = os.path.dirname(path)
     digest = hashlib.sha256()

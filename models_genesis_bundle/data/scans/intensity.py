@@ -209,10 +209,10 @@ def _like(image: NdarrayOrTensor, values: NdarrayOrTensor) -> NdarrayOrTensor:
 
 
 class ScaleScanIntensityd(MapTransform):
-    """Dictionary transform that scales each scan of `keys` by an `IntensityScaling`.
+    """Dictionary transform that scales each channel of each scan of `keys` by an `IntensityScaling`.
 
     Args:
-        keys: keys of the scans, arrays or tensors of any shape.
+        keys: keys of the scans, arrays or tensors ``(C, …)``.
         intensity: the scaling.
         allow_missing_keys: whether a missing key is no error.
 
@@ -230,11 +230,16 @@ class ScaleScanIntensityd(MapTransform):
         for key in self.key_iterator(scaled):
             image = scaled[key]
             try:
-                scaled[key] = self.intensity(image)
+                scaled[key] = self._scaled(image)
             except ValueError as error:
                 file = getattr(image, "meta", {}).get("filename_or_obj", str(key))
                 raise ScanError(file, f"it cannot be scaled: {error}.", "Leave it out or use mode 'window'.") from error
         return scaled
+
+    def _scaled(self, image: NdarrayOrTensor) -> NdarrayOrTensor:
+        if len(image) == 1 or self.intensity.is_invertible:  # one map for all
+            return self.intensity(image)
+        return _like(image, torch.stack([torch.as_tensor(self.intensity(channel)) for channel in image]))
 
 
 class RestoreScanIntensityd(MapTransform):

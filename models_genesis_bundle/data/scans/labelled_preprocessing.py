@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from itertools import product
+from collections.abc import Hashable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from models_genesis_bundle.data.scans.load_label import LoadLabeld
 from models_genesis_bundle.data.scans.preprocessing import RAS_LABELS, ScanPreprocessing
+from models_genesis_bundle.data.scans.same_grid import affine_difference, shape_difference
 from models_genesis_bundle.data.scans.scan_compose import ScanCompose, ScanError
 from monai.data import MetaTensor
-from monai.data.utils import affine_to_spacing, to_affine_nd
 from monai.transforms import CastToTyped, MapTransform, Orientationd, Spacingd
 
 __all__ = ["LabelledPreprocessing"]
-
-_LARGEST_SHIFT = 0.1
 
 
 class LabelledPreprocessing(ScanCompose):
@@ -44,8 +40,8 @@ class LabelledPreprocessing(ScanCompose):
         ignore_label_affine: as given.
 
     Shape:
-        Result: ``image_key`` a float32 MetaTensor ``(1, X, Y, Z)``, ``label_key`` a uint8 MetaTensor of the same shape and
-        affine, or of those of the file with `label_as_stored`; other keys pass through.
+        Result: ``image_key`` a float32 MetaTensor ``(C, X, Y, Z)``, ``label_key`` a uint8 MetaTensor ``(1, X, Y, Z)`` of the
+        same affine, or as its file has it with `label_as_stored`; other keys pass through.
 
     Raises:
         ValueError: a `preprocessing` of other keys.
@@ -81,7 +77,7 @@ class LabelledPreprocessing(ScanCompose):
         steps: list[Any] = [
             load_scan,
             LoadLabeld(label_key, label_map, num_classes, dims),
-            _LieOnImaged(label_key, image_key, dims, ignore_label_affine),
+            _LieOnImaged(label_key, image_key, ignore_label_affine),
             *further_steps,
         ]
         if preprocessing.orientation is not None and not label_as_stored:
@@ -98,29 +94,20 @@ class _LieOnImaged(MapTransform):
     Args:
         key: key of the label map as read.
         image_key: key of the image as read.
-        spatial_dims: 3 or 2.
         ignore_affine: compare the shapes only.
     """
 
-    def __init__(self, key: str, image_key: str, spatial_dims: int, ignore_affine: bool) -> None:
+    def __init__(self, key: str, image_key: str, ignore_affine: bool) -> None:
         super().__init__(key)
-        self.image_key, self.spatial_dims, self.ignore_affine = image_key, spatial_dims, ignore_affine
+        self.image_key, self.ignore_affine = image_key, ignore_affine
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         laid = dict(data)
         image, label = laid[self.image_key], laid[self.first_key(laid)]
-        if image.shape != label.shape:
-            found = f"its shape {tuple(label.shape[1:])} differs from {tuple(image.shape[1:])}"
+        if found := shape_difference(label, image):
             self._refuse(label, image, found)
-        image_grid, label_grid = (to_affine_nd(self.spatial_dims, one.affine).numpy() for one in (image, label))
-        shift = _largest_shift(label_grid, image_grid, image.shape[1:])
-        if shift > _LARGEST_SHIFT * affine_to_spacing(image_grid, self.spatial_dims).min() and not self.ignore_affine:
-            self._refuse(
-                label,
-                image,
-                f"its affine {_rounded(label_grid)} puts voxels up to {shift:.3g} mm away from where the {_rounded(image_grid)}",
-                " If only its header is wrong, set ignore_label_affine.",
-            )
+        if not self.ignore_affine and (found := affine_difference(label, image)):
+            self._refuse(label, image, found, " If only its header is wrong, set ignore_label_affine.")
         label.affine = image.affine
         return laid
 
@@ -130,13 +117,3 @@ class _LieOnImaged(MapTransform):
             f"{found} of its image {image.meta['filename_or_obj']}.",
             f"Check that they belong together; resample the label onto the image.{hint}",
         )
-
-
-def _largest_shift(one: np.ndarray, other: np.ndarray, shape: Sequence[int]) -> float:
-    """Distance, in millimetres, between where two affines put a corner voxel, for the corner where it is largest."""
-    corners = np.array([(*corner, 1.0) for corner in product(*((0, side - 1) for side in shape))])
-    return float(np.linalg.norm(corners @ (one - other).T, axis=1).max())
-
-
-def _rounded(affine: np.ndarray) -> list[list[float]]:
-    return affine[:-1].round(3).tolist()

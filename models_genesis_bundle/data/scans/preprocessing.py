@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from models_genesis_bundle.data.scans.channels import Channels, channel_count
 from models_genesis_bundle.data.scans.intensity import IntensityScaling, ScaleScanIntensityd
 from models_genesis_bundle.data.scans.load_scan import LoadScand
 from models_genesis_bundle.data.scans.scan_compose import ScanCompose
@@ -32,12 +33,16 @@ class ScanPreprocessing(ScanCompose):
         orientation: axis codes that the scan is turned to; None keeps the file's.
         spatial_dims: 3, or 2 for flat images.
         volume: which volume of a file with several to take, see `LoadScand`.
+        channels: how many channels a scan has, or their names in order; see `LoadScand`. Each is scaled by itself.
+
+    Attributes:
+        num_channels: the number of channels.
 
     Shape:
-        Result for each key: a float32 MetaTensor ``(1, X, Y, Z)`` within ``intensity.value_range``.
+        Result for each key: a float32 MetaTensor ``(C, X, Y, Z)`` within ``intensity.value_range``.
 
     Raises:
-        ValueError: a spacing that is not above 0, an orientation that does not name each axis once.
+        ValueError: a spacing that is not above 0, an orientation that does not name each axis once, no channel.
         ScanError: a scan that cannot be used; not wrapped into a `RuntimeError` as other errors inside a `Compose`.
 
     Examples:
@@ -54,6 +59,7 @@ class ScanPreprocessing(ScanCompose):
         orientation: str | None = "RAS",
         spatial_dims: int = 3,
         volume: int | None = None,
+        channels: Channels = 1,
     ) -> None:
         self.keys = ensure_tuple(keys)
         self.intensity = IntensityScaling() if intensity is None else intensity
@@ -65,7 +71,10 @@ class ScanPreprocessing(ScanCompose):
             _check_orientation(self.orientation, spatial_dims)
         self.spatial_dims = spatial_dims
         self.volume = volume
-        transforms: list[Any] = [LoadScand(self.keys, spatial_dims=spatial_dims, volume=volume)]
+        self.channels = channels if isinstance(channels, int) else [str(name) for name in channels]
+        self.num_channels = channel_count(channels)
+        load = LoadScand(self.keys, spatial_dims=spatial_dims, volume=volume, channels=self.num_channels)
+        transforms: list[Any] = [load]
         if self.orientation is not None:
             transforms.append(Orientationd(self.keys, axcodes=self.orientation, labels=RAS_LABELS[:spatial_dims]))
         if self.spacing is not None:
@@ -81,6 +90,7 @@ class ScanPreprocessing(ScanCompose):
             "orientation": self.orientation,
             "spatial_dims": self.spatial_dims,
             "volume": self.volume,
+            **({} if self.channels == 1 else {"channels": self.channels}),
         }
 
     @classmethod
@@ -111,6 +121,7 @@ def recorded_preprocessing(
     orientation: str | None = None,
     volume: int | None = None,
     spatial_dims: int | None = None,
+    channels: Channels | None = None,
 ) -> ScanPreprocessing:
     """The preprocessing that initial weights were trained with, or another where the caller says so.
 
@@ -127,6 +138,8 @@ def recorded_preprocessing(
         orientation: axis codes such as ``"RAS"``; ``"scan"`` for the file's own; None for the recorded one.
         volume: which volume of a file with several to take, see `LoadScand`; None for the recorded one.
         spatial_dims: axes of a scan, 2 or 3; None for the recorded number.
+        channels: how many channels a scan has, or their names, see `ScanPreprocessing`; None for the recorded ones. With
+            several, no recorded volume is taken.
 
     Returns:
         The steps for the key ``image``.
@@ -137,12 +150,16 @@ def recorded_preprocessing(
     recorded = ScanPreprocessing(spatial_dims=spatial_dims or 3) if record is None else _from_record(record)
     if isinstance(intensity, str):
         intensity = IntensityScaling(intensity)
+    channels = recorded.channels if channels is None else channels
+    if volume is None and channel_count(channels) == 1:
+        volume = recorded.volume
     chosen = ScanPreprocessing(
         intensity=recorded.intensity if intensity is None else intensity,
         spacing=_chosen(spacing, recorded.spacing),
         orientation=_chosen(orientation, recorded.orientation),
         spatial_dims=recorded.spatial_dims if spatial_dims is None else spatial_dims,
-        volume=recorded.volume if volume is None else volume,
+        volume=volume,
+        channels=channels,
     )
     if record is None:
         logger.info("Preprocessing as set or by default, since no weights record theirs: %s", chosen.record())

@@ -38,7 +38,7 @@ class CandidateCubes(Dataset):
         also: further entries that every cube carries, such as ``diameter_mm``: NaN for an item that lacks it.
 
     Shape:
-        ``cubes[i]``: ``image``, a float32 array (1, X, Y, Z); ``source``, the path of its scan; ``patient``; ``case``,
+        ``cubes[i]``: ``image``, a float32 array (C, X, Y, Z); ``source``, the path of its scan; ``patient``; ``case``,
         which is the path, or the scan's name with the point; ``label``, ``scan`` and ``lesion`` where the items have
         them; with points ``point``, a float64 array of 3; and what ``also`` names.
 

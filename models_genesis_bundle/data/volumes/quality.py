@@ -80,7 +80,7 @@ class ScanFacts:
         """Look at a scan as `LoadScand` gives it. Large scans are thinned to 2 million voxels for the percentiles.
 
         Args:
-            image: ``(1, X, Y, Z)`` or ``(1, X, Y)``, not scaled.
+            image: ``(C, X, Y, Z)`` or ``(C, X, Y)``, not scaled; its first channel counts.
         """
         voxels = image.as_tensor()[0]
         order = np.argsort(nibabel.io_orientation(np.asarray(image.affine))[:, 0])

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from models_genesis_bundle.data.sampling.readable_scans import SkippedScansError, require_on_unreadable, skipped_text
+from models_genesis_bundle.data.scans.channels import scan_files
 from models_genesis_bundle.data.scans.files import scan_fingerprint
 from models_genesis_bundle.data.scans.preprocessing import ScanPreprocessing
 from models_genesis_bundle.data.scans.scan_compose import ScanError
@@ -45,7 +46,8 @@ class Volumes:
 
     Args:
         directory: folder of all volumes; created where missing. Runs may share it.
-        scans: ``[{"image": path, …}, …]``, see `pretraining_datalist`.
+        scans: ``[{"image": path, …}, …]``, see `pretraining_datalist`; with ``channel_files`` where a scan has a file for each
+            channel.
         preprocessing: steps from the file to the scaled scan.
         num_workers: processes that prepare; 0 and 1 prepare in this one.
         scheduler: address of a Dask scheduler whose workers prepare instead. They must see the scans and `directory`
@@ -89,7 +91,10 @@ class Volumes:
         self._prepare = _Preparation(self.items, preprocessing)
         self._files: OrderedDict[str, VolumeFile] = OrderedDict()
         self._mapped_bytes = 0
-        wanted = {image: scan_fingerprint(image) for image in (os.path.abspath(scan["image"]) for scan in scans)}
+        self._scan_files = {
+            os.path.abspath(scan["image"]): [os.path.abspath(file) for file in scan_files(scan)] for scan in scans
+        }
+        wanted = {image: scan_fingerprint(*files) for image, files in self._scan_files.items()}
         space = DiskSpace(self.items.folder, len(wanted))
 
         def each(record: Record) -> None:
@@ -129,12 +134,13 @@ class Volumes:
         self._report()
 
     def _job(self, key: str) -> Callable[[], Record]:
-        return partial(self._prepare, key)
+        return partial(self._prepare, key, self._scan_files[key])
 
     def alone(self, image: PathLike) -> Volumes:
         """The same without the records of other volumes, for a job that is sent to a process."""
         key, alone = os.path.abspath(image), copy(self)
         alone._records, alone.left_out, alone._files = {key: self._records[key]}, {}, OrderedDict()
+        alone._scan_files = {key: self._scan_files[key]}
         return alone
 
     def _report(self) -> None:
@@ -186,7 +192,7 @@ class Volumes:
             logger.warning("%s It is made again.", error)
             self._files.pop(key, None)
             fingerprint = self._records[key]["fingerprint"]
-            if scan_fingerprint(key) != fingerprint:
+            if scan_fingerprint(*self._scan_files[key]) != fingerprint:
                 raise ScanError(
                     key,
                     "its prepared volume is damaged, and the scan has changed since it was made.",
@@ -227,11 +233,11 @@ class _Preparation:
     items: ItemFolder
     preprocessing: ScanPreprocessing
 
-    def __call__(self, image: str) -> Record:
+    def __call__(self, image: str, files: Sequence[str]) -> Record:
         key = self.preprocessing.keys[0]
         load, *further_steps = self.preprocessing.transforms
         try:
-            loaded = load({key: image})
+            loaded = load({key: files})
             facts = ScanFacts.of(loaded[key])
             for step in further_steps:
                 loaded = step(loaded)
