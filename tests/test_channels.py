@@ -82,6 +82,21 @@ def test_evaluation_and_inference_follow_the_weights(trained, phantoms, tmp_path
         np.testing.assert_allclose(results[layout], results["nnunet"], atol=1e-5)
 
 
+def test_embedding_follows_the_weights_and_takes_each_file_for_those_of_one_channel(
+    trained, pretrained, phantoms, tmp_path
+):
+    listed = two_channels(phantoms, tmp_path / "data", "lists")
+    for weights, count in ((trained, 4), (pretrained / "checkpoints" / "model.pt", 8)):
+        output_dir = tmp_path / f"vectors_{count}"
+        run(
+            "embedding", "embed", dataset_dir=listed, ckpt_path=weights, output_dir=output_dir, places="centre",
+            precision="float32",
+        )  # fmt: skip
+        content = np.load(output_dir / "embeddings.npz")
+        assert len(content["vectors"]) == count
+        assert len(set(content["patient"].tolist())) == 4
+
+
 def test_scans_of_other_channels_than_the_networks_are_named(trained, phantoms, tmp_path):
     with pytest.raises(Exception) as raised:  # noqa: PT011 - the workflow wraps it
         run(
