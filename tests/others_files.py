@@ -73,14 +73,16 @@ def write_voco(path: Path, classes: int = 21) -> nn.Module:
     return network
 
 
+def encoder_state(network: nn.Module, prefix: str) -> dict[str, torch.Tensor]:
+    """The tensors of a SwinUNETR's transformer and encoder, with a prefix before their keys."""
+    kept = ("swinViT.", "encoder")
+    return {f"{prefix}{key}": value for key, value in network.state_dict().items() if key.startswith(kept)}
+
+
 def write_voco_encoder(path: Path) -> nn.Module:
     """The form of self-supervised training, with both heads that contrast the features."""
     network = SwinUNETR(1, 1, feature_size=12, use_v2=True)
-    state = {
-        f"backbone.{key}": value
-        for key, value in network.state_dict().items()
-        if key.startswith(("swinViT.", "encoder"))
-    }
+    state = encoder_state(network, "backbone.")
     for head in ("student", "teacher"):
         state |= {f"{head}.layer{number}.0.weight": torch.rand(4, 4) for number in (1, 2, 3)}
     torch.save(state, path)
@@ -90,11 +92,7 @@ def write_voco_encoder(path: Path) -> nn.Module:
 def write_voco_student(path: Path) -> nn.Module:
     """The form of a training with a student and a teacher."""
     network = SwinUNETR(1, 1, feature_size=12, use_v2=True)
-    state = {
-        f"module.backbone.{key}": value
-        for key, value in network.state_dict().items()
-        if key.startswith(("swinViT.", "encoder"))
-    }
+    state = encoder_state(network, "module.backbone.")
     torch.save({"student": state, "teacher": {key: value + 1 for key, value in state.items()}, "epoch": 9}, path)
     return network
 
