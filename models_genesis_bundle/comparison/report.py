@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import pandas as pd
-from models_genesis_bundle.comparison.plan import ComparisonPlan
+from models_genesis_bundle.comparison.plan import ComparisonPlan, Labels
 from models_genesis_bundle.comparison.plots import curves_figure, scores_figure
 from models_genesis_bundle.comparison.results import CLASS_DICE, condition, group_columns, labels_of
 from models_genesis_bundle.comparison.run import planned_runs
@@ -78,6 +79,7 @@ def markdown(comparison: Comparison) -> str:
         _differences(plan, statistics.differences, "arm", plan.reference),
         _differences(plan, statistics.recipe_differences, "recipe", next(iter(plan.recipes), "")),
         _reaching(plan, statistics.reaching),
+        _label_efficiency(plan, statistics.label_efficiency),
         _listed("Missing runs", [_indented(text) for text in comparison.missing]),
         _listed("Mind", comparison.cautions),
         _methods(comparison),
@@ -195,6 +197,29 @@ def _reaching(plan: ComparisonPlan, reaching: pd.DataFrame) -> str:
         f"## Epochs to reach {plan.reference}'s best\n\nRuns whose `{plan.task.validation_metric}` got as good as the best of "
         f"{plan.reference} with the same seed; median epoch at which they did, and that epoch as a part of those that "
         f"{plan.reference} needed. Runs that never did are in neither median.\n\n{table}"
+    )
+
+
+def _label_efficiency(plan: ComparisonPlan, needed: pd.DataFrame) -> str:
+    if needed.empty:
+        return ""
+
+    def amount(value: float) -> str:
+        fewest, most = plan.labels[0], plan.labels[-1]
+        if not 0 < value < math.inf:
+            return NONE if pd.isna(value) else f"> {most.short}" if value else f"< {fewest.short}"
+        return Labels(fewest.setting, float(f"{value:.2g}")).short
+
+    table = _table(
+        plan,
+        needed,
+        ("seeds", lambda row: str(row["seeds"])),
+        (f"{plan.reference} needs", lambda row: amount(row["needed"])),
+        (f"{_percent(plan.confidence)} interval", lambda row: f"{amount(row['low'])} … {amount(row['high'])}"),
+    )
+    return (
+        f"## Labels that {plan.reference} needs for the same score\n\nRead from the means of {plan.reference}, joined by straight "
+        f"lines over the logarithm of the labels; the interval is a bootstrap over seeds.\n\n{table}"
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from models_genesis_bundle.comparison.label_efficiency import label_efficiency
 from models_genesis_bundle.comparison.plan import ComparisonPlan
 from models_genesis_bundle.comparison.results import CLASS_DICE, arranged, group_columns
 from models_genesis_bundle.engines import UNLEARNT_DICE
@@ -33,24 +34,27 @@ class Statistics:
         recipe_differences: of the recipes from the first, for each arm, with the same columns.
         reaching: how soon the runs were as good on the validation patients as the best of the reference's run with the same seed:
             ``pairs``, how many ``reached`` it, the median of their ``epochs``, and of these divided by the reference's.
+        label_efficiency: how many labels the reference needs for the scores of the other arms, see `label_efficiency`.
     """
 
     scores: pd.DataFrame
     differences: pd.DataFrame
     recipe_differences: pd.DataFrame
     reaching: pd.DataFrame
+    label_efficiency: pd.DataFrame
 
     @classmethod
     def of(cls, plan: ComparisonPlan, table: pd.DataFrame) -> Statistics:
         """The statistics of a table of runs, see `results_table`."""
         if table.empty:
-            return cls(*[pd.DataFrame()] * 4)
+            return cls(*[pd.DataFrame()] * 5)
         tested = table[~table["baseline"]]
         return cls(
             scores=_scores(plan, table),
             differences=_differences(plan, tested, "arm", plan.reference),
             recipe_differences=_differences(plan, tested, "recipe", next(iter(plan.recipes), "")),
             reaching=_reaching(plan, tested),
+            label_efficiency=label_efficiency(plan, tested),
         )
 
 

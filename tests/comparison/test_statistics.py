@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from models_genesis_bundle.comparison.label_efficiency import label_efficiency
 from models_genesis_bundle.comparison.results import arranged
 from models_genesis_bundle.comparison.statistics import Statistics, holm, paired_test
 from report_tables import GAINS, plan_of, table_of
@@ -133,3 +134,40 @@ def test_arms_are_compared_within_a_recipe_and_recipes_within_an_arm(tmp_path):
     assert recipes["difference"].tolist() == pytest.approx([0.3, 0.4])
     for family in (arms, recipes):
         assert family["t_holm"].tolist() == pytest.approx(holm(family["t_p"]).tolist())
+
+
+def test_labels_that_the_reference_needs_for_the_same_score(tmp_path):
+    """By hand: scratch scores 0.5, 0.6, 0.8 with 2, 8, 32 labels; genesis 0.55 with 2 is half-way from 2 to 8, which is 4."""
+    plan = plan_of(tmp_path, shots=[2, 8, 32])
+    scores = {"scratch": (0.5, 0.6, 0.8), "genesis": (0.55, 0.7, 0.9)}
+    rows = [
+        {"arm": arm, "baseline": False, "shots": shots, "seed": seed, "score": score + 0.001 * seed}
+        for arm, own in scores.items()
+        for shots, score in zip((2, 8, 32), own, strict=True)
+        for seed in (0, 1, 2)
+    ]
+    found = label_efficiency(plan, pd.DataFrame(rows))
+    assert found["needed"].tolist() == pytest.approx([4, 16, np.inf])
+    assert found[["low", "high"]].to_numpy() == pytest.approx(np.array([[4, 4], [16, 16], [np.inf, np.inf]])), (
+        "paired by seed: what all runs of a seed share moves nothing"
+    )
+    worse = [row | {"score": -row["score"]} for row in rows if (row["arm"], row["seed"]) != ("genesis", 2)]
+    lower = plan_of(tmp_path, task={"higher_is_better": False}, shots=[2, 8, 32])
+    assert label_efficiency(lower, pd.DataFrame(worse))["needed"].tolist() == pytest.approx([4, 16, np.inf])
+    assert label_efficiency(lower, pd.DataFrame(rows))["needed"].tolist() == pytest.approx([0, 0, 0]), "below the curve"
+
+
+def test_the_needed_labels_of_noisy_seeds_have_an_interval_around_them(tmp_path):
+    plan = plan_of(tmp_path, shots=[2, 8])
+    generator = np.random.default_rng(0)
+    rows = [
+        {"arm": arm, "baseline": False, "shots": shots, "seed": seed, "score": score + generator.normal(0, 0.01)}
+        for arm, shots, score in (("scratch", 2, 0.5), ("scratch", 8, 0.6), ("genesis", 2, 0.55))
+        for seed in range(10)
+    ]
+    (found,) = label_efficiency(plan, pd.DataFrame(rows)).to_dict("records")
+    assert 2 < found["low"] < found["needed"] < found["high"] < 8
+    assert found["needed"] == pytest.approx(4, rel=0.2)
+    assert label_efficiency(plan_of(tmp_path, shots=[2]), pd.DataFrame(rows)).empty, "one amount is no curve"
+    without = [row for row in rows if (row["arm"], row["shots"]) != ("scratch", 8)]
+    assert label_efficiency(plan, pd.DataFrame(without)).empty, "an unfinished curve"
