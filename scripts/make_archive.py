@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import zipfile
+from fnmatch import fnmatch
 from pathlib import Path
 
 import fire
@@ -16,6 +17,7 @@ from monai.bundle import ConfigParser
 
 NAME = "models_genesis_ct_pretraining"  # in the zoo: task and data
 WEIGHTS = "models/model.pt"
+ALL_WEIGHTS = "models/*.pt"
 
 FOLDERS = ("configs/", "docs/", "models_genesis_bundle/", "scripts/")
 FILES = ("LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", "large_files.yml")
@@ -54,8 +56,10 @@ def make_archive(output_dir: str = "dist", weights: str = WEIGHTS, allow_uncommi
         ArchiveError: when there is no git checkout or no weight file, and for uncommitted changes that are not allowed.
         CheckpointError: when the weight file is damaged.
     """
-    entries = {name: (ROOT / name).read_bytes() for name in _listed(allow_uncommitted) if _is_for_users(name)}
+    listed = _listed(allow_uncommitted)
+    entries = {name: (ROOT / name).read_bytes() for name in listed if _is_for_users(name)}
     entries |= {twin: _as_json(ROOT / source) for twin, source in TWINS.items()}
+    entries |= {name: _read_weights(ROOT / name) for name in listed if fnmatch(name, ALL_WEIGHTS)}
     entries[WEIGHTS] = _read_weights(ROOT / weights)
     archive = Path(output_dir) / f"{NAME}_v{__version__}.zip"
     with whole_file(archive) as unfinished, zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as file:

@@ -12,7 +12,6 @@ import yaml
 from bundle_path import ROOT
 from models_genesis_bundle.files import file_sha256
 
-WEIGHTS = "models/model.pt"
 UNIT_TESTS = ROOT / "tests" / "package" / "zoo"
 CARD = {"license": "apache-2.0", "library_name": "monai", "tags": ["monai", "medical", "self-supervised", "ct"]}
 
@@ -37,15 +36,12 @@ def make_zoo_folders(archive: str, owner: str, output_dir: str = "dist") -> None
     shutil.copytree(bundle, hub)
     card = hub / "README.md"
     card.write_text(f"---\n{yaml.safe_dump(CARD, sort_keys=False)}---\n{card.read_text(encoding='utf-8')}", "utf-8")
-    large_files = [
-        {
-            "path": WEIGHTS,
-            "url": f"https://huggingface.co/{owner}/{name}/resolve/{version}/{WEIGHTS}",
-            "hash_val": file_sha256(bundle / WEIGHTS),
-            "hash_type": "sha256",
-        }
-    ]
-    (bundle / WEIGHTS).unlink()
+    large_files = []
+    for weights in sorted(bundle.glob("models/*.pt")):
+        path = weights.relative_to(bundle).as_posix()
+        url = f"https://huggingface.co/{owner}/{name}/resolve/{version}/{path}"
+        large_files.append({"path": path, "url": url, "hash_val": file_sha256(weights), "hash_type": "sha256"})
+        weights.unlink()
     (bundle / "large_files.yml").write_text(yaml.safe_dump({"large_files": large_files}, sort_keys=False))
     (zoo / "ci" / "unit_tests").mkdir(parents=True)
     for kind in ("", "_dist"):

@@ -128,18 +128,20 @@ def test_the_hub_gets_the_bundle_and_a_card(published, bundle):
 
 def test_the_pull_request_names_the_weights_on_the_hub(published, bundle, maker):
     folder = published / "model-zoo" / "models" / maker.NAME
-    (weights,) = yaml.safe_load((folder / "large_files.yml").read_text())["large_files"]
-    address = f"https://huggingface.co/owner/{maker.NAME}/resolve/{maker.__version__}/models/model.pt"
-    assert weights["url"] == address
-    assert weights["hash_val"] == hashlib.sha256((bundle / "models" / "model.pt").read_bytes()).hexdigest()
-    assert (weights["path"], weights["hash_type"]) == ("models/model.pt", "sha256")
+    listed = yaml.safe_load((folder / "large_files.yml").read_text())["large_files"]
+    assert {weights["path"] for weights in listed} == {f"models/{file.name}" for file in bundle.glob("models/*.pt")}
+    for weights in listed:
+        address = f"https://huggingface.co/owner/{maker.NAME}/resolve/{maker.__version__}/{weights['path']}"
+        assert (weights["url"], weights["hash_type"]) == (address, "sha256")
+        assert weights["hash_val"] == hashlib.sha256((bundle / weights["path"]).read_bytes()).hexdigest()
     assert not [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size > LARGEST_NEW_FILE]
 
 
 def test_the_zoo_s_unit_test_passes(published, bundle, maker, without_checkout, tmp_path):
     """It trains, evaluates and restores scans in a folder like a checkout of the zoo, without this checkout."""
     zoo = shutil.copytree(published / "model-zoo", tmp_path / "zoo")
-    shutil.copy(bundle / "models" / "model.pt", zoo / "models" / maker.NAME / "models")
+    for weights in bundle.glob("models/*.pt"):
+        shutil.copy(weights, zoo / "models" / maker.NAME / "models")
     (zoo / "ci" / "unit_tests" / "utils.py").write_text(CHECK_WORKFLOW)
     without_checkout(zoo, f"ci/unit_tests/test_{maker.NAME}.py")
 
