@@ -1,0 +1,84 @@
+"""Draw what several networks segmented: docs/how-to/comparison.md, "Look at the cases"."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import bundle_path  # noqa: F401
+import fire
+import numpy as np
+import yaml
+from models_genesis_bundle.visualize import save_figure, segmentation_figure, segmentation_slices
+from monai.transforms import LoadImage
+
+READ = LoadImage(ensure_channel_first=True)  # (1, X, Y, Z)
+PLANES = ("axial", "coronal", "sagittal")
+ENDING = "_segmentation.nii.gz"  # of what configs/inference_segmentation.yaml writes
+
+
+def plot(
+    predictions: str | Mapping[str, str],
+    images: str,
+    labels: str,
+    label_names: Sequence[str] = ("foreground",),
+    output: str = "segmentations.png",
+    plane: str = "axial",
+    num_cases: int = 3,
+) -> str:
+    """Draw the same cases of several networks next to each other, with the outlines of label and prediction.
+
+    The cases run evenly from the one that gains most Dice from the first network to the last, to the one that loses most.
+
+    Args:
+        predictions: folders of label maps, ``<case>_segmentation.nii.gz``, by the network's name.
+        images: the folder of the scans, ``<case>.nii.gz``, on the grid of the label maps.
+        labels: the folder of the true label maps, ``<case>.nii.gz``.
+        label_names: of the classes 1, 2, ….
+        output: the PNG.
+        plane: ``axial``, ``coronal`` or ``sagittal``.
+        num_cases: how many cases, from 1.
+    """
+    if isinstance(predictions, str):
+        predictions = yaml.safe_load(predictions)  # Fire takes names without quotes for one text
+    if not isinstance(predictions, Mapping) or not predictions:
+        sys.exit(f'--predictions: expected folders by name, as "{{scratch: DIR, own: DIR}}", found {predictions!r}.')
+    if plane not in PLANES:
+        sys.exit(f"--plane: expected one of {', '.join(PLANES)}, found {plane!r}.")
+    found = {
+        name: {_case(file): file for file in Path(folder).rglob(f"*{ENDING}")} for name, folder in predictions.items()
+    }
+    cases = [case for case in next(iter(found.values())) if all(case in files for files in found.values())]
+    if not cases:
+        sys.exit(f"--predictions: no <case>{ENDING} is in all of {', '.join(predictions.values())}.")
+    scores = {case: [_dice(labels, case, files[case], len(label_names)) for files in found.values()] for case in cases}
+    ranked = sorted(cases, key=lambda case: scores[case][0] - scores[case][-1])
+    rows = []
+    for place in np.unique(np.linspace(0, len(ranked) - 1, min(num_cases, len(ranked))).round().astype(int)):
+        case = ranked[place]
+        image, label = (READ(Path(folder, f"{case}.nii.gz")) for folder in (images, labels))
+        slices = [
+            replace(one, plane=f"{name}: Dice {dice:.3f}")
+            for (name, files), dice in zip(found.items(), scores[case], strict=True)
+            for one in segmentation_slices(image, label, READ(files[case]), label.affine)
+            if one.plane == plane
+        ]
+        rows.append((case, slices))
+    return str(save_figure(segmentation_figure(rows, label_names), Path(output)))
+
+
+def _case(file: Path) -> str:
+    return file.name.removesuffix(ENDING)
+
+
+def _dice(labels: str, case: str, prediction: Path, num_classes: int) -> float:
+    """The mean Dice over the classes that the label has."""
+    label, predicted = READ(Path(labels, f"{case}.nii.gz")), READ(prediction)
+    pairs = [(label == number, predicted == number) for number in range(1, num_classes + 1)]
+    return float(np.mean([2 * float((a & b).sum()) / float(a.sum() + b.sum()) for a, b in pairs if a.any()]))
+
+
+if __name__ == "__main__":
+    fire.Fire(plot)
