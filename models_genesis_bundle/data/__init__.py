@@ -7,10 +7,10 @@ from models_genesis_bundle.data.datalists.classification import (
     dataset_class_names,
     unlabelled_datalist,
 )
-from models_genesis_bundle.data.datalists.label_fraction import take_fraction
 from models_genesis_bundle.data.datalists.patients import labelled_record, patient_hashes
 from models_genesis_bundle.data.datalists.pretraining import list_scans, pretraining_datalist
 from models_genesis_bundle.data.datalists.segmentation import list_labelled_scans, segmentation_datalist
+from models_genesis_bundle.data.datalists.splits import take_fraction
 from models_genesis_bundle.data.sampling.balanced_sampler import BalancedEpochSampler, class_weights, training_sampler
 from models_genesis_bundle.data.sampling.patch_centres import PatchCentresd
 from models_genesis_bundle.data.sampling.readable_scans import ReadableScans, SkippedScansError, SkipUnreadable

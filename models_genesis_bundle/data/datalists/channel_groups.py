@@ -1,4 +1,4 @@
-"""Putting the files of a scan of several channels together, by their names."""
+"""Grouping files, by their names, into scans with several channels."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from pathlib import Path
 from models_genesis_bundle.data.datalists.checks import DatalistError
 from models_genesis_bundle.data.datalists.find_scans import Found, sorted_paths
 from models_genesis_bundle.data.datalists.path_words import without_channels
-from models_genesis_bundle.data.scans.channels import Channels, case_path, channel_count, channel_names
-from models_genesis_bundle.data.scans.files import scan_stem
+from models_genesis_bundle.data.scans.files import Channels, case_path, channel_count, channel_names, scan_stem
 from models_genesis_bundle.messages import first_of
 
 __all__ = ["group_channels"]
@@ -22,19 +21,14 @@ Case = tuple[Path, str]  # folder, and name without that of the channel
 
 
 def group_channels(found: Found, channels: Channels, root: Path) -> Found:
-    """Take the files that are the channels of one scan for one.
+    """Make one scan of the files that are its channels.
 
-    Files whose names end with a channel's (``p7_flair``, ``p7-t1.nii.gz``; capitals do not count) belong together where the
-    rest is the same; then scans of other names are of other channels, and are passed over. Where no name ends so, the
-    channels may have nnU-Net's numbers, ``case_0000``, ``case_0001``, …. A file without either is a scan of its own.
-
-    Args:
-        found: what lies below a folder.
-        channels: their number or names.
-        root: the folder, for errors.
+    Files whose names end with a channel's name in any case (``p7_flair``, ``p7-T1.nii.gz``) are one scan if the rest of the
+    names is the same; scans with other names are then passed over. If no name ends so, the channels may have nnU-Net's
+    numbers, ``case_0000``, ``case_0001``, …. A file without either is a scan of its own.
 
     Raises:
-        DatalistError: a scan that lacks a channel, or has one twice or another one.
+        DatalistError: a scan that lacks a channel, has it twice or has another one; names `root`, the folder.
     """
     if channels == 1:
         return found

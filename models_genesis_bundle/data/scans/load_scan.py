@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from models_genesis_bundle.data.scans.channels import CHANNEL_FILES
-from models_genesis_bundle.data.scans.files import scan_suffix
+from models_genesis_bundle.data.scans.files import CHANNEL_FILES, scan_suffix
 from models_genesis_bundle.data.scans.readers import read_raw_scan
 from models_genesis_bundle.data.scans.same_grid import affine_difference, shape_difference
 from models_genesis_bundle.data.scans.scan_compose import ScanError

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models_genesis_bundle.data.scans.channels import Channels, channel_count
+from models_genesis_bundle.data.scans.files import Channels, channel_count
 from models_genesis_bundle.data.scans.intensity import IntensityScaling, ScaleScanIntensityd
 from models_genesis_bundle.data.scans.load_scan import LoadScand
 from models_genesis_bundle.data.scans.scan_compose import ScanCompose

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from models_genesis_bundle.data.datalists.label_fraction import take_fraction
 from models_genesis_bundle.data.datalists.patients import patient_hashes
+from models_genesis_bundle.data.datalists.splits import take_fraction
 from models_genesis_bundle.data.volumes.places import corners_around, middle_corner
 from models_genesis_bundle.data.volumes.volumes import Volumes
 from torch.utils.data import Dataset

@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 from models_genesis_bundle.data.sampling.readable_scans import SkippedScansError, require_on_unreadable, skipped_text
-from models_genesis_bundle.data.scans.channels import scan_files
-from models_genesis_bundle.data.scans.files import scan_fingerprint
+from models_genesis_bundle.data.scans.files import scan_files, scan_fingerprint
 from models_genesis_bundle.data.scans.preprocessing import ScanPreprocessing
 from models_genesis_bundle.data.scans.scan_compose import ScanError
 from models_genesis_bundle.data.volumes.disk_space import DiskSpace

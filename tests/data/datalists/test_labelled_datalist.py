@@ -101,7 +101,7 @@ def test_further_groups_of_both_patterns_must_agree(tmp_path):
     [
         ({"image_pattern": r"(\w+)_ct"}, "go together"),
         ({"image_pattern": r"\w+_ct", "label_pattern": r"(\w+)_seg"}, "has no group"),
-        ({"image_pattern": r"(\w+_ct", "label_pattern": r"(\w+)_seg"}, "no regular expression"),
+        ({"image_pattern": r"(\w+_ct", "label_pattern": r"(\w+)_seg"}, "not a regular expression"),
         (
             {"image_pattern": r"(\w+)\.nii", "label_pattern": r"(\w+)_seg"},
             "a_seg.nii: it fits image_pattern .* narrower",

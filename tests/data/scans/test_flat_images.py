@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from models_genesis_bundle.data import IntensityScaling, LoadScand, ScanError, ScanPreprocessing, list_scans
-from models_genesis_bundle.data.datalists.find_scans import find_scans
+from models_genesis_bundle.data.datalists.find_scans import look_below
 from models_genesis_bundle.data.scans.files import scan_stem
 from PIL import Image
 from scan_writers import truncate, write_dicom, write_dicom_file, write_radiograph, write_scan
@@ -91,7 +91,7 @@ def test_each_dicom_file_is_an_image_whatever_it_is_called(tmp_path):
     wanted.append(bare.rename(bare.with_name("IM0001")))
     (tmp_path / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM")
     (tmp_path / "readme").write_text("precious")
-    assert find_scans(tmp_path, spatial_dims=2) == sorted(wanted)
+    assert look_below(tmp_path, spatial_dims=2).scans == sorted(wanted)
     assert [scan["patient"] for scan in list_scans(tmp_path, spatial_dims=2)] == ["ana", "ana", "ben"]
     assert list_scans(wanted[0], spatial_dims=2) == [{"image": str(wanted[0]), "patient": "1"}]
     assert scan_stem(wanted[1]) == "2"
