@@ -16,8 +16,7 @@ from models_genesis_bundle.data.sampling.patch_centres import PatchCentresd
 from models_genesis_bundle.data.sampling.readable_scans import ReadableScans, SkippedScansError, SkipUnreadable
 from models_genesis_bundle.data.sampling.seeded_dataset import EpochIndex, EpochSampler, SeededDataset
 from models_genesis_bundle.data.scans.intensity import IntensityScaling, RestoreScanIntensityd, ScaleScanIntensityd
-from models_genesis_bundle.data.scans.labelled_preprocessing import LabelledPreprocessing
-from models_genesis_bundle.data.scans.load_label import LoadLabeld
+from models_genesis_bundle.data.scans.labelled_preprocessing import LabelledPreprocessing, LoadLabeld
 from models_genesis_bundle.data.scans.load_scan import LoadScand
 from models_genesis_bundle.data.scans.preprocessing import ScanPreprocessing, recorded_preprocessing
 from models_genesis_bundle.data.scans.scan_compose import ScanCompose, ScanError

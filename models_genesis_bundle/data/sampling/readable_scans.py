@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from multiprocessing.pool import ThreadPool
 from typing import Any
 
-from models_genesis_bundle.data.scans.load_label import UnknownLabelsError
-from models_genesis_bundle.data.scans.scan_compose import ScanCompose, ScanError, scan_error_behind
+from models_genesis_bundle.data.scans.labelled_preprocessing import UnknownLabelsError
+from models_genesis_bundle.data.scans.scan_compose import ScanCompose, ScanError, scan_error_in
 from monai.data import CacheDataset
 from torch.utils.data import Dataset
 from tqdm import tqdm
@@ -85,7 +85,7 @@ def skip_reason(image: str, error: Exception, on_unreadable: str) -> str:
         Exception: `error` itself, or the `ScanError` in it, where the scan must not be skipped: the file is not at fault,
             or is not for certain, or `on_unreadable` is ``"raise"``.
     """
-    refusal = scan_error_behind(error)
+    refusal = scan_error_in(error)
     if refusal is None:
         raise error
     if on_unreadable == "raise" or isinstance(refusal, UnknownLabelsError):

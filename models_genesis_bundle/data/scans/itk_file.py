@@ -1,8 +1,7 @@
-"""Reading of NRRD and MetaImage files."""
+"""Reading NRRD and MetaImage files."""
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,16 +23,12 @@ _BLOCK = 2**20
 
 
 def read_itk_file(path: Path, spatial_dims: int = 3) -> RawScan:
-    """Read a NRRD or MetaImage file with the data files that it names.
-
-    Args:
-        path: the file.
-        spatial_dims: with 2, colours are read as a further axis; with 3 they are refused.
+    """Read a NRRD or MetaImage file with the data files that it names; colours, as a further axis, only in 2D.
 
     Raises:
-        ScanError: data files that are not next to the header, a spacing that is not above 0, a shape that is too large,
-            an unknown encoding or unit, complex voxels, colours in 3D.
-        RuntimeError: whatever ITK raises for a damaged file.
+        ScanError: data files that are not next to the header, a spacing of 0 or below, a shape that is too large, an unknown
+            encoding or unit, complex voxels, colours in 3D.
+        RuntimeError: from ITK, for a damaged file.
     """
     import itk
 
@@ -45,22 +40,15 @@ def read_itk_file(path: Path, spatial_dims: int = 3) -> RawScan:
         io.ReadImageInformation()
         kind = io.GetPixelTypeAsString(io.GetPixelType())
         if "complex" in kind:
-            raise ScanError(
-                path, "its voxels are complex numbers.", "Save their magnitude as a scan of its own.", "complex"
-            )
+            remedy = "Save their magnitude as a scan of its own."
+            raise ScanError(path, "its voxels are complex numbers.", remedy, "complex")
         if kind in ("rgb", "rgba") and spatial_dims == 3:
-            raise ScanError(
-                path,
-                f"its voxels are colours ({kind.upper()}).",
-                "Give the scan that the colours were made from, or save one channel as a scan of its own.",
-                "colour",
-            )
+            remedy = "Give the scan that the colours were made from, or save one channel as a scan of its own."
+            raise ScanError(path, f"its voxels are colours ({kind.upper()}).", remedy, "colour")
         shape = [io.GetDimensions(axis) for axis in range(io.GetNumberOfDimensions())]
         _check_voxels(path, header, shape, io.GetImageSizeInBytes())
         has_components = io.GetNumberOfComponents() > 1
-        image = itk_image(
-            name, io, (itk.VectorImage if has_components else itk.Image)[itk.F, io.GetNumberOfDimensions()]
-        )
+        image = itk_image(name, io, (itk.VectorImage if has_components else itk.Image)[itk.F, len(shape)])
     values = itk.array_from_image(image).T
     modality = header.fields.get("modality", "").removeprefix(_METAIMAGE_MODALITY)
     affine = itk_affine(image)
@@ -78,7 +66,7 @@ def itk_image(name: str, io: Any, image_type: Any) -> Any:
 
 
 def itk_affine(image: Any) -> np.ndarray:
-    """The affine of an ITK image, 4 × 4, in RAS millimetres; axes after the third are left out, missing ones are 1 mm."""
+    """The 4 × 4 affine of an ITK image in RAS millimetres, for its first three axes; missing axes are 1 mm."""
     direction = np.asarray(image.GetDirection())
     axes = min(len(direction), 3)
     affine = np.eye(4)
@@ -91,7 +79,7 @@ def itk_affine(image: Any) -> np.ndarray:
 def itk_name(path: Path, data_files: Sequence[str] = ()) -> Iterator[str]:
     """A name of the file that ITK takes: UTF-8, with its suffix in lower case.
 
-    For any other name it is a link in a temporary folder, with links to the data files next to it.
+    If the file has another name, this is a link in a temporary folder, with links to the data files next to it.
     """
     suffix = path.suffix.lower()
     try:
@@ -106,49 +94,34 @@ def itk_name(path: Path, data_files: Sequence[str] = ()) -> Iterator[str]:
         for name in data_files:
             link = Path(folder, name)
             link.parent.mkdir(parents=True, exist_ok=True)
-            os.symlink((path.parent / name).absolute(), link)
+            link.symlink_to((path.parent / name).absolute())
         link = Path(folder, f"scan{suffix}")
-        os.symlink(path.absolute(), link)
+        link.symlink_to(path.absolute())
         yield str(link)
 
 
 def _check_header(path: Path, header: TextHeader) -> None:
     for name in header.data_files:
-        if _lies_outside(name):
-            raise ScanError(
-                path,
-                f"its data file {name} is not next to it.",
-                "Move the data into the header's folder and name them without a path.",
-                "data_outside",
-            )
+        pure = (PurePosixPath(name), PureWindowsPath(name))
+        if any(file.anchor or ".." in file.parts for file in pure):
+            remedy = "Move the data into the header's folder and name them without a path."
+            raise ScanError(path, f"its data file {name} is not next to it.", remedy, "data_outside")
         if not (path.parent / name).is_file():
             raise ScanError(path, f"its data file {name} is not there.", "Copy it next to the header.", "missing_data")
     if header.encoding not in _ENCODINGS:
-        raise ScanError(
-            path,
-            f"its encoding is {header.encoding}, which cannot be unpacked.",
-            "Save it with the encoding gzip or raw.",
-            "encoding",
-        )
+        found = f"its encoding is {header.encoding}, which cannot be unpacked."
+        raise ScanError(path, found, "Save it with the encoding gzip or raw.", "encoding")
     if header.millimetres is None:
-        raise ScanError(
-            path,
-            f"its unit of length is {header.fields.get('spaceunits') or header.fields['distanceunits']}.",
-            "Write its spacing and origin in mm.",
-            "units",
-        )
+        unit = header.fields.get("spaceunits") or header.fields["distanceunits"]
+        raise ScanError(path, f"its unit of length is {unit}.", "Write its spacing and origin in mm.", "units")
     require_shape(path, header.shape)
     if not all(side > 0 or side != side for side in header.spacing):
-        raise ScanError(
-            path,
-            f"its spacing must be above 0, found {', '.join(f'{side:g}' for side in header.spacing)}.",
-            "Write the right spacing into its header.",
-            "spacing",
-        )
+        found = f"its spacing must be above 0, found {', '.join(f'{side:g}' for side in header.spacing)}."
+        raise ScanError(path, found, "Write the right spacing into its header.", "spacing")
 
 
 def _check_voxels(path: Path, header: TextHeader, shape: Sequence[int], size: int) -> None:
-    """Compare the size of uncompressed voxels and the checksum of compressed ones, which ITK reads without a look at it."""
+    """Check the size of uncompressed voxels and the checksum of compressed ones, as ITK does not."""
     if header.skips_bytes:
         return
     files = [path.parent / name for name in header.data_files] or [path]
@@ -160,7 +133,7 @@ def _check_voxels(path: Path, header: TextHeader, shape: Sequence[int], size: in
 
 
 def _unpacked_size(file: Path, start: int) -> int:
-    """Bytes of the zlib or gzip stream from `start` on, unpacked to its end, where its checksum is compared."""
+    """Bytes of the zlib or gzip stream from `start`, unpacked to its end, where its checksum is compared."""
     unpacker, count = zlib.decompressobj(_ZLIB_OR_GZIP), 0
     with open(file, "rb") as stream:
         stream.seek(start)
@@ -170,9 +143,3 @@ def _unpacked_size(file: Path, start: int) -> int:
                 raise EOFError("the compressed voxels end before their end mark")
             count += len(unpacker.decompress(block, _BLOCK))
     return count
-
-
-def _lies_outside(name: str) -> bool:
-    return any(
-        pure.is_absolute() or ".." in pure.parts or pure.anchor for pure in (PurePosixPath(name), PureWindowsPath(name))
-    )

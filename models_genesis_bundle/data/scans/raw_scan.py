@@ -1,4 +1,4 @@
-"""What a reader takes out of a file, and what it refuses before the voxels are read."""
+"""What a reader takes from a file, and what it refuses before it reads the voxels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from models_genesis_bundle.data.scans.scan_compose import ScanError
 
-__all__ = ["LPS_TO_RAS", "RawScan", "require_bytes", "require_real_numbers", "require_shape"]
+__all__ = ["LPS_TO_RAS", "RawScan", "damaged", "require_bytes", "require_real_numbers", "require_shape"]
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _MOST_VOXELS = 2**31
@@ -19,7 +19,7 @@ _GIB = 2**30
 
 @dataclass(frozen=True)
 class RawScan:
-    """Voxels and geometry as the file says.
+    """Voxels and geometry as the file has them.
 
     Args:
         values: ``(X, Y)``, ``(X, Y, Z)`` or with further axes, in the file's unit.
@@ -32,20 +32,16 @@ class RawScan:
     modality: str = ""
 
 
-def require_shape(path: Path, shape: Sequence[int]) -> None:
-    """Refuse a header whose shape is impossible or needs more memory than a scan may.
+def damaged(path: Path, found: str) -> ScanError:
+    """The error of a file that is not as it was written."""
+    return ScanError(path, found, "It may be truncated or damaged: copy it again, or leave it out.", "damaged")
 
-    Raises:
-        ScanError: a side below 1, or more than 2³¹ voxels (8 GiB as float32).
-    """
-    sides = "×".join(str(side) for side in shape)
+
+def require_shape(path: Path, shape: Sequence[int]) -> None:
+    """Refuse a shape with a side below 1, or with more than 2³¹ voxels (8 GiB as float32)."""
+    sides = "×".join(map(str, shape))
     if any(side < 1 for side in shape):
-        raise ScanError(
-            path,
-            f"its header gives it {sides} voxels.",
-            "It may be damaged: copy it again, or leave it out.",
-            "damaged",
-        )
+        raise damaged(path, f"its header gives it {sides} voxels.")
     voxels = math.prod(int(side) for side in shape)
     if voxels > _MOST_VOXELS:
         raise ScanError(
@@ -58,37 +54,21 @@ def require_shape(path: Path, shape: Sequence[int]) -> None:
 
 
 def require_bytes(path: Path, shape: Sequence[int], expected: int, found: int) -> None:
-    """Refuse a file whose size does not match its header; a little padding is fine, a whole slice is not.
-
-    Args:
-        path: the file.
-        shape: what the header says.
-        expected: bytes that these voxels take.
-        found: bytes of voxels in the file.
-
-    Raises:
-        ScanError: there are fewer bytes, or more by a slice.
-    """
+    """Refuse a file whose bytes of voxels are fewer than its header says, or more by a slice; a little padding is fine."""
     if not expected <= found < expected + max(expected // max(shape), 1):
-        raise ScanError(
+        size = found if found < expected else f"at least {found}"
+        raise damaged(
             path,
             f"it cannot be read (its header gives it {'×'.join(map(str, shape))} voxels, which take {expected} bytes; "
-            f"found {found if found < expected else f'at least {found}'}).",
-            "It may be truncated or damaged: copy it again, or leave it out.",
-            "damaged",
+            f"found {size}).",
         )
 
 
 def require_real_numbers(path: Path, dtype: np.dtype) -> None:
-    """Refuse voxels that are no real numbers.
-
-    Raises:
-        ScanError: complex numbers, colours or anything else.
-    """
+    """Refuse complex numbers, colours and anything else that is not a number."""
     if dtype.kind == "c":
-        raise ScanError(
-            path, "its voxels are complex numbers.", "Save their magnitude (numpy.abs) as a scan of its own.", "complex"
-        )
+        remedy = "Save their magnitude (numpy.abs) as a scan of its own."
+        raise ScanError(path, "its voxels are complex numbers.", remedy, "complex")
     if dtype.names:
         raise ScanError(
             path,

@@ -1,4 +1,4 @@
-"""The text headers of NRRD and MetaImage, as far as they must be known before ITK reads the voxels."""
+"""The text headers of NRRD and MetaImage, for the checks before ITK reads the voxels."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TextHeader:
 
     Args:
         fields: value of each field, with names in lower case and without blanks.
-        data_files: names of the files with the voxels, as the header writes them; empty if they follow the header.
+        data_files: names of the files with the voxels, as the header writes them; empty if the voxels follow the header.
         length: bytes of the header.
     """
 
@@ -38,7 +38,7 @@ class TextHeader:
 
     @property
     def encoding(self) -> str:
-        """How the voxels are stored: ``raw``, ``gzip`` (as zlib or gzip write them), or another one's name."""
+        """The storage of the voxels: ``raw``, ``gzip`` (written by zlib or gzip), or the name of another one."""
         if "encoding" in self.fields:
             return {"gz": "gzip"}.get(encoding := self.fields["encoding"].lower(), encoding)
         if self.fields.get("compresseddata", "").lower() == "true":
@@ -47,28 +47,27 @@ class TextHeader:
 
     @property
     def skips_bytes(self) -> bool:
-        """Whether the voxels do not start at the first byte of their file."""
+        """Whether the voxels start after the first byte of their file."""
         return any(self.fields.get(name, "0") != "0" for name in ("byteskip", "lineskip", "headersize"))
 
     @property
     def shape(self) -> list[int]:
-        """Length of each axis, of vector components too; empty if it cannot be understood."""
+        """Length of each axis, also of vector components; empty if it is missing or invalid."""
         return [int(side) for side in self._numbers("sizes", "dimsize")]
 
     @property
     def spacing(self) -> list[float]:
-        """Spacing of each axis in millimetres; empty if the header does not give it."""
+        """Spacing of each axis in the header's unit; empty if it is missing or invalid."""
         vectors = re.findall(r"\(([^()]*)\)", self.fields.get("spacedirections", ""))
         try:
-            return [math.hypot(*map(float, vector.split(","))) for vector in vectors] or self._numbers(
-                "spacings", "elementspacing", "elementsize"
-            )
+            lengths = [math.hypot(*map(float, vector.split(","))) for vector in vectors]
         except ValueError:
             return []
+        return lengths or self._numbers("spacings", "elementspacing", "elementsize")
 
     @property
     def millimetres(self) -> float | None:
-        """Millimetres in the unit of the spacing and the origin; None for unknown units or several different ones."""
+        """Millimetres in the unit of the spacing and the origin; None for an unknown unit or several different ones."""
         field = self.fields.get("spaceunits", self.fields.get("distanceunits", ""))
         words = {word.strip().lower() for word in re.findall(r'"([^"]*)"', field) or [field]} - {"none"}
         factors = {_MILLIMETRES.get(_LONG_UNITS.get(word.removesuffix("s"), word)) for word in words or {""}}
@@ -83,11 +82,7 @@ class TextHeader:
 
 
 def read_text_header(path: Path) -> TextHeader:
-    """Read the header of a ``.nrrd``, ``.nhdr``, ``.mha`` or ``.mhd`` file.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
+    """Read the header of a ``.nrrd``, ``.nhdr``, ``.mha`` or ``.mhd`` file."""
     is_nrrd = path.name.lower().endswith(_NRRD_SUFFIXES)
     data_field = "datafile" if is_nrrd else "elementdatafile"
     fields: dict[str, str] = {}
@@ -105,15 +100,13 @@ def read_text_header(path: Path) -> TextHeader:
         listed = fields.get(data_field, "")
         if listed.split()[:1] == ["LIST"]:
             names = [line.strip() for _, line in zip(range(_MOST_FILES), lines, strict=False) if line.strip()]
-        elif not listed or listed.upper() == "LOCAL":
-            names = []
         else:
-            names = _numbered(listed)
+            names = [] if not listed or listed.upper() == "LOCAL" else _numbered(listed)
     return TextHeader(fields, tuple(names), length)
 
 
 def _numbered(listed: str) -> list[str]:
-    """The names that a pattern such as ``slice%03d.raw 1 10 1`` stands for, or the one name."""
+    """The names of a pattern such as ``slice%03d.raw 1 10 1``, or the one name."""
     pattern, *numbers = listed.split()
     number = _NUMBER.search(pattern)
     if number is None or len(numbers) < 2:
