@@ -93,12 +93,8 @@ def join_candidates(
 ) -> list[dict[str, Any]]:
     """Add ``image`` and ``patient`` to each candidate, from the scan whose file has its ``seriesuid`` as name.
 
-    Returns:
-        The candidates, scan by scan in the order of `scans`. The log counts candidates of other scans, which are left out, and
-        scans without a candidate.
-
-    Raises:
-        DatalistError: two scans of the same name, or no candidate of these scans; names `source`, the CSV.
+    The candidates come scan by scan in the order of `scans`. The log counts candidates of other scans, which are left out, and
+    scans without a candidate. Errors name `source`, the CSV.
     """
     names = [scan_stem(case_path(scan_files(scan))) for scan in scans]
     twice = [name for name, count in Counter(names).items() if count > 1]
@@ -138,9 +134,6 @@ def limit_negatives(items: Sequence[Mapping[str, Any]], max_per_scan: int | None
         items: with ``scan`` and ``label``.
         max_per_scan: negatives kept of each scan, 1 or more; None keeps all.
         seed: seed of the choice, which depends on the scan's name but not on other scans.
-
-    Raises:
-        DatalistError: `max_per_scan` is below 1.
     """
     if max_per_scan is None:
         return list(items)

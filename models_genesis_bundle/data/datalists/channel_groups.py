@@ -21,14 +21,11 @@ Case = tuple[Path, str]  # folder, and name without that of the channel
 
 
 def group_channels(found: Found, channels: Channels, root: Path) -> Found:
-    """Make one scan of the files that are its channels.
+    """Make one scan of the files that are its channels; a `DatalistError` if one lacks a channel or has it twice.
 
     Files whose names end with a channel's name in any case (``p7_flair``, ``p7-T1.nii.gz``) are one scan if the rest of the
     names is the same; scans with other names are then passed over. If no name ends so, the channels may have nnU-Net's
     numbers, ``case_0000``, ``case_0001``, …. A file without either is a scan of its own.
-
-    Raises:
-        DatalistError: a scan that lacks a channel, has it twice or has another one; names `root`, the folder.
     """
     if channels == 1:
         return found

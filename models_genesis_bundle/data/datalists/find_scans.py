@@ -34,19 +34,12 @@ _LEAST_BACKGROUND = 0.3
 
 @dataclass(frozen=True)
 class Found:
-    """What lies below a folder.
+    """What lies below a folder."""
 
-    Args:
-        scans: files and DICOM folders, sorted.
-        labels: label maps, sorted; they are not in `scans`.
-        passed_over: other files and folders, by the reason.
-        channel_files: the files of each scan of several channels, by its path in `scans`, see `case_path`.
-    """
-
-    scans: list[Path] = field(default_factory=list)
-    labels: list[Path] = field(default_factory=list)
-    passed_over: dict[str, list[str]] = field(default_factory=dict)
-    channel_files: dict[Path, list[Path]] = field(default_factory=dict)
+    scans: list[Path] = field(default_factory=list)  # files and DICOM folders, sorted
+    labels: list[Path] = field(default_factory=list)  # label maps, sorted; they are not in `scans`
+    passed_over: dict[str, list[str]] = field(default_factory=dict)  # other files and folders, by the reason
+    channel_files: dict[Path, list[Path]] = field(default_factory=dict)  # of scans of several, by their `case_path`
 
 
 def look_below(folder: str | Path, spatial_dims: int = 3) -> Found:
@@ -164,12 +157,7 @@ def _is_named_as_label_map(parts: Sequence[str]) -> bool:
 def _open_kinds(images: Sequence[Path], series: set[str]) -> Iterator[tuple[list[Path], Path]]:
     """Files whose names do not say whether they are label maps, by kind, the most frequent first.
 
-    Args:
-        images: the files.
-        series: folders of DICOM slices.
-
-    Yields:
-        The files of a kind, and a file or DICOM folder of another kind that lies next to the first of them.
+    Each kind comes with a file or DICOM folder of another kind that lies next to the first of its files.
     """
     kinds: dict[tuple[str, str], list[Path]] = defaultdict(list)
     next_to: dict[Path, Path] = {}

@@ -70,7 +70,7 @@ def read_json_datalist(
     required: Sequence[str] = ("training",),
     file_keys: Sequence[str] = ("image",),
 ) -> dict[str, list[dict[str, Any]]]:
-    """Read the lists ``training``, ``validation`` and ``test`` of a JSON.
+    """Read the lists ``training``, ``validation`` and ``test`` of a JSON; missing lists are empty.
 
     An entry is a path, or a mapping with the paths of `file_keys`, perhaps ``patient``, and further entries, of which plain
     ones (text, numbers, true and false) are kept. A list of paths under the first of the `file_keys`, a file for each
@@ -81,15 +81,8 @@ def read_json_datalist(
         file: the JSON.
         base: folder that its paths are relative to; a path that does not exist there is relative to the JSON's folder.
         patient_regex: finds the patient of an entry without ``patient``, see `patient_names`.
-        required: sections that must have an entry.
+        required: lists that must have an entry.
         file_keys: keys of paths; the first must be in every entry.
-
-    Returns:
-        All three sections, in the order of the JSON; missing ones are empty.
-
-    Raises:
-        FileNotFoundError: no such JSON, or a listed file does not exist.
-        DatalistError: an invalid JSON, or an empty section that is required.
     """
     content = _read_content(file, required)
     entries = {

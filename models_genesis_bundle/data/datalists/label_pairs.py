@@ -34,18 +34,11 @@ Key = tuple[str, ...]
 
 
 def pair_by_names(found: Found, root: Path) -> dict[Path, Path]:
-    """Pair images and label maps by what their paths have in common.
+    """Pair images and label maps by what their paths have in common; the log names files without a partner.
 
     Words for images and label maps (``imagesTr``, ``imaging``, ``_seg``) and nnU-Net's ``_0000`` are ignored. A label map that
     still fits no image is paired with the image whose name differs by a modality alone (``p1_flair`` and ``p1_seg``), or
     with the only image in its folder or the folder above.
-
-    Returns:
-        The label map of each image that has one, sorted by the image. The log names the others.
-
-    Raises:
-        FileNotFoundError: there is no pair.
-        DatalistError: a label map that fits several images, or several label maps that fit one image.
     """
     label_of: dict[Path, Path] = {}
     images, labels = found.scans, found.labels
@@ -115,18 +108,10 @@ def _some(paths: Sequence[Path]) -> str:
 def pair_by_patterns(
     found: Found, root: Path, image_pattern: str, label_pattern: str
 ) -> tuple[dict[Path, Path], list[str]]:
-    """Pair images and label maps whose paths match regular expressions.
-
-    The expressions are searched in the paths relative to `root` (with ``/``). An image and a label map are a pair if the group
-    ``case``, or else the first group, is the same in both, and so is every other group that both expressions name.
+    """Pair images and label maps whose paths match regular expressions, see `segmentation_datalist`.
 
     Returns:
-        The label map of each image that has one, sorted by the image, and the patients: the images' groups ``patient``, else
-        the cases. The log names the other files.
-
-    Raises:
-        FileNotFoundError: there is no pair.
-        DatalistError: an invalid pattern or one without a group, a file that fits both patterns, or two files of one case.
+        The label map of each image that has one, and the patients: the images' groups ``patient``, else the cases.
     """
     images_re, labels_re = _with_group("image_pattern", image_pattern), _with_group("label_pattern", label_pattern)
     paths = {path.relative_to(root).as_posix(): path for path in (*found.scans, *found.labels)}

@@ -40,34 +40,19 @@ Sections = dict[str, list[dict[str, Any]]]
 
 @dataclass(frozen=True)
 class DatasetRequest:
-    """A dataset and how to read it.
-
-    Args:
-        dataset_dir: a folder, a JSON datalist, or a single scan.
-        layout: one of `layouts`, or ``auto``.
-        layouts: the layouts of the task; ``auto`` falls back to the last one.
-        patient_regex: finds the patients, see `patient_names`.
-        spatial_dims: 3, or 2 for flat images.
-        image_pattern: regular expression for the paths of images, with the layout ``pairs``.
-        label_pattern: regular expression for the paths of label maps.
-        class_names: the folders to read, with the layout ``class_folders``.
-        when: the condition for these layouts, for errors.
-        file_keys: keys that each entry of a JSON must have.
-        required: lists that a JSON must have.
-        channels: number or names of the channels of a scan; None: each file is a scan of its own.
-    """
+    """A dataset and how to read it; the arguments of the datalists explain the fields."""
 
     dataset_dir: PathLike
     layout: str = "auto"
-    layouts: tuple[str, ...] = ("json", "luna16", "folder")
+    layouts: tuple[str, ...] = ("json", "luna16", "folder")  # of the task; ``auto`` falls back to the last one
     patient_regex: str | None = None
     spatial_dims: int = 3
     image_pattern: str | None = None
     label_pattern: str | None = None
     class_names: tuple[str, ...] = ()
-    when: str = ""
-    file_keys: tuple[str, ...] = ("image",)
-    required: tuple[str, ...] = ("training",)
+    when: str = ""  # the condition for these layouts, for errors
+    file_keys: tuple[str, ...] = ("image",)  # keys of paths in the entries of a JSON
+    required: tuple[str, ...] = ("training",)  # lists that a JSON must have
     channels: Channels | None = None
 
     @property
@@ -83,26 +68,15 @@ class DatasetRequest:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What was read of a dataset.
+    """What was read of a dataset."""
 
-    Args:
-        sections: its items by list; all are in ``training`` if it has no split.
-        patients_from: the part of the data that names the patients, for the log.
-        found: everything below its folder; empty for a JSON.
-    """
-
-    sections: Sections
-    patients_from: str
-    found: Found = field(default_factory=Found)
+    sections: Sections  # its items by list; all are in ``training`` if it has no split
+    patients_from: str  # the part of the data that names the patients, for the log
+    found: Found = field(default_factory=Found)  # everything below its folder; empty for a JSON
 
 
 def resolved_layout(request: DatasetRequest) -> str:
-    """The layout of a request, with ``auto`` resolved.
-
-    Raises:
-        FileNotFoundError: no such folder or file.
-        DatalistError: the task does not have this layout.
-    """
+    """The layout of a request, with ``auto`` resolved."""
     root = request.root
     if request.layout not in ("auto", *request.layouts):
         known = ", ".join(("auto", *request.layouts)) + request.when
@@ -117,16 +91,10 @@ def resolved_layout(request: DatasetRequest) -> str:
 
 
 def read_dataset(request: DatasetRequest) -> Dataset:
-    """Find the items of a dataset.
+    """Find the items ``{"image": path, "patient": name}`` of a dataset.
 
-    Returns:
-        Items ``{"image": path, "patient": name}``. ``label`` is a path in the layout ``pairs`` and the number of the class in
-        ``class_folders``; a JSON's items have its other plain entries. A scan with a file for each channel has them under
-        ``channel_files``, and the first as ``image``.
-
-    Raises:
-        FileNotFoundError: no such folder or file, or nothing in it.
-        DatalistError: a layout that does not fit, invalid data, or scans with a wrong number of channels.
+    ``label`` is a path in the layout ``pairs`` and the number of the class in ``class_folders``; a JSON's items have its other
+    plain entries. A scan with a file for each channel has them under ``channel_files``, and the first as ``image``.
     """
     dataset = _read(request)
     files = {str(case): [str(file) for file in own] for case, own in dataset.found.channel_files.items()}

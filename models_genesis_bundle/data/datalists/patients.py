@@ -167,12 +167,7 @@ def _levels_of_people(paths: Sequence[Sequence[_Name]]) -> list[_Name | None]:
 
 
 def _groups_of_people(below: dict[str, dict[str, _Name]], folders: set[str]) -> set[str]:
-    """The names at one level that are those of groups (a dataset, a site) and not of people.
-
-    Args:
-        below: for each name the names right below it, both by their cores.
-        folders: the names that are those of folders.
-    """
+    """The names at one level that are those of groups (a dataset, a site) and not of people; `below` has the names below."""
     pairs = [(parent, kid) for parent, kids in below.items() for kid in kids.values()]
     groups = {parent for parent, _ in pairs}
     if len(groups) == len(folders) == 1:

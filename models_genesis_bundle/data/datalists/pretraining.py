@@ -16,8 +16,6 @@ from monai.config import PathLike
 
 __all__ = ["list_scans", "pretraining_datalist"]
 
-Datalist = list[dict[str, Any]]
-
 
 def list_scans(
     dataset_dir: PathLike,
@@ -25,7 +23,7 @@ def list_scans(
     layout: str = "auto",
     spatial_dims: int = 3,
     channels: Channels | None = None,
-) -> Datalist:
+) -> list[dict[str, Any]]:
     """List all scans of a dataset with their patients.
 
     Args:
@@ -68,7 +66,7 @@ def pretraining_datalist(
     patient_regex: str | None = None,
     layout: str = "auto",
     spatial_dims: int = 3,
-) -> dict[str, Datalist]:
+) -> Sections:
     """List the scans of a dataset, split by patient.
 
     ========== ==========================================================================================

@@ -8,7 +8,7 @@ from typing import Any
 from models_genesis_bundle.data.datalists.checked_split import checked_split, log_datalist
 from models_genesis_bundle.data.datalists.checks import check_listed_once
 from models_genesis_bundle.data.datalists.json_datalist import SECTIONS
-from models_genesis_bundle.data.datalists.layouts import DatasetRequest, read_dataset
+from models_genesis_bundle.data.datalists.layouts import DatasetRequest, Sections, read_dataset
 from models_genesis_bundle.data.datalists.splits import SplitRequest, take_fraction
 from models_genesis_bundle.data.scans.files import Channels
 from monai.config import PathLike
@@ -16,8 +16,6 @@ from monai.config import PathLike
 __all__ = ["list_labelled_scans", "segmentation_datalist"]
 
 logger = logging.getLogger(__name__)
-
-LabelledDatalist = list[dict[str, Any]]
 
 
 def list_labelled_scans(
@@ -27,7 +25,7 @@ def list_labelled_scans(
     label_pattern: str | None = None,
     patient_regex: str | None = None,
     channels: Channels = 1,
-) -> LabelledDatalist:
+) -> list[dict[str, Any]]:
     """List all scans of a dataset that have a label map, of all lists of its split.
 
     Args:
@@ -50,7 +48,17 @@ def list_labelled_scans(
         >>> len(list_labelled_scans("phantoms"))
         4
     """
-    request = _request(dataset_dir, layout, image_pattern, label_pattern, patient_regex, channels, required=())
+    request = DatasetRequest(
+        dataset_dir,
+        layout,
+        layouts=("json", "pairs"),
+        patient_regex=patient_regex,
+        image_pattern=image_pattern,
+        label_pattern=label_pattern,
+        file_keys=("image", "label"),
+        required=(),
+        channels=channels,
+    )
     dataset = read_dataset(request)
     scans = [scan for section in SECTIONS for scan in dataset.sections.get(section, [])]
     if not scans:
@@ -75,7 +83,7 @@ def segmentation_datalist(
     label_fraction_seed: int = 0,
     shots: int | None = None,
     channels: Channels = 1,
-) -> dict[str, LabelledDatalist]:
+) -> Sections:
     """List the scans of a dataset with their label maps, split by patient.
 
     ========= ==========================================================================================
@@ -129,8 +137,17 @@ def segmentation_datalist(
         {'training': 2, 'validation': 1, 'test': 1}
     """
     split = SplitRequest(validation_fraction, test_fraction, seed)
-    required = () if split_file else ("training",)
-    request = _request(dataset_dir, layout, image_pattern, label_pattern, patient_regex, channels, required)
+    request = DatasetRequest(
+        dataset_dir,
+        layout,
+        layouts=("json", "pairs"),
+        patient_regex=patient_regex,
+        image_pattern=image_pattern,
+        label_pattern=label_pattern,
+        file_keys=("image", "label"),
+        required=() if split_file else ("training",),
+        channels=channels,
+    )
     datalist = checked_split(request, read_dataset(request), split, split_file)
     for scans in datalist.values():
         scans.sort(key=lambda scan: scan["image"])
@@ -140,25 +157,3 @@ def segmentation_datalist(
         setting = f"label_fraction={label_fraction:g}" if shots is None else f"shots={shots}"
         logger.info("%s keeps the labels of %d of %d training patients", setting, *patients)
     return datalist | {"training": kept}
-
-
-def _request(
-    dataset_dir: PathLike,
-    layout: str,
-    image_pattern: str | None,
-    label_pattern: str | None,
-    patient_regex: str | None,
-    channels: Channels,
-    required: tuple[str, ...],
-) -> DatasetRequest:
-    return DatasetRequest(
-        dataset_dir,
-        layout,
-        layouts=("json", "pairs"),
-        patient_regex=patient_regex,
-        image_pattern=image_pattern,
-        label_pattern=label_pattern,
-        file_keys=("image", "label"),
-        required=required,
-        channels=channels,
-    )

@@ -65,13 +65,7 @@ def split_sections(
     """Take the lists that are empty or missing, validation or test or both, from the training patients.
 
     The patients are shuffled by the seed. Validation takes them from the start and the test from the end, so that neither
-    choice depends on the size of the other list.
-
-    Returns:
-        ``training``, ``validation`` and ``test``, each in the order of the items.
-
-    Raises:
-        DatalistError: too few patients; names the `source`.
+    choice depends on the size of the other list. With too few patients, the error names the `source`.
     """
     complete = {section: list(sections.get(section, ())) for section in SECTIONS}
     shares = {} if complete["validation"] else {"validation": request.validation_fraction}
@@ -119,9 +113,6 @@ def split_by_folder(items: Sequence[Item], root: Path) -> dict[str, list[Item]]:
     """Put items into the lists that their folders name, such as ``imagesTr`` and ``imagesTs``, or ``train`` and ``val``.
 
     The innermost such folder of an image counts. If all items are in one list, they are all in ``training``.
-
-    Raises:
-        DatalistError: an item lies in no such folder, while others do.
     """
     named = [_section_of(Path(item["image"]).relative_to(root)) for item in items]
     if len({section for section in named if section}) < 2:
@@ -144,10 +135,6 @@ def split_by_file(items: Sequence[Item], split_file: Path, base: Path) -> dict[s
     """Put items into the lists of a JSON of image paths, which are relative to `base` or to the JSON.
 
     An image that is several files is listed by the first or by all. The log counts the items that the JSON does not list.
-
-    Raises:
-        FileNotFoundError: no such JSON, or a listed file does not exist.
-        DatalistError: an invalid JSON, or a listed file that is none of the items.
     """
     listed = read_json_datalist(split_file, base, required=("training", "validation"))
     item_of = {os.path.realpath(item["image"]): item for item in items}
@@ -234,10 +221,8 @@ def _classes_of(items: Sequence[Item], key: str) -> dict[str, set[Hashable]]:
 
 
 def _stratified(shuffled: Sequence[str], classes: Mapping[str, set[Hashable]]) -> tuple[list[str], int]:
-    """Order the patients so that every beginning holds the classes in about their shares.
-
-    Returns:
-        The order, and the number of patients at its beginning that hold every class.
+    """Order the patients so that every beginning holds the classes in about their shares; with the number of them at the
+    beginning that hold every class.
     """
     frequency = Counter(value for values in classes.values() for value in values)
     by_rarity = sorted(frequency, key=lambda value: (frequency[value], str(value)))

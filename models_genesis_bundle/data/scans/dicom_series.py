@@ -25,20 +25,10 @@ _CONVERT = "Convert the series to NIfTI, with dcm2niix for example."
 
 
 def read_dicom_series(folder: Path, volume: int | None = None) -> RawScan:
-    """Read the series with the most images directly in a folder.
+    """Read the series with the most images directly in a folder, each slice with its own rescale slope and intercept.
 
-    Args:
-        folder: the folder.
-        volume: the image to take if there are several at each place (time points, echoes), from 0 in the order of their
-            InstanceNumber.
-
-    Returns:
-        The voxels ``(X, Y, Z)``, each slice with its own rescale slope and intercept. Voxel ``(0, 0, k)`` lies at the
-        ImagePositionPatient of slice k.
-
-    Raises:
-        ScanError: no image, only localisers, images that differ in size, spacing or orientation, missing or tilted
-            slices, several images at each place, colours, several images in one file.
+    Voxel ``(0, 0, k)`` lies at the ImagePositionPatient of slice k. If there are several images at each place (time points,
+    echoes), `volume` is the one to take, from 0 in the order of their InstanceNumber.
     """
     images, unread = _images(folder)
     images = _largest_series(folder, [image for image in images if "LOCALIZER" not in image.image_type] or images)

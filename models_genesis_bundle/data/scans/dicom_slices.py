@@ -24,19 +24,12 @@ _NAMED_AT_MOST = 5
 
 @dataclass(frozen=True)
 class DicomSlice:
-    """A slice and its geometry, in LPS millimetres.
-
-    Args:
-        image: its file.
-        position: ImagePositionPatient, the centre of the first pixel ``(3,)``.
-        axes: unit vectors along a row, along a column, and their normal ``(3, 3)``.
-        spacing: distance of pixels along a row and along a column ``(2,)``.
-    """
+    """A slice and its geometry, in LPS millimetres."""
 
     image: DicomImage
-    position: np.ndarray
-    axes: np.ndarray
-    spacing: np.ndarray
+    position: np.ndarray  # ImagePositionPatient, the centre of the first pixel (3,)
+    axes: np.ndarray  # unit vectors along a row, along a column, and their normal (3, 3)
+    spacing: np.ndarray  # distance of pixels along a row and along a column (2,)
 
     @classmethod
     def of(cls, image: DicomImage, folder: Path) -> DicomSlice:
@@ -87,13 +80,7 @@ class DicomSlice:
 def in_space(folder: Path, slices: Sequence[DicomSlice], volume: int | None = None) -> list[DicomSlice]:
     """Order slices of the same orientation along their normal, one for each place.
 
-    Args:
-        folder: their folder, for errors.
-        slices: the slices.
-        volume: the image to take if there are several at each place, from 0 in the order of InstanceNumber.
-
-    Raises:
-        ScanError: several images at each place and no `volume`, or more images at some places than at others.
+    If there are several at each place, `volume` is the one to take, from 0 in the order of InstanceNumber.
     """
     normal = slices[0].axes[2]
     places: list[list[DicomSlice]] = []
@@ -122,18 +109,10 @@ def in_space(folder: Path, slices: Sequence[DicomSlice], volume: int | None = No
 
 
 def lps_affine(folder: Path, slices: Sequence[DicomSlice], unread: Sequence[str] = ()) -> np.ndarray:
-    """The matrix from ``(column, row, slice)`` to LPS millimetres that agrees with the header of every slice.
+    """The 4 × 4 matrix from ``(column, row, slice)`` to LPS millimetres that agrees with the header of every slice.
 
-    Args:
-        folder: their folder, for errors.
-        slices: the result of `in_space`.
-        unread: names of files that could not be read, for the error about missing slices.
-
-    Returns:
-        A 4 × 4 matrix that puts the first pixel of each slice within 0.1 mm of its ImagePositionPatient.
-
-    Raises:
-        ScanError: missing slices, uneven gaps, gantry tilt.
+    It puts the first pixel of each slice within 0.1 mm of its ImagePositionPatient. Missing slices, uneven gaps and a gantry
+    tilt are refused; `unread` names the files that could not be read, for the message.
     """
     row, column, normal = slices[0].axes
     positions = np.stack([one.position for one in slices])

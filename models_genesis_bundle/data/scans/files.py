@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from models_genesis_bundle.data.scans.text_header import TEXT_HEADER_SUFFIXES, read_text_header
+from models_genesis_bundle.data.scans.itk_file import TEXT_HEADER_SUFFIXES, read_text_header
 
 __all__ = [
     "CHANNEL_FILES",
@@ -83,18 +83,10 @@ def is_dicom_file(file: Path) -> bool:
 
 
 def scan_fingerprint(path: str | Path, *further: str | Path) -> str:
-    """A short text that changes when any file of a scan does.
+    """A short text that changes when any file of a scan does; ``""`` if the scan does not exist.
 
-    The files of a scan are all visible files of a DICOM folder, or a header (``.mhd``, ``.nhdr`` …) with the data files
-    that it names, or the one file.
-
-    Args:
-        path: the scan, or its first channel.
-        further: the files of its other channels.
-
-    Returns:
-        16 hexadecimal digits of a SHA-256 of each file's name, size and time of the last change; ``""`` if the scan does not
-        exist.
+    It is a hash of the name, size and time of the last change of each file: of all visible files of a DICOM folder, of a header
+    (``.mhd``, ``.nhdr`` …) and the data files that it names, or of the one file. `further` are the files of other channels.
     """
     if further:
         states = [scan_fingerprint(file) for file in (path, *further)]

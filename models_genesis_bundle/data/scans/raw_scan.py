@@ -19,17 +19,11 @@ _GIB = 2**30
 
 @dataclass(frozen=True)
 class RawScan:
-    """Voxels and geometry as the file has them.
+    """Voxels and geometry as the file has them."""
 
-    Args:
-        values: ``(X, Y)``, ``(X, Y, Z)`` or with further axes, in the file's unit.
-        affine: 4 × 4 matrix from voxel indices to RAS millimetres.
-        modality: as DICOM abbreviates it (``CT``, ``MR``, ``PT`` …), or ``""`` if the file does not say.
-    """
-
-    values: np.ndarray
-    affine: np.ndarray
-    modality: str = ""
+    values: np.ndarray  # (X, Y), (X, Y, Z) or with further axes, in the file's unit
+    affine: np.ndarray  # 4 × 4 matrix from voxel indices to RAS millimetres
+    modality: str = ""  # as DICOM abbreviates it (CT, MR, PT …), or "" if the file does not say
 
 
 def damaged(path: Path, found: str) -> ScanError:

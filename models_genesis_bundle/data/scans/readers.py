@@ -13,7 +13,7 @@ import numpy as np
 from models_genesis_bundle.data.scans.dicom_image import read_flat_dicom
 from models_genesis_bundle.data.scans.dicom_series import read_dicom_series
 from models_genesis_bundle.data.scans.files import IMAGE_SUFFIXES, SCAN_SUFFIXES, is_dicom_file, scan_suffix
-from models_genesis_bundle.data.scans.itk_file import read_itk_file
+from models_genesis_bundle.data.scans.itk_file import TEXT_HEADER_SUFFIXES, read_itk_file
 from models_genesis_bundle.data.scans.raw_scan import (
     LPS_TO_RAS,
     RawScan,
@@ -22,7 +22,6 @@ from models_genesis_bundle.data.scans.raw_scan import (
     require_shape,
 )
 from models_genesis_bundle.data.scans.scan_compose import ScanError
-from models_genesis_bundle.data.scans.text_header import TEXT_HEADER_SUFFIXES
 from nibabel import Nifti1Image, Nifti2Image
 
 __all__ = ["read_raw_scan"]
@@ -36,16 +35,12 @@ _MILLIMETRES = {1: 1000.0, 3: 0.001}  # by NIfTI's code of metre and micron; oth
 
 
 def read_raw_scan(path: Path, spatial_dims: int = 3, volume: int | None = None) -> RawScan:
-    """Read a file or a folder with one DICOM series as it is.
+    """Read a file or a folder with one DICOM series as it is; for a damaged file a library raises any exception.
 
     Args:
         path: the file or folder.
         spatial_dims: with 2, a single DICOM file is an image.
         volume: the image to take if a DICOM series has several at each place; files of other formats are read whole.
-
-    Raises:
-        ScanError: an unknown format, or a scan that cannot be used.
-        Exception: from a library, for a damaged file.
     """
     if path.is_dir():
         return read_dicom_series(path, volume)

@@ -112,7 +112,7 @@ class CubeRule(Protocol):
         """
 
     def record(self) -> dict[str, Any]:
-        """Plain values that name the rule and its settings."""
+        """The rule and its settings as plain values."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class BodyRule:
         return holds_body
 
     def record(self) -> dict[str, Any]:
-        """Plain values that name the rule and its settings."""
+        """The rule and its settings as plain values."""
         return {"name": type(self).__name__, **asdict(self)}
 
 
@@ -180,11 +180,7 @@ class LungRule:
             raise ValueError(f"LungRule: max_dense must lie in 0 … 1, got {self.max_dense}.")
 
     def prepare(self, scan: np.ndarray, intensity: IntensityScaling) -> CubeTest:
-        """Scale the threshold like the scan; see `CubeRule.prepare`.
-
-        Raises:
-            ValueError: a 2D image, or a scaling that depends on the scan or clips the threshold.
-        """
+        """Scale the threshold like the scan; a `ValueError` in 2D, or if the scaling depends on the scan or clips it."""
         if scan.ndim != 4:
             raise ValueError("LungRule looks at neighbouring slices: use it on 3D scans, and BodyRule in 2D.")
         threshold = intensity.scaled_value(self.threshold)
@@ -200,5 +196,5 @@ class LungRule:
         return is_mostly_lung
 
     def record(self) -> dict[str, Any]:
-        """Plain values that name the rule and its settings."""
+        """The rule and its settings as plain values."""
         return {"name": type(self).__name__, **asdict(self)}

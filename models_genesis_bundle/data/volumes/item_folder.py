@@ -34,9 +34,6 @@ class Journal:
 
     Each line holds the CRC-32 of a record and the record as JSON. An incomplete or damaged line is ignored, so that
     only its record is lost. The last line of a key counts.
-
-    Args:
-        path: the file; the first record creates it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,11 +48,7 @@ class Journal:
         return dict(record for line in lines if (record := _record(line)) is not None)
 
     def append(self, key: str, record: Mapping[str, Any]) -> None:
-        """Add a record, or replace the one with the same key.
-
-        Raises:
-            OSError: the line could not be written, for example because the disk is full; names the file.
-        """
+        """Add a record, or replace the one with the same key; an `OSError` names the file."""
         text = json.dumps([key, record], separators=(",", ":")).encode()
         try:
             with open(self.path, "ab") as file:
@@ -77,12 +70,6 @@ class ItemFolder:
 
     The folder's name ends with a hash of the settings, so that items of other settings are neither used nor replaced. It
     holds ``settings.json``, ``index.jsonl`` (see `Journal`) and the items' files.
-
-    Args:
-        parent: folder of the folder.
-        name: start of the folder's name.
-        settings: plain values that determine the items.
-        suffix: suffix of the items' files.
     """
 
     def __init__(self, parent: Path, name: str, settings: Mapping[str, Any], suffix: str) -> None:
@@ -123,12 +110,6 @@ class ItemFolder:
             scheduler: see `run_over`.
             description: title of the progress bar.
             each: called with the record of each item that was made; an exception ends the work.
-
-        Returns:
-            The record by key, in the order of `wanted`.
-
-        Raises:
-            OSError: the missing items will not fit on the disk.
         """
         records = self._fitting(wanted)
         if len(records) < len(wanted):

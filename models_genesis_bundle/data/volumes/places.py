@@ -31,7 +31,7 @@ def middle_corner(shape: Sequence[int], size: Sequence[int]) -> np.ndarray:
 def corners_around(
     points: Sequence[Sequence[float]], affine: np.ndarray, shape: Sequence[int], size: Sequence[int]
 ) -> np.ndarray:
-    """The lowest corners of cubes around points.
+    """The lowest corners of cubes around points, (points, axes), in voxels; negative if a cube begins outside of the volume.
 
     The voxel nearest to a point lies at ``size // 2`` of its cube, as in MONAI's ``SpatialCrop``.
 
@@ -41,9 +41,6 @@ def corners_around(
         affine: from voxels to millimetres in RAS, 4 × 4 (3 × 3 in 2D).
         shape: sides of the volume in voxels.
         size: sides of the cubes in voxels.
-
-    Returns:
-        (points, axes), int; negative if a cube begins outside of the volume.
 
     Raises:
         ValueError: a point has another number of coordinates, or lies outside of the volume.
@@ -79,14 +76,8 @@ class Places:
     """Up to `count` different places of cubes in each volume, at random, that the sampler's rule accepts.
 
     The rule reads a whole volume once. A training then reads only the voxels of its cubes. The places depend on the seed,
-    the patient and the name of the scan's file.
-
-    Args:
-        volumes: the prepared volumes.
-        patients: the patient of each scan, by its path; scans that `volumes` left out are ignored.
-        sampler: draws the places.
-        count: places wanted in each volume.
-        seed: seed of the draws.
+    the patient and the name of the scan's file. `patients` has the patient of each scan, by its path; scans that
+    `volumes` left out are ignored.
 
     Attributes:
         images: the scans with a place, in the order of `patients`.

@@ -77,11 +77,7 @@ class ScanFacts:
 
     @classmethod
     def of(cls, image: MetaTensor) -> ScanFacts:
-        """The facts of the first channel of an unscaled scan; percentiles are of at most about 2 million voxels.
-
-        Args:
-            image: ``(C, X, Y, Z)`` or ``(C, X, Y)``, from `LoadScand`.
-        """
+        """The facts of the first channel of an unscaled scan from `LoadScand`; percentiles are of about 2 million voxels."""
         voxels = image.as_tensor()[0]
         order = np.argsort(nibabel.io_orientation(np.asarray(image.affine))[:, 0])
         spacing = affine_to_spacing(image.affine, r=voxels.ndim)
@@ -163,7 +159,7 @@ def intensity_kind(facts: ScanFacts) -> str:
 
 
 def odd_intensity_kinds(facts: Sequence[ScanFacts], majority: float = 3.0) -> dict[int, str]:
-    """Find the scans whose intensities are of another kind than those of the rest.
+    """Find the scans whose intensities are of another kind than those of the rest, each with the reason by its position.
 
     The rest are the scans of the most frequent kind; without a clear majority no scan is odd. An unknown kind is never odd,
     and ``"not in HU"`` agrees with any modality but CT in HU.
@@ -171,9 +167,6 @@ def odd_intensity_kinds(facts: Sequence[ScanFacts], majority: float = 3.0) -> di
     Args:
         facts: of all scans of a set.
         majority: the least ratio of scans that agree with the most frequent kind to those that do not; 0 for no minimum.
-
-    Returns:
-        For the position of each odd scan, the reason in a sentence.
     """
     kinds = [intensity_kind(scan) for scan in facts]
     counts = Counter(kind for kind in kinds if kind)

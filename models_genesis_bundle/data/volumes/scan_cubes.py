@@ -155,10 +155,7 @@ class ScanCubes(Dataset):
         return tuple(corners[of_scan].tolist())
 
     def record(self) -> dict[str, Any]:
-        """Plain values about the data, for checkpoints: numbers of scans, patients and cubes, the patients, the settings.
-
-        By the patients' hashes (`patient_hashes`) a later evaluation finds out whether its test patients were trained on.
-        """
+        """Plain values about the data, for checkpoints: numbers of scans, patients and cubes, hashes of the patients, settings."""
         hashes = patient_hashes({self.patients[image] for image in self.places.images})
         settings = {
             "preprocessing": self.volumes.preprocessing.record(),
@@ -181,16 +178,13 @@ class ScanCubes(Dataset):
 def random_matrix(
     rotation: float, zoom: Sequence[float], spacing: Sequence[float], generator: np.random.Generator
 ) -> np.ndarray:
-    """Draw a rotation and a zoom, in millimetres, as a matrix between voxels.
+    """Draw a rotation and a zoom, in millimetres, as a matrix from voxel offsets in the cube to those in the volume.
 
     Args:
         rotation: largest angle about each axis, in degrees; angles are uniform in ±rotation.
         zoom: smallest and largest magnification of the anatomy in the cube; its logarithm is uniform.
         spacing: sides of a voxel in millimetres, 3 or 2.
         generator: source of the draws.
-
-    Returns:
-        (axes, axes): from voxel offsets in the cube to voxel offsets in the volume.
     """
     axes = len(spacing)
     names, signs = ("z", [1]) if axes == 2 else ("xyz", [1, -1, 1])
@@ -206,7 +200,7 @@ def read_oblique(
     size: Sequence[int],
     matrix: np.ndarray,
 ) -> np.ndarray:
-    """Read a box that holds the turned cube, and resample it once, linearly.
+    """Read a box that holds the turned cube, and resample it once, linearly, to float32 (C, *size).
 
     If the cube's voxels are at least twice as long as the volume's, the box is first averaged over blocks of voxels, so that
     voxels between the sampled points count.
@@ -216,9 +210,6 @@ def read_oblique(
         corner: lowest voxel of the cube before it is turned about its middle.
         size: its sides in voxels.
         matrix: see `random_matrix`.
-
-    Returns:
-        (C, *size), float32.
     """
     half = (np.array(size) - 1) / 2
     middle = np.array(corner) + half

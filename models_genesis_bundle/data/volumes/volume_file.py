@@ -25,14 +25,10 @@ class DamagedVolumeError(ValueError):
 
 
 def write_volume(path: Path, voxels: np.ndarray) -> tuple[int, int]:
-    """Write a volume as a Blosc2 array (``.b2nd``) of float16, whole or not at all.
+    """Write a volume (C, X, Y, Z) or (C, X, Y) as a Blosc2 array (``.b2nd``) of float16, whole or not at all.
 
     LZ4 is the fastest of Blosc2's codecs to decompress. With chunks of 32³ and blocks of 16³ voxels, cubes of 64 × 64 × 32
     voxels were read fastest at random places in a CT.
-
-    Args:
-        path: the file.
-        voxels: (C, X, Y, Z) or (C, X, Y), in the scaled range.
 
     Returns:
         The size of the file in bytes and the CRC-32 of its header and trailer. The CRC-32 of each chunk is in the file.
@@ -64,9 +60,7 @@ def _state(path: Path) -> tuple[int, int, int]:
 
 
 class VolumeFile:
-    """A volume that `write_volume` has written.
-
-    Each chunk is compared with its checksum before its first use.
+    """A volume that `write_volume` has written; each chunk is compared with its checksum before its first use.
 
     Args:
         path: the file.
@@ -105,15 +99,7 @@ class VolumeFile:
         self.mapped_bytes = 0
 
     def read(self, corner: Sequence[int], size: Sequence[int], fill: float) -> np.ndarray:
-        """Read a box of voxels.
-
-        Args:
-            corner: its lowest voxel along each spatial axis, perhaps outside of the volume.
-            size: its sides in voxels.
-            fill: the value outside of the volume.
-
-        Returns:
-            (C, *size), float32, an array of its own.
+        """Read a box of voxels, float32 (C, *size), from its lowest corner, with `fill` outside of the volume.
 
         Raises:
             DamagedVolumeError: a needed part of the file has changed.

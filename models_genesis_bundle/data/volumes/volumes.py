@@ -175,15 +175,12 @@ class Volumes:
         return self._records[os.path.abspath(image)]["fingerprint"]
 
     def read(self, image: PathLike, corner: Sequence[int], size: Sequence[int]) -> np.ndarray:
-        """Read a box of voxels.
+        """Read a box of voxels, float32 (C, *size), within the scaling's ``value_range``.
 
         Args:
             image: the scan of the volume.
             corner: lowest voxel of the box. Voxels outside of the volume have the darkest value.
             size: sides of the box in voxels.
-
-        Returns:
-            (C, *size), float32 within the scaling's ``value_range``.
         """
         key = os.path.abspath(image)
         try:

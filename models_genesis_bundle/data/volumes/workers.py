@@ -32,10 +32,6 @@ def run_over(
         num_workers: processes on this machine; 0 and 1 work in this process.
         scheduler: address of a Dask scheduler, such as ``"tcp://10.0.0.1:8786"``, whose workers are used instead. They
             need this package and must see the same files. If a worker dies, another one repeats its work.
-
-    Raises:
-        ImportError: a scheduler is given, but ``dask.distributed`` is not installed.
-        RuntimeError: a process was killed.
     """
     if scheduler is None and num_workers < 2:
         yield from map(function, items)
