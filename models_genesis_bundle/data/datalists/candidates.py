@@ -54,7 +54,7 @@ def read_candidates(path: PathLike, labelled: bool = True) -> list[dict[str, Any
                 path,
                 f"the column {', '.join(missing)} is missing; expected {','.join(needed)}, found "
                 f"{','.join(reader.fieldnames or ()) or 'no header'}.",
-                "Add it, and part the columns by commas.",
+                "Add it, and separate the columns with commas.",
             )
         try:
             candidates = [_candidate(row, path, reader.line_num, labelled) for row in reader]
@@ -78,11 +78,9 @@ def _candidate(row: Mapping[str, str], path: Path, line: int, labelled: bool) ->
             f"{path}, line {line}", f"expected numbers in the columns of the layout ({error}).", "Correct the line."
         ) from error
     if not all(math.isfinite(value) for value in point) or candidate.get("label", 0) < 0:
-        raise DatalistError(
-            f"{path}, line {line}",
-            f"coordinates must be finite and classes 0 or more, found {dict(row)}.",
-            "Correct the line.",
-        )
+        found = f"coordinates must be finite and classes 0 or more, found {dict(row)}."
+        remedy = "Correct the line."
+        raise DatalistError(f"{path}, line {line}", found, remedy)
     if "lesion" in row:
         candidate["lesion"] = (row["lesion"] or "").strip()
     return candidate
@@ -113,13 +111,12 @@ def join_candidates(
     ]
     others, empty = own.keys() - set(names), len(set(names) - own.keys())
     if not joined:
-        raise DatalistError(
-            source,
-            f"none of its {len(others)} scans is there.",
-            f"A scan's file must be called as the seriesuid, for example {min(others)}.mhd; found {', '.join(names[:3])}, ….",
-        )
+        found = f"none of its {len(others)} scans exists."
+        named = ", ".join(names[:3])
+        remedy = f"A scan's file must have the seriesuid as its name, for example {min(others)}.mhd; found {named}, …."
+        raise DatalistError(source, found, remedy)
     if others or empty:
-        message = "%s: %d of its scans are not there, and %d scans that are there have no candidate"
+        message = "%s: %d of its scans do not exist, and %d existing scans have no candidate"
         logger.warning(message, source, len(others), empty)
     return joined
 

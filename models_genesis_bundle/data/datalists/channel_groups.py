@@ -87,6 +87,6 @@ def _require_all_channels(cases: Mapping[Case, Mapping[int, Sequence[Path]]], na
             root,
             f"each scan needs {len(names)} channels, a file for each: {', '.join(names)}. {len(odd)} of the {len(cases)} "
             f"scans have others: {first_of(named, _NAMED_AT_MOST)}.",
-            "Add the missing files, or take these scans away; if the network is to see other channels, set "
+            "Add the missing files, or remove these scans; for a network with other channels, set "
             "scan_preprocessing::channels.",
         )

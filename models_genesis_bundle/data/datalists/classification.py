@@ -212,11 +212,9 @@ def _with_classes(sections: Sections, class_key: str, names: Sequence[str], sour
         ]
     if not labelled["training"]:
         keys = sorted({key for entry in sections["training"] for key in entry} - {"image", "patient"})
-        raise DatalistError(
-            source,
-            f"no training entry has the class_key {class_key!r}; its entries have {', '.join(keys) or 'none'}.",
-            "Set class_key to the one that holds the class.",
-        )
+        found = f"no training entry has the class_key {class_key!r}; its entries have {', '.join(keys) or 'none'}."
+        remedy = "Set class_key to the entry that holds the class."
+        raise DatalistError(source, found, remedy)
     return labelled
 
 
@@ -229,13 +227,11 @@ def _class_of(item: Mapping[str, Any], key: str, names: Sequence[str], place: st
         number = int(value)
         if number == float(value) and 0 <= number < len(names):
             return number
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         pass
-    raise DatalistError(
-        place,
-        f"{key!r} must be a class number 0 … {len(names) - 1} or one of the class_names {', '.join(names)}; found {value!r}.",
-        "Correct it, or num_classes and class_names.",
-    )
+    found = f"{key!r} must be a class number 0 … {len(names) - 1} or one of the class_names {', '.join(names)}; found {value!r}."
+    remedy = "Correct it, or num_classes and class_names."
+    raise DatalistError(place, found, remedy)
 
 
 def _with_candidates(sections: Sections, candidates_file: PathLike, names: Sequence[str]) -> Sections:

@@ -59,7 +59,7 @@ def _parsed(file: Path) -> Any:
 def _without_doubles(file: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
     if twice:
-        raise DatalistError(file, f"the key {twice[0]!r} is there twice in one object.", "Keep one of them.")
+        raise DatalistError(file, f"the key {twice[0]!r} appears twice in one object.", "Keep one of them.")
     return dict(pairs)
 
 
@@ -104,11 +104,9 @@ def _read_content(file: Path, required: Sequence[str]) -> Mapping[str, Any]:
         raise DatalistError(file, f"expected {_WANTED}, found a {type(content).__name__}.", "Write it in this form.")
     missing = [section for section in required if not content.get(section)]
     if missing:
-        raise DatalistError(
-            file,
-            f"{', '.join(missing)} is missing or empty; expected {_WANTED}, found the keys {', '.join(content) or 'none'}.",
-            "Give these lists entries.",
-        )
+        found = f"{', '.join(missing)} is missing or empty; expected {_WANTED}, found the keys {', '.join(content) or 'none'}."
+        remedy = "Give these lists entries."
+        raise DatalistError(file, found, remedy)
     return content
 
 
@@ -141,7 +139,7 @@ def _labelled_entries(
             raise DatalistError(
                 file,
                 f"the patient of {place} must be text or a number, found {json.dumps(patient)}.",
-                "Name the patient, or leave the key out to have it taken from the path.",
+                "Name the patient, or remove the key to use the path.",
             )
         if all(plain.get(key) for key in further):
             kept = {key: value for key, value in plain.items() if isinstance(value, str | int | float)}
@@ -173,8 +171,8 @@ def _resolve_paths(file: Path, base: Path, entries: Sequence[dict[str, Any]], fi
             entry[CHANNEL_FILES] = [entry[file_keys[0]], *map(resolved, entry[CHANNEL_FILES][1:])]
     if absent:
         raise FileNotFoundError(
-            f"{file}: {len(absent)} of the listed scans are not there: {first_of(absent, _NAMED_AT_MOST)}. "
-            f"Paths count from {base}."
+            f"{file}: {len(absent)} of the listed scans do not exist: {first_of(absent, _NAMED_AT_MOST)}. "
+            f"Paths are relative to {base}."
         )
 
 

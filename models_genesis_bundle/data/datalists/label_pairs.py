@@ -26,7 +26,7 @@ _CHANNELS = (
     "their names, as ['flair', 't1']."
 )
 _HOW_TO_PAIR = (
-    "Name what pairs with image_pattern and label_pattern, for example image_pattern='([^/]+)/ct' with "
+    "Pair them with image_pattern and label_pattern, for example image_pattern='([^/]+)/ct' with "
     "label_pattern='([^/]+)/liver', or list the pairs in a datalist.json."
 )
 
@@ -96,7 +96,7 @@ def _only(images: Sequence[Path], labels: Sequence[Path]) -> Path:
     if len(images) > 1:
         raise DatalistError(labels[0], f"it fits {len(images)} images: {_some(images)}.", f"{_HOW_TO_PAIR} {_CHANNELS}")
     if len(labels) > 1:
-        remedy = f"Merge those you need into one map, or take one. {_HOW_TO_PAIR}"
+        remedy = f"Merge the ones that you need into one map, or choose one. {_HOW_TO_PAIR}"
         raise DatalistError(images[0], f"it has {len(labels)} label maps: {_some(labels)}.", remedy)
     return images[0]
 
@@ -121,7 +121,7 @@ def pair_by_patterns(
         raise DatalistError(
             paths[min(both)],
             f"it fits image_pattern {image_pattern!r} and label_pattern {label_pattern!r}.",
-            "Make them narrower, so that a file is either.",
+            "Make them narrower, so that no file fits both.",
         )
     shared = sorted((set(images_re.groupindex) & set(labels_re.groupindex)) - {"case"})
     image_of, label_of = _by_case(images, shared), _by_case(labels, shared)
@@ -134,7 +134,7 @@ def pair_by_patterns(
 def _with_group(setting: str, pattern: str) -> re.Pattern[str]:
     compiled = compiled_pattern(setting, pattern)
     if not compiled.groups:
-        raise DatalistError(f"{setting} {pattern!r}", "it has no group.", "Put what names the case into parentheses.")
+        raise DatalistError(f"{setting} {pattern!r}", "it has no group.", "Put the name of the case into parentheses.")
     return compiled
 
 
@@ -147,11 +147,9 @@ def _by_case(matches: Mapping[str, re.Match[str]], shared: Sequence[str]) -> dic
     for name, match in matches.items():
         case = (_case(match), *(match[group] or "" for group in shared))
         if case in names:
-            raise DatalistError(
-                name,
-                f"it and {names[case]} are both of the case {case[0]!r}.",
-                "Make the pattern narrower, or take one of them away.",
-            )
+            found = f"it and {names[case]} are both of the case {case[0]!r}."
+            remedy = "Make the pattern narrower, or remove one of them."
+            raise DatalistError(name, found, remedy)
         names[case] = name
     return names
 

@@ -103,11 +103,11 @@ def read_dataset(request: DatasetRequest) -> Dataset:
             item.update({"image": files[item["image"]][0], CHANNEL_FILES: files[item["image"]]})
         count = len(scan_files(item))
         if request.channels is not None and count > 1 and count != (wanted := channel_count(request.channels)):
-            raise DatalistError(
-                request.root,
-                f"the scan {item['image']} has {count} files, one for each channel, where {wanted} channels are wanted.",
-                f"Set scan_preprocessing::channels to {count} for the training, or list as many files as the network sees.",
+            found = (
+                f"the scan {item['image']} has {count} files, one for each channel, but {wanted} channels are expected."
             )
+            remedy = f"Set scan_preprocessing::channels to {count} for the training, or list as many files as the network sees."
+            raise DatalistError(request.root, found, remedy)
     return dataset
 
 
@@ -127,7 +127,7 @@ def _read(request: DatasetRequest) -> Dataset:
     if layout == "folder" and root.is_file() and is_scan_file(root):
         return _unsplit(Found([root]), [root], root.parent, request)
     if not root.is_dir():
-        found = f"layout={layout} wants a folder, this is a file."
+        found = f"layout={layout} needs a folder, and this is a file."
         raise DatalistError(root, found, "Give a folder, or another layout.")
     below = look_below(root, request.spatial_dims)
     if request.channels is not None:
@@ -171,7 +171,7 @@ def _looked_for(request: DatasetRequest, found: Found) -> str:
         return f"Looked for {', '.join(SCAN_SUFFIXES + IMAGE_SUFFIXES)} and DICOM files ({dicom})."
     sought = f"Looked for {', '.join(SCAN_SUFFIXES)} and folders of DICOM slices ({dicom})."
     pictures = len(look_below(request.root, spatial_dims=2).scans)
-    return f"{sought} Its {pictures} flat images want spatial_dims=2 and a 2D network." if pictures else sought
+    return f"{sought} Its {pictures} flat images need spatial_dims=2 and a 2D network." if pictures else sought
 
 
 def _luna16(request: DatasetRequest, found: Found) -> Dataset:

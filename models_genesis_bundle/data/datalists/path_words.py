@@ -96,8 +96,6 @@ def kind_and_number(word: str) -> tuple[str | None, str]:
     Returns:
         ``part`` (of a dataset), ``people``, ``region``, ``image``, ``modality``, ``visit`` or None; the digits, perhaps none.
     """
-    if word.isdigit():
-        return None, word
     if word in _KIND_OF_WORD:
         return _KIND_OF_WORD[word], ""
     if _VISIT_OR_SIDE.fullmatch(word):

@@ -40,22 +40,12 @@ class _Name(NamedTuple):
 
 
 def patient_names(scans: Sequence[Path], root: Path, patient_regex: str | None = None) -> list[str]:
-    """Name the patient of each scan.
+    """Name the patient of each scan, by a `patient_regex` (see `list_scans`) or by the shape of the whole tree.
 
-    Without a `patient_regex` the shape of the whole tree decides. Names that say nothing about a person (``imagesTr``, ``CT``,
-    ``ses-1``, dates, UIDs) are ignored. A name that only a person has (``sub-01``, ``patient7``, ``002_S_0295``) is the
-    patient. Otherwise the outermost folder whose names differ is the patient, unless the names below it look more like
-    those of people, as in ``LIDC-IDRI`` or ``siteA``. If no folder identifies the person, the file's name does, without
-    modality, visit, date and channel if scans share the rest.
-
-    Args:
-        scans: paths of all scans; the files need not exist.
-        root: folder of the dataset.
-        patient_regex: regular expression that is searched in a scan's path relative to `root` (with ``/``). Its group
-            ``patient``, else its first group, else the whole match is the patient.
-
-    Raises:
-        DatalistError: a `patient_regex` that is invalid or does not match a path.
+    Names that say nothing about a person (``imagesTr``, ``CT``, ``ses-1``, dates, UIDs) are ignored. A name that only a person
+    has (``sub-01``, ``patient7``, ``002_S_0295``) is the patient. Otherwise the outermost folder whose names differ is the
+    patient, unless the names below it look more like those of people, as in ``LIDC-IDRI`` or ``siteA``. If no folder
+    identifies the person, the file's name does, without modality, visit, date and channel if scans share the rest.
     """
     return patients_and_rule(scans, root, patient_regex)[0]
 
@@ -236,11 +226,9 @@ def _printable(name: str) -> str:
 def _match_patient(patient_regex: re.Pattern[str], path: str, root: PathLike) -> str:
     match = patient_regex.search(path)
     if match is None:
-        raise DatalistError(
-            root,
-            f"patient_regex {patient_regex.pattern!r} does not match {path!r}.",
-            "Widen it, so that it finds the patient in the path of every scan.",
-        )
+        found = f"patient_regex {patient_regex.pattern!r} does not match {path!r}."
+        remedy = "Widen it, so that it finds the patient in the path of every scan."
+        raise DatalistError(root, found, remedy)
     if "patient" in patient_regex.groupindex:
         return match["patient"]
     return match[1] if patient_regex.groups else match[0]

@@ -31,32 +31,20 @@ Item = TypeVar("Item", bound=Mapping[str, Any])
 
 @dataclass(frozen=True)
 class SplitRequest:
-    """How to split a dataset that has no split of its own.
+    """How to split a dataset that has no split of its own; a fraction out of range is a `DatalistError`."""
 
-    Args:
-        validation_fraction: below 1 the share of the patients for validation, rounded, at least one and never all; from 1
-            their number.
-        test_fraction: the same for the test; 0 for none.
-        seed: seed of the shuffled patients.
-
-    Raises:
-        DatalistError: a fraction out of range.
-    """
-
-    validation_fraction: float = 0.2
-    test_fraction: float = 0.0
-    seed: int = 0
+    validation_fraction: float = 0.2  # below 1 a share of the patients, rounded, at least one; from 1 their number
+    test_fraction: float = 0.0  # the same; 0 for none
+    seed: int = 0  # of the shuffled patients
 
     def __post_init__(self) -> None:
         for name in ("validation_fraction", "test_fraction"):
             share = getattr(self, name)
             none = share == 0 and name == "test_fraction"
             if not (none or share > 0) or (share >= 1 and share != int(share)):
-                raise DatalistError(
-                    "split",
-                    f"{name} must be a share of the patients between 0 and 1, or a whole number of patients, got {share}.",
-                    "Correct it.",
-                )
+                found = f"{name} must be a share of the patients between 0 and 1, or a whole number of patients, got {share}."
+                remedy = "Correct it."
+                raise DatalistError("split", found, remedy)
 
 
 def split_sections(
@@ -118,11 +106,11 @@ def split_by_folder(items: Sequence[Item], root: Path) -> dict[str, list[Item]]:
     if len({section for section in named if section}) < 2:
         return {"training": list(items), "validation": [], "test": []}
     if None in named:
-        raise DatalistError(
-            root,
-            f"folders put other cases into training, validation or test, but not {items[named.index(None)]['image']}.",
-            "Move it, or name the split in a split_file.",
+        found = (
+            f"folders put other cases into training, validation or test, but not {items[named.index(None)]['image']}."
         )
+        remedy = "Move it, or name the split in a split_file."
+        raise DatalistError(root, found, remedy)
     return {section: [item for item, name in zip(items, named, strict=True) if name == section] for section in SECTIONS}
 
 
@@ -143,11 +131,9 @@ def split_by_file(items: Sequence[Item], split_file: Path, base: Path) -> dict[s
         files = [os.path.realpath(entry["image"]) for entry in entries]
         unknown = [file for file in files if file not in item_of]
         if unknown:
-            raise DatalistError(
-                split_file,
-                f"{len(unknown)} scans of {section} are not among the labelled ones of {base}, the first is {unknown[0]}.",
-                "Label them or take them out of the split.",
-            )
+            found = f"{len(unknown)} scans of {section} are not among the labelled ones of {base}, the first is {unknown[0]}."
+            remedy = "Label them or take them out of the split."
+            raise DatalistError(split_file, found, remedy)
         sections[section] = [item_of[file] for file in files]
     left_out = len(item_of) - len({item["image"] for listed_items in sections.values() for item in listed_items})
     if left_out:

@@ -101,7 +101,7 @@ def read_flat_dicom(file: Path) -> RawScan:
     header = DicomImage.open(file)
     spacing = [header.numbers(keyword, 2) for keyword in ("PixelSpacing", "ImagerPixelSpacing")]
     if not any(values is not None and (values > 0).all() for values in spacing):
-        logger.warning("%s: its header gives no PixelSpacing above 0; a pixel is taken for 1 mm.", file)
+        logger.warning("%s: its header gives no PixelSpacing above 0; a pixel is assumed to be 1 mm.", file)
     with itk_name(file) as name:
         image = itk.imread(name, imageio=_gdcm())
     values = itk.array_from_image(image).T

@@ -36,7 +36,7 @@ def read_dicom_series(folder: Path, volume: int | None = None) -> RawScan:
     slices = in_space(folder, _slices(folder, images), volume)
     affine = lps_affine(folder, slices, unread)
     if unread:
-        logger.warning("%s: not an image, or not readable, and left out: %s", folder, _listed(unread))
+        logger.warning("%s: not an image, or not readable, and left out: %s", folder, first_of(unread, _NAMED_AT_MOST))
     columns, rows = images[0].size
     values = np.empty((len(slices), rows, columns), dtype=np.float32)
     for place, one in zip(values, slices, strict=True):
@@ -55,7 +55,7 @@ def _images(folder: Path) -> tuple[list[DicomImage], list[str]]:
         except RuntimeError:
             unread.append(file.name)
     if not images:
-        found = f"none of its DICOM files is a readable image: {_listed(unread)}."
+        found = f"none of its DICOM files is a readable image: {first_of(unread, _NAMED_AT_MOST)}."
         found = found if unread else "the folder holds no DICOM series."
         raise ScanError(folder, found, "Give a folder with the slices of a scan, or leave it out.", "no_image")
     return images, unread
@@ -81,7 +81,7 @@ def _largest_series(folder: Path, images: Sequence[DicomImage]) -> list[DicomIma
         logger.warning(message, folder, len(by_uid), len(largest))
     if copies:
         message = "%s: copies of other files, with the same SOPInstanceUID, and left out: %s"
-        logger.warning(message, folder, _listed(copies))
+        logger.warning(message, folder, first_of(copies, _NAMED_AT_MOST))
     return largest
 
 
@@ -89,7 +89,7 @@ def _slices(folder: Path, images: Sequence[DicomImage]) -> list[DicomSlice]:
     """The images with their geometry; refuses images that are not slices of one volume."""
     for image in images:
         if "LOCALIZER" in image.image_type:
-            found = f"it holds localisers alone (ImageType of {image.name} has LOCALIZER)."
+            found = f"it holds only localisers (ImageType of {image.name} has LOCALIZER)."
             raise ScanError(folder, found, "Leave it out.", "localiser")
         if image.count("NumberOfFrames") > 1:
             found = f"{image.name} holds {image.count('NumberOfFrames')} frames (enhanced multi-frame DICOM)."
@@ -120,7 +120,3 @@ def _require_same_grid(folder: Path, first: DicomSlice, other: DicomSlice) -> No
                 "Give the images of each volume a folder of their own.",
                 "mixed_images",
             )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return first_of(names, _NAMED_AT_MOST)

@@ -49,7 +49,7 @@ class DicomSlice:
             if image.text(keyword) and (value is None or value[0] == excluded):
                 raise ScanError(
                     folder,
-                    f"{keyword} in the header of {image.name} is {image.text(keyword)}, which is no number to scale with.",
+                    f"{keyword} in the header of {image.name} is {image.text(keyword)}, which is not a number to scale with.",
                     "Its values are not known: export the series again, or leave it out.",
                     "rescale",
                 )
@@ -124,12 +124,9 @@ def lps_affine(folder: Path, slices: Sequence[DicomSlice], unread: Sequence[str]
     slip = np.linalg.norm(step - step @ normal * normal)
     tilt = np.degrees(np.arctan2(slip, step @ normal))
     if tilt > _LARGEST_TILT and slip * steps > _SMALLEST_SLIP:
-        raise ScanError(
-            folder,
-            f"its slices have a gantry tilt of {tilt:.1f} degrees: they do not lie straight above each other.",
-            "Resample it to a straight grid, as dcm2niix does while it converts to NIfTI, or leave it out.",
-            "gantry_tilt",
-        )
+        found = f"its slices have a gantry tilt of {tilt:.1f} degrees: they do not lie straight above each other."
+        remedy = "Resample it to a straight grid, as dcm2niix does while it converts to NIfTI, or leave it out."
+        raise ScanError(folder, found, remedy, "gantry_tilt")
     affine = np.eye(4)
     affine[:3] = np.stack([row * slices[0].spacing[0], column * slices[0].spacing[1], step, positions[0]], axis=1)
     return affine

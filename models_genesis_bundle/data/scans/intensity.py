@@ -172,7 +172,7 @@ class IntensityScaling:
         scaled = float(self(np.array([value], dtype=np.float32))[0]) if self.is_invertible else float("nan")
         low, high = self.value_range
         if not low < scaled < high:
-            reason = "is clipped away" if self.is_invertible else "has no fixed place"
+            reason = "is clipped away" if self.is_invertible else "depends on the scan"
             raise ValueError(f"IntensityScaling: the value {value:g} {reason} under {self}.")
         return scaled
 

@@ -14,7 +14,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from models_genesis_bundle.data.scans.raw_scan import LPS_TO_RAS, RawScan, require_bytes, require_shape
+from models_genesis_bundle.data.scans.raw_scan import (
+    LPS_TO_RAS,
+    RawScan,
+    colour_voxels,
+    complex_voxels,
+    require_bytes,
+    require_shape,
+    require_spacing,
+)
 from models_genesis_bundle.data.scans.scan_compose import ScanError
 
 __all__ = ["TEXT_HEADER_SUFFIXES", "itk_affine", "itk_image", "itk_name", "read_itk_file", "read_text_header"]
@@ -47,11 +55,9 @@ def read_itk_file(path: Path, spatial_dims: int = 3) -> RawScan:
         io.ReadImageInformation()
         kind = io.GetPixelTypeAsString(io.GetPixelType())
         if "complex" in kind:
-            remedy = "Save their magnitude as a scan of its own."
-            raise ScanError(path, "its voxels are complex numbers.", remedy, "complex")
+            raise complex_voxels(path)
         if kind in ("rgb", "rgba") and spatial_dims == 3:
-            remedy = "Give the scan that the colours were made from, or save one channel as a scan of its own."
-            raise ScanError(path, f"its voxels are colours ({kind.upper()}).", remedy, "colour")
+            raise colour_voxels(path, kind.upper())
         shape = [io.GetDimensions(axis) for axis in range(io.GetNumberOfDimensions())]
         _check_voxels(path, header, shape, io.GetImageSizeInBytes())
         has_components = io.GetNumberOfComponents() > 1
@@ -122,9 +128,7 @@ def _check_header(path: Path, header: TextHeader) -> None:
         unit = header.fields.get("spaceunits") or header.fields["distanceunits"]
         raise ScanError(path, f"its unit of length is {unit}.", "Write its spacing and origin in mm.", "units")
     require_shape(path, header.shape)
-    if not all(side > 0 or side != side for side in header.spacing):
-        found = f"its spacing must be above 0, found {', '.join(f'{side:g}' for side in header.spacing)}."
-        raise ScanError(path, found, "Write the right spacing into its header.", "spacing")
+    require_spacing(path, [side for side in header.spacing if not math.isnan(side)])
 
 
 def _check_voxels(path: Path, header: TextHeader, shape: Sequence[int], size: int) -> None:

@@ -10,6 +10,7 @@ import torch
 from models_genesis_bundle.data.scans.load_scan import LoadScand, grid_difference
 from models_genesis_bundle.data.scans.preprocessing import RAS_LABELS, ScanPreprocessing
 from models_genesis_bundle.data.scans.scan_compose import ScanCompose, ScanError
+from models_genesis_bundle.messages import first_of
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import CastToTyped, MapLabelValue, MapTransform, Orientationd, Spacingd
@@ -74,11 +75,9 @@ class LoadLabeld(MapTransform):
         values, label = label.as_tensor(), label.round()
         odd = values[(label.as_tensor() < 0) | ((values - label.as_tensor()).abs() > _ROUNDING)]
         if odd.numel():
-            raise ScanError(
-                file,
-                f"a label map holds whole numbers from 0, found {_listed(odd)}.",
-                "Check that it is the label and not the image, and that it was resampled with nearest neighbours.",
-            )
+            found = f"a label map holds whole numbers from 0, found {_listed(odd)}."
+            remedy = "Check that it is the label and not the image, and that it was resampled with nearest neighbours."
+            raise ScanError(file, found, remedy)
         if self.label_map:
             label = MapLabelValue(list(self.label_map), list(self.label_map.values()), dtype=torch.float32)(label)
         largest = _LARGEST if self.num_classes is None else self.num_classes - 1
@@ -109,9 +108,7 @@ def _whole_numbers(label_map: Mapping[Any, Any], classes: int) -> dict[int, int]
 
 
 def _listed(values: torch.Tensor) -> str:
-    different = values.unique().numpy()
-    more = f" … ({len(different)} values)" if len(different) > _NAMED_AT_MOST else ""
-    return ", ".join(np.format_float_positional(value, trim="-") for value in different[:_NAMED_AT_MOST]) + more
+    return first_of([np.format_float_positional(value, trim="-") for value in values.unique().numpy()], _NAMED_AT_MOST)
 
 
 class LabelledPreprocessing(ScanCompose):

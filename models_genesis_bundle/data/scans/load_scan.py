@@ -23,7 +23,7 @@ __all__ = ["LoadScand", "flat_affine", "grid_difference"]
 
 _FURTHER_AXES = {
     3: ("volumes", ""),
-    2: ("slices, frames or colours", "; volumes want spatial_dims=3, also where a network sees their slices"),
+    2: ("slices, frames or colours", "; volumes need spatial_dims=3, even if a network sees only slices"),
 }
 _LEAST_AXIAL_SHARE = 0.1
 _LARGEST_SHIFT = 0.1  # of a voxel
@@ -96,9 +96,9 @@ class LoadScand(MapTransform):
             raise ScanError(files[0], found, f"Give {self.channels}, as many as the network sees.", "channels")
         channels = [self._read(file, 1) for file in files]
         for file, channel in zip(files, channels, strict=True):
-            if found := grid_difference(channel, channels[0]):
+            if difference := grid_difference(channel, channels[0]):
                 remedy = "Resample the channels onto the grid of one of them."
-                raise ScanError(file, f"{found} of the first channel, {files[0]}.", remedy, "grid")
+                raise ScanError(file, f"{difference} of the first channel, {files[0]}.", remedy, "grid")
         return MetaTensor(torch.cat([channel.as_tensor() for channel in channels]), meta=channels[0].meta)
 
     def _read(self, path: Path, channels: int) -> MetaTensor:
@@ -153,7 +153,7 @@ class LoadScand(MapTransform):
             what, hint = _FURTHER_AXES[dims]
             raise ScanError(
                 path,
-                f"its shape {found} has {values.ndim} axes where {dims} are wanted: {'×'.join(map(str, further))} {what}.",
+                f"its shape {found} has {values.ndim} axes instead of {dims}: {'×'.join(map(str, further))} {what}.",
                 f"Name the one to take with volume=0 … {further[-1] - 1}, or save it to a file of its own{hint}. In "
                 f"fine-tuning, scan_preprocessing::channels={further[-1]} takes all of them.",
                 "several_volumes",
@@ -169,12 +169,9 @@ class LoadScand(MapTransform):
     def _check_voxels(self, values: torch.Tensor, path: Path) -> None:
         finite = torch.isfinite(values)
         if not finite.all():
-            raise ScanError(
-                path,
-                f"{int((~finite).sum())} of its {values.numel()} voxels are NaN or infinite.",
-                "Replace them (numpy.nan_to_num with the value of the background) or leave the scan out.",
-                "not_finite",
-            )
+            found = f"{int((~finite).sum())} of its {values.numel()} voxels are NaN or infinite."
+            remedy = "Replace them (numpy.nan_to_num with the value of the background) or leave the scan out."
+            raise ScanError(path, found, remedy, "not_finite")
         low, high = values.min().item(), values.max().item()
         if low == high and not self.allow_constant:
             raise ScanError(path, f"it is constant: every voxel is {low:g}.", "Leave it out.", "constant")

@@ -164,12 +164,12 @@ def recorded_preprocessing(
         now, before = getattr(chosen, name), getattr(recorded, name)
         if now != before:
             logger.warning(
-                "%s is %s, but the weights were pretrained with %s; they may be worth little on such input",
+                "%s is %s, but the weights were pretrained with %s; they may be of little use for such input",
                 name,
                 _named(now),
                 _named(before),
             )
-    logger.info("Preprocessing as recorded with the weights, but for what was said above: %s", chosen.record())
+    logger.info("Preprocessing as recorded with the weights, except for the warnings above: %s", chosen.record())
     return chosen
 
 

@@ -10,7 +10,17 @@ from pathlib import Path
 import numpy as np
 from models_genesis_bundle.data.scans.scan_compose import ScanError
 
-__all__ = ["LPS_TO_RAS", "RawScan", "damaged", "require_bytes", "require_real_numbers", "require_shape"]
+__all__ = [
+    "LPS_TO_RAS",
+    "RawScan",
+    "colour_voxels",
+    "complex_voxels",
+    "damaged",
+    "require_bytes",
+    "require_real_numbers",
+    "require_shape",
+    "require_spacing",
+]
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _MOST_VOXELS = 2**31
@@ -58,17 +68,30 @@ def require_bytes(path: Path, shape: Sequence[int], expected: int, found: int) -
         )
 
 
+def require_spacing(path: Path, spacing: Sequence[float], name: str = "spacing") -> None:
+    """Refuse a side of a voxel that is not above 0."""
+    if not all(side > 0 for side in spacing):
+        found = f"its {name} must be above 0, found {', '.join(f'{side:g}' for side in spacing)}."
+        raise ScanError(path, found, "Write the right spacing into its header.", "spacing")
+
+
+def complex_voxels(path: Path) -> ScanError:
+    """The error of a scan of complex numbers."""
+    remedy = "Save their magnitude (numpy.abs) as a scan of its own."
+    return ScanError(path, "its voxels are complex numbers.", remedy, "complex")
+
+
+def colour_voxels(path: Path, colours: str) -> ScanError:
+    """The error of a 3D scan of colours."""
+    remedy = "Give the scan that the colours were made from, or save one channel as a scan of its own."
+    return ScanError(path, f"its voxels are colours ({colours}).", remedy, "colour")
+
+
 def require_real_numbers(path: Path, dtype: np.dtype) -> None:
     """Refuse complex numbers, colours and anything else that is not a number."""
     if dtype.kind == "c":
-        remedy = "Save their magnitude (numpy.abs) as a scan of its own."
-        raise ScanError(path, "its voxels are complex numbers.", remedy, "complex")
+        raise complex_voxels(path)
     if dtype.names:
-        raise ScanError(
-            path,
-            f"its voxels are colours ({', '.join(dtype.names)}).",
-            "Give the scan that the colours were made from, or save one channel as a scan of its own.",
-            "colour",
-        )
+        raise colour_voxels(path, ", ".join(dtype.names))
     if dtype.kind not in "biuf":
         raise ScanError(path, f"its voxels are of the type {dtype}, not numbers.", "Save them as numbers.")

@@ -20,6 +20,7 @@ from models_genesis_bundle.data.scans.raw_scan import (
     require_bytes,
     require_real_numbers,
     require_shape,
+    require_spacing,
 )
 from models_genesis_bundle.data.scans.scan_compose import ScanError
 from nibabel import Nifti1Image, Nifti2Image
@@ -87,7 +88,7 @@ def _read_nifti(path: Path) -> RawScan:
         start = stream.read(_LARGEST_HEADER)
         kinds = [kind for kind in (Nifti1Image, Nifti2Image) if kind.header_class.may_contain_header(start)]
         if not kinds:
-            raise ValueError("it does not start as NIfTI does")
+            raise ValueError("it does not start like NIfTI")
         header = kinds[0].header_class(start[: kinds[0].header_class.template_dtype.itemsize], check=False)
         _check_nifti_header(path, header)
         stream.seek(0)
@@ -108,11 +109,9 @@ def _check_nifti_header(path: Path, header: Any) -> None:
     require_real_numbers(path, header.get_data_dtype())
     shape = header.get_data_shape()
     require_shape(path, shape)
-    spacing = header["pixdim"][1 : 1 + min(len(shape), 3)]
-    is_used = header["sform_code"] <= 0
-    if is_used and not all(side > 0 for side, length in zip(spacing, shape, strict=False) if length > 1):
-        found = f"its spacing (pixdim) must be above 0, found {', '.join(f'{side:g}' for side in spacing)}."
-        raise ScanError(path, found, "Write the right spacing into its header.", "spacing")
+    if header["sform_code"] <= 0:  # the affine uses pixdim
+        spacing = [side for side, length in zip(header["pixdim"][1:4], shape, strict=False) if length > 1]
+        require_spacing(path, spacing, "spacing (pixdim)")
 
 
 def _rest(stream: BufferedIOBase, enough: int) -> int:

@@ -6,6 +6,7 @@ import logging
 import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -87,21 +88,15 @@ class CandidateCubes(Dataset):
         self._corners = self._find_corners()
 
     def _find_corners(self) -> np.ndarray:
-        corners = np.empty((len(self.items), len(self.size)), dtype=int)
-        by_image: dict[str, list[int]] = defaultdict(list)
-        for number, item in enumerate(self.items):
-            by_image[item["image"]].append(number)
-        for image, numbers in by_image.items():
-            shape = self.volumes.shape(image)
-            if "point" in self.items[numbers[0]]:
-                points = [self.items[number]["point"] for number in numbers]
-                try:
-                    corners[numbers] = corners_around(points, self.volumes.affine(image), shape, self.size)
-                except ValueError as error:
-                    raise ValueError(f"{image}: {error}") from error
-            else:
-                corners[numbers] = middle_corner(shape, self.size)
-        return corners
+        corners = []
+        for image, own in groupby(self.items, key=lambda item: item["image"]):  # they are in the order of their scans
+            points, shape = [item["point"] for item in own if "point" in item], self.volumes.shape(image)
+            try:
+                around = corners_around(points, self.volumes.affine(image), shape, self.size) if points else None
+            except ValueError as error:
+                raise ValueError(f"{image}: {error}") from error
+            corners.append(middle_corner(shape, self.size)[None] if around is None else around)
+        return np.concatenate(corners)
 
     def __len__(self) -> int:
         return len(self.items)

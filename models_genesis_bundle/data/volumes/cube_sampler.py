@@ -81,9 +81,6 @@ class CubeSampler:
         Returns:
             The lowest corners, in voxels, of `count` different cubes, or of fewer if the scan has no more places or the
             attempts run out.
-
-        Raises:
-            ValueError: the scan has other axes than the cubes, or a side below theirs.
         """
         shape = scan.shape[1:]
         if len(shape) != len(self.cube_size):

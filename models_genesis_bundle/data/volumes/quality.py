@@ -55,25 +55,15 @@ _SOFT_TISSUE_CROP = {0.5: (10.0, np.inf), 50.0: (20.0, 150.0), 99.5: (-np.inf, 4
 
 @dataclass(frozen=True)
 class ScanFacts:
-    """The properties of one scan that the rules and the planning use.
+    """The properties of one scan that the rules and the planning use."""
 
-    Args:
-        shape: voxels along the axes that are closest to right, front and head; two in 2D.
-        spacing: side of a voxel along the same axes, in mm.
-        modality: as in the header, such as ``"CT"`` or ``"MR"``, or ``""``.
-        minimum: smallest voxel.
-        maximum: largest voxel.
-        percentiles: the voxels' percentiles at `PERCENTILES`.
-        padding: share of the voxels that have the most frequent value.
-    """
-
-    shape: tuple[int, ...]
-    spacing: tuple[float, ...]
-    modality: str
+    shape: tuple[int, ...]  # voxels along the axes that are closest to right, front and head; two in 2D
+    spacing: tuple[float, ...]  # side of a voxel along the same axes, in mm
+    modality: str  # as in the header, such as "CT" or "MR", or ""
     minimum: float
     maximum: float
-    percentiles: tuple[float, ...]
-    padding: float
+    percentiles: tuple[float, ...]  # at `PERCENTILES`
+    padding: float  # share of the voxels that have the most frequent value
 
     @classmethod
     def of(cls, image: MetaTensor) -> ScanFacts:

@@ -76,7 +76,7 @@ def test_a_json_lists_the_files_of_a_scan(tmp_path):
     }
     assert "channel_files" not in b
     for channels in (1, 3):
-        with pytest.raises(DatalistError, match=f"has 2 files, one for each channel, where {channels}"):
+        with pytest.raises(DatalistError, match=f"has 2 files, one for each channel, but {channels}"):
             list_scans(file, channels=channels)
     file.write_text(json.dumps({"training": [{"image": ["t1/a.nii", "gone.nii"]}]}))
     with pytest.raises(FileNotFoundError, match=r"gone\.nii"):
