@@ -79,8 +79,7 @@ def _candidate(row: Mapping[str, str], path: Path, line: int, labelled: bool) ->
         ) from error
     if not all(math.isfinite(value) for value in point) or candidate.get("label", 0) < 0:
         found = f"coordinates must be finite and classes 0 or more, found {dict(row)}."
-        remedy = "Correct the line."
-        raise DatalistError(f"{path}, line {line}", found, remedy)
+        raise DatalistError(f"{path}, line {line}", found, "Correct the line.")
     if "lesion" in row:
         candidate["lesion"] = (row["lesion"] or "").strip()
     return candidate

@@ -73,7 +73,6 @@ def check_listed_once(scans: Iterable[Mapping[str, Any]]) -> None:
         status = os.stat(image)
         file = (status.st_dev, status.st_ino)
         if file in seen and os.path.realpath(seen[file]) == os.path.realpath(image):
-            found = f"The same scan is listed twice: {seen[file]} and {image}."
             remedy = "Remove one of them (a link counts as the file that it points to)."
-            raise DatalistError(image, found, remedy)
+            raise DatalistError(image, f"The same scan is listed twice: {seen[file]} and {image}.", remedy)
         seen[file] = image

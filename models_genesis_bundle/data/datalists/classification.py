@@ -213,8 +213,7 @@ def _with_classes(sections: Sections, class_key: str, names: Sequence[str], sour
     if not labelled["training"]:
         keys = sorted({key for entry in sections["training"] for key in entry} - {"image", "patient"})
         found = f"no training entry has the class_key {class_key!r}; its entries have {', '.join(keys) or 'none'}."
-        remedy = "Set class_key to the entry that holds the class."
-        raise DatalistError(source, found, remedy)
+        raise DatalistError(source, found, "Set class_key to the entry that holds the class.")
     return labelled
 
 
@@ -230,8 +229,7 @@ def _class_of(item: Mapping[str, Any], key: str, names: Sequence[str], place: st
     except (OverflowError, TypeError, ValueError):
         pass
     found = f"{key!r} must be a class number 0 … {len(names) - 1} or one of the class_names {', '.join(names)}; found {value!r}."
-    remedy = "Correct it, or num_classes and class_names."
-    raise DatalistError(place, found, remedy)
+    raise DatalistError(place, found, "Correct it, or num_classes and class_names.")
 
 
 def _with_candidates(sections: Sections, candidates_file: PathLike, names: Sequence[str]) -> Sections:

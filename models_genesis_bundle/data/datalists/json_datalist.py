@@ -105,8 +105,7 @@ def _read_content(file: Path, required: Sequence[str]) -> Mapping[str, Any]:
     missing = [section for section in required if not content.get(section)]
     if missing:
         found = f"{', '.join(missing)} is missing or empty; expected {_WANTED}, found the keys {', '.join(content) or 'none'}."
-        remedy = "Give these lists entries."
-        raise DatalistError(file, found, remedy)
+        raise DatalistError(file, found, "Give these lists entries.")
     return content
 
 

@@ -147,9 +147,8 @@ def _by_case(matches: Mapping[str, re.Match[str]], shared: Sequence[str]) -> dic
     for name, match in matches.items():
         case = (_case(match), *(match[group] or "" for group in shared))
         if case in names:
-            found = f"it and {names[case]} are both of the case {case[0]!r}."
             remedy = "Make the pattern narrower, or remove one of them."
-            raise DatalistError(name, found, remedy)
+            raise DatalistError(name, f"it and {names[case]} are both of the case {case[0]!r}.", remedy)
         names[case] = name
     return names
 

@@ -226,9 +226,8 @@ def _printable(name: str) -> str:
 def _match_patient(patient_regex: re.Pattern[str], path: str, root: PathLike) -> str:
     match = patient_regex.search(path)
     if match is None:
-        found = f"patient_regex {patient_regex.pattern!r} does not match {path!r}."
         remedy = "Widen it, so that it finds the patient in the path of every scan."
-        raise DatalistError(root, found, remedy)
+        raise DatalistError(root, f"patient_regex {patient_regex.pattern!r} does not match {path!r}.", remedy)
     if "patient" in patient_regex.groupindex:
         return match["patient"]
     return match[1] if patient_regex.groups else match[0]

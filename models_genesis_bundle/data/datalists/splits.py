@@ -43,8 +43,7 @@ class SplitRequest:
             none = share == 0 and name == "test_fraction"
             if not (none or share > 0) or (share >= 1 and share != int(share)):
                 found = f"{name} must be a share of the patients between 0 and 1, or a whole number of patients, got {share}."
-                remedy = "Correct it."
-                raise DatalistError("split", found, remedy)
+                raise DatalistError("split", found, "Correct it.")
 
 
 def split_sections(
@@ -109,8 +108,7 @@ def split_by_folder(items: Sequence[Item], root: Path) -> dict[str, list[Item]]:
         found = (
             f"folders put other cases into training, validation or test, but not {items[named.index(None)]['image']}."
         )
-        remedy = "Move it, or name the split in a split_file."
-        raise DatalistError(root, found, remedy)
+        raise DatalistError(root, found, "Move it, or name the split in a split_file.")
     return {section: [item for item, name in zip(items, named, strict=True) if name == section] for section in SECTIONS}
 
 
@@ -132,8 +130,7 @@ def split_by_file(items: Sequence[Item], split_file: Path, base: Path) -> dict[s
         unknown = [file for file in files if file not in item_of]
         if unknown:
             found = f"{len(unknown)} scans of {section} are not among the labelled ones of {base}, the first is {unknown[0]}."
-            remedy = "Label them or take them out of the split."
-            raise DatalistError(split_file, found, remedy)
+            raise DatalistError(split_file, found, "Label them or take them out of the split.")
         sections[section] = [item_of[file] for file in files]
     left_out = len(item_of) - len({item["image"] for listed_items in sections.values() for item in listed_items})
     if left_out:

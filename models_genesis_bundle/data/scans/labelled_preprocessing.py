@@ -75,9 +75,8 @@ class LoadLabeld(MapTransform):
         values, label = label.as_tensor(), label.round()
         odd = values[(label.as_tensor() < 0) | ((values - label.as_tensor()).abs() > _ROUNDING)]
         if odd.numel():
-            found = f"a label map holds whole numbers from 0, found {_listed(odd)}."
             remedy = "Check that it is the label and not the image, and that it was resampled with nearest neighbours."
-            raise ScanError(file, found, remedy)
+            raise ScanError(file, f"a label map holds whole numbers from 0, found {_listed(odd)}.", remedy)
         if self.label_map:
             label = MapLabelValue(list(self.label_map), list(self.label_map.values()), dtype=torch.float32)(label)
         largest = _LARGEST if self.num_classes is None else self.num_classes - 1
