@@ -138,7 +138,7 @@ def test_radiographs_train_and_other_files_are_left_out_by_name(pretrained_xray)
     assert set(said) == {"cut.png", "frames.dcm", "volume.nii.gz"}
     assert "truncated or damaged" in said["cut.png"]
     assert "2 slices, frames or colours" in said["frames.dcm"]
-    assert "volumes want spatial_dims=3" in said["volume.nii.gz"]
+    assert "volumes need spatial_dims=3" in said["volume.nii.gz"]
     assert (pretrained_xray / "panels" / "epoch_0001.png").stat().st_size > 10_000
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from models_genesis_bundle.data.datalists.candidates import join_candidates, read_candidates
 from models_genesis_bundle.data.datalists.pretraining import list_scans
-from models_genesis_bundle.data.scans.channels import CHANNEL_FILES, Channels, channel_count
+from models_genesis_bundle.data.scans.files import CHANNEL_FILES, Channels, channel_count
 from monai.config import PathLike
 
 __all__ = ["embedded_scans"]

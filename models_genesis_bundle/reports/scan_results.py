@@ -13,8 +13,7 @@ from typing import Any
 
 from ignite.engine import Engine
 from models_genesis_bundle.bundle_config.run_command import RunCommand
-from models_genesis_bundle.data.scans.channels import case_path, scan_files
-from models_genesis_bundle.data.scans.files import scan_fingerprint
+from models_genesis_bundle.data.scans.files import case_path, scan_files, scan_fingerprint
 from models_genesis_bundle.files import file_sha256, remove_unfinished, whole_file, write_json
 from models_genesis_bundle.reports.case_handler import CaseHandler, evaluated_cases
 from models_genesis_bundle.reports.require_all_scans import require_all_scans

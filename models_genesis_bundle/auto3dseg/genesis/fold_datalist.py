@@ -9,7 +9,7 @@ from typing import Any
 
 from models_genesis_bundle.data import check_patients_disjoint
 from models_genesis_bundle.data.datalists.patients import patient_names
-from models_genesis_bundle.data.scans.channels import case_path
+from models_genesis_bundle.data.scans.files import case_path
 from models_genesis_bundle.files import write_json
 from monai.bundle import ConfigParser
 from monai.utils import ensure_tuple

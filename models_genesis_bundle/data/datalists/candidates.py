@@ -1,4 +1,4 @@
-"""Candidate points in scans, from a CSV in the layout of LUNA16's ``candidates_V2.csv``."""
+"""Candidate points in scans, from a CSV with the columns of LUNA16's ``candidates_V2.csv``."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ import hashlib
 import logging
 import math
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from models_genesis_bundle.data.datalists.checks import DatalistError
-from models_genesis_bundle.data.scans.channels import CHANNEL_FILES, case_path, scan_files
-from models_genesis_bundle.data.scans.files import scan_stem
+from models_genesis_bundle.data.scans.files import CHANNEL_FILES, case_path, scan_files, scan_stem
 from monai.config import PathLike
 
 __all__ = ["join_candidates", "limit_negatives", "read_candidates"]
@@ -28,21 +27,20 @@ _COORDINATES = ("coordX", "coordY", "coordZ")
 def read_candidates(path: PathLike, labelled: bool = True) -> list[dict[str, Any]]:
     """Read the candidates of a CSV with the columns ``seriesuid,coordX,coordY,coordZ,class``.
 
-    Two more columns are used where they are there: ``lesion`` names the lesion that a candidate hits (empty: none), so
-    that a lesion hit by several counts once in the FROC; ``diameter_mm`` is its size. Other columns are passed over.
+    Two further columns are optional: ``lesion`` names the lesion that a candidate hits (empty: none), so that a lesion hit by
+    several candidates counts once in the FROC; ``diameter_mm`` is its size. Other columns are ignored.
 
     Args:
         path: the CSV.
-        labelled: whether ``class`` is needed; without it, it is passed over.
+        labelled: whether to read ``class``.
 
     Returns:
-        In the order of the file: ``scan``, ``point`` (x, y, z) in millimetres, ``label`` where labelled, and where the
-            columns are
-        there ``lesion`` (text) and ``diameter_mm`` (NaN where empty).
+        In the order of the file: ``scan``, ``point`` (x, y, z) in millimetres, ``label`` if labelled, and from the optional
+        columns ``lesion`` (text) and ``diameter_mm`` (NaN if empty).
 
     Raises:
         FileNotFoundError: no such CSV.
-        DatalistError: columns that are missing, a cell that is no number (with its line), no candidate at all.
+        DatalistError: a missing column, a cell that is not a number (with its line), or no candidate at all.
     """
     path = Path(path)
     if not path.is_file():
@@ -56,7 +54,7 @@ def read_candidates(path: PathLike, labelled: bool = True) -> list[dict[str, Any
                 path,
                 f"the column {', '.join(missing)} is missing; expected {','.join(needed)}, found "
                 f"{','.join(reader.fieldnames or ()) or 'no header'}.",
-                "Add it, and part the columns by commas.",
+                "Add it, and separate the columns with commas.",
             )
         try:
             candidates = [_candidate(row, path, reader.line_num, labelled) for row in reader]
@@ -80,11 +78,8 @@ def _candidate(row: Mapping[str, str], path: Path, line: int, labelled: bool) ->
             f"{path}, line {line}", f"expected numbers in the columns of the layout ({error}).", "Correct the line."
         ) from error
     if not all(math.isfinite(value) for value in point) or candidate.get("label", 0) < 0:
-        raise DatalistError(
-            f"{path}, line {line}",
-            f"coordinates must be finite and classes 0 or more, found {dict(row)}.",
-            "Correct the line.",
-        )
+        found = f"coordinates must be finite and classes 0 or more, found {dict(row)}."
+        raise DatalistError(f"{path}, line {line}", found, "Correct the line.")
     if "lesion" in row:
         candidate["lesion"] = (row["lesion"] or "").strip()
     return candidate
@@ -93,19 +88,10 @@ def _candidate(row: Mapping[str, str], path: Path, line: int, labelled: bool) ->
 def join_candidates(
     candidates: Iterable[Mapping[str, Any]], scans: Sequence[Mapping[str, Any]], source: PathLike
 ) -> list[dict[str, Any]]:
-    """Put candidates and scans together: a candidate belongs to the scan whose file is called as its ``seriesuid``.
+    """Add ``image`` and ``patient`` to each candidate, from the scan whose file has its ``seriesuid`` as name.
 
-    Args:
-        candidates: as `read_candidates` gives them.
-        scans: ``{"image": path, "patient": name}``.
-        source: the CSV, for messages.
-
-    Returns:
-        The candidates of these scans, each with its ``image`` and ``patient``, scan by scan in the order of `scans`.
-        Candidates of other scans are left out and counted in the log, and so are scans without a candidate.
-
-    Raises:
-        DatalistError: two scans of the same name, or no candidate of any of these scans.
+    The candidates come scan by scan in the order of `scans`. The log counts candidates of other scans, which are left out, and
+    scans without a candidate. Errors name `source`, the CSV.
     """
     names = [scan_stem(case_path(scan_files(scan))) for scan in scans]
     twice = [name for name, count in Counter(names).items() if count > 1]
@@ -114,59 +100,46 @@ def join_candidates(
         raise DatalistError(
             source, f"the scan {twice[0]} of its candidates could be any of {files}.", "Keep one of them."
         )
-    own: dict[str, list[Mapping[str, Any]]] = {name: [] for name in names}
-    others: set[str] = set()
+    own: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for candidate in candidates:
-        if candidate["scan"] in own:
-            own[candidate["scan"]].append(candidate)
-        else:
-            others.add(candidate["scan"])
+        own[candidate["scan"]].append(candidate)
     joined = [
         {**{key: scan[key] for key in ("image", "patient", CHANNEL_FILES) if key in scan}, **candidate}
         for scan, name in zip(scans, names, strict=True)
-        for candidate in own[name]
+        for candidate in own.get(name, [])
     ]
+    others, empty = own.keys() - set(names), len(set(names) - own.keys())
     if not joined:
-        raise DatalistError(
-            source,
-            f"none of its {len(others)} scans is there.",
-            f"A scan's file must be called as the seriesuid, for example {min(others)}.mhd; found {', '.join(names[:3])}, ….",
-        )
-    empty = sum(not found for found in own.values())
+        found = f"none of its {len(others)} scans exists."
+        named = ", ".join(names[:3])
+        remedy = f"A scan's file must have the seriesuid as its name, for example {min(others)}.mhd; found {named}, …."
+        raise DatalistError(source, found, remedy)
     if others or empty:
-        logger.warning(
-            "%s: %d of its scans are not there, and %d scans that are there have no candidate",
-            source,
-            len(others),
-            empty,
-        )
+        message = "%s: %d of its scans do not exist, and %d existing scans have no candidate"
+        logger.warning(message, source, len(others), empty)
     return joined
 
 
 def limit_negatives(items: Sequence[Mapping[str, Any]], max_per_scan: int | None, seed: int = 0) -> list[Any]:
     """Keep at most some of the candidates of class 0 of each scan, seeded, and all of the others.
 
-    LUNA16 has 750 000 candidates, 1 in 480 a nodule; their cubes of 64×64×32 voxels take 200 GB, those of 100
-    negatives a scan 23 GB.
+    LUNA16 has 750 000 candidates, 1 in 480 a nodule. Their cubes of 64×64×32 voxels take 200 GB, those of 100 negatives a
+    scan 23 GB.
 
     Args:
         items: with ``scan`` and ``label``.
         max_per_scan: negatives kept of each scan, 1 or more; None keeps all.
-        seed: start of the choice; what is kept of a scan depends on its name and on nothing else of the list.
-
-    Raises:
-        DatalistError: ``max_per_scan`` below 1.
+        seed: seed of the choice, which depends on the scan's name but not on other scans.
     """
     if max_per_scan is None:
         return list(items)
     if max_per_scan < 1:
-        raise DatalistError(
-            "max_negatives_per_scan", f"it is {max_per_scan}.", "It must be 1 or more, or null for all."
-        )
-    negatives: dict[str, list[int]] = {}
+        remedy = "It must be 1 or more, or null for all."
+        raise DatalistError("max_negatives_per_scan", f"it is {max_per_scan}.", remedy)
+    negatives: dict[str, list[int]] = defaultdict(list)
     for number, item in enumerate(items):
         if item["label"] == 0:
-            negatives.setdefault(item["scan"], []).append(number)
+            negatives[item["scan"]].append(number)
     left_out: set[int] = set()
     for scan, numbers in negatives.items():
         digest = hashlib.sha256(os.fsencode(f"{seed}|{scan}")).digest()

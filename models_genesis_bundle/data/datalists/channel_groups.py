@@ -1,4 +1,4 @@
-"""Putting the files of a scan of several channels together, by their names."""
+"""Grouping files, by their names, into scans with several channels."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from pathlib import Path
 from models_genesis_bundle.data.datalists.checks import DatalistError
 from models_genesis_bundle.data.datalists.find_scans import Found, sorted_paths
 from models_genesis_bundle.data.datalists.path_words import without_channels
-from models_genesis_bundle.data.scans.channels import Channels, case_path, channel_count, channel_names
-from models_genesis_bundle.data.scans.files import scan_stem
+from models_genesis_bundle.data.scans.files import Channels, case_path, channel_count, channel_names, scan_stem
 from models_genesis_bundle.messages import first_of
 
 __all__ = ["group_channels"]
@@ -22,19 +21,11 @@ Case = tuple[Path, str]  # folder, and name without that of the channel
 
 
 def group_channels(found: Found, channels: Channels, root: Path) -> Found:
-    """Take the files that are the channels of one scan for one.
+    """Make one scan of the files that are its channels; a `DatalistError` if one lacks a channel or has it twice.
 
-    Files whose names end with a channel's (``p7_flair``, ``p7-t1.nii.gz``; capitals do not count) belong together where the
-    rest is the same; then scans of other names are of other channels, and are passed over. Where no name ends so, the
-    channels may have nnU-Net's numbers, ``case_0000``, ``case_0001``, …. A file without either is a scan of its own.
-
-    Args:
-        found: what lies below a folder.
-        channels: their number or names.
-        root: the folder, for errors.
-
-    Raises:
-        DatalistError: a scan that lacks a channel, or has one twice or another one.
+    Files whose names end with a channel's name in any case (``p7_flair``, ``p7-T1.nii.gz``) are one scan if the rest of the
+    names is the same; scans with other names are then passed over. If no name ends so, the channels may have nnU-Net's
+    numbers, ``case_0000``, ``case_0001``, …. A file without either is a scan of its own.
     """
     if channels == 1:
         return found
@@ -96,6 +87,6 @@ def _require_all_channels(cases: Mapping[Case, Mapping[int, Sequence[Path]]], na
             root,
             f"each scan needs {len(names)} channels, a file for each: {', '.join(names)}. {len(odd)} of the {len(cases)} "
             f"scans have others: {first_of(named, _NAMED_AT_MOST)}.",
-            "Add the missing files, or take these scans away; if the network is to see other channels, set "
+            "Add the missing files, or remove these scans; for a network with other channels, set "
             "scan_preprocessing::channels.",
         )

@@ -1,19 +1,20 @@
-"""Checks of datalists, and the error that they end with."""
+"""The error of datalists, and the checks that all of them share."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from models_genesis_bundle.data.scans.channels import scan_files
+from models_genesis_bundle.data.scans.files import scan_files
 from monai.config import PathLike
 
-__all__ = ["DatalistError", "check_listed_once", "check_patients_disjoint"]
+__all__ = ["DatalistError", "check_listed_once", "check_patients_disjoint", "compiled_pattern"]
 
 
 class DatalistError(ValueError):
-    """A folder, list or setting of which no datalist can be made.
+    """A folder, list or setting that gives no datalist.
 
     Args:
         source: the file, folder or setting.
@@ -29,11 +30,20 @@ class DatalistError(ValueError):
         return f"{self.source}: {self.found} {self.remedy}"
 
 
+def compiled_pattern(setting: str, pattern: str) -> re.Pattern[str]:
+    """The regular expression that a setting holds; a `DatalistError` if it is invalid."""
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        found = f"it is not a regular expression: {error}."
+        raise DatalistError(f"{setting} {pattern!r}", found, "Correct it.") from error
+
+
 def check_patients_disjoint(datalist: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     """Refuse a datalist with a patient in more than one of its lists.
 
     Args:
-        datalist: lists of ``{"image": path, "patient": name}`` by section; other entries are not looked at.
+        datalist: lists of ``{"image": path, "patient": name}`` by section; other entries are ignored.
 
     Raises:
         DatalistError: names every such patient with the sections and files.
@@ -57,22 +67,12 @@ def check_patients_disjoint(datalist: Mapping[str, Sequence[Mapping[str, Any]]])
 
 
 def check_listed_once(scans: Iterable[Mapping[str, Any]]) -> None:
-    """Refuse a list that names a file twice, be it through a link.
-
-    Args:
-        scans: items with the path under ``image``, or with all of a scan's files under ``channel_files``.
-
-    Raises:
-        DatalistError: names both entries.
-    """
+    """Refuse a list with the same file twice, also under the name of a link; the `DatalistError` names both entries."""
     seen: dict[tuple[int, int], str] = {}
     for image in (file for scan in scans for file in scan_files(scan)):
         status = os.stat(image)
         file = (status.st_dev, status.st_ino)
         if file in seen and os.path.realpath(seen[file]) == os.path.realpath(image):
-            raise DatalistError(
-                image,
-                f"The same scan is listed twice: {seen[file]} and {image}.",
-                "Remove one of them (a link counts as the file that it points to).",
-            )
+            remedy = "Remove one of them (a link counts as the file that it points to)."
+            raise DatalistError(image, f"The same scan is listed twice: {seen[file]} and {image}.", remedy)
         seen[file] = image

@@ -1,57 +1,55 @@
-"""Finding the scans, and the label maps next to them, below a folder."""
+"""Which scans and label maps lie below a folder. Names tell them apart, and values where the names leave it open."""
 
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from models_genesis_bundle.data.datalists.label_maps import label_maps_among
-from models_genesis_bundle.data.scans.files import DICOM_SUFFIXES, SCAN_SUFFIXES, is_dicom_file, scan_suffix
+import torch
+from models_genesis_bundle.data.datalists.path_words import names_a_thing, words_of
+from models_genesis_bundle.data.scans.files import DICOM_SUFFIXES, SCAN_SUFFIXES, is_dicom_file, scan_stem, scan_suffix
+from models_genesis_bundle.data.scans.load_scan import LoadScand
+from models_genesis_bundle.data.scans.scan_compose import ScanError
 from models_genesis_bundle.files import RUN_MARKER
 
-__all__ = ["Found", "find_scans", "is_dicom_folder", "look_below", "sorted_paths"]
+__all__ = ["Found", "is_label_word", "look_below", "sorted_paths"]
 
 _TRIES_OF_A_SUFFIX = 3
+_LABEL_WORD = re.compile(
+    r"(?:seg|segm|segmentation|dseg|probseg|aseg|aparc|wmparc|mask|msk|label|labelmap|lbl|gt|groundtruth|ground|truth"
+    r"|annotation|annot|contour|roi|rtstruct|rtss|delineation)s?\d*"
+)
+_IMAGE_FOLDERS = ("image", "images", "img", "imgs")
+_MOST_FILES_OF_ONE = 12  # in the folder of one patient
+_MOST_KINDS_READ = 16
+_FILES_READ_OF_A_KIND = 2
+_VOXELS_LOOKED_AT = 10**6
+_MOST_LABELS = 32
+_LEAST_BACKGROUND = 0.3
 
 
 @dataclass(frozen=True)
 class Found:
-    """What lies below a folder.
+    """What lies below a folder."""
 
-    Args:
-        scans: files and DICOM folders, sorted.
-        labels: label maps among them, sorted; they are not in `scans`.
-        passed_over: other files and folders, by the reason.
-        channel_files: the files of scans of several channels, by what stands for them in `scans`, see `case_path`.
-    """
-
-    scans: list[Path] = field(default_factory=list)
-    labels: list[Path] = field(default_factory=list)
-    passed_over: dict[str, list[str]] = field(default_factory=dict)
-    channel_files: dict[Path, list[Path]] = field(default_factory=dict)
-
-
-def find_scans(folder: str | Path, spatial_dims: int = 3, with_labels: bool = False) -> list[Path]:
-    """The scans below a folder, as `look_below` finds them, with the label maps if wanted; sorted."""
-    found = look_below(folder, spatial_dims)
-    return sorted_paths([*found.scans, *found.labels]) if with_labels else found.scans
+    scans: list[Path] = field(default_factory=list)  # files and DICOM folders, sorted
+    labels: list[Path] = field(default_factory=list)  # label maps, sorted; they are not in `scans`
+    passed_over: dict[str, list[str]] = field(default_factory=dict)  # other files and folders, by the reason
+    channel_files: dict[Path, list[Path]] = field(default_factory=dict)  # of scans of several, by their `case_path`
 
 
 def look_below(folder: str | Path, spatial_dims: int = 3) -> Found:
-    """Find scans and label maps below a folder.
+    """Find scans and label maps below a folder, at any depth; linked folders are followed.
 
-    A folder of DICOM slices is one scan, whatever else lies in it; in 2D each DICOM file is one. Hidden files and folders are
-    passed over, and so are folders of an earlier run's results (they hold `RUN_MARKER`), folders that cannot be read, links
-    that lead nowhere and links back to a folder above.
-
-    Args:
-        folder: where to look, to any depth; linked folders are followed.
-        spatial_dims: with 2, PNG, JPEG and single DICOM files count.
+    A folder of DICOM slices is one scan, whatever else lies in it; in 2D each DICOM, PNG and JPEG file is one. Passed over
+    are hidden files and folders, the results of earlier runs (folders with a `RUN_MARKER`), folders that cannot be read,
+    broken links and links to a folder above.
     """
-    passed_over: dict[str, list[str]] = {}
+    passed_over: dict[str, list[str]] = defaultdict(list)
     every: list[Path] = []
     for place, names in _folders(str(folder), passed_over):
         files = [name for name in names if _is_one_scan(os.path.join(place, name), spatial_dims)]
@@ -59,8 +57,8 @@ def look_below(folder: str | Path, spatial_dims: int = 3) -> Found:
         if spatial_dims == 3 and _has_slices(place, [name for name in names if not scan_suffix(name)]):
             every.append(Path(place))
         elif others := set(names).difference(files):
-            passed_over.setdefault("other files", []).extend(os.path.join(place, name) for name in sorted(others))
-    labels = label_maps_among(every, spatial_dims)
+            passed_over["other files"].extend(os.path.join(place, name) for name in sorted(others))
+    labels = _label_maps_among(every, spatial_dims)
     return Found(sorted_paths([scan for scan in every if scan not in labels]), sorted_paths(labels), passed_over)
 
 
@@ -70,46 +68,34 @@ def sorted_paths(paths: Iterable[Path]) -> list[Path]:
 
 
 def _folders(top: str, passed_over: dict[str, list[str]]) -> Iterator[tuple[str, list[str]]]:
-    """Each folder with the names of its files; what is passed over is added to `passed_over`."""
-
-    def pass_over(reason: str, path: str) -> None:
-        passed_over.setdefault(reason, []).append(path)
-
-    waiting: list[tuple[str, tuple]] = [(top, ())]
+    """Each folder with the names of its files; without recursion, as a tree may be deeper than the stack."""
+    waiting = [top]
     while waiting:
-        place, above = waiting.pop()
+        place = waiting.pop()
         try:
-            entries = [
-                entry for entry in os.scandir(place) if entry.name == RUN_MARKER or not entry.name.startswith(".")
-            ]
-            status = os.stat(place)
+            entries = list(os.scandir(place))
         except OSError as error:
-            pass_over(f"folders that cannot be read ({error.strerror})", place)
+            passed_over[f"folders that cannot be read ({error.strerror})"].append(place)
             continue
-        if above and any(entry.name == RUN_MARKER for entry in entries):
-            pass_over("results of this bundle", place)
+        if place != top and any(entry.name == RUN_MARKER for entry in entries):
+            passed_over["results of this bundle"].append(place)
             continue
-        chain = ((status.st_dev, status.st_ino), above)
         names = []
         for entry in entries:
-            if entry.is_dir():
-                if entry.is_symlink() and _is_in(entry.stat(), chain):
-                    pass_over("links back to a folder above", entry.path)
-                else:
-                    waiting.append((entry.path, chain))
-            elif entry.is_file():
+            if entry.name.startswith("."):
+                continue
+            if entry.is_file():
                 names.append(entry.name)
+            elif entry.is_dir() and not (entry.is_symlink() and _leads_back(entry.path, top)):
+                waiting.append(entry.path)
             elif entry.is_symlink():
-                pass_over("links that lead nowhere", entry.path)
+                to = "links back to a folder above" if entry.is_dir() else "links that lead nowhere"
+                passed_over[to].append(entry.path)
         yield place, names
 
 
-def _is_in(status: os.stat_result, chain: tuple) -> bool:
-    while chain:
-        own, chain = chain
-        if own == (status.st_dev, status.st_ino):
-            return True
-    return False
+def _leads_back(link: str, top: str) -> bool:
+    return any(above.is_relative_to(top) and above.samefile(link) for above in Path(link).parents)
 
 
 def _is_one_scan(file: str, spatial_dims: int) -> bool:
@@ -120,7 +106,7 @@ def _is_one_scan(file: str, spatial_dims: int) -> bool:
 
 
 def _has_slices(folder: str, names: list[str]) -> bool:
-    """Whether one of the files is a DICOM slice. Files of a suffix in letters are tried few times, others until one is."""
+    """Whether one of the files is a DICOM slice; of each suffix in letters only a few files are tried."""
     tried: Counter[str] = Counter()
     for name in sorted(names, key=lambda name: not name.lower().endswith(DICOM_SUFFIXES)):
         suffix = os.path.splitext(name)[1].lower()
@@ -133,7 +119,84 @@ def _has_slices(folder: str, names: list[str]) -> bool:
     return False
 
 
-def is_dicom_folder(folder: str | Path) -> bool:
-    """Whether `folder` directly holds DICOM slices: ``.dcm``, ``.ima``, or other files that start as DICOM does."""
-    names = [entry.name for entry in os.scandir(folder) if entry.is_file() and not entry.name.startswith(".")]
-    return _has_slices(str(folder), [name for name in names if not scan_suffix(name)])
+def is_label_word(word: str) -> bool:
+    """Whether a word of a name (lower case, perhaps with a number at its end) says that a file is a label map."""
+    return _LABEL_WORD.fullmatch(word) is not None
+
+
+def _label_maps_among(scans: Sequence[Path], spatial_dims: int) -> set[Path]:
+    """The files and DICOM folders that are label maps.
+
+    The name of a label map holds a word such as ``seg``, or a folder's name begins with one, unless a folder ``images…``
+    lies within. Files that lie next to a scan under another name (``a_1`` next to ``a``, ``liver`` next to ``ct``) are read,
+    two of a kind and few kinds: label maps hold few whole numbers and much background.
+    """
+    if not scans:
+        return set()
+    above = len(Path(os.path.commonpath([os.path.dirname(scan) for scan in scans])).parts)
+    labels = {scan for scan in scans if _is_named_as_label_map(scan.parts[above:])}
+    images = [scan for scan in scans if scan not in labels and scan_suffix(scan)]
+    series = {str(scan) for scan in scans if not scan_suffix(scan)}
+    for kind, other in _open_kinds(images, series):
+        read = kind[:_FILES_READ_OF_A_KIND]
+        if all(_holds_labels(file, spatial_dims) for file in read) and not _holds_labels(other, spatial_dims):
+            labels.update(kind)
+    return labels
+
+
+def _is_named_as_label_map(parts: Sequence[str]) -> bool:
+    if any(is_label_word(word) for word in words_of(scan_stem(parts[-1]))):
+        return True
+    for folder in reversed(parts[:-1]):
+        first = next(iter(words_of(folder)), "")
+        if first in _IMAGE_FOLDERS or is_label_word(first):
+            return first not in _IMAGE_FOLDERS
+    return False
+
+
+def _open_kinds(images: Sequence[Path], series: set[str]) -> Iterator[tuple[list[Path], Path]]:
+    """Files whose names do not say whether they are label maps, by kind, the most frequent first.
+
+    Each kind comes with a file or DICOM folder of another kind that lies next to the first of its files.
+    """
+    kinds: dict[tuple[str, str], list[Path]] = defaultdict(list)
+    next_to: dict[Path, Path] = {}
+    folders: dict[str, dict[str, Path]] = defaultdict(dict)
+    for image in images:
+        folders[os.path.dirname(image)][scan_stem(image)] = image
+    for folder, files in folders.items():
+        if len(files) < 2 and folder not in series:
+            continue
+        common = re.sub(r"[^\W_]*$", "", os.path.commonprefix(list(files)))  # noqa: RUF071 - letters are meant
+        rests = {stem: re.sub(r"\d+", "0", stem[len(common) :]) for stem in files}
+        one_patient = len(files) <= _MOST_FILES_OF_ONE and len(set(rests.values())) == len(files)
+        for stem, file in files.items():
+            base = next((stem[: m.start()] for m in re.finditer(r"[\W_]+", stem) if stem[: m.start()] in files), None)
+            if base is not None:
+                rest = re.sub(r"\d+", "0", stem[len(base) :])
+                if names_a_thing(rest) or rest.strip("_-. ").isdigit():
+                    kinds["longer name", rest].append(file)
+                    next_to[file] = files[base]
+            elif one_patient and names_a_thing(rests[stem]):
+                kinds["other name", rests[stem]].append(file)
+                next_to[file] = Path(folder) if folder in series else files[_plainest(rests, stem)]
+    often = sorted(kinds.items(), key=lambda item: -len(item[1]))
+    found = [(files, next_to[files[0]]) for (how, _), files in often if how == "longer name" or len(files) > 1]
+    yield from found[:_MOST_KINDS_READ]
+
+
+def _plainest(rests: dict[str, str], stem: str) -> str:
+    """Another file of the patient, if possible one with a known name such as ``ct``."""
+    return min((other for other in rests if other != stem), key=lambda other: (names_a_thing(rests[other]), other))
+
+
+def _holds_labels(file: Path, spatial_dims: int) -> bool:
+    try:
+        image = LoadScand("image", spatial_dims, allow_constant=True)({"image": str(file)})["image"]
+    except ScanError:
+        return False
+    values = image.as_tensor().flatten()
+    values = values[:: max(1, len(values) // _VOXELS_LOOKED_AT)]
+    distinct = torch.unique(values)
+    whole = bool((distinct == distinct.round()).all()) and distinct[0] == 0
+    return whole and len(distinct) <= _MOST_LABELS and float((values == 0).float().mean()) > _LEAST_BACKGROUND

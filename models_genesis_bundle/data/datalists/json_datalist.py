@@ -13,8 +13,7 @@ from typing import Any
 
 from models_genesis_bundle.data.datalists.checks import DatalistError
 from models_genesis_bundle.data.datalists.patients import patient_names
-from models_genesis_bundle.data.scans.channels import CHANNEL_FILES, case_path, scan_files
-from models_genesis_bundle.data.scans.files import is_scan_file
+from models_genesis_bundle.data.scans.files import CHANNEL_FILES, case_path, is_scan_file, scan_files
 from models_genesis_bundle.messages import first_of
 
 __all__ = ["JSON_NAMES", "SECTIONS", "find_json_datalist", "read_json_datalist"]
@@ -29,9 +28,9 @@ _NAMED_AT_MOST = 5
 
 
 def find_json_datalist(root: Path) -> Path | None:
-    """The datalist that `root` is or directly holds, None where there is none, or where `root` is a scan.
+    """The datalist that `root` is or directly holds, if any.
 
-    nnU-Net's ``dataset.json``, which counts the training cases (``numTraining``) but does not list them, is none.
+    nnU-Net's ``dataset.json`` does not count: it has the number of the training cases (``numTraining``), but no list.
     """
     if root.is_file():
         return None if is_scan_file(root) else root
@@ -48,7 +47,7 @@ def _only_counts(file: Path) -> bool:
 
 
 def _parsed(file: Path) -> Any:
-    """The content of a JSON in any Unicode encoding; bytes that are none stay, as they may be those of a file's name."""
+    """The content of a JSON in any Unicode encoding; invalid bytes are kept, as a file's name may have them."""
     data = file.read_bytes()
     try:
         text = data.decode(json.detect_encoding(data), errors="surrogateescape")
@@ -60,7 +59,7 @@ def _parsed(file: Path) -> Any:
 def _without_doubles(file: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
     if twice:
-        raise DatalistError(file, f"the key {twice[0]!r} is there twice in one object.", "Keep one of them.")
+        raise DatalistError(file, f"the key {twice[0]!r} appears twice in one object.", "Keep one of them.")
     return dict(pairs)
 
 
@@ -71,26 +70,19 @@ def read_json_datalist(
     required: Sequence[str] = ("training",),
     file_keys: Sequence[str] = ("image",),
 ) -> dict[str, list[dict[str, Any]]]:
-    """Read the lists ``training``, ``validation`` and ``test`` of a JSON.
+    """Read the lists ``training``, ``validation`` and ``test`` of a JSON; missing lists are empty.
 
-    An entry is a path, or a mapping with the paths of `file_keys`, perhaps ``patient``, and anything else: what is
-    plain (text, number, truth value) is passed on. A list of paths under the first of the `file_keys`, a file for each
-    channel, becomes the entry ``channel_files``; its first path stays. Entries that lack one of the further `file_keys`,
-    as the test list of the Decathlon lacks labels, are left out and counted in the log.
+    An entry is a path, or a mapping with the paths of `file_keys`, perhaps ``patient``, and further entries, of which plain
+    ones (text, numbers, true and false) are kept. A list of paths under the first of the `file_keys`, a file for each
+    channel, becomes the entry ``channel_files``, and its first path stays. Entries without one of the other `file_keys`, such
+    as the Decathlon's test list without labels, are left out and counted in the log.
 
     Args:
         file: the JSON.
-        base: folder that its paths count from; where they are not there, they count from the JSON's folder.
-        patient_regex: names the patient of an entry that does not name its own, see `patient_names`.
-        required: sections that must hold an entry.
+        base: folder that its paths are relative to; a path that does not exist there is relative to the JSON's folder.
+        patient_regex: finds the patient of an entry without ``patient``, see `patient_names`.
+        required: lists that must have an entry.
         file_keys: keys of paths; the first must be in every entry.
-
-    Returns:
-        All three sections, in the order of the JSON; absent ones are empty.
-
-    Raises:
-        FileNotFoundError: no such JSON, or a listed file is not there.
-        DatalistError: a JSON that cannot be understood, or an empty section that is required.
     """
     content = _read_content(file, required)
     entries = {
@@ -112,11 +104,8 @@ def _read_content(file: Path, required: Sequence[str]) -> Mapping[str, Any]:
         raise DatalistError(file, f"expected {_WANTED}, found a {type(content).__name__}.", "Write it in this form.")
     missing = [section for section in required if not content.get(section)]
     if missing:
-        raise DatalistError(
-            file,
-            f"{', '.join(missing)} is missing or empty; expected {_WANTED}, found the keys {', '.join(content) or 'none'}.",
-            "Give these lists entries.",
-        )
+        found = f"{', '.join(missing)} is missing or empty; expected {_WANTED}, found the keys {', '.join(content) or 'none'}."
+        raise DatalistError(file, found, "Give these lists entries.")
     return content
 
 
@@ -124,9 +113,8 @@ def _labelled_entries(
     file: Path, section: str, listed: Any, file_keys: Sequence[str], required: bool
 ) -> list[dict[str, Any]]:
     if not isinstance(listed, list):
-        raise DatalistError(
-            file, f"{section} must be a list, found a {type(listed).__name__}.", "Put its entries into […]."
-        )
+        found = f"{section} must be a list, found a {type(listed).__name__}."
+        raise DatalistError(file, found, "Put its entries into […].")
     first, *further = file_keys
     entries: list[dict[str, Any]] = []
     for number, entry in enumerate(listed):
@@ -143,33 +131,25 @@ def _labelled_entries(
         plain[first] = paths[0]
         for key in further:
             if not isinstance(plain.get(key) or "", str):
-                raise DatalistError(
-                    file, f"{place} must have a path under {key!r}, found {plain[key]!r}.", "Correct this entry."
-                )
+                found = f"{place} must have a path under {key!r}, found {plain[key]!r}."
+                raise DatalistError(file, found, "Correct this entry.")
         patient = plain.get("patient", "unnamed")
         if isinstance(patient, bool) or not isinstance(patient, str | int | float) or not _patient_text(patient):
             raise DatalistError(
                 file,
                 f"the patient of {place} must be text or a number, found {json.dumps(patient)}.",
-                "Name the patient, or leave the key out to have it taken from the path.",
+                "Name the patient, or remove the key to use the path.",
             )
         if all(plain.get(key) for key in further):
             kept = {key: value for key, value in plain.items() if isinstance(value, str | int | float)}
             entries.append({**kept, CHANNEL_FILES: paths} if len(paths) > 1 else kept)
     left_out = len(listed) - len(entries)
     if left_out and required and not entries:
-        raise DatalistError(
-            file, f"none of the {left_out} entries of {section} has a {' and a '.join(further)}.", "Add them."
-        )
+        found = f"none of the {left_out} entries of {section} has a {' and a '.join(further)}."
+        raise DatalistError(file, found, "Add them.")
     if left_out:
-        logger.warning(
-            "%s: %d of %d entries of %s have no %s and are left out",
-            file,
-            left_out,
-            len(listed),
-            section,
-            " or no ".join(further),
-        )
+        message = "%s: %d of %d entries of %s have no %s and are left out"
+        logger.warning(message, file, left_out, len(listed), section, " or no ".join(further))
     return entries
 
 
@@ -190,8 +170,8 @@ def _resolve_paths(file: Path, base: Path, entries: Sequence[dict[str, Any]], fi
             entry[CHANNEL_FILES] = [entry[file_keys[0]], *map(resolved, entry[CHANNEL_FILES][1:])]
     if absent:
         raise FileNotFoundError(
-            f"{file}: {len(absent)} of the listed scans are not there: {first_of(absent, _NAMED_AT_MOST)}. "
-            f"Paths count from {base}."
+            f"{file}: {len(absent)} of the listed scans do not exist: {first_of(absent, _NAMED_AT_MOST)}. "
+            f"Paths are relative to {base}."
         )
 
 

@@ -1,4 +1,4 @@
-"""What the name of a folder or file says: which person a scan is of, or only which of the person's images it is."""
+"""What the words in the name of a folder or file mean: a person, or only one of the person's images."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Tells(IntEnum):
     """How much a name says about the person."""
 
     NOTHING = 0
-    NUMBER = 1  # the number of a scan, a date, a UID: it distinguishes people where nothing else does
+    NUMBER = 1  # the number of a scan, a date, a UID: used if there is no name
     NAME = 2
-    PERSON = 3  # by itself, whatever lies around it
+    PERSON = 3  # only a person has such a name
 
 
 _SEPARATOR = r"[\W_]"
@@ -81,10 +81,7 @@ _LONGEST_NUMBER_OF_A_GROUP = 2
 
 
 def words_of(name: str) -> list[str]:
-    """The words of a name in lower case: parted by anything but letters and digits, and before an inner capital.
-
-    ``imagestr`` is two, as ``imagesTr`` is.
-    """
+    """The words of a name in lower case, split at anything but letters and digits, at inner capitals, and in ``imagestr``."""
     return [word.lower() for word in _BETWEEN_WORDS.split(name) if word]
 
 
@@ -94,14 +91,11 @@ def has_number(name: str) -> bool:
 
 
 def kind_and_number(word: str) -> tuple[str | None, str]:
-    """What a word of a name says, and the number at its end.
+    """What a word names, and the digits at its end; those of ``t1`` are not a number.
 
     Returns:
-        ``part`` of a data set, ``people``, ``region``, ``image``, ``modality``, ``visit`` or None; the digits, if any. The
-        digit of ``t1`` is not a number.
+        ``part`` (of a dataset), ``people``, ``region``, ``image``, ``modality``, ``visit`` or None; the digits, perhaps none.
     """
-    if word.isdigit():
-        return None, word
     if word in _KIND_OF_WORD:
         return _KIND_OF_WORD[word], ""
     if _VISIT_OR_SIDE.fullmatch(word):
@@ -112,7 +106,7 @@ def kind_and_number(word: str) -> tuple[str | None, str]:
 
 
 def names_a_thing(name: str) -> bool:
-    """Whether a word of the name is unknown or a region, not only a number or what says which image, visit or part it is."""
+    """Whether a word of the name is unknown or a region, and not a number, an image, a visit or a part."""
     return any(not word.isdigit() and kind_and_number(word)[0] in (None, "region") for word in words_of(name))
 
 
@@ -146,9 +140,9 @@ def tells(name: str) -> Tells:
 
 @lru_cache(maxsize=1 << 15)
 def subject_of(name: str) -> str:
-    """The part of a name that may tell the person: without date, UID, modality and visit at its ends.
+    """The part of a name that may identify the person: without date, UID, modality and visit at its ends.
 
-    ``CT_ana_visit2`` gives ``ana``, ``BraTS2021_00000_t1ce`` ``BraTS2021_00000``; ``volume-0`` stays.
+    ``CT_ana_visit2`` gives ``ana``, ``BraTS2021_00000_t1ce`` gives ``BraTS2021_00000``, ``volume-0`` stays.
     """
     if person := _PERSON.search(name):
         return person[0]
@@ -160,7 +154,7 @@ def subject_of(name: str) -> str:
 
 
 def _without_asides(name: str) -> str:
-    """A name without words for modality, visit and image at its ends, as long as something is left that may tell a person."""
+    """A name without words for modality, visit and image at its ends, if the rest may identify a person."""
     spans = [match.span() for match in re.finditer(r"[^\W_]+", name)]
     kinds = [kind_and_number(name[start:end].lower())[0] for start, end in spans]
     telling = [kind is None or name[end - 1].isdigit() for kind, (_, end) in zip(kinds, spans, strict=True)]
@@ -183,14 +177,14 @@ def _without_asides(name: str) -> str:
 
 _CHANNEL = re.compile(r"(.+)_(\d{4})")
 _MOST_CHANNELS = 10
-_MOST_CHANNELS_OF_ONE = 4  # case_0000 … case_0003 alone are channels of one case, more are cases
+_MOST_CHANNELS_OF_ONE = 4  # case_0000 … case_0003 alone are channels of one case; more are cases
 _INDEX = re.compile(r"(.*[^\W_])[ _-](\d{1,3})")
 _LARGEST_INDEX = 20
 _MOST_SCANS_OF_ONE = 4  # of a person, on average
 
 
 def without_channels(stems: Sequence[str], folders: Sequence[str]) -> list[str]:
-    """The scans' names, without nnU-Net's number of the channel in folders where each ends with one, from 0000 on."""
+    """The scans' names, without nnU-Net's channel numbers in folders where every name ends with one, from 0000 on."""
     channels: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     other: set[str] = set()
     for folder, stem in zip(folders, stems, strict=True):
@@ -210,9 +204,9 @@ def _are_channels(cases: dict[str, set[int]]) -> bool:
 
 
 def without_index(names: Sequence[str], folders: Sequence[str]) -> list[str]:
-    """Take a small number off the ends of names that then are those of several people with few scans each.
+    """Remove a small number from the ends of names, if this leaves several people with few scans each.
 
-    ``LIDC-IDRI-0060_R_1`` becomes ``LIDC-IDRI-0060``, ``ana_2`` becomes ``ana``; ``liver_7`` stays where all are livers.
+    ``LIDC-IDRI-0060_R_1`` becomes ``LIDC-IDRI-0060``, ``ana_2`` becomes ``ana``; ``liver_7`` stays if all are livers.
     """
     shorter = {name: name for name in names}
     places = defaultdict(set)
@@ -235,7 +229,7 @@ def without_index(names: Sequence[str], folders: Sequence[str]) -> list[str]:
             for prefix in family
         }
         if all(len(prefixes) == 1 for prefixes in prefixes_in.values()):
-            break  # each folder has a prefix of its own: it is that of the folder
+            break  # the prefix belongs to the folder
         for name, short in shorter.items():
             match = _INDEX.fullmatch(short)
             if match and match[1] in people:
@@ -244,7 +238,7 @@ def without_index(names: Sequence[str], folders: Sequence[str]) -> list[str]:
 
 
 def _are_scans_of_people(numbers: dict[str, set[str]]) -> bool:
-    """Whether the numbers after each prefix count the few scans of a person."""
+    """Whether the numbers after each prefix count a person's scans."""
     few = sum(map(len, numbers.values())) <= _MOST_SCANS_OF_ONE * len(numbers)
     counted = all(
         sorted(map(int, own)) in (list(range(len(own))), list(range(1, len(own) + 1))) and max(map(len, own)) < 3

@@ -1,4 +1,4 @@
-"""Which patient a scan belongs to, from the paths of all scans together."""
+"""Which patient each scan belongs to, from the paths of all scans together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from models_genesis_bundle.data.datalists.checks import DatalistError
+from models_genesis_bundle.data.datalists.checks import DatalistError, compiled_pattern
 from models_genesis_bundle.data.datalists.path_words import (
     Tells,
     has_number,
@@ -31,47 +31,31 @@ _LEAST_FILES_OF_A_GROUP = 5
 
 
 class _Name(NamedTuple):
-    """A name on a scan's path.
-
-    Args:
-        whole: as it is there.
-        core: what identifies the person.
-        level: of the folder below the root, from 1; 0 for a file.
-        is_scan: whether it is the scan's own, be it a file or a folder of DICOM slices.
-    """
+    """A name on a scan's path."""
 
     whole: str
-    core: str
-    level: int
-    is_scan: bool = True
+    core: str  # the part that identifies the person
+    level: int  # of the folder below the root, from 1; 0 for a file
+    is_scan: bool = True  # the name of the scan itself, a file or a folder of DICOM slices
 
 
 def patient_names(scans: Sequence[Path], root: Path, patient_regex: str | None = None) -> list[str]:
-    """Name the patient of each scan.
+    """Name the patient of each scan, by a `patient_regex` (see `list_scans`) or by the shape of the whole tree.
 
-    Without a `patient_regex` the shape of the whole tree decides. Names that say nothing of a person (``imagesTr``, ``CT``,
-    ``ses-1``, dates, UIDs) are passed over. A name that says all (``sub-01``, ``patient7``, ``002_S_0295``) is the
-    patient. Else it is the outermost folder whose names differ, unless the names below it look more like those of people:
-    ``LIDC-IDRI`` and ``siteA`` are left for the folders or files in them. Where no folder identifies the person, the
-    file's name does, without modality, visit, date and channel if scans share the rest.
-
-    Args:
-        scans: paths of all scans; they are looked at together, and need not be there.
-        root: folder of the dataset.
-        patient_regex: regular expression that is searched in a scan's path relative to `root` (with ``/``); its group
-            ``patient``, else its first group, else the whole match is the patient.
-
-    Raises:
-        DatalistError: a `patient_regex` that is none, or does not match a path.
+    Names that say nothing about a person (``imagesTr``, ``CT``, ``ses-1``, dates, UIDs) are ignored. A name that only a person
+    has (``sub-01``, ``patient7``, ``002_S_0295``) is the patient. Otherwise the outermost folder whose names differ is the
+    patient, unless the names below it look more like those of people, as in ``LIDC-IDRI`` or ``siteA``. If no folder
+    identifies the person, the file's name does, without modality, visit, date and channel if scans share the rest.
     """
     return patients_and_rule(scans, root, patient_regex)[0]
 
 
 def patients_and_rule(scans: Sequence[Path], root: Path, patient_regex: str | None = None) -> tuple[list[str], str]:
-    """The names as `patient_names` gives them, and what they were taken from, for the log."""
+    """The names that `patient_names` gives, and the part of the paths that they are from, for the log."""
     paths = _parts_below([os.fspath(scan) for scan in scans], os.fspath(root))
     if patient_regex is not None:
-        return [_match_patient(patient_regex, "/".join(path), root) for path in paths], f"patient_regex {patient_regex}"
+        compiled = compiled_pattern("patient_regex", patient_regex)
+        return [_match_patient(compiled, "/".join(path), root) for path in paths], f"patient_regex {patient_regex}"
     chosen = _by_tree(paths)
     above = ["/".join(path[: name.level - 1]) for path, name in zip(paths, chosen, strict=True)]
     levels = Counter(name.level for name in chosen).most_common(3)
@@ -127,13 +111,13 @@ def _files_of_one(files: Sequence[_Name], folders: Sequence[_Name | None]) -> bo
 
 
 def _outermost_folder(path: Sequence[str]) -> _Name:
-    """The outermost folder that is not called as a split, a data set or a visit alone is; the last resort."""
+    """The outermost folder with a number, other than that of a visit; the last resort."""
     named = (_Name(part, part, level) for level, part in enumerate(path[:-1], 1) if has_number(part))
     return next((name for name in named if kind_and_number(words_of(name.whole)[0])[0] != "visit"), _Name("", "", 0))
 
 
 def _names_on(parts: Sequence[str], case: str, is_file: bool) -> list[tuple[_Name, Tells]]:
-    """The names on a path that tell something of the person: one that is a person's alone, else all; never none."""
+    """The names on a path that say something about the person: one that only a person has, else all; at least one."""
     names: list[tuple[_Name, Tells]] = []
     for level, part in enumerate(parts, 1):
         is_scan = level == len(parts)
@@ -150,12 +134,12 @@ def _names_on(parts: Sequence[str], case: str, is_file: bool) -> list[tuple[_Nam
 
 
 def _otherwise(names: Sequence[tuple[_Name, Tells]]) -> _Name:
-    """The outermost name that is a number, where names of people do not tell."""
+    """The outermost name that is a number, else the innermost name."""
     return next((name for name, told in names if told == Tells.NUMBER), names[-1][0])
 
 
 def _levels_of_people(paths: Sequence[Sequence[_Name]]) -> list[_Name | None]:
-    """Of the names on each path, the one that is a person's; None where there is none."""
+    """The person's name on each path, or None."""
     place = [0] * len(paths)
     active = [number for number, names in enumerate(paths) if names]
     while active:
@@ -173,12 +157,7 @@ def _levels_of_people(paths: Sequence[Sequence[_Name]]) -> list[_Name | None]:
 
 
 def _groups_of_people(below: dict[str, dict[str, _Name]], folders: set[str]) -> set[str]:
-    """Which of the names at one level are those of groups (a data set, a site), not of people.
-
-    Args:
-        below: for each name the names right below it, by what identifies the person.
-        folders: which of them are folders.
-    """
+    """The names at one level that are those of groups (a dataset, a site) and not of people; `below` has the names below."""
     pairs = [(parent, kid) for parent, kids in below.items() for kid in kids.values()]
     groups = {parent for parent, _ in pairs}
     if len(groups) == len(folders) == 1:
@@ -204,7 +183,7 @@ def _groups_of_people(below: dict[str, dict[str, _Name]], folders: set[str]) -> 
 
 
 def _count_scans(pairs: Sequence[tuple[str, _Name]], rests: Sequence[str]) -> bool:
-    """Whether short numbers are those of scans, or run from 0 or 1 in each folder."""
+    """Whether short numbers count scans, or run from 0 or 1 in each folder."""
     numbers: dict[str, set[int]] = defaultdict(set)
     for (parent, _), rest in zip(pairs, rests, strict=True):
         if re.fullmatch(r"\d\d?", rest):
@@ -214,7 +193,7 @@ def _count_scans(pairs: Sequence[tuple[str, _Name]], rests: Sequence[str]) -> bo
 
 
 def _counts_on(name: str, parent: str) -> bool:
-    """Whether a name is that of its folder and a number: ``NYU_0050952`` in ``NYU``, ``p10000032`` in ``p10``."""
+    """Whether a name is its folder's name with a number: ``NYU_0050952`` in ``NYU``, ``p10000032`` in ``p10``."""
     more = name[len(parent) :] if name.startswith(parent) else ""
     return re.match(r"\d{3}" if has_number(parent) else r"[\W_]*\d{3}", more) is not None
 
@@ -225,13 +204,13 @@ def _most(truths: Iterable[object]) -> bool:
 
 
 def _rest(name: str, parent: str) -> str:
-    """The name of a folder or file without that of the folder that it repeats."""
+    """A name without the folder's name that it repeats."""
     more = name[len(parent) :] if name.startswith(parent) else ""
     return re.sub(r"^[\W_]+", "", more) if re.match(r"[\W_]", more) else name
 
 
 def _shortest_that_merge(chosen: Sequence[_Name], folders: Sequence[str]) -> list[str]:
-    """The whole names where shorter ones identify the same people, or one for all; else what identifies the person."""
+    """Names without an index if these merge people; else cores if these do, and are not all the same; else whole names."""
     whole, cores = [name.whole for name in chosen], [name.core for name in chosen]
     merged = without_index(cores, folders)
     people = [len(set(names)) for names in (merged, cores, whole)]
@@ -244,48 +223,36 @@ def _printable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _match_patient(patient_regex: str, path: str, root: PathLike) -> str:
-    try:
-        match = re.search(patient_regex, path)
-    except re.error as error:
-        raise DatalistError(
-            root, f"patient_regex {patient_regex!r} is no regular expression: {error}.", "Correct it."
-        ) from error
+def _match_patient(patient_regex: re.Pattern[str], path: str, root: PathLike) -> str:
+    match = patient_regex.search(path)
     if match is None:
-        raise DatalistError(
-            root,
-            f"patient_regex {patient_regex!r} does not match {path!r}.",
-            "Widen it, so that it finds the patient in the path of every scan.",
-        )
-    if "patient" in match.re.groupindex:
+        remedy = "Widen it, so that it finds the patient in the path of every scan."
+        raise DatalistError(root, f"patient_regex {patient_regex.pattern!r} does not match {path!r}.", remedy)
+    if "patient" in patient_regex.groupindex:
         return match["patient"]
-    return match[1] if match.re.groups else match[0]
-
-
-_DIGITS = 16
+    return match[1] if patient_regex.groups else match[0]
 
 
 def patient_hashes(names: Iterable[str]) -> list[str]:
     """The first 16 hexadecimal digits of the SHA-256 of each patient's name (UTF-8), each once, in ascending order.
 
-    Who has a list of names can find out which of them are meant, so that a test set can be checked against the patients of a
-    pretraining; nobody reads a name out of the hashes. They are no secret: names that can be counted through, as numbers
-    can, are found by trying.
+    With a list of names one can find out which of them have a hash here, so that a test set can be checked against the patients
+    of a pretraining. The hashes do not show the names, but are not secret: names that are numbers can be found by trying all.
 
     Examples:
         >>> from models_genesis_bundle.data import patient_hashes
         >>> patient_hashes(["ana"])
         ['24d4b96f58da6d4a']
     """
-    return sorted({hashlib.sha256(os.fsencode(str(name))).hexdigest()[:_DIGITS] for name in names})
+    return sorted({hashlib.sha256(os.fsencode(str(name))).hexdigest()[:16] for name in names})
 
 
 def labelled_record(scans: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What a fine-tuned network's weight file says of its labelled scans: how many, of how many patients, and their hashes.
+    """The record of the labelled scans in a fine-tuned network's weight file: their number, their patients' number and hashes.
 
     Args:
-        scans: a list of `segmentation_datalist`. An entry without ``patient``, as MONAI Label gives it, counts as a patient of
-            its image's name.
+        scans: a list of `segmentation_datalist`. An entry without ``patient``, as MONAI Label gives it, counts as a patient with
+            the name of its image.
     """
     hashes = patient_hashes(scan.get("patient") or scan_stem(Path(scan["image"])) for scan in scans)
     return {"scans": len(scans), "patients": len(hashes), "patient_hashes": hashes}

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from models_genesis_bundle.data.datalists.checks import check_listed_once, check_patients_disjoint
-from models_genesis_bundle.data.datalists.datalist_table import log_datalist
+from models_genesis_bundle.data.datalists.checked_split import checked_split, log_datalist
+from models_genesis_bundle.data.datalists.checks import check_listed_once
 from models_genesis_bundle.data.datalists.json_datalist import SECTIONS, read_json_datalist
-from models_genesis_bundle.data.datalists.layouts import Dataset, DatasetRequest, read_dataset
-from models_genesis_bundle.data.datalists.splits import SplitRequest, split_sections
-from models_genesis_bundle.data.scans.channels import CHANNEL_FILES, Channels, scan_files
+from models_genesis_bundle.data.datalists.layouts import Dataset, DatasetRequest, Sections, read_dataset
+from models_genesis_bundle.data.datalists.splits import SplitRequest
+from models_genesis_bundle.data.scans.files import CHANNEL_FILES, Channels, scan_files
 from monai.config import PathLike
 
 __all__ = ["list_scans", "pretraining_datalist"]
-
-Datalist = list[dict[str, Any]]
 
 
 def list_scans(
@@ -24,25 +23,24 @@ def list_scans(
     layout: str = "auto",
     spatial_dims: int = 3,
     channels: Channels | None = None,
-) -> Datalist:
+) -> list[dict[str, Any]]:
     """List all scans of a dataset with their patients.
 
     Args:
         dataset_dir: a folder, the JSON datalist itself, or a single scan.
-        patient_regex: regular expression that names the patients, see `patient_names`. A ``patient`` entry in a JSON comes
-            first.
+        patient_regex: regular expression that is searched in a scan's path relative to `dataset_dir`. Its group ``patient``,
+            else its first group, else the whole match is the patient. None: the folders and names tell the patients apart.
+            An entry ``patient`` in a JSON has precedence.
         layout: as for `pretraining_datalist`.
-        spatial_dims: with 2, PNG, JPEG and single DICOM files count.
-        channels: how many channels a scan has, or their names, see `segmentation_datalist`; None: each file is a scan of
-            its own.
+        spatial_dims: with 2, PNG, JPEG and single DICOM files are scans.
+        channels: number or names of a scan's channels, see `segmentation_datalist`; None: each file is a scan of its own.
 
     Returns:
-        ``[{"image": path, "patient": name}, …]`` sorted by path, the same for every call; with ``channel_files`` where a scan
-        has a file for each channel.
+        ``[{"image": path, "patient": name}, …]`` sorted by path; with ``channel_files`` if a scan has a file for each channel.
 
     Raises:
         FileNotFoundError: no such folder or file, or no scan in it.
-        DatalistError: a datalist that cannot be understood, a `patient_regex` that does not match, a file named twice.
+        DatalistError: an invalid datalist, a `patient_regex` that does not match, a file that is listed twice.
 
     Examples:
         >>> from models_genesis_bundle.data import list_scans
@@ -53,10 +51,10 @@ def list_scans(
         dataset_dir, layout, patient_regex=patient_regex, spatial_dims=spatial_dims, channels=channels
     )
     dataset = read_dataset(request)
-    scans = _scans_only(dataset, each_file=channels is None)
+    scans = _scans_only(dataset.sections, each_file=channels is None)
     every = sorted((scan for section in SECTIONS for scan in scans[section]), key=lambda scan: scan["image"])
     check_listed_once(every)
-    log_datalist(request, {"training": every}, dataset.told_by, dataset.found)
+    log_datalist(request, dataset, {"training": every})
     return every
 
 
@@ -68,15 +66,15 @@ def pretraining_datalist(
     patient_regex: str | None = None,
     layout: str = "auto",
     spatial_dims: int = 3,
-) -> dict[str, Datalist]:
+) -> Sections:
     """List the scans of a dataset, split by patient.
 
     ========== ==========================================================================================
     layout     split
     ========== ==========================================================================================
-    ``folder`` patients are shuffled by `seed`; ``validation_fraction`` of them, at least one, validate
+    ``folder`` the patients are shuffled by `seed`; ``validation_fraction`` of them, at least one, are for validation
     ``json``   the lists ``training``, ``validation`` and ``test`` of the JSON; without ``validation``, the
-               training patients are split as those of a folder
+               training patients are split like those of a folder
     ``luna16`` ``subset0`` … ``subset4`` train, ``5`` … ``6`` validate, ``7`` … ``9`` test, as in the paper
     ``auto``   ``json`` for a JSON file or a folder with ``datalist.json`` or ``dataset.json``, ``luna16`` for a
                folder with ``subset0``, else ``folder``
@@ -84,22 +82,22 @@ def pretraining_datalist(
 
     Args:
         dataset_dir: a folder, or the JSON datalist itself.
-        validation_fraction: below 1 a share, from 1 a number of the patients, who validate where the data name no split.
+        validation_fraction: below 1 a share, from 1 a number of the patients for validation, if the data have no split.
         seed: seed of the split.
-        split_file: JSON with the lists ``training`` and ``validation`` (``test`` if wanted) of paths, relative to
-            `dataset_dir` or to itself, that replaces the split.
+        split_file: JSON with the lists ``training`` and ``validation``, and perhaps ``test``, of paths, relative to
+            `dataset_dir` or to itself; it replaces the split.
         patient_regex: see `list_scans`.
         layout: one of the table.
-        spatial_dims: with 2, PNG, JPEG and single DICOM files count.
+        spatial_dims: with 2, PNG, JPEG and single DICOM files are scans.
 
     Returns:
-        ``training``, ``validation`` and ``test`` (which may be empty): ``[{"image": path, "patient": name}, …]``
-        sorted by path. No patient is in two of them. Where a scan has a file for each channel, each is a scan of its own.
+        ``training``, ``validation`` and ``test`` (perhaps empty): ``[{"image": path, "patient": name}, …]`` sorted by path. No
+        patient is in two of them. If a scan has a file for each channel, each is a scan of its own.
 
     Raises:
-        FileNotFoundError: no such folder or file, no scan in it, or a listed file is not there.
-        DatalistError: a fraction out of range, too few patients, a patient in two lists, a datalist or split file that cannot
-            be understood, a file named twice.
+        FileNotFoundError: no such folder or file, no scan in it, or a listed file does not exist.
+        DatalistError: a fraction out of range, too few patients, a patient in two lists, an invalid datalist or split file, a
+            file that is listed twice.
 
     Examples:
         >>> from models_genesis_bundle.data import pretraining_datalist
@@ -114,24 +112,20 @@ def pretraining_datalist(
         dataset = Dataset(listed, "the entries of the split_file, or their paths")
     else:
         dataset = read_dataset(request)
-    sections = {
-        section: sorted(scans, key=lambda scan: scan["image"]) for section, scans in _scans_only(dataset).items()
-    }
-    datalist = split_sections(sections, split, request.root)
-    check_listed_once(scan for scans in datalist.values() for scan in scans)
-    check_patients_disjoint(datalist)
-    log_datalist(request, datalist, dataset.told_by, dataset.found)
-    return datalist
+    sections = _scans_only(dataset.sections, each_file=True)
+    for scans in sections.values():
+        scans.sort(key=lambda scan: scan["image"])
+    return checked_split(request, replace(dataset, sections=sections), split)
 
 
-def _scans_only(dataset: Dataset, each_file: bool = True) -> dict[str, Datalist]:
-    """The scans of each list without what a datalist says of them; each file of a scan by itself, or all together."""
-    sections: dict[str, Datalist] = {section: [] for section in SECTIONS}
-    for section, scans in sections.items():
-        for item in dataset.sections.get(section, []):
+def _scans_only(sections: Sections, each_file: bool) -> Sections:
+    """The scans of each list without their other entries; each file of a scan by itself, or all together."""
+    scans: Sections = {section: [] for section in SECTIONS}
+    for section, items in sections.items():
+        for item in items:
             files = scan_files(item)
             if each_file or len(files) == 1:
-                scans.extend({"image": file, "patient": item["patient"]} for file in files)
+                scans[section].extend({"image": file, "patient": item["patient"]} for file in files)
             else:
-                scans.append({"image": files[0], "patient": item["patient"], CHANNEL_FILES: files})
-    return sections
+                scans[section].append({"image": files[0], "patient": item["patient"], CHANNEL_FILES: files})
+    return scans

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import Any
 
-from models_genesis_bundle.data.datalists.checks import check_listed_once, check_patients_disjoint
-from models_genesis_bundle.data.datalists.datalist_table import log_datalist
+from models_genesis_bundle.data.datalists.checked_split import checked_split, log_datalist
+from models_genesis_bundle.data.datalists.checks import check_listed_once
 from models_genesis_bundle.data.datalists.json_datalist import SECTIONS
-from models_genesis_bundle.data.datalists.label_fraction import take_fraction
-from models_genesis_bundle.data.datalists.layouts import DatasetRequest, read_dataset
-from models_genesis_bundle.data.datalists.splits import SplitRequest, split_by_file, split_sections
-from models_genesis_bundle.data.scans.channels import Channels
+from models_genesis_bundle.data.datalists.layouts import DatasetRequest, Sections, read_dataset
+from models_genesis_bundle.data.datalists.splits import SplitRequest, take_fraction
+from models_genesis_bundle.data.scans.files import Channels
 from monai.config import PathLike
 
 __all__ = ["list_labelled_scans", "segmentation_datalist"]
 
 logger = logging.getLogger(__name__)
-
-LabelledDatalist = list[dict[str, Any]]
 
 
 def list_labelled_scans(
@@ -29,37 +25,47 @@ def list_labelled_scans(
     label_pattern: str | None = None,
     patient_regex: str | None = None,
     channels: Channels = 1,
-) -> LabelledDatalist:
-    """List all scans of a dataset that have a label map, whatever list of a split they are in.
+) -> list[dict[str, Any]]:
+    """List all scans of a dataset that have a label map, of all lists of its split.
 
     Args:
         dataset_dir: as for `segmentation_datalist`, and so are the other arguments.
         layout: one of its table.
-        image_pattern: what the path of an image looks like, with ``layout="pairs"``.
-        label_pattern: what the path of a label map looks like.
-        patient_regex: names the patients.
-        channels: how many channels a scan has, or their names.
+        image_pattern: regular expression for the paths of images, with ``layout="pairs"``.
+        label_pattern: the same for label maps.
+        patient_regex: finds the patients.
+        channels: number or names of a scan's channels.
 
     Returns:
         ``[{"image": path, "label": path, "patient": name, …}, …]`` sorted by the image's path.
 
     Raises:
         FileNotFoundError: no such folder or file, or nothing in it has a label.
-        DatalistError: a datalist that cannot be understood, or a file named twice.
+        DatalistError: an invalid datalist, or a file that is listed twice.
 
     Examples:
         >>> from models_genesis_bundle.data import list_labelled_scans
         >>> len(list_labelled_scans("phantoms"))
         4
     """
-    request = _request(dataset_dir, layout, image_pattern, label_pattern, patient_regex, channels, required=())
+    request = DatasetRequest(
+        dataset_dir,
+        layout,
+        layouts=("json", "pairs"),
+        patient_regex=patient_regex,
+        image_pattern=image_pattern,
+        label_pattern=label_pattern,
+        file_keys=("image", "label"),
+        required=(),
+        channels=channels,
+    )
     dataset = read_dataset(request)
     scans = [scan for section in SECTIONS for scan in dataset.sections.get(section, [])]
     if not scans:
         raise FileNotFoundError(f"{dataset_dir}: none of its lists has an image with a label.")
     check_listed_once(scans)
     scans.sort(key=lambda scan: scan["image"])
-    log_datalist(request, {"training": scans}, dataset.told_by, dataset.found)
+    log_datalist(request, dataset, {"training": scans})
     return scans
 
 
@@ -77,50 +83,52 @@ def segmentation_datalist(
     label_fraction_seed: int = 0,
     shots: int | None = None,
     channels: Channels = 1,
-) -> dict[str, LabelledDatalist]:
+) -> Sections:
     """List the scans of a dataset with their label maps, split by patient.
 
     ========= ==========================================================================================
     layout    images and labels
     ========= ==========================================================================================
     ``json``  the lists ``training``, ``validation`` and ``test`` of the JSON, each entry with ``image`` and ``label``;
-              those without label, as in the Decathlon's test list, are left out
-    ``pairs`` files below the folder, paired by their names, see `pair_by_names`
+              entries without a label, as in the Decathlon's test list, are left out
+    ``pairs`` files below the folder, paired by their names or by the patterns
     ``auto``  ``pairs`` when patterns are given; else ``json`` for a JSON file or a folder with ``datalist.json`` or
               ``dataset.json``; else ``pairs``
     ========= ==========================================================================================
 
-    A split that the data name is used: the lists of the JSON, folders such as ``imagesTr`` and ``imagesTs``. A
-    validation or test list that they do not name is taken from the training patients.
+    A split of the data is used: the lists of the JSON, or folders such as ``imagesTr`` and ``imagesTs``. A missing list for
+    validation or test is taken from the training patients.
 
     Args:
         dataset_dir: a folder, or the JSON datalist itself.
         layout: one of the table.
-        image_pattern: regular expression that the path of an image matches, see `pair_by_patterns`.
+        image_pattern: regular expression that is searched in the paths of images, relative to `dataset_dir`. An image and a
+            label map are a pair if the group ``case``, or else the first group, is the same in both, and so is every other
+            group that both patterns name. A group ``patient`` is the patient.
         label_pattern: the same for label maps.
-        patient_regex: names the patients where the data do not, see `list_scans`.
-        validation_fraction: below 1 a share, from 1 a number of the training patients that validate, where the data
-            name no validation.
+        patient_regex: finds the patients if the data do not name them, see `list_scans`.
+        validation_fraction: below 1 a share, from 1 a number of the training patients, for a missing validation list.
         test_fraction: the same for the test; 0 leaves it empty.
         seed: seed of the split.
-        split_file: JSON with the lists ``training`` and ``validation`` (``test`` if wanted) of images, relative to
-            `dataset_dir` or to itself, that replaces the split.
+        split_file: JSON with the lists ``training`` and ``validation``, and perhaps ``test``, of images, relative to
+            `dataset_dir` or to itself; it replaces the split.
         label_fraction: share of the training patients, in (0, 1], that is kept, at least one patient; see
             `take_fraction`. Validation and test stay whole.
-        label_fraction_seed: which patients these are.
-        shots: number of training patients that are kept, in place of `label_fraction`.
-        channels: how many channels a scan has, or their names. A scan of several is a list of files under ``image`` in a JSON,
-            files of a folder that `group_channels` puts together, or one file with a volume for each channel.
+        label_fraction_seed: another seed keeps other patients.
+        shots: number of training patients that are kept, instead of `label_fraction`.
+        channels: number of a scan's channels, or their names. A scan with several channels is a list of files under ``image``
+            in a JSON, files of a folder whose names end with the channels' names or with nnU-Net's numbers, or one file with
+            a volume for each channel.
 
     Returns:
-        ``training``, ``validation`` and ``test`` (which may be empty): ``[{"image": path, "label": path, "patient":
-        name, …}, …]`` sorted by the image's path, with the other plain entries of a JSON. Where a scan has a file for each
-        channel, all of them are under ``channel_files``, and ``image`` is the first.
+        ``training``, ``validation`` and ``test`` (perhaps empty): ``[{"image": path, "label": path, "patient": name, …}, …]``
+        sorted by the image's path, with the other plain entries of a JSON. If a scan has a file for each channel, all of
+        them are under ``channel_files``, and ``image`` is the first.
 
     Raises:
-        FileNotFoundError: no such folder or file, nothing that pairs, or a listed file is not there.
-        DatalistError: too few patients for the split, a patient in two lists, a file named twice, a datalist, split file or
-            pattern that cannot be understood.
+        FileNotFoundError: no such folder or file, no pair, or a listed file does not exist.
+        DatalistError: too few patients for the split, a patient in two lists, a file that is listed twice, an invalid datalist,
+            split file or pattern.
 
     Examples:
         >>> from models_genesis_bundle.data import segmentation_datalist
@@ -129,37 +137,7 @@ def segmentation_datalist(
         {'training': 2, 'validation': 1, 'test': 1}
     """
     split = SplitRequest(validation_fraction, test_fraction, seed)
-    required = () if split_file else ("training",)
-    request = _request(dataset_dir, layout, image_pattern, label_pattern, patient_regex, channels, required)
-    dataset = read_dataset(request)
-    if split_file is not None:
-        scans = [scan for section in SECTIONS for scan in dataset.sections.get(section, [])]
-        datalist = split_by_file(scans, Path(split_file), request.base)
-    else:
-        datalist = split_sections(dataset.sections, split, request.root)
-    for scans in datalist.values():
-        scans.sort(key=lambda scan: scan["image"])
-    check_listed_once(scan for scans in datalist.values() for scan in scans)
-    check_patients_disjoint(datalist)
-    log_datalist(request, datalist, dataset.told_by, dataset.found)
-    kept = take_fraction(datalist["training"], label_fraction, label_fraction_seed, shots=shots)
-    if label_fraction < 1 or shots is not None:
-        patients = [len({scan["patient"] for scan in scans}) for scans in (kept, datalist["training"])]
-        setting = f"label_fraction={label_fraction:g}" if shots is None else f"shots={shots}"
-        logger.info("%s keeps the labels of %d of %d training patients", setting, *patients)
-    return datalist | {"training": kept}
-
-
-def _request(
-    dataset_dir: PathLike,
-    layout: str,
-    image_pattern: str | None,
-    label_pattern: str | None,
-    patient_regex: str | None,
-    channels: Channels,
-    required: tuple[str, ...],
-) -> DatasetRequest:
-    return DatasetRequest(
+    request = DatasetRequest(
         dataset_dir,
         layout,
         layouts=("json", "pairs"),
@@ -167,6 +145,15 @@ def _request(
         image_pattern=image_pattern,
         label_pattern=label_pattern,
         file_keys=("image", "label"),
-        required=required,
+        required=() if split_file else ("training",),
         channels=channels,
     )
+    datalist = checked_split(request, read_dataset(request), split, split_file)
+    for scans in datalist.values():
+        scans.sort(key=lambda scan: scan["image"])
+    kept = take_fraction(datalist["training"], label_fraction, label_fraction_seed, shots=shots)
+    if label_fraction < 1 or shots is not None:
+        patients = [len({scan["patient"] for scan in scans}) for scans in (kept, datalist["training"])]
+        setting = f"label_fraction={label_fraction:g}" if shots is None else f"shots={shots}"
+        logger.info("%s keeps the labels of %d of %d training patients", setting, *patients)
+    return datalist | {"training": kept}

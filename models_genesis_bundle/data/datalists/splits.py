@@ -1,11 +1,12 @@
-"""How the items of a data set come into the lists training, validation and test."""
+"""Splitting a dataset into training, validation and test, and taking a share of the training patients."""
 
 from __future__ import annotations
 
 import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +16,7 @@ from models_genesis_bundle.data.datalists.checks import DatalistError
 from models_genesis_bundle.data.datalists.json_datalist import SECTIONS, read_json_datalist
 from monai.config import PathLike
 
-__all__ = ["SplitRequest", "split_by_file", "split_by_folder", "split_sections"]
+__all__ = ["SplitRequest", "split_by_file", "split_by_folder", "split_sections", "take_fraction"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,53 +31,28 @@ Item = TypeVar("Item", bound=Mapping[str, Any])
 
 @dataclass(frozen=True)
 class SplitRequest:
-    """How a data set is to be split where it does not name a split itself.
+    """How to split a dataset that has no split of its own; a fraction out of range is a `DatalistError`."""
 
-    Args:
-        validation_fraction: below 1 the share of the patients that validate, rounded, at least one and never all; from 1
-            their number.
-        test_fraction: the same for the test; 0 for none.
-        seed: which patients these are.
-
-    Raises:
-        DatalistError: a fraction out of range.
-    """
-
-    validation_fraction: float = 0.2
-    test_fraction: float = 0.0
-    seed: int = 0
+    validation_fraction: float = 0.2  # below 1 a share of the patients, rounded, at least one; from 1 their number
+    test_fraction: float = 0.0  # the same; 0 for none
+    seed: int = 0  # of the shuffled patients
 
     def __post_init__(self) -> None:
         for name in ("validation_fraction", "test_fraction"):
             share = getattr(self, name)
             none = share == 0 and name == "test_fraction"
             if not (none or share > 0) or (share >= 1 and share != int(share)):
-                raise DatalistError(
-                    "split",
-                    f"{name} must be a share of the patients between 0 and 1, or a whole number of patients, got {share}.",
-                    "Correct it.",
-                )
+                found = f"{name} must be a share of the patients between 0 and 1, or a whole number of patients, got {share}."
+                raise DatalistError("split", found, "Correct it.")
 
 
 def split_sections(
     sections: Mapping[str, Sequence[Item]], request: SplitRequest, source: PathLike
 ) -> dict[str, list[Item]]:
-    """Take the lists that the data do not name, validation or test or both, from the training patients.
+    """Take the lists that are empty or missing, validation or test or both, from the training patients.
 
-    The patients are shuffled by the seed; validation takes them from the start, the test from the end, so that the choice of
-    the one does not depend on the size of the other.
-
-    Args:
-        sections: ``training`` and whatever else the data name, of anything with a ``patient``; an empty list counts as
-            not named.
-        request: the sizes and the seed.
-        source: the dataset, for errors.
-
-    Returns:
-        ``training``, ``validation`` and ``test``, each in the order of the items.
-
-    Raises:
-        DatalistError: too few patients.
+    The patients are shuffled by the seed. Validation takes them from the start and the test from the end, so that neither
+    choice depends on the size of the other list. With too few patients, the error names the `source`.
     """
     complete = {section: list(sections.get(section, ())) for section in SECTIONS}
     shares = {} if complete["validation"] else {"validation": request.validation_fraction}
@@ -87,13 +63,17 @@ def split_sections(
     items = complete["training"]
     patients = sorted({item["patient"] for item in items})
     counts = _counts(shares, patients, len(items), source)
-    shuffled = [patients[number] for number in np.random.default_rng(request.seed).permutation(len(patients))]
+    shuffled = _shuffled(patients, request.seed)
     section_of = dict.fromkeys(patients, "training")
     for name, ordered in zip(counts, (shuffled, shuffled[::-1]), strict=False):
         section_of |= dict.fromkeys(ordered[: counts[name]], name)
     return complete | {
         name: [item for item in items if section_of[item["patient"]] == name] for name in ("training", *shares)
     }
+
+
+def _shuffled(patients: Sequence[str], seed: int) -> list[str]:
+    return [patients[number] for number in np.random.default_rng(seed).permutation(len(patients))]
 
 
 def _counts(shares: Mapping[str, float], patients: Sequence[str], items: int, source: PathLike) -> dict[str, int]:
@@ -111,37 +91,24 @@ def _counts(shares: Mapping[str, float], patients: Sequence[str], items: int, so
         counts[name] = max(1, min(counts[name], len(patients) - 1 - sum(counts.values()) + counts[name]))
     if sum(counts.values()) >= len(patients):
         wanted = " and ".join(f"{count} for {name}" for name, count in counts.items())
-        raise DatalistError(
-            source, f"{wanted} leave none of the {len(patients)} patients for training.", "Lower these fractions."
-        )
+        found = f"{wanted} leave none of the {len(patients)} patients for training."
+        raise DatalistError(source, found, "Lower these fractions.")
     return counts
 
 
 def split_by_folder(items: Sequence[Item], root: Path) -> dict[str, list[Item]]:
-    """Put items into the lists that their folders name.
+    """Put items into the lists that their folders name, such as ``imagesTr`` and ``imagesTs``, or ``train`` and ``val``.
 
-    Folders called ``train``, ``val`` or ``test``, in these and usual longer and shorter forms, with or without ``images``
-    before, name a split where items lie in at least two of them; the innermost such folder counts.
-
-    Args:
-        items: anything with the path of an ``image`` below `root`.
-        root: folder of the dataset.
-
-    Returns:
-        ``training``, ``validation`` and ``test``; without a split, all items are in ``training``.
-
-    Raises:
-        DatalistError: an item that lies in no such folder while others name a split.
+    The innermost such folder of an image counts. If all items are in one list, they are all in ``training``.
     """
     named = [_section_of(Path(item["image"]).relative_to(root)) for item in items]
     if len({section for section in named if section}) < 2:
         return {"training": list(items), "validation": [], "test": []}
     if None in named:
-        raise DatalistError(
-            root,
-            f"folders put other cases into training, validation or test, but not {items[named.index(None)]['image']}.",
-            "Move it, or name the split in a split_file.",
+        found = (
+            f"folders put other cases into training, validation or test, but not {items[named.index(None)]['image']}."
         )
+        raise DatalistError(root, found, "Move it, or name the split in a split_file.")
     return {section: [item for item, name in zip(items, named, strict=True) if name == section] for section in SECTIONS}
 
 
@@ -151,20 +118,9 @@ def _section_of(path: Path) -> str | None:
 
 
 def split_by_file(items: Sequence[Item], split_file: Path, base: Path) -> dict[str, list[Item]]:
-    """Put items into the lists that a JSON names.
+    """Put items into the lists of a JSON of image paths, which are relative to `base` or to the JSON.
 
-    Args:
-        items: anything with the path of an ``image``.
-        split_file: JSON with the lists ``training`` and ``validation`` (``test`` if wanted) of paths of images; of a scan with
-            several files, the first or all.
-        base: folder that the paths count from; where they are not there, they count from the JSON's folder.
-
-    Returns:
-        ``training``, ``validation`` and ``test``. Items that the JSON does not name are left out, and counted in the log.
-
-    Raises:
-        FileNotFoundError: no such JSON, or a listed file is not there.
-        DatalistError: a JSON that cannot be understood, or a listed file that is none of the items.
+    An image that is several files is listed by the first or by all. The log counts the items that the JSON does not list.
     """
     listed = read_json_datalist(split_file, base, required=("training", "validation"))
     item_of = {os.path.realpath(item["image"]): item for item in items}
@@ -173,13 +129,95 @@ def split_by_file(items: Sequence[Item], split_file: Path, base: Path) -> dict[s
         files = [os.path.realpath(entry["image"]) for entry in entries]
         unknown = [file for file in files if file not in item_of]
         if unknown:
-            raise DatalistError(
-                split_file,
-                f"{len(unknown)} scans of {section} are not among the labelled ones of {base}, the first is {unknown[0]}.",
-                "Label them or take them out of the split.",
-            )
+            found = f"{len(unknown)} scans of {section} are not among the labelled ones of {base}, the first is {unknown[0]}."
+            raise DatalistError(split_file, found, "Label them or take them out of the split.")
         sections[section] = [item_of[file] for file in files]
     left_out = len(item_of) - len({item["image"] for listed_items in sections.values() for item in listed_items})
     if left_out:
         logger.warning("%s: %d labelled scans are in none of its lists and are left out", split_file, left_out)
     return sections
+
+
+def take_fraction(
+    items: Sequence[Item],
+    fraction: float = 1.0,
+    seed: int = 0,
+    stratify_key: str | None = None,
+    shots: int | None = None,
+) -> list[Item]:
+    """Take the items of a share of the patients, or of a number of them.
+
+    The order of the patients depends on the seed and their names alone, and a smaller share is the beginning of a larger
+    one: 10 % are among the 30 %, and the patient of one shot is among those of two.
+
+    Args:
+        items: anything with a ``patient``; either all items of a patient are taken or none.
+        fraction: share of the patients in (0, 1], rounded, at least one patient.
+        seed: another seed gives another draw of the same size.
+        stratify_key: key of a class. Every class then keeps at least one item, if necessary by more patients than
+            asked for, and the classes keep about their shares. A patient with items of several classes counts for
+            the rarest of them.
+        shots: number of patients, instead of `fraction`.
+
+    Returns:
+        The items that are kept, in their order.
+
+    Raises:
+        DatalistError: a fraction or number out of range, both of them, or no items.
+        KeyError: an item without the `stratify_key`.
+
+    Examples:
+        >>> from models_genesis_bundle.data import take_fraction
+        >>> [item["patient"] for item in take_fraction([{"patient": "ana"}, {"patient": "ben"}], shots=1)]
+        ['ana']
+    """
+    if not 0 < fraction <= 1:
+        found = f"it is a share of the training patients above 0 and up to 1, got {fraction}."
+        raise DatalistError("label_fraction", found, "Correct it.")
+    if not items:
+        raise DatalistError("label_fraction", "there are no items to take a share of.", "Check the training list.")
+    patients = sorted({item["patient"] for item in items})
+    wanted = round(fraction * len(patients)) if shots is None else _checked_shots(shots, fraction, len(patients))
+    shuffled, least = _shuffled(patients, seed), 1
+    if stratify_key is not None:
+        shuffled, least = _stratified(shuffled, _classes_of(items, stratify_key))
+    kept = set(shuffled[: max(least, wanted)])
+    return [item for item in items if item["patient"] in kept]
+
+
+def _checked_shots(shots: int, fraction: float, patients: int) -> int:
+    if isinstance(shots, bool) or not isinstance(shots, int) or not 1 <= shots <= patients:
+        found = f"it is a whole number of training patients, from 1 to the {patients} that there are, got {shots!r}."
+        raise DatalistError("shots", found, "Correct it.")
+    if fraction != 1:
+        raise DatalistError("shots", f"label_fraction is {fraction} as well.", "Give one of the two.")
+    return shots
+
+
+def _classes_of(items: Sequence[Item], key: str) -> dict[str, set[Hashable]]:
+    classes: dict[str, set[Hashable]] = {}
+    for item in items:
+        if key not in item:
+            raise KeyError(f"{item.get('image', item)}: it has no entry {key!r} to stratify the label fraction by.")
+        classes.setdefault(item["patient"], set()).add(item[key])
+    return classes
+
+
+def _stratified(shuffled: Sequence[str], classes: Mapping[str, set[Hashable]]) -> tuple[list[str], int]:
+    """Order the patients so that every beginning holds the classes in about their shares; with the number of them at the
+    beginning that hold every class.
+    """
+    frequency = Counter(value for values in classes.values() for value in values)
+    by_rarity = sorted(frequency, key=lambda value: (frequency[value], str(value)))
+    first: list[str] = []
+    for value in by_rarity:
+        if not any(value in classes[patient] for patient in first):
+            first.append(next(patient for patient in shuffled if value in classes[patient]))
+    ordered = [*first, *(patient for patient in shuffled if patient not in first)]
+    strata: dict[Hashable, list[str]] = {}
+    for patient in ordered:
+        strata.setdefault(next(value for value in by_rarity if value in classes[patient]), []).append(patient)
+    place = {
+        patient: (number + 0.5) / len(members) for members in strata.values() for number, patient in enumerate(members)
+    }
+    return [*first, *sorted(ordered[len(first) :], key=lambda patient: place[patient])], len(first)

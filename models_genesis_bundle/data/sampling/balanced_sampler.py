@@ -1,4 +1,4 @@
-"""Classes of different size: a sampler that draws them alike, and weights for the loss."""
+"""For classes of different size: a sampler that draws them equally often, and weights for the loss."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ __all__ = ["BALANCES", "BalancedEpochSampler", "class_weights", "training_sample
 
 
 def class_weights(labels: Sequence[int], num_classes: int) -> torch.Tensor:
-    """Weights inversely proportional to the classes' frequencies: items / (``num_classes`` · items of the class).
+    """Weights for ``torch.nn.CrossEntropyLoss``: items / (`num_classes` · items of the class).
 
-    With them every class has the same part in a loss that is a mean over all items, as ``torch.nn.CrossEntropyLoss``
-    takes them.
+    Every class then has the same share in a mean over all items.
 
     Args:
-        labels: class of each training item, 0 … ``num_classes`` - 1.
+        labels: class of each training item, 0 … `num_classes` - 1.
         num_classes: number of classes.
 
     Returns:
         (num_classes,), float32.
 
     Raises:
-        ValueError: when a class has no item, or an item has a class that is none.
+        ValueError: a class without an item, or an item of another class.
 
     Examples:
         >>> from models_genesis_bundle.data import class_weights
@@ -47,19 +46,19 @@ BALANCES = ("sampler", "loss", "none")
 
 
 class BalancedEpochSampler(EpochSampler):
-    """Draws each item of an epoch from a class chosen with equal probability, and yields ``EpochIndex``.
+    """Draws each item of an epoch from a class chosen with equal probability, and yields `EpochIndex`.
 
-    Within a class, items come in shuffled order, and none comes again before all have come. So a rare class repeats
-    its items within an epoch, each time with other augmentation, and of a frequent one an epoch sees a part, another
-    one each time. The draws follow from (``seed``, epoch) alone; ranks take turns.
+    Within a class, items are shuffled, and no item repeats before all were drawn. An epoch thus repeats the items of a rare
+    class, each time with other augmentation, and has a new part of the items of a frequent one. The draws depend on (`seed`,
+    epoch) alone; ranks take turns.
 
     Args:
         labels: class of each item.
-        seed: start of the draws.
-        num_samples: items an epoch, over all ranks; None for as many as there are.
+        seed: seed of the draws.
+        num_samples: items of an epoch, over all ranks; None for as many as there are.
 
     Raises:
-        ValueError: for no labels, or ``num_samples`` below 1.
+        ValueError: no labels, or `num_samples` below 1.
 
     Examples:
         >>> from models_genesis_bundle.data import BalancedEpochSampler
@@ -98,18 +97,18 @@ class BalancedEpochSampler(EpochSampler):
 def training_sampler(
     dataset: Sized, labels: Sequence[int], balance: str = "sampler", seed: int = 0, num_samples: int | None = None
 ) -> EpochSampler:
-    """The sampler that a ``balance`` setting stands for.
+    """The sampler for a ``balance`` setting.
 
     Args:
         dataset: the training items.
         labels: class of each.
-        balance: ``"sampler"`` for a ``BalancedEpochSampler``; ``"loss"`` (see ``class_weights``) and ``"none"`` show
-            every item once an epoch.
-        seed: start of the draws.
-        num_samples: items an epoch, with ``"sampler"``; None for as many as there are.
+        balance: ``"sampler"`` for a `BalancedEpochSampler`; ``"loss"`` (see `class_weights`) and ``"none"`` for every item once
+            an epoch.
+        seed: seed of the draws.
+        num_samples: items of an epoch, with ``"sampler"``; None for as many as there are.
 
     Raises:
-        ValueError: for another ``balance``, and for ``num_samples`` where every item is shown.
+        ValueError: another `balance`, or `num_samples` without ``"sampler"``.
     """
     if balance not in BALANCES:
         raise ValueError(f"balance: expected one of {', '.join(BALANCES)}, found {balance!r}.")

@@ -1,4 +1,4 @@
-"""Where the training patches of a label map may be centred: as often on a small class as on a large one."""
+"""Centres for the training patches of a label map, as often in a small class as in a large one."""
 
 from __future__ import annotations
 
@@ -13,28 +13,27 @@ __all__ = ["PatchCentresd"]
 
 
 class PatchCentresd(MapTransform):
-    """Lists voxels of the background and of the classes of a label map, equally many of each class that is there.
+    """Lists voxels of the background and of the classes of a label map, equally many of each class.
 
-    For `monai.transforms.RandCropByPosNegLabeld` with ``bg_indices_key`` and ``fg_indices_key``. Drawn from all foreground
-    voxels alike, a patch would hardly ever be centred on a nodule of a hundred voxels next to lungs of a million; nnU-Net
+    For `monai.transforms.RandCropByPosNegLabeld` with ``bg_indices_key`` and ``fg_indices_key``. If all foreground voxels had the
+    same chance, a patch would hardly ever be centred on a nodule of a hundred voxels next to lungs of a million. nnU-Net
     draws the class first as well (Isensee et al., Nature Methods 2021, "foreground oversampling").
 
     Args:
         keys: keys of label maps ``(1, X, Y[, Z])`` of whole numbers, 0 for the background.
-        voxels_per_class: voxels that are listed of each class, spread evenly over it; a smaller class has its voxels
-            repeated.
-        allow_missing_keys: pass over keys that are not there.
+        voxels_per_class: number of voxels listed of each class, spread evenly over it, or repeated in a smaller class.
+        allow_missing_keys: ignore missing keys.
 
     Shape:
         Result for a key ``label``: ``label_bg_indices`` ``(voxels_per_class,)`` and ``label_fg_indices`` ``(classes in the
-        map * voxels_per_class,)``, int64 places in the flattened label map; empty where there is none.
+        map * voxels_per_class,)``, int64 indices into the flattened label map; empty if there is no voxel.
     """
 
     def __init__(self, keys: KeysCollection, voxels_per_class: int = 10_000, allow_missing_keys: bool = False) -> None:
         super().__init__(keys, allow_missing_keys)
         if voxels_per_class < 1:
             raise ValueError(f"PatchCentresd: voxels_per_class must be at least 1, got {voxels_per_class}.")
-        golden_section = (5**0.5 - 1) / 2  # its multiples fill (0, 1) evenly, and fall in no step with an image's rows
+        golden_section = (5**0.5 - 1) / 2  # its multiples fill (0, 1) evenly, independently of an image's rows
         self.shares = np.arange(voxels_per_class) * golden_section % 1
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

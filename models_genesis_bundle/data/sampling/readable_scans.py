@@ -1,4 +1,4 @@
-"""What becomes of scans that cannot be read: skipped by name, or the end of the run."""
+"""Scans that cannot be read are skipped and named, or end the run."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from multiprocessing.pool import ThreadPool
 from typing import Any
 
-from models_genesis_bundle.data.scans.load_label import UnknownLabelsError
-from models_genesis_bundle.data.scans.scan_compose import ScanCompose, ScanError, scan_error_behind
+from models_genesis_bundle.data.scans.labelled_preprocessing import UnknownLabelsError
+from models_genesis_bundle.data.scans.scan_compose import ScanCompose, ScanError, scan_error_in
 from monai.data import CacheDataset
 from torch.utils.data import Dataset
 from tqdm import tqdm
@@ -23,21 +23,23 @@ __all__ = [
     "skipped_text",
 ]
 
+logger = logging.getLogger(__name__)
+
 SKIPPED = "skipped"
 
 
 class SkippedScansError(RuntimeError):
-    """Scans could not be used; the message names each of them with its reason."""
+    """Scans could not be used; the message gives each with the reason."""
 
 
 class SkipUnreadable(Dataset):
-    """Dataset that gives a note instead of an item where the scan cannot be used; `ScanEvaluator` passes over it.
+    """Dataset with a note in place of an item whose scan cannot be used; `ScanEvaluator` ignores such a note.
 
-    Only a `ScanError` is noted. Any other error, such as lack of memory, is raised, and so is `UnknownLabelsError`: to
-    skip what the settings have no class for would train on the rest without a class.
+    Only a `ScanError` is noted. Other errors, such as lack of memory, are raised, and so is `UnknownLabelsError`, because
+    its cause may be in the settings.
 
     Args:
-        dataset: a dataset whose list ``data`` holds the path of each scan under ``image``.
+        dataset: a dataset whose list ``data`` has the path of each scan under ``image``.
         on_unreadable: ``"skip"``, or ``"raise"`` to raise the first `ScanError`.
 
     Shape:
@@ -64,42 +66,32 @@ class SkipUnreadable(Dataset):
 
 
 def require_on_unreadable(on_unreadable: str) -> None:
-    """Refuse a setting that is neither ``skip`` nor ``raise``.
-
-    Raises:
-        ValueError: naming both.
-    """
+    """Raise a `ValueError` for a setting that is neither ``skip`` nor ``raise``."""
     if on_unreadable not in ("skip", "raise"):
         raise ValueError(f"on_unreadable must be skip or raise, got {on_unreadable!r}.")
 
 
 def skip_reason(image: str, error: Exception, on_unreadable: str) -> str:
-    """Why a scan is skipped: what is wrong with it or its label, and the name of the rule that says so.
-
-    Args:
-        image: the scan.
-        error: what was raised when it was read.
-        on_unreadable: ``"skip"`` or ``"raise"``.
+    """The reason to skip a scan, with the name of the rule, from the error that reading it raised.
 
     Raises:
-        Exception: `error` itself, or the `ScanError` in it, where the scan must not be skipped: the file is not at fault,
-            or is not for certain, or `on_unreadable` is ``"raise"``.
+        Exception: `error`, if there is no `ScanError` in it; the `ScanError` if it is an `UnknownLabelsError` or
+            `on_unreadable` is ``"raise"``.
     """
-    refusal = scan_error_behind(error)
+    refusal = scan_error_in(error)
     if refusal is None:
         raise error
     if on_unreadable == "raise" or isinstance(refusal, UnknownLabelsError):
         raise refusal from None
-    rule = getattr(refusal, "rule", None)
-    return str(refusal).removeprefix(f"{image}: ") + (f" [{rule}]" if rule else "")
+    return str(refusal).removeprefix(f"{image}: ") + f" [{refusal.rule}]"
 
 
 def skipped_text(skipped: Mapping[str, str], total: int) -> str:
-    """How many scans could not be used, then a line for each.
+    """The number of scans that could not be used, of a total, and a line for each.
 
     Args:
         skipped: the reasons by the scans' paths.
-        total: number of scans, with those that could be used.
+        total: number of all scans.
     """
     some = len(skipped) < total
     head = (
@@ -108,23 +100,20 @@ def skipped_text(skipped: Mapping[str, str], total: int) -> str:
     return "\n".join([head, *(f"  {image}: {reason}" for image, reason in skipped.items())])
 
 
-logger = logging.getLogger(__name__)
-
-
 class ReadableScans(CacheDataset):
-    """MONAI's `CacheDataset` without the scans that cannot be used, which are named in the log.
+    """MONAI's `CacheDataset` without the scans that cannot be used, which the log names.
 
-    Every scan is read once when the dataset is made, also those that are not kept in memory, so that the list of scans
+    Every scan is read once when the dataset is made, whether or not it is kept in memory, so that the list of scans
     is the same in all processes and after a restart.
 
     Args:
         data: items with the path of a scan under ``image``.
-        transform: the preparation, without random steps; raises `ScanError` where a scan or its label cannot be used.
+        transform: the preparation, without random steps; raises `ScanError` if a scan or its label cannot be used.
         on_unreadable: ``"skip"``, or ``"raise"`` to stop at the first scan that cannot be used.
         cache_rate: share of the scans that is kept in memory.
         num_workers: threads that read.
-        foreground_key: what the preparation lists the voxels of the foreground under, as `PatchCentresd` does; at least one
-            scan must have some.
+        foreground_key: key under which the preparation lists the voxels of the foreground, see `PatchCentresd`; at least one
+            scan must have foreground.
 
     Attributes:
         data: the items that can be used.
@@ -132,8 +121,8 @@ class ReadableScans(CacheDataset):
 
     Raises:
         ScanError: a scan that cannot be used, with ``"raise"``.
-        SkippedScansError: none of the scans can be used.
-        ValueError: another value of `on_unreadable`, or none of the labels has foreground.
+        SkippedScansError: no scan can be used.
+        ValueError: another value of `on_unreadable`, or no label has foreground.
     """
 
     data: list[Mapping[str, Any]]
@@ -158,8 +147,8 @@ class ReadableScans(CacheDataset):
         cache = super()._fill_cache(indices)
         rest = range(len(cache), len(self.data))
         with ThreadPool(self.num_workers) as pool:
-            for _ in tqdm(pool.imap(self._check, rest), total=len(rest), desc="Checking scans", disable=not rest):
-                pass
+            checked = pool.imap(lambda index: self._load_cache_item(index) is None, rest)
+            list(tqdm(checked, total=len(rest), desc="Checking scans", disable=not rest))
         total = len(self.data)
         usable = [str(item["image"]) not in self.skipped for item in self.data]
         self.data = [item for item, good in zip(self.data, usable, strict=True) if good]
@@ -170,15 +159,12 @@ class ReadableScans(CacheDataset):
         if self.foreground_key is not None and not self.has_foreground:
             raise ValueError(
                 f"None of the {len(self.data)} training labels has a voxel of a class, first {self.data[0].get('label')}: "
-                "all are 0. There is nothing to learn. Look whether the paths of the labels are right, and whether "
-                "labelled_preprocessing::label_map makes 0 of what is there."
+                "all are 0. There is nothing to learn. Check whether the paths of the labels are right, and whether "
+                "labelled_preprocessing::label_map maps all labels to 0."
             )
         kept = [item for item, good in zip(cache, usable, strict=False) if good]
         self.cache_num = len(kept)
         return kept
-
-    def _check(self, index: int) -> None:
-        self._load_cache_item(index)
 
     def _load_cache_item(self, idx: int) -> Any:
         try:

@@ -1,4 +1,4 @@
-"""Items that depend on seed, epoch and number alone: the data set and its sampler."""
+"""A dataset whose items depend on seed, epoch and index alone, and its sampler."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["EpochIndex", "EpochSampler", "RandomStates", "SeededDataset"]
 
 
 class EpochIndex(NamedTuple):
-    """Which item to load, in which epoch, and how often it was in the epoch before, as a sampler yields it."""
+    """An item of an epoch, and the number of its earlier draws in this epoch, as a sampler yields it."""
 
     epoch: int
     item: int
@@ -24,18 +24,18 @@ class EpochIndex(NamedTuple):
 
 
 class SeededDataset(Dataset):
-    """Applies a random transform whose draws follow from (``seed``, epoch, index, repeat).
+    """Applies a random transform whose draws depend on (`seed`, epoch, index, repeat) alone.
 
     An item is thus the same in any worker, on any rank and after a restart: runs with 0 and with 8 workers train on the
-    same cubes, and a resumed run goes on exactly.
+    same cubes, and a resumed run continues exactly.
 
     Args:
-        data: the items, for example `ScanCubes`. With an attribute ``by_epoch`` they are asked for by `EpochIndex`.
-        transform: a MONAI transform; when it is ``Randomizable`` it is seeded before every item.
-        seed: start of the random draws.
-        redraw: draw anew in every epoch; ``False`` gives the same items in all of them, as validation needs.
-        prepare: makes of `data` what the transform gets, as ``CacheDataset`` with a deterministic transform does. A
-            configuration's ``dataset::data`` then is the plain list of files that other programs put their own in place of.
+        data: the items, for example `ScanCubes`. With an attribute ``by_epoch`` they are indexed by `EpochIndex`.
+        transform: a MONAI transform; if it is ``Randomizable`` it is seeded before every item.
+        seed: seed of the draws.
+        redraw: draw anew in every epoch; ``False`` gives the same items in all epochs, for validation.
+        prepare: makes the input of the transform from `data`, as ``CacheDataset`` with a deterministic transform does. A
+            configuration's ``dataset::data`` is then a plain list of files, which other programs can replace.
 
     Examples:
         >>> from monai.transforms import RandScaleIntensity
@@ -77,18 +77,18 @@ class SeededDataset(Dataset):
 
 
 class EpochSampler(DistributedSampler):
-    """Shuffles by (``seed``, epoch), shares the items between the ranks, and yields ``EpochIndex``.
+    """Shuffles by (`seed`, epoch), shares the items between the ranks, and yields `EpochIndex`.
 
-    MONAI's workflows call ``set_epoch`` of every ``DistributedSampler`` when an epoch starts, and without a process group
-    this one has the whole data set, so that one configuration serves one process and many.
+    MONAI's workflows call ``set_epoch`` of every ``DistributedSampler`` at the start of an epoch. Without a process group this
+    one has the whole dataset, so that one configuration works for one process and for many.
 
     Args:
-        dataset: its length is what counts.
-        seed: start of the shuffling.
+        dataset: only its length is used.
+        seed: seed of the shuffling.
         shuffle: ``False`` keeps the order.
 
     Attributes:
-        skip: items of the next epoch that are left out at its beginning: a run that stopped within an epoch has had them.
+        skip: number of items to leave out at the beginning of the next epoch, because the run was resumed after them.
 
     Examples:
         >>> from models_genesis_bundle.data import EpochSampler
@@ -118,13 +118,13 @@ class EpochSampler(DistributedSampler):
 
 
 class RandomStates:
-    """The random states of a transform and of all that it is made of.
+    """The random states of a transform and of all its parts.
 
-    ``transform.set_random_state`` makes a new generator for each part, which costs more than a deformation does; to seed
-    the generators that are there anew takes microseconds.
+    ``transform.set_random_state`` makes a new generator for each part, which takes longer than a deformation. Seeding the
+    existing generators takes microseconds.
 
     Args:
-        transform: gets states of its own; parts are found in its attributes, and in lists, tuples and dictionaries there.
+        transform: gets states of its own, and so do its parts in attributes, lists, tuples and dictionaries.
     """
 
     def __init__(self, transform: Randomizable) -> None:
@@ -134,7 +134,7 @@ class RandomStates:
         self.states = list({id(state): state for state in own}.values())
 
     def are_current(self) -> bool:
-        """False once somebody else, such as MONAI in a new worker, has given the transform other states."""
+        """False after other code, such as MONAI in a new worker, has given the transform other states."""
         return self.transform.R is self.states[0]
 
     def seed(self, entropy: Iterable[int]) -> None:

@@ -1,4 +1,4 @@
-"""One DICOM file: what its header says, and its pixels."""
+"""One DICOM file: its header and its pixels."""
 
 from __future__ import annotations
 
@@ -36,23 +36,14 @@ _TAGS = {
 
 @dataclass(frozen=True)
 class DicomImage:
-    """The header of a DICOM file with pixels.
-
-    Args:
-        file: the file.
-        texts: text of the elements that are needed, by their DICOM keyword.
-    """
+    """The header of a DICOM file with pixels; `texts` are its elements by their DICOM keyword."""
 
     file: Path
     texts: dict[str, str]
 
     @classmethod
     def open(cls, file: Path) -> DicomImage:
-        """Read the header.
-
-        Raises:
-            RuntimeError: whatever ITK raises for a file without pixels, or one that it cannot read.
-        """
+        """Read the header; ITK raises `RuntimeError` for a file without pixels, or one that it cannot read."""
         with itk_name(file) as name:
             io = _gdcm()
             io.SetFileName(name)
@@ -65,7 +56,7 @@ class DicomImage:
         return self.texts.get(keyword, "")
 
     def numbers(self, keyword: str, count: int) -> np.ndarray | None:
-        """The `count` numbers of an element; None if it is absent, has another number of values, or is not finite."""
+        """The numbers of an element; None if it is missing, has another number of values than `count`, or is not finite."""
         try:
             values = np.array([float(word) for word in self.text(keyword).split("\\")])
         except ValueError:
@@ -73,7 +64,7 @@ class DicomImage:
         return values if values.shape == (count,) and np.isfinite(values).all() else None
 
     def count(self, keyword: str) -> int:
-        """An element that counts something; 1 if it is absent."""
+        """The number in an element that counts something; 1 if it is missing."""
         values = self.numbers(keyword, 1)
         return 1 if values is None else int(values[0])
 
@@ -93,10 +84,9 @@ class DicomImage:
         return self.text("ImageType").upper().split("\\")
 
     def pixels(self) -> np.ndarray:
-        """Float32 ``(rows, columns)``: stored value × slope + intercept of this file, MONOCHROME1 turned to dark air.
+        """Float32 ``(rows, columns)``: stored value × slope + intercept of this file; MONOCHROME1 is inverted to dark air.
 
-        Raises:
-            RuntimeError: whatever ITK raises for pixels that are truncated or cannot be decoded.
+        ITK raises `RuntimeError` for pixels that are truncated or cannot be decoded.
         """
         import itk
 
@@ -105,17 +95,13 @@ class DicomImage:
 
 
 def read_flat_dicom(file: Path) -> RawScan:
-    """Read a DICOM file as a flat image ``(X, Y, 1)``, with a further axis for frames or colours.
-
-    Raises:
-        RuntimeError: whatever ITK raises for a file that cannot be read.
-    """
+    """Read a DICOM file as a flat image ``(X, Y, 1)``, with a further axis for frames or colours."""
     import itk
 
     header = DicomImage.open(file)
     spacing = [header.numbers(keyword, 2) for keyword in ("PixelSpacing", "ImagerPixelSpacing")]
     if not any(values is not None and (values > 0).all() for values in spacing):
-        logger.warning("%s: its header gives no PixelSpacing above 0; a pixel is taken for 1 mm.", file)
+        logger.warning("%s: its header gives no PixelSpacing above 0; a pixel is assumed to be 1 mm.", file)
     with itk_name(file) as name:
         image = itk.imread(name, imageio=_gdcm())
     values = itk.array_from_image(image).T

@@ -1,20 +1,28 @@
-"""Which files and folders are scans, what they are called, and which files belong to a scan."""
+"""Which files and folders are scans, what they are called, and which files a scan has."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from models_genesis_bundle.data.scans.text_header import TEXT_HEADER_SUFFIXES, read_text_header
+from models_genesis_bundle.data.scans.itk_file import TEXT_HEADER_SUFFIXES, read_text_header
 
 __all__ = [
+    "CHANNEL_FILES",
     "DICOM_SUFFIXES",
     "IMAGE_SUFFIXES",
     "SCAN_SUFFIXES",
+    "Channels",
+    "case_path",
+    "channel_count",
+    "channel_names",
     "is_dicom_file",
     "is_scan_file",
+    "scan_files",
     "scan_fingerprint",
     "scan_stem",
     "scan_suffix",
@@ -24,6 +32,9 @@ SCAN_SUFFIXES = (".nii.gz", ".nii", *TEXT_HEADER_SUFFIXES, ".npy")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 DICOM_SUFFIXES = (".dcm", ".ima")
 
+CHANNEL_FILES = "channel_files"  # entry of an item: all files of its scan, of which `image` is the first
+Channels = int | Sequence[str]
+
 _SUFFIX = re.compile(f"({'|'.join(map(re.escape, SCAN_SUFFIXES + IMAGE_SUFFIXES))})$", re.IGNORECASE)
 _DICOM_PREAMBLE = 128
 _DICOM_META_HEADER = 512
@@ -32,11 +43,11 @@ _MEDIA_DIRECTORY_CLASS = b"1.2.840.10008.1.3.10"
 
 
 def _name(path: str | Path) -> str:
-    return os.path.basename(os.fspath(path).rstrip(os.sep))  # pathlib takes five times as long
+    return os.path.basename(os.fspath(path).rstrip(os.sep))  # five times as fast as pathlib
 
 
 def scan_suffix(path: str | Path) -> str:
-    """The suffix of a scan or 2D image in lower case, ``.nii.gz`` as one, or ``""`` for anything else."""
+    """The suffix of a scan or 2D image in lower case (``.nii.gz`` is one suffix), or ``""`` for anything else."""
     match = _SUFFIX.search(_name(path))
     return match[0].lower() if match else ""
 
@@ -54,10 +65,9 @@ def is_scan_file(path: str | Path) -> bool:
 
 
 def is_dicom_file(file: Path) -> bool:
-    """Whether `file` is called ``.dcm`` or ``.ima``, or starts as DICOM does.
+    """Whether `file` has the suffix ``.dcm`` or ``.ima``, or starts as DICOM does.
 
-    The directory of a medium is an index of other files and does not count, whether it is called ``DICOMDIR``,
-    ``DIRFILE`` or anything else.
+    The directory of a medium (``DICOMDIR``, ``DIRFILE`` or another name) is an index of other files and does not count.
     """
     if file.name.upper() in _MEDIA_DIRECTORIES or not file.is_file():
         return False
@@ -73,18 +83,10 @@ def is_dicom_file(file: Path) -> bool:
 
 
 def scan_fingerprint(path: str | Path, *further: str | Path) -> str:
-    """A short text that changes when any file of a scan does.
+    """A short text that changes when any file of a scan does; ``""`` if the scan does not exist.
 
-    The files of a scan are all visible files of a DICOM folder, or a header (``.mhd``, ``.nhdr`` …) with the data files
-    that it names, or the one file.
-
-    Args:
-        path: the scan, or its first channel.
-        further: its other channels, where each has a file.
-
-    Returns:
-        16 hexadecimal digits of a SHA-256 over each file's name, size and time of the last change; ``""`` if the scan is
-        not there.
+    It is a hash of the name, size and time of the last change of each file: of all visible files of a DICOM folder, of a header
+    (``.mhd``, ``.nhdr`` …) and the data files that it names, or of the one file. `further` are the files of other channels.
     """
     if further:
         states = [scan_fingerprint(file) for file in (path, *further)]
@@ -115,3 +117,37 @@ def _files_of_scan(path: str) -> list[str]:
     if scan_suffix(path) in TEXT_HEADER_SUFFIXES and os.path.isfile(path):
         return [path, *(os.path.join(os.path.dirname(path), name) for name in read_text_header(Path(path)).data_files)]
     return [path]
+
+
+def channel_count(channels: Channels) -> int:
+    """The number of channels, which are counted or named; a `ValueError` for none or for two of the same name."""
+    count = channels if isinstance(channels, int) else len({name.lower() for name in channels})
+    if count < 1 or (not isinstance(channels, int) and count < len(channels)):
+        raise ValueError(f"channels must be a number of 1 or more, or different names, got {channels!r}.")
+    return count
+
+
+def channel_names(channels: Channels) -> list[str]:
+    """The names of the channels; without names, their numbers as nnU-Net writes them: ``0000``, ``0001``, …."""
+    return [f"{number:04d}" for number in range(channels)] if isinstance(channels, int) else list(channels)
+
+
+def scan_files(item: Mapping[str, Any]) -> list[str]:
+    """The files of an item's scan: one for each channel, or one with all channels."""
+    return list(item.get(CHANNEL_FILES) or [item["image"]])
+
+
+def case_path(files: Sequence[str]) -> str:
+    """A path for the scan of these files: what their names have in common, in the folder of the first.
+
+    Examples:
+        >>> case_path(["a/case_0000.nii.gz", "a/case_0001.nii.gz"]), case_path(["a/p7_flair.nii", "a/p7_t1.nii"])
+        ('a/case.nii.gz', 'a/p7.nii')
+    """
+    if len(files) == 1:
+        return str(files[0])
+    stems = [scan_stem(file) for file in files]
+    common = os.path.commonprefix(stems)  # noqa: RUF071 - letters are meant
+    if any(stem[len(common) :][:1].isalnum() for stem in stems):  # the names differ within a word
+        common = re.sub(r"[^\W_]*$", "", common).rstrip("_-. ")
+    return os.path.join(os.path.dirname(files[0]), common + scan_suffix(files[0])) if common else str(files[0])

@@ -1,4 +1,4 @@
-"""Scaling of a scan's intensities into the range that the deformations and the network work in."""
+"""Scaling a scan's intensities into the range that the deformations and the network use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MODES = ("window", "percentile", "zscore")
 
 @dataclass(frozen=True)
 class IntensityScaling:
-    """How the voxels of a scan become network input.
+    """The map from the voxels of a scan to the network's input.
 
     ============== ========================================================== ================= ===============
     mode           what happens                                               range             can be inverted
@@ -35,7 +35,7 @@ class IntensityScaling:
                    ``mean`` and ``std``, with those of all voxels of the scan                   and ``std``
     ============== ========================================================== ================= ===============
 
-    ``zscore`` with ``mean``, ``std``, ``lower`` and ``upper`` clips to ``[lower, upper]``, in the scan's unit, in place of
+    ``zscore`` with ``mean``, ``std``, ``lower`` and ``upper`` clips to ``[lower, upper]``, in the scan's unit, instead of
     ``±clip``, as nnU-Net does with CT.
 
     Args:
@@ -98,7 +98,7 @@ class IntensityScaling:
 
     @property
     def value_range(self) -> tuple[float, float]:
-        """Smallest and largest value that a scaled scan can hold."""
+        """Smallest and largest value of a scaled scan."""
         if self.mode != "zscore":
             return (0.0, 1.0)
         if self.lower is None or self.upper is None or self.mean is None or self.std is None:
@@ -107,20 +107,20 @@ class IntensityScaling:
 
     @property
     def is_invertible(self) -> bool:
-        """Whether the map is the same for every scan, so that `invert` and thresholds in the scan's unit work."""
+        """Whether the map is the same for every scan, as `invert` and thresholds in the scan's unit need."""
         return self.mode == "window" or self.mean is not None
 
     def __call__(self, image: NdarrayOrTensor) -> NdarrayOrTensor:
         """Scale a scan.
 
         Args:
-            image: array, tensor or MetaTensor of any shape, in the scan's unit (HU for CT). It is not changed.
+            image: array, tensor or MetaTensor of any shape, in the scan's unit (HU for CT).
 
         Returns:
             The same type and shape as float32 within `value_range`.
 
         Raises:
-            ValueError: the scan's percentiles or its standard deviation leave nothing to scale by.
+            ValueError: the scan's percentiles are equal, or its standard deviation is 0.
         """
         tensor, *_ = convert_data_type(image, torch.Tensor, dtype=torch.float32)
         if self.mode == "zscore":
@@ -146,13 +146,7 @@ class IntensityScaling:
         return NormalizeIntensity(subtrahend=mean, divisor=std)(tensor).clamp(*self.value_range)
 
     def invert(self, image: NdarrayOrTensor) -> NdarrayOrTensor:
-        """Bring scaled values back to the scan's unit; what was clipped stays at the clipping limit.
-
-        Args:
-            image: array or tensor of any shape, as `__call__` or the network gives it.
-
-        Returns:
-            The same type and shape as float32, in the scan's unit.
+        """Convert scaled values, of any shape, back to the scan's unit; clipped values stay at the limit.
 
         Raises:
             ValueError: the map depends on the scan (``percentile``, or ``zscore`` without ``mean`` and ``std``).
@@ -165,37 +159,30 @@ class IntensityScaling:
         tensor, *_ = convert_data_type(image, torch.Tensor, dtype=torch.float32)
         if self.mode == "window":
             assert self.lower is not None and self.upper is not None
-            restored = tensor * (self.upper - self.lower) + self.lower
-        else:
-            assert self.mean is not None and self.std is not None
-            restored = tensor * self.std + self.mean
-        return _like(image, restored)
+            return _like(image, tensor * (self.upper - self.lower) + self.lower)
+        assert self.mean is not None and self.std is not None
+        return _like(image, tensor * self.std + self.mean)
 
     def scaled_value(self, value: float) -> float:
-        """Where one value of the scan's unit, such as a threshold in HU, lands after scaling.
+        """The scaled value of one value in the scan's unit, such as a threshold in HU.
 
         Raises:
-            ValueError: the map depends on the scan, or `value` lies outside of what is kept, so that the
-                threshold would not separate anything.
+            ValueError: the map depends on the scan, or it clips `value`, so that a threshold would not separate anything.
         """
         scaled = float(self(np.array([value], dtype=np.float32))[0]) if self.is_invertible else float("nan")
         low, high = self.value_range
         if not low < scaled < high:
-            reason = "is clipped away" if self.is_invertible else "has no fixed place"
+            reason = "is clipped away" if self.is_invertible else "depends on the scan"
             raise ValueError(f"IntensityScaling: the value {value:g} {reason} under {self}.")
         return scaled
 
     def record(self) -> dict[str, Any]:
-        """Plain values that `from_record` turns back into the same scaling; goes into checkpoints."""
+        """Plain values for checkpoints, which `from_record` turns back into the same scaling."""
         return asdict(self)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> IntensityScaling:
-        """Build the scaling from what `record` gave.
-
-        Raises:
-            ValueError: a key that the scaling does not know.
-        """
+        """Build the scaling from a `record`; an unknown key is a `ValueError`."""
         unknown = set(record) - {field.name for field in fields(cls)}
         if unknown:
             raise ValueError(f"IntensityScaling: unknown entries in the record: {', '.join(sorted(unknown))}.")
@@ -203,7 +190,7 @@ class IntensityScaling:
 
 
 def _like(image: NdarrayOrTensor, values: NdarrayOrTensor) -> NdarrayOrTensor:
-    """The values as float32 of the type of ``image`` and, for a MetaTensor, with its metadata and history."""
+    """The values as float32 in the type of `image`, for a MetaTensor with its metadata and history."""
     result, *_ = convert_to_dst_type(values, dst=image, dtype=torch.float32)
     return result.copy_meta_from(image) if isinstance(result, MetaTensor) else result
 
@@ -214,10 +201,10 @@ class ScaleScanIntensityd(MapTransform):
     Args:
         keys: keys of the scans, arrays or tensors ``(C, …)``.
         intensity: the scaling.
-        allow_missing_keys: whether a missing key is no error.
+        allow_missing_keys: ignore missing keys.
 
     Raises:
-        ScanError: a scan whose own statistics leave nothing to scale by, with its file.
+        ScanError: a scan with equal percentiles or a standard deviation of 0.
     """
 
     def __init__(self, keys: KeysCollection, intensity: IntensityScaling, allow_missing_keys: bool = False) -> None:
@@ -225,7 +212,7 @@ class ScaleScanIntensityd(MapTransform):
         self.intensity = intensity
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Scale the scans of `data`; the input is not changed."""
+        """Scale the scans of `data`."""
         scaled = dict(data)
         for key in self.key_iterator(scaled):
             image = scaled[key]
@@ -243,14 +230,14 @@ class ScaleScanIntensityd(MapTransform):
 
 
 class RestoreScanIntensityd(MapTransform):
-    """Brings scaled scans back to their own unit (HU for CT), where the scaling can be inverted.
+    """Dictionary transform that converts scaled scans back to their own unit (HU for CT).
 
-    A scan that was scaled by its own percentiles or statistics has no way back and stays scaled.
+    A scan that was scaled by its own percentiles or statistics stays scaled.
 
     Args:
         keys: keys of the scans, arrays or tensors of any shape.
-        intensity: the scaling that they went through.
-        allow_missing_keys: whether a missing key is no error.
+        intensity: the scaling.
+        allow_missing_keys: ignore missing keys.
     """
 
     def __init__(self, keys: KeysCollection, intensity: IntensityScaling, allow_missing_keys: bool = False) -> None:
@@ -258,7 +245,7 @@ class RestoreScanIntensityd(MapTransform):
         self.intensity = intensity
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Restore the scans of ``data``; the input is not changed."""
+        """Restore the scans of `data`."""
         restored = dict(data)
         if self.intensity.is_invertible:
             for key in self.key_iterator(restored):

@@ -1,22 +1,42 @@
-"""Reading of NRRD and MetaImage files."""
+"""Reading NRRD and MetaImage files: their text headers, the checks that ITK lacks, and the voxels."""
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from models_genesis_bundle.data.scans.raw_scan import LPS_TO_RAS, RawScan, require_bytes, require_shape
+from models_genesis_bundle.data.scans.raw_scan import (
+    LPS_TO_RAS,
+    RawScan,
+    colour_voxels,
+    complex_voxels,
+    require_bytes,
+    require_shape,
+    require_spacing,
+)
 from models_genesis_bundle.data.scans.scan_compose import ScanError
-from models_genesis_bundle.data.scans.text_header import TextHeader, read_text_header
 
-__all__ = ["itk_affine", "itk_image", "itk_name", "read_itk_file"]
+__all__ = ["TEXT_HEADER_SUFFIXES", "itk_affine", "itk_image", "itk_name", "read_itk_file", "read_text_header"]
 
+TEXT_HEADER_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+
+_NRRD_SUFFIXES = (".nrrd", ".nhdr")
+_LONGEST_LINE = 65536
+_MOST_LINES = 100_000
+_MOST_FILES = 100_000
+_FIELD = re.compile(r"\s*([^:=]+?)\s*(?::=|:|=)\s*(.*)")
+_NUMBER = re.compile(r"%0?\d*d")
+_MILLIMETRES = {"": 1.0, "?": 1.0, "mm": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001, "µm": 0.001, "μm": 0.001}
+_LONG_UNITS = {"millimeter": "mm", "millimetre": "mm", "micron": "um", "micrometer": "um", "meter": "m", "metre": "m"}
 _METAIMAGE_MODALITY = "MET_MOD_"
 _ENCODINGS = ("raw", "gzip", "text", "txt", "ascii", "hex")
 _ZLIB_OR_GZIP = 47
@@ -24,17 +44,7 @@ _BLOCK = 2**20
 
 
 def read_itk_file(path: Path, spatial_dims: int = 3) -> RawScan:
-    """Read a NRRD or MetaImage file with the data files that it names.
-
-    Args:
-        path: the file.
-        spatial_dims: with 2, colours are read as a further axis; with 3 they are refused.
-
-    Raises:
-        ScanError: data files that are not next to the header, a spacing that is not above 0, a shape that is too large,
-            an unknown encoding or unit, complex voxels, colours in 3D.
-        RuntimeError: whatever ITK raises for a damaged file.
-    """
+    """Read a NRRD or MetaImage file with the data files that it names; colours, as a further axis, only in 2D."""
     import itk
 
     header = read_text_header(path)
@@ -45,22 +55,13 @@ def read_itk_file(path: Path, spatial_dims: int = 3) -> RawScan:
         io.ReadImageInformation()
         kind = io.GetPixelTypeAsString(io.GetPixelType())
         if "complex" in kind:
-            raise ScanError(
-                path, "its voxels are complex numbers.", "Save their magnitude as a scan of its own.", "complex"
-            )
+            raise complex_voxels(path)
         if kind in ("rgb", "rgba") and spatial_dims == 3:
-            raise ScanError(
-                path,
-                f"its voxels are colours ({kind.upper()}).",
-                "Give the scan that the colours were made from, or save one channel as a scan of its own.",
-                "colour",
-            )
+            raise colour_voxels(path, kind.upper())
         shape = [io.GetDimensions(axis) for axis in range(io.GetNumberOfDimensions())]
         _check_voxels(path, header, shape, io.GetImageSizeInBytes())
         has_components = io.GetNumberOfComponents() > 1
-        image = itk_image(
-            name, io, (itk.VectorImage if has_components else itk.Image)[itk.F, io.GetNumberOfDimensions()]
-        )
+        image = itk_image(name, io, (itk.VectorImage if has_components else itk.Image)[itk.F, len(shape)])
     values = itk.array_from_image(image).T
     modality = header.fields.get("modality", "").removeprefix(_METAIMAGE_MODALITY)
     affine = itk_affine(image)
@@ -78,7 +79,7 @@ def itk_image(name: str, io: Any, image_type: Any) -> Any:
 
 
 def itk_affine(image: Any) -> np.ndarray:
-    """The affine of an ITK image, 4 × 4, in RAS millimetres; axes after the third are left out, missing ones are 1 mm."""
+    """The 4 × 4 affine of an ITK image in RAS millimetres, for its first three axes; missing axes are 1 mm."""
     direction = np.asarray(image.GetDirection())
     axes = min(len(direction), 3)
     affine = np.eye(4)
@@ -91,7 +92,7 @@ def itk_affine(image: Any) -> np.ndarray:
 def itk_name(path: Path, data_files: Sequence[str] = ()) -> Iterator[str]:
     """A name of the file that ITK takes: UTF-8, with its suffix in lower case.
 
-    For any other name it is a link in a temporary folder, with links to the data files next to it.
+    If the file has another name, this is a link in a temporary folder, with links to the data files next to it.
     """
     suffix = path.suffix.lower()
     try:
@@ -106,49 +107,32 @@ def itk_name(path: Path, data_files: Sequence[str] = ()) -> Iterator[str]:
         for name in data_files:
             link = Path(folder, name)
             link.parent.mkdir(parents=True, exist_ok=True)
-            os.symlink((path.parent / name).absolute(), link)
+            link.symlink_to((path.parent / name).absolute())
         link = Path(folder, f"scan{suffix}")
-        os.symlink(path.absolute(), link)
+        link.symlink_to(path.absolute())
         yield str(link)
 
 
 def _check_header(path: Path, header: TextHeader) -> None:
     for name in header.data_files:
-        if _lies_outside(name):
-            raise ScanError(
-                path,
-                f"its data file {name} is not next to it.",
-                "Move the data into the header's folder and name them without a path.",
-                "data_outside",
-            )
+        pure = (PurePosixPath(name), PureWindowsPath(name))
+        if any(file.anchor or ".." in file.parts for file in pure):
+            remedy = "Move the data into the header's folder and name them without a path."
+            raise ScanError(path, f"its data file {name} is not next to it.", remedy, "data_outside")
         if not (path.parent / name).is_file():
             raise ScanError(path, f"its data file {name} is not there.", "Copy it next to the header.", "missing_data")
     if header.encoding not in _ENCODINGS:
-        raise ScanError(
-            path,
-            f"its encoding is {header.encoding}, which cannot be unpacked.",
-            "Save it with the encoding gzip or raw.",
-            "encoding",
-        )
+        found = f"its encoding is {header.encoding}, which cannot be unpacked."
+        raise ScanError(path, found, "Save it with the encoding gzip or raw.", "encoding")
     if header.millimetres is None:
-        raise ScanError(
-            path,
-            f"its unit of length is {header.fields.get('spaceunits') or header.fields['distanceunits']}.",
-            "Write its spacing and origin in mm.",
-            "units",
-        )
+        unit = header.fields.get("spaceunits") or header.fields["distanceunits"]
+        raise ScanError(path, f"its unit of length is {unit}.", "Write its spacing and origin in mm.", "units")
     require_shape(path, header.shape)
-    if not all(side > 0 or side != side for side in header.spacing):
-        raise ScanError(
-            path,
-            f"its spacing must be above 0, found {', '.join(f'{side:g}' for side in header.spacing)}.",
-            "Write the right spacing into its header.",
-            "spacing",
-        )
+    require_spacing(path, [side for side in header.spacing if not math.isnan(side)])
 
 
 def _check_voxels(path: Path, header: TextHeader, shape: Sequence[int], size: int) -> None:
-    """Compare the size of uncompressed voxels and the checksum of compressed ones, which ITK reads without a look at it."""
+    """Check the size of uncompressed voxels and the checksum of compressed ones, as ITK does not."""
     if header.skips_bytes:
         return
     files = [path.parent / name for name in header.data_files] or [path]
@@ -160,7 +144,7 @@ def _check_voxels(path: Path, header: TextHeader, shape: Sequence[int], size: in
 
 
 def _unpacked_size(file: Path, start: int) -> int:
-    """Bytes of the zlib or gzip stream from `start` on, unpacked to its end, where its checksum is compared."""
+    """Bytes of the zlib or gzip stream from `start`, unpacked to its end, where its checksum is compared."""
     unpacker, count = zlib.decompressobj(_ZLIB_OR_GZIP), 0
     with open(file, "rb") as stream:
         stream.seek(start)
@@ -172,7 +156,92 @@ def _unpacked_size(file: Path, start: int) -> int:
     return count
 
 
-def _lies_outside(name: str) -> bool:
-    return any(
-        pure.is_absolute() or ".." in pure.parts or pure.anchor for pure in (PurePosixPath(name), PureWindowsPath(name))
-    )
+@dataclass(frozen=True)
+class TextHeader:
+    """The text header of a NRRD or MetaImage file."""
+
+    fields: dict[str, str]  # by name in lower case and without blanks
+    data_files: tuple[str, ...]  # with the voxels, as the header writes them; empty if the voxels follow the header
+    length: int  # bytes of the header
+
+    @property
+    def encoding(self) -> str:
+        """The storage of the voxels: ``raw``, ``gzip`` (written by zlib or gzip), or the name of another one."""
+        if "encoding" in self.fields:
+            return {"gz": "gzip"}.get(encoding := self.fields["encoding"].lower(), encoding)
+        if self.fields.get("compresseddata", "").lower() == "true":
+            return "gzip"
+        return "text" if self.fields.get("binarydata", "").lower() == "false" else "raw"
+
+    @property
+    def skips_bytes(self) -> bool:
+        """Whether the voxels start after the first byte of their file."""
+        return any(self.fields.get(name, "0") != "0" for name in ("byteskip", "lineskip", "headersize"))
+
+    @property
+    def shape(self) -> list[int]:
+        """Length of each axis, also of vector components; empty if it is missing or invalid."""
+        return [int(side) for side in self._numbers("sizes", "dimsize")]
+
+    @property
+    def spacing(self) -> list[float]:
+        """Spacing of each axis in the header's unit; empty if it is missing or invalid."""
+        vectors = re.findall(r"\(([^()]*)\)", self.fields.get("spacedirections", ""))
+        try:
+            lengths = [math.hypot(*map(float, vector.split(","))) for vector in vectors]
+        except ValueError:
+            return []
+        return lengths or self._numbers("spacings", "elementspacing", "elementsize")
+
+    @property
+    def millimetres(self) -> float | None:
+        """Millimetres in the unit of the spacing and the origin; None for an unknown unit or several different ones."""
+        field = self.fields.get("spaceunits", self.fields.get("distanceunits", ""))
+        words = {word.strip().lower() for word in re.findall(r'"([^"]*)"', field) or [field]} - {"none"}
+        factors = {_MILLIMETRES.get(_LONG_UNITS.get(word.removesuffix("s"), word)) for word in words or {""}}
+        return factors.pop() if len(factors) == 1 else None
+
+    def _numbers(self, *names: str) -> list[float]:
+        text = next((self.fields[name] for name in names if name in self.fields), "")
+        try:
+            return [float(word) for word in text.split()]
+        except ValueError:
+            return []
+
+
+def read_text_header(path: Path) -> TextHeader:
+    """Read the header of a ``.nrrd``, ``.nhdr``, ``.mha`` or ``.mhd`` file."""
+    is_nrrd = path.name.lower().endswith(_NRRD_SUFFIXES)
+    data_field = "datafile" if is_nrrd else "elementdatafile"
+    fields: dict[str, str] = {}
+    with open(path, "rb") as stream:
+        lines = (os.fsdecode(line).rstrip("\r\n") for line in iter(lambda: stream.readline(_LONGEST_LINE), b""))
+        for _, line in zip(range(_MOST_LINES), lines, strict=False):
+            if is_nrrd and not line:
+                break
+            if match := None if line.startswith("#") else _FIELD.match(line):
+                name = "".join(match[1].lower().split())
+                fields[name] = match[2].strip()
+                if name == data_field and (not is_nrrd or fields[name].split()[:1] == ["LIST"]):
+                    break
+        length = stream.tell()
+        listed = fields.get(data_field, "")
+        if listed.split()[:1] == ["LIST"]:
+            names = [line.strip() for _, line in zip(range(_MOST_FILES), lines, strict=False) if line.strip()]
+        else:
+            names = [] if not listed or listed.upper() == "LOCAL" else _numbered(listed)
+    return TextHeader(fields, tuple(names), length)
+
+
+def _numbered(listed: str) -> list[str]:
+    """The names of a pattern such as ``slice%03d.raw 1 10 1``, or the one name."""
+    pattern, *numbers = listed.split()
+    number = _NUMBER.search(pattern)
+    if number is None or len(numbers) < 2:
+        return [listed]
+    try:
+        first, last, step = (int(word) for word in [*numbers, "1"][:3])
+        steps = range(first, last + (1 if step > 0 else -1), step)
+    except ValueError:
+        return [listed]
+    return [pattern.replace(number[0], number[0] % step) for step in steps[:_MOST_FILES]] or [listed]

@@ -1,52 +1,145 @@
-"""The deterministic way from the files of a scan and its label map to a pair that lies voxel on voxel."""
+"""From the files of a scan and its label map to a pair on the same grid."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
-from models_genesis_bundle.data.scans.load_label import LoadLabeld
+from models_genesis_bundle.data.scans.load_scan import LoadScand, grid_difference
 from models_genesis_bundle.data.scans.preprocessing import RAS_LABELS, ScanPreprocessing
-from models_genesis_bundle.data.scans.same_grid import affine_difference, shape_difference
 from models_genesis_bundle.data.scans.scan_compose import ScanCompose, ScanError
+from models_genesis_bundle.messages import first_of
+from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import CastToTyped, MapTransform, Orientationd, Spacingd
+from monai.transforms import CastToTyped, MapLabelValue, MapTransform, Orientationd, Spacingd
 
-__all__ = ["LabelledPreprocessing"]
+__all__ = ["LabelledPreprocessing", "LoadLabeld", "UnknownLabelsError"]
+
+_LARGEST = torch.iinfo(torch.uint8).max
+_NAMED_AT_MOST = 5
+_ROUNDING = 1e-3
+
+
+class UnknownLabelsError(ScanError):
+    """A label map has labels without a class; the settings may be wrong, and not the file."""
+
+
+class LoadLabeld(MapTransform):
+    """Dictionary transform that reads label maps of one channel, in the formats of `LoadScand`.
+
+    A map may have no foreground. Values within 0.001 of a whole number, as a scale factor in the file leaves them, are
+    rounded.
+
+    Args:
+        keys: keys that hold the path of a file, or of a folder with one DICOM series.
+        label_map: the new values of labels, such as ``{4: 3}``; all are mapped at once, so that two can be swapped. Other
+            values stay.
+        num_classes: number of classes with the background, at most 256; labels then lie in 0 … num_classes - 1.
+        spatial_dims: 3, or 2 for flat images.
+        allow_missing_keys: ignore missing keys.
+
+    Shape:
+        Result: a uint8 MetaTensor ``(1, X, Y, Z)`` or ``(1, X, Y)`` with its affine in RAS millimetres.
+
+    Raises:
+        ValueError: a label map or a number of classes out of range.
+        ScanError: the file cannot be read (see `LoadScand`), or it holds other values than whole numbers from 0.
+        UnknownLabelsError: after the mapping it holds labels without a class or above 255.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        label_map: Mapping[int, int] | None = None,
+        num_classes: int | None = None,
+        spatial_dims: int = 3,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        if num_classes is not None and not 2 <= num_classes <= _LARGEST + 1:
+            raise ValueError(f"LoadLabeld: num_classes must lie in 2 … {_LARGEST + 1}, got {num_classes}.")
+        self.label_map = _whole_numbers(label_map or {}, (_LARGEST + 1) if num_classes is None else num_classes)
+        self.num_classes = num_classes
+        self._load = LoadScand(self.keys, spatial_dims, allow_constant=True, allow_missing_keys=allow_missing_keys)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Replace the paths of `data` by the label maps."""
+        loaded = self._load(data)
+        for key in self.key_iterator(loaded):
+            loaded[key] = self._checked(loaded[key], str(data[key]))
+        return loaded
+
+    def _checked(self, label: MetaTensor, file: str) -> MetaTensor:
+        values, label = label.as_tensor(), label.round()
+        odd = values[(label.as_tensor() < 0) | ((values - label.as_tensor()).abs() > _ROUNDING)]
+        if odd.numel():
+            remedy = "Check that it is the label and not the image, and that it was resampled with nearest neighbours."
+            raise ScanError(file, f"a label map holds whole numbers from 0, found {_listed(odd)}.", remedy)
+        if self.label_map:
+            label = MapLabelValue(list(self.label_map), list(self.label_map.values()), dtype=torch.float32)(label)
+        largest = _LARGEST if self.num_classes is None else self.num_classes - 1
+        outside = label.as_tensor()[label.as_tensor() > largest]
+        if outside.numel():
+            wanted = "" if self.num_classes is None else f" for {self.num_classes} classes"
+            mapped = f" after label_map {self.label_map}" if self.label_map else ""
+            raise UnknownLabelsError(
+                file,
+                f"labels{wanted} lie in 0 … {largest}, found {_listed(outside)}{mapped}.",
+                "Map them to a class with label_map, or raise num_classes." if wanted else "Map them with label_map.",
+            )
+        return label.to(torch.uint8)
+
+
+def _whole_numbers(label_map: Mapping[Any, Any], classes: int) -> dict[int, int]:
+    mapping: dict[int, int] = {}
+    for value, label in label_map.items():
+        try:
+            mapping[int(value)] = int(label)
+        except (TypeError, ValueError):
+            raise ValueError(f"LoadLabeld: label_map must map whole numbers, got {value!r}: {label!r}.") from None
+        if int(value) < 0 or not 0 <= int(label) < classes:
+            raise ValueError(
+                f"LoadLabeld: label_map must map labels from 0 to classes 0 … {classes - 1}, got {value!r}: {label!r}."
+            )
+    return {value: label for value, label in mapping.items() if value != label}
+
+
+def _listed(values: torch.Tensor) -> str:
+    return first_of([np.format_float_positional(value, trim="-") for value in values.unique().numpy()], _NAMED_AT_MOST)
 
 
 class LabelledPreprocessing(ScanCompose):
-    """Read a scan and its label map, bring the scan through a `ScanPreprocessing`, turn and resample the label alike.
+    """Read a scan and its label map, apply a `ScanPreprocessing` to the scan, and turn and resample the label alike.
 
-    The label must lie on the scan's grid: the same shape, and no corner voxel further than a tenth of a voxel from the
+    The label must lie on the scan's grid: the same shape, and no corner voxel more than a tenth of a voxel away from the
     scan's. It is resampled by nearest neighbours.
 
     `monai.transforms.Invertd` takes a prediction back to the file's grid with ``transform=preprocessing``, the given
     `ScanPreprocessing`, or with this object.
 
     Args:
-        preprocessing: the way of the scan; its ``keys`` must be the `image_key` alone.
+        preprocessing: the steps for the scan; `image_key` must be its only key.
         image_key: key that holds the path of the scan.
         label_key: key that holds the path of the label map.
-        label_map: which label becomes which, see `LoadLabeld`.
+        label_map: the new values of labels, see `LoadLabeld`.
         num_classes: number of classes with the background; other labels are refused.
-        ignore_label_affine: take a label of the scan's shape as lying on it, whatever its affine says, for data whose
-            label headers are known to be wrong.
-        label_as_stored: leave the label on the grid of its file, where an evaluation takes the prediction.
+        ignore_label_affine: give a label of the scan's shape the scan's affine, for data whose label headers are known to
+            be wrong.
+        label_as_stored: leave the label on the grid of its file, on which an evaluation compares the prediction.
 
     Attributes:
-        label_map: as given, but with texts as keys, as a weight file keeps it.
+        label_map: as given, but with texts as keys, as in a weight file.
         ignore_label_affine: as given.
 
     Shape:
         Result: ``image_key`` a float32 MetaTensor ``(C, X, Y, Z)``, ``label_key`` a uint8 MetaTensor ``(1, X, Y, Z)`` of the
-        same affine, or as its file has it with `label_as_stored`; other keys pass through.
+        same affine, or as its file has it with `label_as_stored`; other keys stay.
 
     Raises:
-        ValueError: a `preprocessing` of other keys.
-        ScanError: a scan or label that cannot be used, or that do not lie on each other; not wrapped into a
-            `RuntimeError`.
+        ValueError: a `preprocessing` with other keys.
+        ScanError: a scan or label that cannot be used, or that lie on different grids; not wrapped into a `RuntimeError`.
 
     Examples:
         >>> from models_genesis_bundle.data import LabelledPreprocessing, ScanPreprocessing
@@ -77,7 +170,7 @@ class LabelledPreprocessing(ScanCompose):
         steps: list[Any] = [
             load_scan,
             LoadLabeld(label_key, label_map, num_classes, dims),
-            _LieOnImaged(label_key, image_key, ignore_label_affine),
+            _RequireSameGridd(label_key, image_key, ignore_label_affine),
             *further_steps,
         ]
         if preprocessing.orientation is not None and not label_as_stored:
@@ -88,32 +181,23 @@ class LabelledPreprocessing(ScanCompose):
         super().__init__(steps)
 
 
-class _LieOnImaged(MapTransform):
-    """Refuses a label map that was not drawn on the voxels of the image, and gives it the image's affine.
-
-    Args:
-        key: key of the label map as read.
-        image_key: key of the image as read.
-        ignore_affine: compare the shapes only.
-    """
+class _RequireSameGridd(MapTransform):
+    """Refuses a label map on another grid than the image, and gives it exactly the image's affine."""
 
     def __init__(self, key: str, image_key: str, ignore_affine: bool) -> None:
         super().__init__(key)
         self.image_key, self.ignore_affine = image_key, ignore_affine
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        laid = dict(data)
-        image, label = laid[self.image_key], laid[self.first_key(laid)]
-        if found := shape_difference(label, image):
-            self._refuse(label, image, found)
-        if not self.ignore_affine and (found := affine_difference(label, image)):
-            self._refuse(label, image, found, " If only its header is wrong, set ignore_label_affine.")
+        checked = dict(data)
+        image, label = checked[self.image_key], checked[self.first_key(checked)]
+        if found := grid_difference(label, image, self.ignore_affine):
+            is_affine = label.shape[1:] == image.shape[1:]
+            raise ScanError(
+                label.meta["filename_or_obj"],
+                f"{found} of its image {image.meta['filename_or_obj']}.",
+                "Check that they belong together; resample the label onto the image."
+                + " If only its header is wrong, set ignore_label_affine." * is_affine,
+            )
         label.affine = image.affine
-        return laid
-
-    def _refuse(self, label: MetaTensor, image: MetaTensor, found: str, hint: str = "") -> None:
-        raise ScanError(
-            label.meta["filename_or_obj"],
-            f"{found} of its image {image.meta['filename_or_obj']}.",
-            f"Check that they belong together; resample the label onto the image.{hint}",
-        )
+        return checked

@@ -1,17 +1,17 @@
-"""Reading of one scan, with every reason to refuse it said in words."""
+"""Reading one scan, or refusing it with the reason."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from models_genesis_bundle.data.scans.channels import CHANNEL_FILES
-from models_genesis_bundle.data.scans.files import scan_suffix
+from models_genesis_bundle.data.scans.files import CHANNEL_FILES, scan_suffix
+from models_genesis_bundle.data.scans.raw_scan import damaged
 from models_genesis_bundle.data.scans.readers import read_raw_scan
-from models_genesis_bundle.data.scans.same_grid import affine_difference, shape_difference
 from models_genesis_bundle.data.scans.scan_compose import ScanError
 from monai.config import KeysCollection
 from monai.data import MetaTensor
@@ -19,43 +19,44 @@ from monai.data.utils import affine_to_spacing, to_affine_nd
 from monai.transforms import MapTransform
 from monai.utils import ImageMetaKey, MetaKeys, SpaceKeys, ensure_tuple
 
-__all__ = ["LoadScand", "flat_affine"]
+__all__ = ["LoadScand", "flat_affine", "grid_difference"]
 
 _FURTHER_AXES = {
     3: ("volumes", ""),
-    2: ("slices, frames or colours", "; volumes want spatial_dims=3, also where a network sees their slices"),
+    2: ("slices, frames or colours", "; volumes need spatial_dims=3, even if a network sees only slices"),
 }
 _LEAST_AXIAL_SHARE = 0.1
+_LARGEST_SHIFT = 0.1  # of a voxel
 
 
 class LoadScand(MapTransform):
     """Dictionary transform that reads scans of one channel, or of several.
 
-    NIfTI is read by nibabel; NRRD, MetaImage (``.mhd``, ``.mha``) and DICOM folders by ITK; ``.npy`` has no geometry and
-    gets the identity as its affine. In 2D, PNG and JPEG, whose colours become grey, and single DICOM files are read as
-    well. DICOM with inverted grey values (``MONOCHROME1``) is turned to dark air.
+    Nibabel reads NIfTI; ITK reads NRRD, MetaImage (``.mhd``, ``.mha``) and DICOM folders; ``.npy`` gets the identity as its
+    affine. In 2D, it also reads PNG, JPEG (colours become grey) and single DICOM files. DICOM with inverted grey values
+    (``MONOCHROME1``) is inverted, so that air is dark.
 
     Args:
         keys: keys that hold the path of a file, or of a folder with one DICOM series, or a list of such paths.
         spatial_dims: 3, or 2 for flat images.
-        volume: which volume of a file with several (a time series, several MR contrasts; in 2D frames or colours) to
-            take, from 0. None refuses such a file, unless there are several `channels`.
-        channels: how many channels a scan must have. Several come from as many files on the same grid (those of the
-            item's ``channel_files`` where it has them, see `segmentation_datalist`), or from one with as many volumes.
-        allow_constant: whether a scan may have the same value everywhere, as a label map without foreground has.
-        allow_missing_keys: whether a missing key is no error.
+        volume: the volume to take from a file with several (a time series, several MR contrasts; in 2D frames or colours),
+            from 0. None refuses such a file, unless there are several `channels`.
+        channels: the number of channels of a scan. Several channels are as many files on the same grid (the item's
+            ``channel_files`` if it has them, see `segmentation_datalist`), or one file with as many volumes.
+        allow_constant: accept a scan with the same value everywhere, such as a label map without foreground.
+        allow_missing_keys: ignore missing keys.
 
     Shape:
         Result: a float32 MetaTensor ``(C, X, Y, Z)`` or ``(C, X, Y)``, in the file's unit, with its affine in RAS
         millimetres and ``meta["modality"]`` (``CT``, ``MR`` …; ``""`` if the file does not say). Axes of length 1 after the
-        spatial ones are dropped. In 2D the affine is that within the axial plane; an image of another plane keeps its
-        spacing alone, with its axes to the left and the back.
+        spatial ones are dropped. In 2D the affine is that within the axial plane; an image of another plane has only its
+        spacing, with its axes to the left and the back.
 
     Raises:
-        ScanError: the file is not there, cannot be read or is truncated; it has fewer spatial axes (one of length 1
-            counts as none), or more volumes than one; its voxels are NaN, infinite, complex, colours or all the same; its
-            affine is singular; its DICOM slices do not make a regular grid; it has other channels, or their files lie on
-            different grids. Its ``rule`` names the reason.
+        ScanError: the file does not exist, cannot be read or is truncated; it has too few spatial axes (an axis of length 1
+            does not count), or several volumes; its voxels are NaN, infinite, complex, colours or all the same; its
+            affine is singular; its DICOM slices do not make a regular grid; it has another number of channels, or their
+            files lie on different grids. Its ``rule`` names the reason.
     """
 
     def __init__(
@@ -91,23 +92,14 @@ class LoadScand(MapTransform):
         if len(files) == 1:
             return self._read(files[0], self.channels)
         if len(files) != self.channels:
-            raise ScanError(
-                files[0],
-                f"it has {len(files)} channels, one for each of {', '.join(file.name for file in files)}.",
-                f"Give {self.channels}, as many as the network sees.",
-                "channels",
-            )
-        first, *others = (self._read(file, 1) for file in files)
-        for file, other in zip(files[1:], others, strict=True):
-            if found := shape_difference(other, first) or affine_difference(other, first):
-                raise ScanError(
-                    file,
-                    f"{found} of the first channel, {files[0]}.",
-                    "Resample the channels onto the grid of one of them.",
-                    "grid",
-                )
-        channels = torch.cat([channel.as_tensor() for channel in (first, *others)])
-        return MetaTensor(channels, meta=first.meta)
+            found = f"it has {len(files)} channels, one for each of {', '.join(file.name for file in files)}."
+            raise ScanError(files[0], found, f"Give {self.channels}, as many as the network sees.", "channels")
+        channels = [self._read(file, 1) for file in files]
+        for file, channel in zip(files, channels, strict=True):
+            if difference := grid_difference(channel, channels[0]):
+                remedy = "Resample the channels onto the grid of one of them."
+                raise ScanError(file, f"{difference} of the first channel, {files[0]}.", remedy, "grid")
+        return MetaTensor(torch.cat([channel.as_tensor() for channel in channels]), meta=channels[0].meta)
 
     def _read(self, path: Path, channels: int) -> MetaTensor:
         if not path.exists():
@@ -120,15 +112,13 @@ class LoadScand(MapTransform):
             raise
         except Exception as error:
             reason = " ".join(str(error).split())[-300:]
-            raise ScanError(
-                path,
-                f"it cannot be read ({type(error).__name__}: {reason}).",
-                "It may be truncated or damaged: copy it again, or leave it out.",
-                "damaged",
-            ) from error
+            raise damaged(path, f"it cannot be read ({type(error).__name__}: {reason}).") from error
         affine = torch.from_numpy(raw.affine)
         for channel in image:
-            self._check(channel, affine, path)
+            self._check_voxels(channel, path)
+        if not torch.isfinite(affine).all() or torch.linalg.det(affine).abs() == 0:
+            remedy = "Write a valid orientation and spacing into its header."
+            raise ScanError(path, "its affine is singular or not finite.", remedy, "affine")
         meta = {
             MetaKeys.ORIGINAL_AFFINE: raw.affine,
             MetaKeys.SPATIAL_SHAPE: np.asarray(image.shape[1:]),
@@ -141,74 +131,72 @@ class LoadScand(MapTransform):
 
     def _channels_first(self, values: np.ndarray, path: Path, channels: int) -> np.ndarray:
         """The values as (C, X, Y[, Z])."""
-        found = values.shape
-        if scan_suffix(path) == ".npy" and len(found) == self.spatial_dims + 1 and found[0] == 1:
+        dims, found = self.spatial_dims, values.shape
+        if scan_suffix(path) == ".npy" and len(found) == dims + 1 and found[0] == 1:
             values = values[0]
-        further = (side for side in values.shape[self.spatial_dims :] if side > 1)
-        values = values.reshape(*values.shape[: self.spatial_dims], *further)
-        if values.ndim == self.spatial_dims + 1 and self.volume is not None:
-            if not 0 <= self.volume < values.shape[-1]:
-                raise ScanError(
-                    path,
-                    f"it holds {values.shape[-1]} volumes.",
-                    f"volume {self.volume} is none of them; count from 0.",
-                    "volume",
-                )
-            values = values[..., self.volume]
-        if channels > 1:
-            if values.ndim != self.spatial_dims + 1 or values.shape[-1] != channels:
-                own = "×".join(str(side) for side in values.shape[self.spatial_dims :]) or "1"
-                raise ScanError(
-                    path,
-                    f"its shape {found} has {own} channels, and the network sees {channels}.",
-                    "Give a file for each channel or one with all of them, see Several channels in "
-                    "docs/reference/labelled_data.md.",
-                    "channels",
-                )
-            values = np.moveaxis(values, -1, 0)
-        elif values.ndim <= self.spatial_dims:
-            values = values[None]
-        else:
-            what, hint = _FURTHER_AXES[self.spatial_dims]
-            extra = "×".join(str(side) for side in values.shape[self.spatial_dims :])
+        values = values.reshape(*values.shape[:dims], *(side for side in values.shape[dims:] if side > 1))
+        further = values.shape[dims:]
+        if len(further) == 1 and self.volume is not None:
+            if not 0 <= self.volume < further[0]:
+                remedy = f"volume {self.volume} is none of them; count from 0."
+                raise ScanError(path, f"it holds {further[0]} volumes.", remedy, "volume")
+            values, further = values[..., self.volume], ()
+        if channels > 1 and further != (channels,):
             raise ScanError(
                 path,
-                f"its shape {found} has {values.ndim} axes where {self.spatial_dims} are wanted: {extra} {what}.",
-                f"Name the one to take with volume=0 … {values.shape[-1] - 1}, or save it to a file of its own{hint}. In "
-                f"fine-tuning, scan_preprocessing::channels={values.shape[-1]} takes all of them.",
+                f"its shape {found} has {'×'.join(map(str, further)) or '1'} channels, and the network sees {channels}.",
+                "Give a file for each channel or one with all of them, see Several channels in "
+                "docs/reference/labelled_data.md.",
+                "channels",
+            )
+        if channels == 1 and further:
+            what, hint = _FURTHER_AXES[dims]
+            raise ScanError(
+                path,
+                f"its shape {found} has {values.ndim} axes instead of {dims}: {'×'.join(map(str, further))} {what}.",
+                f"Name the one to take with volume=0 … {further[-1] - 1}, or save it to a file of its own{hint}. In "
+                f"fine-tuning, scan_preprocessing::channels={further[-1]} takes all of them.",
                 "several_volumes",
             )
-        if values.ndim <= self.spatial_dims or 1 in values.shape[1:]:
-            instead = ", or set spatial_dims=2 and use a 2D network for flat images" if self.spatial_dims == 3 else ""
-            reason = f"its shape {found} has no {self.spatial_dims} axes longer than 1."
-            raise ScanError(path, reason, f"Leave it out{instead}.", "flat")
+        values = np.moveaxis(values, -1, 0) if further else values[None]
+        if values.ndim <= dims or 1 in values.shape[1:]:
+            instead = ", or set spatial_dims=2 and use a 2D network for flat images" if dims == 3 else ""
+            raise ScanError(
+                path, f"its shape {found} has no {dims} axes longer than 1.", f"Leave it out{instead}.", "flat"
+            )
         return values
 
-    def _check(self, values: torch.Tensor, affine: torch.Tensor, path: Path) -> None:
+    def _check_voxels(self, values: torch.Tensor, path: Path) -> None:
         finite = torch.isfinite(values)
         if not finite.all():
-            count = int((~finite).sum())
-            raise ScanError(
-                path,
-                f"{count} of its {values.numel()} voxels are NaN or infinite.",
-                "Replace them (numpy.nan_to_num with the value of the background) or leave the scan out.",
-                "not_finite",
-            )
+            found = f"{int((~finite).sum())} of its {values.numel()} voxels are NaN or infinite."
+            remedy = "Replace them (numpy.nan_to_num with the value of the background) or leave the scan out."
+            raise ScanError(path, found, remedy, "not_finite")
         low, high = values.min().item(), values.max().item()
         if low == high and not self.allow_constant:
             raise ScanError(path, f"it is constant: every voxel is {low:g}.", "Leave it out.", "constant")
-        if not torch.isfinite(affine).all() or torch.linalg.det(affine).abs() == 0:
-            raise ScanError(
-                path,
-                "its affine is singular or not finite.",
-                "Write a valid orientation and spacing into its header.",
-                "affine",
-            )
 
 
 def flat_affine(affine: torch.Tensor) -> torch.Tensor:
-    """The affine of an image within the axial plane, 3 × 3, from that of its file, 4 × 4; see `LoadScand`."""
+    """The 3 × 3 affine of an image within the axial plane, from the 4 × 4 affine of its file; see `LoadScand`."""
     plane, spacing = to_affine_nd(2, affine), affine_to_spacing(affine, r=len(affine) - 1)[:2]
     if torch.linalg.det(plane).abs() > _LEAST_AXIAL_SHARE * spacing.prod():
         return plane
     return torch.diag(torch.cat([-spacing, torch.ones(1, dtype=spacing.dtype)]))
+
+
+def grid_difference(one: MetaTensor, other: MetaTensor, ignore_affine: bool = False) -> str | None:
+    """The difference of two images' shapes or affines, for a message.
+
+    Affines differ if a corner voxel of one image is more than a tenth of a voxel away from that of the other.
+    """
+    shape, expected = tuple(one.shape[1:]), tuple(other.shape[1:])
+    if shape != expected:
+        return f"its shape {shape} differs from {expected}"
+    own, wanted = (to_affine_nd(len(shape), image.affine).numpy() for image in (one, other))
+    corners = np.array([(*corner, 1.0) for corner in product(*((0, side - 1) for side in shape))])
+    shift = float(np.linalg.norm(corners @ (own - wanted).T, axis=1).max())
+    if ignore_affine or shift <= _LARGEST_SHIFT * affine_to_spacing(wanted, len(shape)).min():
+        return None
+    own, wanted = (affine[:-1].round(3).tolist() for affine in (own, wanted))
+    return f"its affine {own} puts voxels up to {shift:.3g} mm away from where the {wanted}"

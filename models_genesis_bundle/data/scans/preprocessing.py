@@ -1,4 +1,4 @@
-"""The deterministic way from a file to a scaled scan, the same in pretraining, fine-tuning and inference."""
+"""The deterministic steps from a file to a scaled scan, the same in pretraining, fine-tuning and inference."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models_genesis_bundle.data.scans.channels import Channels, channel_count
+from models_genesis_bundle.data.scans.files import Channels, channel_count
 from models_genesis_bundle.data.scans.intensity import IntensityScaling, ScaleScanIntensityd
 from models_genesis_bundle.data.scans.load_scan import LoadScand
 from models_genesis_bundle.data.scans.scan_compose import ScanCompose
@@ -16,24 +16,26 @@ from monai.utils import ensure_tuple, ensure_tuple_rep
 
 __all__ = ["RAS_LABELS", "ScanPreprocessing", "recorded_preprocessing"]
 
+logger = logging.getLogger(__name__)
+
 RAS_LABELS = (("L", "R"), ("P", "A"), ("I", "S"))
 
 
 class ScanPreprocessing(ScanCompose):
-    """Read a scan, turn it to one orientation, resample it where asked, scale its intensities.
+    """Read a scan, turn it to one orientation, resample it if asked, and scale its intensities.
 
     `monai.transforms.Invertd(transform=ScanPreprocessing(...))` takes a result back to the file's orientation, shape
-    and affine; intensities come back through `IntensityScaling.invert`.
+    and affine; `IntensityScaling.invert` takes intensities back.
 
     Args:
         keys: keys that hold the paths of scans.
         intensity: the scaling; a CT window of [-1000, 1000] HU to [0, 1] by default.
-        spacing: side of a voxel in millimetres, one number or one for each axis, to resample to (linear
-            interpolation). None keeps the scan's own, as the paper does.
+        spacing: side of a voxel in millimetres after linear resampling, one number or one for each axis. None keeps the
+            scan's own, as the paper does.
         orientation: axis codes that the scan is turned to; None keeps the file's.
         spatial_dims: 3, or 2 for flat images.
-        volume: which volume of a file with several to take, see `LoadScand`.
-        channels: how many channels a scan has, or their names in order; see `LoadScand`. Each is scaled by itself.
+        volume: the volume to take from a file with several, see `LoadScand`.
+        channels: number of a scan's channels, or their names in order; see `LoadScand`. Each is scaled by itself.
 
     Attributes:
         num_channels: the number of channels.
@@ -42,8 +44,8 @@ class ScanPreprocessing(ScanCompose):
         Result for each key: a float32 MetaTensor ``(C, X, Y, Z)`` within ``intensity.value_range``.
 
     Raises:
-        ValueError: a spacing that is not above 0, an orientation that does not name each axis once, no channel.
-        ScanError: a scan that cannot be used; not wrapped into a `RuntimeError` as other errors inside a `Compose`.
+        ValueError: a spacing of 0 or below, an orientation that does not name each axis once, no channel.
+        ScanError: a scan that cannot be used; not wrapped into a `RuntimeError` like other errors in a `Compose`.
 
     Examples:
         >>> from models_genesis_bundle.data import ScanPreprocessing
@@ -83,7 +85,7 @@ class ScanPreprocessing(ScanCompose):
         super().__init__(transforms)
 
     def record(self) -> dict[str, Any]:
-        """Plain values, fit for JSON and checkpoints, that `from_record` turns back into the same steps."""
+        """Plain values for JSON and checkpoints, which `from_record` turns back into the same steps."""
         return {
             "intensity": self.intensity.record(),
             "spacing": None if self.spacing is None else list(self.spacing),
@@ -95,7 +97,7 @@ class ScanPreprocessing(ScanCompose):
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], keys: KeysCollection = "image") -> ScanPreprocessing:
-        """Build the steps from what `record` gave, for any keys."""
+        """Build the steps from a `record`, for any keys."""
         settings = dict(record)
         return cls(keys=keys, intensity=IntensityScaling.from_record(settings.pop("intensity")), **settings)
 
@@ -109,11 +111,6 @@ def _check_orientation(orientation: str, spatial_dims: int) -> None:
         )
 
 
-logger = logging.getLogger(__name__)
-
-_SCANS_OWN = "scan"
-
-
 def recorded_preprocessing(
     record: Mapping[str, Any] | None,
     intensity: IntensityScaling | str | None = None,
@@ -123,29 +120,28 @@ def recorded_preprocessing(
     spatial_dims: int | None = None,
     channels: Channels | None = None,
 ) -> ScanPreprocessing:
-    """The preprocessing that initial weights were trained with, or another where the caller says so.
+    """The preprocessing that initial weights were trained with, changed by the other arguments.
 
-    A network reads what it has learnt only from scans that are scaled as its pretraining's were, so that a departure
-    from the record is logged as a warning with both values.
+    A network recognises what it has learnt only in scans that are scaled like those of its pretraining. A change of the
+    record is therefore logged as a warning with both values.
 
     Args:
-        record: what `ScanPreprocessing.record` wrote into the weights' file; None, as for training from scratch or weights
-            without a record, stands for the defaults of `ScanPreprocessing`.
-        intensity: the scaling, or the name of its mode (``"window"``, ``"percentile"``) with the usual limits; None for the
-            recorded one.
+        record: `ScanPreprocessing.record` from the weights' file; None, for training from scratch or weights without a
+            record, means the defaults of `ScanPreprocessing`.
+        intensity: the scaling, or its mode (``"window"``, ``"percentile"``) with the usual limits; None for the recorded one.
         spacing: side of a voxel in millimetres, one number or one for each axis; ``"scan"`` for the scan's own; None for the
             recorded one.
         orientation: axis codes such as ``"RAS"``; ``"scan"`` for the file's own; None for the recorded one.
-        volume: which volume of a file with several to take, see `LoadScand`; None for the recorded one.
+        volume: the volume to take from a file with several, see `LoadScand`; None for the recorded one.
         spatial_dims: axes of a scan, 2 or 3; None for the recorded number.
-        channels: how many channels a scan has, or their names, see `ScanPreprocessing`; None for the recorded ones. With
-            several, no recorded volume is taken.
+        channels: number or names of a scan's channels, see `ScanPreprocessing`; None for the recorded ones. With several, a
+            recorded volume is ignored.
 
     Returns:
         The steps for the key ``image``.
 
     Raises:
-        ValueError: a record that cannot be understood, or a setting out of range.
+        ValueError: an invalid record, or a setting out of range.
     """
     recorded = ScanPreprocessing(spatial_dims=spatial_dims or 3) if record is None else _from_record(record)
     if isinstance(intensity, str):
@@ -168,12 +164,12 @@ def recorded_preprocessing(
         now, before = getattr(chosen, name), getattr(recorded, name)
         if now != before:
             logger.warning(
-                "%s is %s, but the weights were pretrained with %s; they may be worth little on such input",
+                "%s is %s, but the weights were pretrained with %s; they may be of little use for such input",
                 name,
                 _named(now),
                 _named(before),
             )
-    logger.info("Preprocessing as recorded with the weights, but for what was said above: %s", chosen.record())
+    logger.info("Preprocessing as recorded with the weights, except for the warnings above: %s", chosen.record())
     return chosen
 
 
@@ -191,7 +187,7 @@ def _from_record(record: Mapping[str, Any]) -> ScanPreprocessing:
 def _chosen(given: Any, recorded: Any) -> Any:
     if given is None:
         return recorded
-    return None if given == _SCANS_OWN else given
+    return None if given == "scan" else given
 
 
 def _named(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""What a reader takes out of a file, and what it refuses before the voxels are read."""
+"""What a reader takes from a file, and what it refuses before it reads the voxels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ from pathlib import Path
 import numpy as np
 from models_genesis_bundle.data.scans.scan_compose import ScanError
 
-__all__ = ["LPS_TO_RAS", "RawScan", "require_bytes", "require_real_numbers", "require_shape"]
+__all__ = [
+    "LPS_TO_RAS",
+    "RawScan",
+    "colour_voxels",
+    "complex_voxels",
+    "damaged",
+    "require_bytes",
+    "require_real_numbers",
+    "require_shape",
+    "require_spacing",
+]
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _MOST_VOXELS = 2**31
@@ -19,33 +29,23 @@ _GIB = 2**30
 
 @dataclass(frozen=True)
 class RawScan:
-    """Voxels and geometry as the file says.
+    """Voxels and geometry as the file has them."""
 
-    Args:
-        values: ``(X, Y)``, ``(X, Y, Z)`` or with further axes, in the file's unit.
-        affine: 4 × 4 matrix from voxel indices to RAS millimetres.
-        modality: as DICOM abbreviates it (``CT``, ``MR``, ``PT`` …), or ``""`` if the file does not say.
-    """
+    values: np.ndarray  # (X, Y), (X, Y, Z) or with further axes, in the file's unit
+    affine: np.ndarray  # 4 × 4 matrix from voxel indices to RAS millimetres
+    modality: str = ""  # as DICOM abbreviates it (CT, MR, PT …), or "" if the file does not say
 
-    values: np.ndarray
-    affine: np.ndarray
-    modality: str = ""
+
+def damaged(path: Path, found: str) -> ScanError:
+    """The error of a file that is not as it was written."""
+    return ScanError(path, found, "It may be truncated or damaged: copy it again, or leave it out.", "damaged")
 
 
 def require_shape(path: Path, shape: Sequence[int]) -> None:
-    """Refuse a header whose shape is impossible or needs more memory than a scan may.
-
-    Raises:
-        ScanError: a side below 1, or more than 2³¹ voxels (8 GiB as float32).
-    """
-    sides = "×".join(str(side) for side in shape)
+    """Refuse a shape with a side below 1, or with more than 2³¹ voxels (8 GiB as float32)."""
+    sides = "×".join(map(str, shape))
     if any(side < 1 for side in shape):
-        raise ScanError(
-            path,
-            f"its header gives it {sides} voxels.",
-            "It may be damaged: copy it again, or leave it out.",
-            "damaged",
-        )
+        raise damaged(path, f"its header gives it {sides} voxels.")
     voxels = math.prod(int(side) for side in shape)
     if voxels > _MOST_VOXELS:
         raise ScanError(
@@ -58,43 +58,40 @@ def require_shape(path: Path, shape: Sequence[int]) -> None:
 
 
 def require_bytes(path: Path, shape: Sequence[int], expected: int, found: int) -> None:
-    """Refuse a file whose size does not match its header; a little padding is fine, a whole slice is not.
-
-    Args:
-        path: the file.
-        shape: what the header says.
-        expected: bytes that these voxels take.
-        found: bytes of voxels in the file.
-
-    Raises:
-        ScanError: there are fewer bytes, or more by a slice.
-    """
+    """Refuse a file whose bytes of voxels are fewer than its header says, or more by a slice; a little padding is fine."""
     if not expected <= found < expected + max(expected // max(shape), 1):
-        raise ScanError(
+        size = found if found < expected else f"at least {found}"
+        raise damaged(
             path,
             f"it cannot be read (its header gives it {'×'.join(map(str, shape))} voxels, which take {expected} bytes; "
-            f"found {found if found < expected else f'at least {found}'}).",
-            "It may be truncated or damaged: copy it again, or leave it out.",
-            "damaged",
+            f"found {size}).",
         )
+
+
+def require_spacing(path: Path, spacing: Sequence[float], name: str = "spacing") -> None:
+    """Refuse a side of a voxel that is not above 0."""
+    if not all(side > 0 for side in spacing):
+        found = f"its {name} must be above 0, found {', '.join(f'{side:g}' for side in spacing)}."
+        raise ScanError(path, found, "Write the right spacing into its header.", "spacing")
+
+
+def complex_voxels(path: Path) -> ScanError:
+    """The error of a scan of complex numbers."""
+    remedy = "Save their magnitude (numpy.abs) as a scan of its own."
+    return ScanError(path, "its voxels are complex numbers.", remedy, "complex")
+
+
+def colour_voxels(path: Path, colours: str) -> ScanError:
+    """The error of a 3D scan of colours."""
+    remedy = "Give the scan that the colours were made from, or save one channel as a scan of its own."
+    return ScanError(path, f"its voxels are colours ({colours}).", remedy, "colour")
 
 
 def require_real_numbers(path: Path, dtype: np.dtype) -> None:
-    """Refuse voxels that are no real numbers.
-
-    Raises:
-        ScanError: complex numbers, colours or anything else.
-    """
+    """Refuse complex numbers, colours and anything else that is not a number."""
     if dtype.kind == "c":
-        raise ScanError(
-            path, "its voxels are complex numbers.", "Save their magnitude (numpy.abs) as a scan of its own.", "complex"
-        )
+        raise complex_voxels(path)
     if dtype.names:
-        raise ScanError(
-            path,
-            f"its voxels are colours ({', '.join(dtype.names)}).",
-            "Give the scan that the colours were made from, or save one channel as a scan of its own.",
-            "colour",
-        )
+        raise colour_voxels(path, ", ".join(dtype.names))
     if dtype.kind not in "biuf":
         raise ScanError(path, f"its voxels are of the type {dtype}, not numbers.", "Save them as numbers.")

@@ -1,4 +1,4 @@
-"""Transforms of scans, and the error of a scan that cannot be used."""
+"""A sequence of transforms of scans, and the error of a scan that cannot be used."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from models_genesis_bundle.files import printable
 from monai.config import PathLike
 from monai.transforms import Compose
 
-__all__ = ["ScanCompose", "ScanError", "scan_error_behind"]
+__all__ = ["ScanCompose", "ScanError", "scan_error_in"]
 
 
 class ScanError(ValueError):
@@ -28,12 +28,12 @@ class ScanError(ValueError):
         self.file, self.found, self.remedy, self.rule = str(file), found, remedy, rule
 
     def __str__(self) -> str:
-        """The message, which can always be printed: bytes of a file name that are not UTF-8 are escaped."""
+        """The message; bytes of a file name that are not UTF-8 are escaped, so that it can always be printed."""
         return printable(f"{self.file}: {self.found} {self.remedy}")
 
 
-def scan_error_behind(error: BaseException) -> ScanError | None:
-    """The `ScanError` that MONAI wrapped into `error`, once for each transform around it; None for any other error."""
+def scan_error_in(error: BaseException) -> ScanError | None:
+    """The `ScanError` that MONAI's transforms wrapped into `error`; None for any other error."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ScanError):
         cause = cause.__cause__
@@ -41,13 +41,13 @@ def scan_error_behind(error: BaseException) -> ScanError | None:
 
 
 class ScanCompose(Compose):
-    """MONAI's `Compose`, which raises the `ScanError` of a step itself where `Compose` wraps it into a `RuntimeError`.
+    """MONAI's `Compose`, which raises the `ScanError` of a step instead of a `RuntimeError` around it.
 
-    The steps are in one flat list: ``CacheDataset`` takes a nested ``Compose`` for a random transform and caches
+    The steps are in one flat list, because ``CacheDataset`` takes a nested ``Compose`` for a random transform and caches
     nothing after it.
 
     Args:
-        transforms: the steps; of a `ScanCompose` among them, its steps.
+        transforms: the steps; the steps of a `ScanCompose` among them are inserted.
     """
 
     def __init__(self, transforms: Sequence[Callable]) -> None:
@@ -59,7 +59,7 @@ class ScanCompose(Compose):
         try:
             return super().__call__(*args, **kwargs)
         except RuntimeError as error:
-            cause = scan_error_behind(error)
+            cause = scan_error_in(error)
             if cause is None:
                 raise
             raise cause from None

@@ -1,16 +1,17 @@
-"""Labelled cubes: around candidate points, or from the middle of images."""
+"""Labelled cubes around candidate points, or from the middle of images."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
-from models_genesis_bundle.data.datalists.label_fraction import take_fraction
 from models_genesis_bundle.data.datalists.patients import patient_hashes
+from models_genesis_bundle.data.datalists.splits import take_fraction
 from models_genesis_bundle.data.volumes.places import corners_around, middle_corner
 from models_genesis_bundle.data.volumes.volumes import Volumes
 from torch.utils.data import Dataset
@@ -23,27 +24,27 @@ logger = logging.getLogger(__name__)
 class CandidateCubes(Dataset):
     """Dataset of one cube for each item of a list, read from prepared volumes.
 
-    An item with a ``point`` gives the cube around it, one without gives the middle of its image. Where a cube reaches over
-    the scan's border it is filled with the darkest value. Items of scans that `volumes` left out are left out, and counted.
+    An item with a ``point`` gives the cube around it, an item without gives the middle of its image. Outside of the scan a cube
+    has the darkest value. Items of scans that `volumes` left out are left out, and counted in the log.
 
     Args:
         items: ``{"image": path, "patient": name, "label": class}``, with ``"point"``: (x, y, z) in millimetres and LPS
-            axes where cubes lie around points; see `classification_datalist`. ``label`` may be missing for inference.
+            axes for cubes around points; see `classification_datalist`. ``label`` may be missing for inference.
         volumes: the prepared volumes of the items' scans.
-        cube_size: sides of a cube in voxels; two take axial slices out of volumes.
+        cube_size: sides of a cube in voxels; two make axial slices of volumes.
         label_fraction: share of the patients whose cubes are used, in (0, 1], each class at least once; see
             `take_fraction`.
-        label_fraction_seed: which patients these are.
-        shots: number of patients whose cubes are used, in place of `label_fraction`.
-        also: further entries that every cube carries, such as ``diameter_mm``: NaN for an item that lacks it.
+        label_fraction_seed: another seed takes other patients.
+        shots: number of patients whose cubes are used, instead of `label_fraction`.
+        also: further entries of every cube, such as ``diameter_mm``; NaN for an item without it.
 
     Shape:
-        ``cubes[i]``: ``image``, a float32 array (C, X, Y, Z); ``source``, the path of its scan; ``patient``; ``case``,
-        which is the path, or the scan's name with the point; ``label``, ``scan`` and ``lesion`` where the items have
-        them; with points ``point``, a float64 array of 3; and what ``also`` names.
+        ``cubes[i]``: ``image``, a float32 array (C, X, Y, Z); ``source``, the path of its scan; ``patient``; ``case``, the path,
+        or the scan's name with the point; ``label``, ``scan`` and ``lesion`` if the items have them; with points
+        ``point``, a float64 array of 3; and the entries of ``also``.
 
     Raises:
-        ValueError: no items, items of which only some have a point or a label, a point outside of its scan.
+        ValueError: no items, items of which only some have a point or a label, or a point outside of its scan.
     """
 
     def __init__(
@@ -64,9 +65,9 @@ class CandidateCubes(Dataset):
                 raise ValueError(
                     f"CandidateCubes: {having} of {len(items)} items have a {key!r}, expected all or none."
                 )
-        by_scan: dict[str, list[Mapping[str, Any]]] = {}
+        by_scan: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         for item in items:
-            by_scan.setdefault(os.path.abspath(item["image"]), []).append(item)
+            by_scan[os.path.abspath(item["image"])].append(item)
         twice = [image for image, own in by_scan.items() if len(own) > 1 and "point" not in own[0]]
         if twice:
             raise ValueError(f"CandidateCubes: {twice[0]} is listed {len(by_scan[twice[0]])} times without a point.")
@@ -87,21 +88,15 @@ class CandidateCubes(Dataset):
         self._corners = self._find_corners()
 
     def _find_corners(self) -> np.ndarray:
-        corners = np.empty((len(self.items), len(self.size)), dtype=int)
-        by_image: dict[str, list[int]] = {}
-        for number, item in enumerate(self.items):
-            by_image.setdefault(item["image"], []).append(number)
-        for image, numbers in by_image.items():
-            shape = self.volumes.shape(image)
-            if "point" in self.items[numbers[0]]:
-                points = [self.items[number]["point"] for number in numbers]
-                try:
-                    corners[numbers] = corners_around(points, self.volumes.affine(image), shape, self.size)
-                except ValueError as error:
-                    raise ValueError(f"{image}: {error}") from error
-            else:
-                corners[numbers] = middle_corner(shape, self.size)
-        return corners
+        corners = []
+        for image, own in groupby(self.items, key=lambda item: item["image"]):  # they are in the order of their scans
+            points, shape = [item["point"] for item in own if "point" in item], self.volumes.shape(image)
+            try:
+                around = corners_around(points, self.volumes.affine(image), shape, self.size) if points else None
+            except ValueError as error:
+                raise ValueError(f"{image}: {error}") from error
+            corners.append(middle_corner(shape, self.size)[None] if around is None else around)
+        return np.concatenate(corners)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -109,17 +104,14 @@ class CandidateCubes(Dataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         item = self.items[index]
         source = os.path.abspath(item["image"])
-        cube = self.volumes.read(source, self._corners[index].tolist(), self.size)
-        image = cube.reshape(cube.shape[0], *(side for side in self.size if side > 1))
-        labelled: dict[str, Any] = {
-            "case": source,
-            **{key: item[key] for key in ("label", "scan", "lesion") if key in item},
-        }
+        voxels = self.volumes.read(source, self._corners[index].tolist(), self.size)
+        image = voxels.reshape(voxels.shape[0], *(side for side in self.size if side > 1))
+        cube: dict[str, Any] = {"image": image, "source": source, "case": source, "patient": item["patient"]}
+        cube |= {key: item[key] for key in ("label", "scan", "lesion") if key in item}
         if "point" in item:
-            labelled["point"] = np.asarray(item["point"], dtype=np.float64)
-            labelled["case"] = f"{item['scan']} ({' '.join(f'{value:g}' for value in item['point'])})"
-        further: dict[str, Any] = {key: item.get(key, np.nan) for key in self.also}
-        return {"image": image, "source": source, "patient": item["patient"], **labelled, **further}
+            cube["point"] = np.asarray(item["point"], dtype=np.float64)
+            cube["case"] = f"{item['scan']} ({' '.join(f'{value:g}' for value in item['point'])})"
+        return cube | {key: item.get(key, np.nan) for key in self.also}
 
     @property
     def labels(self) -> list[int]:
@@ -127,7 +119,7 @@ class CandidateCubes(Dataset):
         return [item["label"] for item in self.items]
 
     def record(self) -> dict[str, Any]:
-        """Plain values about the data, for checkpoints: how many scans, patients and cubes of each class, and the settings."""
+        """Plain values about the data, for checkpoints: numbers of scans, patients and cubes of each class, and the settings."""
         patients = sorted({item["patient"] for item in self.items})
         return {
             "scans": len({item["image"] for item in self.items}),

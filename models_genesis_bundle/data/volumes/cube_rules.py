@@ -1,4 +1,4 @@
-"""Rules that say which cubes of a scan are worth learning from."""
+"""Rules for the cubes of a scan that a network should learn from."""
 
 from __future__ import annotations
 
@@ -21,14 +21,11 @@ _LEAST_COMPONENT = 0.1
 
 
 def otsu_threshold(values: np.ndarray) -> tuple[float, float]:
-    """The threshold that splits values into two classes of least variance.
-
-    Args:
-        values: array of any shape.
+    """The threshold that splits the values of an array into two classes of least variance.
 
     Returns:
-        The threshold and the separability, the share of the variance that lies between both classes: 0.64 for one
-        normal distribution, 0.75 for a uniform one, near 1 for two narrow peaks; 0 when all values are equal.
+        The threshold and the separability, the share of the variance that is between the classes: 0.64 for one normal
+        distribution, 0.75 for a uniform one, near 1 for two narrow peaks, 0 if all values are equal.
 
     Based on: Otsu, "A threshold selection method from gray-level histograms", IEEE Trans. SMC 9, 1979, 62–66.
     """
@@ -50,17 +47,17 @@ def otsu_threshold(values: np.ndarray) -> tuple[float, float]:
 def body_mask(scan: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
     """Find the body in a scan at reduced resolution.
 
-    The scan is averaged down to at most 128 voxels a side and split by Otsu's threshold. Components of a tenth of the
-    largest or more are kept (two legs are, the couch is not); holes are filled slice by slice along the last axis, so
-    that lungs count as body. Where the scan cuts through the lungs they are open to its border: a dark region whose
-    median lies clearly above the scan's floor (by 8 % of the way to the mean of the bright class) counts as body as well.
-    A scan without two classes, such as a crop from within an organ, is body throughout.
+    The scan is averaged down to at most 128 voxels a side and split by Otsu's threshold. Components of at least a tenth of
+    the largest are kept (two legs, but not the couch). Holes are filled slice by slice along the last axis, so that lungs
+    are body. Lungs that reach the border of the scan are not holes: a dark region is body as well if its median is above the
+    scan's minimum by 8 % of the difference to the bright mean. A scan without two classes, such as a crop from within
+    an organ, is all body.
 
     Args:
-        scan: ``(C, X, Y, Z)`` or ``(C, X, Y)``, the first channel is looked at; any unit, air darkest.
+        scan: ``(C, X, Y, Z)`` or ``(C, X, Y)``, of which the first channel is used; any unit in which air is darkest.
 
     Returns:
-        The mask, ``(x, y, z)`` booleans, and how many voxels of the scan one voxel of the mask spans along each axis.
+        The mask, ``(x, y, z)`` booleans, and the number of the scan's voxels along each axis in one voxel of the mask.
     """
     shape = scan.shape[1:]
     factors = tuple(-(-side // _LONGEST_SIDE) for side in shape)
@@ -101,32 +98,31 @@ CubeTest = Callable[[tuple[slice, ...]], bool]
 
 @runtime_checkable
 class CubeRule(Protocol):
-    """What a rule offers to a `CubeSampler`."""
+    """The methods of a rule that a `CubeSampler` uses."""
 
     def prepare(self, scan: np.ndarray, intensity: IntensityScaling) -> CubeTest:
-        """Do what is needed once for a scan.
+        """Prepare the decisions about a scan.
 
         Args:
             scan: ``(C, X, Y, Z)`` or ``(C, X, Y)``, scaled by `intensity`.
             intensity: the scaling, for thresholds in the scan's unit.
 
         Returns:
-            A function from the cube's place (a slice for each spatial axis) to whether it is kept.
+            A function that says whether to keep a cube, given by a slice for each spatial axis.
         """
 
     def record(self) -> dict[str, Any]:
-        """Plain values that name the rule and its settings."""
+        """The rule and its settings as plain values."""
 
 
 @dataclass(frozen=True)
 class BodyRule:
-    """Keep a cube that holds enough body; for any CT or MR body region.
+    """Keep a cube with enough body, for any CT or MR body region.
 
-    Air around the patient, couch and padding are not body, lungs and other enclosed air are; see
-    `models_genesis_bundle.data.volumes.cube_rules.body_mask`.
+    Air around the patient, the couch and padding are not body; lungs and other enclosed air are.
 
     Args:
-        min_body: least share of the cube's voxels inside the body, in [0, 1].
+        min_body: smallest share of the cube's voxels inside the body, in [0, 1].
 
     Examples:
         >>> from models_genesis_bundle.data import BodyRule, CubeSampler
@@ -152,19 +148,18 @@ class BodyRule:
         return holds_body
 
     def record(self) -> dict[str, Any]:
-        """Plain values that name the rule and its settings."""
+        """The rule and its settings as plain values."""
         return {"name": type(self).__name__, **asdict(self)}
 
 
 @dataclass(frozen=True)
 class LungRule:
-    """Keep a cube whose dense part is small; the paper's rule for chest CT, which gives mostly lung.
+    """Keep a cube with little dense tissue: the paper's rule for chest CT, which gives mostly lung.
 
-    A voxel at or above `threshold` scores 1, one below it whose neighbour in the next slice along Z is at or above
-    scores 0.5, any other 0; the mean over the cube must not exceed `max_dense`. For the cube's last slice, the next
-    one is that of the scan; after the scan's last slice there is none. Use it with the paper's margin of
-    ``(100, 100, 30)`` voxels and a scaling with a fixed unit; 3D only. It takes air around the patient for lung: what
-    keeps air out is the margin.
+    A voxel at or above `threshold` scores 1, a voxel below it scores 0.5 if its neighbour in the next slice of the scan along
+    Z is at or above it, and any other scores 0. The mean over the cube must not exceed `max_dense`. The rule is for 3D and a
+    scaling with a fixed unit. It cannot tell lung from the air around the patient, which the paper's margin of
+    ``(100, 100, 30)`` voxels keeps out.
 
     Args:
         threshold: in the scan's unit, -150 HU in the paper.
@@ -185,11 +180,7 @@ class LungRule:
             raise ValueError(f"LungRule: max_dense must lie in 0 … 1, got {self.max_dense}.")
 
     def prepare(self, scan: np.ndarray, intensity: IntensityScaling) -> CubeTest:
-        """Bring the threshold to the scan's scale; see `CubeRule.prepare`.
-
-        Raises:
-            ValueError: a 2D image, or a scaling under which the threshold has no fixed place.
-        """
+        """Scale the threshold like the scan; a `ValueError` in 2D, or if the scaling depends on the scan or clips it."""
         if scan.ndim != 4:
             raise ValueError("LungRule looks at neighbouring slices: use it on 3D scans, and BodyRule in 2D.")
         threshold = intensity.scaled_value(self.threshold)
@@ -205,5 +196,5 @@ class LungRule:
         return is_mostly_lung
 
     def record(self) -> dict[str, Any]:
-        """Plain values that name the rule and its settings."""
+        """The rule and its settings as plain values."""
         return {"name": type(self).__name__, **asdict(self)}

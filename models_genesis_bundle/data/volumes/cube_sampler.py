@@ -1,9 +1,10 @@
-"""Draws the places of training cubes in a scan."""
+"""Drawing the places of training cubes in a scan."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,17 +19,17 @@ Corner = tuple[int, ...]
 
 @dataclass(frozen=True)
 class CubeSampler:
-    """Draw corners uniformly among the places that a rule accepts, without drawing a place twice.
+    """Draw the corners of cubes uniformly among the places that a rule accepts, each place at most once.
 
     Args:
         cube_size: sides of a cube in voxels, one for each axis of the scan. A side of 1 makes slices: ``(64, 64, 1)``
-            takes axial ones, and the store drops the axis.
-        margin: voxels that stay free on both ends of each axis, one number or one for each axis. The paper has
-            ``(100, 100, 30)``.
-        rule: which cubes are kept.
-        max_attempts_per_cube: a scan is given up after this many draws for each wanted cube (50 in the paper).
-        small_scans: what becomes of a scan with a side below the cube: ``"pad"`` fills both ends with the darkest
-            value of the range, ``"skip"`` leaves it out.
+            gives axial ones.
+        margin: voxels at both ends of each axis that no cube covers, one number or one for each axis; ``(100, 100, 30)`` in
+            the paper.
+        rule: accepts or rejects a cube.
+        max_attempts_per_cube: largest number of draws for each wanted cube (50 in the paper).
+        small_scans: for a scan with a side below the cube, ``"pad"`` fills both ends with the darkest value of the range,
+            ``"skip"`` leaves it out.
 
     Raises:
         ValueError: sizes below 1, a margin below 0, an unknown choice.
@@ -62,11 +63,7 @@ class CubeSampler:
         object.__setattr__(self, "margin", margin)
 
     def padding(self, shape: Sequence[int]) -> list[tuple[int, int]]:
-        """Voxels to add before and after each spatial axis so that a cube fits.
-
-        Args:
-            shape: spatial sides of the scan.
-        """
+        """Voxels to add before and after each spatial axis of a scan of this shape so that a cube fits."""
         missing = [max(0, side - have) for side, have in zip(self.cube_size, shape, strict=True)]
         return [(lack // 2, lack - lack // 2) for lack in missing]
 
@@ -76,17 +73,14 @@ class CubeSampler:
         """Draw places of cubes.
 
         Args:
-            scan: ``(C, X, Y, Z)`` or ``(C, X, Y)``, already scaled by `intensity` and large enough for a cube.
+            scan: ``(C, X, Y, Z)`` or ``(C, X, Y)``, scaled by `intensity` and large enough for a cube.
             intensity: the scaling.
-            count: how many cubes are wanted.
-            rng: where the draws come from.
+            count: number of cubes.
+            rng: source of the draws.
 
         Returns:
-            The lowest corners, in voxels, of `count` different cubes; fewer when the scan has no more places or the
-            attempts run out; none when the margins leave no place.
-
-        Raises:
-            ValueError: the scan has other axes than the cubes, or a side below theirs.
+            The lowest corners, in voxels, of `count` different cubes, or of fewer if the scan has no more places or the
+            attempts run out.
         """
         shape = scan.shape[1:]
         if len(shape) != len(self.cube_size):
@@ -98,17 +92,12 @@ class CubeSampler:
         if min(places) < 1:
             return []
         accepts = self.rule.prepare(scan, intensity)
-        corners: list[Corner] = []
-        for place in self._draws(places, count * self.max_attempts_per_cube, rng):
-            corner = tuple(int(p) + free for p, free in zip(place, lowest, strict=True))
-            if accepts(self.cube_at(corner)):
-                corners.append(corner)
-                if len(corners) == count:
-                    break
-        return corners
+        drawn = self._draws(places, count * self.max_attempts_per_cube, rng)
+        corners = (tuple(int(p) + free for p, free in zip(place, lowest, strict=True)) for place in drawn)
+        return list(islice((corner for corner in corners if accepts(self.cube_at(corner))), count))
 
     def cube_at(self, corner: Sequence[int]) -> tuple[slice, ...]:
-        """The slices, one for each spatial axis, of the cube with this lowest corner."""
+        """The cube with this lowest corner, as a slice for each spatial axis."""
         return tuple(slice(start, start + side) for start, side in zip(corner, self.cube_size, strict=True))
 
     @staticmethod
@@ -122,7 +111,7 @@ class CubeSampler:
         yield from zip(*np.unravel_index(flat, places), strict=True)
 
     def record(self) -> dict[str, Any]:
-        """Plain values that name the sampler's settings."""
+        """The sampler's settings as plain values."""
         return {
             "cube_size": list(self.cube_size),
             "margin": list(ensure_tuple_rep(self.margin, len(self.cube_size))),

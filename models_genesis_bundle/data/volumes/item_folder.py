@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
 import os
+import shutil
 import time
 import zlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,55 +19,7 @@ from models_genesis_bundle.data.volumes.workers import run_over
 from models_genesis_bundle.files import write_json
 from tqdm import tqdm
 
-__all__ = ["ItemFolder", "Journal"]
-
-
-class Journal:
-    """Records by key, kept in a text file to which lines are appended.
-
-    Each line holds the CRC-32 of a record and the record as JSON. A line that is incomplete or damaged is ignored, so that
-    only its record is lost. The last line of a key counts.
-
-    Args:
-        path: the file; it appears with the first record.
-
-    Examples:
-        >>> journal = Journal(Path("index.jsonl"))  # doctest: +SKIP
-        >>> journal.append("scan.nii.gz", {"shape": [64, 64, 32]})  # doctest: +SKIP
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def read(self) -> dict[str, dict[str, Any]]:
-        """All records by key; empty when there is no file."""
-        try:
-            lines = self.path.read_bytes().split(b"\n")
-        except FileNotFoundError:
-            return {}
-        return dict(record for line in lines if (record := _record(line)) is not None)
-
-    def append(self, key: str, record: Mapping[str, Any]) -> None:
-        """Add a record, or replace the one with the same key.
-
-        Raises:
-            OSError: the line could not be written, for example because the disk is full; names the file.
-        """
-        text = json.dumps([key, record], separators=(",", ":")).encode()
-        try:
-            with open(self.path, "ab") as file:
-                file.write(b"\n%08x %s\n" % (zlib.crc32(text), text))  # the first newline ends an interrupted line
-        except OSError as error:
-            raise OSError(error.errno, f"{self.path} could not be written: {error.strerror or error}") from error
-
-
-def _record(line: bytes) -> tuple[str, dict[str, Any]] | None:
-    checksum, _, text = line.partition(b" ")
-    if checksum != b"%08x" % zlib.crc32(text):
-        return None
-    key, record = json.loads(text)
-    return key, record
-
+__all__ = ["ItemFolder", "Job", "Journal", "Record"]
 
 logger = logging.getLogger(__name__)
 
@@ -75,24 +29,54 @@ Job = Callable[[], Record]
 _START = time.time()
 
 
+class Journal:
+    """Records by key in a text file, to which lines are appended.
+
+    Each line holds the CRC-32 of a record and the record as JSON. An incomplete or damaged line is ignored, so that
+    only its record is lost. The last line of a key counts.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> dict[str, Record]:
+        """All records by key; empty if there is no file."""
+        try:
+            lines = self.path.read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return {}
+        return dict(record for line in lines if (record := _record(line)) is not None)
+
+    def append(self, key: str, record: Mapping[str, Any]) -> None:
+        """Add a record, or replace the one with the same key; an `OSError` names the file."""
+        text = json.dumps([key, record], separators=(",", ":")).encode()
+        try:
+            with open(self.path, "ab") as file:
+                file.write(b"\n%08x %s\n" % (zlib.crc32(text), text))  # the first newline ends an interrupted line
+        except OSError as error:
+            raise OSError(error.errno, f"{self.path} could not be written: {error.strerror or error}") from error
+
+
+def _record(line: bytes) -> tuple[str, Record] | None:
+    checksum, _, text = line.partition(b" ")
+    if checksum != b"%08x" % zlib.crc32(text):
+        return None
+    key, record = json.loads(text)
+    return key, record
+
+
 class ItemFolder:
     """Items that were made from sources with the same settings, and a journal of them.
 
     The folder's name ends with a hash of the settings, so that items of other settings are neither used nor replaced. It
     holds ``settings.json``, ``index.jsonl`` (see `Journal`) and the items' files.
-
-    Args:
-        parent: where the folder lies.
-        name: start of the folder's name.
-        settings: plain values that shape the items.
-        suffix: suffix of the items' files.
     """
 
     def __init__(self, parent: Path, name: str, settings: Mapping[str, Any], suffix: str) -> None:
         text = json.dumps(settings, sort_keys=True)
+        self.name, self.suffix = name, suffix
         self.folder = parent / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
         self.settings = json.loads(text)
-        self.suffix = suffix
         self.journal = Journal(self.folder / "index.jsonl")
 
     def file(self, key: str) -> Path:
@@ -100,7 +84,7 @@ class ItemFolder:
         return Path(self.path(key))
 
     def path(self, key: str) -> str:
-        """The same as text, which costs less where there are a hundred thousand."""
+        """The file of an item as text, which is faster for a hundred thousand items."""
         name = hashlib.sha256(os.fsencode(key)).hexdigest()[:24]
         return f"{self.folder}{os.sep}{name[:2]}{os.sep}{name}{self.suffix}"
 
@@ -115,21 +99,17 @@ class ItemFolder:
     ) -> dict[str, Record]:
         """The records of items, after making those that are missing, incomplete or outdated.
 
-        An interrupted call loses the items in work and no other. A second process that wants the same folder waits for
-        the first one.
+        An interrupted call loses only the items in work. A second process that wants the same folder waits for the first.
 
         Args:
             wanted: by key, the fingerprint of the item's source.
-            job: gives for a key what makes its file and returns its record, with the size of the file as ``bytes`` (0: no
-                file is needed). A job is sent to a process, so it must be picklable and should hold no more than it
-                needs. An item whose record has ``unreadable`` is tried again by every run.
+            job: gives for a key a function that makes its file and returns its record, with the size of the file as ``bytes``
+                (0: no file is needed). The function is sent to a process, so it must be picklable and should be small. An
+                item whose record has ``unreadable`` is tried again by every run.
             num_workers: see `run_over`.
             scheduler: see `run_over`.
             description: title of the progress bar.
-            each: is called with the record of each item that was made; an exception ends the work.
-
-        Returns:
-            The record by key, in the order of `wanted`.
+            each: called with the record of each item that was made; an exception ends the work.
         """
         records = self._fitting(wanted)
         if len(records) < len(wanted):
@@ -140,11 +120,15 @@ class ItemFolder:
                 missing = [key for key in wanted if key not in records]
                 if records and missing:
                     logger.info("%s: %d of %d are there already.", self.folder, len(records), len(wanted))
-                results = run_over(_run_keyed, _KeyedJobs(missing, job), num_workers, scheduler)
+                jobs = ((key, job(key)) for key in missing)  # each is made when it is sent to a process
+                results = run_over(_run_keyed, jobs, min(num_workers, len(missing)), scheduler)
+                sizes: list[int] = []
                 with tqdm(total=len(wanted), initial=len(records), desc=description, unit="scan") as progress:
                     for key, made in results:
                         records[key] = self._keep(key, wanted[key], made)
                         each(records[key])
+                        sizes.append(made["bytes"])
+                        self._require_space(sizes, len(missing) - len(sizes))
                         progress.update()
         return {key: records[key] for key in wanted}
 
@@ -174,6 +158,17 @@ class ItemFolder:
         except OSError:
             return False
 
+    def _require_space(self, sizes: Sequence[int], left: int) -> None:
+        """Refuse to go on if as many files as are left, of the average size so far, do not fit on the disk."""
+        needed = left * sum(sizes) / len(sizes)
+        free = shutil.disk_usage(self.folder).free
+        if needed > free:
+            raise OSError(
+                errno.ENOSPC,
+                f"{self.folder}: {left} more {self.name} need about {needed / 2**20:.0f} MiB, {free / 2**20:.0f} MiB are "
+                "free. Free some space, or set another cache_dir; what is prepared is kept",
+            )
+
     def _locked(self) -> AcquireReturnProxy:
         lock = FileLock(self.folder / ".lock")
         try:
@@ -181,22 +176,6 @@ class ItemFolder:
         except Timeout:
             logger.info("%s: another process is writing here; waiting for it.", self.folder)
             return lock.acquire()
-
-
-class _KeyedJobs(Collection):
-    """The jobs of some keys, each made when it is sent to a process."""
-
-    def __init__(self, keys: Sequence[str], job: Callable[[str], Job]) -> None:
-        self.keys, self.job = keys, job
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self.keys
-
-    def __iter__(self) -> Iterator[tuple[str, Job]]:
-        return ((key, self.job(key)) for key in self.keys)
 
 
 def _run_keyed(keyed: tuple[str, Job]) -> tuple[str, Record]:

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -24,26 +24,23 @@ _LARGEST_DISTANCE_OUTSIDE = 1.0
 
 
 def middle_corner(shape: Sequence[int], size: Sequence[int]) -> np.ndarray:
-    """The lowest corner, in voxels, of the cube in the middle of a volume; negative where the volume is smaller."""
+    """The lowest corner, in voxels, of the cube in the middle of a volume; negative if the volume is smaller."""
     return np.trunc((np.array(shape) - np.array(size)) / 2).astype(int)
 
 
 def corners_around(
     points: Sequence[Sequence[float]], affine: np.ndarray, shape: Sequence[int], size: Sequence[int]
 ) -> np.ndarray:
-    """The lowest corners of cubes around points.
+    """The lowest corners of cubes around points, (points, axes), in voxels; negative if a cube begins outside of the volume.
 
-    The voxel next to a point lies at ``size // 2`` of its cube, as in MONAI's ``SpatialCrop``.
+    The voxel nearest to a point lies at ``size // 2`` of its cube, as in MONAI's ``SpatialCrop``.
 
     Args:
-        points: in millimetres, in the LPS axes of ITK and DICOM (x to the patient's left, y to the back, z to the head),
-            as in LUNA16's annotations.
+        points: in millimetres, in the LPS axes of ITK, DICOM and LUNA16 (x to the patient's left, y to the back, z to the
+            head).
         affine: from voxels to millimetres in RAS, 4 × 4 (3 × 3 in 2D).
         shape: sides of the volume in voxels.
         size: sides of the cubes in voxels.
-
-    Returns:
-        (points, axes), int; negative where a cube begins outside of the volume.
 
     Raises:
         ValueError: a point has another number of coordinates, or lies outside of the volume.
@@ -56,16 +53,16 @@ def corners_around(
     wrong = next((point for point in points if len(point) != dims), None)
     if wrong is not None:
         raise ValueError(f"A point needs {dims} coordinates for cubes of {tuple(size)}, got {wrong}.")
-    ras = np.array(points, dtype=np.float64) * np.array([-1, -1, 1])[:dims]
+    to_lps = np.array([-1, -1, 1])[:dims]
+    ras = np.array(points, dtype=np.float64) * to_lps
     voxels = np.linalg.solve(affine[:dims, :dims], (ras - affine[:dims, -1]).T).T
     highest = np.array(shape) - 1
     outside = ((voxels < -_LARGEST_DISTANCE_OUTSIDE) | (voxels > highest + _LARGEST_DISTANCE_OUTSIDE)).any(axis=1)
     if outside.any():
         ends = np.array(list(itertools.product(*((0, end) for end in highest))))
-        ends = (ends @ affine[:dims, :dims].T + affine[:dims, -1]) * np.array([-1, -1, 1])[:dims]
-        reach = ", ".join(
-            f"{low:.1f} … {high:.1f}" for low, high in zip(ends.min(axis=0), ends.max(axis=0), strict=True)
-        )
+        ends = (ends @ affine[:dims, :dims].T + affine[:dims, -1]) * to_lps
+        lowest, largest = ends.min(axis=0), ends.max(axis=0)
+        reach = ", ".join(f"{low:.1f} … {high:.1f}" for low, high in zip(lowest, largest, strict=True))
         first = ", ".join(f"{value:.1f}" for value in points[int(np.flatnonzero(outside)[0])])
         raise ValueError(
             f"{int(outside.sum())} of {len(voxels)} points lie outside of the scan: the first is ({first}) mm, the scan "
@@ -76,20 +73,14 @@ def corners_around(
 
 
 class Places:
-    """Up to `count` different places of cubes in each volume, at random, all accepted by the sampler's rule.
+    """Up to `count` different places of cubes in each volume, at random, that the sampler's rule accepts.
 
-    The rule looks at a volume once. From then on a training takes places from the list without reading other voxels than
-    those of its cubes. The places follow from the seed, the patient and the name of the scan's file.
-
-    Args:
-        volumes: the prepared volumes.
-        scans: ``[{"image": path, "patient": name}, …]``; those that `volumes` left out are passed over.
-        sampler: draws the places.
-        count: places wanted in each volume.
-        seed: start of the draws.
+    The rule reads a whole volume once. A training then reads only the voxels of its cubes. The places depend on the seed,
+    the patient and the name of the scan's file. `patients` has the patient of each scan, by its path; scans that
+    `volumes` left out are ignored.
 
     Attributes:
-        images: the scans that have a place, in the order of `scans`.
+        images: the scans with a place, in the order of `patients`.
         counts: number of places of each of them.
         padded: number of scans that are smaller than a cube.
         without: why scans have no place, by path.
@@ -99,11 +90,11 @@ class Places:
     """
 
     def __init__(
-        self, volumes: Volumes, scans: Sequence[dict[str, str]], sampler: CubeSampler, count: int, seed: int
+        self, volumes: Volumes, patients: Mapping[str, str], sampler: CubeSampler, count: int, seed: int
     ) -> None:
         settings = {"sampler": sampler.record(), "count": count, "seed": seed}
         self.items = ItemFolder(volumes.items.folder, "places", settings, ".places")
-        patients = {scan["image"]: scan["patient"] for scan in scans if scan["image"] in volumes}
+        patients = {image: patient for image, patient in patients.items() if image in volumes}
 
         def job(image: str) -> Job:
             return partial(_Draw(self.items, volumes.alone(image), sampler, count, seed, patients[image]), image)
@@ -120,7 +111,7 @@ class Places:
             raise SkippedScansError(skipped_text(self.without, len(self.without)))
 
     def corners(self, image: str) -> np.ndarray:
-        """The lowest corners of a volume's cubes, (count, axes), in voxels; negative where a cube starts in the padding."""
+        """The lowest corners of a volume's cubes, (count, axes), in voxels; negative if a cube starts in the padding."""
         record = self._records[image]
         return _read_corners(self.items.path(image), record["checksum"], record["count"])
 
@@ -135,7 +126,7 @@ def _read_corners(file: str, checksum: int, count: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Draw:
-    """Draws the places in one volume; runs in any process."""
+    """Draws the places in one volume, in any process."""
 
     items: ItemFolder
     volumes: Volumes
@@ -147,7 +138,8 @@ class _Draw:
     def __call__(self, image: str) -> Record:
         shape = self.volumes.shape(image)
         padding = self.sampler.padding(shape)
-        if any(after for _, after in padding) and self.sampler.small_scans == "skip":
+        padded = any(after for _, after in padding)
+        if padded and self.sampler.small_scans == "skip":
             return {"bytes": 0, "count": 0, "reason": f"its shape {shape} is below the cube {self.sampler.cube_size}."}
         corner = [-before for before, _ in padding]
         size = [side + sum(more) for side, more in zip(shape, padding, strict=True)]
@@ -168,5 +160,4 @@ class _Draw:
         content = (np.array(found, dtype="<i4") + np.array(corner, dtype="<i4")).tobytes()
         with whole_file(self.items.file(image)) as unfinished:
             unfinished.write_bytes(content)
-        padded = any(after for _, after in padding)
         return {"bytes": len(content), "count": len(found), "checksum": zlib.crc32(content), "padded": padded}

@@ -1,4 +1,4 @@
-"""Rules that leave a scan out of pretraining, by name."""
+"""Named rules that leave a scan out of pretraining."""
 
 from __future__ import annotations
 
@@ -43,45 +43,31 @@ _LOCALISER_SLICES = 5
 _LOCALISER_GAP = 7.0  # mm
 _LOCALISER_RATIO = 3.0
 
-# How CT in HU looks: fat, lung or air well below 0, but nothing below what scanners pad with.
+# CT in HU has fat, lung or air well below 0, but nothing below the values that scanners pad with.
 _FAT = -100.0
 _AIR = -200.0
 _LOWEST_PADDING = -3100.0
 _HIGHEST_MEDIAN = 700.0
 _SMALLEST_SPREAD = 20.0
-# How a crop of soft tissue without fat or air looks in HU: no voxel below 0, and none dark or bright.
+# A crop of soft tissue without fat or air has no voxel below 0 HU, and none dark or bright.
 _SOFT_TISSUE_CROP = {0.5: (10.0, np.inf), 50.0: (20.0, 150.0), 99.5: (-np.inf, 400.0)}
 
 
 @dataclass(frozen=True)
 class ScanFacts:
-    """What the rules and the planning look at, of one scan.
+    """The properties of one scan that the rules and the planning use."""
 
-    Args:
-        shape: voxels along the axes that lie nearest to right, front and head; two in 2D.
-        spacing: side of a voxel along the same axes, in mm.
-        modality: what the header says, such as ``"CT"`` or ``"MR"``; ``""`` where it says nothing.
-        minimum: smallest voxel.
-        maximum: largest voxel.
-        percentiles: values at `PERCENTILES`, of all voxels.
-        padding: share of the voxels that have the most frequent value.
-    """
-
-    shape: tuple[int, ...]
-    spacing: tuple[float, ...]
-    modality: str
+    shape: tuple[int, ...]  # voxels along the axes that are closest to right, front and head; two in 2D
+    spacing: tuple[float, ...]  # side of a voxel along the same axes, in mm
+    modality: str  # as in the header, such as "CT" or "MR", or ""
     minimum: float
     maximum: float
-    percentiles: tuple[float, ...]
-    padding: float
+    percentiles: tuple[float, ...]  # at `PERCENTILES`
+    padding: float  # share of the voxels that have the most frequent value
 
     @classmethod
     def of(cls, image: MetaTensor) -> ScanFacts:
-        """Look at a scan as `LoadScand` gives it. Large scans are thinned to 2 million voxels for the percentiles.
-
-        Args:
-            image: ``(C, X, Y, Z)`` or ``(C, X, Y)``, not scaled; its first channel counts.
-        """
+        """The facts of the first channel of an unscaled scan from `LoadScand`; percentiles are of about 2 million voxels."""
         voxels = image.as_tensor()[0]
         order = np.argsort(nibabel.io_orientation(np.asarray(image.affine))[:, 0])
         spacing = affine_to_spacing(image.affine, r=voxels.ndim)
@@ -108,26 +94,26 @@ class ScanFacts:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> ScanFacts:
-        """Read what `record` gave, also after JSON has made lists of the tuples."""
+        """The facts of a `record`, also after JSON has made lists of the tuples."""
         return cls(**{**record, **{name: tuple(record[name]) for name in ("shape", "spacing", "percentiles")}})
 
 
 def thinned(voxels: np.ndarray, most: int) -> np.ndarray:
-    """At most about `most` voxels of a scan, taken at even steps along all axes, in one row."""
+    """At most about `most` voxels of a scan, at even steps along all axes, in one row."""
     step = int(np.ceil((voxels.size / most) ** (1 / voxels.ndim)))
     return voxels[(slice(None, None, max(step, 1)),) * voxels.ndim].ravel()
 
 
 def quality_rule(facts: ScanFacts) -> tuple[str, str] | None:
-    """The rule that leaves a scan out, and a sentence that says why; None for a scan that can be used.
+    """The name of the rule that leaves a scan out, and the reason in a sentence; None for a usable scan.
 
     ================== ==============================================================================
     rule               the scan
     ================== ==============================================================================
     ``few_slices``     has fewer than 3 voxels along an axis (3D only)
     ``constant``       has the same value everywhere
-    ``localiser``      has at most 5 slices that lie 7 mm or more apart, at least three times as far
-                       as the voxels within a slice (3D only)
+    ``localiser``      has at most 5 slices at a distance of at least 7 mm, and of at least three times
+                       that of the voxels within a slice (3D only)
     ``mostly_padding`` has one value in more than 95 % of its voxels
     ================== ==============================================================================
     """
@@ -146,10 +132,10 @@ def quality_rule(facts: ScanFacts) -> tuple[str, str] | None:
 
 
 def intensity_kind(facts: ScanFacts) -> str:
-    """What the intensities of a scan are: ``"CT in HU"``, ``"CT not in HU"``, another modality, or ``"not in HU"``.
+    """The kind of a scan's intensities: ``"CT in HU"``, ``"CT not in HU"``, another modality, or ``"not in HU"``.
 
-    A modality in the header counts. Without one, or for CT, the values decide. The result is ``""`` where they leave it
-    open, as those of a crop of soft tissue do.
+    It is the modality in the header. Without one, or for CT, the values decide; ``""`` means that they do not, as for a crop
+    of soft tissue.
     """
     modality = _MODALITY_NAMES.get(facts.modality, facts.modality)
     if modality not in ("", "CT"):
@@ -163,17 +149,14 @@ def intensity_kind(facts: ScanFacts) -> str:
 
 
 def odd_intensity_kinds(facts: Sequence[ScanFacts], majority: float = 3.0) -> dict[int, str]:
-    """Find the scans whose intensities are of another kind than those of the rest.
+    """Find the scans whose intensities are of another kind than those of the rest, each with the reason by its position.
 
-    The kind that most scans have is compared with the others. Nothing is odd where that kind has no clear majority. A
-    scan whose kind is open is never odd; one that is ``"not in HU"`` may be of any modality but CT in HU.
+    The rest are the scans of the most frequent kind; without a clear majority no scan is odd. An unknown kind is never odd,
+    and ``"not in HU"`` agrees with any modality but CT in HU.
 
     Args:
         facts: of all scans of a set.
-        majority: how many times as many scans must agree with the largest kind as do not; 0: the largest kind always wins.
-
-    Returns:
-        For the position of each odd scan, a sentence that says why.
+        majority: the least ratio of scans that agree with the most frequent kind to those that do not; 0 for no minimum.
     """
     kinds = [intensity_kind(scan) for scan in facts]
     counts = Counter(kind for kind in kinds if kind)

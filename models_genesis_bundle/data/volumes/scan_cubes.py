@@ -1,25 +1,28 @@
-"""Training cubes, read from prepared volumes."""
+"""Training cubes, read from prepared volumes, along the scan's axes or turned and magnified."""
 
 from __future__ import annotations
 
 import logging
 import operator
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from itertools import product
 from typing import Any
 
 import numpy as np
+import torch
 from models_genesis_bundle.data.datalists.patients import patient_hashes
 from models_genesis_bundle.data.sampling.readable_scans import skipped_text
 from models_genesis_bundle.data.sampling.seeded_dataset import EpochIndex
 from models_genesis_bundle.data.volumes.cube_sampler import CubeSampler
 from models_genesis_bundle.data.volumes.places import Places
-from models_genesis_bundle.data.volumes.volume_file import random_matrix, read_oblique
 from models_genesis_bundle.data.volumes.volumes import Volumes
+from monai.networks.layers.factories import Pool
+from scipy.spatial.transform import Rotation
 from torch.utils.data import Dataset
 
-__all__ = ["ScanCubes"]
+__all__ = ["ScanCubes", "random_matrix", "read_oblique"]
 
 logger = logging.getLogger(__name__)
 
@@ -29,23 +32,23 @@ _FRESH_PLACES = 2048
 
 @lru_cache(maxsize=512)
 def _order(seed: int, scan: int, passes: int, count: int) -> np.ndarray:
-    """The order in which a volume's places are taken, the first, second … time that all of them are."""
+    """The order of a volume's places after this number of passes over all of them."""
     return np.random.default_rng((seed, scan, passes)).permutation(count)
 
 
 class ScanCubes(Dataset):
-    """Dataset of cubes of scans, at other places in each epoch or always at the same ones.
+    """Dataset of cubes of scans, at new places in each epoch or always at the same ones.
 
-    With ``draw="fresh"`` each volume has up to 2048 places, and each epoch takes other ones of them until all were taken,
-    then in another order. What an item is follows from (`seed`, epoch, index), so that it is the same in any worker and
-    after a restart. With ``draw="fixed"`` there are `cubes_per_scan` places, as in the paper.
+    With ``draw="fresh"`` each volume has up to 2048 places. Each epoch takes new ones until all were taken, and then again in
+    another order. An item depends on (`seed`, epoch, index) alone, so that it is the same in any worker and after a
+    restart. With ``draw="fixed"`` there are `cubes_per_scan` places, as in the paper.
 
     Args:
         volumes: the prepared volumes.
-        scans: ``[{"image": path, "patient": name}, …]``; those that `volumes` left out are passed over.
-        sampler: says which places a cube may have.
-        cubes_per_scan: cubes of each scan in an epoch; fewer where a scan has fewer places.
-        seed: start of the draws.
+        scans: ``[{"image": path, "patient": name}, …]``; scans that `volumes` left out are ignored.
+        sampler: draws the places of the cubes.
+        cubes_per_scan: cubes of each scan in an epoch; fewer if a scan has fewer places.
+        seed: seed of the draws.
         draw: ``"fresh"`` or ``"fixed"``.
         rotation: with ``"fresh"``, largest rotation of a cube about each axis, in degrees.
         zoom: with ``"fresh"``, smallest and largest magnification of a cube.
@@ -97,11 +100,10 @@ class ScanCubes(Dataset):
             raise ValueError(f"ScanCubes: cube_size {sampler.cube_size} does not fit spatial_dims={dims}.")
         self.volumes, self.sampler, self.seed, self.draw = volumes, sampler, int(seed), draw
         self.rotation, self.zoom = float(rotation), tuple(float(factor) for factor in zoom)
-        count = max(_FRESH_PLACES, cubes_per_scan) if draw == "fresh" else int(cubes_per_scan)
-        named = [{"image": os.path.abspath(scan["image"]), "patient": str(scan["patient"])} for scan in scans]
         self.cubes_per_scan = int(cubes_per_scan)
-        self.places = Places(volumes, named, sampler, count, self.seed)
-        self.patients = {scan["image"]: scan["patient"] for scan in named}
+        count = max(_FRESH_PLACES, self.cubes_per_scan) if draw == "fresh" else self.cubes_per_scan
+        self.patients = {os.path.abspath(scan["image"]): str(scan["patient"]) for scan in scans}
+        self.places = Places(volumes, self.patients, sampler, count, self.seed)
         self._ends = np.cumsum(np.minimum(self.places.counts, self.cubes_per_scan))
         self._report()
 
@@ -138,11 +140,11 @@ class ScanCubes(Dataset):
         return {"image": flat, "source": image, "cube": number}
 
     def image_of(self, number: int) -> str:
-        """The scan that an item's cubes are from."""
+        """The scan of an item."""
         return self.places.images[int(np.searchsorted(self._ends, number, side="right"))]
 
     def corner_of(self, number: int, epoch: int = 0) -> tuple[int, ...]:
-        """The lowest corner of an item's cube in an epoch, in voxels of the volume; negative where it starts in padding."""
+        """The lowest corner of an item's cube in an epoch, in voxels of the volume; negative if it starts in padding."""
         scan = int(np.searchsorted(self._ends, number, side="right"))
         of_scan = number - (int(self._ends[scan - 1]) if scan else 0)
         corners = self.places.corners(self.places.images[scan])
@@ -153,10 +155,7 @@ class ScanCubes(Dataset):
         return tuple(corners[of_scan].tolist())
 
     def record(self) -> dict[str, Any]:
-        """Plain values about the data, for checkpoints: how many scans, patients and cubes, which patients, the settings.
-
-        The patients' hashes (`patient_hashes`) let a later evaluation find out whether its test patients were trained on.
-        """
+        """Plain values about the data, for checkpoints: numbers of scans, patients and cubes, hashes of the patients, settings."""
         hashes = patient_hashes({self.patients[image] for image in self.places.images})
         settings = {
             "preprocessing": self.volumes.preprocessing.record(),
@@ -174,3 +173,59 @@ class ScanCubes(Dataset):
             "cubes": len(self),
             "settings": settings,
         }
+
+
+def random_matrix(
+    rotation: float, zoom: Sequence[float], spacing: Sequence[float], generator: np.random.Generator
+) -> np.ndarray:
+    """Draw a rotation and a zoom, in millimetres, as a matrix from voxel offsets in the cube to those in the volume.
+
+    Args:
+        rotation: largest angle about each axis, in degrees; angles are uniform in ±rotation.
+        zoom: smallest and largest magnification of the anatomy in the cube; its logarithm is uniform.
+        spacing: sides of a voxel in millimetres, 3 or 2.
+        generator: source of the draws.
+    """
+    axes = len(spacing)
+    names, signs = ("z", [1]) if axes == 2 else ("xyz", [1, -1, 1])
+    angles = generator.uniform(-rotation, rotation, len(names)) * signs
+    turn = Rotation.from_euler(names, angles, degrees=True).as_matrix().reshape(3, 3)[:axes, :axes]
+    scale = np.exp(generator.uniform(*np.log(zoom)))
+    return np.diag(1 / np.array(spacing)) @ turn @ np.diag(spacing) / scale
+
+
+def read_oblique(
+    read: Callable[[Sequence[int], Sequence[int]], np.ndarray],
+    corner: Sequence[int],
+    size: Sequence[int],
+    matrix: np.ndarray,
+) -> np.ndarray:
+    """Read a box that holds the turned cube, and resample it once, linearly, to float32 (C, *size).
+
+    If the cube's voxels are at least twice as long as the volume's, the box is first averaged over blocks of voxels, so that
+    voxels between the sampled points count.
+
+    Args:
+        read: gives (C, *size) for a lowest corner and a size in voxels.
+        corner: lowest voxel of the cube before it is turned about its middle.
+        size: its sides in voxels.
+        matrix: see `random_matrix`.
+    """
+    half = (np.array(size) - 1) / 2
+    middle = np.array(corner) + half
+    block = max(1, int(np.linalg.det(matrix) ** (1 / len(size)) + 1e-6))  # voxels of the volume in one of the cube
+    reach = np.abs([matrix @ (half * signs) for signs in product((-1, 1), repeat=len(size))]).max(axis=0)
+    reach = reach + (block - 1) / 2
+    lowest = np.floor(middle - reach).astype(int)
+    sides = np.ceil((np.ceil(middle + reach) - lowest + 1) / block).astype(int)
+    box = torch.from_numpy(read(lowest.tolist(), (sides * block).tolist()))[None]
+    if block > 1:
+        box = Pool[Pool.AVG, len(size)](block)(box)
+    # grid_sample needs the matrix between offsets from the middles, as parts of half the sides, with the last axis first.
+    half_box = np.maximum((sides - 1) / 2, 0.5)
+    shift = ((middle - lowest - (block - 1) / 2) / block - (sides - 1) / 2) / half_box
+    scaled = matrix / block * np.maximum(half, 0.5) / half_box[:, None]
+    theta = torch.as_tensor(np.column_stack([scaled[::-1, ::-1], shift[::-1]])[None], dtype=torch.float32)
+    grid = torch.nn.functional.affine_grid(theta, [1, box.shape[1], *size], align_corners=True)
+    cube = torch.nn.functional.grid_sample(box, grid, mode="bilinear", padding_mode="border", align_corners=True)
+    return cube[0].numpy()

@@ -1,113 +1,37 @@
-"""One prepared volume on disk: compressed, read at random places, and checked as it is read."""
+"""One prepared volume on disk: compressed, read at random places, and checked by each read."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
-from itertools import product
+from collections.abc import Sequence
 from pathlib import Path
 
 import blosc2
 import numpy as np
 import torch
 from models_genesis_bundle.files import whole_file
-from monai.networks.layers.factories import Pool
 
-__all__ = ["DamagedVolumeError", "VolumeFile", "random_matrix", "read_oblique", "write_volume"]
-
-
-def random_matrix(
-    rotation: float, zoom: Sequence[float], spacing: Sequence[float], generator: np.random.Generator
-) -> np.ndarray:
-    """Draw a rotation and a zoom, in millimetres, as a matrix between voxels.
-
-    Args:
-        rotation: largest angle about each axis, in degrees; angles are uniform in ±rotation.
-        zoom: smallest and largest size of the anatomy in the cube, 1 as it is; its logarithm is uniform.
-        spacing: sides of a voxel in millimetres, 3 or 2.
-        generator: where the draws come from.
-
-    Returns:
-        (axes, axes): from voxel offsets in the cube to voxel offsets in the volume.
-    """
-    axes = len(spacing)
-    planes = [(0, 1)] if axes == 2 else [(1, 2), (0, 2), (0, 1)]
-    turn = np.eye(axes)
-    for (first, second), angle in zip(planes, generator.uniform(-rotation, rotation, len(planes)), strict=True):
-        cosine, sine = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-        plane = np.eye(axes)
-        plane[[first, first, second, second], [first, second, first, second]] = cosine, -sine, sine, cosine
-        turn = plane @ turn
-    scale = np.exp(generator.uniform(*np.log(zoom)))
-    return np.diag(1 / np.array(spacing)) @ turn @ np.diag(spacing) / scale
-
-
-def read_oblique(
-    read: Callable[[Sequence[int], Sequence[int]], np.ndarray],
-    corner: Sequence[int],
-    size: Sequence[int],
-    matrix: np.ndarray,
-) -> np.ndarray:
-    """Read a box that holds the turned cube, and resample it once, linearly.
-
-    Where the cube's voxels are twice as long as the volume's or longer, the box is averaged over blocks of voxels first, so
-    that no voxel between the sampled points is lost.
-
-    Args:
-        read: gives (C, *size) for a lowest corner and a size in voxels.
-        corner: lowest voxel of the cube before it is turned about its middle.
-        size: its sides in voxels.
-        matrix: see `random_matrix`.
-
-    Returns:
-        (C, *size), float32.
-    """
-    half = (np.array(size) - 1) / 2
-    middle = np.array(corner) + half
-    block = max(1, int(np.linalg.det(matrix) ** (1 / len(size)) + 1e-6))  # voxels of the volume in one of the cube
-    reach = np.abs([matrix @ (half * signs) for signs in product((-1, 1), repeat=len(size))]).max(axis=0)
-    reach = reach + (block - 1) / 2
-    lowest = np.floor(middle - reach).astype(int)
-    sides = np.ceil((np.ceil(middle + reach) - lowest + 1) / block).astype(int)
-    box = torch.from_numpy(read(lowest.tolist(), (sides * block).tolist()))[None]
-    if block > 1:
-        box = Pool[Pool.AVG, len(size)](block)(box)
-    # grid_sample wants the matrix between offsets from the middles, as parts of half the sides, with the last axis first.
-    half_box = np.maximum((sides - 1) / 2, 0.5)
-    shift = ((middle - lowest - (block - 1) / 2) / block - (sides - 1) / 2) / half_box
-    scaled = matrix / block * np.maximum(half, 0.5) / half_box[:, None]
-    theta = torch.as_tensor(np.column_stack([scaled[::-1, ::-1], shift[::-1]])[None], dtype=torch.float32)
-    grid = torch.nn.functional.affine_grid(theta, [1, box.shape[1], *size], align_corners=True)
-    cube = torch.nn.functional.grid_sample(box, grid, mode="bilinear", padding_mode="border", align_corners=True)
-    return cube[0].numpy()
-
+__all__ = ["DamagedVolumeError", "VolumeFile", "write_volume"]
 
 _CHUNK = {3: (32, 32, 32), 2: (128, 128)}
 _BLOCK = {3: (16, 16, 16), 2: (32, 32)}
 _HEAD, _TAIL = 2**12, 2**18  # bytes that hold the header, and the offsets, checksums and trailer of a frame
 _CHECKSUMS = "crc32"
-_MAPPED_BY_OPENING = 4 * 2**20  # the system maps neighbours of what is read
+_MAPPED_BY_OPENING = 4 * 2**20  # the system also maps what lies next to the bytes that are read
 
 
 class DamagedVolumeError(ValueError):
-    """A prepared volume that is not as it was written."""
+    """A prepared volume whose file has changed or cannot be read."""
 
 
 def write_volume(path: Path, voxels: np.ndarray) -> tuple[int, int]:
-    """Write a volume as a Blosc2 array (``.b2nd``) of float16, whole or not at all.
+    """Write a volume (C, X, Y, Z) or (C, X, Y) as a Blosc2 array (``.b2nd``) of float16, whole or not at all.
 
     LZ4 is the fastest of Blosc2's codecs to decompress. With chunks of 32³ and blocks of 16³ voxels, cubes of 64 × 64 × 32
-    voxels were read fastest from anywhere in a CT.
-
-    Args:
-        path: the file.
-        voxels: (C, X, Y, Z) or (C, X, Y), in the scaled range.
+    voxels were read fastest at random places in a CT.
 
     Returns:
         The size of the file in bytes and the CRC-32 of its header and trailer. The CRC-32 of each chunk is in the file.
-
-    Raises:
-        OSError: the file could not be written.
     """
     dims = voxels.ndim - 1
     chunks, blocks = (
@@ -116,9 +40,8 @@ def write_volume(path: Path, voxels: np.ndarray) -> tuple[int, int]:
     )
     compression = {"codec": blosc2.Codec.LZ4, "clevel": 5, "filters": [blosc2.Filter.SHUFFLE], "nthreads": 1}
     in_memory = blosc2.asarray(voxels.astype(np.float16), chunks=chunks, blocks=blocks, cparams=compression)
-    array = blosc2.ndarray_from_cframe(
-        in_memory.to_cframe(), copy=True
-    )  # its chunks are byte for byte those of the file
+    # The chunks of this copy are byte for byte those of the file.
+    array = blosc2.ndarray_from_cframe(in_memory.to_cframe(), copy=True)
     checksums = [zlib.crc32(array.schunk.get_chunk(number)) for number in range(array.schunk.nchunks)]
     array.schunk.vlmeta[_CHECKSUMS] = checksums
     frame = array.to_cframe()
@@ -137,9 +60,7 @@ def _state(path: Path) -> tuple[int, int, int]:
 
 
 class VolumeFile:
-    """A volume that `write_volume` has written.
-
-    Each chunk is compared with its checksum before its first use, so that a read checks what it uses and no more.
+    """A volume that `write_volume` has written; each chunk is compared with its checksum before its first use.
 
     Args:
         path: the file.
@@ -167,29 +88,21 @@ class VolumeFile:
         self._checksums = np.array(array.schunk.vlmeta[_CHECKSUMS], dtype=np.uint32)
         self._unchecked = np.ones(len(self._checksums), dtype=bool)
         self._array: blosc2.NDArray | None = None
-        self.mapped_bytes = 0  # about, since `let_go`
+        self.mapped_bytes = 0  # about, since `release`
 
     def _map(self) -> blosc2.NDArray:
         return blosc2.open(str(self.path), mode="r", mmap_mode="r", dparams={"nthreads": 1})
 
-    def let_go(self) -> None:
-        """Take what was read out of this process's memory; the file is mapped anew by the next read."""
+    def release(self) -> None:
+        """Free the memory of this process that the file is mapped to; the next read maps it again."""
         self._array = None
         self.mapped_bytes = 0
 
     def read(self, corner: Sequence[int], size: Sequence[int], fill: float) -> np.ndarray:
-        """Read a box of voxels.
-
-        Args:
-            corner: its lowest voxel along each spatial axis; it may lie outside of the volume.
-            size: its sides in voxels.
-            fill: the value outside of the volume.
-
-        Returns:
-            (C, *size), float32, an array of its own.
+        """Read a box of voxels, float32 (C, *size), from its lowest corner, with `fill` outside of the volume.
 
         Raises:
-            DamagedVolumeError: a part of the file that is needed has changed.
+            DamagedVolumeError: a needed part of the file has changed.
         """
         sides = self.shape[1:]
         inside = [

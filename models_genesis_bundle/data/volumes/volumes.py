@@ -1,4 +1,4 @@
-"""Scans as prepared volumes: each scan is preprocessed once, and read at random places from then on."""
+"""Prepared volumes: each scan is preprocessed once, and then read at random places."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ from typing import Any
 
 import numpy as np
 from models_genesis_bundle.data.sampling.readable_scans import SkippedScansError, require_on_unreadable, skipped_text
-from models_genesis_bundle.data.scans.channels import scan_files
-from models_genesis_bundle.data.scans.files import scan_fingerprint
+from models_genesis_bundle.data.scans.files import scan_files, scan_fingerprint
 from models_genesis_bundle.data.scans.preprocessing import ScanPreprocessing
 from models_genesis_bundle.data.scans.scan_compose import ScanError
-from models_genesis_bundle.data.volumes.disk_space import DiskSpace
 from models_genesis_bundle.data.volumes.item_folder import ItemFolder, Record
 from models_genesis_bundle.data.volumes.quality import INTENSITY_KIND_RULE, ScanFacts, odd_intensity_kinds, quality_rule
 from models_genesis_bundle.data.volumes.volume_file import DamagedVolumeError, VolumeFile, write_volume
@@ -38,22 +36,22 @@ _MOST_MAPPED_BYTES = 512 * 2**20
 class Volumes:
     """The prepared volumes of a list of scans.
 
-    Each scan is read, preprocessed and written as a compressed array of float16 (steps of at most 0.0005 in [0, 1]), see
-    `write_volume`. A scan is prepared again, alone, when its file has changed, or when its volume is incomplete; a volume
-    whose bytes have changed on the disk is noticed when it is read, and prepared again on the spot. Other preprocessing
-    goes into another folder. An interrupted preparation goes on where it ended, and the result does not depend on the
-    number of processes.
+    Each scan is read, preprocessed and written as a compressed array of float16 (steps of at most 0.0005 in [0, 1]). A scan is
+    prepared again, alone, if its file has changed or its volume is incomplete. A volume whose bytes have changed on the disk
+    is noticed when it is read, and prepared again at once. Other preprocessing has another folder. An interrupted
+    preparation continues where it ended, and the result does not depend on the number of processes.
 
     Args:
-        directory: folder of all volumes; created where missing. Runs may share it.
-        scans: ``[{"image": path, …}, …]``, see `pretraining_datalist`; with ``channel_files`` where a scan has a file for each
+        directory: folder of all volumes; created if missing. Runs may share it.
+        scans: ``[{"image": path, …}, …]``, see `pretraining_datalist`; with ``channel_files`` if a scan has a file for each
             channel.
         preprocessing: steps from the file to the scaled scan.
         num_workers: processes that prepare; 0 and 1 prepare in this one.
         scheduler: address of a Dask scheduler whose workers prepare instead. They must see the scans and `directory`
             under the same paths.
         on_unreadable: ``"skip"`` names and counts scans that cannot be read, ``"raise"`` stops at the first.
-        apply_rules: leave out scans that no network should learn from, see `quality_rule` and `odd_intensity_kinds`.
+        apply_rules: leave out scans that a network should not learn from: constant ones, localisers, scans with fewer than
+            3 slices or more than 95 % padding, and scans whose intensities are of another kind than those of the others.
 
     Attributes:
         left_out: by path, why scans are not used, with the name of the rule.
@@ -95,17 +93,16 @@ class Volumes:
             os.path.abspath(scan["image"]): [os.path.abspath(file) for file in scan_files(scan)] for scan in scans
         }
         wanted = {image: scan_fingerprint(*files) for image, files in self._scan_files.items()}
-        space = DiskSpace(self.items.folder, len(wanted))
 
-        def each(record: Record) -> None:
+        def require_readable(record: Record) -> None:
             if record.get("unreadable") and on_unreadable == "raise":
                 raise ScanError(*record["error"])
-            space.require(record["bytes"])
 
-        records = self.items.open_or_make(wanted, self._job, num_workers, scheduler, "Preparing volumes", each)
-        if on_unreadable == "raise":
-            for record in records.values():
-                each(record | {"bytes": 0})
+        records = self.items.open_or_make(
+            wanted, self._job, num_workers, scheduler, "Preparing volumes", require_readable
+        )
+        for record in records.values():
+            require_readable(record)
         self._records = {image: record for image, record in records.items() if "shape" in record}
         self.left_out = {
             image: f"{record['reason']} [{record['rule']}]"
@@ -113,22 +110,7 @@ class Volumes:
             if "rule" in record and ("shape" not in record or apply_rules)
         }
         if apply_rules:
-            facts = [ScanFacts.from_record(record["facts"]) for record in self._records.values()]
-            names = list(self._records)
-            odd = odd_intensity_kinds(facts)
-            for number, reason in odd.items():
-                self.left_out.setdefault(names[number], f"{reason} [{INTENSITY_KIND_RULE}]")
-            others = odd_intensity_kinds(facts, majority=0)
-            if len(others) > len(odd):
-                first, reason = next(iter(others.items()))
-                logger.warning(
-                    "The scans are mixed, and all of them are used: %d of %d differ from the rest. The first is %s: %s "
-                    "Plan for a folder of each kind, or use planning, which keeps the larger part.",
-                    len(others),
-                    len(facts),
-                    names[first],
-                    reason,
-                )
+            self._leave_out_odd_kinds()
         for image in self.left_out:
             self._records.pop(image, None)
         self._report()
@@ -136,8 +118,26 @@ class Volumes:
     def _job(self, key: str) -> Callable[[], Record]:
         return partial(self._prepare, key, self._scan_files[key])
 
+    def _leave_out_odd_kinds(self) -> None:
+        facts = [ScanFacts.from_record(record["facts"]) for record in self._records.values()]
+        names = list(self._records)
+        odd = odd_intensity_kinds(facts)
+        for number, reason in odd.items():
+            self.left_out.setdefault(names[number], f"{reason} [{INTENSITY_KIND_RULE}]")
+        others = odd_intensity_kinds(facts, majority=0)
+        if len(others) > len(odd):
+            first, reason = next(iter(others.items()))
+            logger.warning(
+                "The scans are mixed, and all of them are used: %d of %d differ from the rest. The first is %s: %s "
+                "Plan for a folder of each kind, or use planning, which keeps the larger part.",
+                len(others),
+                len(facts),
+                names[first],
+                reason,
+            )
+
     def alone(self, image: PathLike) -> Volumes:
-        """The same without the records of other volumes, for a job that is sent to a process."""
+        """A copy with the record of one volume only, for a job that is sent to a process."""
         key, alone = os.path.abspath(image), copy(self)
         alone._records, alone.left_out, alone._files = {key: self._records[key]}, {}, OrderedDict()
         alone._scan_files = {key: self._scan_files[key]}
@@ -162,7 +162,7 @@ class Volumes:
         return tuple(self._records[os.path.abspath(image)]["shape"][1:])
 
     def affine(self, image: PathLike) -> np.ndarray:
-        """From a volume's voxels to millimetres in RAS, 4 × 4 (3 × 3 in 2D)."""
+        """The affine from a volume's voxels to RAS millimetres, 4 × 4 (3 × 3 in 2D)."""
         return np.array(self._records[os.path.abspath(image)]["affine"])
 
     def spacing(self, image: PathLike) -> tuple[float, ...]:
@@ -171,19 +171,16 @@ class Volumes:
         return tuple(float(side) for side in affine_to_spacing(affine, r=len(affine) - 1))
 
     def fingerprint(self, image: PathLike) -> str:
-        """What the scan's files were when the volume was prepared, see `scan_fingerprint`."""
+        """The `scan_fingerprint` of the scan's files when the volume was prepared."""
         return self._records[os.path.abspath(image)]["fingerprint"]
 
     def read(self, image: PathLike, corner: Sequence[int], size: Sequence[int]) -> np.ndarray:
-        """Read a box of voxels.
+        """Read a box of voxels, float32 (C, *size), within the scaling's ``value_range``.
 
         Args:
-            image: the scan that the volume was made from.
-            corner: lowest voxel of the box; it may lie outside of the volume, where voxels have the darkest value.
+            image: the scan of the volume.
+            corner: lowest voxel of the box. Voxels outside of the volume have the darkest value.
             size: sides of the box in voxels.
-
-        Returns:
-            (C, *size), float32 within the scaling's ``value_range``.
         """
         key = os.path.abspath(image)
         try:
@@ -193,12 +190,8 @@ class Volumes:
             self._files.pop(key, None)
             fingerprint = self._records[key]["fingerprint"]
             if scan_fingerprint(*self._scan_files[key]) != fingerprint:
-                raise ScanError(
-                    key,
-                    "its prepared volume is damaged, and the scan has changed since it was made.",
-                    "Start again.",
-                    rule="changed",
-                ) from error
+                found = "its prepared volume is damaged, and the scan has changed since it was made."
+                raise ScanError(key, found, "Start again.", "changed") from error
             self._records[key] = self.items.make_again(key, fingerprint, self._job(key))
             return self._read(key, corner, size)
 
@@ -210,7 +203,7 @@ class Volumes:
         if self._mapped_bytes > _MOST_MAPPED_BYTES:
             self._mapped_bytes = 0
             for known in self._files.values():
-                known.let_go()
+                known.release()
         return box
 
     def _open(self, key: str) -> VolumeFile:
@@ -228,7 +221,7 @@ class Volumes:
 
 @dataclass(frozen=True)
 class _Preparation:
-    """Makes the volume of a scan; runs in any process."""
+    """Makes the volume of a scan, in any process."""
 
     items: ItemFolder
     preprocessing: ScanPreprocessing

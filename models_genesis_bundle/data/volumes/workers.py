@@ -1,11 +1,11 @@
-"""Running one function over many items, on the processes of this machine or of a Dask cluster."""
+"""Running one function over many items, in processes on this machine or on a Dask cluster."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import cache
 from typing import Any, TypeVar
@@ -18,11 +18,11 @@ __all__ = ["run_over"]
 
 Item = TypeVar("Item")
 
-_IDLE_SECONDS = 10  # after which a process ends that has nothing to do
+_IDLE_SECONDS = 10  # after which a process without work ends
 
 
 def run_over(
-    function: Callable[[Item], Any], items: Collection[Item], num_workers: int, scheduler: str | None = None
+    function: Callable[[Item], Any], items: Iterable[Item], num_workers: int, scheduler: str | None = None
 ) -> Iterator[Any]:
     """Apply a function to all items and yield the results as they are ready, in any order.
 
@@ -31,23 +31,14 @@ def run_over(
         items: the items.
         num_workers: processes on this machine; 0 and 1 work in this process.
         scheduler: address of a Dask scheduler, such as ``"tcp://10.0.0.1:8786"``, whose workers are used instead. They
-            need this package and must see the same files. Work of a worker that dies is repeated by another one.
-
-    Raises:
-        ImportError: a scheduler is given, but ``dask.distributed`` is not installed.
-        RuntimeError: a process was killed.
-
-    Examples:
-        >>> sorted(run_over(abs, [-2, 1], num_workers=0))
-        [1, 2]
+            need this package and must see the same files. If a worker dies, another one repeats its work.
     """
-    if scheduler is None and min(num_workers, len(items)) < 2:
+    if scheduler is None and num_workers < 2:
         yield from map(function, items)
         return
     with ExitStack() as stack:
         if scheduler is None:
-            workers = min(num_workers, len(items))
-            stack.enter_context(joblib.parallel_config("loky", n_jobs=workers, idle_worker_timeout=_IDLE_SECONDS))
+            stack.enter_context(joblib.parallel_config("loky", n_jobs=num_workers, idle_worker_timeout=_IDLE_SECONDS))
         else:
             stack.enter_context(_dask_client(scheduler))
             stack.enter_context(joblib.parallel_config("dask"))
@@ -71,7 +62,7 @@ def _run(function: Callable[[Item], Any], item: Item, parent: int | None) -> Any
 
 @cache
 def _end_with(parent: int) -> None:
-    """End this process when the one that started it has ended, even if that was killed."""
+    """End this process when its parent has ended, even if that was killed."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -85,7 +76,6 @@ def _dask_client(scheduler: str) -> Any:
     try:
         from dask.distributed import Client
     except ImportError as error:
-        raise ImportError(
-            f"scheduler={scheduler} needs Dask: pip install 'models-genesis-bundle[distributed]'."
-        ) from error
+        install = "pip install 'models-genesis-bundle[distributed]'"
+        raise ImportError(f"scheduler={scheduler} needs Dask: {install}.") from error
     return Client(scheduler, timeout="30s")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from models_genesis_bundle.data import list_scans, pretraining_datalist, segmentation_datalist, unlabelled_datalist
 from models_genesis_bundle.data.datalists.checks import DatalistError
-from models_genesis_bundle.data.scans.channels import case_path, channel_count
+from models_genesis_bundle.data.scans.files import case_path, channel_count
 
 FEW = {"validation_fraction": 1, "test_fraction": 1}
 
@@ -76,7 +76,7 @@ def test_a_json_lists_the_files_of_a_scan(tmp_path):
     }
     assert "channel_files" not in b
     for channels in (1, 3):
-        with pytest.raises(DatalistError, match=f"has 2 files, one for each channel, where {channels}"):
+        with pytest.raises(DatalistError, match=f"has 2 files, one for each channel, but {channels}"):
             list_scans(file, channels=channels)
     file.write_text(json.dumps({"training": [{"image": ["t1/a.nii", "gone.nii"]}]}))
     with pytest.raises(FileNotFoundError, match=r"gone\.nii"):

@@ -140,7 +140,7 @@ def test_candidates_in_the_folders_of_luna16(luna16, caplog):
         "image": str(luna16 / "subset1" / "1.3.6.1.mhd"), "patient": "1.3.6.1", "scan": "1.3.6.1",
         "point": (1.5, -1.0, 101.0), "label": 1,
     }  # fmt: skip
-    assert "1 of its scans are not there" in caplog.text
+    assert "1 of its scans do not exist" in caplog.text
 
 
 def test_candidates_in_any_folder_split_by_patient(tmp_path):
@@ -251,7 +251,7 @@ def test_candidates_that_fit_no_scan_are_refused(luna16):
         luna16 / "twice" / "a.mhd",
     )
     candidates = luna16 / "candidates_V2.csv"
-    with pytest.raises(ValueError, match=r"none of its 11 scans is there.* for example 1\.3\.6\.0\.mhd; found "):
+    with pytest.raises(ValueError, match=r"none of its 11 scans exists.* for example 1\.3\.6\.0\.mhd; found "):
         classification_datalist(luna16 / "others", candidates_file=candidates)
     with pytest.raises(ValueError, match=r"the scan a of its candidates could be any of .*a\.mhd, .*a\.nii\.gz"):
         unlabelled_datalist(luna16 / "twice", candidates)

@@ -136,7 +136,7 @@ def test_unknown_and_unfitting_layouts(tmp_path):
         list_scans(tmp_path, layout="bids")
     with pytest.raises(FileNotFoundError, match=r"it holds none of datalist\.json, dataset\.json"):
         list_scans(tmp_path, layout="json")
-    with pytest.raises(ValueError, match="layout=folder wants a folder, this is a file"):
+    with pytest.raises(ValueError, match="layout=folder needs a folder, and this is a file"):
         list_scans(tmp_path / "notes.txt", layout="folder")
 
 
@@ -253,7 +253,7 @@ def test_a_split_file_replaces_the_split(tmp_path):
         ),
         (
             '{"training": ["a.nii", "x1", "x2", "x3", "x4", "x5", "x6"], "validation": ["b.nii"]}',
-            r"6 of the listed scans are not there: x1, x2, x3, x4, x5 and 1 more. Paths count from",
+            r"6 of the listed scans do not exist: x1, x2, x3, x4, x5 and 1 more. Paths are relative to",
         ),
     ],
 )

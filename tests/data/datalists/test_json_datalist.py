@@ -53,8 +53,8 @@ def test_a_patient_is_text_or_a_number(scans, patient):
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ('{"training": ["a.nii"], "training": ["b.nii"]}', "the key 'training' is there twice in one object"),
-        ('{"training": [{"image": "a.nii", "image": "b.nii"}]}', "the key 'image' is there twice in one object"),
+        ('{"training": ["a.nii"], "training": ["b.nii"]}', "the key 'training' appears twice in one object"),
+        ('{"training": [{"image": "a.nii", "image": "b.nii"}]}', "the key 'image' appears twice in one object"),
         ('{"training": [""]}', r"training\[0\] must be a path"),
         ("[" * 100_000, "it is not JSON"),
         ("\x00\x01", "it is not JSON"),

@@ -101,7 +101,7 @@ def test_further_groups_of_both_patterns_must_agree(tmp_path):
     [
         ({"image_pattern": r"(\w+)_ct"}, "go together"),
         ({"image_pattern": r"\w+_ct", "label_pattern": r"(\w+)_seg"}, "has no group"),
-        ({"image_pattern": r"(\w+_ct", "label_pattern": r"(\w+)_seg"}, "no regular expression"),
+        ({"image_pattern": r"(\w+_ct", "label_pattern": r"(\w+)_seg"}, "not a regular expression"),
         (
             {"image_pattern": r"(\w+)\.nii", "label_pattern": r"(\w+)_seg"},
             "a_seg.nii: it fits image_pattern .* narrower",
@@ -110,7 +110,7 @@ def test_further_groups_of_both_patterns_must_agree(tmp_path):
         ({"image_pattern": r"(\w+)_ct", "label_pattern": r"(\w+)_seg", "layout": "json"}, "belong to layout=pairs"),
         ({"layout": "folder"}, "layout must be one of auto, json, pairs"),
         ({"layout": "json"}, "holds none of datalist.json"),
-        ({}, r"a_seg\.nii: it fits 2 images: a_ct\.nii, a_t1\.nii. Name what pairs with image_pattern"),
+        ({}, r"a_seg\.nii: it fits 2 images: a_ct\.nii, a_t1\.nii. Pair them with image_pattern"),
     ],
 )
 def test_patterns_that_do_not_fit_are_refused(tmp_path, arguments, message):
@@ -123,7 +123,7 @@ def test_an_absent_folder_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="gone: there is no such folder"):
         segmentation_datalist(tmp_path / "gone")
     touch(tmp_path, "scan.nii.gz")
-    with pytest.raises(ValueError, match=r"scan\.nii\.gz: layout=pairs wants a folder"):
+    with pytest.raises(ValueError, match=r"scan\.nii\.gz: layout=pairs needs a folder"):
         segmentation_datalist(tmp_path / "scan.nii.gz")
 
 
@@ -205,7 +205,7 @@ def test_nnunets_dataset_json_is_no_datalist(tmp_path):
     [
         ({"training": [{"image": "a.nii"}]}, "none of the 1 entries of training has a label"),
         ({"training": [{"image": "a.nii", "label": 1}]}, r"training\[0\] must have a path under 'label', found 1"),
-        ({"training": [{"image": "a.nii", "label": "b.nii"}]}, "1 of the listed scans are not there: b.nii"),
+        ({"training": [{"image": "a.nii", "label": "b.nii"}]}, "1 of the listed scans do not exist: b.nii"),
         ({"training": [{"label": "a.nii"}]}, r"training\[0\] must be a path or have one path under 'image'"),
         ({"test": [{"image": "a.nii", "label": "a.nii"}]}, "training is missing or empty"),
     ],

@@ -16,7 +16,7 @@ from models_genesis_bundle.data import (
     SkippedScansError,
     SkipUnreadable,
 )
-from models_genesis_bundle.data.scans.load_label import UnknownLabelsError
+from models_genesis_bundle.data.scans.labelled_preprocessing import UnknownLabelsError
 from monai.transforms import Compose, Lambdad
 from scan_writers import truncate, write_scan
 

@@ -215,7 +215,7 @@ TILTED = (1, 0, 0, 0, np.cos(np.radians(18.5)), -np.sin(np.radians(18.5)))
         ({"ImageOrientationPatient": None}, "no_orientation", "two unit vectors"),
         ({"ImageOrientationPatient": (0, 0, 0, 0, 0, 0)}, "no_orientation", "two unit vectors"),
         ({"ImageOrientationPatient": (1, 0, 0, 1, 0, 0)}, "no_orientation", "two unit vectors"),
-        ({"ImageType": r"ORIGINAL\PRIMARY\LOCALIZER"}, "localiser", "localisers alone"),
+        ({"ImageType": r"ORIGINAL\PRIMARY\LOCALIZER"}, "localiser", "only localisers"),
         ({"ImageType": r"ORIGINAL\PRIMARY\M\MOSAIC"}, "mosaic", "many slices side by side"),
         ({"stored": np.stack([STORED, STORED])}, "multi_frame", r"0 holds 6 frames \(enhanced multi-frame DICOM\)"),
         ({"stored": np.zeros((3, 10, 12, 3), np.uint8)}, "colour", "holds colours"),

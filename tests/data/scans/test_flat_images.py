@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from models_genesis_bundle.data import IntensityScaling, LoadScand, ScanError, ScanPreprocessing, list_scans
-from models_genesis_bundle.data.datalists.find_scans import find_scans
+from models_genesis_bundle.data.datalists.find_scans import look_below
 from models_genesis_bundle.data.scans.files import scan_stem
 from PIL import Image
 from scan_writers import truncate, write_dicom, write_dicom_file, write_radiograph, write_scan
@@ -39,7 +39,7 @@ def test_inverted_grey_values_are_turned_back(tmp_path):
 def test_a_radiograph_without_spacing_has_pixels_of_a_millimetre_and_that_is_said(tmp_path, caplog):
     path = write_dicom_file(tmp_path / "a.dcm", PIXELS, Modality="CR")
     np.testing.assert_allclose(load(path).pixdim, (1, 1))
-    assert "a.dcm: its header gives no PixelSpacing above 0; a pixel is taken for 1 mm" in caplog.text
+    assert "a.dcm: its header gives no PixelSpacing above 0; a pixel is assumed to be 1 mm" in caplog.text
     caplog.clear()
     image = load(write_dicom_file(tmp_path / "b.dcm", PIXELS, PixelSpacing=(0.2, 0.1), Modality="DX"))
     np.testing.assert_allclose(image.pixdim, (0.1, 0.2))
@@ -50,20 +50,20 @@ def test_a_radiograph_without_spacing_has_pixels_of_a_millimetre_and_that_is_sai
 def test_of_several_frames_one_is_taken_only_by_name(tmp_path):
     frames = np.stack([PIXELS, 255 - PIXELS, PIXELS // 2]).astype(np.uint8)
     path = write_radiograph(tmp_path / "run.dcm", frames)
-    with pytest.raises(ScanError, match=r"3 axes where 2 are wanted: 3 slices, frames or colours. .*volume=0 … 2"):
+    with pytest.raises(ScanError, match=r"3 axes instead of 2: 3 slices, frames or colours. .*volume=0 … 2"):
         load(path)
     assert np.array_equal(load(path, volume=1)[0], frames[1].T)
 
 
 def test_colours_in_dicom_are_refused(tmp_path):
     path = write_radiograph(tmp_path / "a.dcm", np.stack([PIXELS] * 3, axis=-1).astype(np.uint8))
-    with pytest.raises(ScanError, match="3 axes where 2 are wanted: 3 slices, frames or colours"):
+    with pytest.raises(ScanError, match="3 axes instead of 2: 3 slices, frames or colours"):
         load(path)
 
 
 def test_a_volume_is_refused(tmp_path):
     path = write_scan(tmp_path / "a.nii", np.stack([PIXELS] * 4, axis=-1))
-    with pytest.raises(ScanError, match=r"4 slices, frames or colours.* volumes want spatial_dims=3"):
+    with pytest.raises(ScanError, match=r"4 slices, frames or colours.* volumes need spatial_dims=3"):
         load(path)
 
 
@@ -91,7 +91,7 @@ def test_each_dicom_file_is_an_image_whatever_it_is_called(tmp_path):
     wanted.append(bare.rename(bare.with_name("IM0001")))
     (tmp_path / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM")
     (tmp_path / "readme").write_text("precious")
-    assert find_scans(tmp_path, spatial_dims=2) == sorted(wanted)
+    assert look_below(tmp_path, spatial_dims=2).scans == sorted(wanted)
     assert [scan["patient"] for scan in list_scans(tmp_path, spatial_dims=2)] == ["ana", "ana", "ben"]
     assert list_scans(wanted[0], spatial_dims=2) == [{"image": str(wanted[0]), "patient": "1"}]
     assert scan_stem(wanted[1]) == "2"
@@ -99,7 +99,7 @@ def test_each_dicom_file_is_an_image_whatever_it_is_called(tmp_path):
 
 def test_a_folder_of_flat_images_is_refused_in_3d_and_an_empty_one_in_2d(tmp_path):
     Image.fromarray(PIXELS.astype(np.uint8)).save(tmp_path / "a.png")
-    with pytest.raises(FileNotFoundError, match="Its 1 flat images want spatial_dims=2 and a 2D network"):
+    with pytest.raises(FileNotFoundError, match="Its 1 flat images need spatial_dims=2 and a 2D network"):
         list_scans(tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match=r"Looked for .*\.png, .* and DICOM files"):

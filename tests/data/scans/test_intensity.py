@@ -85,7 +85,7 @@ def test_what_depends_on_the_scan_cannot_be_inverted(mode):
     assert not scaling.is_invertible
     with pytest.raises(ValueError, match=f"{mode} scaling by the scan's own statistics cannot be inverted"):
         scaling.invert(SCAN)
-    with pytest.raises(ValueError, match="the value -150 has no fixed place"):
+    with pytest.raises(ValueError, match="the value -150 depends on the scan"):
         scaling.scaled_value(-150)
 
 

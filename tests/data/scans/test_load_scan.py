@@ -75,9 +75,7 @@ def test_flat_scans_in_2d(tmp_path, name):
 
 def test_one_of_several_volumes_is_taken_only_by_name(tmp_path):
     path = write_scan(tmp_path / "a.nii", np.stack([VOXELS, VOXELS + 1, VOXELS + 2], axis=-1))
-    with pytest.raises(
-        ScanError, match=r"shape \(12, 10, 8, 3\) has 4 axes where 3 are wanted: 3 volumes. .*volume=0 … 2"
-    ):
+    with pytest.raises(ScanError, match=r"shape \(12, 10, 8, 3\) has 4 axes instead of 3: 3 volumes. .*volume=0 … 2"):
         load(path)
     scan = load(path, volume=1)
     assert np.array_equal(scan[0], VOXELS + 1)

@@ -2,7 +2,7 @@ import os
 
 import numpy as np
 import pytest
-from models_genesis_bundle.data.datalists.find_scans import find_scans, is_dicom_folder
+from models_genesis_bundle.data.datalists.find_scans import look_below
 from models_genesis_bundle.data.scans.files import is_dicom_file, scan_fingerprint, scan_stem, scan_suffix
 from scan_writers import write_dicom, write_dicom_file, write_scan
 
@@ -35,14 +35,14 @@ def test_scans_are_found_at_any_depth_in_order_and_nothing_else(tmp_path):
     wanted = ["a/deep/1.mha", "a/volume.mhd", "b.nii.gz", "c.NRRD", "z.npy"]
     touch(tmp_path, *wanted)
     touch(tmp_path, "a/volume.raw", "notes.txt", ".hidden.nii", "._b.nii.gz", ".cache/d.nii", "slice.png")
-    assert [str(path.relative_to(tmp_path)) for path in find_scans(tmp_path)] == wanted
-    assert tmp_path / "slice.png" in find_scans(tmp_path, spatial_dims=2)
+    assert [str(path.relative_to(tmp_path)) for path in look_below(tmp_path).scans] == wanted
+    assert tmp_path / "slice.png" in look_below(tmp_path, spatial_dims=2).scans
 
 
 @pytest.mark.parametrize("folder", ["labelsTr", "labels", "Masks", "segmentations"])
 def test_folders_of_labels_are_passed_over(tmp_path, folder):
     touch(tmp_path, "imagesTr/a.nii.gz", f"{folder}/a.nii.gz", f"{folder}/more/b.nii.gz")
-    assert find_scans(tmp_path) == [tmp_path / "imagesTr" / "a.nii.gz"]
+    assert look_below(tmp_path).scans == [tmp_path / "imagesTr" / "a.nii.gz"]
 
 
 def test_a_dicom_folder_is_one_scan_whatever_its_slices_are_called(tmp_path):
@@ -52,15 +52,15 @@ def test_a_dicom_folder_is_one_scan_whatever_its_slices_are_called(tmp_path):
         slice_.rename(slice_.with_suffix(""))
     touch(tmp_path, "other/IM1", "other/readme")
     (tmp_path / "other" / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM")
-    assert find_scans(tmp_path) == [bare, tmp_path / "patient" / "named"]
-    assert not is_dicom_folder(tmp_path / "other"), "an index without slices is no scan"
+    assert look_below(tmp_path).scans == [bare, tmp_path / "patient" / "named"]
+    assert look_below(tmp_path / "other").scans == [], "an index without slices is not a scan"
 
 
 def test_linked_folders_are_followed(tmp_path):
     touch(tmp_path, "elsewhere/a.nii")
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "link").symlink_to(tmp_path / "elsewhere")
-    assert find_scans(tmp_path / "data") == [tmp_path / "data" / "link" / "a.nii"]
+    assert look_below(tmp_path / "data").scans == [tmp_path / "data" / "link" / "a.nii"]
 
 
 @pytest.mark.parametrize("name", ["a.nii.gz", "a.mhd", "a.nhdr", "series"])

@@ -93,6 +93,6 @@ def test_a_replaced_file_is_not_taken_for_the_one_that_was_checked(written, voxe
     file = VolumeFile(*written)
     file.read((0, 0, 0), SHAPE[1:], 0.0)
     write_volume(written[0], 1 - voxels)
-    file.let_go()
+    file.release()
     with pytest.raises(DamagedVolumeError, match="replaced while it was in use"):
         file.read((0, 0, 0), (4, 4, 4), 0.0)
