@@ -298,7 +298,7 @@ def recorded(cache: Path) -> int:
     return sum(len(Journal(path).read()) for path in cache.rglob("index.jsonl"))
 
 
-def wait_until(condition, seconds: float = 60) -> bool:
+def wait_until(condition, seconds: float = 300) -> bool:
     for _ in itertools.takewhile(lambda end: time.monotonic() < end, itertools.repeat(time.monotonic() + seconds)):
         if condition():
             return True
