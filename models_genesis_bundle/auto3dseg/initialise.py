@@ -19,7 +19,7 @@ from models_genesis_bundle.weights import (
     transfer_weights,
     write_for,
 )
-from models_genesis_bundle.weights.sources import read_weight_file
+from models_genesis_bundle.weights.file_formats import read_weight_file
 from models_genesis_bundle.weights.targets.registry import find_target
 from monai.utils import ensure_tuple
 
