@@ -58,11 +58,8 @@ def write_checkpoint(
     Args:
         content: tensors and plain Python values only, so that ``torch.load(weights_only=True)`` reads them.
         path: the checkpoint; its folder is created if missing.
-        records: plain values that describe a state dict in ``content``. The file holds a plain state dict, which any program
-            loads, with these values as its attribute ``records``.
-
-    Returns:
-        The path.
+        records: plain values that describe a state dict in ``content``. The file then holds a plain state dict, which any
+            program loads, with these values as its attribute ``records``.
 
     Raises:
         CheckpointError: the file could not be written.
@@ -85,22 +82,17 @@ def write_checkpoint(
     return path
 
 
-def read_checkpoint(
-    path: str | os.PathLike, map_location: str | torch.device = "cpu", also: Sequence[Any] = ()
-) -> dict[str, Any]:
+def read_checkpoint(path: str | os.PathLike, also: Sequence[Any] = ()) -> dict[str, Any]:
     """Read a checkpoint without running code from it (``weights_only=True``), and compare its checksums.
 
-    In addition to what PyTorch allows, NumPy's single numbers are read; its arrays are not. Files of PyTorch before version 1.6
-    are no zip files and have no checksums.
+    NumPy's single numbers are read as well; its arrays are not. Files of PyTorch before version 1.6 have no checksums.
 
     Args:
         path: the file.
-        map_location: device of its tensors.
         also: further classes and functions that may be read, as ``torch.serialization.safe_globals`` takes them.
 
     Returns:
-        The mapping in the file; for a state dict with records (see ``write_checkpoint``) the records, and the state under
-        ``model``.
+        The mapping in the file; for a state dict with records, these and the state under ``model``.
 
     Raises:
         CheckpointError: the file is missing, truncated, damaged, not a mapping, or wants to run code.
@@ -111,7 +103,7 @@ def read_checkpoint(
     try:
         with path.open("rb") as file, torch.serialization.safe_globals([*NUMPY_NUMBERS, *also]):
             _compare_checksums(file)
-            content = torch.load(file, map_location=map_location, weights_only=True)
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{path}: refused, because {_unpickling_problem(error)}") from error
     except Exception as error:  # a damaged or foreign file makes torch raise almost anything
@@ -157,12 +149,7 @@ def checked_state(
 ) -> tuple[dict[str, torch.Tensor], str]:
     """Check the records and the weights of a checkpoint; return its tensors without wrappers' prefixes, and the prefix.
 
-    Args:
-        records: of the file.
-        state: the weights by key; other values than tensors are left out.
-        name: of the file, for messages.
-        prefixes: those to remove.
-        own_keys: keys of the network that is to be loaded; a prefix that is its own stays.
+    ``own_keys`` are those of the network that is to be loaded: a prefix that is its own stays.
 
     Raises:
         CheckpointError: a newer format, records that are no plain data, or weights that are NaN or infinite.

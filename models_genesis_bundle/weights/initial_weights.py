@@ -13,8 +13,7 @@ from typing import Any
 import torch
 from models_genesis_bundle.files import file_sha256
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError
-from models_genesis_bundle.weights.file_formats import read_weight_file
-from models_genesis_bundle.weights.sources import WeightSource, read_source
+from models_genesis_bundle.weights.sources import WeightSource, read_source, read_weight_file
 from models_genesis_bundle.weights.transfer import transfer_weights
 from models_genesis_bundle.weights.transfer_plan import TransferReport
 from models_genesis_bundle.weights.weight_norms import weight_norms_kept

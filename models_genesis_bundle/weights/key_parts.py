@@ -151,11 +151,7 @@ def network_parts(network: torch.nn.Module) -> dict[str, list[str]]:
 
 
 def select_parts(names: str | Sequence[str], known: Collection[str], setting: str) -> tuple[str, ...]:
-    """The parts that a setting names: one name, several or none; ``"all"`` means every known part.
-
-    Raises:
-        ValueError: an unknown part; the message names ``setting``.
-    """
+    """The parts that a setting names: one name, several or none; ``"all"`` means every part; a ``ValueError`` for others."""
     wanted = ensure_tuple(names)
     unknown = [name for name in wanted if name not in known and name != "all"]
     if unknown:

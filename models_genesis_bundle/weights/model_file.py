@@ -18,11 +18,12 @@ from models_genesis_bundle.weights.checkpoint_file import (
     require_data,
     write_checkpoint,
 )
-from models_genesis_bundle.weights.file_formats import read_weight_file
 from models_genesis_bundle.weights.key_parts import PYTORCH_PREFIXES, UnknownLayoutError, network_parts, unwrap
+from models_genesis_bundle.weights.sources import read_weight_file
 
 __all__ = [
     "WeightFile",
+    "bundle_records",
     "differing_arguments",
     "load_weights",
     "network_record",
@@ -56,6 +57,11 @@ def network_record(network: torch.nn.Module) -> dict[str, Any]:
     return record
 
 
+def bundle_records(network: torch.nn.Module) -> dict[str, Any]:
+    """The records of every file: its format, the bundle's version and the network."""
+    return {"format_version": FORMAT_VERSION, "bundle_version": __version__, "network": network_record(network)}
+
+
 def write_weights(path: str | os.PathLike, network: torch.nn.Module, **records: Any) -> Path:
     """Write a network's state dict with the records ``network``, ``format_version``, ``bundle_version`` and the given ones.
 
@@ -69,12 +75,7 @@ def write_weights(path: str | os.PathLike, network: torch.nn.Module, **records: 
     Raises:
         CheckpointError: the file could not be written, or a record is no plain data; an earlier file at ``path`` is kept.
     """
-    records = {
-        "format_version": FORMAT_VERSION,
-        "bundle_version": __version__,
-        "network": network_record(network),
-        **records,
-    }
+    records = {**bundle_records(network), **records}
     require_data(records, path)
     return write_checkpoint(state_on_cpu(network), path, records)
 
@@ -189,13 +190,7 @@ def state_on_cpu(network: torch.nn.Module) -> dict[str, torch.Tensor]:
 def differing_arguments(written: Mapping[str, Any], wanted: Mapping[str, Any], ignored: Collection[str] = ()) -> str:
     """A sentence for an error message: the arguments that differ, each with the setting that gives it the file's value.
 
-    Args:
-        written: ``network`` record of a weight file (see ``network_record``); may be empty.
-        wanted: the record of the network here.
-        ignored: arguments that may differ.
-
-    Returns:
-        The sentence; empty when the arguments are not known or do not differ.
+    It is empty when the arguments of one of the two records (see ``network_record``) are not known, or none differs.
     """
     theirs, own = written.get("arguments", {}), wanted.get("arguments", {})
     differing = [

@@ -1,19 +1,33 @@
-"""The state dict and the records in a checkpoint of any known form."""
+"""Weight files of PyTorch, safetensors and Keras, and the state dict and the records in a checkpoint of any known form."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
-from models_genesis_bundle.weights.checkpoint_file import CheckpointError, checked_state
-from models_genesis_bundle.weights.file_formats import read_weight_file
+from models_genesis_bundle.weights.checkpoint_file import CheckpointError, checked_state, read_checkpoint
 from models_genesis_bundle.weights.published.layout import Layout
 from models_genesis_bundle.weights.published.table import translated
+from monai.utils import optional_import
 
-__all__ = ["WeightSource", "read_source", "recorded_features"]
+__all__ = [
+    "CONFIG_FILE",
+    "WEIGHTS_FILE",
+    "WeightSource",
+    "read_source",
+    "read_weight_file",
+    "recorded_features",
+    "safetensors",
+]
+
+WEIGHTS_FILE = "model.safetensors"
+CONFIG_FILE = "config.json"  # its records, as on the Hugging Face Hub
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 # Keys of the state dict: in this bundle and MONAI's CheckpointSaver; usual in PyTorch, Lightning and nnU-Net's first version;
 # in nnU-Net's second version and nnssl; in SuPreM; in trainings with a student and a teacher.
@@ -43,6 +57,69 @@ class WeightSource:
     preprocessing: dict[str, Any] | None = None
     data: dict[str, Any] | None = None
     layout: Layout | None = None
+
+
+def read_weight_file(path: str | os.PathLike) -> dict[str, Any]:
+    """The content of a weight file of PyTorch (``read_checkpoint``), safetensors or Keras 2.
+
+    Raises:
+        CheckpointError: the file cannot be read.
+    """
+    path = Path(path)
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(len(HDF5_SIGNATURE)) == HDF5_SIGNATURE:
+                return _read_keras_file(path)
+    return read_checkpoint(path)
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    """The records, none without a ``config.json`` in the folder, and the tensors under ``model``."""
+    config, package = path.with_name(CONFIG_FILE), safetensors()
+    try:
+        state = package.load_file(path)
+    except Exception as error:  # a damaged file raises what the package's own library defines
+        raise CheckpointError(f"{path}: no safetensors file, or a damaged one ({error}). Download it again.") from error
+    try:
+        records = json.loads(config.read_text()) if config.exists() else {}
+    except ValueError as error:
+        raise CheckpointError(f"{config}: no JSON ({error}). Download it again.") from error
+    if not isinstance(records, dict):
+        raise CheckpointError(f"{config}: expected the records of {path.name} by name, found {type(records).__name__}.")
+    return {**records, "model": state}
+
+
+def safetensors() -> Any:
+    """The package ``safetensors.torch``, where it is installed."""
+    module, available = optional_import("safetensors.torch")
+    if not available:
+        raise CheckpointError("The package safetensors is needed for files of the Hub: pip install safetensors.")
+    return module
+
+
+def _read_keras_file(path: Path) -> dict[str, Any]:
+    """Weights that ``Model.save_weights`` or ``Model.save`` wrote, by their paths, such as ``depth_0_conv/depth_0_conv/kernel``."""
+    h5py, available = optional_import("h5py")
+    if not available:
+        raise CheckpointError(
+            f"{path}: reading a Keras file needs the package h5py: `pip install models-genesis-bundle[keras]`."
+        )
+    weights: dict[str, Any] = {}
+
+    def collect(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and item.dtype.kind == "f":
+            weights[name.removesuffix(":0")] = torch.from_numpy(item[()])  # TensorFlow appends :0
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.get("model_weights", file).visititems(collect)  # this group is in files of Model.save alone
+    except (OSError, RuntimeError, KeyError) as error:
+        raise CheckpointError(
+            f"{path}: the HDF5 file is truncated or damaged ({path.stat().st_size} bytes; {error}). Copy it again."
+        ) from error
+    return weights
 
 
 def read_source(
@@ -89,8 +166,7 @@ def read_source(
 def recorded_features(network: Mapping[str, Any], otherwise: Sequence[int] = SHIPPED) -> list[int]:
     """Channels by level of the ``GenesisUNet`` in a weight file, so that a configuration builds the network that fits it.
 
-    Args:
-        network: the file's record of its network (see ``network_record``); empty without a file or a record.
-        otherwise: the result without such an entry; by default the channels of the weights that ship.
+    ``network`` is the file's record of its network; without channels in it, ``otherwise``: by default those of the weights
+    that ship.
     """
     return list(network.get("arguments", {}).get("features", otherwise))

@@ -81,11 +81,7 @@ def transfer_weights(
     """
     network = unwrap(network)
     weights = read_source(source, name, network.state_dict())
-    known = _known_parts(network, parts, require)
-    wanted = select_parts(parts, known, "parts")
-    required = select_parts(require, known, "require")
-    _check_required(wanted, required, known)
-
+    known, wanted, required = _parts(network, parts, require)
     renamed = _renamed(weights.state, key_map or {})
     plan, entries = plan_transfer(network, weights, renamed, known, wanted)
     recognised = weights.layout.title if weights.layout else ""
@@ -98,22 +94,23 @@ def transfer_weights(
     return report
 
 
-def _known_parts(network: torch.nn.Module, *named: str | Sequence[str]) -> dict[str, list[str]]:
-    """The network's keys by part; all of them as one part when it is of no known layout and no part is named."""
+def _parts(
+    network: torch.nn.Module, parts: str | Sequence[str], require: str | Sequence[str]
+) -> tuple[dict[str, list[str]], tuple[str, ...], tuple[str, ...]]:
+    """The network's keys by part, the parts to load and the required ones; an unknown network is one part without a name."""
     try:
-        return network_parts(network)
+        known = network_parts(network)
     except UnknownLayoutError:
-        if any(name != "all" for names in named for name in ensure_tuple(names)):
+        if {*ensure_tuple(parts), *ensure_tuple(require)} - {"all"}:
             raise
-        return {WHOLE: list(network.state_dict())}
-
-
-def _check_required(wanted: tuple[str, ...], required: tuple[str, ...], known: Mapping[str, list[str]]) -> None:
+        known = {WHOLE: list(network.state_dict())}
+    wanted, required = select_parts(parts, known, "parts"), select_parts(require, known, "require")
     for part in required:
         if part not in wanted:
             raise ValueError(f"require: {part} is required, but only {', '.join(wanted) or 'nothing'} is to be loaded.")
         if not known[part]:
             raise ValueError(f"require: {part} is required, but the network has none.")
+    return known, wanted, required
 
 
 def _renamed(state: Mapping[str, torch.Tensor], key_map: Mapping[str, str]) -> dict[str, str]:

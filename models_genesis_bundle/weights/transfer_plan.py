@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from models_genesis_bundle.weights.key_parts import UnknownLayoutError, key_parts
 from models_genesis_bundle.weights.sources import WeightSource
+from tabulate import tabulate
 
 __all__ = ["LACKING", "WHOLE", "TensorTransfer", "TransferReport", "fit_input_channels", "plan_transfer"]
 
@@ -76,17 +77,15 @@ class TransferReport:
             values = sum(tensor.values for tensor in tensors)
             example = f" ({tensors[0].key}: {tensors[0].detail})" if tensors[0].detail else ""
             rows.append((part, outcome, str(len(tensors)), f"{values:,}", reason + example))
-        widths = [max(len(row[column]) for row in rows) for column in range(4)]
-        lines = [
-            f"{part:<{widths[0]}}  {outcome:<{widths[1]}}  {tensors:>{widths[2]}}  {values:>{widths[3]}}  {reason}".rstrip()
-            for part, outcome, tensors, values, reason in rows
-        ]
+        aligned = ("left", "left", "right", "right", "left")
+        table = tabulate(rows, tablefmt="plain", colalign=aligned, disable_numparse=True)
         changes = [f"the prefix {self.prefix!r} taken off its keys"] if self.prefix else []
         changes += [f"recognised as {self.recognised}"] if self.recognised else []
         changed = f" ({', '.join(changes)})" if changes else ""
         own = [tensor for tensor in self.tensors if tensor.outcome != "unused"]
         loaded = sum(tensor.outcome in ("loaded", "adapted") for tensor in own)
-        return "\n".join([f"Weights from {self.source}{changed}: {loaded} of {len(own)} tensors", *lines])
+        title = f"Weights from {self.source}{changed}: {loaded} of {len(own)} tensors"
+        return "\n".join([title, *(line.rstrip() for line in table.splitlines())])
 
     def _grouped(self, *names: str) -> dict[tuple[str, ...], list[TensorTransfer]]:
         groups: dict[tuple[str, ...], list[TensorTransfer]] = {}
@@ -129,15 +128,8 @@ def plan_transfer(
 ) -> tuple[dict[str, tuple[torch.Tensor, torch.Tensor]], list[TensorTransfer]]:
     """Match a network's tensors with a checkpoint's, by the rules of ``transfer_weights``; nothing is changed.
 
-    Args:
-        network: receives the weights later.
-        weights: the checkpoint's tensors.
-        renamed: the checkpoint's keys, by their names in the network.
-        known: the network's keys by part.
-        wanted: the parts to load.
-
-    Returns:
-        The pairs of tensors to copy, the network's own and the new one, by key; and the entries of the report.
+    ``renamed`` has the checkpoint's keys by their names in the network, ``known`` the network's keys by part, ``wanted`` the
+    parts to load. Returns the pairs of tensors to copy, the network's own and the new one, by key, and the report's entries.
     """
     own_keys = _keys_by_tensor(network.state_dict(keep_vars=True), id)
     own_state = {keys[0]: own for own, keys in own_keys}

@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 
 from models_genesis_bundle.files import file_sha256, whole_file
+from models_genesis_bundle.messages import causes
 from models_genesis_bundle.weights.published.layout import Layout
 from models_genesis_bundle.weights.published.table import FILES
 from monai.utils import optional_import
@@ -39,8 +40,7 @@ def download_published(
 ) -> Path:
     """Download a published file, whole or not at all.
 
-    ``huggingface_hub``, where it is installed, loads the file from the Hugging Face Hub, or a server with the same interface, and
-    continues an interrupted download; its notes are in ``.cache`` in the folder.
+    Where ``huggingface_hub`` is installed, it loads files of the Hugging Face Hub and continues interrupted downloads.
 
     Args:
         name: one of the names in docs/how-to/published_weights.md.
@@ -89,7 +89,7 @@ def _download(path: Path, base_url: str) -> None:
             with whole_file(path) as unfinished:
                 urllib.request.urlretrieve(f"{base_url}/{path.name}", unfinished)
     except Exception as error:  # huggingface_hub raises those of its HTTP client as well
-        reason = " ".join(str(error.__cause__ or error).split())
+        reason = " ".join(str(causes(error)[-1]).split())
         raise DownloadError(
             f"{base_url}/{path.name}: could not be downloaded to {path.parent} ({reason}). Check connection and disk, and in a "
             "browser whether the file is still there, then repeat the command. Another location can be given as base_url."

@@ -8,10 +8,9 @@ from typing import Any
 
 import torch
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError
-from models_genesis_bundle.weights.file_formats import read_weight_file
 from models_genesis_bundle.weights.key_parts import network_parts
 from models_genesis_bundle.weights.published.table import KNOWN
-from models_genesis_bundle.weights.sources import WeightSource, read_source
+from models_genesis_bundle.weights.sources import WeightSource, read_source, read_weight_file
 from models_genesis_bundle.weights.transfer import transfer_weights
 from models_genesis_bundle.weights.transfer_plan import TransferReport
 from monai.bundle import ConfigComponent
@@ -51,12 +50,8 @@ def published_network(path: str | os.PathLike) -> tuple[torch.nn.Module, Transfe
 def published_records(path: str | os.PathLike) -> dict[str, Any]:
     """The records for a published network's weights, as ``write_weights(target, network, **records)`` takes them.
 
-    Args:
-        path: the file.
-
-    Returns:
-        ``preprocessing``: of the training scans (see ``ScanPreprocessing.record``), None when it is not known; ``data``: name,
-        source and licence of the file and its training data.
+    These are ``preprocessing`` of the training scans (see ``ScanPreprocessing.record``), None when it is not known, and
+    ``data``: name, source and licence of the file and its training data.
 
     Raises:
         CheckpointError: the file cannot be read or has no published layout.

@@ -8,7 +8,7 @@ from typing import Any
 from models_genesis_bundle.weights.key_parts import renamed
 from models_genesis_bundle.weights.published.genesis_unets import ABDOMEN, SUPREM
 from models_genesis_bundle.weights.published.layout import Layout, State, Translation, ct_window, hub
-from models_genesis_bundle.weights.targets.axes import kernels_from_zyx
+from models_genesis_bundle.weights.targets.nnunet import kernels_from_zyx
 
 __all__ = ["CT_FM", "NVIDIA_SWIN", "SUPREM_SEGRESNET", "SUPREM_SWINUNETR", "VOCO"]
 

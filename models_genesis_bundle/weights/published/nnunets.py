@@ -10,8 +10,7 @@ from models_genesis_bundle.data import IntensityScaling, ScanPreprocessing
 from models_genesis_bundle.weights.key_parts import renamed
 from models_genesis_bundle.weights.published.genesis_unets import GENESIS
 from models_genesis_bundle.weights.published.layout import Layout, State, Translation, hub
-from models_genesis_bundle.weights.targets.axes import kernels_from_zyx
-from models_genesis_bundle.weights.targets.nnunet import each_once, nnunet_architecture, with_classes
+from models_genesis_bundle.weights.targets.nnunet import each_once, kernels_from_zyx, nnunet_architecture, with_classes
 
 __all__ = ["NNSSL", "NNUNET"]
 

@@ -28,9 +28,7 @@ KNOWN = ", ".join(layout.title for layout in LAYOUTS)
 def translated(state: State, content: Mapping[str, Any]) -> tuple[Layout, Translation] | None:
     """The layout of a file and its tensors by the keys of a network here; None for a file of no known layout.
 
-    Args:
-        state: tensors by key, without wrappers' prefixes.
-        content: the whole content of the file.
+    ``state`` are the tensors without wrappers' prefixes, ``content`` is the whole file.
     """
     found = ((layout, layout.read(state, content)) for layout in LAYOUTS)
     return next(((layout, own) for layout, own in found if own is not None), None)

@@ -1,10 +1,10 @@
-"""nnU-Net version 2: its U-Nets' keys and arguments, and the file for ``nnUNetv2_train … -pretrained_weights FILE``."""
+"""nnU-Net version 2: its axes, its U-Nets' keys and arguments, and the file for ``nnUNetv2_train … -pretrained_weights FILE``."""
 
 from __future__ import annotations
 
 import pydoc
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,13 +19,46 @@ __all__ = [
     "check_nnunet_settings",
     "each_once",
     "encoder_kernels",
+    "kernels_from_zyx",
+    "kernels_to_zyx",
     "nnunet_architecture",
     "with_aliases",
     "with_classes",
+    "zyx_order",
 ]
 
 IMPORTED = ("conv_op", "norm_op", "dropout_op", "nonlin")  # arguments that nnU-Net's plans give as names of classes
+AXIS = {"R": 0, "L": 0, "A": 1, "P": 1, "S": 2, "I": 2}  # X, Y, Z
 Kernels = list[list[torch.Tensor]]
+
+
+def zyx_order(orientation: str, transpose: Sequence[int] = (0, 1, 2)) -> tuple[int, ...]:
+    """The permutation that brings the axes of an array into the order Z, Y, X: (2, 1, 0) for ``RAS``, (0, 1, 2) for ``SPL``.
+
+    ``orientation`` has one letter of R, L, A, P, S, I for each axis. ``transpose`` is a further permutation, of (Z, Y, X):
+    ``transpose_forward`` in nnU-Net's plans.
+    """
+    axes = [AXIS[letter] for letter in orientation]
+    return tuple(axes.index(2 - place) for place in transpose if 2 - place in axes)
+
+
+def kernels_to_zyx(state: Mapping[str, torch.Tensor], orientation: str, transpose: Sequence[int] = (0, 1, 2)) -> State:
+    """Permute all kernels (outputs, inputs, sides …) of a network for arrays (Z, Y, X); arguments as in ``zyx_order``.
+
+    The direction of an axis (left to right, or right to left) stays: nnU-Net takes each scan as its file has it.
+    """
+    return {key: _permuted(value, zyx_order(orientation[: value.dim() - 2], transpose)) for key, value in state.items()}
+
+
+def kernels_from_zyx(state: Mapping[str, torch.Tensor], transpose: Sequence[int] = (0, 1, 2)) -> State:
+    """Permute all 3D kernels of a network for arrays (Z, Y, X) back, for arrays (X, Y, Z)."""
+    order = zyx_order("RAS", transpose)
+    back = tuple(order.index(axis) for axis in range(3))
+    return {key: _permuted(value, back) if value.dim() == 5 else value for key, value in state.items()}
+
+
+def _permuted(value: torch.Tensor, order: tuple[int, ...]) -> torch.Tensor:
+    return value.permute(0, 1, *(axis + 2 for axis in order)).contiguous() if value.dim() > 2 else value
 
 
 def each_once(state: Mapping[str, torch.Tensor]) -> State:
@@ -109,11 +142,8 @@ def _by_stage(state: Mapping[str, torch.Tensor], pattern: str) -> Kernels:
 def nnunet_architecture(state: Mapping[str, torch.Tensor]) -> tuple[str, dict[str, Any]]:
     """Class name and arguments of the 3D network that the tensors are of, in the form of nnU-Net's plans.
 
-    The numbers of input channels and of classes are left out. The stride of a stage is the kernel of the transposed convolution
-    that undoes it. Tensors do not show norm and activation; these are nnU-Net's.
-
-    Args:
-        state: of a ``PlainConvUNet`` or a ``ResidualEncoderUNet``, by its own keys.
+    The numbers of input channels and of classes are left out. A stage's stride is the kernel of the transposed convolution that
+    undoes it. Tensors do not show norm and activation; these are nnU-Net's.
     """
     residual = "encoder.stem.convs.0.conv.weight" in state
     encoder, decoder = encoder_kernels(state), _decoder_kernels(state)

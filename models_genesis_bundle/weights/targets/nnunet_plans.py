@@ -20,14 +20,7 @@ UNETS = "dynamic_network_architectures.architectures.unet"
 
 @dataclass(frozen=True)
 class PlannedTraining:
-    """A configuration in nnU-Net's plans; a property that the plans do not have raises a ``TargetError``.
-
-    Attributes:
-        path: the plans.
-        configuration: its name.
-        settings: its entries, with those that it inherits.
-        plans: all entries of the file.
-    """
+    """A configuration in nnU-Net's plans, with inherited settings; entries that are missing raise a ``TargetError``."""
 
     path: Path
     configuration: str
@@ -65,11 +58,7 @@ class PlannedTraining:
 
 
 def read_plans(plans: str | os.PathLike, configuration: str = "3d_fullres") -> PlannedTraining:
-    """Read a configuration in nnU-Net's plans.
-
-    Args:
-        plans: the file ``nnUNetPlans.json`` that ``nnUNetv2_plan_and_preprocess`` wrote.
-        configuration: ``2d``, ``3d_fullres``, ``3d_lowres`` or ``3d_cascade_fullres``.
+    """Read a configuration, such as ``3d_fullres`` or ``2d``, of the ``nnUNetPlans.json`` that nnU-Net wrote.
 
     Raises:
         TargetError: the file cannot be read, or has no such configuration.

@@ -13,9 +13,8 @@ from models_genesis_bundle.files import write_json
 from models_genesis_bundle.weights.checkpoint_file import require_finite, write_checkpoint
 from models_genesis_bundle.weights.key_parts import renamed, unwrap
 from models_genesis_bundle.weights.model_file import state_on_cpu
-from models_genesis_bundle.weights.targets.axes import kernels_to_zyx
 from models_genesis_bundle.weights.targets.nnssl import NNSSL
-from models_genesis_bundle.weights.targets.nnunet import NNUNET
+from models_genesis_bundle.weights.targets.nnunet import NNUNET, kernels_to_zyx
 from models_genesis_bundle.weights.targets.target import State, Target, TargetError
 
 __all__ = ["TARGETS", "find_target", "for_target", "require_network", "write_for", "write_target"]
