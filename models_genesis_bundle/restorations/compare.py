@@ -47,9 +47,6 @@ def compare_restorations(
         device: of the networks.
         config_file: the pretraining configuration with the deformations.
 
-    Returns:
-        ``output``.
-
     Raises:
         CheckpointError: a weight file that cannot be used.
         ExportError: a configuration that defines no network.

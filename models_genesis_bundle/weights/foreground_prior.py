@@ -26,9 +26,6 @@ def set_foreground_prior(network: torch.nn.Module, probability: float | None) ->
             ``network_parts``), or without biases there, stays as it is, and the log says so.
         probability: of all foreground classes together, which share it equally, above 0 and below 1; None keeps the biases.
 
-    Returns:
-        The network.
-
     Raises:
         ValueError: a probability out of range.
 

@@ -140,9 +140,6 @@ def load_weights(
         path: a weight file of this bundle, or its content with the state dict under ``model``.
         name: for messages; by default its path.
 
-    Returns:
-        The network.
-
     Raises:
         CheckpointError: the file is of another network, or as in ``read_weights``; the message names the arguments and tensors
             that differ. The network is as it was before.

@@ -60,9 +60,6 @@ def transfer_weights(
             counts.
         name: of the source in report and errors; by default its path.
 
-    Returns:
-        The report.
-
     Raises:
         TransferError: a tensor of a required part would stay initial. Nothing is loaded; the message names the missing tensors
             and the likely cause.
@@ -97,7 +94,7 @@ def transfer_weights(
 def _parts(
     network: torch.nn.Module, parts: str | Sequence[str], require: str | Sequence[str]
 ) -> tuple[dict[str, list[str]], tuple[str, ...], tuple[str, ...]]:
-    """The network's keys by part, the parts to load and the required ones; an unknown network is one part without a name."""
+    """The network's keys by part, the parts to load and the required ones; all of an unknown network is one part."""
     try:
         known = network_parts(network)
     except UnknownLayoutError:
@@ -164,7 +161,7 @@ def _likely_cause(network: torch.nn.Module, weights: WeightSource, renamed: Mapp
         )
     if theirs != own["_target_"]:
         return f"It is of another network ({theirs}; here {own['_target_']}). "
-    return "The network is likely of other widths or depth than the file's. "
+    return "The network probably has other widths or another depth than the file's. "
 
 
 def _log(report: TransferReport) -> None:

@@ -18,8 +18,8 @@ __all__ = ["NNSSL", "NNUNET"]
 def _read_nnunet(state: State, content: Mapping[str, Any]) -> Translation | None:
     """A ``Generic_UNet`` as MONAI's ``DynUNet``.
 
-    ``DynUNet``'s convolutions have no bias, which the instance normalisation after them would take off: the file's stay unused.
-    Its heads have a bias, which the file lacks: zero.
+    ``DynUNet``'s convolutions have no bias, since the instance normalisation after them would remove it: the file's biases stay
+    unused. Its heads have a bias, which the file lacks: it is zero.
     """
     poolings = sum(key.startswith("tu.") and key.endswith(".weight") for key in state)
     convolutions = [
@@ -72,8 +72,8 @@ def _dynunet_changes(poolings: int) -> list[tuple[str, str]]:
 def _read_nnssl(state: State, content: Mapping[str, Any]) -> Translation | None:
     """Nnssl's files hold a plan, which tells them from nnU-Net's own files of the same keys.
 
-    The arrays were (Z, Y, X) in the directions of each file, which are taken to be RAS here. An encoder alone does not show its
-    strides: those of ResEnc-L.
+    The arrays were (Z, Y, X) in the directions of each file, here assumed to be RAS. An encoder alone does not show its strides;
+    here they are those of ResEnc-L.
     """
     plan = content.get("nnssl_adaptation_plan")
     if not isinstance(plan, Mapping) or "encoder.stem.convs.0.conv.weight" not in state:

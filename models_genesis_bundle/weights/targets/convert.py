@@ -47,9 +47,6 @@ def convert(
         configuration: of the plans.
         options: as in ``write_for``.
 
-    Returns:
-        The report.
-
     Raises:
         TargetError: an unknown target, or a network that the target does not take.
         TransferError: the encoder does not fit, or a weight is not finite. Nothing is written.
