@@ -36,7 +36,7 @@ _SHOWN = 8
 def leaves(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
     """The values of a configuration, down through mappings and lists, with their places; ``place``: of the node itself.
 
-    A tuple is a list, and an empty one is a value.
+    A tuple counts as a list; an empty mapping or list is a value.
 
     Examples:
         >>> list(leaves({"split": {"seed": 0}, "patch_size": [64, 32]}))
