@@ -1,10 +1,13 @@
-"""What messages share."""
+"""What messages share: lists of names, and the causes of errors."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["first_of"]
+__all__ = ["causes", "first_of", "unwrapped"]
+
+# What MONAI wraps an error in, a layer for each component and transform that it arose in.
+_WRAPPERS = ("Failed to ", "applying transform ")
 
 
 def first_of(texts: Sequence[str], most: int, separator: str = ", ") -> str:
@@ -16,3 +19,16 @@ def first_of(texts: Sequence[str], most: int, separator: str = ", ") -> str:
     """
     more = f" and {len(texts) - most} more" if len(texts) > most else ""
     return separator.join(texts[:most]) + more
+
+
+def causes(error: BaseException) -> list[BaseException]:
+    """The error, its cause, the cause of that, and so on."""
+    return [error] if error.__cause__ is None else [error, *causes(error.__cause__)]
+
+
+def unwrapped(error: BaseException) -> BaseException:
+    """The error without MONAI's wrappers."""
+    found = causes(error)
+    while len(found) > 1 and isinstance(found[0], RuntimeError) and str(found[0]).startswith(_WRAPPERS):
+        del found[0]
+    return found[0]

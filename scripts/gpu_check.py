@@ -21,6 +21,7 @@ from typing import Any
 import fire
 import torch
 from bundle_path import ROOT
+from models_genesis_bundle.bundle_config import usable_device
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.files import write_json
 from models_genesis_bundle.weights import read_checkpoint
@@ -215,6 +216,10 @@ def gpu_check(output_dir: str = "runs/gpu_check", parts: Sequence[str] = tuple(P
         parts: any of formats, resume, tasks, process_group, speed.
         device: where to compute; ``cpu`` tries the check itself.
     """
+    try:
+        usable_device(device)
+    except ValueError as error:
+        sys.exit(str(error))
     folder = Path(output_dir).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     check = Check(folder, device)

@@ -61,7 +61,9 @@ def test_evaluation_and_inference_follow_the_weights(trained, phantoms, tmp_path
     run(
         "evaluating", "evaluate", dataset_dir=data, ckpt_path=trained, output_dir=tmp_path / "test", precision="float32"
     )
-    assert json.loads((tmp_path / "test" / "summary.json").read_text())["cases"] == 1
+    (scored,) = rows_of(tmp_path / "test" / "scores.csv")
+    assert scored["case"].startswith("case_"), "named after the scan, not after the file of its first channel"
+    assert not scored["case"].endswith("_0000")
     new = {"nnunet": tmp_path / "nnunet" / "imagesTr", "4d": tmp_path / "4d" / "images", "lists": tmp_path / "lists"}
     results = {}
     for layout, folder in new.items():

@@ -12,6 +12,7 @@ import torch
 from models_genesis_bundle.auto3dseg.entries import ENTRIES, Entry, find_entry
 from models_genesis_bundle.auto3dseg.generated_algorithm import GeneratedAlgorithm, generated_algorithms
 from models_genesis_bundle.auto3dseg.intensities import compare_intensities
+from models_genesis_bundle.messages import unwrapped
 from models_genesis_bundle.weights import (
     CheckpointError,
     TransferReport,
@@ -95,7 +96,7 @@ def _initialise(algorithm: GeneratedAlgorithm, sources: Mapping[str, Mapping[str
     try:
         network = _build(entry, algorithm)
     except Exception as error:  # whatever the settings of a template run into
-        return Initialisation(algorithm.name, reason=f"Its network cannot be built: {error.__cause__ or error}")
+        return Initialisation(algorithm.name, reason=f"Its network cannot be built: {unwrapped(error)}")
 
     refusals = []
     for path, content in sources.items():

@@ -1,10 +1,11 @@
-"""What reads the bundle's configurations: the command of a run, its settings, its folder."""
+"""The command of a run, its settings and its folder."""
 
 from models_genesis_bundle.bundle_config.check_settings import SettingsError, check_settings, unknown_settings
 from models_genesis_bundle.bundle_config.genesis_pairs import genesis_pairs
-from models_genesis_bundle.bundle_config.leaves import is_below, leaves
+from models_genesis_bundle.bundle_config.resumed_settings import is_below, leaves
 from models_genesis_bundle.bundle_config.run_command import RunCommand
 from models_genesis_bundle.bundle_config.run_folder import RunFolder
+from models_genesis_bundle.bundle_config.usable_device import usable_device
 
 __all__ = [
     "RunCommand",
@@ -15,4 +16,5 @@ __all__ = [
     "is_below",
     "leaves",
     "unknown_settings",
+    "usable_device",
 ]

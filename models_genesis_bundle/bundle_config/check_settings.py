@@ -1,4 +1,4 @@
-"""Checks the settings of a run against its configurations, before anything else happens."""
+"""The check of a run's settings against its configurations, before the run begins."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from models_genesis_bundle.bundle_config.near_names import near_names
 from models_genesis_bundle.bundle_config.renamed_settings import RENAMED
 from models_genesis_bundle.bundle_config.run_command import RunCommand
 from models_genesis_bundle.bundle_config.setting_types import kind_of
+from models_genesis_bundle.messages import unwrapped
 from monai.bundle import ConfigParser
 from monai.bundle.reference_resolver import ReferenceResolver
 from monai.bundle.utils import ID_REF_KEY, MACRO_KEY, merge_kv
@@ -24,28 +25,28 @@ __all__ = ["SettingsError", "check_settings", "unknown_settings"]
 
 _STEPS = {"imports", "initialize", "finalize", "run"}
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
-_REREAD = re.compile(r"#|(?<!\w)\d+_\d")  # what Python reads otherwise than it is written: a comment, 2024_03
+_REREAD = re.compile(r"#|(?<!\w)\d+_\d")  # read by Python as something else: a comment, 2024_03
 
 
 class SettingsError(ValueError):
-    """Settings that a run cannot have; the message names each, what is wrong with it, and what to write instead."""
+    """Settings that a run cannot have; the message names each, its fault, and what to write instead."""
 
 
 def check_settings(command: RunCommand | None = None) -> None:
-    """Refuse settings that do not exist, that would arrive as something else, or that have a wrong value.
+    """Refuse settings that do not exist, that the command line would change, or that have a wrong value.
 
-    - A setting that the configuration files do not have: MONAI adds it silently, so that ``--max_epohcs 5`` would train for
-      the default number of epochs. An argument of a component that the files do not give (``--network_def::act relu``) is
-      accepted when the component takes it. Keys of overlays likewise.
-    - A word that the command line reads otherwise: ``None``, which MONAI drops; ``2024_03``, ``scan#1``; a switch given as
-      ``false``, which is a text and counts as true.
+    - A setting that the configuration files do not have. MONAI would add it silently, and ``--max_epohcs 5`` would train for the
+      default number of epochs. An argument of a component that the files do not give (``--network_def::act relu``) is accepted
+      when the component takes it. The same holds for keys of overlays.
+    - A word that the command line reads as something else: ``None``, which MONAI drops; ``2024_03``, ``scan#1``; a switch given
+      as ``false``, which is a text and counts as true.
     - A value of another type or out of range, see `SETTINGS`. Expressions are checked unless a component must be built for it.
 
-    The keywords of a workflow that Python runs (``monai.bundle.run(...)``, ``ConfigWorkflow(...)``) are checked in the
-    configuration that holds them: a setting that nothing uses is refused if its name is like that of another one.
+    Settings of a workflow that Python runs (``monai.bundle.run(...)``, ``ConfigWorkflow(...)``) are checked in the configuration
+    that holds them: an unused setting is refused if its name resembles another one.
 
     Args:
-        command: what to check; None: this process's, or the configuration that this is called from.
+        command: to check; None: this process's, or the configuration that calls this function.
 
     Raises:
         SettingsError: naming all of them.
@@ -79,7 +80,7 @@ def _faults_of_config(config: Mapping[str, Any]) -> list[str]:
 
 
 def _config_at_work() -> dict[str, Any]:
-    """A copy of the configuration whose parser calls this, down to its values; empty where no parser does."""
+    """A deep copy of the configuration whose parser calls this; empty without one."""
     frame = inspect.currentframe()
     while frame is not None:
         if isinstance(parser := frame.f_locals.get("self"), ConfigParser):
@@ -95,7 +96,7 @@ def _copied(node: Any) -> Any:
 
 
 def _unused(node: Mapping[str, Any], parser: ConfigParser, above: str = "") -> Iterator[tuple[str, str]]:
-    """Plain values outside of components that are not declared and that nothing refers to, each with the near settings."""
+    """Undeclared plain values outside components that nothing refers to, each with the settings that resemble it."""
     for name, value in node.items():
         place = f"{above}{name}"
         if isinstance(value, Mapping):
@@ -116,12 +117,7 @@ def _needs_parsing(value: Any) -> bool:
 
 
 def unknown_settings(command: RunCommand, files: ConfigParser | None = None) -> dict[str, str]:
-    """The overrides that the configuration files do not have, each with what to say of it.
-
-    Args:
-        command: what was asked for.
-        files: its configuration files, merged, where they are read already.
-    """
+    """The overrides that the configuration files (``files``, if already merged) do not have, each with a message."""
     files = ConfigParser(command.files_config()) if files is None else files
     unknown = {}
     for name in dict.fromkeys([*command.overrides, *command.words]):
@@ -132,7 +128,7 @@ def unknown_settings(command: RunCommand, files: ConfigParser | None = None) -> 
 
 
 def _unknown(place: str, config: ConfigParser, files: Sequence[str], dashes: str = "") -> str | None:
-    """What to say of a place that the configuration does not have; None for another argument of a component."""
+    """A message for a place that the configuration does not have; None for another argument of a component."""
     node: Any = config.get()
     walked: list[str] = []
     parts = ReferenceResolver.split_id(place)
@@ -157,7 +153,7 @@ def _unknown(place: str, config: ConfigParser, files: Sequence[str], dashes: str
 
 
 def _unknown_keys(command: RunCommand, files: ConfigParser) -> Iterator[str]:
-    """What to say of overlays' keys that the files before do not have and nothing refers to."""
+    """A message for each key of an overlay that the files before it do not have and nothing refers to."""
     first, *overlays = command.config_files
     if not overlays:
         return
@@ -193,7 +189,7 @@ def _is_known_beside(name: str, command: RunCommand) -> bool:
 
 
 def _misread(command: RunCommand, resolved: ConfigParser) -> dict[str, str]:
-    """By place, what to say of words that arrive as something else."""
+    """By place, a message for each word that the command line reads as something else."""
     misread = {}
     for name, word in command.words.items():
         place, value = ReferenceResolver.normalize_id(name), DefaultParseValue(word)
@@ -219,7 +215,7 @@ def _in_quotes(name: str, word: str) -> str:
 
 
 def _no_switches(command: RunCommand, files: ConfigParser) -> dict[str, str]:
-    """By place, what to say of switches that are neither true nor false."""
+    """By place, a message for each switch that is neither true nor false."""
     return {
         name: f"--{name} {value}: this is a switch; write `--{name} True` or `--{name} False`."
         for name, value in command.overrides.items()
@@ -228,12 +224,9 @@ def _no_switches(command: RunCommand, files: ConfigParser) -> dict[str, str]:
 
 
 def _out_of_range(config: ConfigParser, but: Collection[str], words: Mapping[str, str] | None = None) -> list[str]:
-    """What to say of values, but those at some places, that are not what they are declared to be.
+    """A message for each value of another type or range than declared, except at the places in ``but``.
 
-    Args:
-        config: all settings.
-        but: places that are not looked at.
-        words: what stood on the command line, by place.
+    ``words`` are the texts on the command line, by place.
     """
     wrong, broken = [], []
     for place in _places(config.get()):
@@ -243,7 +236,7 @@ def _out_of_range(config: ConfigParser, but: Collection[str], words: Mapping[str
         try:
             value = config.get_parsed_content(place)
         except Exception as error:  # of an expression: any
-            broken.append(f"{place}: {config[place]} cannot be evaluated: {_cause(error)}.")
+            broken.append(f"{place}: {config[place]} cannot be evaluated: {unwrapped(error)}.")
             continue
         if not kind.accepts(value):
             word = (words or {}).get(place)
@@ -268,9 +261,3 @@ def _needs_components(node: Any, config: ConfigParser) -> bool:
         return any(_needs_components(value, config) for value in node)
     references = ReferenceResolver.match_refs_pattern(node) if isinstance(node, str) else {}
     return any(place not in config or _needs_components(config[place], config) for place in references)
-
-
-def _cause(error: BaseException) -> BaseException:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error

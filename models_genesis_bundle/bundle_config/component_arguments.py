@@ -1,4 +1,4 @@
-"""Whether components take the arguments that a configuration gives them."""
+"""The arguments in a configuration that its components do not take."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["unknown_argument", "unknown_arguments"]
 
 
 def unknown_arguments(node: Any, parser: ConfigParser, above: str = "") -> Iterator[str]:
-    """What to say of arguments that their components do not take."""
+    """A message for each argument that its component does not take."""
     for name, value in node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ():
         place = f"{above}{name}"
         if isinstance(node, Mapping) and "_target_" in node and (text := unknown_argument(place, node, parser)):
@@ -24,7 +24,7 @@ def unknown_arguments(node: Any, parser: ConfigParser, above: str = "") -> Itera
 
 
 def unknown_argument(place: str, component: Mapping[str, Any], parser: ConfigParser, dashes: str = "") -> str | None:
-    """What to say of an argument that a component does not take; None where it does, or that cannot be found out."""
+    """A message for an argument that a component does not take; None where it does, or its signature is not known."""
     above, name = ReferenceResolver.split_id(place, last=True)
     target = ConfigComponent(component, locator=parser.locator).resolve_module_name()
     try:

@@ -1,4 +1,4 @@
-"""The pairs of a pretraining configuration, over any cubes."""
+"""The pairs of a pretraining configuration, from any cubes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def genesis_pairs(
     seed: int = 0,
     settings: Mapping[str, Any] | None = None,
 ) -> SeededDataset:
-    """The data set of Genesis pairs that ``config_file`` declares, over other cubes.
+    """The data set of Genesis pairs in ``config_file``, from other cubes.
 
     Args:
         cubes: items with ``image``: (1, X, Y[, Z]) arrays in 0 … 1.

@@ -1,18 +1,17 @@
-"""Ends the traceback of a command with the message that says what to do."""
+"""The error inside MONAI's wrappers as the last line of a command's traceback."""
 
 from __future__ import annotations
 
 import sys
 from types import TracebackType
 
-__all__ = ["end_tracebacks_with_the_cause"]
+from models_genesis_bundle.messages import unwrapped
 
-# What MONAI wraps an error in, a layer for each component and transform that it arose in.
-_WRAPPERS = ("Failed to ", "applying transform ")
+__all__ = ["end_tracebacks_with_the_cause"]
 
 
 def end_tracebacks_with_the_cause() -> None:
-    """Print, after the traceback of an error that nobody catches, once more what MONAI has wrapped into others."""
+    """After the traceback of an uncaught error, print the error inside MONAI's wrappers again."""
     sys.excepthook = _print_with_cause
 
 
@@ -21,10 +20,3 @@ def _print_with_cause(kind: type[BaseException], error: BaseException, trace: Tr
     cause = unwrapped(error)
     if cause is not error:
         print(f"\n{type(cause).__name__}: {cause}", file=sys.stderr)
-
-
-def unwrapped(error: BaseException) -> BaseException:
-    """The error without MONAI's wrappers."""
-    while isinstance(error, RuntimeError) and error.__cause__ is not None and str(error).startswith(_WRAPPERS):
-        error = error.__cause__
-    return error

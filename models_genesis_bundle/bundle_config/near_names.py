@@ -1,4 +1,4 @@
-"""What somebody may have meant who wrote a name that is not known."""
+"""Known names that resemble an unknown one."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ __all__ = ["near_names"]
 
 
 def near_names(name: str, known: Iterable[str], before: str = "", quote: str = "`", cutoff: float = 0.6) -> str:
-    """The known names that are like a misspelt one, for a message: the nearest, or the two nearest.
+    """The nearest known name of a misspelt one, or the two nearest, joined by "or"; empty where none resembles it.
 
     Args:
-        name: the name as it was written.
+        name: the misspelt name.
         known: the names that exist.
-        before: stands before each, such as ``--split::``.
-        quote: stands around each.
-        cutoff: how alike they must be, from 0 to 1, as ``difflib`` measures it.
-
-    Returns:
-        The names, joined by "or"; empty where none is like it.
+        before: a prefix of each in the message, such as ``--split::``.
+        quote: around each.
+        cutoff: the least similarity, from 0 to 1, as ``difflib`` measures it.
 
     Examples:
         >>> near_names("max_epohcs", ["max_epochs", "seed"], before="--")

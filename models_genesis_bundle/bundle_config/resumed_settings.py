@@ -1,68 +1,70 @@
-"""Compares the settings of a resumed run with those that it was started with."""
+"""The comparison of configurations by their values, for a run that is resumed."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from models_genesis_bundle.bundle_config.check_settings import SettingsError
-from models_genesis_bundle.bundle_config.leaves import is_below, leaves
+from models_genesis_bundle.messages import first_of
 
-__all__ = ["require_same_settings"]
+__all__ = ["is_below", "leaves", "require_same_settings"]
 
-# What may change, by place: where a run lies and what computes it, when it ends, what it shows, and its steps.
+# Places of settings that may change.
 MAY_CHANGE = (
-    "bundle_root",
-    "output_dir",
-    "ckpt_dir",
-    "best_ckpt_path",
-    "cache_dir",
-    "device",
-    "precision",
-    "resume",
-    "max_epochs",
-    "patience",
-    "val_interval",
-    "save_interval",
-    "panel_interval",
-    "curves_interval",
-    "num_workers",
-    "workers",
-    "volumes::num_workers",
-    "volumes::scheduler",
-    "prepared_scans::cache_rate",
-    "prepared_scans::num_workers",
-    "panels",
-    "train::trainer::compile",
-    "trained_network",
-    "process_group",
-    "imports",
-    "initialize",
-    "finalize",
-    "training",
-    "training_state",
-    "run",
-    "train::handlers",
-    "validate::handlers",
+    *("bundle_root", "output_dir", "ckpt_dir", "best_ckpt_path", "cache_dir"),  # where the run is
+    *(
+        "device",
+        "precision",
+        "num_workers",
+        "workers",
+        "volumes::num_workers",
+        "volumes::scheduler",
+    ),  # what computes it
+    *("prepared_scans::cache_rate", "prepared_scans::num_workers", "train::trainer::compile", "trained_network"),
+    *("resume", "max_epochs", "patience", "val_interval", "save_interval"),  # when it ends and writes
+    *("panel_interval", "curves_interval", "panels", "train::handlers", "validate::handlers"),  # what it shows
+    *("process_group", "imports", "initialize", "finalize", "training", "training_state", "run"),  # its steps
+    *("tracking_uri", "experiment_name", "run_name", "save_execute_config"),  # tracking, which adds them
 )
-# Of tracking, which adds them.
-TRACKING = ("tracking_uri", "experiment_name", "run_name", "save_execute_config")
 _PATHS = ("dataset_dir", "candidates_file", "initial_weights", "split::split_file")
 _SHOWN = 8
 
 
+def leaves(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of a configuration, down through mappings and lists, with their places; ``place``: of the node itself.
+
+    A tuple counts as a list; an empty mapping or list is a value.
+
+    Examples:
+        >>> list(leaves({"split": {"seed": 0}, "patch_size": [64, 32]}))
+        [('split::seed', 0), ('patch_size::0', 64), ('patch_size::1', 32)]
+    """
+    if isinstance(node, Mapping | list | tuple) and node:
+        for name, value in node.items() if isinstance(node, Mapping) else enumerate(node):
+            yield from leaves(value, f"{place}::{name}" if place else str(name))
+    else:
+        yield place, list(node) if isinstance(node, tuple) else node
+
+
+def is_below(place: str, others: Collection[str]) -> bool:
+    """Whether a place is one of the others, or within one.
+
+    Examples:
+        >>> is_below("split::seed", ["split"])
+        True
+    """
+    return any(place == other or place.startswith(f"{other}::") for other in others)
+
+
 def require_same_settings(recorded: Mapping[str, Any], now: Mapping[str, Any], record_path: Path) -> None:
-    """Refuse to go on with a run under settings that would not take effect, or would make another run of it.
+    """Refuse other settings for a resumed run, which would be ignored or make another run of it.
 
-    The optimizer's and the schedule's settings are restored with their state, so that another learning rate would be
-    ignored; other data or another network make another run.
-
-    Args:
-        recorded: the configuration that the run was started with.
-        now: the one that it is resumed with.
-        record_path: where the former stands.
+    The optimizer's and the schedule's settings are restored with their state, so that another learning rate would be ignored;
+    other data or another network make another run. ``recorded`` is the run's configuration, from the file ``record_path``,
+    ``now`` the new one.
 
     Raises:
         SettingsError: naming each setting that differs.
@@ -71,14 +73,12 @@ def require_same_settings(recorded: Mapping[str, Any], now: Mapping[str, Any], r
     changed = [
         f"{place} was {_shown(before, place)}, now {_shown(after, place)}"
         for place in dict.fromkeys([*before, *after])
-        if not is_below(place, (*MAY_CHANGE, *TRACKING)) and not _same(place, before, after)
+        if not is_below(place, MAY_CHANGE) and not _same(place, before, after)
     ]
     if changed:
-        more = f"; and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
         raise SettingsError(
-            f"{record_path}: a run goes on with the settings that it was started with: {'; '.join(changed[:_SHOWN])}{more}. "
-            "Leave them as they were, or start another run with another output_dir. Where only a path has changed, correct "
-            "it in that file."
+            f"{record_path}: a resumed run needs the settings of its start: {first_of(changed, _SHOWN, '; ')}. "
+            "Give these again, or start another run with another output_dir. If only a path has changed, correct it in that file."
         )
 
 

@@ -1,4 +1,4 @@
-"""What ``python -m monai.bundle run`` was called with."""
+"""The command line of ``python -m monai.bundle run``."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ WORKFLOW_ARGUMENTS = {"workflow_type", "workflow", "tracking", "properties_path"
 
 @dataclass(frozen=True)
 class RunCommand:
-    """What a ``monai.bundle run`` was asked for.
+    """The configurations and settings of a ``monai.bundle run``.
 
     Args:
         config_files: the configuration and its overlays.
-        overrides: settings by place, as they arrive: values as Fire reads them, and without those that MONAI drops.
+        overrides: settings by place, with the values that Fire reads, without those that MONAI drops.
         tracking: the tracking settings: ``mlflow``, or a file.
         run_id: the step that is run.
-        words: what stood on the command line for each setting.
+        words: each setting's text on the command line.
     """
 
     config_files: tuple[str, ...]
@@ -61,11 +61,11 @@ class RunCommand:
         )
 
     def files_config(self) -> dict[str, Any]:
-        """The files merged, without the overrides; what tracking adds (its server, names) lies under them."""
+        """The merged files without the overrides; they replace the settings that tracking adds (its server, names)."""
         return {**_tracking_settings(self.tracking), **ConfigParser.load_config_files(list(self.config_files))}
 
     def resolved_config(self) -> dict[str, Any]:
-        """The files merged, with the overrides in their places."""
+        """The merged files with the overrides."""
         parser = ConfigParser(config=self.files_config())
         parser.update(dict(self.overrides))
         return parser.get()

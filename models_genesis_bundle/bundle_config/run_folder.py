@@ -1,4 +1,4 @@
-"""The folder of a run: one run at a time, nothing of an earlier one lost, and a record of what was run."""
+"""The folder of a run: for one run at a time, with earlier runs kept, and a record of configuration and environment."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ RECORDED_PACKAGES = ("monai", "torch", "numpy", "numba", "nibabel", "itk", "pyto
 
 
 class RunFolder:
-    """Holds the output folder of a run, which a file named `RUN_MARKER` distinguishes from a folder of scans.
+    """The output folder of a run, which a file named `RUN_MARKER` distinguishes from a folder of scans.
 
     Args:
-        output_dir: the run's folder. What a run writes lies next to ``cache/``, which runs share.
-        ckpt_dir: its checkpoints; a run is there when it holds ``last.pt``. None for a run without checkpoints, such as
-            inference: what it writes stays in the folder until another run replaces it.
+        output_dir: the run's folder, in which runs share ``cache/``.
+        ckpt_dir: its checkpoints; with a ``last.pt`` there, the folder holds a run. None for a run without checkpoints, such as
+            inference: its files stay in the folder until another run replaces them.
         resume: continue that run instead of starting another.
     """
 
@@ -44,14 +44,13 @@ class RunFolder:
         self.lock = FileLock(self.output_dir / ".run.lock")
 
     def begin(self) -> None:
-        """Take the folder, put an earlier run aside unless it is resumed, and record configuration and environment.
+        """Lock the folder, move an earlier run to ``previous/<number>`` unless it is resumed, and write the record.
 
-        Only the main process of a distributed run does anything, and only once. An earlier run is moved to
-        ``previous/<number>``.
+        In a distributed run only the main process acts; a second call does nothing.
 
         Raises:
-            RuntimeError: when another run is using the folder, or ``torchrun`` has started several runs of it.
-            SettingsError: when a run is resumed with other settings, see `require_same_settings`.
+            RuntimeError: another run is using the folder, or ``torchrun`` has started several runs of it.
+            SettingsError: a run is resumed with other settings, see `require_same_settings`.
         """
         require_process_group()
         if not is_main_process() or self.lock.is_locked:
@@ -74,7 +73,7 @@ class RunFolder:
         self._record()
 
     def end(self) -> None:
-        """Leave the folder to other runs, in this process or another."""
+        """Unlock the folder for other runs, in this process or another."""
         self.lock.release()
 
     def _require_same_settings(self) -> None:
@@ -102,7 +101,7 @@ class RunFolder:
         logger.info("An earlier run was moved to %s (`--resume true` would have continued it).", aside)
 
     def _tracked_config(self) -> str | None:
-        """The configuration that MONAI's tracking has written here for this run, which it does before the run begins."""
+        """The configuration that MONAI's tracking has written here before this run begins."""
         command = RunCommand.from_arguments()
         if command is None or command.resolved_config().get("save_execute_config") is not True:
             return None
@@ -110,7 +109,7 @@ class RunFolder:
 
     @property
     def lock_path(self) -> Path:
-        """The file that says that the folder is in use."""
+        """The lock of the folder."""
         return Path(self.lock.lock_file)
 
     def _record(self) -> None:
@@ -125,7 +124,7 @@ class RunFolder:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """A record of the run that wrote it; None when it is not there, and, with a warning, when a crash left it damaged."""
+    """A record of the earlier run; None when it is missing or, with a warning, damaged by a crash."""
     try:
         record = ConfigParser.load_config_file(path)
         if isinstance(record, dict):
@@ -139,7 +138,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def environment() -> dict[str, object]:
-    """Versions, processor and command of this process, as a run's record keeps them."""
+    """Versions, processor and command of this process."""
     packages = {}
     for name in RECORDED_PACKAGES:
         try:

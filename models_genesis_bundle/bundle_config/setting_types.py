@@ -1,8 +1,8 @@
-"""What the settings of the configurations may be: type, range and unit, in one place."""
+"""Type, range and unit of the settings of the configurations."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -17,7 +17,7 @@ __all__ = ["SETTINGS", "Kind", "kind_of"]
 
 @dataclass(frozen=True)
 class Kind:
-    """What a setting may be.
+    """The values of a setting.
 
     Args:
         type: for pydantic, which checks it strictly: neither ``"3"`` nor ``True`` is a number.
@@ -28,7 +28,7 @@ class Kind:
     expected: str
 
     def accepts(self, value: Any) -> bool:
-        """Whether the value is one of them."""
+        """Whether the setting may have the value."""
         try:
             TypeAdapter(self.type, config=ConfigDict(strict=True, arbitrary_types_allowed=True)).validate_python(value)
         except ValidationError:
@@ -37,11 +37,11 @@ class Kind:
 
     @property
     def takes_text(self) -> bool:
-        """Whether a text is one of them, whatever it says."""
+        """Whether the setting may be any text."""
         return self.accepts("any text")
 
     def or_null(self) -> Kind:
-        """The same, or null."""
+        """These values, or null."""
         return Kind(self.type | None, f"{self.expected}, or null")
 
 
@@ -63,42 +63,27 @@ def _one_of(*names: str) -> Kind:
     return Kind(Literal[names], f"one of {', '.join(names)}")
 
 
-def _must(condition: bool) -> None:
-    if not condition:
-        raise ValueError
+def _that(condition: Callable[[Any], bool]) -> AfterValidator:
+    """A validator of values that fulfil a condition."""
+
+    def checked(value: Any) -> Any:
+        if not condition(value):
+            raise ValueError
+        return value
+
+    return AfterValidator(checked)
 
 
-def _distinct_names(names: Sequence[str]) -> Sequence[str]:
+def _are_label_names(names: Sequence[str]) -> bool:
     require_label_names(names)
-    return names
+    return True
 
 
-def _distinct(names: Sequence[str]) -> Sequence[str]:
-    _must(len({name.lower() for name in names}) == len(names))
-    return names
-
-
-def _device(name: str) -> str:
+def _is_device(name: str) -> bool:
     try:
-        torch.device(name)
-    except RuntimeError as error:
-        raise ValueError from error
-    return name
-
-
-def _share_or_number(value: float) -> float:
-    _must(value < 1 or float(value).is_integer())
-    return value
-
-
-def _increasing(ends: Sequence[float]) -> Sequence[float]:
-    _must(ends[0] <= ends[1])
-    return ends
-
-
-def _not_all_zero(shares: Sequence[float]) -> Sequence[float]:
-    _must(sum(shares) > 0)
-    return shares
+        return bool(torch.device(name))
+    except RuntimeError:
+        return False
 
 
 _Text = Annotated[str, Field(min_length=1)]
@@ -109,7 +94,7 @@ _Margin = Annotated[int, Field(ge=0)]
 
 PATH = Kind(_Text | Path, "a path")
 TEXT = Kind(_Text, "a text")
-DEVICE = Kind(torch.device | Annotated[str, AfterValidator(_device)], "a device, such as cpu, cuda or cuda:1")
+DEVICE = Kind(torch.device | Annotated[str, _that(_is_device)], "a device, such as cpu, cuda or cuda:1")
 PATTERN = Kind(_Text, "a regular expression").or_null()
 SHARE = _number("a share or probability, 0 to 1", least=0, most=1)
 SEED = _whole("", 0)
@@ -120,25 +105,22 @@ SIDES = Kind(
     Annotated[Sequence[_Side], Field(min_length=2, max_length=3)], "two or three sides in voxels, such as [64, 64, 32]"
 )
 NAMES = Kind(
-    Annotated[Sequence[str], AfterValidator(_distinct_names)],
+    Annotated[Sequence[str], _that(_are_label_names)],
     "a list of different names, none of them 'mean', such as \"['liver', 'tumour']\"",
 )
 PARTS = Kind(Sequence[str] | str, "a list of parts of the network, such as [encoder], or all")
 WIDTHS = Kind(Annotated[Sequence[_Side], Field(min_length=2)], "channels by level, such as [16, 32, 64, 128]")
-FRACTION = Annotated[float, Field(allow_inf_nan=False), AfterValidator(_share_or_number)]
+NOT_NEGATIVE = _number("a number, 0 or more", least=0)
+_Fraction = Annotated[float, Field(allow_inf_nan=False), _that(lambda value: value < 1 or float(value).is_integer())]
 
-# By place; the first that fits counts. What a configuration has not, is passed over.
+# By place in a configuration; the first pattern that fits counts.
 SETTINGS: Mapping[str, Kind] = {
     # Where
-    "bundle_root": PATH,
+    **dict.fromkeys(
+        ("bundle_root", "output_dir", "ckpt_dir", "ckpt_path", "best_ckpt_path", "cache_dir", "engine_path"), PATH
+    ),
     "dataset_dir": PATH.or_null(),
     "candidates_file": PATH.or_null(),
-    "output_dir": PATH,
-    "ckpt_dir": PATH,
-    "ckpt_path": PATH,
-    "best_ckpt_path": PATH,
-    "cache_dir": PATH,
-    "engine_path": PATH,
     "device": DEVICE,
     "sliding_window::device": DEVICE.or_null(),
     "by_window::device": DEVICE.or_null(),
@@ -156,20 +138,16 @@ SETTINGS: Mapping[str, Kind] = {
     "painting_prob": SHARE,
     "flip_prob": SHARE,
     "seed": SEED,
-    "max_epochs": EPOCHS,
     "batch_size": _whole("items"),
-    "learning_rate": _number("a number, 0 or more", least=0),
-    "background_weight": _number("a number, 0 or more", least=0),
-    "warmup_epochs": EPOCHS,
+    "learning_rate": NOT_NEGATIVE,
+    "background_weight": NOT_NEGATIVE,
     "label_fraction": _number("a share, above 0 and up to 1", above=0, most=1),
     "shots": _whole("patients").or_null(),
     "max_negatives_per_scan": _whole("candidates").or_null(),
     "balance": _one_of("sampler", "loss", "none"),
     "select_by": _one_of("auc", "loss"),
-    "val_interval": EPOCHS,
-    "save_interval": EPOCHS,
-    "panel_interval": EPOCHS,
-    "curves_interval": EPOCHS,
+    **dict.fromkeys(("max_epochs", "warmup_epochs"), EPOCHS),
+    **dict.fromkeys(("val_interval", "save_interval", "panel_interval", "curves_interval"), EPOCHS),
     "patience": Kind(Annotated[float, Field(ge=1)], "a number of epochs, 1 or more, or .inf"),
     "max_gradient_norm": _number("a number, 0 or more; 0: no clipping", least=0),
     "num_workers": WORKERS_OR_AUTO,
@@ -202,10 +180,10 @@ SETTINGS: Mapping[str, Kind] = {
     "split::seed": SEED,
     "fingerprint::split_seed": SEED,
     "*::validation_fraction": Kind(
-        Annotated[FRACTION, Field(gt=0)], "a share of the patients, above 0 and below 1, or their number"
+        Annotated[_Fraction, Field(gt=0)], "a share of the patients, above 0 and below 1, or their number"
     ),
     "split::test_fraction": Kind(
-        Annotated[FRACTION, Field(ge=0)], "a share of the patients, 0 or more and below 1, or their number"
+        Annotated[_Fraction, Field(ge=0)], "a share of the patients, 0 or more and below 1, or their number"
     ),
     "*::label_fraction_seed": SEED,
     "scan_preprocessing::intensity": Kind(
@@ -218,7 +196,13 @@ SETTINGS: Mapping[str, Kind] = {
     ),
     "scan_preprocessing::orientation": TEXT.or_null(),
     "scan_preprocessing::channels": Kind(
-        _Side | Annotated[Sequence[_Text], Field(min_length=1), AfterValidator(_distinct)] | None,
+        _Side
+        | Annotated[
+            Sequence[_Text],
+            Field(min_length=1),
+            _that(lambda names: len({name.lower() for name in names}) == len(names)),
+        ]
+        | None,
         "a number of channels, 1 or more, a list of different names, such as \"['flair', 't1']\", or null",
     ),
     "labelled_preprocessing::label_map": Kind(
@@ -238,14 +222,14 @@ SETTINGS: Mapping[str, Kind] = {
     "*_cubes::draw": _one_of("fresh", "fixed"),
     "training_cubes::rotation": _number("degrees, 0 to 180", least=0, most=180),
     "training_cubes::zoom": Kind(
-        Annotated[Sequence[_Positive], Field(min_length=2, max_length=2), AfterValidator(_increasing)],
+        Annotated[Sequence[_Positive], Field(min_length=2, max_length=2), _that(lambda ends: ends[0] <= ends[1])],
         "smallest and largest magnification, such as [0.8, 1.25]",
     ),
     "*::prob": SHARE,
     "deformations::flip::axes": Kind(Sequence[Literal[0, 1, 2] | None] | None, "a list of axes, 0 to 2, or null"),
     "deformations::shuffle::num_windows": _whole("windows"),
     "deformations::painting::weights": Kind(
-        Annotated[Sequence[_NotNegative], Field(min_length=2, max_length=2), AfterValidator(_not_all_zero)],
+        Annotated[Sequence[_NotNegative], Field(min_length=2, max_length=2), _that(lambda shares: sum(shares) > 0)],
         "shares of in-painting and out-painting, such as [0.2, 0.8]",
     ),
     "augmentation::affine::rotate_range": Kind(
@@ -253,8 +237,8 @@ SETTINGS: Mapping[str, Kind] = {
     ),
     "augmentation::affine::scale_range": Kind(Sequence[_NotNegative], "shares for each axis, such as [0.1, 0.1, 0.1]"),
     "augmentation::contrast::factors": _number("a share of the range, 0 or more", least=0),
-    "augmentation::*::offsets": _number("a number, 0 or more", least=0),
-    "augmentation::*::std": _number("a number, 0 or more", least=0),
+    "augmentation::*::offsets": NOT_NEGATIVE,
+    "augmentation::*::std": NOT_NEGATIVE,
     "patches::num_samples": _whole("patches"),
     "patches::pos": SHARE,
     "perturber::noise": SHARE,
@@ -270,17 +254,17 @@ SETTINGS: Mapping[str, Kind] = {
     ),
     "foreground_prior::probability": _number("a probability, above 0 and below 1", above=0, below=1).or_null(),
     "parameters::layer_decay": _number("a factor, above 0 and up to 1", above=0, most=1),
-    "parameters::encoder_lr_factor": _number("a number, 0 or more", least=0),
-    "optimizer::weight_decay": _number("a number, 0 or more", least=0),
+    "parameters::encoder_lr_factor": NOT_NEGATIVE,
+    "optimizer::weight_decay": NOT_NEGATIVE,
     "optimizer::momentum": _number("a number, 0 or more and below 1", least=0, below=1),
     "ema::momentum": _number("a share, above 0 and below 1", above=0, below=1),
-    "loss::lambda_ce": _number("a number, 0 or more", least=0),
+    "loss::lambda_ce": NOT_NEGATIVE,
     "lr_scheduler::step_size": EPOCHS,
     "lr_scheduler::warmup_epochs": EPOCHS,
     "lr_scheduler::gamma": _number("a factor, above 0 and up to 1", above=0, most=1),
     "lr_scheduler::factor": _number("a factor, above 0 and below 1", above=0, below=1),
     "lr_scheduler::patience": _whole("validations", 0),
-    "lr_scheduler::min_lr": _number("a number, 0 or more", least=0),
+    "lr_scheduler::min_lr": NOT_NEGATIVE,
     "lr_scheduler::power": _number("a number above 0", above=0),
     # The run
     "*::num_workers": WORKERS,
@@ -304,5 +288,5 @@ SETTINGS: Mapping[str, Kind] = {
 
 
 def kind_of(place: str) -> Kind | None:
-    """What the setting at a place of a configuration may be; None for one that is not declared."""
+    """The values of the setting at a place of a configuration; None for a setting that is not declared."""
     return next((kind for pattern, kind in SETTINGS.items() if fnmatchcase(place, pattern)), None)

@@ -1,4 +1,4 @@
-"""Where the cubes lie that are embedded."""
+"""The scans that are embedded, and the places of their cubes."""
 
 from __future__ import annotations
 
@@ -8,30 +8,72 @@ from typing import Any
 
 import numpy as np
 import torch
+from models_genesis_bundle.data.datalists.candidates import join_candidates, read_candidates
+from models_genesis_bundle.data.datalists.pretraining import list_scans
+from models_genesis_bundle.data.scans.files import CHANNEL_FILES, Channels, channel_count
 from models_genesis_bundle.data.scans.load_scan import flat_affine
 from models_genesis_bundle.data.volumes.places import corners_around, middle_corner
-from monai.config import KeysCollection
+from monai.config import KeysCollection, PathLike
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import ImageMetaKey
 from monai.utils.enums import MetaKeys
 
-__all__ = ["CubePlacesd"]
+__all__ = ["CubePlacesd", "embedded_scans"]
 
 PLACES = ("scan", "grid", "centre", "points")
 
 
-class CubePlacesd(MapTransform):
-    """Says which cubes of a preprocessed scan are embedded, and where they lie in the file.
+def embedded_scans(
+    dataset_dir: PathLike,
+    candidates_file: PathLike | None = None,
+    patient_regex: str | None = None,
+    spatial_dims: int = 3,
+    channels: Channels = 1,
+) -> list[dict[str, Any]]:
+    """List scans, with the candidate points of each where a file names them.
 
-    ========== ===========================================================================
+    Args:
+        dataset_dir: a scan, a folder of scans, or a JSON datalist.
+        candidates_file: CSV of candidate points, see `read_candidates`; its classes are not read. Scans without a point are
+            left out.
+        patient_regex: see `list_scans`.
+        spatial_dims: with 2, PNG, JPEG and single DICOM files are scans.
+        channels: how many channels the network takes, or their names, see `segmentation_datalist`. For one channel, each file
+            of a scan with several is a scan of its own.
+
+    Returns:
+        ``{"image": path, "patient": name}``, and with a `candidates_file` also ``points``, a list of different (x, y, z) in LPS
+        millimetres.
+
+    Raises:
+        FileNotFoundError: the folder or file does not exist, or has no scan in it.
+        DatalistError: candidates that belong to none of the scans, or cannot be read.
+    """
+    grouped = None if channel_count(channels) == 1 else channels
+    scans: list[dict[str, Any]] = list_scans(dataset_dir, patient_regex, spatial_dims=spatial_dims, channels=grouped)
+    if candidates_file is None:
+        return scans
+    with_points: dict[str, dict[str, Any]] = {}
+    for item in join_candidates(read_candidates(candidates_file, labelled=False), scans, candidates_file):
+        kept = {key: item[key] for key in ("image", "patient", CHANNEL_FILES) if key in item}
+        scan = with_points.setdefault(item["image"], {**kept, "points": []})
+        if item["point"] not in scan["points"]:
+            scan["points"].append(item["point"])
+    return list(with_points.values())
+
+
+class CubePlacesd(MapTransform):
+    """Choose the cubes of a preprocessed scan, and add their places in the file.
+
+    ========== =============================================================================
     places     cubes
-    ========== ===========================================================================
-    ``grid``   side by side over the whole scan; the last ones end at its border
+    ========== =============================================================================
+    ``grid``   next to each other over the whole scan; the last ones end at its border
     ``scan``   the same; they become one vector, whose position is the middle of the scan
     ``centre`` one, from the middle of the scan
     ``points`` one around each of the item's ``points``, LPS millimetres as in LUNA16
-    ========== ===========================================================================
+    ========== =============================================================================
 
     Args:
         keys: the key of the scan, a MetaTensor (C, X, Y[, Z]) after ``ScanPreprocessing``.
@@ -41,11 +83,10 @@ class CubePlacesd(MapTransform):
     Shape:
         Adds ``corner`` (n, axes), the cubes' lowest voxels in the preprocessed scan, negative where a cube begins outside;
         ``point`` (m, axes), the middle of each cube in LPS millimetres; ``voxel`` (m, axes), the same in voxels of the file
-        (fractions count from the middle of a voxel). m is 1 for ``scan``, else n. ``points`` is taken out.
+        (fractions count from the middle of a voxel). m is 1 for ``scan``, else n. ``points`` is removed.
 
     Raises:
-        ValueError: for other places; when called, for points without ``places: points`` or the reverse, and for a point outside of
-            its scan.
+        ValueError: other places; when called, points without ``places: points`` or the reverse, or a point outside its scan.
     """
 
     def __init__(self, keys: KeysCollection = "image", *, cube_size: Sequence[int], places: str = "scan") -> None:
@@ -87,7 +128,7 @@ class CubePlacesd(MapTransform):
 
 
 def _grid(shape: Sequence[int], size: Sequence[int]) -> np.ndarray:
-    """Lowest corners of as few cubes as cover a scan, (n, axes); along an axis shorter than a cube, the middle."""
+    """Lowest corners of the fewest cubes that cover a scan, (n, axes); the middle along an axis shorter than a cube."""
     middle = middle_corner(shape, size)
     starts = [
         np.linspace(0, side - cube, -(-side // cube)).round().astype(int) if side > cube else [middle[axis]]

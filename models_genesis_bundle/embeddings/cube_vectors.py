@@ -1,4 +1,4 @@
-"""From a scan and the places of its cubes to their vectors."""
+"""From the cubes of a scan to vectors: the network, small changes of the cubes, and statistics to compare with."""
 
 from __future__ import annotations
 
@@ -6,27 +6,132 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from models_genesis_bundle.embeddings.embedder import pool
-from models_genesis_bundle.embeddings.perturber import PERTURBATIONS, Perturber
 from models_genesis_bundle.engines import AutocastInferer
+from models_genesis_bundle.networks import StageMaps
 from monai.inferers import Inferer
+from torch import nn
+from torch.nn import functional
 
-__all__ = ["STATISTICS", "CubeVectors"]
+__all__ = ["PERTURBATIONS", "STATISTICS", "CubeVectors", "Embedder", "Perturber"]
 
+POOLINGS = ("mean", "max")
+PERTURBATIONS = ("noise", "shift", "flip", "thickness")
 _PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 STATISTICS = ("mean", "sd", *(f"p{percent}" for percent in _PERCENTILES))
 
 
-class CubeVectors(Inferer):
-    """Cuts the cubes of a scan, a few at a time, and has a network turn them into vectors.
+def _pool(values: torch.Tensor, pooling: str, dim: int) -> torch.Tensor:
+    return values.mean(dim) if pooling == "mean" else values.amax(dim)
 
-    Next to the vectors it gives plain statistics of the same cubes' intensities, which vectors have to be worth more than:
-    mean, standard deviation, and seven percentiles. Where a cube reaches over the scan's border it has the darkest value.
+
+class Embedder(nn.Module):
+    """A network as one from cubes to vectors: the pooled map of one stage of its encoder.
+
+    Args:
+        network: any network that ``StageMaps`` knows.
+        stage: which stage's map, 1 for the finest; None for the deepest.
+        pooling: over the voxels of the map, ``"mean"`` or ``"max"``.
+        parts: names of the encoder's modules, see ``StageMaps``; None: those that it knows.
+
+    Shape:
+        Input (B, C, X, Y[, Z]); output (B, channels of the stage).
+
+    Raises:
+        ValueError: a stage that the encoder does not have, another pooling, or a network whose encoder is not known.
+
+    Examples:
+        >>> from models_genesis_bundle.networks import GenesisUNet
+        >>> Embedder(GenesisUNet(features=(4, 8)), stage=1)(torch.zeros(2, 1, 16, 16, 8)).shape
+        torch.Size([2, 4])
+    """
+
+    def __init__(
+        self, network: nn.Module, stage: int | None = None, pooling: str = "mean", parts: Sequence[str] | None = None
+    ) -> None:
+        super().__init__()
+        if stage is not None and stage < 1:
+            raise ValueError(f"stage: expected 1 (the finest) or more, or null for the deepest, found {stage}.")
+        if pooling not in POOLINGS:
+            raise ValueError(f"pooling: expected one of {', '.join(POOLINGS)}, found {pooling!r}.")
+        self.maps = StageMaps(network, parts)
+        self.stage = stage
+        self.pooling = pooling
+
+    def stage_map(self, x: torch.Tensor) -> torch.Tensor:
+        """The map that is pooled: (B, channels of the stage, X', Y'[, Z'])."""
+        maps = self.maps(x)
+        if self.stage is not None and self.stage > len(maps):
+            raise ValueError(f"stage: expected one of the encoder's stages 1 … {len(maps)}, found {self.stage}.")
+        return (maps[-1] if self.stage is None else maps[self.stage - 1]).float()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The vectors of ``x``."""
+        return _pool(self.stage_map(x).flatten(2), self.pooling, 2)
+
+
+class Perturber:
+    """Small changes of cubes that should change their vectors little.
+
+    ============= ==========================================================================================
+    kind          change
+    ============= ==========================================================================================
+    ``noise``     Gaussian noise is added, and the result clipped to the range of intensities
+    ``shift``     the cube is taken ``shift`` voxels further along each axis
+    ``flip``      left and right are exchanged (the first axis)
+    ``thickness`` ``slices`` slices (along the last axis) are averaged, and interpolated back to their number
+    ============= ==========================================================================================
+
+    Args:
+        value_range: smallest and largest intensity.
+        noise: standard deviation of the noise as a share of the range: 0.02 of the CT window is 40 HU.
+        shift: voxels.
+        slices: how many slices become one.
+    """
+
+    def __init__(
+        self, value_range: Sequence[float] = (0.0, 1.0), noise: float = 0.02, shift: int = 4, slices: int = 4
+    ) -> None:
+        self.low, self.high = value_range
+        self.noise = noise
+        self.shift = shift
+        self.slices = slices
+
+    def corners(self, kind: str | None, corners: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+        """``corners`` (n, axes) of the cubes, moved for a ``shift`` along the axes that a cube has."""
+        if kind != "shift":
+            return corners
+        return corners + torch.tensor([self.shift if side > 1 else 0 for side in size])
+
+    def cubes(self, kind: str | None, cubes: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """The changed cubes (n, C, X, Y[, Z]); None and ``shift`` change nothing, ``thickness`` needs three axes."""
+        if kind == "noise":
+            drawn = torch.randn(cubes.shape, generator=generator).to(cubes)
+            return (cubes + self.noise * (self.high - self.low) * drawn).clamp(self.low, self.high)
+        if kind == "flip":
+            return cubes.flip(2)
+        if kind == "thickness":
+            return self._thick(cubes)
+        return cubes
+
+    def _thick(self, cubes: torch.Tensor) -> torch.Tensor:
+        if cubes.dim() != 5:
+            raise ValueError("perturbations: thickness needs cubes of three axes; leave it out for flat images.")
+        x, y, z = cubes.shape[2:]
+        thick = functional.avg_pool3d(cubes, (1, 1, self.slices), ceil_mode=True, count_include_pad=False)
+        size = (x, y, thick.shape[-1] * self.slices)
+        return functional.interpolate(thick, size, mode="trilinear", align_corners=False)[..., :z]
+
+
+class CubeVectors(Inferer):
+    """Cut the cubes of a scan, a few at a time, and turn them into vectors with a network.
+
+    The result also has plain statistics of the same cubes' intensities, as a baseline: mean, standard deviation, and seven
+    percentiles. Where a cube reaches over the scan's border it has the darkest value.
 
     Args:
         cube_size: sides of a cube in voxels; for slices of volumes the last is 1, and the network gets (B, C, X, Y).
-        perturber: what changes the cubes.
-        perturbations: kinds out of ``PERTURBATIONS``: the same cubes are also embedded changed in each of these ways.
+        perturber: changes the cubes.
+        perturbations: kinds out of ``PERTURBATIONS``; the same cubes are also embedded with each of these changes.
         pooling: ``"mean"`` or ``"max"`` over all cubes, for one vector of the scan (its statistics are the cubes' mean); None: a
             vector for each cube.
         batch_size: cubes at a time.
@@ -39,7 +144,7 @@ class CubeVectors(Inferer):
         with `pooling` n is 1.
 
     Raises:
-        ValueError: for an unknown perturbation.
+        ValueError: an unknown perturbation or pooling.
     """
 
     def __init__(
@@ -55,6 +160,8 @@ class CubeVectors(Inferer):
         super().__init__()
         if unknown := [kind for kind in perturbations if kind not in PERTURBATIONS]:
             raise ValueError(f"perturbations: expected some of {', '.join(PERTURBATIONS)}, found {', '.join(unknown)}.")
+        if pooling not in (None, *POOLINGS):
+            raise ValueError(f"pooling: expected one of {', '.join(POOLINGS)}, found {pooling!r}.")
         self.size = tuple(int(side) for side in cube_size)
         self.perturber = perturber or Perturber()
         self.kinds = (None, *perturbations)
@@ -77,7 +184,7 @@ class CubeVectors(Inferer):
             ]
             vectors, statistics = (torch.cat(parts) for parts in zip(*batches, strict=True))
             if self.pooling is not None:
-                vectors, statistics = pool(vectors, self.pooling, 0)[None], statistics.mean(0)[None]
+                vectors, statistics = _pool(vectors, self.pooling, 0)[None], statistics.mean(0)[None]
             ending = f"_{kind}" if kind else ""
             found |= {f"vectors{ending}": vectors[None], f"statistics{ending}": statistics[None]}
         return found
@@ -97,7 +204,7 @@ class CubeVectors(Inferer):
 
 
 def _cut(scan: torch.Tensor, corner: Sequence[int], size: Sequence[int], outside: float) -> torch.Tensor:
-    """The box at a corner, (C, *size); what lies outside of the scan has one value."""
+    """The box at a corner, (C, *size), with the value ``outside`` where it reaches out of the scan."""
     box = scan.new_full((scan.shape[0], *size), outside)
     sides = zip(corner, size, scan.shape[1:], strict=True)
     inside = [(max(low, 0), min(low + side, end), low) for low, side, end in sides]

@@ -1,4 +1,4 @@
-"""Vectors of cubes with what they are of, in one file."""
+"""Vectors of cubes with the names and places of the cubes, in one file."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import json
 import os
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from models_genesis_bundle.embeddings.cube_vectors import STATISTICS
-from models_genesis_bundle.embeddings.perturber import PERTURBATIONS
+from models_genesis_bundle.embeddings.cube_vectors import PERTURBATIONS, STATISTICS
 from models_genesis_bundle.files import whole_file
 
 __all__ = ["Embeddings", "EmbeddingsError"]
@@ -32,13 +31,13 @@ class Embeddings:
     Attributes:
         vectors: (n, D) float32.
         statistics: (n, 9) of the same cubes' intensities, see ``STATISTICS``.
-        case: (n,) a name for each: that of its scan, with the point in millimetres where a scan has several.
+        case: (n,) a name for each: its scan's, with the point in millimetres where a scan has several.
         image: (n,) paths of the scans.
         patient: (n,) names.
         point: (n, axes) the middle of each cube in LPS millimetres, as in LUNA16's lists.
         voxel: (n, axes) the same in voxels of the file.
-        perturbed: by kind of perturbation, the vectors and statistics of the same cubes, changed.
-        record: plain values that say how they came to be: weights, stage, pooling, preprocessing.
+        perturbed: by kind of perturbation, the vectors and statistics of the changed cubes.
+        record: plain values: weights, stage, pooling, preprocessing.
     """
 
     vectors: np.ndarray
@@ -88,11 +87,7 @@ class Embeddings:
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> Embeddings:
-        """Read what ``write`` wrote.
-
-        Raises:
-            EmbeddingsError: no such file, or another one.
-        """
+        """Read a file of ``write``; an ``EmbeddingsError`` for a missing file or another one."""
         try:
             with np.load(path) as file:
                 content = {name: file[name] for name in file.files}
@@ -110,13 +105,7 @@ class Embeddings:
 
     @classmethod
     def joined(cls, parts: list[Embeddings]) -> Embeddings:
-        """Those of several scans, one after the other, with the record of the first.
-
-        Raises:
-            ValueError: without any part.
-        """
-        if not parts:
-            raise ValueError("Embeddings: there is nothing to join.")
+        """The vectors of several scans, one after the other, with the record of the first."""
 
         def whole(kind: str, place: int) -> np.ndarray:
             return np.concatenate([part.perturbed[kind][place] for part in parts])
@@ -126,3 +115,8 @@ class Embeddings:
             perturbed={kind: (whole(kind, 0), whole(kind, 1)) for kind in parts[0].perturbed},
             record=parts[0].record,
         )
+
+    def at(self, rows: np.ndarray) -> Embeddings:
+        """The vectors at some rows, in their order."""
+        pairs = {kind: (pair[0][rows], pair[1][rows]) for kind, pair in self.perturbed.items()}
+        return replace(self, **{name: getattr(self, name)[rows] for name in _ARRAYS}, perturbed=pairs)

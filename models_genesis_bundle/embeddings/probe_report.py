@@ -1,4 +1,4 @@
-"""What vectors are worth, compared with others and with plain intensities, in one table."""
+"""Probes of vectors, of others to compare with and of plain intensities, in one table."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from models_genesis_bundle.embeddings.probes import (
     linear_scores,
     mean_over_classes,
     retrieval_precision,
+    stability,
 )
-from models_genesis_bundle.embeddings.stability import stability
 from models_genesis_bundle.metrics import bootstrap_interval, covariate_scores, mean_with_interval
 
 __all__ = ["probe_embeddings"]
@@ -44,7 +44,7 @@ def probe_embeddings(
 ) -> list[dict[str, Any]]:
     """Probe embeddings, those of other files, and the intensity statistics of the same cubes.
 
-    Intervals are bootstrap intervals over the patients that are tested; the models are not trained again for them.
+    Intervals are bootstrap intervals over the tested patients; the models are not trained again for them.
 
     Args:
         embeddings: ``embeddings.npz`` of a run of ``configs/embed.yaml``.
@@ -52,7 +52,7 @@ def probe_embeddings(
         against: by name, files with the same cases to compare with, such as those of random weights.
         label: column of the labels.
         covariate: column of a number that may explain the label; it is probed alone as well.
-        test_section: the section of the labels that is tested, by what all others teach; None: cross-validation by patient.
+        test_section: the section of the labels to test after learning from all others; None: cross-validation by patient.
         folds: of the cross-validation.
         neighbours: that vote in the nearest-neighbour probe.
         resamples: bootstrap samples.
@@ -60,12 +60,12 @@ def probe_embeddings(
 
     Returns:
         Rows with ``features``, ``probe`` (linear, nearest neighbours, retrieval, or the perturbation), ``metric``, ``value`` with
-        ``low`` and ``high``; where there is something to compare ``gain``, the embeddings' value minus this one, with
-        ``gain_low`` and ``gain_high``; ``n`` and ``patients``.
+        ``low`` and ``high``; for other features ``gain``, the embeddings' value minus this one, with ``gain_low`` and
+        ``gain_high``; ``n`` and ``patients``.
 
     Raises:
         EmbeddingsError: files that cannot be used, or that have other cases.
-        FileNotFoundError: there are no labels there.
+        FileNotFoundError: the file of labels does not exist.
 
     Examples:
         ``probe_embeddings("runs/embed/embeddings.npz", "labels.csv", {"scratch": "runs/scratch/embeddings.npz"})``
@@ -94,19 +94,11 @@ def _aligned(own: Embeddings, path: str | os.PathLike) -> Embeddings:
     missing = [case for case in own.case.tolist() if case not in place]
     if missing or len(place) != len(own):
         raise EmbeddingsError(
-            f"{path}: it is of other cases: {len(missing)} of {len(own)} are not there"
+            f"{path}: it has other cases: {len(missing)} of {len(own)} are not there"
             + (f", the first is {missing[0]!r}" if missing else f", and it has {len(place)}")
             + ". Embed the same scans with the same places and cube_size."
         )
-    order = np.array([place[case] for case in own.case.tolist()])
-    return Embeddings(
-        **{
-            name: getattr(other, name)[order]
-            for name in ("vectors", "statistics", "case", "image", "patient", "point", "voxel")
-        },
-        perturbed={kind: (pair[0][order], pair[1][order]) for kind, pair in other.perturbed.items()},
-        record=other.record,
-    )
+    return other.at(np.array([place[case] for case in own.case.tolist()]))
 
 
 def _probes(
@@ -144,7 +136,7 @@ def _probes(
 
 
 def _statistics(vectors: np.ndarray, linear: np.ndarray, task: ProbeTask, neighbours: int) -> dict[str, Statistic]:
-    """By probe, its figure on some rows."""
+    """The figure of each probe on some rows."""
     nearest = knn_scores(vectors, task, neighbours)
     statistics: dict[str, Statistic] = {
         "linear": lambda rows: task.quality(linear, rows),

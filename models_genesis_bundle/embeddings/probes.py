@@ -1,4 +1,4 @@
-"""What can be predicted from vectors by the simplest means: a linear model, the nearest neighbours, retrieval."""
+"""Probes of vectors: a linear model, the nearest neighbours, retrieval, and the stability under small changes."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from functools import cached_property
 import numpy as np
 from models_genesis_bundle.embeddings.embeddings_file import EmbeddingsError
 from models_genesis_bundle.metrics.bootstrap import patient_numbers
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import log_loss, make_scorer, roc_auc_score
+from sklearn.metrics import average_precision_score, log_loss, make_scorer, roc_auc_score
 from sklearn.model_selection import GridSearchCV, GroupKFold, StratifiedGroupKFold
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 
-__all__ = ["ProbeTask", "knn_scores", "linear_scores", "mean_over_classes", "retrieval_precision"]
+__all__ = ["ProbeTask", "knn_scores", "linear_scores", "mean_over_classes", "retrieval_precision", "stability"]
 
 _MOST_CLASSES = 10
 _LOGISTIC = {"logisticregression__C": np.logspace(-4, 2, 7)}
@@ -28,15 +28,15 @@ _INNER_FOLDS = 3
 
 @dataclass(frozen=True)
 class ProbeTask:
-    """What is to be predicted, for whom, and from whose vectors.
+    """Labels to predict from vectors, and the patients to learn from and to test.
 
-    Labels are classes, unless they are numbers of which more than ten differ: then they are predicted as numbers.
+    Labels are classes, except numbers with more than ten different values, which are predicted as numbers.
 
     Args:
         labels: (n,) of the cubes.
-        patients: (n,) whom each belongs to; no patient is learnt from and tested on at once.
-        section: (n,) list of each, with `test_section`; None: cross-validation over all patients.
-        test_section: the list that is tested, by what all others teach; None: cross-validation.
+        patients: (n,) of the cubes; no patient is learnt from and tested at once.
+        section: (n,) list of each cube, with `test_section`; None: cross-validation over all patients.
+        test_section: the list to test after learning from all others; None: cross-validation.
         folds: of the cross-validation.
         seed: of its folds.
 
@@ -53,12 +53,10 @@ class ProbeTask:
 
     def __post_init__(self) -> None:
         if len(np.unique(self.labels)) < 2:
-            raise EmbeddingsError(f"labels: every cube has the label {self.labels[0]}; two classes are the least.")
+            raise EmbeddingsError(f"labels: every cube has the label {self.labels[0]}; expected two classes or more.")
         for learn, _ in self.splits:
             if not self.is_regression and len(np.unique(self.truth[learn])) < len(np.unique(self.truth)):
-                raise EmbeddingsError(
-                    "labels: the cubes that are learnt from lack a class. Take fewer folds, or more cubes."
-                )
+                raise EmbeddingsError("labels: the cubes to learn from lack a class. Take fewer folds, or more cubes.")
 
     @cached_property
     def is_regression(self) -> bool:
@@ -81,7 +79,8 @@ class ProbeTask:
     def splits(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Rows to learn from and rows to test, fold by fold."""
         if self.test_section is None:
-            return self._folds(np.arange(len(self.labels)), self.folds)
+            every = np.arange(len(self.labels))
+            return list(self.splitter(every, self.folds).split(every, self.truth, self.groups))
         sections = np.full(len(self.labels), "") if self.section is None else self.section
         test = sections == self.test_section
         if not test.any() or test.all():
@@ -98,32 +97,26 @@ class ProbeTask:
         """The rows that are tested, sorted."""
         return np.sort(np.concatenate([test for _, test in self.splits]))
 
-    def _folds(self, rows: np.ndarray, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    def splitter(self, rows: np.ndarray, count: int) -> GroupKFold | StratifiedGroupKFold:
+        """Cross-validation within some rows by patient, with ``count`` folds, or fewer where a class has fewer patients."""
         truth, groups = self.truth[rows], self.groups[rows]
         if self.is_regression:
-            fewest, splitter = len(np.unique(groups)), GroupKFold
+            fewest = len(np.unique(groups))
         else:
             fewest = min(len(np.unique(groups[truth == one])) for one in np.unique(truth))
-            splitter = StratifiedGroupKFold
         if fewest < 2:
-            raise EmbeddingsError("labels: a class has cubes of one patient only; two patients of each are the least.")
+            raise EmbeddingsError(
+                "labels: a class has cubes of one patient only; expected two patients of each or more."
+            )
         count = min(count, fewest)
-        more = {} if self.is_regression else {"shuffle": True, "random_state": self.seed}
-        return [(rows[learn], rows[test]) for learn, test in splitter(count, **more).split(rows, truth, groups)]
-
-    def inner_folds(self, rows: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Folds within some rows, as positions in them."""
-        place = np.full(len(self.labels), -1)
-        place[rows] = np.arange(len(rows))
-        return [(place[learn], place[test]) for learn, test in self._folds(rows, _INNER_FOLDS)]
+        if self.is_regression:
+            return GroupKFold(count)
+        return StratifiedGroupKFold(count, shuffle=True, random_state=self.seed)
 
     def quality(self, scores: np.ndarray, rows: np.ndarray) -> float:
-        """What scores are worth: the area under the ROC curve (of several classes the mean of each against the rest), or
-        Spearman's rank correlation of numbers. NaN where rows lack a class.
+        """The area under the ROC curve (for several classes the mean of each against the rest), or Spearman's rank correlation.
 
-        Args:
-            scores: (n, classes), or (n,) of numbers.
-            rows: those that count; one may be there several times.
+        ``scores`` are (n, classes), or (n,) for numbers. Only ``rows`` count, some several times; NaN when they lack a class.
         """
         truth = self.truth[rows]
         if self.is_regression:
@@ -131,31 +124,25 @@ class ProbeTask:
         classes = scores.shape[1]
         if len(np.unique(truth)) < classes:
             return float("nan")
-        if classes == 2:
-            return float(roc_auc_score(truth, scores[rows, 1]))
-        return float(np.mean([roc_auc_score(truth == one, scores[rows, one]) for one in range(classes)]))
+        return float(roc_auc_score(truth, scores[rows, 1] if classes == 2 else scores[rows], multi_class="ovr"))
 
     @property
     def metric(self) -> str:
-        """What ``quality`` is called."""
+        """The name of ``quality``."""
         return "rank correlation" if self.is_regression else "AUC"
 
 
 def linear_scores(vectors: np.ndarray, task: ProbeTask) -> np.ndarray:
-    """Scores by logistic regression, or ridge regression of numbers, on standardised vectors.
+    """Scores by logistic regression, or ridge regression for numbers, on standardised vectors.
 
-    How strongly they are regularised is chosen within the patients that are learnt from, by the log loss (of numbers by R²).
-
-    Args:
-        vectors: (n, D).
-        task: what is to be predicted.
+    The regularisation is chosen among the patients to learn from, by the log loss, or R² for numbers.
 
     Returns:
         (n, classes) probabilities, or (n,) numbers; NaN for rows that are not tested.
     """
     scores = _empty(task)
     for learn, test in task.splits:
-        inner = task.inner_folds(learn)
+        inner = task.splitter(learn, _INNER_FOLDS)
         if task.is_regression:
             model: BaseEstimator = make_pipeline(StandardScaler(), Ridge())
             search = GridSearchCV(model, _RIDGE, cv=inner)
@@ -164,20 +151,16 @@ def linear_scores(vectors: np.ndarray, task: ProbeTask) -> np.ndarray:
             classes = np.unique(task.truth)
             loss = make_scorer(log_loss, greater_is_better=False, response_method="predict_proba", labels=classes)
             search = GridSearchCV(model, _LOGISTIC, cv=inner, scoring=loss)
-        scores[test] = _predicted(search.fit(vectors[learn], task.truth[learn]), vectors[test], task)
+        search.fit(vectors[learn], task.truth[learn], groups=task.groups[learn])
+        scores[test] = _predicted(search, vectors[test], task)
     return scores
 
 
 def knn_scores(vectors: np.ndarray, task: ProbeTask, neighbours: int = 20) -> np.ndarray:
-    """Scores by the nearest neighbours among those that are learnt from: by the cosine of standardised vectors.
+    """Scores by the nearest neighbours among the cubes to learn from, by the cosine of standardised vectors.
 
-    Args:
-        vectors: (n, D); of one number, its difference is the distance.
-        task: what is to be predicted.
-        neighbours: how many vote, all alike.
-
-    Returns:
-        As ``linear_scores``: the share of the votes for each class, or the neighbours' mean.
+    With one number for each cube, its difference is the distance. The result is as in ``linear_scores``: the share of the votes
+    for each class, or the neighbours' mean.
     """
     scores = _empty(task)
     for learn, test in task.splits:
@@ -190,14 +173,10 @@ def knn_scores(vectors: np.ndarray, task: ProbeTask, neighbours: int = 20) -> np
 
 
 def retrieval_precision(vectors: np.ndarray, task: ProbeTask) -> np.ndarray:
-    """The average precision with which each tested cube finds others of its class, the nearest first.
+    """The average precision of each tested cube's search for others of its class, the nearest first.
 
-    It is looked for among the cubes that are learnt from, or in a cross-validation among those of all other patients; never
-    among those of the same patient.
-
-    Args:
-        vectors: (n, D); nearness is as in ``knn_scores``.
-        task: what is to be predicted; classes.
+    The search is among the cubes to learn from, or in a cross-validation among all others, without those of the same patient;
+    nearness is as in ``knn_scores``.
 
     Returns:
         (n,) average precisions, in (0, 1]; NaN for rows that are not tested, or have nothing to find.
@@ -214,21 +193,47 @@ def retrieval_precision(vectors: np.ndarray, task: ProbeTask) -> np.ndarray:
         gallery = every if task.test_section is None else learn
         for row in test:
             others = gallery[task.groups[gallery] != task.groups[row]]
-            order = others[np.argsort(-nearness[row, others], kind="stable")]
-            right = task.truth[order] == task.truth[row]
+            right = task.truth[others] == task.truth[row]
             if right.any():
-                found[row] = (np.cumsum(right)[right] / (np.flatnonzero(right) + 1)).mean()
+                found[row] = average_precision_score(right, nearness[row, others])
     return found
 
 
 def mean_over_classes(precision: np.ndarray, task: ProbeTask, rows: Sequence[int] | np.ndarray) -> float:
-    """The mean over classes of the mean of their rows' precisions, so that a frequent class counts no more than a rare one."""
+    """The mean over classes of the mean of their rows' precisions: all classes count the same."""
     rows = np.asarray(rows)
     rows = rows[~np.isnan(precision[rows])]
     truth = task.truth[rows]
     if len(np.unique(truth)) < len(np.unique(task.truth)):
         return float("nan")
     return float(np.mean([precision[rows[truth == one]].mean() for one in np.unique(truth)]))
+
+
+def stability(vectors: np.ndarray, changed: np.ndarray) -> dict[str, np.ndarray]:
+    """Compare vectors of cubes with those of the same cubes after a small change.
+
+    Both are standardised by the mean and the standard deviation of the unchanged ones. The raw vectors of any network, even a
+    random one, point in nearly one direction: their cosines are near 1 after any change.
+
+    Args:
+        vectors: (n, D).
+        changed: (n, D).
+
+    Returns:
+        ``cosine`` (n,): between each vector and its changed one, -1 … 1; ``rank correlation`` (n,): Spearman's, between their
+        numbers. NaN where a vector is the mean of all.
+    """
+    spread = vectors.std(0)
+    varying = spread > 0
+    one, other = ((values[:, varying] - vectors.mean(0)[varying]) / spread[varying] for values in (vectors, changed))
+    ranks = [rankdata(values, axis=1) for values in (one, other)]
+    first, second = (values - values.mean(1, keepdims=True) for values in ranks)
+    return {"cosine": _cosine(one, other), "rank correlation": _cosine(first, second)}
+
+
+def _cosine(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    return np.divide((one * other).sum(1), lengths, out=np.full(len(one), np.nan), where=lengths > 0)
 
 
 def _empty(task: ProbeTask) -> np.ndarray:

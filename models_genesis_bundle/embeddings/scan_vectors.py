@@ -1,4 +1,4 @@
-"""The vectors of scans: a file for each, computed once, and one file of all."""
+"""The vectors of scans: a file for each, computed once, and one file with all."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from models_genesis_bundle.embeddings.cube_vectors import PERTURBATIONS
 from models_genesis_bundle.embeddings.embeddings_file import Embeddings
-from models_genesis_bundle.embeddings.perturber import PERTURBATIONS
 from models_genesis_bundle.files import file_sha256
 from models_genesis_bundle.reports import ScanResults
 from monai.utils import convert_to_numpy
@@ -26,17 +26,17 @@ _ENDING = "vectors.npz"
 
 
 class ScanVectors(ScanResults):
-    """Writes the vectors of each scan, knows which are there already, and joins them to one file.
+    """Write the vectors of each scan, leave out scans that have theirs, and join all to one file.
 
-    The scan ``a/ct.nii.gz`` leaves ``a/ct_vectors.npz``. List the object among the handlers of a `ScanEvaluator` whose network
-    is run by `CubeVectors`, and call `join` after it.
+    The scan ``a/ct.nii.gz`` leaves ``a/ct_vectors.npz``. List the object among the handlers of a `ScanEvaluator` whose inferer
+    is `CubeVectors`, and call `join` after it.
 
     Args:
         scans: see `embedded_scans`.
-        dataset_dir: where the scans were looked for, see `result_names`.
+        dataset_dir: the folder of the scans, see `result_names`.
         output_dir: receives the results: a file for each scan, ``embeddings.npz`` and ``embeddings.csv``.
         ckpt_path: the weight file.
-        record: plain values that say how the vectors come to be; ``places``: as in `CubePlacesd`.
+        record: plain values that describe the vectors; ``places``: as in `CubePlacesd`.
 
     Raises:
         ValueError: two scans would have the same results, or scans lie in the output folder.
@@ -60,7 +60,7 @@ class ScanVectors(ScanResults):
 
     @cached_property
     def entries(self) -> dict[str, dict[str, Any]]:
-        """What ``results.json`` will say of each scan, with a digest of its points."""
+        """The entry of each scan in ``results.json``, with a digest of its points."""
         entries = super().entries
         for scan in self.scans:
             if "points" in scan:
@@ -93,7 +93,7 @@ class ScanVectors(ScanResults):
 
     @cached_property
     def record_of_vectors(self) -> dict[str, Any]:
-        """How the vectors come to be, with the name and the SHA-256 of the weight file."""
+        """The given record, with the name and the SHA-256 of the weight file."""
         weights = {"file": Path(self.ckpt_path).name, "sha256": file_sha256(self.ckpt_path)}
         return {"weights": weights, **self.how}
 

@@ -13,6 +13,7 @@ import torch
 import yaml
 from models_genesis_bundle import networks
 from models_genesis_bundle.data import ScanPreprocessing
+from models_genesis_bundle.messages import unwrapped
 from models_genesis_bundle.weights import read_weights, require_same_network
 from monai.bundle import ConfigParser
 
@@ -81,7 +82,7 @@ class FinishedSegmentation:
         try:
             return parser.get_parsed_content("network_def")
         except Exception as error:  # a class raises anything at arguments of the wrong kind
-            raise ExportError(f"{defined_by}: its network cannot be built: {error.__cause__ or error}") from error
+            raise ExportError(f"{defined_by}: its network cannot be built: {unwrapped(error)}") from error
 
     @property
     def label_names(self) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import ignite.distributed as idist
 from ignite.engine import Engine, Events
-from models_genesis_bundle.data.scans.files import scan_stem
+from models_genesis_bundle.data.scans.files import CHANNEL_FILES, case_path, scan_stem
 from monai.data import MetaTensor
 from monai.utils.enums import CommonKeys
 
@@ -18,13 +18,15 @@ __all__ = ["CaseHandler", "case_source", "evaluated_cases", "require_one_process
 
 
 def case_source(case: Mapping[str, Any]) -> str:
-    """The source of a case: its entry ``case`` if it has one, else the file of its image.
+    """The source of a case: its entry ``case`` if it has one, else the file of its image, see `case_path` for several.
 
     Raises:
         KeyError: when the case has neither.
     """
     if "case" in case:
         return str(case["case"])
+    if CHANNEL_FILES in case:
+        return case_path(case[CHANNEL_FILES])
     image = case.get(CommonKeys.IMAGE)
     if isinstance(image, MetaTensor) and "filename_or_obj" in image.meta:
         return str(image.meta["filename_or_obj"])

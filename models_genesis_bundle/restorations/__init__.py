@@ -1,4 +1,4 @@
-"""What weight files restore, to look at before they are trusted."""
+"""Restorations by weight files, as pictures and errors on one page."""
 
 from models_genesis_bundle.restorations.compare import compare_restorations
 

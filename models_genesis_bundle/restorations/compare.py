@@ -1,4 +1,4 @@
-"""What weight files restore of one scan, as a page to look at."""
+"""A page with the restorations of one scan by several weight files."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from models_genesis_bundle.bundle_config import usable_device
 from models_genesis_bundle.data import list_scans, scans_or_phantoms
 from models_genesis_bundle.networks import require_fitting_size
-from models_genesis_bundle.restorations.axes import Axes, upright_window
 from models_genesis_bundle.restorations.feature_colours import FeatureColours
 from models_genesis_bundle.restorations.page import Column, Group, write_comparison_page
-from models_genesis_bundle.restorations.reading import Reading, deformed_cubes
+from models_genesis_bundle.restorations.reading import Axes, Reading, deformed_cubes, upright_window
 from models_genesis_bundle.restorations.restorer import Restorer
 from tqdm import tqdm
 
@@ -32,33 +32,33 @@ def compare_restorations(
     device: str | torch.device = "cpu",
     config_file: str | os.PathLike = "configs/pretrain.yaml",
 ) -> Path:
-    """Write a page with what weight files, and random weights, restore of the same deformed cubes of a scan.
+    """Write a page with the restorations, by weight files and by random weights, of the same deformed cubes of a scan.
 
     Args:
-        weights: files as in ``find_weights``, or the same by the names that the page shows.
+        weights: files as in ``find_weights``, or the same by their names on the page.
         output: the HTML file.
         scan: a file or a folder of DICOM slices; None: a phantom.
         network_configs: by the names of `weights`, a configuration with ``network_def`` for each network that is no
             ``GenesisUNet``: the run's ``config.yaml``. Configurations run code: give your own, or one that you trust.
         cube_size: sides of the cubes in voxels; None: as in the pretraining of the first file.
-        cubes: how many cubes the table is about.
+        cubes: how many cubes the table is computed from.
         stage: of the encoder, whose features are shown: 1 for the finest, None for the deepest.
         seed: of the cubes, the deformations and the random weights.
-        device: where to compute.
-        config_file: the pretraining configuration whose deformations they are.
-
-    Returns:
-        ``output``.
+        device: of the networks.
+        config_file: the pretraining configuration with the deformations.
 
     Raises:
-        CheckpointError: for a weight file that cannot be used.
-        ExportError: for a configuration that defines no network.
-        TransferError: for weights that do not fit their network.
-        FileNotFoundError: when there is no such scan.
-        ScanError: for a scan that cannot be used.
-        ValueError: for settings that do not fit the networks or the scan.
+        CheckpointError: a weight file that cannot be used.
+        ExportError: a configuration that defines no network.
+        TransferError: weights that do not fit their network.
+        FileNotFoundError: the scan does not exist.
+        ScanError: the scan cannot be used.
+        ValueError: settings that do not fit the networks, the scan or this machine.
+
+    Examples:
+        ``compare_restorations({"shipped": "models/model.pt", "mine": "runs/pretrain/checkpoints/model.pt"}, "page.html")``
     """
-    output, device = Path(output), torch.device(device)
+    output, device = Path(output), usable_device(device)
     if cubes < 1:
         raise ValueError(f"cubes: expected 1 or more, found {cubes}.")
     if output.is_dir():
@@ -105,7 +105,7 @@ def _restorers(
     network_configs: Mapping[str, str | os.PathLike],
     seed: int,
 ) -> list[Restorer]:
-    """The files' networks, and that of the first with random weights."""
+    """The networks of the files, and the first with random weights."""
     sources = weights if isinstance(weights, Mapping) else {os.fspath(source): source for source in weights}
     if not sources:
         raise ValueError("weights: expected one weight file or more, found none.")
@@ -115,7 +115,7 @@ def _restorers(
     for restorer in found:
         if restorer.dims != found[0].dims:
             raise ValueError(
-                f"{restorer.name}: its network sees {restorer.dims}, but that of {found[0].name} {found[0].dims}. They cannot "
+                f"{restorer.name}: its network takes {restorer.dims}, but that of {found[0].name} {found[0].dims}. They cannot "
                 "restore the same cubes: make a page for each kind."
             )
     return [*found, found[0].with_random_weights(seed)]
@@ -132,7 +132,7 @@ def _only_scan(scan: str | os.PathLike | None, folder: str, dims: int, seed: int
 
 
 def _by_reading(image: str, restorers: Sequence[Restorer]) -> list[tuple[Reading, list[tuple[Restorer, str]]]]:
-    """The scan in each way in which networks read it, with these networks and the axes along which each has it."""
+    """The scan as each preprocessing reads it, with the networks that read it so and the axes of each."""
     read: dict[str, Reading] = {}
     groups: list[tuple[Reading, list[tuple[Restorer, str]]]] = []
     for restorer in restorers:

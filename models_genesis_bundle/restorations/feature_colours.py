@@ -18,20 +18,18 @@ _COLOURS = 3
 
 
 class FeatureColours:
-    """Colours of the features of one network, red, green and blue for the first three principal components.
+    """Colours of the features of one network: the first three principal components as red, green and blue.
+
+    ``share`` is the part of the features' variance that the three components hold.
 
     Args:
         network: any network that ``StageMaps`` knows.
         cubes: (n, 1, X, Y[, Z]), as the network takes them; the components are those of their features.
-        stage: whose map, 1 for the finest; None for the deepest.
-        device: where to compute.
-
-    Attributes:
-        share: of the features' variance that the three components hold.
+        stage: 1 for the finest; None for the deepest.
+        device: of the network.
 
     Raises:
-        ValueError: for a stage that the encoder does not have or that has less than three channels, and for a network whose
-            encoder is not known.
+        ValueError: the encoder does not have the stage, or is not known, or the stage has fewer than three channels.
     """
 
     def __init__(self, network: nn.Module, cubes: torch.Tensor, stage: int | None, device: torch.device) -> None:
@@ -40,20 +38,16 @@ class FeatureColours:
         with torch.no_grad():
             maps = torch.cat([self.embedder.stage_map(batch.to(device)).cpu() for batch in cubes.split(_BATCH)])
         if maps.shape[1] < _COLOURS:
-            raise ValueError(f"stage: three colours need a stage of 3 channels or more, this one has {maps.shape[1]}.")
+            raise ValueError(f"stage: expected one with 3 channels or more, for three colours, found {maps.shape[1]}.")
         self.pca = PCA(_COLOURS, svd_solver="covariance_eigh")
         scores = self.pca.fit_transform(maps.movedim(1, -1).flatten(0, -2).numpy())
         self.share = float(self.pca.explained_variance_ratio_.sum())
         self.low, self.high = np.percentile(scores, _PERCENTILES, axis=0)
 
     def __call__(self, slab: torch.Tensor) -> torch.Tensor:
-        """Colour a part of a scan by sliding window.
+        """Colour a part of a scan (1, 1, X, Y[, Z]) by sliding window: (1, 3, X, Y[, Z]) in 0 … 1.
 
-        Args:
-            slab: (1, 1, X, Y[, Z]), as the network takes scans, no side shorter than the cubes'.
-
-        Returns:
-            (1, 3, X, Y[, Z]) in 0 … 1.
+        No side may be shorter than the cubes'.
         """
         weights = torch.as_tensor(self.pca.components_, dtype=torch.float32, device=self.device)
         mean = torch.as_tensor(self.pca.mean_, dtype=torch.float32, device=self.device)

@@ -27,7 +27,7 @@ _NOT_RESTORED = "deformed"
 
 @dataclass(frozen=True)
 class Column:
-    """What one network makes of the cubes and of the scan.
+    """The restorations and the features of one network.
 
     Attributes:
         restorer: the network.
@@ -44,14 +44,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Group:
-    """Networks that read the scan in the same way, and so see the same cubes.
+    """Networks with the same preprocessing, and so the same cubes.
 
     Attributes:
         clean: (n, 1, X, Y[, Z]) in 0 … 1.
         deformed: the same by kind of deformation.
         spacing: sides of a voxel in millimetres, one for each axis of the cubes.
         slab: (1, X, Y[, Z]), the part of the scan whose features are shown.
-        level: the slice of it along Z.
+        level: its middle slice along Z.
         columns: the networks.
     """
 
@@ -70,16 +70,7 @@ class _Picture(NamedTuple):
 
 
 def write_comparison_page(path: Path, scan: str, groups: Sequence[Group]) -> Path:
-    """Write the page.
-
-    Args:
-        path: the HTML file.
-        scan: what the cubes are of.
-        groups: what is shown.
-
-    Returns:
-        ``path``.
-    """
+    """Write the page of a comparison to ``path``; ``scan`` is its name there."""
     sides = " x ".join(str(side) for side in groups[0].clean.shape[2:])
     rows = [(WHOLE, cube) for cube in range(min(_PICTURED, len(groups[0].clean)))]
     rows += [(kind, 0) for kind in KINDS if kind not in (WHOLE, "none")]
@@ -161,22 +152,20 @@ def _tables(groups: Sequence[Group]) -> list[tuple[str, list[str], list[tuple[st
         ),
         "Peak signal-to-noise ratio in dB (higher is better)": (PSNRMetric(max_val=1.0), "{:.1f}", max),
     }
-    heads: list[str] = []
-    columns: list[tuple[Group, Mapping[str, torch.Tensor], bool]] = []
+    columns: list[tuple[str, Group, Mapping[str, torch.Tensor], bool]] = []  # head, group, cubes, whether of a file
     for number, group in enumerate(groups, start=1):
-        heads.append(_NOT_RESTORED if len(groups) == 1 else f"{_NOT_RESTORED} ({number})")
-        columns.append((group, group.deformed, False))
-        for column in group.columns:
-            heads.append(column.restorer.name)
-            columns.append((group, column.restored, True))
+        head = _NOT_RESTORED if len(groups) == 1 else f"{_NOT_RESTORED} ({number})"
+        columns.append((head, group, group.deformed, False))
+        columns += [(column.restorer.name, group, column.restored, True) for column in group.columns]
     tables = []
     for title, (metric, form, best_of) in metrics.items():
         rows = []
         for kind in KINDS:
-            values = [float(metric(restored[kind], group.clean).mean()) for group, restored, _ in columns]
+            values = [float(metric(cubes[kind], group.clean).mean()) for _, group, cubes, _ in columns]
+            of_files = [is_file for *_, is_file in columns]
+            best = best_of(value for value, is_file in zip(values, of_files, strict=True) if is_file)
             shown = ["∞" if math.isinf(value) else form.format(value) for value in values]
-            best = best_of(value for value, (_, _, is_file) in zip(values, columns, strict=True) if is_file)
-            marks = [is_file and value == best for value, (_, _, is_file) in zip(values, columns, strict=True)]
+            marks = [is_file and value == best for value, is_file in zip(values, of_files, strict=True)]
             rows.append((kind, list(zip(shown, marks, strict=True))))
-        tables.append((title, heads, rows))
+        tables.append((title, [head for head, *_ in columns], rows))
     return tables

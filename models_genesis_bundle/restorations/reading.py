@@ -1,4 +1,4 @@
-"""A scan as weights read it, and the cubes that are looked at."""
+"""A scan as weights read it, along which axes, and the cubes for the page."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from models_genesis_bundle.data.volumes.places import corners_around
 from monai.data import MetaTensor
 from monai.data.utils import affine_to_spacing
 from monai.transforms import Orientation, SpatialPad
-from nibabel.orientations import aff2axcodes
+from nibabel.orientations import aff2axcodes, axcodes2ornt
 
-__all__ = ["KINDS", "WHOLE", "Reading", "deformed_cubes"]
+__all__ = ["KINDS", "WHOLE", "Axes", "Reading", "deformed_cubes", "upright_window"]
 
 WHOLE = "all, as in pretraining"
 _NONE = {
@@ -36,13 +36,55 @@ KINDS: dict[str, dict[str, Any]] = {  # settings of configs/pretrain.yaml for ea
 }
 
 
+def upright_window(codes: str, window: Sequence[int]) -> tuple[int, ...]:
+    """The sides of a window along right, front and head, from those along axes such as ``"SPL"``."""
+    return tuple(side for _, side in sorted(zip(map(_place, codes), window, strict=True)))
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Turns arrays (n, C, X, Y[, Z]) along right, front and head to other axes: codes such as ``"LPS"``, or ``"LP"`` of slices.
+
+    Examples:
+        >>> axes = Axes("SA")  # sagittal slices, first from feet to head
+        >>> axes.turned(torch.zeros(1, 1, 4, 6)).shape
+        torch.Size([1, 1, 6, 4])
+    """
+
+    codes: str
+
+    @classmethod
+    def of(cls, codes: str, window: Sequence[int]) -> Axes:
+        """The axes of a network's cubes among those of its scans; ``window``: sides of the cubes along right, front and head."""
+        return cls("".join(code for code in codes if window[_place(code)] > 1))
+
+    def turned(self, arrays: torch.Tensor) -> torch.Tensor:
+        """The arrays along the other axes."""
+        order, backwards = self._turn()
+        return arrays.permute(0, 1, *order).flip(backwards)
+
+    def turned_back(self, arrays: torch.Tensor) -> torch.Tensor:
+        """The arrays along right, front and head."""
+        order, backwards = self._turn()
+        return arrays.flip(backwards).permute(0, 1, *(2 + int(place) for place in np.argsort(order)))
+
+    def _turn(self) -> tuple[list[int], list[int]]:
+        labels = [ends for ends in RAS_LABELS if set(ends) & set(self.codes)]
+        turn = axcodes2ornt(tuple(self.codes), labels).astype(int)
+        return [2 + int(axis) for axis in turn[:, 0]], [2 + int(axis) for axis in np.flatnonzero(turn[:, 1] < 0)]
+
+
+def _place(code: str) -> int:
+    return next(place for place, ends in enumerate(RAS_LABELS) if code in ends)
+
+
 @dataclass(frozen=True)
 class Reading:
     """A scan, read and scaled as some weights need it.
 
     Attributes:
-        volume: (1, X, Y[, Z]) along right, front and head, scaled on to 0 … 1.
-        axes: codes of the axes in which the weights have it, such as ``"LPS"``.
+        volume: (1, X, Y[, Z]) along right, front and head, scaled to 0 … 1.
+        axes: codes of the axes along which the weights have it, such as ``"LPS"``.
     """
 
     volume: MetaTensor
@@ -50,15 +92,7 @@ class Reading:
 
     @classmethod
     def of(cls, image: str, preprocessing: ScanPreprocessing) -> Reading:
-        """Read a scan.
-
-        Args:
-            image: its path.
-            preprocessing: of the weights.
-
-        Raises:
-            ScanError: when it cannot be used.
-        """
+        """Read the scan at a path with the weights' preprocessing."""
         scan: MetaTensor = preprocessing({"image": image})["image"]
         dims = preprocessing.spatial_dims
         codes = "".join(aff2axcodes(np.asarray(scan.affine)[: dims + 1, : dims + 1], RAS_LABELS[:dims]))
@@ -77,25 +111,16 @@ class Reading:
         return own.shape == others.shape and torch.allclose(own.as_tensor(), others.as_tensor(), atol=1e-4)
 
     def padded(self, window: tuple[int, ...]) -> Reading:
-        """The same with the darkest value around it, so that a window fits in."""
+        """The same scan, padded with the darkest value to at least the window's sides."""
         return Reading(SpatialPad(window)(self.volume), self.axes)
 
     def draw_points(self, window: Sequence[int], count: int, seed: int) -> np.ndarray:
-        """The middles of cubes at random places of the body, (count or fewer, axes), in LPS millimetres.
-
-        Args:
-            window: sides of a cube in voxels.
-            count: how many are wanted.
-            seed: of the places.
-
-        Raises:
-            ValueError: when no place holds enough body.
-        """
+        """The middles of cubes at random places of the body, (count or fewer, axes), in LPS millimetres."""
         sampler = CubeSampler(cube_size=window)
         corners = sampler.sample(self.volume.numpy(), IntensityScaling(), count, np.random.default_rng(seed))
         if not corners:
             raise ValueError(
-                f"cube_size: no cube of {tuple(window)} voxels with enough body was found in a scan of "
+                f"cube_size: expected cubes that fit into the body, found none of {tuple(window)} voxels in a scan of "
                 f"{tuple(self.volume.shape[1:])} voxels. Give a smaller one."
             )
         affine, dims = np.asarray(self.volume.affine, dtype=float), len(window)
@@ -103,12 +128,7 @@ class Reading:
         return (middles @ affine[:dims, :dims].T + affine[:dims, -1]) * np.array([-1, -1, 1])[:dims]
 
     def cubes(self, points: np.ndarray, window: Sequence[int]) -> torch.Tensor:
-        """The cubes around points, moved inwards at the border: (n, 1, X, Y[, Z]) without axes of one voxel.
-
-        Args:
-            points: in LPS millimetres.
-            window: sides of a cube in voxels.
-        """
+        """The cubes around points, moved inwards at the border: (n, 1, X, Y[, Z]) without axes of one voxel."""
         shape, affine = self.volume.shape[1:], np.asarray(self.volume.affine, dtype=float)
         corners = corners_around(points.tolist(), affine, shape, window)
         corners = np.clip(corners, 0, np.array(shape) - np.array(window))
@@ -117,13 +137,9 @@ class Reading:
         return cubes.reshape(len(cubes), 1, *(side for side in window if side > 1))
 
     def slab(self, window: tuple[int, ...]) -> tuple[torch.Tensor, int]:
-        """The part of the scan around its middle slice that one layer of cubes covers.
+        """The layer of cubes around the middle slice of the scan: (1, 1, X, Y[, Z]) without axes of one voxel.
 
-        Args:
-            window: sides of a cube in voxels.
-
-        Returns:
-            (1, 1, X, Y[, Z]) without axes of one voxel, and the place of the middle slice along Z, 0 where there is no Z.
+        Also returns the place of the middle slice in it along Z, 0 without Z.
         """
         volume = self.volume.as_tensor()[None]
         if len(window) == 2:
@@ -136,15 +152,9 @@ class Reading:
 
 
 def deformed_cubes(cubes: torch.Tensor, config_file: str, seed: int) -> Mapping[str, torch.Tensor]:
-    """Cubes after each kind of deformation; the same seed gives cubes of the same size the same draws.
+    """Cubes (n, 1, X, Y[, Z]) in 0 … 1 after each kind of deformation in ``KINDS``, as ``config_file`` has it.
 
-    Args:
-        cubes: (n, 1, X, Y[, Z]) in 0 … 1.
-        config_file: the pretraining configuration whose deformations they are.
-        seed: of the draws.
-
-    Returns:
-        By the kinds in ``KINDS``, the same shape.
+    The same seed gives cubes of the same size the same draws.
     """
     items = [{"image": cube} for cube in cubes.numpy()]
     found = {}

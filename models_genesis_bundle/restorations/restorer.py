@@ -1,4 +1,4 @@
-"""A weight file as something that restores cubes."""
+"""The network of a weight file, which restores cubes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from models_genesis_bundle.data import ScanPreprocessing
 from models_genesis_bundle.engines import RestorationInferer
 from models_genesis_bundle.export.finished_segmentation import configured_network
 from models_genesis_bundle.networks import GenesisUNet
-from models_genesis_bundle.restorations.axes import Axes
+from models_genesis_bundle.restorations.reading import Axes
 from models_genesis_bundle.weights import CheckpointError, InitialWeights, find_weights, load_weights
 from models_genesis_bundle.weights.model_file import RUNS
 from monai.bundle import ConfigParser
@@ -25,11 +25,11 @@ _PUBLISHED_CUBE = (64, 64, 32)
 
 @dataclass(frozen=True)
 class Restorer:
-    """A network that restores, and how it reads scans.
+    """A network that restores cubes, and its preprocessing of scans.
 
     Attributes:
-        name: what the page calls it.
-        about: what the file says of its pretraining, in a few words.
+        name: on the page.
+        about: its class and its pretraining, in a few words.
         network: in evaluation mode.
         build: makes the same network with new weights.
         activation: of the output, as ``RestorationInferer`` takes it.
@@ -47,18 +47,15 @@ class Restorer:
 
     @classmethod
     def read(cls, name: str, source: str | os.PathLike, network_config: str | os.PathLike | None = None) -> Restorer:
-        """Build the network of a weight file and load all of its weights.
+        """Build the network of a weight file (see ``find_weights``) and load all of its weights.
 
-        Args:
-            name: what the page calls it.
-            source: see ``find_weights``.
-            network_config: for another network than ``GenesisUNet``, a configuration with its ``network_def``: the run's
-                ``config.yaml``. Configurations run code: give your own, or one that you trust.
+        A network other than ``GenesisUNet`` needs a configuration with its ``network_def``: the run's ``config.yaml``.
+        Configurations run code: give your own, or one that you trust.
 
         Raises:
-            CheckpointError: when there is no such file, it cannot be read, or its network restores nothing.
-            ExportError: when the configuration defines no network.
-            TransferError: when the weights do not fit their network.
+            CheckpointError: the file does not exist, cannot be read, or its network restores nothing.
+            ExportError: the configuration defines no network.
+            TransferError: the weights do not fit the network.
         """
         path = find_weights(source)
         initial = InitialWeights(path)
@@ -69,8 +66,8 @@ class Restorer:
             )
         if initial.preprocessing is None:
             raise CheckpointError(
-                f"{path}: the file does not say how scans are read, so that its network cannot be shown what it has learnt to "
-                "restore. Give the model.pt of a pretraining of this bundle, or a published file."
+                f"{path}: the file has no record of its preprocessing, without which scans cannot be read as in its pretraining. "
+                "Give the model.pt of a pretraining of this bundle, or a published file."
             )
         kind = str(record.get("_target_", "unknown network")).rpartition(".")[2]
         network: Any
@@ -105,11 +102,7 @@ class Restorer:
         )
 
     def with_random_weights(self, seed: int) -> Restorer:
-        """The same network as nobody trained it.
-
-        Args:
-            seed: of the weights.
-        """
+        """The same network with random weights."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = self.build().eval()
@@ -117,35 +110,27 @@ class Restorer:
 
     @property
     def dims(self) -> str:
-        """What the network sees, in words."""
+        """The form of the network's input, in words."""
         return f"{len(self.cube_size)}D cubes of {self.preprocessing.spatial_dims}D scans"
 
     @property
     def reads(self) -> str:
-        """How scans are read for it, in words."""
+        """The preprocessing, in words."""
         steps, scaling = self.preprocessing, self.preprocessing.intensity
         ends = "" if scaling.lower is None else f" {scaling.lower:g} … {scaling.upper:g}"
         spacing = "own voxels" if steps.spacing is None else " x ".join(f"{side:g}" for side in steps.spacing) + " mm"
         return f"{scaling.mode}{ends}, {spacing}, {steps.orientation or 'own axes'}"
 
     def scaled(self, cubes: torch.Tensor) -> torch.Tensor:
-        """Cubes in 0 … 1 in the range of the network's input."""
+        """Cubes in 0 … 1, scaled to the range of the network's input."""
         low, high = self.preprocessing.intensity.value_range
         return cubes * (high - low) + low
 
     def restore(self, cubes: torch.Tensor, axes: Axes, device: torch.device) -> torch.Tensor:
-        """Restore cubes.
-
-        Args:
-            cubes: (n, 1, X, Y[, Z]), 0 … 1, along the patient's axes.
-            axes: how the network has them.
-            device: where to compute.
-
-        Returns:
-            The same, restored.
+        """Restore cubes (n, 1, X, Y[, Z]), 0 … 1, along right, front and head; ``axes`` are those of the network.
 
         Raises:
-            CheckpointError: when the network's output is no restored cube.
+            CheckpointError: the network's output has another shape than its input.
         """
         inferer = RestorationInferer(torch.float32, self.activation)
         restored = []

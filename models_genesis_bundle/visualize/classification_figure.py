@@ -24,19 +24,15 @@ def classification_figure(
     threshold: float = 0.5,
     froc: Froc | None = None,
 ) -> Figure:
-    """Draw how a classification went.
+    """Draw ROC curve (with three classes or more, of each against the others), calibration, confusion and FROC curve.
 
     Args:
         labels: (n,) class numbers.
         probabilities: (n, classes).
         class_names: of all classes, in order.
-        positive_class: with two classes, the number of the one that is looked for.
-        threshold: with two classes, the probability from which a case is called positive; it is marked on the ROC curve.
-        froc: the FROC curve, for candidates that belong to scans.
-
-    Returns:
-        The figure, not shown anywhere: ROC curve (with three classes or more, of each against the others), calibration
-        curve, confusion matrix and, where it is given, FROC curve.
+        positive_class: with two classes, the number of the one to find.
+        threshold: with two classes, the least probability of a positive case; it is marked on the ROC curve.
+        froc: the FROC curve, for candidates that belong to scans; without it, there is no such plot.
     """
     binary = len(class_names) == 2
     figure = Figure(figsize=(4 * (3 + (froc is not None)), 3.9), layout="constrained")

@@ -1,4 +1,4 @@
-"""Curves of a run."""
+"""Curves of a run's metrics."""
 
 from __future__ import annotations
 
@@ -26,13 +26,12 @@ def metric_curves(metrics_path: str | Path, plots: Mapping[str, Sequence[str]] |
     """Draw columns of a ``metrics.csv`` over the epochs, one plot next to the other.
 
     Args:
-        metrics_path: the ``metrics.csv``.
-        plots: the title of each plot and the columns in it; None: those of a pretraining, next to those of doing nothing
-            (the identity). A title that ends in "error" gets a logarithmic axis, a column that starts with "identity" a
-            dashed line. Cells that are empty are passed over.
+        metrics_path: the ``metrics.csv``; empty cells are left out.
+        plots: the title of each plot and its columns; None: those of a pretraining, with the errors of unrestored cubes (the
+            identity). A title that ends in "error" gets a logarithmic axis, a column that starts with "identity" a dashed line.
 
     Raises:
-        ValueError: when there is no plot to draw.
+        ValueError: there is no plot to draw.
     """
     plots = RESTORATION_PLOTS if plots is None else plots
     if not plots:
@@ -57,7 +56,7 @@ def metric_curves(metrics_path: str | Path, plots: Mapping[str, Sequence[str]] |
 
 
 class MetricCurves:
-    """Draws ``metrics.csv`` at the end of a run, and every ``interval`` epochs.
+    """Draw ``metrics.csv`` at the end of a run, and every ``interval`` epochs.
 
     List it among the trainer's handlers after the ``MetricsTable``.
 
@@ -65,7 +64,7 @@ class MetricCurves:
         metrics_path: the ``metrics.csv``.
         output_path: the PNG.
         interval: epochs between two drawings.
-        plots: the title of each plot and the columns in it, as ``metric_curves`` takes them; None: those of a pretraining.
+        plots: see ``metric_curves``.
     """
 
     def __init__(

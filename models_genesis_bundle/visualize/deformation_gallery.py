@@ -1,4 +1,4 @@
-"""A picture of what each deformation does to a cube."""
+"""A picture of a cube after each deformation."""
 
 from __future__ import annotations
 
@@ -22,16 +22,10 @@ PLANES = ("axial", "coronal", "sagittal")
 
 
 def draw_cube(scan: np.ndarray, intensity: IntensityScaling, cube_size: Sequence[int], seed: int) -> np.ndarray:
-    """Cut one cube out of a scan.
-
-    Args:
-        scan: (1, X, Y, Z), scaled.
-        intensity: the scaling.
-        cube_size: sides in voxels.
-        seed: of the place.
+    """Cut one cube out of a scan (1, X, Y, Z), scaled with ``intensity``, at a random place with enough body.
 
     Raises:
-        ValueError: when no place in the scan holds enough body.
+        ValueError: no place in the scan holds enough body.
     """
     sampler = CubeSampler(cube_size=tuple(cube_size))
     corners = sampler.sample(scan, intensity, 1, np.random.default_rng(seed))
@@ -43,15 +37,12 @@ def draw_cube(scan: np.ndarray, intensity: IntensityScaling, cube_size: Sequence
 
 
 def gallery_figure(cube: np.ndarray, pairs: Sequence[np.ndarray | torch.Tensor] = (), seed: int = 0) -> Figure:
-    """Draw a cube, each deformation of it alone, and cubes that went through the whole recipe.
+    """Draw a cube, each deformation of it alone, and cubes after the whole recipe, as three orthogonal middle slices each.
 
     Args:
         cube: (1, X, Y, Z) in 0 … 1.
-        pairs: deformed cubes of the same shape, as a pretraining's pipeline makes them.
+        pairs: deformed cubes of the same shape from a pretraining's pipeline.
         seed: of the single deformations.
-
-    Returns:
-        The figure: a column for each cube, three orthogonal middle slices each.
     """
     singles: dict[str, Callable] = {
         "clean": np.asarray,

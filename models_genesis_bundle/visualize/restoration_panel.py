@@ -30,13 +30,10 @@ def restoration_figure(
 
     Args:
         clean: arrays (C, X, Y[, Z]), of which the first channel is drawn.
-        deformed: what the network saw, same shapes.
-        restored: what it gave, same shapes.
+        deformed: the network's input, same shapes.
+        restored: its output, same shapes.
         value_range: grey values from black to white; the error is drawn from 0 to half of its width.
-        title: stands above.
-
-    Returns:
-        The figure, not shown anywhere.
+        title: above the panel.
     """
     rows = [tuple(_first_channel(array) for array in row) for row in zip(clean, deformed, restored, strict=True)]
     planes = ("axial", "coronal") if rows[0][0].ndim == 3 else ("",)
@@ -64,14 +61,14 @@ def restoration_figure(
 
 
 def save_figure(figure: Figure, path: str | Path, dpi: int = 110) -> Path:
-    """Write a figure as PNG, whole or not at all, making the folder when it is not there."""
+    """Write a figure as PNG, whole or not at all; the folder is created if missing."""
     with whole_file(path) as unfinished:
         figure.savefig(unfinished, dpi=dpi, format="png")
     return Path(path)
 
 
 def try_to_save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure that a run can do without; a warning names one that cannot be written."""
+    """Write a figure of a run; when it cannot be written, a warning names it, and the run continues."""
     try:
         save_figure(figure, path)
     except OSError as error:
@@ -85,11 +82,9 @@ def _first_channel(array: np.ndarray | torch.Tensor) -> np.ndarray:
 
 
 def middle_slice(array: np.ndarray, plane: str) -> np.ndarray:
-    """The middle slice of a volume as a picture: the front, or the head, at its top, the patient's right at its left.
+    """The axial, coronal or sagittal middle slice of a volume (X, Y, Z) along right, front and head, or an image (X, Y).
 
-    Args:
-        array: (X, Y, Z) with axes to the right, the front and the head; or (X, Y), which is drawn as it is.
-        plane: ``"axial"``, ``"coronal"`` or ``"sagittal"``.
+    The front, or the head, is at the top, the patient's right at the left.
     """
     if array.ndim == 3:
         axis = {"sagittal": 0, "coronal": 1, "axial": 2}[plane]

@@ -30,7 +30,7 @@ COLOURS = colormaps["tab10"]
 
 @dataclass(frozen=True)
 class SegmentationSlice:
-    """A slice of a case, small enough to be kept until it is known whether it is drawn.
+    """A slice of a case, small enough to keep until the cases to draw are chosen.
 
     Attributes:
         plane: ``"axial"``, ``"coronal"`` or ``"sagittal"``; ``""`` for a 2D image.
@@ -52,21 +52,21 @@ def segmentation_slices(
 ) -> list[SegmentationSlice]:
     """Choose the slices that show most of a case: in each plane the one with the largest labelled foreground.
 
-    Where the label is empty the prediction's foreground counts, where both are, the middle slice is taken. Slices are cut to
-    the surroundings of the foreground, at least 64 voxels where the image has them.
+    For an empty label the prediction's foreground counts, and without any the middle slice is taken. Slices are cut to the
+    surroundings of the foreground, at least 64 voxels where the image has them.
 
     Args:
         image: (C, X, Y[, Z]) in any intensity, of which the first channel is drawn.
         label: (1, X, Y[, Z]), the classes' numbers.
         prediction: (1, X, Y[, Z]), the classes' numbers.
-        affine: (4, 4) from voxels to mm to the right, front and head, by which a volume is turned upright; None: voxels of
-            1 mm that run so already. Not used for a 2D image.
+        affine: (4, 4) from voxels to mm to the right, front and head, which turns a volume upright; None: voxels of 1 mm along
+            these axes. Not used for a 2D image.
 
     Returns:
         Three slices of a volume, one of a 2D image.
 
     Raises:
-        ValueError: when the shapes differ.
+        ValueError: the shapes differ.
     """
     volumes = [convert_to_numpy(array)[0] for array in (image, label, prediction)]
     shapes = [volume.shape for volume in volumes]
@@ -106,7 +106,7 @@ def _cut(slices: list[np.ndarray], plane: str, aspect: float) -> SegmentationSli
 
 
 def _surroundings(occupied: np.ndarray) -> slice:
-    """The part of an axis to show: what is occupied, as much again around it, and never less than the smallest side."""
+    """The part of an axis to show: twice the occupied part around its middle, and at least the smallest side."""
     places = np.flatnonzero(occupied)
     if not len(places):
         return slice(None)
@@ -124,10 +124,7 @@ def segmentation_figure(
     Args:
         rows: a title and the slices of each case.
         label_names: the foreground classes' names; each has a colour of its own.
-        title: stands above.
-
-    Returns:
-        The figure, not shown anywhere.
+        title: above the panel.
     """
     columns = max(len(slices) for _, slices in rows)
     figure = Figure(figsize=(max(3.2 * columns, 5.0), 3.2 * len(rows) + 0.8), layout="constrained")

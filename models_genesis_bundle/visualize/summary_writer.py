@@ -1,4 +1,4 @@
-"""TensorBoard for distributed runs, and for configurations that are looked into before they run."""
+"""TensorBoard for distributed runs, and for configurations that are parsed without a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class SilentWriter:
 
 
 class LateWriter:
-    """A ``SummaryWriter`` that opens its folder when it is first written to: an earlier run may lie there until then."""
+    """A ``SummaryWriter`` that opens its folder at the first write, after `RunFolder` has moved an earlier run away."""
 
     def __init__(self, log_dir: str) -> None:
         self.log_dir = log_dir

@@ -1,11 +1,9 @@
-"""Weights: the bundle's file format, written atomically and never loaded in silence."""
+"""Weights: the bundle's file format, written atomically, and transfers that report every tensor."""
 
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError, read_checkpoint, write_checkpoint
 from models_genesis_bundle.weights.foreground_prior import set_foreground_prior
 from models_genesis_bundle.weights.initial_weights import InitialWeights
-from models_genesis_bundle.weights.input_channels import fit_input_channels
-from models_genesis_bundle.weights.key_parts import UnknownLayoutError, key_parts, network_parts, select_parts
-from models_genesis_bundle.weights.layer_spectra import LayerSpectrum, layer_spectra
+from models_genesis_bundle.weights.key_parts import UnknownLayoutError, key_parts, network_parts, select_parts, unwrap
 from models_genesis_bundle.weights.model_file import (
     WeightFile,
     load_weights,
@@ -22,9 +20,8 @@ from models_genesis_bundle.weights.targets.convert import convert
 from models_genesis_bundle.weights.targets.registry import TARGETS, write_for
 from models_genesis_bundle.weights.targets.target import TargetError
 from models_genesis_bundle.weights.transfer import TransferError, transfer_weights
-from models_genesis_bundle.weights.transfer_report import TensorTransfer, TransferReport
-from models_genesis_bundle.weights.weight_norms import weight_norms_kept
-from models_genesis_bundle.weights.wrappers import unwrap
+from models_genesis_bundle.weights.transfer_plan import TensorTransfer, TransferReport, fit_input_channels
+from models_genesis_bundle.weights.weight_norms import LayerSpectrum, layer_spectra, weight_norms_kept
 
 __all__ = [
     "TARGETS",

@@ -1,4 +1,4 @@
-"""Checkpoint files: written whole or not at all, read with an error that says what is wrong."""
+"""Checkpoint files: written whole or not at all, and read with checks of the file, its records and its weights."""
 
 from __future__ import annotations
 
@@ -8,18 +8,30 @@ import re
 import shutil
 import zipfile
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 from models_genesis_bundle.files import whole_file
+from models_genesis_bundle.weights.key_parts import WRAPPER_PREFIXES, wrapper_prefix
+from monai.bundle import ConfigComponent
 
-__all__ = ["CheckpointError", "read_checkpoint", "write_checkpoint"]
+__all__ = [
+    "FORMAT_VERSION",
+    "CheckpointError",
+    "checked_state",
+    "read_checkpoint",
+    "require_data",
+    "require_finite",
+    "write_checkpoint",
+]
 
-# What pickle needs to build NumPy's numbers again, which many trainers leave in their checkpoints. NumPy 1 and 2 call the
-# function that builds them by different names.
+FORMAT_VERSION = 2  # 1: a mapping with the state dict under `model`; 2: a state dict with the attribute `records`
+
+# For NumPy's numbers, which many trainers leave in their checkpoints. NumPy 1 and 2 give the function that builds them
+# different names.
 _BUILD_NUMBER = np.float64(0).__reduce__()[0]
 NUMPY_NUMBERS = [
     (_BUILD_NUMBER, "numpy.core.multiarray.scalar"),
@@ -27,6 +39,9 @@ NUMPY_NUMBERS = [
     np.dtype,
     *{type(np.dtype(code)) for code in np.typecodes["AllInteger"] + np.typecodes["Float"] + "?"},
 ]
+
+CLASS_NAME = re.compile(r"[\w.<>]+")  # a class in a function has <locals> in its name
+EVALUATED = ("$", "@", "%")  # MONAI reads a text that begins so as an expression, a reference or a file
 
 
 class CheckpointError(RuntimeError):
@@ -36,21 +51,18 @@ class CheckpointError(RuntimeError):
 def write_checkpoint(
     content: Mapping[str, Any], path: str | os.PathLike, records: Mapping[str, Any] | None = None
 ) -> Path:
-    """Write ``content`` to ``path`` so that the path holds either the old file or the whole new one.
+    """Write ``content`` to ``path``, which holds either the old file or the whole new one.
 
-    The same content gives the same bytes, whatever the file is called.
+    The same content gives the same bytes under any file name.
 
     Args:
         content: tensors and plain Python values only, so that ``torch.load(weights_only=True)`` reads them.
-        path: the checkpoint; its folder is made when it is not there.
-        records: for a state dict as ``content``: plain values that say what it is of. The file holds a plain state dict, which
-            any program loads, with these as its attribute ``records``.
-
-    Returns:
-        The path.
+        path: the checkpoint; its folder is created if missing.
+        records: plain values that describe a state dict in ``content``. The file then holds a plain state dict, which any
+            program loads, with these values as its attribute ``records``.
 
     Raises:
-        CheckpointError: when the file could not be written.
+        CheckpointError: the file could not be written.
     """
     path = Path(path)
     written: dict[str, Any] = dict(content)
@@ -70,24 +82,20 @@ def write_checkpoint(
     return path
 
 
-def read_checkpoint(
-    path: str | os.PathLike, map_location: str | torch.device = "cpu", also: Sequence[Any] = ()
-) -> dict[str, Any]:
-    """Read a checkpoint without running any code that it might hold (``weights_only=True``), and compare its checksums.
+def read_checkpoint(path: str | os.PathLike, also: Sequence[Any] = ()) -> dict[str, Any]:
+    """Read a checkpoint without running code from it (``weights_only=True``), and compare its checksums.
 
-    Besides what PyTorch lets pass, single numbers of NumPy are read; its arrays are not. The form that PyTorch wrote before
-    version 1.6, which is no zip file, has no checksums.
+    NumPy's single numbers are read as well; its arrays are not. Files of PyTorch before version 1.6 have no checksums.
 
     Args:
         path: the file.
-        map_location: where its tensors go.
-        also: what else may be read, as ``torch.serialization.safe_globals`` takes it.
+        also: further classes and functions that may be read, as ``torch.serialization.safe_globals`` takes them.
 
     Returns:
-        The mapping that it holds; of a state dict with records (see ``write_checkpoint``) these, and the state under ``model``.
+        The mapping in the file; for a state dict with records, these and the state under ``model``.
 
     Raises:
-        CheckpointError: when the file is not there, truncated, damaged, not a mapping, or wants to run code.
+        CheckpointError: the file is missing, truncated, damaged, not a mapping, or wants to run code.
     """
     path = Path(path)
     if not path.is_file():
@@ -95,9 +103,9 @@ def read_checkpoint(
     try:
         with path.open("rb") as file, torch.serialization.safe_globals([*NUMPY_NUMBERS, *also]):
             _compare_checksums(file)
-            content = torch.load(file, map_location=map_location, weights_only=True)
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise CheckpointError(f"{path}: refused, because {_refusal(error)}") from error
+        raise CheckpointError(f"{path}: refused, because {_unpickling_problem(error)}") from error
     except Exception as error:  # a damaged or foreign file makes torch raise almost anything
         raise CheckpointError(
             f"{path}: the checkpoint is truncated or damaged ({path.stat().st_size} bytes; {error}), or the file is of another "
@@ -112,7 +120,7 @@ def read_checkpoint(
 
 
 def _compare_checksums(file: BinaryIO) -> None:
-    """Read a zip file's records once, since torch.load does not look at their checksums."""
+    """Read a zip file's records once, since torch.load does not compare their checksums."""
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
             has_checksums = any(record.CRC for record in archive.infolist())  # torch can be told to write none
@@ -121,12 +129,82 @@ def _compare_checksums(file: BinaryIO) -> None:
     file.seek(0)
 
 
-def _refusal(error: pickle.UnpicklingError) -> str:
-    """What PyTorch's message says, without its advice to read the file all the same."""
+def _unpickling_problem(error: pickle.UnpicklingError) -> str:
+    """PyTorch's message without its advice to read the file all the same."""
     wanted = re.search(r"GLOBAL (\S+)", str(error))
     if wanted is None:
         return "it is no PyTorch checkpoint, or is damaged. Copy it again, or use another one."
     return (
-        f"it wants {wanted[1]} to be run, and only tensors and plain values are read. Where the file is trusted, load it with "
+        f"it wants {wanted[1]} to be run, and only tensors and plain values are read. If you trust the file, load it with "
         "the program that wrote it, and save the state dict alone."
     )
+
+
+def checked_state(
+    records: Mapping[str, Any],
+    state: Mapping[str, Any],
+    name: str | os.PathLike,
+    prefixes: Sequence[str] = WRAPPER_PREFIXES,
+    own_keys: Collection[str] = (),
+) -> tuple[dict[str, torch.Tensor], str]:
+    """Check the records and the weights of a checkpoint; return its tensors without wrappers' prefixes, and the prefix.
+
+    ``own_keys`` are those of the network that is to be loaded: a prefix that is its own stays.
+
+    Raises:
+        CheckpointError: a newer format, records that are no plain data, or weights that are NaN or infinite.
+    """
+    version = records.get("format_version", 0)
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{name}: written in format {version}, this bundle reads up to {FORMAT_VERSION}: update the bundle."
+        )
+    require_data(records, name)
+    tensors = {str(key): value for key, value in state.items() if isinstance(value, torch.Tensor)}
+    prefix = wrapper_prefix(tensors, prefixes, own_keys)
+    tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
+    require_finite(tensors, name)
+    return tensors, prefix
+
+
+def require_data(records: Mapping[str, Any], name: str | os.PathLike) -> None:
+    """Refuse records that MONAI would run as code inside a configuration; the error names the first one.
+
+    These are texts that begin with ``$``, ``@`` or ``%``, and mappings with MONAI's own keys such as ``_target_``. The class of
+    the network is a name, which nothing imports. ``initial_weights`` holds the names of earlier files, which no configuration
+    reads: it is left out.
+    """
+    network = records.get("network", {})
+    if not isinstance(network, Mapping) or not isinstance(network.get("arguments", {}), Mapping):
+        raise CheckpointError(
+            f"{name}: expected the record network to be a mapping with arguments, found {network!r:.80}."
+        )
+    target = network.get("_target_", "unknown")
+    if not isinstance(target, str) or CLASS_NAME.fullmatch(target) is None:
+        raise CheckpointError(f"{name}: expected a class as network._target_, found {target!r:.80}.")
+    checked = {key: value for key, value in records.items() if key != "initial_weights"}
+    checked["network"] = {key: value for key, value in network.items() if key != "_target_"}
+    pending, seen = list(checked.items()), set()
+    while pending:
+        place, value = pending.pop()
+        found = value if isinstance(value, str) and value.startswith(EVALUATED) else None
+        if isinstance(value, Mapping | list | tuple | set) and id(value) not in seen:
+            seen.add(id(value))
+            entries = value if isinstance(value, Mapping) else dict(enumerate(value))
+            found = min(ConfigComponent.non_arg_keys.intersection(entries), default=None)
+            pending += [(f"{place}.{key}", one) for key, one in entries.items()]
+        if found is not None:
+            raise CheckpointError(
+                f"{name}: refused, because its record {place} holds {found!r:.80}, which MONAI would run as code. Records are "
+                "plain values; take the file from a source that you trust."
+            )
+
+
+def require_finite(state: Mapping[str, torch.Tensor], name: str | os.PathLike) -> None:
+    """Refuse weights that are NaN or infinite; ``name``: of their file or network, for the message."""
+    spoilt = [key for key, value in state.items() if not torch.isfinite(value).all()]
+    if spoilt:
+        raise CheckpointError(
+            f"{name}: {len(spoilt)} tensors hold NaN or infinite values, first {spoilt[0]}. Nothing is loaded or written: the run "
+            "has diverged, use an earlier checkpoint."
+        )

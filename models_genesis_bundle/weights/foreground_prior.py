@@ -1,4 +1,4 @@
-"""The first output of a segmentation network: mostly background."""
+"""A segmentation head whose first output is mostly background."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import logging
 import math
 
 import torch
-from models_genesis_bundle.weights.key_parts import UnknownLayoutError, network_parts
-from models_genesis_bundle.weights.wrappers import unwrap
+from models_genesis_bundle.weights.key_parts import UnknownLayoutError, network_parts, unwrap
 
 __all__ = ["set_foreground_prior"]
 
@@ -18,21 +17,17 @@ logger = logging.getLogger(__name__)
 def set_foreground_prior(network: torch.nn.Module, probability: float | None) -> torch.nn.Module:
     """Set the biases of a new head so that softmax gives each foreground class a small probability.
 
-    A new head gives all classes the same probability. In a scan with small structures the first few hundred steps then only
-    teach that most voxels are background, and classes of few voxels may never be predicted. Call it before weights are
-    loaded: a head that is loaded keeps its own biases.
+    A new head gives all classes the same probability. With small structures, the first few hundred steps then only teach that
+    most voxels are background, and classes with few voxels may never be predicted. Call it before weights are loaded: a loaded
+    head keeps its own biases.
 
     Args:
-        network: changed in place; its first output channel is background. A network whose head is not known (see
-            ``network_parts``) or has no biases stays as it is, and the log says so.
-        probability: of all foreground classes together, which share it equally, above 0 and below 1; None leaves
-            the biases as they are.
-
-    Returns:
-        The network.
+        network: changed in place; its first output channel is background. A network without a known head (see
+            ``network_parts``), or without biases there, stays as it is, and the log says so.
+        probability: of all foreground classes together, which share it equally, above 0 and below 1; None keeps the biases.
 
     Raises:
-        ValueError: for a probability out of range.
+        ValueError: a probability out of range.
 
     Source:
         Lin et al., *Focal loss for dense object detection*, ICCV 2017, section 4.1, for detection.
@@ -53,7 +48,7 @@ def set_foreground_prior(network: torch.nn.Module, probability: float | None) ->
     biases = _head_biases(unwrap(network))
     if not biases:
         logger.warning(
-            "foreground_prior: %s has no head that is known, with a bias for each class; it starts without the prior.",
+            "foreground_prior: %s has no known head with a bias for each class; it starts without the prior.",
             type(unwrap(network)).__name__,
         )
     for bias in biases:

@@ -15,7 +15,7 @@ from models_genesis_bundle.files import file_sha256
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError
 from models_genesis_bundle.weights.sources import WeightSource, read_source, read_weight_file
 from models_genesis_bundle.weights.transfer import transfer_weights
-from models_genesis_bundle.weights.transfer_report import TransferReport
+from models_genesis_bundle.weights.transfer_plan import TransferReport
 from models_genesis_bundle.weights.weight_norms import weight_norms_kept
 
 __all__ = ["InitialWeights"]
@@ -24,23 +24,23 @@ logger = logging.getLogger(__name__)
 
 
 class InitialWeights:
-    """A checkpoint to start from, or none at all: the network then trains from scratch, and the log says so.
+    """A checkpoint to start from, or none: the network then trains from scratch, and the log says so.
 
-    The file is read once, when something of it is first asked for.
+    The file is read once, at its first use.
 
     Args:
         path: a checkpoint or a published file (see ``read_source``); None or ``"none"``: from scratch.
-        parts: what to load of it, as in ``transfer_weights``.
-        require: what must be loaded of it, as in ``transfer_weights``.
-        key_map: how its keys begin and how the network's do, as in ``transfer_weights``; None: alike.
-        keep_weight_norms: scale the convolutions that are loaded to the size of the new ones, see ``weight_norms_kept``.
+        parts: what to load, as in ``transfer_weights``.
+        require: what must be loaded, as in ``transfer_weights``.
+        key_map: as in ``transfer_weights``; None: the file's keys are the network's.
+        keep_weight_norms: scale the loaded convolutions to the size of new ones, see ``weight_norms_kept``.
 
     Attributes:
         path: the checkpoint, or None.
         report: what became of each tensor; None before ``load_into`` and from scratch.
 
     Raises:
-        CheckpointError: when there is no such file.
+        CheckpointError: the file does not exist.
 
     Examples:
         >>> from models_genesis_bundle.networks import GenesisUNet
@@ -71,27 +71,24 @@ class InitialWeights:
 
     @cached_property
     def content(self) -> dict[str, Any]:
-        """What the checkpoint holds; empty from scratch."""
+        """The content of the checkpoint; empty from scratch."""
         return {} if self.path is None else read_weight_file(self.path)
 
     @cached_property
     def source(self) -> WeightSource:
-        """The checkpoint's tensors and what it says of them; empty from scratch."""
+        """The checkpoint's tensors and records; empty from scratch."""
         return WeightSource("none", {}) if self.path is None else read_source(self.content, str(self.path))
 
     @property
     def preprocessing(self) -> dict[str, Any] | None:
-        """How the file's training data was preprocessed (``ScanPreprocessing.record``); None when nothing says it."""
+        """The record of the training data's preprocessing (``ScanPreprocessing.record``); None when the file has none."""
         return self.source.preprocessing
 
     def load_into(self, network: torch.nn.Module) -> torch.nn.Module:
-        """Transfer the weights; the report is logged and kept.
-
-        Returns:
-            The network.
+        """Transfer the weights, log and keep the report, and return the network.
 
         Raises:
-            TransferError: when less fits than is required.
+            TransferError: less fits than is required.
         """
         if self.path is None:
             logger.info("No initial weights: %s trains from scratch.", type(network).__name__)
@@ -105,11 +102,11 @@ class InitialWeights:
         return network
 
     def record(self) -> dict[str, Any]:
-        """Plain values that say what a run started from, for the checkpoints that it writes.
+        """Plain values that name the start of a run, for the checkpoints that it writes.
 
-        ``file``: the file's name, ``none`` from scratch. For a file also ``sha256``, ``data`` (its own record of what it was
-        trained on, None when it has none), ``initial_weights`` (its own record of what it started from, None when it has none)
-        and, after ``load_into``, ``transfer`` (tensors and values by part and outcome).
+        ``file``: the file's name, ``none`` from scratch. For a file also ``sha256``, ``data`` and ``initial_weights`` (the file's
+        own records of its training data and its own start, None when it has none) and, after ``load_into``, ``transfer``
+        (tensors and values by part and outcome).
         """
         if self.path is None:
             return {"file": "none"}

@@ -1,14 +1,29 @@
-"""Which entries of a state dict are encoder, decoder and head."""
+"""The keys of a state dict: prefixes of wrappers, other names, and which are encoder, decoder and head."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import torch
 from monai.utils import ensure_tuple
+from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-__all__ = ["UnknownLayoutError", "key_parts", "layout_name", "network_parts", "select_parts"]
+__all__ = [
+    "PYTORCH_PREFIXES",
+    "WRAPPER_PREFIXES",
+    "UnknownLayoutError",
+    "key_parts",
+    "layout_name",
+    "network_parts",
+    "renamed",
+    "select_parts",
+    "unwrap",
+    "wrapper_prefix",
+]
+
+PYTORCH_PREFIXES = ("module.", "_orig_mod.")  # DataParallel and DistributedDataParallel; torch.compile
+WRAPPER_PREFIXES = (*PYTORCH_PREFIXES, "model.", "network.", "net.")  # Lightning modules as well
 
 # Per network, what the keys of each part begin with. A layout fits when each key belongs to one of its parts.
 LAYOUTS: dict[str, dict[str, str]] = {
@@ -28,7 +43,7 @@ LAYOUTS: dict[str, dict[str, str]] = {
         "decoder": r"(up_layers|up_samples|conv_final\.0)\.",
         "head": r"conv_final\.2\.",
     },
-    "DynUNet": {  # skip_layers holds the same tensors again, nested as the forward pass runs through them
+    "DynUNet": {  # skip_layers holds the same tensors again, nested in the order of the forward pass
         "encoder": r"(input_block|downsamples|bottleneck|skip_layers\.(next_layer\.)*(downsample|conv\d|norm\d))\.",
         "decoder": r"(upsamples|skip_layers\.(next_layer\.)*upsample)\.",
         "head": r"(output_block|deep_supervision_heads|skip_layers\.(next_layer\.)*super_head)\.",
@@ -44,16 +59,50 @@ LAYOUTS: dict[str, dict[str, str]] = {
 
 
 class UnknownLayoutError(ValueError):
-    """The keys of a state dict are those of no network whose parts are known."""
+    """The keys of a state dict belong to no network whose parts are known."""
+
+
+def unwrap(network: torch.nn.Module) -> torch.nn.Module:
+    """The network inside ``DataParallel``, ``DistributedDataParallel`` and ``torch.compile``."""
+    if isinstance(network, DataParallel | DistributedDataParallel):
+        return unwrap(network.module)
+    return unwrap(network._orig_mod) if hasattr(network, "_orig_mod") else network
+
+
+def wrapper_prefix(
+    keys: Collection[str], prefixes: Sequence[str] = WRAPPER_PREFIXES, own_keys: Collection[str] = ()
+) -> str:
+    """The wrappers' prefixes that all keys begin with; a prefix of all ``own_keys``, of the network, is no wrapper's."""
+    wrappers = [prefix for prefix in prefixes if not own_keys or not _all_begin(own_keys, prefix)]
+    found = ""
+    while keys and (longer := next((one for one in wrappers if _all_begin(keys, found + one)), "")):
+        found += longer
+    return found
+
+
+def _all_begin(keys: Collection[str], prefix: str) -> bool:
+    return all(key.startswith(prefix) for key in keys)
+
+
+def renamed(
+    state: Mapping[str, torch.Tensor], *changes: tuple[str, str | Callable[[re.Match[str]], str]]
+) -> dict[str, torch.Tensor]:
+    """The tensors by other keys; ``changes``: pattern and replacement for ``re.sub``, one after the other."""
+    own = {}
+    for key, value in state.items():
+        for pattern, replacement in changes:
+            key = re.sub(pattern, replacement, key)
+        own[key] = value
+    return own
 
 
 def key_parts(keys: Iterable[str]) -> dict[str, list[str]]:
     """Sort the keys of a state dict into ``encoder``, ``decoder`` and ``head``.
 
     Known are ``GenesisUNet`` and ``GenesisClassifier``, MONAI's ``SegResNetDS``, ``SegResNet``, ``DynUNet``, ``SwinUNETR``,
-    ``BasicUNet`` and ``DiNTS``, and nnU-Net's ``PlainConvUNet`` and ``ResidualEncoderUNet``. The encoder is all that comes
-    before the first upsampling, the blocks on the skip connections of ``SwinUNETR`` included; the head is what makes the
-    outputs, deep supervision's included; the decoder lies between.
+    ``BasicUNet`` and ``DiNTS``, and nnU-Net's ``PlainConvUNet`` and ``ResidualEncoderUNet``. The encoder is everything before
+    the first upsampling, with the blocks on the skip connections of ``SwinUNETR``; the head is the layers that make the outputs,
+    those of deep supervision included; the decoder is between them.
 
     Args:
         keys: the keys, without prefixes such as ``module.``.
@@ -62,17 +111,13 @@ def key_parts(keys: Iterable[str]) -> dict[str, list[str]]:
         The keys of each part, in their order; an empty list for a part that the network does not have.
 
     Raises:
-        UnknownLayoutError: when the keys are of no known network.
+        UnknownLayoutError: the keys belong to no known network.
     """
     return _recognise(keys)[1]
 
 
 def layout_name(keys: Iterable[str]) -> str:
-    """The networks that have the keys of a state dict, by their class names, a comma between them.
-
-    Raises:
-        UnknownLayoutError: when the keys are of no known network.
-    """
+    """The class names of the networks with these keys, a comma between them; raises as ``key_parts``."""
     return _recognise(keys)[0]
 
 
@@ -90,11 +135,11 @@ def _recognise(keys: Iterable[str]) -> tuple[str, dict[str, list[str]]]:
 
 
 def network_parts(network: torch.nn.Module) -> dict[str, list[str]]:
-    """The keys of each part of a network: what its own method ``parts()`` says, else what ``key_parts`` recognises.
+    """The keys of each part of a network, from its own method ``parts()``, or else from ``key_parts``.
 
     Raises:
-        UnknownLayoutError: when the network has no ``parts()`` and is not a known one.
-        ValueError: when ``parts()`` leaves keys out or names them twice.
+        UnknownLayoutError: the network has no ``parts()`` and is not a known one.
+        ValueError: ``parts()`` omits keys or names them twice.
     """
     keys = list(network.state_dict())
     if not hasattr(network, "parts"):
@@ -106,16 +151,7 @@ def network_parts(network: torch.nn.Module) -> dict[str, list[str]]:
 
 
 def select_parts(names: str | Sequence[str], known: Collection[str], setting: str) -> tuple[str, ...]:
-    """The parts that a setting names; ``"all"`` stands for every part.
-
-    Args:
-        names: one name or several; none is allowed.
-        known: the parts there are.
-        setting: what the setting is called, for the error.
-
-    Raises:
-        ValueError: naming a part that is not known.
-    """
+    """The parts that a setting names: one name, several or none; ``"all"`` means every part; a ``ValueError`` for others."""
     wanted = ensure_tuple(names)
     unknown = [name for name in wanted if name not in known and name != "all"]
     if unknown:

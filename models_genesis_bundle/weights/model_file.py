@@ -1,4 +1,4 @@
-"""The bundle's weight format: a network's weights together with all one needs to know to use them."""
+"""The bundle's weight format: a network's weights, and records of the network, its training and its data."""
 
 from __future__ import annotations
 
@@ -11,14 +11,19 @@ from typing import Any
 
 import torch
 from models_genesis_bundle.version import __version__
-from models_genesis_bundle.weights.checkpoint_file import CheckpointError, write_checkpoint
-from models_genesis_bundle.weights.checks import FORMAT_VERSION, checked_state, require_data
-from models_genesis_bundle.weights.key_parts import UnknownLayoutError, network_parts
+from models_genesis_bundle.weights.checkpoint_file import (
+    FORMAT_VERSION,
+    CheckpointError,
+    checked_state,
+    require_data,
+    write_checkpoint,
+)
+from models_genesis_bundle.weights.key_parts import PYTORCH_PREFIXES, UnknownLayoutError, network_parts, unwrap
 from models_genesis_bundle.weights.sources import read_weight_file
-from models_genesis_bundle.weights.wrappers import PYTORCH_PREFIXES, unwrap
 
 __all__ = [
     "WeightFile",
+    "bundle_records",
     "differing_arguments",
     "load_weights",
     "network_record",
@@ -29,7 +34,7 @@ __all__ = [
     "write_weights",
 ]
 
-# What a file is of, by a record that only such a run writes.
+# The run that wrote a file, by a record that only such a run writes.
 RUNS = {
     "label_names": "a segmentation (configs/finetune_segmentation.yaml)",
     "class_names": "a classification (configs/finetune_classification.yaml)",
@@ -38,10 +43,10 @@ RUNS = {
 
 
 def network_record(network: torch.nn.Module) -> dict[str, Any]:
-    """What a weight file says of a network: its class, its arguments and which keys are encoder, decoder and head.
+    """A weight file's record of a network: its class, its arguments and the keys of encoder, decoder and head.
 
-    Arguments are known for networks that have ``config()``, as ``GenesisUNet`` has; parts for those and for the MONAI
-    networks that ``key_parts`` recognises. What is not known is left out.
+    Arguments are known for networks with a method ``config()``, such as ``GenesisUNet``; parts as in ``network_parts``. Unknown
+    entries are left out.
     """
     network = unwrap(network)
     record: dict[str, Any] = {"_target_": f"{type(network).__module__}.{type(network).__qualname__}"}
@@ -52,6 +57,11 @@ def network_record(network: torch.nn.Module) -> dict[str, Any]:
     return record
 
 
+def bundle_records(network: torch.nn.Module) -> dict[str, Any]:
+    """The records of every file: its format, the bundle's version and the network."""
+    return {"format_version": FORMAT_VERSION, "bundle_version": __version__, "network": network_record(network)}
+
+
 def write_weights(path: str | os.PathLike, network: torch.nn.Module, **records: Any) -> Path:
     """Write a network's state dict with the records ``network``, ``format_version``, ``bundle_version`` and the given ones.
 
@@ -60,29 +70,20 @@ def write_weights(path: str | os.PathLike, network: torch.nn.Module, **records: 
     Args:
         path: the file.
         network: the network, wrapped or not.
-        records: plain values that say how the weights came to be: ``preprocessing``, ``data``, ``metrics``, ``epoch``.
+        records: plain values that describe the weights: ``preprocessing``, ``data``, ``metrics``, ``epoch``.
 
     Raises:
-        CheckpointError: when the file could not be written, or a record is no plain data; an earlier file at ``path`` is kept.
+        CheckpointError: the file could not be written, or a record is no plain data; an earlier file at ``path`` is kept.
     """
-    records = {
-        "format_version": FORMAT_VERSION,
-        "bundle_version": __version__,
-        "network": network_record(network),
-        **records,
-    }
+    records = {**bundle_records(network), **records}
     require_data(records, path)
     return write_checkpoint(state_on_cpu(network), path, records)
 
 
 class WeightFile(dict[str, Any]):
-    """What a weight file holds, read: the state dict under ``model``, and the records by name.
+    """The content of a weight file: the state dict under ``model``, and the records by name.
 
-    A record that is asked for and not there is a ``CheckpointError``, which says what kind of run the file is of.
-
-    Args:
-        path: the file, for that message.
-        content: what it holds.
+    A missing record raises a ``CheckpointError``, which names the kind of run that wrote the file.
     """
 
     def __init__(self, path: str | os.PathLike, content: Mapping[str, Any]) -> None:
@@ -101,15 +102,15 @@ class WeightFile(dict[str, Any]):
 def read_weights(path: str | os.PathLike, own_keys: Collection[str] = ()) -> WeightFile:
     """Read a weight file of this bundle, with all checks of ``checked_state``.
 
-    What ``DataParallel`` or ``torch.compile`` put before every key of ``model`` is taken off.
+    The prefixes of ``DataParallel`` and ``torch.compile`` are removed from the keys of ``model``.
 
     Args:
         path: the file.
         own_keys: keys of the network that is to be loaded; a prefix that is its own stays.
 
     Raises:
-        CheckpointError: when the file cannot be read, is of a newer format, holds no ``model``, weights that are not finite, or
-            records that are no plain data.
+        CheckpointError: the file cannot be read, has a newer format, holds no ``model``, weights that are not finite, or records
+            that are no plain data.
 
     Examples:
         >>> from models_genesis_bundle.networks import GenesisUNet
@@ -136,15 +137,12 @@ def load_weights(
 
     Args:
         network: receives the weights.
-        path: a weight file of this bundle, or what it holds: the state dict under ``model``.
-        name: what messages call it; by default its path.
-
-    Returns:
-        The network.
+        path: a weight file of this bundle, or its content with the state dict under ``model``.
+        name: for messages; by default its path.
 
     Raises:
-        CheckpointError: when the file is of another network, or as in ``read_weights``; the message names the arguments and
-            tensors. The network is as it was before.
+        CheckpointError: the file is of another network, or as in ``read_weights``; the message names the arguments and tensors
+            that differ. The network is as it was before.
 
     Examples:
         >>> from models_genesis_bundle.networks import GenesisUNet
@@ -162,11 +160,7 @@ def load_weights(
 
 
 def require_same_network(network: torch.nn.Module, content: Mapping[str, Any], path: str | os.PathLike) -> None:
-    """Refuse ``content`` unless its weights have the keys and shapes of ``network``'s.
-
-    Raises:
-        CheckpointError: naming the arguments and the first tensors that differ.
-    """
+    """Raise a ``CheckpointError`` that names the differences unless the weights have the keys and shapes of ``network``'s."""
     own = {key: tuple(value.shape) for key, value in unwrap(network).state_dict().items()}
     found = {key: tuple(value.shape) for key, value in content["model"].items()}
     if own == found:
@@ -184,22 +178,16 @@ def require_same_network(network: torch.nn.Module, content: Mapping[str, Any], p
 
 
 def state_on_cpu(network: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """The tensors of a network, wrapped or not, on the CPU; one that stands under several keys, as in ``DynUNet``, stays one."""
+    """The tensors of a network, wrapped or not, on the CPU; a tensor with several keys, as in ``DynUNet``, stays one."""
     state = unwrap(network).state_dict(keep_vars=True)
     moved = {id(value): value.detach().cpu() for value in state.values()}
     return {key: moved[id(value)] for key, value in state.items()}
 
 
 def differing_arguments(written: Mapping[str, Any], wanted: Mapping[str, Any], ignored: Collection[str] = ()) -> str:
-    """Name the arguments that differ, each with the setting that makes it the file's.
+    """A sentence for an error message: the arguments that differ, each with the setting that gives it the file's value.
 
-    Args:
-        written: ``network`` record of a weight file (see ``network_record``); may be empty.
-        wanted: the record of the network here.
-        ignored: arguments that may differ.
-
-    Returns:
-        A sentence for an error message; empty when the arguments are not known or do not differ.
+    It is empty when the arguments of one of the two records (see ``network_record``) are not known, or none differs.
     """
     theirs, own = written.get("arguments", {}), wanted.get("arguments", {})
     differing = [
@@ -211,7 +199,7 @@ def differing_arguments(written: Mapping[str, Any], wanted: Mapping[str, Any], i
 
 
 def _quoted(value: Any) -> str:
-    """A value as it is given on the command line; nothing of it means anything to the shell."""
+    """A value for the command line, safe from the shell."""
     text = str(value)
     if "'" not in text:
         return f"'{text}'"
@@ -219,18 +207,10 @@ def _quoted(value: Any) -> str:
 
 
 def release_weights(source: str | os.PathLike, output: str | os.PathLike, licence: str) -> Path:
-    """Write a run's weight file with the licence of the weights.
-
-    Args:
-        source: a weight file of this bundle.
-        output: the file to write.
-        licence: of the weights, as an SPDX expression; kept in the file.
-
-    Returns:
-        ``output``.
+    """Write a run's weight file with the licence of the weights, an SPDX expression; return ``output``.
 
     Raises:
-        CheckpointError: when the source is no weight file, or the output could not be written.
+        CheckpointError: the source is no weight file, or the output could not be written.
     """
     content = read_weights(source)
     state = content.pop("model")

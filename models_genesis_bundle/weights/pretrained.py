@@ -1,4 +1,4 @@
-"""Networks with their pretrained weights, from a file, a folder or the Hugging Face Hub, and back."""
+"""Networks with pretrained weights: loaded from, and written to, a file, a folder or the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from models_genesis_bundle.version import __version__
+from models_genesis_bundle.files import whole_file, write_json
+from models_genesis_bundle.messages import causes
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError
-from models_genesis_bundle.weights.checks import FORMAT_VERSION
 from models_genesis_bundle.weights.initial_weights import InitialWeights
-from models_genesis_bundle.weights.model_file import network_record, state_on_cpu
-from models_genesis_bundle.weights.safetensors_file import CONFIG_FILE, WEIGHTS_FILE, write_safetensors
+from models_genesis_bundle.weights.model_file import bundle_records, state_on_cpu
+from models_genesis_bundle.weights.sources import CONFIG_FILE, WEIGHTS_FILE, safetensors
 from monai.utils import optional_import
 
 __all__ = ["SHIPPED_WEIGHTS", "find_weights", "load_pretrained", "push_to_hub", "save_pretrained"]
@@ -24,6 +24,7 @@ __all__ = ["SHIPPED_WEIGHTS", "find_weights", "load_pretrained", "push_to_hub", 
 SHIPPED_WEIGHTS = Path(__file__).resolve().parents[2] / "models" / "model.pt"
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 IN_A_BUNDLE = "models/model.pt"
+SUFFIXES = (".pt", ".pth", ".ckpt", ".model", ".h5", ".hdf5", ".safetensors")  # of weight files
 
 CARD = """\
 ---
@@ -45,12 +46,12 @@ from models_genesis_bundle.networks import {network}
 network = {network}.from_pretrained("{name}")
 ```
 
-`network.preprocessing()` reads a scan and scales it as these weights need it: `config.json` says how. For research only.
+`network.preprocessing()` reads and scales a scan as in pretraining; `config.json` holds the settings. For research only.
 """
 
 
 def find_weights(source: str | os.PathLike | None = None, revision: str | None = None) -> Path:
-    """The weight file that a source means.
+    """The weight file of a source.
 
     Args:
         source: a weight file; a folder with ``model.safetensors``, or a bundle's with ``models/model.pt``; a repository of the
@@ -58,20 +59,21 @@ def find_weights(source: str | os.PathLike | None = None, revision: str | None =
         revision: branch, tag or commit of a repository; None: its newest.
 
     Raises:
-        CheckpointError: when there is none; the message says what was looked for.
+        CheckpointError: the source has no weight file; the message names the expected forms.
     """
     if source is None:
         if not SHIPPED_WEIGHTS.is_file():
             raise CheckpointError(
-                f"{SHIPPED_WEIGHTS}: the weights that ship are in the bundle's folder, which is not where this package is "
-                "installed from. Give a weight file, a folder, or a repository of the Hugging Face Hub."
+                f"{SHIPPED_WEIGHTS}: not found. The weights that ship are in the bundle's folder, and this package is not "
+                "installed from there. Give a weight file, a folder, or a repository of the Hugging Face Hub."
             )
         return SHIPPED_WEIGHTS
     path = Path(source)
     if path.is_file():
         return path
-    if not path.is_dir() and isinstance(source, str) and REPOSITORY.fullmatch(source):
-        path = _downloaded(source, revision)
+    is_repository = isinstance(source, str) and REPOSITORY.fullmatch(source) and path.suffix not in SUFFIXES
+    if is_repository and not path.is_dir():
+        path = _downloaded(str(source), revision)
     for name in (WEIGHTS_FILE, IN_A_BUNDLE):
         if (path / name).is_file():
             return path / name
@@ -84,29 +86,23 @@ def find_weights(source: str | os.PathLike | None = None, revision: str | None =
 def load_pretrained(
     network_class: type, source: str | os.PathLike | None, revision: str | None, arguments: Mapping[str, Any]
 ) -> tuple[Any, dict[str, Any] | None]:
-    """Build a network as the weights' record says, and load them.
+    """Build a network of a class from the weights' record of it, and load them, as ``GenesisUNet.from_pretrained`` does.
 
-    Args:
-        network_class: what to build. Of a record of another class the arguments that both have are taken.
-        source: see ``find_weights``.
-        revision: see ``find_weights``.
-        arguments: what is to differ from the record. Parts that have other shapes then stay new; the encoder must fit.
+    From a record of another class, the arguments that both classes have are taken. ``arguments`` replace recorded ones; parts
+    that get other shapes stay new, but the encoder must fit.
 
     Returns:
         The network in evaluation mode, and the record of its preprocessing, if there is one.
 
     Raises:
-        CheckpointError: for a source that cannot be used.
-        TransferError: when the encoder does not fit, or without ``arguments`` any part of a network of the same class.
+        CheckpointError: the source cannot be used.
+        TransferError: the encoder does not fit, or without ``arguments`` any part of a network of the same class.
     """
     path = find_weights(source, revision)
     initial = InitialWeights(path, parts="all")
     record = initial.source.network
-    known = {
-        name: value
-        for name, value in record.get("arguments", {}).items()
-        if name in signature(network_class).parameters
-    }
+    taken = signature(network_class).parameters
+    known = {name: value for name, value in record.get("arguments", {}).items() if name in taken}
     network = network_class(**{**known, **arguments})
     same_class = str(record.get("_target_", "")).endswith(f".{network_class.__qualname__}")
     if same_class and not arguments:
@@ -122,26 +118,21 @@ def save_pretrained(
     name: str | None = None,
     license: str = "apache-2.0",
 ) -> Path:
-    """Write ``model.safetensors``, ``config.json`` and ``README.md``, a model card with the Hub's metadata.
+    """Write ``model.safetensors``, ``config.json`` and ``README.md``, a model card with the Hub's metadata, into a folder.
 
     Args:
-        network: with ``config()``, as ``GenesisUNet`` has.
-        folder: made when it is not there.
-        preprocessing: how scans are to be read, as ``ScanPreprocessing.record`` says it.
-        name: what the card calls it; by default the folder's name.
+        network: with a method ``config()``, as ``GenesisUNet`` has.
+        folder: created if missing.
+        preprocessing: of its scans, see ``ScanPreprocessing.record``.
+        name: title of the card; by default the folder's name.
         license: of the weights, by the Hub's identifier, such as ``cc-by-4.0``.
-
-    Returns:
-        The folder.
     """
     folder = Path(folder)
-    records = {
-        "format_version": FORMAT_VERSION,
-        "bundle_version": __version__,
-        "network": network_record(network),
-        "preprocessing": None if preprocessing is None else dict(preprocessing),
-    }
-    write_safetensors(folder, state_on_cpu(network), records)
+    scans = None if preprocessing is None else dict(preprocessing)
+    state = {key: value.contiguous() for key, value in state_on_cpu(network).items()}
+    with whole_file(folder / WEIGHTS_FILE) as unfinished:
+        unfinished.write_bytes(safetensors().save(state, metadata={"format": "pt"}))
+    write_json(folder / CONFIG_FILE, {**bundle_records(network), "preprocessing": scans})
     card = CARD.format(name=name or folder.name, network=type(network).__name__, license=license)
     (folder / "README.md").write_text(card)
     return folder
@@ -155,18 +146,9 @@ def push_to_hub(
     private: bool = False,
     token: str | None = None,
 ) -> str:
-    """Upload what ``save_pretrained`` writes to a repository of the Hugging Face Hub, which is made when it is not there.
+    """Upload the files of ``save_pretrained`` to a repository ``owner/name`` of the Hugging Face Hub, created if missing.
 
-    Args:
-        network: see ``save_pretrained``.
-        repo_id: ``owner/name``.
-        preprocessing: see ``save_pretrained``.
-        license: see ``save_pretrained``.
-        private: of a new repository.
-        token: of the Hub; None: the one that ``hf auth login`` has stored.
-
-    Returns:
-        The address of the commit.
+    Without ``token``, the one that ``hf auth login`` has stored is used. Returns the address of the commit.
     """
     api = _hub().HfApi(token=token)
     api.create_repo(repo_id, private=private, exist_ok=True)
@@ -177,20 +159,18 @@ def push_to_hub(
 
 
 def _downloaded(repo_id: str, revision: str | None) -> Path:
-    """The folder in the Hub's cache with the weights of a repository."""
+    """The folder with a repository's weights in the Hub's cache."""
+    hub = _hub()
     try:
-        folder = _hub().snapshot_download(
-            repo_id, revision=revision, allow_patterns=[WEIGHTS_FILE, CONFIG_FILE, IN_A_BUNDLE]
+        return Path(
+            hub.snapshot_download(repo_id, revision=revision, allow_patterns=[WEIGHTS_FILE, CONFIG_FILE, IN_A_BUNDLE])
         )
-    except CheckpointError:
-        raise
     except Exception as error:  # the Hub's client also raises those of its HTTP library
-        reason = " ".join(str(error.__cause__ or error).split())
+        reason = " ".join(str(causes(error)[-1]).split())
         raise CheckpointError(
             f"{repo_id}: there is no such file or folder here, and the repository could not be loaded from the Hugging Face Hub "
             f"({reason})."
         ) from error
-    return Path(folder)
 
 
 def _hub() -> Any:

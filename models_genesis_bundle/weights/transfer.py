@@ -1,32 +1,26 @@
-"""The transfer of weights into another network: all that fits, said tensor by tensor, or nothing."""
+"""The transfer of weights into another network: everything that fits, reported tensor by tensor, or nothing."""
 
 from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError
-from models_genesis_bundle.weights.key_parts import UnknownLayoutError, network_parts, select_parts
+from models_genesis_bundle.weights.key_parts import UnknownLayoutError, network_parts, select_parts, unwrap
 from models_genesis_bundle.weights.model_file import differing_arguments, network_record
 from models_genesis_bundle.weights.published.table import KNOWN
 from models_genesis_bundle.weights.sources import WeightSource, read_source
-from models_genesis_bundle.weights.transfer_plan import WHOLE, plan_transfer
-from models_genesis_bundle.weights.transfer_report import TensorTransfer, TransferReport
-from models_genesis_bundle.weights.wrappers import unwrap
+from models_genesis_bundle.weights.transfer_plan import LACKING, WHOLE, TransferReport, plan_transfer
+from monai.utils import ensure_tuple
 
 __all__ = ["TransferError", "transfer_weights"]
 
 logger = logging.getLogger(__name__)
 
-NOT_THERE, LACKING = "not in the file", "in no file of this kind"
-
-# Arguments that may differ: input channels are fitted, and the head is new.
-FREE_ARGUMENTS = ("in_channels", "out_channels", "output_activation")
+FREE_ARGUMENTS = ("in_channels", "out_channels", "output_activation")  # input channels are fitted, the head is new
 
 
 class TransferError(CheckpointError):
@@ -41,41 +35,38 @@ def transfer_weights(
     key_map: Mapping[str, str] | None = None,
     name: str | None = None,
 ) -> TransferReport:
-    """Load those weights of a checkpoint that belong to the given parts and fit; report on every tensor.
+    """Load the weights of a checkpoint that belong to the given parts and fit; report on every tensor.
 
-    Tensors, parameters and buffers alike, are matched by their keys. What happens to one of the network's:
+    Tensors, that is parameters and buffers, are matched by their keys. The outcome for a tensor of the network:
 
-    - the file has it in the same shape: **loaded**;
-    - it sees the input, and the numbers of input channels differ: **adapted** (see ``fit_input_channels``). The first
+    - **loaded**: the file has it in the same shape;
+    - **adapted** (see ``fit_input_channels``): it sees the input, and the numbers of input channels differ. The first
       convolution of the encoder gives these numbers, and each convolution of the encoder that takes as many sees the input;
-    - its part is not to be loaded, the file does not have it, or has it in another shape, as the head for another number of
-      classes: it stays **initial**.
+    - **initial**: its part is not to be loaded, or the file lacks it or has it in another shape, as the head for another number
+      of classes.
 
-    What the file has and the network has not, is **unused**. The report is always logged: its table at INFO (a WARNING when
+    Tensors of the file that the network lacks are **unused**. The report is always logged: its table at INFO (a WARNING when
     nothing was loaded), each tensor at DEBUG.
 
     Args:
-        network: any network, wrapped or not; changed in place. Its parts are those of its method ``parts()``, or as
-            ``key_parts`` recognises them; when it is none of these, ``parts`` and ``require`` can only be ``"all"`` or empty.
+        network: any network, wrapped or not; changed in place. Its method ``parts()`` or ``key_parts`` gives its parts; without
+            either, ``parts`` and ``require`` can only be ``"all"`` or empty.
         source: a checkpoint's path or content, see ``read_source``.
-        parts: what to load: names out of ``encoder``, ``decoder``, ``head``, or ``"all"``. A part that the network does not
-            have is no error: a classifier has no decoder.
-        require: the parts of the network that must be loaded or adapted to the last tensor, but for tensors that no published
-            file of that kind holds, such as the convolutions around NVIDIA's Swin transformer.
-        key_map: beginnings of the file's keys and what to put in their place, ``{"swinViT.": "encoder."}``; the longest that
-            fits counts.
-        name: what report and errors call the source; by default its path.
-
-    Returns:
-        The report.
+        parts: names out of ``encoder``, ``decoder``, ``head``, or ``"all"``. A part that the network does not have is no error:
+            a classifier has no decoder.
+        require: the parts of which every tensor must be loaded or adapted, except tensors that no published file of that kind
+            holds, such as the convolutions around NVIDIA's Swin transformer.
+        key_map: beginnings of the file's keys and their replacements, ``{"swinViT.": "encoder."}``; the longest that fits
+            counts.
+        name: of the source in report and errors; by default its path.
 
     Raises:
-        TransferError: when a tensor of a required part would stay initial. Nothing is loaded then; the message names what is
-            missing and the likely cause.
-        CheckpointError: when the source holds no weights, or as in ``read_source``.
-        UnknownLayoutError: when parts are named, and the network's are not known.
-        ValueError: for an unknown part, a required one that is not to be loaded or that the network does not have, and a
-            ``key_map`` that gives two tensors one key.
+        TransferError: a tensor of a required part would stay initial. Nothing is loaded; the message names the missing tensors
+            and the likely cause.
+        CheckpointError: the source holds no weights, or as in ``read_source``.
+        UnknownLayoutError: parts are named, and the network's are not known.
+        ValueError: an unknown part, a required part that is not to be loaded or that the network lacks, or a ``key_map`` that
+            gives two tensors one key.
 
     Examples:
         >>> from models_genesis_bundle.networks import GenesisUNet
@@ -87,15 +78,10 @@ def transfer_weights(
     """
     network = unwrap(network)
     weights = read_source(source, name, network.state_dict())
-    known = _known_parts(network, parts, require)
-    wanted = select_parts(parts, known, "parts")
-    required = select_parts(require, known, "require")
-    _check_required(wanted, required, known)
-
+    known, wanted, required = _parts(network, parts, require)
     renamed = _renamed(weights.state, key_map or {})
     plan, entries = plan_transfer(network, weights, renamed, known, wanted)
     recognised = weights.layout.title if weights.layout else ""
-    entries = [_explained(entry, weights) for entry in entries]
     report = TransferReport(weights.name, weights.prefix, wanted, tuple(entries), recognised)
     _refuse_too_little(network, weights, report, required, renamed)
     with torch.no_grad():
@@ -105,26 +91,27 @@ def transfer_weights(
     return report
 
 
-def _known_parts(network: torch.nn.Module, *named: str | Sequence[str]) -> dict[str, list[str]]:
-    """The network's keys by part; all of them as one part when it is of no known layout and no part is named."""
+def _parts(
+    network: torch.nn.Module, parts: str | Sequence[str], require: str | Sequence[str]
+) -> tuple[dict[str, list[str]], tuple[str, ...], tuple[str, ...]]:
+    """The network's keys by part, the parts to load and the required ones; all of an unknown network is one part."""
     try:
-        return network_parts(network)
+        known = network_parts(network)
     except UnknownLayoutError:
-        if any(name != "all" for names in named for name in ([names] if isinstance(names, str) else names)):
+        if {*ensure_tuple(parts), *ensure_tuple(require)} - {"all"}:
             raise
-        return {WHOLE: list(network.state_dict())}
-
-
-def _check_required(wanted: tuple[str, ...], required: tuple[str, ...], known: Mapping[str, list[str]]) -> None:
+        known = {WHOLE: list(network.state_dict())}
+    wanted, required = select_parts(parts, known, "parts"), select_parts(require, known, "require")
     for part in required:
         if part not in wanted:
             raise ValueError(f"require: {part} is required, but only {', '.join(wanted) or 'nothing'} is to be loaded.")
         if not known[part]:
             raise ValueError(f"require: {part} is required, but the network has none.")
+    return known, wanted, required
 
 
 def _renamed(state: Mapping[str, torch.Tensor], key_map: Mapping[str, str]) -> dict[str, str]:
-    """The file's keys by what they are called in the network."""
+    """The file's keys, by their names in the network."""
     renamed: dict[str, str] = {}
     for key in state:
         start = max((start for start in key_map if key.startswith(start)), key=len, default="")
@@ -135,13 +122,6 @@ def _renamed(state: Mapping[str, torch.Tensor], key_map: Mapping[str, str]) -> d
     return renamed
 
 
-def _explained(entry: TensorTransfer, weights: WeightSource) -> TensorTransfer:
-    """The entry, with the reason of those tensors that no published file of this kind holds."""
-    lacks = weights.layout.lacks if weights.layout else ""
-    lacking = lacks and entry.reason == NOT_THERE and re.match(lacks, entry.key)
-    return replace(entry, reason=LACKING) if lacking else entry
-
-
 def _refuse_too_little(
     network: torch.nn.Module,
     weights: WeightSource,
@@ -149,14 +129,15 @@ def _refuse_too_little(
     required: tuple[str, ...],
     renamed: Mapping[str, str],
 ) -> None:
+    """Raise a ``TransferError`` when a tensor of a required part would stay initial."""
     concerned = [entry for entry in report.tensors if entry.part in required and entry.outcome != "unused"]
     missing = [entry for entry in concerned if entry.outcome == "initial" and entry.reason != LACKING]
     if not missing:
         return
     named = [f"{entry.key}: {': '.join(filter(None, (entry.reason, entry.detail)))}" for entry in missing[:3]]
     raise TransferError(
-        f"{weights.name}: {len(missing)} of the {len(concerned)} tensors that are required ({', '.join(required)}) do not "
-        f"come from it, and nothing was loaded. {_likely_cause(network, weights, renamed)}First missing: {'; '.join(named)}."
+        f"{weights.name}: {len(missing)} of the {len(concerned)} tensors that are required ({', '.join(required)}) are not "
+        f"in it or do not fit, and nothing was loaded. {_likely_cause(network, weights, renamed)}First missing: {'; '.join(named)}."
     )
 
 
@@ -175,12 +156,12 @@ def _likely_cause(network: torch.nn.Module, weights: WeightSource, renamed: Mapp
     if disjoint:
         return (
             f"It is of another network ({theirs}; here {own['_target_']}): no key is the same. Its keys begin with "
-            f"{next(iter(renamed))}, the network's with {next(iter(network.state_dict()))}; name what stands for what in key_map. "
-            f"Of others' files these are known: {KNOWN}. "
+            f"{next(iter(renamed))}, the network's with {next(iter(network.state_dict()))}; give the replacements in key_map. "
+            f"Known files of others: {KNOWN}. "
         )
     if theirs != own["_target_"]:
         return f"It is of another network ({theirs}; here {own['_target_']}). "
-    return "The network is likely of other widths or depth than the file's. "
+    return "The network probably has other widths or another depth than the file's. "
 
 
 def _log(report: TransferReport) -> None:

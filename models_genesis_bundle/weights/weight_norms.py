@@ -1,33 +1,82 @@
-"""Convolutions of the size that new ones have, whatever a pretraining made of it."""
+"""The size of layers' weights: measured in a file, and kept while other weights are loaded."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import torch
+from models_genesis_bundle.weights.sources import read_source
 from torch import nn
 
-__all__ = ["weight_norms_kept"]
+__all__ = ["LayerSpectrum", "layer_spectra", "weight_norms_kept"]
 
 CONVOLUTIONS = (nn.Conv2d, nn.Conv3d)
 NORMALISATIONS = (nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm, nn.InstanceNorm2d, nn.InstanceNorm3d, nn.GroupNorm)
 
 
-@contextmanager
-def weight_norms_kept(network: nn.Module) -> Iterator[None]:
-    """Let every convolution right in front of a normalisation keep the Frobenius norm of its weights while others are loaded.
+class LayerSpectrum(NamedTuple):
+    """Size and shape of a layer's weights, as a matrix with a row for each channel."""
 
-    The normalisation undoes the scale of what it gets, so that the network computes the same with scaled weights. The scale
-    decides how far a step of a given learning rate turns them, though (van Laarhoven, "L2 regularization versus batch and weight
-    normalization", arXiv 1706.05350): weights that grew in pretraining learn more slowly than new ones. A bias is scaled with
-    its weights, and the running statistics of a batch normalisation with both.
+    layer: str
+    channels: int
+    norm_ratio: float
+    stable_rank: float
 
-    Such a convolution is followed by the normalisation in an ``nn.Sequential``, as in this package's networks and in MONAI's
-    ``Convolution``. Others keep what is loaded.
+
+def layer_spectra(source: str | os.PathLike | Mapping[str, Any]) -> list[LayerSpectrum]:
+    """The size and the stable rank of every convolution and dense layer in a weight file.
+
+    ``norm_ratio`` is the Frobenius norm over √(rows / 3), the mean norm under PyTorch's default initialisation. In front of a
+    normalisation the size of the weights changes only the size of a step: at a ratio of 3, the same learning rate turns a layer
+    a third as far as a new one. ``stable_rank`` is the squared Frobenius norm over the squared largest singular value (Rudelson
+    and Vershynin, "Sampling from large matrices", Journal of the ACM 2007): 1 when all channels are multiples of one, at most
+    their number, about two thirds of it in new layers. A low rank means that channels repeat each other.
 
     Args:
-        network: any network, with the weights whose norms are to be kept; changed in place when the block has ended well.
+        source: a weight file's path or content, see ``read_source``.
+
+    Returns:
+        The layers in the file's order; single filters are left out.
+
+    Raises:
+        CheckpointError: the file does not exist, or holds no weights.
+    """
+    state = read_source(source).state
+    return [
+        _spectrum(key, value) for key, value in state.items() if value.dim() > 1 and min(value.flatten(1).shape) > 1
+    ]
+
+
+def _spectrum(key: str, value: torch.Tensor) -> LayerSpectrum:
+    matrix = value.double().flatten(1)
+    norm = matrix.norm().item()
+    largest = torch.linalg.matrix_norm(matrix, 2).item()
+    return LayerSpectrum(
+        layer=key.removesuffix(".weight"),
+        channels=len(matrix),
+        norm_ratio=norm / math.sqrt(len(matrix) / 3),
+        stable_rank=(norm / largest) ** 2 if largest else 0.0,
+    )
+
+
+@contextmanager
+def weight_norms_kept(network: nn.Module) -> Iterator[None]:
+    """Keep the Frobenius norm of every convolution in front of a normalisation while other weights are loaded.
+
+    The normalisation undoes the scale of its input, so that the outputs stay. The scale decides how far a step of a given
+    learning rate turns the weights (van Laarhoven, "L2 regularization versus batch and weight normalization", arXiv 1706.05350):
+    weights that grew in pretraining learn more slowly than new ones. A bias is scaled with its weights, and the running
+    statistics of a batch normalisation with both.
+
+    The convolution and the normalisation follow each other in an ``nn.Sequential``, as in this package's networks and in MONAI's
+    ``Convolution``. Other convolutions keep what is loaded.
+
+    Args:
+        network: any network; changed in place when the block succeeds.
     """
     norms = [(unit, normalisation, unit.weight.detach().norm()) for unit, normalisation in _normalised(network)]
     yield

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
+from models_genesis_bundle.bundle_config import usable_device
 from models_genesis_bundle.engines import RestorationInferer, precision_dtype, to_memory_format
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.optim import Muon
@@ -113,7 +115,10 @@ def benchmark_step(
         A row for each variant: ``network``, ``variant``, ``cubes_per_second`` (median), ``times_first``, ``tflops`` (achieved
         10¹² operations a second), ``percent_of_ceiling`` and, on a GPU, ``peak_gib``: the memory of network, optimizer and step.
     """
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    try:
+        place = usable_device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    except ValueError as error:
+        sys.exit(str(error))
     if bfloat16 is None:
         bfloat16 = precision_dtype("auto", place) is torch.bfloat16
     if compiled is None:

@@ -161,7 +161,7 @@ def test_a_stage_is_chosen_by_number():
         maps = network.encode(cubes)
         assert torch.equal(Embedder(network)(cubes), maps[2].flatten(2).mean(2))
         assert torch.equal(Embedder(network, stage=2, pooling="max")(cubes), maps[1].flatten(2).amax(2))
-    with pytest.raises(ValueError, match=r"the stages 1 … 3, found 4"):
+    with pytest.raises(ValueError, match=r"stages 1 … 3, found 4"):
         Embedder(network, stage=4)(cubes)
     with pytest.raises(ValueError, match="expected 1"):
         Embedder(network, stage=0)

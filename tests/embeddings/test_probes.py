@@ -65,7 +65,7 @@ def test_no_patient_is_learnt_from_and_tested_on_at_once():
     task = ProbeTask(LABELS, OWNERS)
     for learn, test in task.splits:
         assert set(OWNERS[learn]).isdisjoint(OWNERS[test])
-        for inner, left in task.inner_folds(learn):
+        for inner, left in task.splitter(learn, 3).split(learn, task.truth[learn], task.groups[learn]):
             assert set(OWNERS[learn][inner]).isdisjoint(OWNERS[learn][left])
     assert task.quality(knn_scores(vectors, task), task.tested) < 0.7
     alike = retrieval_precision(vectors, task)
@@ -150,7 +150,7 @@ def test_files_are_matched_by_case_and_other_cases_refused(labelled):
     assert [row["gain"] for row in rows if row["features"] == "mixed"] == [0, 0, 0]
     fewer = Embeddings(**{name: getattr(good, name)[1:] for name in vars(good) if name not in ("perturbed", "record")})
     fewer.write(labelled / "fewer.npz")
-    with pytest.raises(EmbeddingsError, match=r"fewer.npz: it is of other cases: 1 of 60 .*'p0/ct \(0\)'"):
+    with pytest.raises(EmbeddingsError, match=r"fewer.npz: it has other cases: 1 of 60 .*'p0/ct \(0\)'"):
         probe_embeddings(labelled / "good.npz", labelled / "labels.csv", {"fewer": labelled / "fewer.npz"})
     with pytest.raises(EmbeddingsError, match=r"labels.csv: no file of embeddings"):
         Embeddings.read(labelled / "labels.csv")
@@ -192,7 +192,7 @@ def test_labels_that_do_not_fit_are_refused(tmp_path):
     assert "no column malignant; its columns are case, label" in refusal(
         {"case": ["a"], "label": [1]}, label="malignant"
     )
-    assert "nothing says what its rows are of" in refusal({"name": ["a"], "label": [1]})
+    assert "no column names its rows" in refusal({"name": ["a"], "label": [1]})
     assert "are called ('a',), cubes ('p0/ct (0)',)" in refusal({"case": ["a"], "label": [1]})
     assert "more than once" in refusal({"case": ["a", "a"], "label": [1, 0]})
 

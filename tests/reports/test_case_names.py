@@ -23,5 +23,6 @@ def test_where_a_case_comes_from():
     image = MetaTensor(torch.zeros(1, 2, 2, 2), meta={"filename_or_obj": "scan.nii"})
     assert case_source({"image": image}) == "scan.nii"
     assert case_source({"image": image, "case": "nodule 7"}) == "nodule 7"
+    assert case_source({"image": image, "channel_files": ["p/a_0000.nii", "p/a_0001.nii"]}) == "p/a.nii"
     with pytest.raises(KeyError, match=r"found neither among \['image'\]"):
         case_source({"image": torch.zeros(1)})

@@ -16,9 +16,8 @@ from matplotlib.image import imread
 from models_genesis_bundle.data import IntensityScaling, ScanPreprocessing
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.restorations import compare_restorations
-from models_genesis_bundle.restorations.axes import Axes, upright_window
 from models_genesis_bundle.restorations.feature_colours import FeatureColours
-from models_genesis_bundle.restorations.reading import KINDS, WHOLE, deformed_cubes
+from models_genesis_bundle.restorations.reading import KINDS, WHOLE, Axes, deformed_cubes, upright_window
 from models_genesis_bundle.weights import CheckpointError, write_weights
 from monai.networks.nets import BasicUNet
 
@@ -165,11 +164,13 @@ def test_colours_of_one_window_are_the_components_of_its_map():
     ("records", "settings", "text"),
     [
         ({"label_names": ["liver"]}, {}, r"a\.pt: the file is of a segmentation .* restores nothing"),
-        ({"preprocessing": None}, {}, r"a\.pt: the file does not say how scans are read"),
+        ({"preprocessing": None}, {}, r"a\.pt: the file has no record of its preprocessing"),
         ({"network": GenesisUNet(features=(4, 8), out_channels=2)}, {}, r"a: the network makes \(2, 16, 16, 16\)"),
-        ({}, {"stage": 3}, r"a: stage: the encoder has the stages 1 … 2, found 3"),
+        ({}, {"stage": 3}, r"a: stage: expected one of the encoder's stages 1 … 2, found 3"),
         ({}, {"cube_size": (16, 16)}, r"cube_size: expected 3 sides, found \[16, 16\]"),
         ({}, {"cube_size": (15, 16, 16)}, r"a: cube_size: GenesisUNet cannot take \[15, 16, 16\]"),
+        ({}, {"device": "gpu"}, "device: expected a device of this machine, such as cpu or cuda:0, found 'gpu': "),
+        ({}, {"device": "cuda:99"}, "device: expected a device of this machine.*, found 'cuda:99': "),
         ({}, {"cubes": 0}, r"cubes: expected 1 or more, found 0"),
         ({}, {"network_configs": {"b": "c.yaml"}}, r"network_configs: expected some of a, found b"),
     ],
@@ -187,7 +188,7 @@ def test_2d_and_3d_networks_do_not_meet(root, image, tmp_path):
         tmp_path / "flat.pt", network, cube_size=[16, 16], preprocessing=ScanPreprocessing().record()
     )
     with pytest.raises(
-        ValueError, match=r"flat: its network sees 2D cubes of 3D scans, but that of cube 3D cubes of 3D"
+        ValueError, match=r"flat: its network takes 2D cubes of 3D scans, but that of cube 3D cubes of 3D"
     ):
         compare(root, image, {"cube": written(tmp_path / "cube.pt"), "flat": weights}, tmp_path / "page.html")
     page = compare(root, image, {"flat": weights}, tmp_path / "page.html", cubes=1)
@@ -211,5 +212,7 @@ def test_the_script_takes_lists_and_names_what_is_wrong(phantoms, tmp_path, monk
     weights = str(written(tmp_path / "a.pt"))
     with pytest.raises(SystemExit, match=r"scan: expected one scan, found 4 in .*images. Give one of them"):
         script.compare(weights, scan=str(phantoms / "images"), device="cpu")
+    with pytest.raises(SystemExit, match=r"^device: expected a device of this machine"):
+        script.compare(weights, device="gpu")
     with pytest.raises(SystemExit, match=r"output: expected the HTML file to write, found the folder"):
         script.compare(weights, output=str(tmp_path), device="cpu")

@@ -10,6 +10,7 @@ from benchmarks.loading import benchmark_loader, benchmark_memory
 from benchmarks.measuring import interleaved_medians
 from benchmarks.step import benchmark_step, training_step_flops
 from benchmarks.trainer import benchmark_ddp, benchmark_end_to_end, measure_training
+from gpu_check import gpu_check
 
 SMALL = {"features": (4, 8), "cube_size": (32, 32, 16), "iterations": 1, "batch_size": 2, "epochs": 2}
 
@@ -103,3 +104,13 @@ def test_a_run_that_fails_is_no_figure(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(RuntimeError, match=r"measured run failed: .* --output_dir"):
         measure_training(["configs/pretrain.yaml"], {"output_dir": str(tmp_path)})
+
+
+@pytest.mark.parametrize("command", [benchmark_step, gpu_check])
+def test_a_device_that_the_machine_lacks_is_named(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        SystemExit, match=r"^device: expected a device of this machine, such as cpu or cuda:0, found 'gpu'"
+    ):
+        command(device="gpu")
+    assert not list(tmp_path.iterdir())

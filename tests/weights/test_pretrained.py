@@ -20,6 +20,7 @@ from models_genesis_bundle.weights import (
     InitialWeights,
     TransferError,
     find_weights,
+    pretrained,
     read_weights,
     write_weights,
 )
@@ -108,6 +109,13 @@ def test_a_source_without_weights_is_refused(tmp_path, source):
     (tmp_path / "folder").mkdir()
     with pytest.raises(CheckpointError, match=r"expected a weight file, a folder with model\.safetensors"):
         find_weights(tmp_path / source)
+
+
+@pytest.mark.parametrize("source", ["no/such.pt", "no/such.safetensors"])
+def test_a_missing_file_is_not_looked_for_on_the_hub(monkeypatch, source):
+    monkeypatch.setattr(pretrained, "_downloaded", lambda *arguments: pytest.fail("asked the Hub"))
+    with pytest.raises(CheckpointError, match=f"{source}: expected a weight file, .* found nothing of that name"):
+        GenesisUNet.from_pretrained(source)
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ def test_tensors_of_several_keys_are_written_once(tmp_path):
         ({"act_name": "relu"}, "act_name is relu: pretrain with act_name"),
         ({"act_name": ("leakyrelu", {"negative_slope": 0.2})}, "act_name is .*0.2"),
         ({"last_stride": (4, 2, 2), "kernels": (3, 3, 3, (5, 3, 3))}, "strides is .*4, 2, 2"),
-        ({"kernels": (3, 3, (3, 3, 1), 3)}, "with kernels of several sizes only the encoder goes over"),
+        ({"kernels": (3, 3, (3, 3, 1), 3)}, "with kernels of several sizes only the encoder can be written"),
     ],
 )
 def test_what_nnunet_does_not_compute_is_refused(tmp_path, arguments, reason):

@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Any
 
 from models_genesis_bundle.files import printable
+from models_genesis_bundle.messages import causes
 from monai.config import PathLike
 from monai.transforms import Compose
 
@@ -33,11 +34,8 @@ class ScanError(ValueError):
 
 
 def scan_error_in(error: BaseException) -> ScanError | None:
-    """The `ScanError` that MONAI's transforms wrapped into `error`; None for any other error."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ScanError):
-        cause = cause.__cause__
-    return cause
+    """The `ScanError` that MONAI wrapped into `error`, once for each transform around it; None for any other error."""
+    return next((cause for cause in causes(error) if isinstance(cause, ScanError)), None)
 
 
 class ScanCompose(Compose):

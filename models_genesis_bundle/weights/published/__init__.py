@@ -1,1 +1,1 @@
-"""The weight files that others published: how they are recognised, read and had."""
+"""Weight files that others published: their layouts, their addresses, and how they are loaded."""

@@ -1,4 +1,4 @@
-"""The published weight files from their public locations, for those who accept the authors' licences."""
+"""The download of published weight files, for users who accept the authors' licences."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 
 from models_genesis_bundle.files import file_sha256, whole_file
+from models_genesis_bundle.messages import causes
 from models_genesis_bundle.weights.published.layout import Layout
 from models_genesis_bundle.weights.published.table import FILES
 from monai.utils import optional_import
@@ -21,15 +22,11 @@ HUB_ADDRESS = re.compile(r"(?P<endpoint>https?://.+)/(?P<repo_id>[^/]+/[^/]+)/re
 
 
 class DownloadError(RuntimeError):
-    """A file could not be had; the message names its address, the reason and what to do."""
+    """A file could not be downloaded; the message names its address, the reason and what to do."""
 
 
 def licence_summary(name: str) -> str:
-    """On what terms a published file is to be had, for those who are to accept them.
-
-    Raises:
-        DownloadError: for a name that is not in the table.
-    """
+    """The terms of a published file, for users who are asked to accept them."""
     layout = _layout(name)
     return (
         f"{name} ({layout.title}) is the work of its authors, not of this project.\n"
@@ -41,24 +38,22 @@ def licence_summary(name: str) -> str:
 def download_published(
     name: str, output_dir: str | os.PathLike, base_url: str | None = None, sha256: str | None = None
 ) -> Path:
-    """Download a published file; it is there whole or not at all.
+    """Download a published file, whole or not at all.
 
-    From the Hugging Face Hub, or a server that answers as it does, the package ``huggingface_hub`` loads the file and goes on
-    with a download that broke off; its notes are in ``.cache`` in the folder. From another server, or without the package, the
-    file is loaded from its address.
+    Where ``huggingface_hub`` is installed, it loads files of the Hugging Face Hub and continues interrupted downloads.
 
     Args:
-        name: one of those in docs/how-to/published_weights.md.
-        output_dir: folder of the file, in which a name with a folder makes one.
-        base_url: address of another server's folder with the file; None: where the authors publish it.
+        name: one of the names in docs/how-to/published_weights.md.
+        output_dir: folder of the file; a name with a folder makes one in it.
+        base_url: address of the file's folder on another server; None: the authors' address.
         sha256: hexadecimal digest that the file must have.
 
     Returns:
         The file's path; a file that is already there is not downloaded again.
 
     Raises:
-        DownloadError: for a name that is not published, a file that cannot be downloaded or written, and another digest than
-            ``sha256``; a downloaded file of another digest is removed, one that was there before stays.
+        DownloadError: an unknown name, a file that cannot be downloaded or written, or another digest than ``sha256``. A
+            downloaded file of another digest is removed, one that was there before stays.
     """
     address = _layout(name).files[name]
     path = Path(output_dir) / name
@@ -94,7 +89,7 @@ def _download(path: Path, base_url: str) -> None:
             with whole_file(path) as unfinished:
                 urllib.request.urlretrieve(f"{base_url}/{path.name}", unfinished)
     except Exception as error:  # huggingface_hub raises those of its HTTP client as well
-        reason = " ".join(str(error.__cause__ or error).split())
+        reason = " ".join(str(causes(error)[-1]).split())
         raise DownloadError(
             f"{base_url}/{path.name}: could not be downloaded to {path.parent} ({reason}). Check connection and disk, and in a "
             "browser whether the file is still there, then repeat the command. Another location can be given as base_url."

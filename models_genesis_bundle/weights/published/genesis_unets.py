@@ -6,28 +6,28 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from models_genesis_bundle.weights.published.layout import Layout, State, Translation, ct_window, hub, renamed
+from models_genesis_bundle.weights.key_parts import renamed
+from models_genesis_bundle.weights.published.layout import Layout, State, Translation, ct_window, hub
 
 __all__ = ["ABDOMEN", "GENESIS", "KERAS_UNET", "PYTORCH_UNET", "SUPREM", "SUPREM_UNET"]
 
 STAGES = 4  # of the encoder; the decoder has one less
 
-# The spacing is each scan's own, and the axes are those of LUNA16's files, which run to the left, to the back and to the head.
-LUNA16 = ct_window(-1000.0, 1000.0, orientation="LPS")
-ABDOMEN = ct_window(-175.0, 250.0, (1.5, 1.5, 1.5))
+LUNA16 = ct_window(-1000.0, 1000.0, orientation="LPS")  # each scan's own spacing, the axes of LUNA16's files
+ABDOMEN = ct_window(-175.0, 250.0, spacing=1.5)
 GENESIS: Mapping[str, Any] = {
     "licence": "non-commercial use only, by the licence of Arizona State University; a patent on the method is pending",
     "page": "https://huggingface.co/MrGiovanni/ModelsGenesis",
     "data": "CT scans of LUNA16, by the authors of Models Genesis",
 }
 SUPREM: Mapping[str, Any] = {
-    "licence": "CC BY-NC-ND 4.0: non-commercial use only, what is made of them is not to be shared",
+    "licence": "CC BY-NC-ND 4.0: non-commercial use only, and weights made from them must not be shared",
     "page": "https://github.com/MrGiovanni/SuPreM/blob/main/LICENSE",
     "data": "2 100 abdominal CT scans with labels of organs, by the authors of SuPreM",
 }
 
 FIRST = "down_tr64.ops.0.conv1.weight"
-# Stages are named after the widths of the published file, whatever they are.
+# The keys name the stages after the widths of the published file, whatever a file's widths are.
 PYTORCH_KEYS = (
     *((rf"^down_tr{64 << stage}\.ops", f"encoder.stages.{stage}") for stage in range(STAGES)),
     *((rf"^up_tr{256 >> stage}\.up_conv", f"decoder.stages.{stage}.up") for stage in range(STAGES - 1)),
@@ -37,15 +37,15 @@ PYTORCH_KEYS = (
     (r"\.bn1\.", ".norm."),
 )
 
-# Convolutions are numbered in the order that the image passes them, two a stage: encoder, then decoder. Keras appends _1, _2, …
-# to a name that it has used before in the same session.
-KERAS_UNITS = (
+# Convolutions are numbered in the order of the forward pass, two a stage: encoder, then decoder. Keras appends _1, _2, … to a
+# name that it has used before in the same session.
+UNITS = (
     *(f"encoder.stages.{stage}.{place}" for stage in range(STAGES) for place in range(2)),
     *(f"decoder.stages.{stage}.convs.{place}" for stage in range(STAGES - 1) for place in range(2)),
 )
 KERAS_KEYS = (
-    *((rf"^(?:.*/)?depth_{number}_conv(?:_\d+)?/", f"{unit}.conv.") for number, unit in enumerate(KERAS_UNITS)),
-    *((rf"^(?:.*/)?depth_{number}_bn(?:_\d+)?/", f"{unit}.norm.") for number, unit in enumerate(KERAS_UNITS)),
+    *((rf"^(?:.*/)?depth_{number}_conv(?:_\d+)?/", f"{unit}.conv.") for number, unit in enumerate(UNITS)),
+    *((rf"^(?:.*/)?depth_{number}_bn(?:_\d+)?/", f"{unit}.norm.") for number, unit in enumerate(UNITS)),
     (r"^(?:.*/)?conv3d(?:_\d+)*/", "head."),
     (r"\.(kernel|gamma)$", ".weight"),
     (r"\.beta$", ".bias"),
@@ -53,48 +53,40 @@ KERAS_KEYS = (
     (r"\.moving_variance$", ".running_var"),
 )
 
-# The PyTorch network normalises by the batch in evaluation as well. Its running statistics are in the file all the same.
+# The PyTorch network normalises by the batch in evaluation as well, although the file holds running statistics.
 BATCH_STATISTICS = ["batch", {"track_running_stats": False}]
 KERAS_NORM = ["batch", {"eps": 1e-3}]  # Keras' default; evaluation takes the moving statistics
 
 
 def _read_pytorch(state: State, content: Mapping[str, Any]) -> Translation | None:
-    if FIRST not in state:
-        return None
-    own = renamed(state, *PYTORCH_KEYS)
-    return _translation(own, BATCH_STATISTICS, "deconv", LUNA16) if _is_unet(own) and "head.weight" in own else None
+    own = renamed(state, *PYTORCH_KEYS) if FIRST in state else {}
+    return _translation(own, BATCH_STATISTICS, "deconv", LUNA16) if "head.weight" in own else None
 
 
 def _read_suprem(state: State, content: Mapping[str, Any]) -> Translation | None:
-    """SuPreM's training adds heads that take a text as the question; the U-Net's own head is not there."""
-    if FIRST not in state and f"backbone.{FIRST}" not in state:
-        return None
-    own = renamed(state, (r"^backbone\.", ""), *PYTORCH_KEYS)
-    if not _is_unet(own) or "head.weight" in own:
-        return None
-    return _translation(own, BATCH_STATISTICS, "deconv", ABDOMEN)
+    """SuPreM's training replaces the U-Net's head with heads that take a text."""
+    state = renamed(state, (r"^backbone\.", ""))
+    own = renamed(state, *PYTORCH_KEYS) if FIRST in state else {}
+    return None if "head.weight" in own else _translation(own, BATCH_STATISTICS, "deconv", ABDOMEN)
 
 
 def _read_keras(state: State, content: Mapping[str, Any]) -> Translation | None:
-    if not any(key.endswith("/kernel") for key in state):
+    own = renamed(state, *KERAS_KEYS) if any(key.endswith("/kernel") for key in state) else {}
+    if "head.weight" not in own:
         return None
-    # A kernel (X, Y, Z, inputs, outputs) becomes (outputs, inputs, X, Y, Z); Keras as well correlates and does not flip it.
-    own = {
-        key: value.permute(4, 3, 0, 1, 2).contiguous() if value.dim() == 5 else value
-        for key, value in renamed(state, *KERAS_KEYS).items()
-    }
-    if not _is_unet(own) or "head.weight" not in own:
+    for key, value in list(own.items()):
+        if value.dim() == 5:  # from (X, Y, Z, inputs, outputs); Keras does not flip kernels either
+            own[key] = value.permute(4, 3, 0, 1, 2).contiguous()
+        if key.endswith("running_var"):  # the number of batches takes no part in any result; Keras does not keep it
+            own[key.replace("running_var", "num_batches_tracked")] = torch.tensor(0)
+    return _translation(own, KERAS_NORM, "nearest", LUNA16)
+
+
+def _translation(
+    own: dict[str, torch.Tensor], norm: Any, upsample: str, scans: Mapping[str, Any]
+) -> Translation | None:
+    if not all(f"{unit}.conv.weight" in own for unit in UNITS):
         return None
-    # How many batches a normalisation has seen, PyTorch keeps and Keras does not. It takes no part in any result.
-    counts = [key.replace("running_var", "num_batches_tracked") for key in own if key.endswith("running_var")]
-    return _translation(own | {key: torch.tensor(0) for key in counts}, KERAS_NORM, "nearest", LUNA16)
-
-
-def _is_unet(own: State) -> bool:
-    return all(f"{unit}.conv.weight" in own for unit in KERAS_UNITS)
-
-
-def _translation(own: dict[str, torch.Tensor], norm: Any, upsample: str, scans: Mapping[str, Any]) -> Translation:
     arguments = {
         "in_channels": own["encoder.stages.0.0.conv.weight"].shape[1],
         "out_channels": len(own["head.weight"]) if "head.weight" in own else 1,
@@ -107,14 +99,20 @@ def _translation(own: dict[str, torch.Tensor], norm: Any, upsample: str, scans: 
 
 
 PYTORCH_UNET = Layout(
-    "Models Genesis' PyTorch U-Net",
-    hub("MrGiovanni/ModelsGenesis", "Genesis_Chest_CT.pt"),
+    title="Models Genesis' PyTorch U-Net",
+    files=hub("MrGiovanni/ModelsGenesis", "Genesis_Chest_CT.pt"),
     read=_read_pytorch,
     **GENESIS,
 )
 KERAS_UNET = Layout(
-    "Models Genesis' Keras U-Net", hub("MrGiovanni/ModelsGenesis", "Genesis_Chest_CT.h5"), read=_read_keras, **GENESIS
+    title="Models Genesis' Keras U-Net",
+    files=hub("MrGiovanni/ModelsGenesis", "Genesis_Chest_CT.h5"),
+    read=_read_keras,
+    **GENESIS,
 )
 SUPREM_UNET = Layout(
-    "SuPreM's U-Net", hub("MrGiovanni/SuPreM", "supervised_suprem_unet_2100.pth"), read=_read_suprem, **SUPREM
+    title="SuPreM's U-Net",
+    files=hub("MrGiovanni/SuPreM", "supervised_suprem_unet_2100.pth"),
+    read=_read_suprem,
+    **SUPREM,
 )

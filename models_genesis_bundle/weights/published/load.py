@@ -1,4 +1,4 @@
-"""A published weight file as a ready network, and what to record of it."""
+"""A published weight file as a network, and the records for it."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from models_genesis_bundle.weights.key_parts import network_parts
 from models_genesis_bundle.weights.published.table import KNOWN
 from models_genesis_bundle.weights.sources import WeightSource, read_source, read_weight_file
 from models_genesis_bundle.weights.transfer import transfer_weights
-from models_genesis_bundle.weights.transfer_report import TransferReport
+from models_genesis_bundle.weights.transfer_plan import TransferReport
 from monai.bundle import ConfigComponent
 
 __all__ = ["load_published", "published_network", "published_records"]
 
 
 def load_published(path: str | os.PathLike) -> torch.nn.Module:
-    """Build the network that a published file holds, and load all of its weights.
+    """Build the network of a published file, and load all of its weights.
 
-    The layout is recognised by what is in the file, not by its name; channels and widths are read off the tensors.
-    docs/how-to/published_weights.md lists the files and what each becomes. The transfer is logged, see ``transfer_weights``: what
-    the network does not have stays over, and a decoder or a head that the file does not hold is new.
+    The file's tensors show its layout, channels and widths; docs/how-to/published_weights.md lists the files and their networks.
+    The transfer is logged (see ``transfer_weights``): tensors that the network lacks stay unused, and a decoder or a head that
+    the file does not hold is new.
 
     Args:
-        path: the file, which the user has downloaded; mind its licence.
+        path: the downloaded file; mind its licence.
 
     Returns:
-        The network in evaluation mode. Its output for an input is that of the published network, up to rounding; of CT-FM and
+        The network in evaluation mode. Its output for an input is that of the published network, up to rounding; for CT-FM and
         nnssl the axes of input and output are (X, Y, Z), not (Z, Y, X).
 
     Raises:
-        CheckpointError: when the file cannot be read, is of no published layout, or lacks a tensor.
+        CheckpointError: the file cannot be read, has no published layout, or lacks a tensor.
     """
     return published_network(path)[0].eval()
 
 
 def published_network(path: str | os.PathLike) -> tuple[torch.nn.Module, TransferReport]:
-    """The network of ``load_published``, and the report of the transfer."""
+    """The network of ``load_published``, in training mode, and the report of the transfer."""
     content = read_weight_file(path)
     source = _published_source(content, path)
     network = ConfigComponent({"_target_": source.network["_target_"], **source.network["arguments"]}).instantiate()
@@ -48,17 +48,13 @@ def published_network(path: str | os.PathLike) -> tuple[torch.nn.Module, Transfe
 
 
 def published_records(path: str | os.PathLike) -> dict[str, Any]:
-    """The records to write next to a published network's weights, ``write_weights(target, network, **records)``.
+    """The records for a published network's weights, as ``write_weights(target, network, **records)`` takes them.
 
-    Args:
-        path: the file.
-
-    Returns:
-        ``preprocessing``: how the training scans were prepared (see ``ScanPreprocessing.record``), None when it is not known;
-        ``data``: what was published, its source, its licence, what it was trained on.
+    These are ``preprocessing`` of the training scans (see ``ScanPreprocessing.record``), None when it is not known, and
+    ``data``: name, source and licence of the file and its training data.
 
     Raises:
-        CheckpointError: when the file cannot be read or is of no published layout.
+        CheckpointError: the file cannot be read or has no published layout.
     """
     source = _published_source(read_weight_file(path), path)
     return {"preprocessing": source.preprocessing, "data": source.data}

@@ -1,4 +1,4 @@
-"""The table of all published files that can be read."""
+"""The table of all published files that the bundle reads."""
 
 from __future__ import annotations
 
@@ -7,37 +7,28 @@ from typing import Any
 
 from models_genesis_bundle.weights.published.genesis_unets import KERAS_UNET, PYTORCH_UNET, SUPREM_UNET
 from models_genesis_bundle.weights.published.layout import Layout, State, Translation
-from models_genesis_bundle.weights.published.nnssl import NNSSL
-from models_genesis_bundle.weights.published.nnunet import NNUNET
-from models_genesis_bundle.weights.published.seg_res_nets import CT_FM, SUPREM_SEGRESNET
-from models_genesis_bundle.weights.published.swin_unetrs import NVIDIA_SWIN, SUPREM_SWINUNETR, VOCO
-
-__all__ = ["FILES", "KNOWN", "LAYOUTS", "translated"]
-
-LAYOUTS = (
-    PYTORCH_UNET,
-    KERAS_UNET,
-    NNUNET,
-    SUPREM_UNET,
+from models_genesis_bundle.weights.published.monai_networks import (
+    CT_FM,
+    NVIDIA_SWIN,
     SUPREM_SEGRESNET,
     SUPREM_SWINUNETR,
     VOCO,
-    NVIDIA_SWIN,
-    CT_FM,
-    NNSSL,
 )
+from models_genesis_bundle.weights.published.nnunets import NNSSL, NNUNET
+
+__all__ = ["FILES", "KNOWN", "LAYOUTS", "translated"]
+
+GENESIS = (PYTORCH_UNET, KERAS_UNET, NNUNET)
+SUPREM = (SUPREM_UNET, SUPREM_SEGRESNET, SUPREM_SWINUNETR)
+LAYOUTS = (*GENESIS, *SUPREM, VOCO, NVIDIA_SWIN, CT_FM, NNSSL)
 FILES = {name: layout for layout in LAYOUTS for name in layout.files}
 KNOWN = ", ".join(layout.title for layout in LAYOUTS)
 
 
 def translated(state: State, content: Mapping[str, Any]) -> tuple[Layout, Translation] | None:
-    """The layout that a file has, and its tensors as a network here has them; None when it has none of those known.
+    """The layout of a file and its tensors by the keys of a network here; None for a file of no known layout.
 
-    Args:
-        state: tensors by key, wrappers' prefixes taken off.
-        content: all that the file holds.
+    ``state`` are the tensors without wrappers' prefixes, ``content`` is the whole file.
     """
-    for layout in LAYOUTS:
-        if translation := layout.read(state, content):
-            return layout, translation
-    return None
+    found = ((layout, layout.read(state, content)) for layout in LAYOUTS)
+    return next(((layout, own) for layout, own in found if own is not None), None)

@@ -1,1 +1,1 @@
-"""The file forms of the places where weights go to: Auto3DSeg's algorithms, MONAI's networks, nnU-Net, nnssl."""
+"""Weights in the file forms of other frameworks: Auto3DSeg, MONAI, nnU-Net and nnssl."""

@@ -1,33 +1,179 @@
-"""nnU-Net version 2, ``nnUNetv2_train … -pretrained_weights FILE``."""
+"""nnU-Net version 2: its axes, its U-Nets' keys and arguments, and the file for ``nnUNetv2_train … -pretrained_weights FILE``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import pydoc
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from models_genesis_bundle.weights.targets.nnunet_architecture import decoder_kernels, encoder_kernels
-from models_genesis_bundle.weights.targets.nnunet_keys import each_once, from_dynunet, with_aliases
+from models_genesis_bundle.weights.key_parts import renamed
 from models_genesis_bundle.weights.targets.target import State, Target, TargetError
 from monai.networks.layers.factories import split_args
 
-__all__ = ["NNUNET", "NNUNET_NETWORKS", "PRETRAIN_FOR_NNUNET", "as_nnunet_names", "check_nnunet_settings"]
+__all__ = [
+    "IMPORTED",
+    "NNUNET",
+    "as_nnunet_names",
+    "check_nnunet_settings",
+    "each_once",
+    "encoder_kernels",
+    "kernels_from_zyx",
+    "kernels_to_zyx",
+    "nnunet_architecture",
+    "with_aliases",
+    "with_classes",
+    "zyx_order",
+]
 
-NNUNET_NETWORKS = ("DynUNet", "PlainConvUNet", "ResidualEncoderUNet")
-PRETRAIN_FOR_NNUNET = "Pretrain with configs/network_dynunet.yaml (PlainConvUNet) or configs/network_resenc.yaml."
+IMPORTED = ("conv_op", "norm_op", "dropout_op", "nonlin")  # arguments that nnU-Net's plans give as names of classes
+AXIS = {"R": 0, "L": 0, "A": 1, "P": 1, "S": 2, "I": 2}  # X, Y, Z
+Kernels = list[list[torch.Tensor]]
+
+
+def zyx_order(orientation: str, transpose: Sequence[int] = (0, 1, 2)) -> tuple[int, ...]:
+    """The permutation that brings the axes of an array into the order Z, Y, X: (2, 1, 0) for ``RAS``, (0, 1, 2) for ``SPL``.
+
+    ``orientation`` has one letter of R, L, A, P, S, I for each axis. ``transpose`` is a further permutation, of (Z, Y, X):
+    ``transpose_forward`` in nnU-Net's plans.
+    """
+    axes = [AXIS[letter] for letter in orientation]
+    return tuple(axes.index(2 - place) for place in transpose if 2 - place in axes)
+
+
+def kernels_to_zyx(state: Mapping[str, torch.Tensor], orientation: str, transpose: Sequence[int] = (0, 1, 2)) -> State:
+    """Permute all kernels (outputs, inputs, sides …) of a network for arrays (Z, Y, X); arguments as in ``zyx_order``.
+
+    The direction of an axis (left to right, or right to left) stays: nnU-Net takes each scan as its file has it.
+    """
+    return {key: _permuted(value, zyx_order(orientation[: value.dim() - 2], transpose)) for key, value in state.items()}
+
+
+def kernels_from_zyx(state: Mapping[str, torch.Tensor], transpose: Sequence[int] = (0, 1, 2)) -> State:
+    """Permute all 3D kernels of a network for arrays (Z, Y, X) back, for arrays (X, Y, Z)."""
+    order = zyx_order("RAS", transpose)
+    back = tuple(order.index(axis) for axis in range(3))
+    return {key: _permuted(value, back) if value.dim() == 5 else value for key, value in state.items()}
+
+
+def _permuted(value: torch.Tensor, order: tuple[int, ...]) -> torch.Tensor:
+    return value.permute(0, 1, *(axis + 2 for axis in order)).contiguous() if value.dim() > 2 else value
+
+
+def each_once(state: Mapping[str, torch.Tensor]) -> State:
+    """A U-Net's tensors under one key each, without the aliases of ``with_aliases``."""
+    return {k: v for k, v in state.items() if not k.startswith("decoder.encoder.") and ".all_modules." not in k}
+
+
+def with_aliases(state: Mapping[str, torch.Tensor]) -> State:
+    """A U-Net's tensors under all keys that nnU-Net looks for.
+
+    Each block lists its convolution and its norm again as ``all_modules.0`` and ``all_modules.1``, and the decoder holds the
+    encoder.
+    """
+    aliases = renamed(state, (r"\.conv\.(?=\w+$)", ".all_modules.0."), (r"\.norm\.(?=\w+$)", ".all_modules.1."))
+    listed = {**state, **aliases}
+    return listed | {f"decoder.{key}": value for key, value in listed.items() if key.startswith("encoder.")}
 
 
 def as_nnunet_names(state: Mapping[str, torch.Tensor]) -> State:
     """The tensors of a ``DynUNet``, or of one of nnU-Net's own networks, by nnU-Net's keys, each once."""
-    return from_dynunet(state) if "input_block.conv1.conv.weight" in state else each_once(state)
+    return _from_dynunet(state) if "input_block.conv1.conv.weight" in state else each_once(state)
+
+
+def _from_dynunet(state: Mapping[str, torch.Tensor]) -> State:
+    """As a ``PlainConvUNet`` with two convolutions a stage; its convolutions have a bias, which is zero here."""
+    if any(".conv3." in key for key in state):
+        raise TargetError(
+            "nnU-Net has no network with DynUNet's residual blocks: pretrain with res_block: false, as in "
+            "configs/network_dynunet.yaml, or nnU-Net's own residual network with configs/network_resenc.yaml."
+        )
+    if "input_block.norm1.weight" not in state or any(key.endswith("running_mean") for key in state):
+        raise TargetError(
+            "nnU-Net normalises by instance, with weights: pretrain with norm_name: [INSTANCE, { affine: true }], as in "
+            "configs/network_dynunet.yaml."
+        )
+    downsamples = len({key.split(".")[1] for key in state if key.startswith("downsamples.")})
+    once = {key: value for key, value in state.items() if not key.startswith("skip_layers.")}
+    named = renamed(once, *_dynunet_changes(downsamples))
+    for key, value in list(named.items()):
+        if key.endswith(".weight") and value.dim() > 2 and ".seg_layers." not in key:
+            outputs = value.shape[1 if ".transpconvs." in key else 0]
+            named.setdefault(key.removesuffix("weight") + "bias", value.new_zeros(outputs))
+    return named
+
+
+def _dynunet_changes(downsamples: int) -> list[tuple[str, str]]:
+    """The changes from ``DynUNet``'s keys to those of ``PlainConvUNet``, whose decoder begins at the deepest stage."""
+    blocks = ["input_block", *(rf"downsamples\.{number}" for number in range(downsamples)), "bottleneck"]
+    heads = ["output_block", *(rf"deep_supervision_heads\.{number}" for number in range(downsamples))]
+    changes = [(rf"^{block}\.", f"encoder.stages.{stage}.0.convs.") for stage, block in enumerate(blocks)]
+    changes += [(rf"^{head}\.conv\.conv\.", f"decoder.seg_layers.{downsamples - n}.") for n, head in enumerate(heads)]
+    return [
+        *changes,
+        (r"^upsamples\.(\d+)\.transp_conv\.conv\.", r"decoder.transpconvs.\1."),
+        (r"^upsamples\.(\d+)\.conv_block\.", r"decoder.stages.\1.convs."),
+        (r"\.convs\.conv1\.conv\.", ".convs.0.conv."),
+        (r"\.convs\.conv2\.conv\.", ".convs.1.conv."),
+        (r"\.convs\.norm1\.", ".convs.0.norm."),
+        (r"\.convs\.norm2\.", ".convs.1.norm."),
+    ]
+
+
+def encoder_kernels(state: Mapping[str, torch.Tensor]) -> Kernels:
+    """The convolutions of each stage of the encoder, finest first; of a residual block the first one."""
+    return _by_stage(state, r"encoder\.stages\.(\d+)\.(0\.convs\.\d+|blocks\.\d+\.conv1)\.conv\.weight")
+
+
+def _decoder_kernels(state: Mapping[str, torch.Tensor]) -> Kernels:
+    """The convolutions of each stage of the decoder, deepest first."""
+    return _by_stage(state, r"decoder\.stages\.(\d+)\.convs\.\d+\.conv\.weight")
+
+
+def _by_stage(state: Mapping[str, torch.Tensor], pattern: str) -> Kernels:
+    stages: dict[int, list[torch.Tensor]] = {}
+    for key, value in state.items():
+        if match := re.fullmatch(pattern, key):
+            stages.setdefault(int(match[1]), []).append(value)
+    return [stages[number] for number in sorted(stages)]
+
+
+def nnunet_architecture(state: Mapping[str, torch.Tensor]) -> tuple[str, dict[str, Any]]:
+    """Class name and arguments of the 3D network that the tensors are of, in the form of nnU-Net's plans.
+
+    The numbers of input channels and of classes are left out. A stage's stride is the kernel of the transposed convolution that
+    undoes it. Tensors do not show norm and activation; these are nnU-Net's.
+    """
+    residual = "encoder.stem.convs.0.conv.weight" in state
+    encoder, decoder = encoder_kernels(state), _decoder_kernels(state)
+    upsampling = _by_stage(state, r"decoder\.transpconvs\.(\d+)\.weight")
+    arguments = {
+        "n_stages": len(encoder),
+        "features_per_stage": [kernels[0].shape[0] for kernels in encoder],
+        "conv_op": "torch.nn.modules.conv.Conv3d",
+        "kernel_sizes": [list(kernels[0].shape[2:]) for kernels in encoder],
+        "strides": [[1, 1, 1], *(list(kernels[0].shape[2:]) for kernels in reversed(upsampling))],
+        "n_blocks_per_stage" if residual else "n_conv_per_stage": [len(kernels) for kernels in encoder],
+        "n_conv_per_stage_decoder": [len(kernels) for kernels in decoder],
+        "conv_bias": any(key.endswith(".conv.bias") for key in state),
+        "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
+        "norm_op_kwargs": {"eps": 1e-05, "affine": True},
+        "dropout_op": None,
+        "dropout_op_kwargs": None,
+        "nonlin": "torch.nn.LeakyReLU",
+        "nonlin_kwargs": {"inplace": True},
+    }
+    return ("ResidualEncoderUNet" if residual else "PlainConvUNet"), arguments
+
+
+def with_classes(arguments: Mapping[str, Any], names: Iterable[str] = IMPORTED) -> dict[str, Any]:
+    """A network's arguments with the classes themselves where nnU-Net's plans give their names."""
+    return {**arguments, **{name: arguments[name] and pydoc.locate(arguments[name]) for name in names}}
 
 
 def check_nnunet_settings(network: torch.nn.Module) -> None:
-    """Refuse a ``DynUNet`` that computes something else than a ``PlainConvUNet`` of the same tensors.
-
-    Raises:
-        TargetError: naming the setting.
-    """
+    """Refuse a ``DynUNet`` whose outputs are others than those of a ``PlainConvUNet`` with the same tensors."""
     if not hasattr(network, "upsample_kernel_size"):
         return
     norm, act = split_args(network.norm_name), split_args(network.act_name)
@@ -52,15 +198,21 @@ def check_nnunet_settings(network: torch.nn.Module) -> None:
 def _content(state: State, preprocessing: Mapping[str, Any] | None) -> dict[str, Any]:
     state = each_once(state)
     same_stage = [kernels[0].shape[2:] for kernels in reversed(encoder_kernels(state)[:-1])]
-    if same_stage != [kernels[0].shape[2:] for kernels in decoder_kernels(state)]:
+    if same_stage != [kernels[0].shape[2:] for kernels in _decoder_kernels(state)]:
         raise TargetError(
             "In each stage of its decoder DynUNet has the kernel of the encoder's stage below, nnU-Net that of the same stage: "
-            "with kernels of several sizes only the encoder goes over. Give the plans of the network that will be trained "
+            "with kernels of several sizes only the encoder can be written. Give the plans of the network that will be trained "
             "(plans=…), or pretrain with one kernel size."
         )
     return {"network_weights": with_aliases(state), "preprocessing": preprocessing}
 
 
 NNUNET = Target(
-    "nnunet", NNUNET_NETWORKS, PRETRAIN_FOR_NNUNET, _content, as_nnunet_names, check_nnunet_settings, zyx=True
+    name="nnunet",
+    networks=("DynUNet", "PlainConvUNet", "ResidualEncoderUNet"),
+    advice="Pretrain with configs/network_dynunet.yaml (PlainConvUNet) or configs/network_resenc.yaml.",
+    content=_content,
+    rename=as_nnunet_names,
+    check=check_nnunet_settings,
+    zyx=True,
 )

@@ -1,33 +1,26 @@
-"""What nnU-Net's plans say of the network that it will train."""
+"""The network in nnU-Net's plans."""
 
 from __future__ import annotations
 
 import json
 import os
-import pydoc
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from models_genesis_bundle.weights.targets.nnunet import with_classes
 from models_genesis_bundle.weights.targets.target import TargetError
 from monai.utils import optional_import
 
-__all__ = ["PlannedTraining", "network_of_plans", "read_plans"]
+__all__ = ["UNETS", "PlannedTraining", "network_of_plans", "read_plans"]
 
 UNETS = "dynamic_network_architectures.architectures.unet"
 
 
 @dataclass(frozen=True)
 class PlannedTraining:
-    """One of the configurations of nnU-Net's plans.
-
-    Attributes:
-        path: the plans.
-        configuration: its name.
-        settings: its own entries, and those that it inherits.
-        plans: all entries of the file.
-    """
+    """A configuration in nnU-Net's plans, with inherited settings; entries that are missing raise a ``TargetError``."""
 
     path: Path
     configuration: str
@@ -36,11 +29,7 @@ class PlannedTraining:
 
     @property
     def network(self) -> str:
-        """The class of the network: ``PlainConvUNet`` or ``ResidualEncoderUNet``.
-
-        Raises:
-            TargetError: when the plans plan another one.
-        """
+        """The class of the network: ``PlainConvUNet`` or ``ResidualEncoderUNet``."""
         name = str(self.architecture["network_class_name"]).rpartition(".")[2]
         if name not in ("PlainConvUNet", "ResidualEncoderUNet"):
             raise TargetError(
@@ -50,24 +39,16 @@ class PlannedTraining:
 
     @property
     def architecture(self) -> dict[str, Any]:
-        """Class and arguments of the network.
-
-        Raises:
-            TargetError: when the plans have none, as those of nnU-Net 2.3 and older.
-        """
+        """Class and arguments of the network; the plans of nnU-Net 2.3 and older have none."""
         return self.get("architecture")
 
     @property
     def axes(self) -> tuple[int, ...]:
-        """Which axis of an array (Z, Y, X) is the first, second and third in nnU-Net's training."""
+        """The permutation of an array (Z, Y, X) in nnU-Net's training."""
         return tuple(self.plans.get("transpose_forward", (0, 1, 2)))
 
     def get(self, name: str) -> Any:
-        """An entry of the configuration.
-
-        Raises:
-            TargetError: when it is not there.
-        """
+        """An entry of the configuration."""
         if name not in self.settings:
             raise TargetError(
                 f"{self.path}: no {name} for {self.configuration}. The entries are {', '.join(self.settings)}. Plan again "
@@ -77,14 +58,10 @@ class PlannedTraining:
 
 
 def read_plans(plans: str | os.PathLike, configuration: str = "3d_fullres") -> PlannedTraining:
-    """Read one of the configurations of nnU-Net's plans.
-
-    Args:
-        plans: the file ``nnUNetPlans.json`` that ``nnUNetv2_plan_and_preprocess`` wrote.
-        configuration: ``2d``, ``3d_fullres``, ``3d_lowres`` or ``3d_cascade_fullres``.
+    """Read a configuration, such as ``3d_fullres`` or ``2d``, of the ``nnUNetPlans.json`` that nnU-Net wrote.
 
     Raises:
-        TargetError: when the file cannot be read, or has no such configuration.
+        TargetError: the file cannot be read, or has no such configuration.
     """
     path = Path(plans)
     try:
@@ -106,23 +83,14 @@ def read_plans(plans: str | os.PathLike, configuration: str = "3d_fullres") -> P
 
 
 def network_of_plans(planned: PlannedTraining, in_channels: int, out_channels: int) -> torch.nn.Module:
-    """Build the planned network, as ``nnUNetv2_train`` does.
-
-    Needs the package ``dynamic-network-architectures``, which nnU-Net brings.
-
-    Args:
-        planned: what is planned.
-        in_channels: of the images.
-        out_channels: classes.
+    """Build the planned network as ``nnUNetv2_train`` does; needs the package ``dynamic-network-architectures``.
 
     Raises:
-        TargetError: when no network is planned, or another than a ``PlainConvUNet`` or a ``ResidualEncoderUNet``.
+        TargetError: the plans have no network, or another than a ``PlainConvUNet`` or a ``ResidualEncoderUNet``.
     """
     architecture = planned.architecture
     unet, available = optional_import(UNETS, name=planned.network)
     if not available:
         raise TargetError("The plans' network needs a package: pip install models-genesis-bundle[nnunet]")
-    arguments = dict(architecture["arch_kwargs"])
-    for argument in architecture["_kw_requires_import"]:
-        arguments[argument] = None if arguments[argument] is None else pydoc.locate(arguments[argument])
+    arguments = with_classes(architecture["arch_kwargs"], architecture["_kw_requires_import"])
     return unet(input_channels=in_channels, num_classes=out_channels, **arguments)

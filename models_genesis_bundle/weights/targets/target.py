@@ -1,58 +1,46 @@
-"""What is to be known of a place where weights go to."""
+"""What the bundle knows of a framework that takes weights: its file form and its networks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError
 
-__all__ = ["State", "Target", "TargetError", "same_keys"]
+__all__ = ["State", "Target", "TargetError"]
 
 State = dict[str, torch.Tensor]
 
 
 class TargetError(CheckpointError):
-    """A network's weights cannot be had in the form that was asked for; the message says why and what to do."""
-
-
-def same_keys(state: Mapping[str, torch.Tensor]) -> State:
-    """The tensors under the keys that they have."""
-    return dict(state)
-
-
-def _any_settings(network: torch.nn.Module) -> None:
-    """No setting of the network is in the way."""
+    """The weights of a network cannot be written in the form that was asked for; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A file form, and which networks' weights can be written in it.
+    """A file form, and the networks whose weights can be written in it.
 
     Attributes:
         name: as users give it.
-        networks: class names of the networks that it takes.
-        advice: what to do with the weights of another one.
-        content: what the file holds, from the tensors by the target's keys, how the training data was preprocessed
+        networks: class names of these networks.
+        advice: what to do with the weights of another network.
+        content: content of the file, from the tensors by the target's keys, the record of the preprocessing
             (``ScanPreprocessing.record``, or None) and the target's own options.
-        rename: a network's tensors by the target's keys, each once; a ``TargetError`` when they have no place there.
-        check: raises a ``TargetError`` for a network whose settings, which no tensor shows, the target does not have.
+        rename: a network's tensors by the target's keys, each once; raises a ``TargetError`` when they have no place there.
+        check: raises a ``TargetError`` for settings of a network that its tensors do not show and the target does not have.
         spatial_dims: of the networks; None: any.
-        zyx: whether its arrays are (Z, Y, X), as nnU-Net's are, not (X, Y, Z).
-        folder: JSON files that a folder for the hub holds next to the checkpoint, by name: what each holds, from the checkpoint's
-            content. Empty: there is no such folder.
-        checkpoint_name: name of the checkpoint in that folder.
+        zyx: whether its arrays are (Z, Y, X), as nnU-Net's are, instead of (X, Y, Z).
+        hub_files: the JSON files of a folder for the Hub, by name, from the content of the checkpoint; None: no such folder.
     """
 
     name: str
     networks: tuple[str, ...]
     advice: str
     content: Callable[..., dict[str, Any]]
-    rename: Callable[[Mapping[str, torch.Tensor]], State] = same_keys
-    check: Callable[[torch.nn.Module], None] = _any_settings
+    rename: Callable[[Mapping[str, torch.Tensor]], State] = dict
+    check: Callable[[torch.nn.Module], None] | None = None
     spatial_dims: int | None = None
     zyx: bool = False
-    folder: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = field(default_factory=dict)
-    checkpoint_name: str = ""
+    hub_files: Callable[[dict[str, Any]], dict[str, Any]] | None = None

@@ -1,0 +1,24 @@
+"""The device that a command was asked to use."""
+
+from __future__ import annotations
+
+import torch
+
+__all__ = ["usable_device"]
+
+
+def usable_device(name: str | torch.device) -> torch.device:
+    """The device of a name.
+
+    Raises:
+        ValueError: PyTorch does not know the name, or this machine does not have the device.
+    """
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (AssertionError, NotImplementedError, RuntimeError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"device: expected a device of this machine, such as cpu or cuda:0, found {str(name)!r}: {reason}"
+        ) from error
+    return device

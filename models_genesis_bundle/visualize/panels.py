@@ -1,0 +1,192 @@
+"""Panels of pictures: of the cases of a validation, and of each scan that inference restores."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from matplotlib.figure import Figure
+from models_genesis_bundle.engines.processes import is_main_process
+from models_genesis_bundle.visualize.restoration_panel import restoration_figure, try_to_save_figure
+from models_genesis_bundle.visualize.segmentation_overlay import (
+    SegmentationSlice,
+    segmentation_figure,
+    segmentation_slices,
+)
+from monai.data import MetaTensor, decollate_batch
+from monai.transforms import MapTransform
+from monai.utils import convert_to_numpy
+from monai.utils.enums import CommonKeys
+
+__all__ = ["RestorationPanels", "SaveRestorationPaneld", "SegmentationPanels", "class_numbers"]
+
+
+class _PanelHandler(ABC):
+    """Draws cases of a validation, the same ones each time, as PNG files and in TensorBoard; ``tag`` is the figure's name there."""
+
+    def __init__(self, output_dir: str, tag: str, summary_writer: Any | None, num_cases: int, interval: int) -> None:
+        self.output_dir = Path(output_dir)
+        self.tag = tag
+        self.summary_writer = summary_writer
+        self.num_cases = num_cases
+        self.interval = interval
+        self.rows: list[Any] = []
+        self.seen = 0
+
+    @abstractmethod
+    def row(self, case: Mapping[str, Any]) -> Any:
+        """What to keep of a case, its part of the evaluator's output without a batch dimension, until the panel is drawn."""
+
+    @abstractmethod
+    def figure(self, rows: list[Any], title: str) -> Figure:
+        """Draw the panel."""
+
+    def attach(self, engine: Engine) -> None:
+        """Follow an evaluator whose output is the batch's dictionary, or a list with one for each case; on the main process."""
+        if is_main_process():
+            engine.add_event_handler(Events.EPOCH_STARTED, self.start)
+            engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self.draw)
+
+    def start(self, engine: Engine) -> None:
+        """Forget the last validation's cases and choose this one's."""
+        self.rows, self.seen = [], 0
+        total = len(engine.data_loader.sampler)
+        self.chosen = set(np.linspace(0, total - 1, min(self.num_cases, total)).round().astype(int).tolist())
+
+    def collect(self, engine: Engine) -> None:
+        """Keep the chosen cases of a batch."""
+        if engine.state.epoch % self.interval and engine.state.epoch != 1:
+            return
+        output = engine.state.output
+        for case in output if isinstance(output, list) else decollate_batch(output):
+            if self.seen in self.chosen:
+                self.rows.append(self.row(case))
+            self.seen += 1
+
+    def draw(self, engine: Engine) -> None:
+        """Write the panel."""
+        if not self.rows:
+            return
+        epoch = engine.state.epoch
+        figure = self.figure(self.rows, f"epoch {epoch}")
+        try_to_save_figure(figure, self.output_dir / f"epoch_{epoch:04d}.png")
+        if self.summary_writer is not None:
+            self.summary_writer.add_figure(self.tag, figure, global_step=epoch)
+
+
+class RestorationPanels(_PanelHandler):
+    """Draw cubes of a validation, the same ones each time, spread over the whole set: clean, deformed, restored, error.
+
+    Args:
+        output_dir: receives ``epoch_0001.png``, ….
+        summary_writer: a TensorBoard writer, which receives the same figure.
+        num_cubes: rows of the panel.
+        interval: epochs between two panels.
+        value_range: grey values from black to white.
+    """
+
+    def __init__(
+        self,
+        output_dir: str,
+        summary_writer: Any | None = None,
+        num_cubes: int = 4,
+        interval: int = 1,
+        value_range: tuple[float, float] = (0.0, 1.0),
+    ) -> None:
+        super().__init__(output_dir, "restoration", summary_writer, num_cubes, interval)
+        self.value_range = value_range
+
+    def row(self, case: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
+        """Clean, deformed and restored cube, each (C, X, Y[, Z])."""
+        keys = (CommonKeys.LABEL, CommonKeys.IMAGE, CommonKeys.PRED)
+        return tuple(convert_to_numpy(case[key].float()) for key in keys)
+
+    def figure(self, rows: list[tuple[np.ndarray, ...]], title: str) -> Figure:
+        """Draw the cubes, one a row."""
+        clean, deformed, restored = zip(*rows, strict=True)
+        return restoration_figure(clean, deformed, restored, self.value_range, title=title)
+
+
+class SegmentationPanels(_PanelHandler):
+    """Draw cases of a validation, the same ones each time, spread over the whole set: outlines over the image.
+
+    The evaluator's output holds ``image`` (C, X, Y[, Z]), ``label`` and ``pred``, both in a form that ``class_numbers`` takes.
+
+    Args:
+        output_dir: receives ``epoch_0001.png``, ….
+        label_names: the foreground classes' names, in order.
+        summary_writer: a TensorBoard writer, which receives the same figure.
+        num_cases: rows of the panel.
+        interval: epochs between two panels.
+    """
+
+    def __init__(
+        self,
+        output_dir: str,
+        label_names: Sequence[str],
+        summary_writer: Any | None = None,
+        num_cases: int = 4,
+        interval: int = 1,
+    ) -> None:
+        super().__init__(output_dir, "segmentation", summary_writer, num_cases, interval)
+        self.label_names = list(label_names)
+
+    def row(self, case: Mapping[str, Any]) -> list[SegmentationSlice]:
+        """The slices that show most of the case."""
+        image = case[CommonKeys.IMAGE]
+        affine = image.affine if isinstance(image, MetaTensor) else None
+        label, prediction = (class_numbers(case[key]) for key in (CommonKeys.LABEL, CommonKeys.PRED))
+        return segmentation_slices(image, label, prediction, affine)
+
+    def figure(self, rows: list[list[SegmentationSlice]], title: str) -> Figure:
+        """Draw the cases, one a row."""
+        return segmentation_figure([("", slices) for slices in rows], self.label_names, title)
+
+
+def class_numbers(segmentation: torch.Tensor) -> torch.Tensor:
+    """Each voxel's class (1, X, Y[, Z]), from class numbers or from one channel for each class: one-hot, probabilities, logits."""
+    return segmentation if len(segmentation) == 1 else segmentation.argmax(dim=0, keepdim=True)
+
+
+class SaveRestorationPaneld(MapTransform):
+    """Write ``<name>_panel.png``: the scan, the network's input, its output, and the error.
+
+    Args:
+        keys: the restored scan (C, X, Y, Z).
+        output_dir: receives the PNG.
+        clean_key: the original scan, same shape.
+        deformed_key: the network's input, same shape.
+        value_range: grey values from black to white.
+        name_key: the name of the scan's results, a path below `output_dir`, see `ScanResults`.
+    """
+
+    def __init__(
+        self,
+        keys: Hashable = CommonKeys.PRED,
+        output_dir: str = ".",
+        clean_key: str = "clean",
+        deformed_key: str = CommonKeys.IMAGE,
+        value_range: tuple[float, float] = (0.0, 1.0),
+        name_key: str = "result",
+    ) -> None:
+        super().__init__(keys)
+        self.output_dir = Path(output_dir)
+        self.clean_key = clean_key
+        self.deformed_key = deformed_key
+        self.value_range = value_range
+        self.name_key = name_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Write the panel and return the unchanged data."""
+        for key in self.key_iterator(dict(data)):
+            name = data[self.name_key]
+            arrays = ([data[self.clean_key]], [data[self.deformed_key]], [data[key]])
+            figure = restoration_figure(*arrays, self.value_range, title=name)
+            try_to_save_figure(figure, self.output_dir / f"{name}_panel.png")
+        return dict(data)
