@@ -11,14 +11,13 @@ from models_genesis_bundle.data.scans.preprocessing import RAS_LABELS
 __all__ = ["plain_preprocessing"]
 
 
-def plain_preprocessing(record: Mapping[str, Any], key: str = "image") -> dict[str, Any]:
-    """The configuration of MONAI transforms that equal the recorded ``ScanPreprocessing``.
+def plain_preprocessing(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of MONAI transforms that equal the recorded ``ScanPreprocessing``, for items with ``image``.
 
     Unlike ``LoadScand``, they do not refuse unusable scans.
 
     Args:
         record: of ``ScanPreprocessing.record``.
-        key: of the scan in the items.
 
     Returns:
         A ``Compose`` with its arguments, as in a bundle's configuration.
@@ -34,22 +33,22 @@ def plain_preprocessing(record: Mapping[str, Any], key: str = "image") -> dict[s
             "each."
         )
     transforms: list[dict[str, Any]] = [
-        {"_target_": "LoadImaged", "keys": key},
-        {"_target_": "EnsureChannelFirstd", "keys": key},  # MONAI Deploy loads by itself, and leaves the first out
-        {"_target_": "EnsureTyped", "keys": key, "dtype": "$torch.float32"},
+        {"_target_": "LoadImaged", "keys": "image"},
+        {"_target_": "EnsureChannelFirstd", "keys": "image"},  # MONAI Deploy loads by itself, and leaves the first out
+        {"_target_": "EnsureTyped", "keys": "image", "dtype": "$torch.float32"},
     ]
     if steps.orientation is not None:
         labels = [list(ends) for ends in RAS_LABELS]
-        transforms.append({"_target_": "Orientationd", "keys": key, "axcodes": steps.orientation, "labels": labels})
+        transforms.append({"_target_": "Orientationd", "keys": "image", "axcodes": steps.orientation, "labels": labels})
     if steps.spacing is not None:
-        spacing = {"_target_": "Spacingd", "keys": key, "pixdim": list(steps.spacing), "mode": "bilinear"}
-        transforms.append(spacing)
-    return {"_target_": "Compose", "transforms": [*transforms, *_intensity_transforms(steps.intensity, key)]}
+        pixdim = list(steps.spacing)
+        transforms.append({"_target_": "Spacingd", "keys": "image", "pixdim": pixdim, "mode": "bilinear"})
+    return {"_target_": "Compose", "transforms": [*transforms, *_intensity_transforms(steps.intensity)]}
 
 
-def _intensity_transforms(intensity: IntensityScaling, key: str) -> list[dict[str, Any]]:
+def _intensity_transforms(intensity: IntensityScaling) -> list[dict[str, Any]]:
     low, high = intensity.value_range
-    to_range = {"keys": key, "b_min": low, "b_max": high, "clip": True}
+    to_range = {"keys": "image", "b_min": low, "b_max": high, "clip": True}
     if intensity.mode == "window":
         window = {"a_min": intensity.lower, "a_max": intensity.upper}
         return [{"_target_": "ScaleIntensityRanged", **to_range, **window}]
@@ -57,6 +56,6 @@ def _intensity_transforms(intensity: IntensityScaling, key: str) -> list[dict[st
         percentiles = {"lower": intensity.lower, "upper": intensity.upper}
         return [{"_target_": "ScaleIntensityRangePercentilesd", **to_range, **percentiles}]
     return [
-        {"_target_": "NormalizeIntensityd", "keys": key, "subtrahend": intensity.mean, "divisor": intensity.std},
+        {"_target_": "NormalizeIntensityd", "keys": "image", "subtrahend": intensity.mean, "divisor": intensity.std},
         {"_target_": "ScaleIntensityRanged", **to_range, "a_min": low, "a_max": high},
     ]
