@@ -14,7 +14,7 @@ from models_genesis_bundle.data.scans.files import scan_stem
 from monai.data import MetaTensor
 from monai.utils.enums import CommonKeys
 
-__all__ = ["CaseHandler", "case_source", "evaluated_cases", "require_one_process", "short_names"]
+__all__ = ["CaseHandler", "case_source", "evaluated_cases", "short_names"]
 
 
 def case_source(case: Mapping[str, Any]) -> str:
@@ -62,18 +62,6 @@ def _name(source: str, folders: int) -> str:
     return "/".join([*before, scan_stem(path)])
 
 
-def require_one_process() -> None:
-    """Refuse a distributed run, in which a process has only a part of the cases.
-
-    Raises:
-        RuntimeError: in a distributed run.
-    """
-    if idist.get_world_size() > 1:
-        raise RuntimeError(
-            f"A report needs all cases in one process, found {idist.get_world_size()} processes. Evaluate without torchrun."
-        )
-
-
 def evaluated_cases(engine: Engine) -> list[dict[str, Any]]:
     """The cases of a MONAI evaluator's last batch, after the postprocessing.
 
@@ -108,9 +96,13 @@ class CaseHandler:
         """Remove all cases.
 
         Raises:
-            RuntimeError: in a distributed run.
+            RuntimeError: in a distributed run, in which a process has only a part of the cases.
         """
-        require_one_process()
+        processes = idist.get_world_size()
+        if processes > 1:
+            raise RuntimeError(
+                f"A report needs all cases in one process, found {processes} processes. Evaluate without torchrun."
+            )
 
     def collect(self, engine: Engine) -> None:
         """Keep the needed entries of a batch's cases."""

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 from ignite.engine import Engine
-from models_genesis_bundle.files import write_table
 from models_genesis_bundle.metrics import Froc, classification_scores, covariate_scores, predicted_classes
 from models_genesis_bundle.reports.case_handler import CaseHandler, case_source, evaluated_cases, short_names
+from models_genesis_bundle.reports.predictions_table import write_predictions
 from models_genesis_bundle.reports.summary_file import in_words, write_summary
 from models_genesis_bundle.visualize import try_to_save_figure
 from models_genesis_bundle.visualize.classification_figure import classification_figure
@@ -122,7 +122,13 @@ class ClassificationReport(CaseHandler):
                     raise KeyError(
                         f"{source}: expected the covariate {self.covariate_key!r}, found the entries {sorted(map(str, case))}."
                     )
-                row[self.covariate_key] = _number(source, self.covariate_key, case[self.covariate_key])
+                value = case[self.covariate_key]
+                try:
+                    row[self.covariate_key] = float(value)
+                except (TypeError, ValueError):
+                    raise ValueError(
+                        f"{source}: expected a number (NaN where not known) as {self.covariate_key!r}, found {value!r}."
+                    ) from None
             self.rows.append(row)
 
     def write(self, engine: Engine) -> None:
@@ -136,7 +142,8 @@ class ClassificationReport(CaseHandler):
         names = short_names([row["case"] for row in self.rows])
         scans, patients = self._column("scan"), self._column("patient")
         owners = patients or scans or names
-        froc = self._froc(labels, probabilities, scans)
+        binary = len(self.class_names) == 2
+        outcomes, scores = labels == self.positive_class, probabilities[:, self.positive_class]
         metrics = classification_scores(
             labels,
             probabilities,
@@ -148,10 +155,10 @@ class ClassificationReport(CaseHandler):
             self.resamples,
             self.seed,
         )
-        if self.covariate_key is not None and len(self.class_names) == 2:
+        if self.covariate_key is not None and binary:
             metrics |= covariate_scores(
-                labels == self.positive_class,
-                probabilities[:, self.positive_class],
+                outcomes,
+                scores,
                 [row[self.covariate_key] for row in self.rows],
                 self.covariate_key,
                 owners,
@@ -159,10 +166,20 @@ class ClassificationReport(CaseHandler):
                 self.caliper,
                 self.seed,
             )
-        if froc is not None:
+        froc = None
+        if scans is not None and binary:
+            lesions = [row.get("lesion", "") for row in self.rows]
+            froc = Froc(outcomes, scores, scans, lesions, self.number_of_scans, self.number_of_lesions)
             metrics |= froc.summary(self.confidence, self.resamples, self.seed)
         predicted = predicted_classes(probabilities, self.positive_class, self.threshold)
-        self._write_predictions(names, labels, predicted, probabilities)
+        rows = [{**row, "label": self.class_names[label]} for row, label in zip(self.rows, labels, strict=True)]
+        write_predictions(self.output_dir / "predictions.csv", rows, predicted, probabilities, self.class_names)
+        settings: dict[str, Any] = {"class_names": self.class_names}
+        if binary:
+            settings |= {"positive_class": self.class_names[self.positive_class], "threshold": self.threshold}
+        if self.covariate_key is not None:
+            settings |= {"covariate_key": self.covariate_key, "caliper": self.caliper}
+        settings |= self.settings
         summary = {
             "metrics": metrics,
             "cases": len(names),
@@ -177,7 +194,7 @@ class ClassificationReport(CaseHandler):
                 "counts": confusion_matrix(labels, predicted, labels=range(len(self.class_names))).tolist(),
             },
             "confidence": self.confidence,
-            "settings": self._settings(),
+            "settings": settings,
         }
         write_summary(self.output_dir / "summary.json", summary)
         figure = classification_figure(
@@ -219,51 +236,3 @@ class ClassificationReport(CaseHandler):
                 f"{len(self.rows)}."
             )
         return values or None
-
-    def _froc(self, labels: np.ndarray, probabilities: np.ndarray, scans: list[str] | None) -> Froc | None:
-        if scans is None or len(self.class_names) != 2:
-            return None
-        return Froc(
-            labels == self.positive_class,
-            probabilities[:, self.positive_class],
-            scans,
-            [row.get("lesion", "") for row in self.rows],
-            self.number_of_scans,
-            self.number_of_lesions,
-        )
-
-    def _write_predictions(
-        self, names: Sequence[str], labels: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray
-    ) -> None:
-        columns = [f"probability_{name}" for name in self.class_names]
-        cases = zip(self.rows, names, labels.tolist(), predicted.tolist(), probabilities.tolist(), strict=True)
-        write_table(
-            self.output_dir / "predictions.csv",
-            [
-                {
-                    **row,
-                    "case": name,
-                    "label": self.class_names[label],
-                    "prediction": self.class_names[given],
-                    **dict(zip(columns, values, strict=True)),
-                }
-                for row, name, label, given, values in cases
-            ],
-        )
-
-    def _settings(self) -> dict[str, Any]:
-        binary = {"positive_class": self.class_names[self.positive_class], "threshold": self.threshold}
-        covariate = {"covariate_key": self.covariate_key, "caliper": self.caliper}
-        return {
-            "class_names": self.class_names,
-            **(binary if len(self.class_names) == 2 else {}),
-            **(covariate if self.covariate_key is not None else {}),
-            **self.settings,
-        }
-
-
-def _number(source: str, key: str, value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{source}: expected a number (NaN where not known) as {key!r}, found {value!r}.") from None
