@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -15,24 +14,20 @@ from scipy import ndimage
 
 __all__ = ["phantom_candidates"]
 
-logger = logging.getLogger(__name__)
-
 LUNG, NODULE = 1, 2
+SMALLEST_DISTANCE = 15.0  # millimetres, of the other places from a nodule
 COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "class", "lesion", "diameter_mm")
 
 
-def phantom_candidates(
-    directory: str | os.PathLike, negatives_per_scan: int = 6, distance_mm: float = 15.0, seed: int = 0
-) -> Path:
+def phantom_candidates(directory: str | os.PathLike, negatives_per_scan: int = 6, seed: int = 0) -> Path:
     """Write the candidates of a set of phantoms, derived from their labels: nodules, and other places in the lung.
 
     A candidate of class 1 lies in the middle of each nodule, with the diameter of a ball of the same volume; candidates
-    of class 0 are drawn uniformly from the lung, away from nodules.
+    of class 0 are drawn uniformly from the lung, 15 mm or more away from nodules.
 
     Args:
         directory: the phantoms, as `make_phantoms` makes them.
         negatives_per_scan: candidates of class 0 in each phantom.
-        distance_mm: their smallest distance from a nodule.
         seed: start of the draws.
 
     Returns:
@@ -44,11 +39,11 @@ def phantom_candidates(
     rows: list[dict[str, Any]] = []
     for number, phantom in enumerate(phantoms):
         rng = np.random.default_rng((seed, number))
-        rows += _candidates(directory / phantom["label"], negatives_per_scan, distance_mm, rng)
+        rows += _candidates(directory / phantom["label"], negatives_per_scan, rng)
     return write_table(directory / "candidates.csv", rows, COLUMNS)
 
 
-def _candidates(label_file: Path, negatives: int, distance_mm: float, rng: np.random.Generator) -> list[dict[str, Any]]:
+def _candidates(label_file: Path, negatives: int, rng: np.random.Generator) -> list[dict[str, Any]]:
     image = nibabel.nifti1.Nifti1Image.from_filename(label_file)
     labels, affine = np.asarray(image.dataobj), image.affine
     spacing = nibabel.affines.voxel_sizes(affine)
@@ -64,7 +59,7 @@ def _candidates(label_file: Path, negatives: int, distance_mm: float, rng: np.ra
     ]
     free = labels == LUNG
     if count:
-        free &= ndimage.distance_transform_edt(labels != NODULE, sampling=spacing) >= distance_mm
+        free &= ndimage.distance_transform_edt(labels != NODULE, sampling=spacing) >= SMALLEST_DISTANCE
     places = np.argwhere(free)
     chosen = rng.choice(len(places), size=min(negatives, len(places)), replace=False)
     return rows + [_row(name, places[place], affine, 0) for place in chosen]

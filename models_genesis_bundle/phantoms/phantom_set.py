@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +15,6 @@ from models_genesis_bundle.phantoms.anatomy import draw_chest
 from tqdm import tqdm
 
 __all__ = ["make_phantoms"]
-
-logger = logging.getLogger(__name__)
 
 DATALIST = "dataset.json"
 FORMAT_VERSION = 2
