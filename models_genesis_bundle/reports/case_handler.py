@@ -38,12 +38,6 @@ def short_names(sources: Sequence[str]) -> list[str]:
     """Names for files: the stem, with as many parent folders as make all names different.
 
     A source that occurs several times (patches of one scan) is numbered: ``name#1``, ``name#2``.
-
-    Args:
-        sources: paths or names.
-
-    Returns:
-        A name for each source, all different.
     """
     distinct = set(sources)
     for folders in range(max((len(Path(source).parts) for source in distinct), default=0)):
@@ -63,16 +57,10 @@ def _name(source: str, folders: int) -> str:
 
 
 def evaluated_cases(engine: Engine) -> list[dict[str, Any]]:
-    """The cases of a MONAI evaluator's last batch, after the postprocessing.
-
-    Args:
-        engine: an evaluator with ``decollate: true``.
-
-    Returns:
-        For each case the entries of the batch, updated by those of the output.
+    """The cases of a MONAI evaluator's last batch, after the postprocessing: entries of the batch, updated by the output's.
 
     Raises:
-        TypeError: when the evaluator does not decollate.
+        TypeError: when the evaluator has no ``decollate: true``.
     """
     batch, output = engine.state.batch, engine.state.output
     if not isinstance(output, list) or not isinstance(batch, list):

@@ -107,9 +107,9 @@ class ClassificationReport(CaseHandler):
         """Keep the labels and probabilities of a batch's cases.
 
         Raises:
-            ValueError: naming the case, for a label that is no class, probabilities that are none, or a covariate that is
-                no number.
-            KeyError: naming the case, when it lacks the covariate.
+            ValueError: for a label that is no class, values that are no probabilities, or a covariate that is no number; it
+                names the case.
+            KeyError: a case lacks the covariate.
         """
         for case in evaluated_cases(engine):
             source = case_source(case)

@@ -71,15 +71,7 @@ def write_predictions(
     probabilities: np.ndarray,
     class_names: Sequence[str],
 ) -> None:
-    """Write the predictions as a CSV file.
-
-    Args:
-        path: the file.
-        rows: the first columns, with the source of each case under ``case``, which gets a short name.
-        predicted: (n,) class numbers.
-        probabilities: (n, classes).
-        class_names: of all classes, in order.
-    """
+    """Write predictions as a CSV file; ``rows`` are its first columns, in which the ``case`` becomes a short name."""
     names = short_names([row["case"] for row in rows])
     columns = [f"probability_{name}" for name in class_names]
     cases = zip(rows, names, predicted.tolist(), probabilities.tolist(), strict=True)

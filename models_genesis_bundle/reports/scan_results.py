@@ -55,7 +55,7 @@ class ScanResults(CaseHandler):
         ckpt_path: the weight file.
         images: the ending of the file's name by the key of each image that is written, ``{"pred": "restored"}``. The file has
             the image's data type.
-        pictures: the endings of other files of each scan: ``["panel"]`` stands for ``a/ct_panel.png``.
+        pictures: the endings of other files of each scan: ``["panel"]`` means ``a/ct_panel.png``.
 
     Attributes:
         scans: the scans, each with its name under ``result``.
