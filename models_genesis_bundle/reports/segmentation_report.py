@@ -10,7 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import torch
 from ignite.engine import Engine
 from models_genesis_bundle.data.sampling.readable_scans import SkippedScansError, skipped_text
 from models_genesis_bundle.files import write_table
@@ -97,9 +96,11 @@ class SegmentationReport(CaseHandler):
             spacing = label.pixdim.tolist()[:spatial_dims] if isinstance(label, MetaTensor) else [1.0] * spatial_dims
             try:
                 scores = segmentation_scores(prediction, label, self.label_names, spacing, self.tolerance_mm)
-                self._keep_picture(image, label, prediction)
+                affine = label.affine if isinstance(label, MetaTensor) else None
+                slices = segmentation_slices(image, label, class_numbers(prediction), affine)
             except ValueError as error:
                 raise ValueError(f"{source}: {error}") from error
+            Path(self.pictures.name, str(len(self.scores))).write_bytes(pickle.dumps(slices))
             self.sources.append(source)
             self.patients.append(str(case["patient"]) if "patient" in case else None)
             self.scores.append(scores)
@@ -143,11 +144,6 @@ class SegmentationReport(CaseHandler):
             if figure.endswith("_mean"):
                 logger.info("%s: %s", figure, in_words(metrics[figure], self.confidence))
         logger.info("%d cases: %s", len(names), self.output_dir / "summary.json")
-
-    def _keep_picture(self, image: torch.Tensor, label: torch.Tensor, prediction: torch.Tensor) -> None:
-        affine = label.affine if isinstance(label, MetaTensor) else None
-        slices = segmentation_slices(image, label, class_numbers(prediction), affine)
-        Path(self.pictures.name, str(len(self.scores))).write_bytes(pickle.dumps(slices))
 
     def _draw(self, names: Sequence[str]) -> None:
         scores = [found[RANKED_BY] for found in self.scores]
