@@ -6,7 +6,7 @@ import logging
 import os
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ _WIDTH = 118
 _FILES = ("datalist.json", "plan.yaml", "report.html")
 
 
+@dataclass(frozen=True)
 class PlanFolder:
     """Writes ``datalist.json``, ``plan.yaml`` and ``report.html``.
 
@@ -42,33 +43,24 @@ class PlanFolder:
         seconds: how long the speed is measured.
     """
 
-    def __init__(
-        self,
-        fingerprint: Fingerprint,
-        plan: Plan,
-        output_dir: str,
-        training_config: str,
-        device: torch.device,
-        examples: int = 3,
-        seconds: float = 10.0,
-    ) -> None:
-        self.fingerprint = fingerprint
-        self.plan = plan
-        self.output_dir = Path(os.path.normpath(output_dir))
-        self.training_config = os.path.normpath(training_config)
-        self.device = device
-        self.examples = examples
-        self.seconds = seconds
+    fingerprint: Fingerprint
+    plan: Plan
+    output_dir: str
+    training_config: str
+    device: torch.device
+    examples: int = 3
+    seconds: float = 10.0
 
     def write(self) -> None:
         """Write the files, and log the plan and the next steps."""
-        self._put_earlier_files_aside()
-        datalist, overlay, page = (self.output_dir / name for name in _FILES)
+        files = [Path(os.path.normpath(self.output_dir), name) for name in _FILES]
+        _put_earlier_files_aside(files)
+        datalist, overlay, page = files
         write_datalist(datalist, self.fingerprint, _labels(self.fingerprint.dataset_dir))
         scans = Setting(
             "dataset_dir", datalist.as_posix(), "The scans, their patients, and what was left out: correct it there."
         )
-        config_files = [self.training_config, overlay.as_posix()]
+        config_files = [os.path.normpath(self.training_config), overlay.as_posix()]
         words = "python -m monai.bundle run training --config_file \"['" + "','".join(config_files) + "']\""
         about = summary(self.fingerprint)
         write_overlay(overlay, [scans, *self.plan.settings], f"{about}\n  {words}")
@@ -88,17 +80,18 @@ class PlanFolder:
         )
         logger.info("Look at %s, then run: %s", page, words)
 
-    def _put_earlier_files_aside(self) -> None:
-        earlier = [self.output_dir / name for name in _FILES if (self.output_dir / name).exists()]
-        if not earlier:
-            return
-        previous = self.output_dir / "previous"
-        taken = [int(path.name) for path in previous.glob("*") if path.name.isdigit()]
-        aside = previous / str(max(taken, default=0) + 1)
-        aside.mkdir(parents=True)
-        for path in earlier:
-            path.rename(aside / path.name)
-        logger.info("The files of an earlier planning were moved to %s.", aside)
+
+def _put_earlier_files_aside(files: Sequence[Path]) -> None:
+    earlier = [path for path in files if path.exists()]
+    if not earlier:
+        return
+    previous = files[0].parent / "previous"
+    taken = [int(path.name) for path in previous.glob("*") if path.name.isdigit()]
+    aside = previous / str(max(taken, default=0) + 1)
+    aside.mkdir(parents=True)
+    for path in earlier:
+        path.rename(aside / path.name)
+    logger.info("The files of an earlier planning were moved to %s.", aside)
 
 
 def _labels(dataset_dir: str) -> dict[str, str]:

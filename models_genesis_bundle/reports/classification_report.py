@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 ROUNDING = 1e-3
 
 
+@dataclass(eq=False)
 class ClassificationReport(CaseHandler):
     """Gathers the probabilities of an evaluation, and writes a table, a summary and a picture at its end.
 
@@ -61,40 +63,27 @@ class ClassificationReport(CaseHandler):
         ValueError: for fewer than two classes, or an unknown positive class.
     """
 
-    def __init__(
-        self,
-        output_dir: str,
-        class_names: Sequence[str],
-        positive_class: int = 1,
-        threshold: float = 0.5,
-        confidence: float = 0.95,
-        covariate_key: str | None = None,
-        caliper: float | None = None,
-        number_of_scans: int | None = None,
-        number_of_lesions: int | None = None,
-        skipped: Mapping[str, str] | None = None,
-        resamples: int = 1000,
-        seed: int = 0,
-        settings: Mapping[str, Any] | None = None,
-    ) -> None:
-        if len(set(class_names)) < max(len(class_names), 2) or not 0 <= positive_class < len(class_names):
+    output_dir: str
+    class_names: Sequence[str]
+    positive_class: int = 1
+    threshold: float = 0.5
+    confidence: float = 0.95
+    covariate_key: str | None = None
+    caliper: float | None = None
+    number_of_scans: int | None = None
+    number_of_lesions: int | None = None
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    resamples: int = 1000
+    seed: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        different = len(set(self.class_names))
+        if different < max(len(self.class_names), 2) or not 0 <= self.positive_class < different:
             raise ValueError(
                 "ClassificationReport: expected two or more different class names and the number of one of them as "
-                f"positive class, found {list(class_names)} and {positive_class}."
+                f"positive class, found {list(self.class_names)} and {self.positive_class}."
             )
-        self.output_dir = Path(output_dir)
-        self.class_names = list(class_names)
-        self.positive_class = positive_class
-        self.threshold = threshold
-        self.confidence = confidence
-        self.covariate_key = covariate_key
-        self.caliper = caliper
-        self.number_of_scans = number_of_scans
-        self.number_of_lesions = number_of_lesions
-        self.skipped = dict(skipped or {})
-        self.resamples = resamples
-        self.seed = seed
-        self.settings = dict(settings or {})
 
     def start(self, engine: Engine) -> None:
         """Remove all cases."""
@@ -137,6 +126,7 @@ class ClassificationReport(CaseHandler):
         Raises:
             ValueError: when some cases have a scan, or a patient, and others have none.
         """
+        folder = Path(self.output_dir)
         labels = np.array(self.labels, dtype=int)
         probabilities = np.array(self.probabilities).reshape(-1, len(self.class_names))
         names = short_names([row["case"] for row in self.rows])
@@ -173,7 +163,7 @@ class ClassificationReport(CaseHandler):
             metrics |= froc.summary(self.confidence, self.resamples, self.seed)
         predicted = predicted_classes(probabilities, self.positive_class, self.threshold)
         rows = [{**row, "label": self.class_names[label]} for row, label in zip(self.rows, labels, strict=True)]
-        write_predictions(self.output_dir / "predictions.csv", rows, predicted, probabilities, self.class_names)
+        write_predictions(folder / "predictions.csv", rows, predicted, probabilities, self.class_names)
         settings: dict[str, Any] = {"class_names": self.class_names}
         if binary:
             settings |= {"positive_class": self.class_names[self.positive_class], "threshold": self.threshold}
@@ -196,15 +186,15 @@ class ClassificationReport(CaseHandler):
             "confidence": self.confidence,
             "settings": settings,
         }
-        write_summary(self.output_dir / "summary.json", summary)
+        write_summary(folder / "summary.json", summary)
         figure = classification_figure(
             labels, probabilities, self.class_names, self.positive_class, self.threshold, froc
         )
-        try_to_save_figure(figure, self.output_dir / "classification.png")
+        try_to_save_figure(figure, folder / "classification.png")
         engine.state.metrics.update({name: found["mean"] for name, found in metrics.items()})
         for name in [name for name in ("auc", "auc_macro", "accuracy", "cpm") if name in metrics]:
             logger.info("%s: %s", name, in_words(metrics[name], self.confidence))
-        logger.info("%d cases: %s", len(names), self.output_dir / "summary.json")
+        logger.info("%d cases: %s", len(names), folder / "summary.json")
 
     def _label(self, source: str, label: Any) -> int:
         values = np.ravel(convert_to_numpy(label))

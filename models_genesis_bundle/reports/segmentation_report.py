@@ -6,6 +6,7 @@ import logging
 import math
 import pickle
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -33,6 +34,7 @@ logger = logging.getLogger(__name__)
 RANKED_BY = "dice_mean"
 
 
+@dataclass(eq=False)
 class SegmentationReport(CaseHandler):
     """Scores each case of an evaluation, and writes tables and a picture at its end.
 
@@ -56,24 +58,16 @@ class SegmentationReport(CaseHandler):
         settings: plain values for the summary: such as weights and data.
     """
 
-    def __init__(
-        self,
-        output_dir: str,
-        label_names: Sequence[str],
-        tolerance_mm: float = 1.0,
-        confidence: float = 0.95,
-        resamples: int = 2000,
-        seed: int = 0,
-        settings: Mapping[str, Any] | None = None,
-    ) -> None:
-        require_label_names(label_names)
-        self.output_dir = Path(output_dir)
-        self.label_names = list(label_names)
-        self.tolerance_mm = tolerance_mm
-        self.confidence = confidence
-        self.resamples = resamples
-        self.seed = seed
-        self.settings = dict(settings or {})
+    output_dir: str
+    label_names: Sequence[str]
+    tolerance_mm: float = 1.0
+    confidence: float = 0.95
+    resamples: int = 2000
+    seed: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require_label_names(self.label_names)
 
     def start(self, engine: Engine) -> None:
         """Remove all cases."""
@@ -118,7 +112,7 @@ class SegmentationReport(CaseHandler):
         patients = [patient or name for patient, name in zip(self.patients, names, strict=True)]
         rows = zip(names, patients, self.scores, strict=True)
         write_table(
-            self.output_dir / "scores.csv",
+            Path(self.output_dir) / "scores.csv",
             [{"case": name, "patient": patient, **scores} for name, patient, scores in rows],
         )
         metrics = {
@@ -136,14 +130,14 @@ class SegmentationReport(CaseHandler):
             "confidence": self.confidence,
             "settings": settings,
         }
-        write_summary(self.output_dir / "summary.json", summary)
+        write_summary(Path(self.output_dir) / "summary.json", summary)
         self._draw(names)
         self.pictures.cleanup()
         engine.state.metrics.update({figure: found["mean"] for figure, found in metrics.items()})
         for figure in metrics:
             if figure.endswith("_mean"):
                 logger.info("%s: %s", figure, in_words(metrics[figure], self.confidence))
-        logger.info("%d cases: %s", len(names), self.output_dir / "summary.json")
+        logger.info("%d cases: %s", len(names), Path(self.output_dir) / "summary.json")
 
     def _draw(self, names: Sequence[str]) -> None:
         scores = [found[RANKED_BY] for found in self.scores]
@@ -156,4 +150,4 @@ class SegmentationReport(CaseHandler):
             which = ", ".join(name for name, position in chosen.items() if position == index)
             slices: list[SegmentationSlice] = pickle.loads(Path(self.pictures.name, str(index)).read_bytes())
             rows.append((f"{which}: {names[index]}, {RANKED_BY} {scores[index]:.3f}", slices))
-        try_to_save_figure(segmentation_figure(rows, self.label_names), self.output_dir / "cases.png")
+        try_to_save_figure(segmentation_figure(rows, self.label_names), Path(self.output_dir) / "cases.png")
