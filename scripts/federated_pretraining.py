@@ -5,9 +5,8 @@ from pathlib import Path
 
 import fire
 from bundle_path import ROOT
-from models_genesis_bundle.federated.global_weights import site_config, write_global_weights
+from models_genesis_bundle.federated import read_settings, site_config, write_global_weights
 from models_genesis_bundle.federated.nvflare_job import pretraining_job
-from models_genesis_bundle.federated.settings import read_settings
 
 BUNDLE_ROOT = str(ROOT)
 
@@ -59,7 +58,7 @@ class Commands:
 
     def convert(self, source: str, output: str, settings: str = "", record: dict | None = None) -> None:
         """Write the server's ``FL_global_model.pt`` as a weight file of this bundle."""
-        write_global_weights(source, output, site_config(ROOT, settings=read_settings(settings)), record)
+        write_global_weights(source, output, site_config(ROOT, read_settings(settings)), record)
         logging.info("Written: %s", output)
 
     def _job(self, dataset_dir, output_dir, sites, rounds, local_epochs, settings, bundle_root=BUNDLE_ROOT):
@@ -71,7 +70,7 @@ class Commands:
         }
         if settings:
             arguments["settings"] = str(Path(settings).resolve())
-        return pretraining_job(site_config(ROOT, settings=read_settings(settings)), sites, rounds, arguments)
+        return pretraining_job(site_config(ROOT, read_settings(settings)), sites, rounds, arguments)
 
 
 if __name__ == "__main__":

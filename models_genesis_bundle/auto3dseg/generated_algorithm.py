@@ -66,14 +66,11 @@ class GeneratedAlgorithm:
 
 
 def generated_algorithms(work_dir: str | os.PathLike, algos: Sequence[str] = ()) -> list[GeneratedAlgorithm]:
-    """Find the algorithms in the folders of a work folder.
+    """Find the algorithms in the folders of ``AutoRunner``'s work folder, by name.
 
     Args:
-        work_dir: ``AutoRunner``'s.
+        work_dir: the folder.
         algos: names of algorithms (``segresnet``) or of folders (``segresnet_0``); none: all.
-
-    Returns:
-        At least one, by name.
 
     Raises:
         Auto3DSegError: when there are none, or a name is unknown.

@@ -24,7 +24,7 @@ from models_genesis_bundle.weights.sources import read_weight_file
 from models_genesis_bundle.weights.targets.registry import find_target
 from monai.utils import ensure_tuple
 
-__all__ = ["WEIGHTS_FILE", "Initialisation", "initialise"]
+__all__ = ["Initialisation", "initialise"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Initialisation:
     Attributes:
         algorithm: its folder's name.
         weights: the file that it starts from; None when it took none.
-        report: what became of each tensor of that file and of the algorithm's network.
+        report: what became of each tensor.
         reason: why it took none; empty when it took one.
     """
 
@@ -55,11 +55,10 @@ def initialise(
 ) -> list[Initialisation]:
     """Make the algorithms in a work folder of ``AutoRunner`` start from pretrained weights.
 
-    For each algorithm the network that it will train is built from its settings, the first of the weight files whose encoder
-    fits goes into it through ``transfer_weights`` (which logs what became of each tensor), and the network is written to
-    ``genesis_weights.pt`` in the algorithm's folder, in the form that the algorithm reads. The keys of
-    ``configs/hyper_parameters.yaml`` that make it start from there are set. What does not come from the weights, as the heads,
-    holds initial values. The same again replaces both.
+    For each algorithm this builds the network that it will train, transfers the first weight file whose encoder fits
+    (see ``transfer_weights``), writes the network to ``genesis_weights.pt`` in the algorithm's folder, and sets the keys of
+    ``configs/hyper_parameters.yaml`` that make the algorithm start from there. What does not come from the weights, such as
+    the heads, holds initial values. A second call replaces both.
 
     Args:
         work_dir: the folder, after the generation of the algorithms.
@@ -80,7 +79,8 @@ def initialise(
         logger.info("%s:", algorithm.name)
         result = _initialise(algorithm, sources)
         if result.reason:
-            earlier = " It still starts from those that it got earlier." if _has_weights(algorithm) else ""
+            has_weights = (algorithm.folder / WEIGHTS_FILE).is_file()
+            earlier = " It still starts from those that it got earlier." if has_weights else ""
             logger.warning("%s takes none of the weights. %s%s", algorithm.name, result.reason, earlier)
         results.append(result)
     return results
@@ -94,7 +94,9 @@ def _initialise(algorithm: GeneratedAlgorithm, sources: Mapping[str, Mapping[str
         reason = f"Its {entry.overruling} is set and would win: unset it in {algorithm.settings_path}."
         return Initialisation(algorithm.name, reason=reason)
     try:
-        network = _build(entry, algorithm)
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(0)  # what is drawn at random is the same every time
+            network = entry.build(algorithm.settings)
     except Exception as error:  # whatever the settings of a template run into
         return Initialisation(algorithm.name, reason=f"Its network cannot be built: {unwrapped(error)}")
 
@@ -110,27 +112,16 @@ def _initialise(algorithm: GeneratedAlgorithm, sources: Mapping[str, Mapping[str
     return Initialisation(algorithm.name, reason="\n".join([*refusals, _advice(entry, algorithm)]))
 
 
-def _build(entry: Entry, algorithm: GeneratedAlgorithm) -> torch.nn.Module:
-    """The algorithm's network; what is drawn at random is the same every time."""
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(0)
-        return entry.build(algorithm.settings)
-
-
 def _write(
     entry: Entry, algorithm: GeneratedAlgorithm, network: torch.nn.Module, preprocessing: Mapping[str, Any] | None
 ) -> None:
     path = write_for(entry.target, network, algorithm.folder / WEIGHTS_FILE, preprocessing=preprocessing)
-    keys = entry.keys(f"$@bundle_root + '/{path.name}'")
+    keys = {entry.switch: True, entry.file: f"$@bundle_root + '/{path.name}'"}
     algorithm.change(keys)
     logger.info("%s: %s", algorithm.settings_path, ", ".join(f"{key}: {value}" for key, value in keys.items()))
     logger.info("%s", compare_intensities(preprocessing, algorithm.settings))
     if entry.remark:
         logger.info("%s", entry.remark)
-
-
-def _has_weights(algorithm: GeneratedAlgorithm) -> bool:
-    return (algorithm.folder / WEIGHTS_FILE).is_file()
 
 
 def _no_entry(algorithm: GeneratedAlgorithm) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 __all__ = ["compare_intensities"]
 
+NON_ZERO = "each scan's z-scores over its non-zero voxels"
 UNKNOWN = "intensities that are not recorded"
 
 
@@ -38,21 +39,18 @@ def _pretrained(record: Mapping[str, Any]) -> str:
 
 def _trained(settings: Mapping[str, Any]) -> str:
     if "normalize_mode" in settings:  # segresnet, segresnet2d
-        return _normalised(str(settings["normalize_mode"]), settings.get("intensity_bounds"))
+        mode, bounds = str(settings["normalize_mode"]), settings.get("intensity_bounds")
+        if mode in ("meanstd", "mri"):
+            return NON_ZERO
+        if mode in ("range", "ct") and bounds:
+            return f"{bounds[0]:g} … {bounds[1]:g} as -1 … 1, through a sigmoid"
+        return f"what its normalize_mode {mode} makes"
     for transform in _transforms(settings.get("transforms_train")):  # swinunetr, dints
         if transform["_target_"] == "ScaleIntensityRanged":
             return _window(transform["a_min"], transform["a_max"])
         if transform["_target_"] == "NormalizeIntensityd":
-            return "each scan's z-scores over its non-zero voxels"
+            return NON_ZERO
     return UNKNOWN
-
-
-def _normalised(mode: str, bounds: list[float] | None) -> str:
-    if mode in ("meanstd", "mri"):
-        return "each scan's z-scores over its non-zero voxels"
-    if mode in ("range", "ct") and bounds:
-        return f"{bounds[0]:g} … {bounds[1]:g} as -1 … 1, through a sigmoid"
-    return f"what its normalize_mode {mode} makes"
 
 
 def _window(lower: float, upper: float) -> str:

@@ -6,13 +6,17 @@ from models_genesis_bundle.engines.finite_step import NonFiniteStepError, Requir
 from models_genesis_bundle.engines.frozen_parts import freeze_parts
 from models_genesis_bundle.engines.gradient_clipping import GradientClipping
 from models_genesis_bundle.engines.metrics_table import MetricsTable, read_metrics
-from models_genesis_bundle.engines.precision import AutocastInferer, precision_dtype, to_memory_format
+from models_genesis_bundle.engines.precision import (
+    AutocastInferer,
+    Float32OnSmallMaps,
+    precision_dtype,
+    to_memory_format,
+)
 from models_genesis_bundle.engines.processes import OnMainProcess, is_main_process, join_process_group, loader_workers
 from models_genesis_bundle.engines.random_states import seed_run
 from models_genesis_bundle.engines.restoration_inferer import RestorationInferer
 from models_genesis_bundle.engines.run_training import LostWorkerError, run_training
 from models_genesis_bundle.engines.scan_evaluator import ScanEvaluator
-from models_genesis_bundle.engines.small_maps import Float32OnSmallMaps
 from models_genesis_bundle.engines.step_schedule import StepSchedule
 from models_genesis_bundle.engines.throughput import Throughput, TrainingProgress
 from models_genesis_bundle.engines.training_state import TrainingState

@@ -34,18 +34,19 @@ class BestWeights:
         self.records = records or {}
 
     def attach(self, engine: Engine) -> None:
-        """Look after each epoch, and at the end."""
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self.write_if_best)
-        engine.add_event_handler(Events.COMPLETED, self.write_without_best)
+        """Look after each epoch, and at the end; on the main process only."""
+        if is_main_process():
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self.write_if_best)
+            engine.add_event_handler(Events.COMPLETED, self.write_without_best)
 
     def write_if_best(self, engine: Engine) -> None:
-        """Write the file when this epoch's validation was the best; on the main process only."""
-        if self.validator.state.best_metric_epoch == engine.state.epoch and is_main_process():
+        """Write the file when this epoch's validation was the best."""
+        if self.validator.state.best_metric_epoch == engine.state.epoch:
             self._write(engine)
 
     def write_without_best(self, engine: Engine) -> None:
-        """Write the last weights if no validation found a best epoch; on the main process only."""
-        if self.validator.state.best_metric_epoch == -1 and is_main_process():
+        """Write the last weights if no validation found a best epoch."""
+        if self.validator.state.best_metric_epoch == -1:
             logger.warning("No validation defined a best epoch: %s holds the weights of the last one.", self.path)
             self._write(engine)
 

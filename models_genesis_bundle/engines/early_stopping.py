@@ -15,7 +15,8 @@ class EarlyStopping:
     """Ends training when the best validation lies ``patience`` epochs back.
 
     It counts from the evaluator's ``best_metric_epoch``, which ``TrainingState`` restores.
-    MONAI's ``EarlyStopHandler`` counts in memory and starts again at a resume.
+    MONAI's ``EarlyStopHandler`` counts in memory and starts again at a resume. List it after the ``ValidationHandler`` and
+    ``TrainingState``.
 
     Args:
         patience: epochs without a better validation before the run ends; infinity: never.
@@ -29,10 +30,7 @@ class EarlyStopping:
         self.validator = validator
 
     def attach(self, engine: Engine) -> None:
-        """Check after each epoch, and at the start: a run may resume where it had stalled, or with less patience.
-
-        List it after the ``ValidationHandler`` and ``TrainingState``.
-        """
+        """Check after each epoch, and at the start: a run may resume where it had stalled, or with less patience."""
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.stop_if_stalled)
         engine.add_event_handler(Events.STARTED, self.stop_if_stalled)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -38,20 +39,14 @@ def freeze_parts(network: torch.nn.Module, parts: str | Sequence[str]) -> torch.
     for name, parameter in bare.named_parameters():
         if name in frozen:
             parameter.requires_grad_(False)
-    bare.register_forward_pre_hook(_EvaluationMode(_modules_within(bare, frozen)))
+    bare.register_forward_pre_hook(partial(_put_into_evaluation, _modules_within(bare, frozen)))
     return network
 
 
-class _EvaluationMode:
-    """A forward hook that names its modules, so that a copy of the network, as EMA makes it, has its own."""
-
-    def __init__(self, modules: list[str]) -> None:
-        self.modules = modules
-
-    def __call__(self, network: torch.nn.Module, inputs: Any) -> None:
-        """Put the modules into evaluation mode."""
-        for name in self.modules:
-            network.get_submodule(name).eval()
+def _put_into_evaluation(modules: Sequence[str], network: torch.nn.Module, inputs: Any) -> None:
+    """Find the modules by name, so that a copy of the network, as EMA makes it, changes its own."""
+    for name in modules:
+        network.get_submodule(name).eval()
 
 
 def _modules_within(network: torch.nn.Module, keys: set[str]) -> list[str]:

@@ -12,12 +12,10 @@ from ignite.engine import Engine
 
 __all__ = [
     "OnMainProcess",
-    "from_all_processes",
+    "available_cores",
     "is_main_process",
     "join_process_group",
-    "largest_of_all_processes",
     "loader_workers",
-    "process_place",
     "require_process_group",
 ]
 
@@ -25,30 +23,6 @@ __all__ = [
 def is_main_process() -> bool:
     """True in a run of one process and on rank 0 of ``torchrun``: the process that writes files."""
     return int(os.environ.get("RANK", "0")) == 0
-
-
-def process_place() -> tuple[int, int]:
-    """The rank of this process among those that have joined, and their number."""
-    joined = torch.distributed.is_initialized()
-    return (torch.distributed.get_rank(), torch.distributed.get_world_size()) if joined else (0, 1)
-
-
-def from_all_processes(value: Any) -> list[Any]:
-    """The values of all processes, by rank; all processes that have joined must call it."""
-    if not torch.distributed.is_initialized():
-        return [value]
-    values = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(values, value)
-    return values
-
-
-def largest_of_all_processes(number: int, device: str | torch.device) -> int:
-    """The largest value of all processes; all processes that have joined must call it."""
-    if not torch.distributed.is_initialized():
-        return number
-    largest = torch.tensor(number, device=device)
-    torch.distributed.all_reduce(largest, torch.distributed.ReduceOp.MAX)
-    return int(largest)
 
 
 def join_process_group(device: str | torch.device) -> None:
@@ -96,6 +70,11 @@ class OnMainProcess:
             self.handler().attach(engine)
 
 
+def available_cores() -> int:
+    """The number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def loader_workers(num_workers: int | str, device: str | torch.device) -> int:
     """The number of processes that prepare a loader's items.
 
@@ -108,5 +87,4 @@ def loader_workers(num_workers: int | str, device: str | torch.device) -> int:
         return int(num_workers)
     if torch.device(device).type == "cpu":
         return 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1))
+    return min(8, max(1, available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1))

@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
 
+import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from models_genesis_bundle.engines.gradient_clipping import step_is_due
-from models_genesis_bundle.engines.processes import is_main_process, largest_of_all_processes
+from models_genesis_bundle.engines.processes import is_main_process
 from models_genesis_bundle.engines.training_state import TrainingState
 
 __all__ = ["LostWorkerError", "run_training"]
@@ -78,20 +79,12 @@ def run_training(trainer: Engine, state: TrainingState, run_folder: _Folder) -> 
 
 
 class _Interruption:
-    """Ends a trainer after a signal, at a point where its state can be saved.
-
-    Args:
-        state: saves it.
-
-    Attributes:
-        asked_by: the number of the signal that came to this process; 0: none has.
-        ended_by: the number of the signal, to any of the processes, that ended the run.
-    """
+    """Ends a trainer after a signal, at a point where its state can be saved."""
 
     def __init__(self, state: TrainingState) -> None:
         self.state = state
-        self.asked_by = 0
-        self.ended_by = 0
+        self.asked_by = 0  # the number of the signal that came to this process; 0: none has
+        self.ended_by = 0  # the number of the signal, to any of the processes, that ended the run
 
     @contextmanager
     def watch(self, trainer: Engine) -> Iterator[None]:
@@ -127,7 +120,7 @@ class _Interruption:
 
     def end_if_asked(self, engine: Engine) -> None:
         """Save the state and end the run."""
-        self.ended_by = largest_of_all_processes(self.asked_by, engine.state.device)
+        self.ended_by = int(idist.all_reduce(self.asked_by, "MAX"))
         if self.ended_by:
             self.state.save(engine)
             engine.terminate(skip_completed=True)

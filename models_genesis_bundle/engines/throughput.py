@@ -7,7 +7,6 @@ import time
 from ignite.engine import Engine, Events
 from ignite.handlers.tqdm_logger import ProgressBar
 from models_genesis_bundle.engines.processes import is_main_process
-from monai.handlers import from_engine
 from monai.utils.enums import CommonKeys
 
 __all__ = ["Throughput", "TrainingProgress"]
@@ -60,16 +59,9 @@ class TrainingProgress:
         """Show the bar; on the main process only."""
         if not is_main_process():
             return
-        bar = ProgressBar(desc="epoch", persist=True)
-        bar.attach(engine, output_transform=self.figures(engine))
 
-    @staticmethod
-    def figures(engine: Engine):
-        """What the bar shows after each iteration."""
-        loss = from_engine([CommonKeys.LOSS], first=True)
-
-        def show(output: list[dict]) -> dict[str, float]:
+        def figures(output: list[dict[str, float]]) -> dict[str, float]:
             speed = engine.state.metrics.get("cubes_per_second", float("nan"))
-            return {"loss": loss(output), "cubes/s": round(speed, 2)}
+            return {"loss": output[0][CommonKeys.LOSS], "cubes/s": round(speed, 2)}
 
-        return show
+        ProgressBar(desc="epoch", persist=True).attach(engine, output_transform=figures)

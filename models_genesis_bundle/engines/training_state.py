@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
+from ignite.metrics import Metric
 from models_genesis_bundle.data.sampling.seeded_dataset import EpochSampler
-from models_genesis_bundle.engines.metric_states import get_metric_states, set_metric_states
-from models_genesis_bundle.engines.processes import from_all_processes, is_main_process, process_place
+from models_genesis_bundle.engines.processes import is_main_process
 from models_genesis_bundle.engines.random_states import get_random_states, set_random_states
 from models_genesis_bundle.weights import (
     CheckpointError,
@@ -22,6 +23,7 @@ from models_genesis_bundle.weights import (
     unwrap,
     write_checkpoint,
 )
+from monai.handlers import IgniteMetricHandler
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 __all__ = ["TrainingState"]
@@ -87,10 +89,14 @@ class TrainingState:
             CheckpointError: when it cannot be written; the file of the epoch before is kept.
         """
         epoch, seen = divmod(engine.state.iteration, engine.state.epoch_length)
-        metrics = get_metric_states(engine) if seen else []
-        processes = from_all_processes({"random": get_random_states(), "metrics": metrics})
+        metrics = _metric_states(engine) if seen else []
+        processes = idist.all_gather({"random": get_random_states(), "metrics": metrics})
         if not is_main_process():
             return
+        best: dict[str, Any] = {"metric": None, "epoch": -1}
+        if self.validator is not None:
+            state = self.validator.state
+            best = {"metric": float(state.best_metric), "epoch": int(state.best_metric_epoch)}
         write_checkpoint(
             {
                 "network": network_record(self.network),
@@ -100,7 +106,7 @@ class TrainingState:
                     "iteration": engine.state.iteration,
                     "epoch_length": engine.state.epoch_length,
                 },
-                "best": self._best(),
+                "best": best,
                 "processes": processes,
                 **{name: stateful.state_dict() for name, stateful in self._all_stateful(engine).items()},
             },
@@ -126,11 +132,9 @@ class TrainingState:
             )
         load_weights(self.network, content)
         epoch = content["trainer"]["epoch"]
-        schedule = stateful.get("lr_scheduler")
         rates = None
-        if schedule is not None and not isinstance(schedule, ReduceLROnPlateau):
-            rates = _rates_behind(schedule, epoch)
-            del stateful["lr_scheduler"]
+        if not isinstance(stateful.get("lr_scheduler"), ReduceLROnPlateau | None):
+            rates = _rates_after(stateful.pop("lr_scheduler"), epoch)
         for name, part in stateful.items():
             if isinstance(part, torch.nn.Module):
                 load_weights(part, {"model": content[name]}, f"{self.path}, {name}")
@@ -158,8 +162,8 @@ class TrainingState:
     def _go_on(self, engine: Engine, content: Mapping[str, Any]) -> None:
         """Set epoch and iteration, what the processes have seen of the epoch, and their random states."""
         saved, processes = content["trainer"], content["processes"]
-        rank, number = process_place()
-        states = processes[rank % len(processes)]
+        number = idist.get_world_size()
+        states = processes[idist.get_rank() % len(processes)]
         seen = saved["iteration"] - saved["epoch"] * saved["epoch_length"]
         engine.state.epoch = saved["epoch"]
         engine.state.iteration = saved["epoch"] * engine.state.epoch_length
@@ -173,26 +177,54 @@ class TrainingState:
             @engine.on(Events.EPOCH_STARTED(once=saved["epoch"] + 1))
             def skip_what_was_seen() -> None:
                 engine.data_loader.sampler.skip = seen * engine.data_loader.batch_size
-                set_metric_states(engine, states["metrics"])
+                _set_metric_states(engine, states["metrics"])
 
         set_random_states(states["random"])
         logger.info("Resumed from %s %s.", self.path, where)
-
-    def _best(self) -> dict[str, Any]:
-        if self.validator is None:
-            return {"metric": None, "epoch": -1}
-        metric = self.validator.state.best_metric
-        return {"metric": float(metric), "epoch": int(self.validator.state.best_metric_epoch)}
 
     def _all_stateful(self, engine: Engine) -> dict[str, Any]:
         scaler = getattr(engine, "scaler", None)
         return {**self.stateful, **({"scaler": scaler} if scaler is not None else {})}
 
 
-def _rates_behind(schedule: LRScheduler, epoch: int) -> list[float]:
+def _rates_after(schedule: LRScheduler, epoch: int) -> list[float]:
     """The learning rates that a schedule that has not begun arrives at after an epoch, by parameter group."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step", category=UserWarning)
         for _ in range(epoch):
             schedule.step()
     return [group["lr"] for group in schedule.optimizer.param_groups]
+
+
+def _metric_states(engine: Engine) -> list[dict[str, Any]]:
+    """The states of the metrics that are attached to an engine, in this process, in the order of their attachment."""
+    return [
+        {name: _on("cpu", getattr(holder, name)) for name in names}
+        for holder, names in (_holder(metric) for metric in _metrics(engine))
+    ]
+
+
+def _set_metric_states(engine: Engine, states: Sequence[dict[str, Any]]) -> None:
+    """Restore what ``_metric_states`` gave; call it when the metrics have been reset for the epoch."""
+    for metric, state in zip(_metrics(engine), states, strict=True):
+        holder, names = _holder(metric)
+        for name in names:
+            setattr(holder, name, _on(engine.state.device, state[name]) if holder is not metric else state[name])
+
+
+def _metrics(engine: Engine) -> list[Metric]:
+    handlers = (handler for handler, *_ in engine._event_handlers[Events.EPOCH_STARTED])
+    return [owner for handler in handlers if isinstance(owner := getattr(handler, "__self__", None), Metric)]
+
+
+def _holder(metric: Metric) -> tuple[Any, Sequence[str]]:
+    """The object with a metric's running values, and their names: MONAI's handlers hold them in their ``metric_fn``."""
+    if isinstance(metric, IgniteMetricHandler):
+        return metric.metric_fn, ["_buffers"]
+    return metric, metric._state_dict_all_req_keys
+
+
+def _on(device: str | torch.device, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_on(device, one) for one in value]
+    return value.to(device) if isinstance(value, torch.Tensor) else value

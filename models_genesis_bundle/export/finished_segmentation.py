@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from models_genesis_bundle import networks
 from models_genesis_bundle.data import ScanPreprocessing
@@ -68,21 +67,14 @@ class FinishedSegmentation:
         else:
             definition = configured_network(network_config)
         segmentation = cls(path, content, definition)
-        require_same_network(segmentation._network(network_config or path), content, path)
-        return segmentation
-
-    def _network(self, defined_by: str | os.PathLike) -> torch.nn.Module:
-        parser = ConfigParser(
-            {
-                "network_def": self.network_def,
-                "in_channels": self.preprocessing.num_channels,
-                "out_channels": self.num_classes,
-            }
-        )
+        channels = {"in_channels": segmentation.preprocessing.num_channels, "out_channels": segmentation.num_classes}
+        parser = ConfigParser({"network_def": definition, **channels})
         try:
-            return parser.get_parsed_content("network_def")
+            network = parser.get_parsed_content("network_def")
         except Exception as error:  # a class raises anything at arguments of the wrong kind
-            raise ExportError(f"{defined_by}: its network cannot be built: {unwrapped(error)}") from error
+            raise ExportError(f"{network_config or path}: its network cannot be built: {unwrapped(error)}") from error
+        require_same_network(network, content, path)
+        return segmentation
 
     @property
     def label_names(self) -> list[str]:

@@ -13,8 +13,7 @@ from typing import Any
 import models_genesis_bundle
 import monai.bundle
 from models_genesis_bundle.export.finished_segmentation import ExportError, FinishedSegmentation
-from models_genesis_bundle.export.segmentation_configs import inference_config, train_config
-from models_genesis_bundle.export.segmentation_metadata import segmentation_metadata
+from models_genesis_bundle.export.segmentation_configs import inference_config, segmentation_metadata, train_config
 from models_genesis_bundle.files import write_json
 from models_genesis_bundle.weights.model_file import release_weights
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import fire
 import nvflare.client as flare
-from models_genesis_bundle.federated import PretrainingSite
-from models_genesis_bundle.federated.settings import read_settings
+from models_genesis_bundle.federated import PretrainingSite, read_settings
 from nvflare.apis.fl_constant import FLMetaKey
 
 

@@ -1,20 +1,24 @@
-"""A site's part of a federated pretraining."""
+"""A site's part of a federated pretraining, and the global weights that come of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from models_genesis_bundle.weights import load_weights, write_weights
+from monai.bundle import ConfigParser
 from monai.fl.client import MonaiAlgo
 from monai.fl.utils.constants import ExtraItems
 from monai.fl.utils.exchange_object import ExchangeObject
 
-__all__ = ["SITE_CONFIGS", "PretrainingSite", "SiteUpdate"]
+__all__ = ["PretrainingSite", "SiteUpdate", "read_settings", "site_config", "write_global_weights"]
 
-SITE_CONFIGS = ("configs/pretrain.yaml", "configs/federated.yaml")
+CONFIGS = ["configs/pretrain.yaml", "configs/federated.yaml"]
 
 
 @dataclass(frozen=True)
@@ -43,24 +47,17 @@ class PretrainingSite:
         bundle_root: the bundle's folder, which holds ``configs``.
         output_dir: folder of the site's metrics, panels and checkpoints, for this job alone.
         local_epochs: epochs of a round.
-        configs: configuration files, relative to ``bundle_root``.
-        settings: of these files, ``dataset_dir`` among them.
+        settings: of the configuration, ``dataset_dir`` among them.
     """
 
     def __init__(
-        self,
-        name: str,
-        bundle_root: str | Path,
-        output_dir: str | Path,
-        local_epochs: int = 1,
-        configs: Sequence[str] = SITE_CONFIGS,
-        **settings: Any,
+        self, name: str, bundle_root: str | Path, output_dir: str | Path, local_epochs: int = 1, **settings: Any
     ) -> None:
         self.local_epochs = local_epochs
         self.algo = MonaiAlgo(
             bundle_root=str(bundle_root),
             local_epochs=local_epochs,
-            config_train_filename=list(configs),
+            config_train_filename=CONFIGS,
             config_evaluate_filename=None,
             train_kwargs={"output_dir": str(output_dir), **settings},
         )
@@ -75,7 +72,13 @@ class PretrainingSite:
         Raises:
             ValueError: when ``weights`` lacks a tensor of the network, or has an unknown one.
         """
-        self._require_whole(weights)
+        own, found = set(self.algo.trainer.network.state_dict()), set(weights)
+        if own != found:
+            raise ValueError(
+                f"The global weights are of another network: {len(own - found)} tensors of this site's are missing and "
+                f"{len(found - own)} are unknown, first {sorted(own ^ found)[0]!r}. "
+                "All sites and the server need the same `network_def`."
+            )
         self.algo.train(ExchangeObject(weights=dict(weights)))
         validator = self.algo.train_workflow.evaluator
         return SiteUpdate(
@@ -88,11 +91,42 @@ class PretrainingSite:
         """End the site's run."""
         self.algo.finalize()
 
-    def _require_whole(self, weights: Mapping[str, torch.Tensor]) -> None:
-        own, found = set(self.algo.trainer.network.state_dict()), set(weights)
-        if own != found:
-            raise ValueError(
-                f"The global weights are of another network: {len(own - found)} tensors of this site's are missing and "
-                f"{len(found - own)} are unknown, first {sorted(own ^ found)[0]!r}. "
-                "All sites and the server need the same `network_def`."
-            )
+
+def read_settings(path: str) -> dict[str, Any]:
+    """The settings of a JSON file, the same for all sites; none for an empty path."""
+    return json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
+
+
+def site_config(bundle_root: str | Path, settings: Mapping[str, Any]) -> ConfigParser:
+    """The configuration of the sites, for the parts that need no scan: ``network_def``, ``scan_preprocessing``."""
+    parser = ConfigParser()
+    parser.read_config([str(Path(bundle_root) / name) for name in CONFIGS])
+    parser.update({"bundle_root": str(bundle_root), **settings})
+    return parser
+
+
+def write_global_weights(
+    source: str | os.PathLike, output: str | os.PathLike, config: ConfigParser, record: Mapping[str, Any] | None = None
+) -> Path:
+    """Write the server's result as a weight file, for ``initial_weights``.
+
+    It records the preprocessing of the sites' scans, which is the same for all, but not the patients.
+
+    Args:
+        source: the server's file, as NVFLARE's PyTorch persistor writes it: a mapping with the state dict as ``model``.
+        output: the file to write.
+        config: as ``site_config`` gives it.
+        record: plain values on the training: rounds, sites.
+
+    Raises:
+        CheckpointError: when the file cannot be read, or is of another network than the configuration's.
+    """
+    network = load_weights(config.get_parsed_content("network_def"), source)
+    return write_weights(
+        output,
+        network,
+        preprocessing=config.get_parsed_content("scan_preprocessing").record(),
+        cube_size=config.get_parsed_content("cube_size"),
+        output_activation=config.get_parsed_content("output_activation"),
+        data={"federated": dict(record or {})},
+    )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
+import torch
 from models_genesis_bundle.metrics.bootstrap import bootstrap_interval, mean_with_interval, patient_numbers
 from models_genesis_bundle.metrics.calibration import brier_scores, expected_calibration_error, reliability_curve
 from models_genesis_bundle.metrics.operating_point import (
@@ -144,6 +145,5 @@ def _macro(
     weights: np.ndarray,
 ) -> float:
     """A metric's mean over the classes that define it."""
-    values = [metric(own, of_cases, weights) for own, of_cases in classes]
-    known = [value for value in values if not np.isnan(value)]
-    return float(np.mean(known)) if known else float("nan")
+    values = torch.tensor([metric(own, of_cases, weights) for own, of_cases in classes], dtype=torch.float64)
+    return values.nanmean().item()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from models_genesis_bundle.metrics.bootstrap import bootstrap_interval, patient_numbers
 from models_genesis_bundle.metrics.operating_point import binary_scores
 
@@ -122,17 +123,11 @@ def _best_candidates(
         return positive
     if len(lesions) != len(positive):
         raise ValueError(f"lesions: expected one for each of {len(positive)} candidates, found {len(lesions)}.")
+    order = np.argsort(-scores, kind="stable")
+    order = order[positive[order]]
+    names = [index if lesions[index] in (None, "") else (scans[index], str(lesions[index])) for index in order]
     best = np.zeros(len(positive), dtype=bool)
-    seen: set[tuple[int, str]] = set()
-    for index in np.argsort(-scores, kind="stable"):
-        if not positive[index]:
-            continue
-        if lesions[index] in (None, ""):
-            best[index] = True
-            continue
-        lesion = (int(scans[index]), str(lesions[index]))
-        best[index] = lesion not in seen
-        seen.add(lesion)
+    best[order] = ~pd.Series(names, dtype=object).duplicated()
     return best
 
 

@@ -13,11 +13,7 @@ __all__ = ["binary_scores", "proportion_with_interval", "sensitivity_and_specifi
 
 
 def binary_scores(labels: Sequence | np.ndarray, scores: Sequence | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Labels as booleans and scores as floats, checked.
-
-    Args:
-        labels: (n,) 1 or true for positive cases, 0 or false for negative ones.
-        scores: (n,) higher for what looks more positive.
+    """Labels as booleans and scores as floats, (n,) each.
 
     Raises:
         ValueError: when the numbers of labels and scores differ, a label is neither 0 nor 1, or a score is no number.

@@ -78,7 +78,9 @@ def segmentation_scores(
     }
     metrics = next(iter(by_class.values())).keys()
     scores = {f"{metric}_{name}": found[metric] for name, found in by_class.items() for metric in metrics}
-    scores |= {f"{metric}_mean": _mean([found[metric] for found in by_class.values()]) for metric in metrics}
+    for metric in metrics:
+        of_classes = torch.tensor([found[metric] for found in by_class.values()], dtype=torch.float64)
+        scores[f"{metric}_mean"] = of_classes.nanmean().item()
     scores["thresholded_mean_iou"] = thresholded_mean_iou(probabilities[1:].sum(dim=0), label)
     if len(label_names) > 1:
         for number, name in enumerate(label_names, start=1):
@@ -142,8 +144,3 @@ def _class_scores(
         "surface_dice": compute_surface_dice(**surfaces, class_thresholds=[tolerance_mm], use_subvoxels=True),
     }
     return {name: round(score.item(), FLOAT32_DIGITS) for name, score in scores.items()}
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if not np.isnan(value)]
-    return float(np.mean(known)) if known else float("nan")

@@ -1,7 +1,6 @@
 """Synthetic chest CTs, for a first run and for tests."""
 
-from models_genesis_bundle.phantoms.candidates import phantom_candidates
-from models_genesis_bundle.phantoms.phantom_set import make_phantoms
+from models_genesis_bundle.phantoms.phantom_set import make_phantoms, phantom_candidates
 from models_genesis_bundle.phantoms.source import classification_source, scans_or_phantoms
 
 __all__ = ["classification_source", "make_phantoms", "phantom_candidates", "scans_or_phantoms"]

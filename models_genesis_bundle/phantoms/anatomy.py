@@ -53,9 +53,8 @@ def body_and_cage(
     canvas.paint(np.minimum(table - 8, 190 - np.abs(canvas.x)) + 0 * canvas.z, -250)
     shoulders = 1 + 0.10 / (1 + np.exp(-(canvas.z - 95) / 14))
     power = 2.5
-    radius = ((np.abs(canvas.x) / (half_width * shoulders)) ** power + (np.abs(canvas.y) / half_depth) ** power) ** (
-        1 / power
-    )
+    x, y = np.abs(canvas.x) / (half_width * shoulders), np.abs(canvas.y) / half_depth
+    radius = (x**power + y**power) ** (1 / power)
     body = (1 - radius) * half_depth
     fat = float(random.uniform(7, 19))
     canvas.paint(body, FAT + 90)
@@ -228,11 +227,8 @@ def nodules(canvas: PhantomCanvas, random: np.random.Generator, lungs: np.ndarra
         place = places[random.integers(len(places))]
         centre = np.array([axis[i] for axis, i in zip(canvas.axes, place, strict=True)])
         box = canvas.box(centre - 1.6 * radius - 2, centre + 1.6 * radius + 2)
-        points = np.meshgrid(
-            *(axis[part] for axis, part in zip(canvas.axes, box, strict=True)), indexing="ij", sparse=True
-        )
         stretch = random.uniform(0.8, 1.2, size=3)
-        offsets = [(p - c) / s for p, c, s in zip(points, centre, stretch, strict=True)]
+        offsets = [(p - c) / s for p, c, s in zip(canvas.points(box), centre, stretch, strict=True)]
         waves = random.normal(size=(4, 3)) * 1.6 / radius
         lobes = sum(np.sin(sum(w * o for w, o in zip(wave, offsets, strict=True))) for wave in waves) * radius * 0.08
         distance = radius - np.sqrt(sum(o**2 for o in offsets)) + lobes

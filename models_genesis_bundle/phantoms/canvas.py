@@ -27,26 +27,17 @@ class PhantomCanvas:
     def __init__(self, size: Sequence[int], spacing: Sequence[float], background: float) -> None:
         self.size = tuple(size)
         self.spacing = np.asarray(spacing, dtype=np.float32)
-        axes = [(np.arange(n, dtype=np.float32) - (n - 1) / 2) * step for n, step in zip(size, spacing, strict=True)]
-        self.axes = axes
-        self.x, self.y, self.z = np.meshgrid(*axes, indexing="ij", sparse=True)
+        sides = zip(size, spacing, strict=True)
+        self.axes = [(np.arange(n, dtype=np.float32) - (n - 1) / 2) * step for n, step in sides]
+        self.x, self.y, self.z = np.meshgrid(*self.axes, indexing="ij", sparse=True)
         self.hu = np.full(self.size, background, dtype=np.float32)
         self.edge = float(np.mean(self.spacing))
 
-    def coverage(self, distance: np.ndarray) -> np.ndarray:
-        """Fraction of each voxel inside of a shape, from the signed distance of the voxel's centre."""
-        return np.clip(distance / self.edge + 0.5, 0, 1)
-
     def paint(self, distance: np.ndarray, hu: float | np.ndarray, box: Box | None = None) -> None:
-        """Paint a shape over the volume.
-
-        Args:
-            distance: signed distance in millimetres, of the whole grid or of ``box``.
-            hu: the tissue.
-            box: the part of the grid that ``distance`` covers.
-        """
+        """Paint a shape of these HU over the volume; ``distance`` covers the whole grid, or ``box``."""
         target = self.hu if box is None else self.hu[box]
-        target += self.coverage(distance) * (hu - target)
+        covered = np.clip(distance / self.edge + 0.5, 0, 1)  # fraction of each voxel inside of the shape
+        target += covered * (hu - target)
 
     def ellipsoid(self, centre: Point, axes: Point, power: float = 2.0) -> np.ndarray:
         """Approximate signed distance of a superellipsoid with half axes in millimetres."""
@@ -61,9 +52,7 @@ class PhantomCanvas:
         first, last = np.asarray(start, dtype=np.float32), np.asarray(end, dtype=np.float32)
         reach = max(radii) + self.edge
         box = self.box(np.minimum(first, last) - reach, np.maximum(first, last) + reach)
-        points = np.meshgrid(
-            *(axis[part] for axis, part in zip(self.axes, box, strict=True)), indexing="ij", sparse=True
-        )
+        points = self.points(box)
         along = last - first
         length2 = max(float(along @ along), 1e-6)
         share = np.clip(
@@ -71,6 +60,11 @@ class PhantomCanvas:
         )
         away = np.sqrt(sum((p - s - share * a) ** 2 for p, s, a in zip(points, first, along, strict=True)))
         return radii[0] + (radii[1] - radii[0]) * share - away, box
+
+    def points(self, box: Box) -> list[np.ndarray]:
+        """The coordinates of a box's voxels in millimetres, an array for each axis that broadcasts with the others."""
+        axes = (axis[part] for axis, part in zip(self.axes, box, strict=True))
+        return list(np.meshgrid(*axes, indexing="ij", sparse=True))
 
     def box(self, low: Point, high: Point) -> Box:
         """The voxels between two corners in millimetres; empty where the box lies outside of the grid."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import os
 
-from models_genesis_bundle.phantoms.candidates import phantom_candidates
-from models_genesis_bundle.phantoms.phantom_set import make_phantoms
+from models_genesis_bundle.phantoms.phantom_set import make_phantoms, phantom_candidates
 
 __all__ = ["classification_source", "scans_or_phantoms"]
 

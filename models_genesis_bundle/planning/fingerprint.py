@@ -27,7 +27,9 @@ from models_genesis_bundle.data.volumes.quality import (
     thinned,
 )
 from monai.config import PathLike
-from torch.utils.data import DataLoader, Dataset
+from monai.data import Dataset
+from monai.data.utils import no_collation
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 __all__ = ["Fingerprint", "LeftOut", "fingerprint_scans"]
@@ -184,28 +186,14 @@ def _other_kinds(facts: Sequence[ScanFacts]) -> tuple[dict[int, str], list[str]]
     ]
 
 
-class _Scans(Dataset):
-    """Facts and a few voxels of each scan, or the rule that excludes it with a sentence."""
-
-    def __init__(self, images: Sequence[str], spatial_dims: int) -> None:
-        self.images = images
-        self.load = LoadScand("image", spatial_dims=spatial_dims)
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, number: int) -> tuple[str, ScanFacts | None, np.ndarray | None, tuple[str, str] | None]:
-        image = self.images[number]
-        try:
-            scan = self.load({"image": image})["image"]
-        except ScanError as error:
-            return image, None, None, (getattr(error, "rule", None) or "unreadable", f"{error.found} {error.remedy}")
-        facts = ScanFacts.of(scan)
-        return image, facts, thinned(scan.as_tensor()[0].numpy(), _VOXELS_KEPT), quality_rule(facts)
-
-
-def _as_it_is(item: Any) -> Any:
-    return item
+def _examine(load: LoadScand, image: str) -> tuple[str, ScanFacts | None, np.ndarray | None, tuple[str, str] | None]:
+    """Facts and a few voxels of a scan, or the rule that excludes it with a sentence."""
+    try:
+        scan = load({"image": image})["image"]
+    except ScanError as error:
+        return image, None, None, (getattr(error, "rule", None) or "unreadable", f"{error.found} {error.remedy}")
+    facts = ScanFacts.of(scan)
+    return image, facts, thinned(scan.as_tensor()[0].numpy(), _VOXELS_KEPT), quality_rule(facts)
 
 
 def _read(
@@ -214,8 +202,8 @@ def _read(
     facts: dict[str, ScanFacts] = {}
     voxels: dict[str, np.ndarray] = {}
     reasons: dict[str, tuple[str, str]] = {}
-    workers = min(num_workers, len(images))
-    loader = DataLoader(_Scans(images, spatial_dims), batch_size=None, num_workers=workers, collate_fn=_as_it_is)
+    scans = Dataset(images, partial(_examine, LoadScand("image", spatial_dims=spatial_dims)))
+    loader = DataLoader(scans, batch_size=None, num_workers=min(num_workers, len(images)), collate_fn=no_collation)
     for image, found, values, reason in tqdm(loader, desc="Reading scans", unit="scan"):
         if reason is not None:
             reasons[image] = reason

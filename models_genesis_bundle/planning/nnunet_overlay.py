@@ -41,22 +41,22 @@ def settings_from_plans(plans: str | os.PathLike, configuration: str = "3d_fullr
     """
     planned = read_plans(plans, configuration)
     try:
-        return _settings(planned, channel)
+        _require_axes(planned)
+        return [
+            Setting(
+                "network_def", _network(planned), f"The {planned.network} that nnU-Net will train, its axes X, Y, Z."
+            ),
+            Setting("cube_size", _in_order(planned, planned.get("patch_size")), "Voxels: nnU-Net's patch."),
+            Setting(
+                "batch_size", int(planned.get("batch_size")), "nnU-Net's, for its patch; less where memory is short."
+            ),
+            Setting("scan_preprocessing::spacing", _spacing(planned), "Millimetres: what nnU-Net resamples to."),
+            *_intensity(planned, channel),
+        ]
     except (KeyError, IndexError) as error:
         raise TargetError(
             f"{planned.path}: {configuration} lacks {error}. Plan again with a current nnU-Net."
         ) from error
-
-
-def _settings(planned: PlannedTraining, channel: int) -> list[Setting]:
-    _require_axes(planned)
-    return [
-        Setting("network_def", _network(planned), f"The {planned.network} that nnU-Net will train, its axes X, Y, Z."),
-        Setting("cube_size", _in_order(planned, planned.get("patch_size")), "Voxels: nnU-Net's patch."),
-        Setting("batch_size", int(planned.get("batch_size")), "nnU-Net's, for its patch; less where memory is short."),
-        Setting("scan_preprocessing::spacing", _spacing(planned), "Millimetres: what nnU-Net resamples to."),
-        *_intensity(planned, channel),
-    ]
 
 
 def _require_axes(planned: PlannedTraining) -> None:

@@ -13,7 +13,7 @@ from models_genesis_bundle.data.volumes.quality import ScanFacts
 from models_genesis_bundle.planning.geometry import sides_after_resampling
 from models_genesis_bundle.visualize.restoration_panel import middle_slice
 
-__all__ = ["intensity_figure", "pair_figure", "scan_figure", "size_figure", "spacing_figure"]
+__all__ = ["intensity_figure", "planes_figure", "size_figure", "spacing_figure"]
 
 _PLANES = {"axial": (0, 1), "coronal": (0, 2), "sagittal": (1, 2)}
 _AXES = ("left to right", "back to front", "feet to head")
@@ -21,36 +21,23 @@ _COLOURS = ("#1b6ca8", "#d1732b", "#3a8f5c")
 _GREY = "#667079"
 
 
-def scan_figure(
-    scan: np.ndarray, spacing: Sequence[float], cube_size: Sequence[int], value_range: tuple[float, float]
-) -> Figure:
-    """Draw the middle slices of a scan along each plane, with the outline of a cube.
-
-    Args:
-        scan: ``(X, Y, Z)`` or ``(X, Y)``, after preprocessing.
-        spacing: side of a voxel in mm.
-        cube_size: sides of a cube in voxels.
-        value_range: grey values from black to white.
-    """
-    return _planes_figure([scan], [""], spacing, value_range, cube_size)
-
-
-def pair_figure(
-    clean: np.ndarray, deformed: np.ndarray, spacing: Sequence[float], value_range: tuple[float, float]
-) -> Figure:
-    """Draw the middle slices of a cube, and below them those of the same cube deformed; see `scan_figure`."""
-    return _planes_figure([clean, deformed], ["clean", "deformed"], spacing, value_range)
-
-
-def _planes_figure(
-    arrays: Sequence[np.ndarray],
-    names: Sequence[str],
+def planes_figure(
+    arrays: Mapping[str, np.ndarray],
     spacing: Sequence[float],
     value_range: tuple[float, float],
     outline: Sequence[int] | None = None,
 ) -> Figure:
-    planes = _PLANES if arrays[0].ndim == 3 else {"": (0, 1)}
-    lengths = np.multiply(arrays[0].shape, spacing)
+    """Draw the middle slices of volumes along each plane, one row a volume.
+
+    Args:
+        arrays: by title, ``(X, Y, Z)`` or ``(X, Y)`` each, all of one size.
+        spacing: side of a voxel in mm.
+        value_range: grey values from black to white.
+        outline: sides in voxels of a cube, whose outline is drawn in the middle.
+    """
+    shape = next(iter(arrays.values())).shape
+    planes = _PLANES if len(shape) == 3 else {"": (0, 1)}
+    lengths = np.multiply(shape, spacing)
     widths = [lengths[across] for across, _ in planes.values()]
     highest = max(lengths[up] for _, up in planes.values())
     rows = len(arrays)
@@ -61,7 +48,7 @@ def _planes_figure(
     figure = Figure(figsize=(width, float(np.clip(height, 1.5, 9))), layout="constrained")
     axes = figure.subplots(rows, len(widths), squeeze=False, gridspec_kw={"width_ratios": widths})
     axes = axes.reshape(len(arrays), len(planes))
-    for row, array, name in zip(axes, arrays, names, strict=True):
+    for row, (name, array) in zip(axes, arrays.items(), strict=True):
         for axis, (plane, (across, up)) in zip(row, planes.items(), strict=True):
             axis.imshow(
                 middle_slice(array, plane),
@@ -73,23 +60,18 @@ def _planes_figure(
             axis.set_title(" ".join(filter(None, (plane, name))), fontsize=9, color=_GREY)
             axis.set_axis_off()
             if outline is not None:
-                _draw_outline(axis, (array.shape[across], array.shape[up]), (outline[across], outline[up]))
+                sides = outline[across], outline[up]
+                corner = [(shape[at] - outline[at]) / 2 - 0.5 for at in (across, up)]
+                axis.add_patch(
+                    Rectangle((corner[0], corner[1]), *sides, fill=False, edgecolor="#ffb454", linewidth=1.2)
+                )
     return figure
-
-
-def _draw_outline(axis: Axes, sides: tuple[int, int], cube: tuple[int, int]) -> None:
-    corner = [(side - length) / 2 - 0.5 for side, length in zip(sides, cube, strict=True)]
-    axis.add_patch(Rectangle((corner[0], corner[1]), *cube, fill=False, edgecolor="#ffb454", linewidth=1.2))
 
 
 def intensity_figure(voxels: Mapping[str, np.ndarray], intensity: IntensityScaling) -> Figure:
     """Draw a histogram of each scan, and of all of them.
 
     Intensities with a fixed unit are drawn in that unit, with the window that is kept; others after scaling.
-
-    Args:
-        voxels: some values of each scan.
-        intensity: the planned scaling.
     """
     figure, axis = _small_figure()
     fixed = intensity.is_invertible

@@ -32,28 +32,16 @@ _PLACES_IN_A_CROP = 2
 
 @dataclass(frozen=True)
 class _Effort:
-    """What is affordable on a kind of device.
+    """What is affordable on a kind of device, with reasons."""
 
-    Args:
-        features: channels of the network by level.
-        widths: description of the features.
-        voxels: of a cube in 3D.
-        batch: cubes of a step.
-        why_batch: the reason for it.
-        cubes: of the whole training.
-        why_cubes: the reason for it.
-        epoch: cubes of an epoch.
-        why_workers: the reason for the number of processes that deform cubes.
-    """
-
-    features: tuple[int, ...]
-    widths: str
-    voxels: int
-    batch: int
+    features: tuple[int, ...]  # channels of the network by level
+    widths: str  # description of the features
+    voxels: int  # of a cube in 3D
+    batch: int  # cubes of a step
     why_batch: str
-    cubes: int
+    cubes: int  # of the whole training
     why_cubes: str
-    epoch: int
+    epoch: int  # cubes of an epoch
     why_workers: str
 
 
@@ -119,13 +107,9 @@ class Plan:
     @property
     def intensity(self) -> IntensityScaling:
         """The planned scaling."""
-        return IntensityScaling(
-            **{
-                name: value
-                for name, value in self.values["scan_preprocessing::intensity"].items()
-                if name != "_target_"
-            }
-        )
+        arguments = dict(self.values["scan_preprocessing::intensity"])
+        del arguments["_target_"]
+        return IntensityScaling(**arguments)
 
 
 def make_plan(

@@ -11,16 +11,10 @@ import numpy as np
 from models_genesis_bundle.bundle_config import genesis_pairs
 from models_genesis_bundle.data.scans.preprocessing import ScanPreprocessing
 from models_genesis_bundle.data.volumes.quality import NOT_IN_HU
+from models_genesis_bundle.planning.device import Speed
 from models_genesis_bundle.planning.fingerprint import Fingerprint
-from models_genesis_bundle.planning.pictures import (
-    intensity_figure,
-    pair_figure,
-    scan_figure,
-    size_figure,
-    spacing_figure,
-)
+from models_genesis_bundle.planning.pictures import intensity_figure, planes_figure, size_figure, spacing_figure
 from models_genesis_bundle.planning.plan import Plan
-from models_genesis_bundle.planning.speed import Speed
 from models_genesis_bundle.reports.html_page import figure_png, write_page
 from monai.transforms import CenterSpatialCrop, Compose, SpatialPad
 
@@ -45,18 +39,9 @@ class Examples:
 
     @classmethod
     def of(cls, fingerprint: Fingerprint, plan: Plan, count: int) -> Examples:
-        """Preprocess scans as the plan says: the smallest, the largest, and others in between.
-
-        Args:
-            fingerprint: names the scans.
-            plan: says how to preprocess them.
-            count: how many.
-        """
-        sizes = {
-            image: (np.prod(np.multiply(facts.shape, facts.spacing)), image)
-            for image, facts in fingerprint.facts.items()
-        }
-        ordered = sorted(sizes, key=lambda image: sizes[image])
+        """Preprocess scans as the plan says: the smallest, the largest, and others in between."""
+        sizes = {image: np.prod(np.multiply(facts.shape, facts.spacing)) for image, facts in fingerprint.facts.items()}
+        ordered = sorted(sizes, key=lambda image: (sizes[image], image))
         places = (
             np.unique(np.linspace(0, len(ordered) - 1, count).round().astype(int)) if count > 1 else [len(ordered) // 2]
         )
@@ -100,45 +85,41 @@ def write_report(
     device: str,
     config_files: Sequence[str],
 ) -> None:
-    """Write the page.
-
-    Args:
-        path: the HTML file.
-        fingerprint: of the scans.
-        plan: the settings.
-        examples: scans for the pictures.
-        speed: as measured.
-        device: what it was measured on.
-        config_files: the pretraining configuration with the plan's overlay.
-    """
-    values = plan.values
-    spacing, cube_size, value_range = (
-        values["scan_preprocessing::spacing"],
-        values["cube_size"],
-        plan.intensity.value_range,
-    )
+    """Write the page; ``speed`` was measured on ``device``, and the last of ``config_files`` is the plan's overlay."""
+    spacing, cube_size = plan.values["scan_preprocessing::spacing"], plan.values["cube_size"]
+    value_range = plan.intensity.value_range
+    cubes_of_epoch = plan.values["cubes_per_scan"] * len(fingerprint.datalist["training"])
+    hours = training_hours(fingerprint, plan, speed)
+    duration = f"{hours:.2g} h" if hours >= 1 else f"{max(1, round(60 * hours))} min"
     facts = list(fingerprint.facts.values())
     middle = len(examples.cubes) // 2
     pair = genesis_pairs(examples.cubes, list(config_files))[middle]
+    clean_and_deformed = {"clean": np.asarray(pair["label"])[0], "deformed": np.asarray(pair["image"])[0]}
     write_page(
         path,
         "planning/report.html",
         name=Path(fingerprint.dataset_dir).name,
         summary=summary(fingerprint),
         notices=[*fingerprint.notes, *([_left_out_summary(fingerprint)] if fingerprint.left_out else [])],
-        tiles=_tiles(fingerprint, plan, speed, device),
+        tiles=[
+            (_by(cube_size), "voxels of a cube"),
+            (_by(spacing), "mm, a voxel"),
+            (f"{plan.values['max_epochs']} x {cubes_of_epoch}", "epochs x cubes"),
+            (f"{speed.cubes_per_second:.3g}", f"cubes a second, measured on {device}"),
+            (duration, "training with validation at this speed"),
+        ],
         command=f'python -m monai.bundle run training --config_file "{list(config_files)}"'.replace(", ", ","),
         settings=plan.settings,
         flat=fingerprint.spatial_dims == 2,
         scans=[
             (
                 f"{_short(image, fingerprint)}: {_by(scan.shape[1:])} voxels",
-                figure_png(scan_figure(scan[0], spacing, cube_size, value_range)),
+                figure_png(planes_figure({"": scan[0]}, spacing, value_range, cube_size)),
             )
             for image, scan in zip(examples.images, examples.scans, strict=True)
         ],
         pair_of=_short(examples.images[middle], fingerprint),
-        pair=figure_png(pair_figure(np.asarray(pair["label"])[0], np.asarray(pair["image"])[0], spacing, value_range)),
+        pair=figure_png(planes_figure(clean_and_deformed, spacing, value_range)),
         charts=[
             ("Intensities, each scan and the mean", figure_png(intensity_figure(fingerprint.voxels, plan.intensity))),
             ("Voxel sizes", figure_png(spacing_figure(facts, spacing))),
@@ -149,24 +130,6 @@ def write_report(
         ],
         left_out_summary=_left_out_summary(fingerprint),
     )
-
-
-def _tiles(fingerprint: Fingerprint, plan: Plan, speed: Speed, device: str) -> list[tuple[str, str]]:
-    values = plan.values
-    hours = training_hours(fingerprint, plan, speed)
-    return [
-        (_by(values["cube_size"]), "voxels of a cube"),
-        (f"{_by(values['scan_preprocessing::spacing'])}", "mm, a voxel"),
-        (
-            f"{values['max_epochs']} x {values['cubes_per_scan'] * len(fingerprint.datalist['training'])}",
-            "epochs x cubes",
-        ),
-        (f"{speed.cubes_per_second:.3g}", f"cubes a second, measured on {device}"),
-        (
-            f"{hours:.2g} h" if hours >= 1 else f"{max(1, round(60 * hours))} min",
-            "training with validation at this speed",
-        ),
-    ]
 
 
 def _left_out_summary(fingerprint: Fingerprint) -> str:

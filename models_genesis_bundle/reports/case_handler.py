@@ -14,7 +14,7 @@ from models_genesis_bundle.data.scans.files import CHANNEL_FILES, case_path, sca
 from monai.data import MetaTensor
 from monai.utils.enums import CommonKeys
 
-__all__ = ["CaseHandler", "case_source", "evaluated_cases", "require_one_process", "short_names"]
+__all__ = ["CaseHandler", "case_source", "evaluated_cases", "short_names"]
 
 
 def case_source(case: Mapping[str, Any]) -> str:
@@ -40,12 +40,6 @@ def short_names(sources: Sequence[str]) -> list[str]:
     """Names for files: the stem, with as many parent folders as make all names different.
 
     A source that occurs several times (patches of one scan) is numbered: ``name#1``, ``name#2``.
-
-    Args:
-        sources: paths or names.
-
-    Returns:
-        A name for each source, all different.
     """
     distinct = set(sources)
     for folders in range(max((len(Path(source).parts) for source in distinct), default=0)):
@@ -64,29 +58,11 @@ def _name(source: str, folders: int) -> str:
     return "/".join([*before, scan_stem(path)])
 
 
-def require_one_process() -> None:
-    """Refuse a distributed run, in which a process has only a part of the cases.
-
-    Raises:
-        RuntimeError: in a distributed run.
-    """
-    if idist.get_world_size() > 1:
-        raise RuntimeError(
-            f"A report needs all cases in one process, found {idist.get_world_size()} processes. Evaluate without torchrun."
-        )
-
-
 def evaluated_cases(engine: Engine) -> list[dict[str, Any]]:
-    """The cases of a MONAI evaluator's last batch, after the postprocessing.
-
-    Args:
-        engine: an evaluator with ``decollate: true``.
-
-    Returns:
-        For each case the entries of the batch, updated by those of the output.
+    """The cases of a MONAI evaluator's last batch, after the postprocessing: entries of the batch, updated by the output's.
 
     Raises:
-        TypeError: when the evaluator does not decollate.
+        TypeError: when the evaluator has no ``decollate: true``.
     """
     batch, output = engine.state.batch, engine.state.output
     if not isinstance(output, list) or not isinstance(batch, list):
@@ -110,9 +86,13 @@ class CaseHandler:
         """Remove all cases.
 
         Raises:
-            RuntimeError: in a distributed run.
+            RuntimeError: in a distributed run, in which a process has only a part of the cases.
         """
-        require_one_process()
+        processes = idist.get_world_size()
+        if processes > 1:
+            raise RuntimeError(
+                f"A report needs all cases in one process, found {processes} processes. Evaluate without torchrun."
+            )
 
     def collect(self, engine: Engine) -> None:
         """Keep the needed entries of a batch's cases."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ignite.engine import Engine
-from models_genesis_bundle.files import write_table
 from models_genesis_bundle.metrics import Froc, classification_scores, covariate_scores, predicted_classes
 from models_genesis_bundle.reports.case_handler import CaseHandler, case_source, evaluated_cases, short_names
+from models_genesis_bundle.reports.predictions_table import write_predictions
 from models_genesis_bundle.reports.summary_file import in_words, write_summary
 from models_genesis_bundle.visualize import try_to_save_figure
 from models_genesis_bundle.visualize.classification_figure import classification_figure
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 ROUNDING = 1e-3
 
 
+@dataclass(eq=False)
 class ClassificationReport(CaseHandler):
     """Gathers the probabilities of an evaluation, and writes a table, a summary and a picture at its end.
 
@@ -61,40 +63,27 @@ class ClassificationReport(CaseHandler):
         ValueError: for fewer than two classes, or an unknown positive class.
     """
 
-    def __init__(
-        self,
-        output_dir: str,
-        class_names: Sequence[str],
-        positive_class: int = 1,
-        threshold: float = 0.5,
-        confidence: float = 0.95,
-        covariate_key: str | None = None,
-        caliper: float | None = None,
-        number_of_scans: int | None = None,
-        number_of_lesions: int | None = None,
-        skipped: Mapping[str, str] | None = None,
-        resamples: int = 1000,
-        seed: int = 0,
-        settings: Mapping[str, Any] | None = None,
-    ) -> None:
-        if len(set(class_names)) < max(len(class_names), 2) or not 0 <= positive_class < len(class_names):
+    output_dir: str
+    class_names: Sequence[str]
+    positive_class: int = 1
+    threshold: float = 0.5
+    confidence: float = 0.95
+    covariate_key: str | None = None
+    caliper: float | None = None
+    number_of_scans: int | None = None
+    number_of_lesions: int | None = None
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    resamples: int = 1000
+    seed: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        different = len(set(self.class_names))
+        if different < max(len(self.class_names), 2) or not 0 <= self.positive_class < different:
             raise ValueError(
                 "ClassificationReport: expected two or more different class names and the number of one of them as "
-                f"positive class, found {list(class_names)} and {positive_class}."
+                f"positive class, found {list(self.class_names)} and {self.positive_class}."
             )
-        self.output_dir = Path(output_dir)
-        self.class_names = list(class_names)
-        self.positive_class = positive_class
-        self.threshold = threshold
-        self.confidence = confidence
-        self.covariate_key = covariate_key
-        self.caliper = caliper
-        self.number_of_scans = number_of_scans
-        self.number_of_lesions = number_of_lesions
-        self.skipped = dict(skipped or {})
-        self.resamples = resamples
-        self.seed = seed
-        self.settings = dict(settings or {})
 
     def start(self, engine: Engine) -> None:
         """Remove all cases."""
@@ -107,9 +96,9 @@ class ClassificationReport(CaseHandler):
         """Keep the labels and probabilities of a batch's cases.
 
         Raises:
-            ValueError: naming the case, for a label that is no class, probabilities that are none, or a covariate that is
-                no number.
-            KeyError: naming the case, when it lacks the covariate.
+            ValueError: for a label that is no class, values that are no probabilities, or a covariate that is no number; it
+                names the case.
+            KeyError: a case lacks the covariate.
         """
         for case in evaluated_cases(engine):
             source = case_source(case)
@@ -122,7 +111,13 @@ class ClassificationReport(CaseHandler):
                     raise KeyError(
                         f"{source}: expected the covariate {self.covariate_key!r}, found the entries {sorted(map(str, case))}."
                     )
-                row[self.covariate_key] = _number(source, self.covariate_key, case[self.covariate_key])
+                value = case[self.covariate_key]
+                try:
+                    row[self.covariate_key] = float(value)
+                except (TypeError, ValueError):
+                    raise ValueError(
+                        f"{source}: expected a number (NaN where not known) as {self.covariate_key!r}, found {value!r}."
+                    ) from None
             self.rows.append(row)
 
     def write(self, engine: Engine) -> None:
@@ -131,12 +126,14 @@ class ClassificationReport(CaseHandler):
         Raises:
             ValueError: when some cases have a scan, or a patient, and others have none.
         """
+        folder = Path(self.output_dir)
         labels = np.array(self.labels, dtype=int)
         probabilities = np.array(self.probabilities).reshape(-1, len(self.class_names))
         names = short_names([row["case"] for row in self.rows])
         scans, patients = self._column("scan"), self._column("patient")
         owners = patients or scans or names
-        froc = self._froc(labels, probabilities, scans)
+        binary = len(self.class_names) == 2
+        outcomes, scores = labels == self.positive_class, probabilities[:, self.positive_class]
         metrics = classification_scores(
             labels,
             probabilities,
@@ -148,10 +145,10 @@ class ClassificationReport(CaseHandler):
             self.resamples,
             self.seed,
         )
-        if self.covariate_key is not None and len(self.class_names) == 2:
+        if self.covariate_key is not None and binary:
             metrics |= covariate_scores(
-                labels == self.positive_class,
-                probabilities[:, self.positive_class],
+                outcomes,
+                scores,
                 [row[self.covariate_key] for row in self.rows],
                 self.covariate_key,
                 owners,
@@ -159,10 +156,20 @@ class ClassificationReport(CaseHandler):
                 self.caliper,
                 self.seed,
             )
-        if froc is not None:
+        froc = None
+        if scans is not None and binary:
+            lesions = [row.get("lesion", "") for row in self.rows]
+            froc = Froc(outcomes, scores, scans, lesions, self.number_of_scans, self.number_of_lesions)
             metrics |= froc.summary(self.confidence, self.resamples, self.seed)
         predicted = predicted_classes(probabilities, self.positive_class, self.threshold)
-        self._write_predictions(names, labels, predicted, probabilities)
+        rows = [{**row, "label": self.class_names[label]} for row, label in zip(self.rows, labels, strict=True)]
+        write_predictions(folder / "predictions.csv", rows, predicted, probabilities, self.class_names)
+        settings: dict[str, Any] = {"class_names": self.class_names}
+        if binary:
+            settings |= {"positive_class": self.class_names[self.positive_class], "threshold": self.threshold}
+        if self.covariate_key is not None:
+            settings |= {"covariate_key": self.covariate_key, "caliper": self.caliper}
+        settings |= self.settings
         summary = {
             "metrics": metrics,
             "cases": len(names),
@@ -177,17 +184,17 @@ class ClassificationReport(CaseHandler):
                 "counts": confusion_matrix(labels, predicted, labels=range(len(self.class_names))).tolist(),
             },
             "confidence": self.confidence,
-            "settings": self._settings(),
+            "settings": settings,
         }
-        write_summary(self.output_dir / "summary.json", summary)
+        write_summary(folder / "summary.json", summary)
         figure = classification_figure(
             labels, probabilities, self.class_names, self.positive_class, self.threshold, froc
         )
-        try_to_save_figure(figure, self.output_dir / "classification.png")
+        try_to_save_figure(figure, folder / "classification.png")
         engine.state.metrics.update({name: found["mean"] for name, found in metrics.items()})
         for name in [name for name in ("auc", "auc_macro", "accuracy", "cpm") if name in metrics]:
             logger.info("%s: %s", name, in_words(metrics[name], self.confidence))
-        logger.info("%d cases: %s", len(names), self.output_dir / "summary.json")
+        logger.info("%d cases: %s", len(names), folder / "summary.json")
 
     def _label(self, source: str, label: Any) -> int:
         values = np.ravel(convert_to_numpy(label))
@@ -219,51 +226,3 @@ class ClassificationReport(CaseHandler):
                 f"{len(self.rows)}."
             )
         return values or None
-
-    def _froc(self, labels: np.ndarray, probabilities: np.ndarray, scans: list[str] | None) -> Froc | None:
-        if scans is None or len(self.class_names) != 2:
-            return None
-        return Froc(
-            labels == self.positive_class,
-            probabilities[:, self.positive_class],
-            scans,
-            [row.get("lesion", "") for row in self.rows],
-            self.number_of_scans,
-            self.number_of_lesions,
-        )
-
-    def _write_predictions(
-        self, names: Sequence[str], labels: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray
-    ) -> None:
-        columns = [f"probability_{name}" for name in self.class_names]
-        cases = zip(self.rows, names, labels.tolist(), predicted.tolist(), probabilities.tolist(), strict=True)
-        write_table(
-            self.output_dir / "predictions.csv",
-            [
-                {
-                    **row,
-                    "case": name,
-                    "label": self.class_names[label],
-                    "prediction": self.class_names[given],
-                    **dict(zip(columns, values, strict=True)),
-                }
-                for row, name, label, given, values in cases
-            ],
-        )
-
-    def _settings(self) -> dict[str, Any]:
-        binary = {"positive_class": self.class_names[self.positive_class], "threshold": self.threshold}
-        covariate = {"covariate_key": self.covariate_key, "caliper": self.caliper}
-        return {
-            "class_names": self.class_names,
-            **(binary if len(self.class_names) == 2 else {}),
-            **(covariate if self.covariate_key is not None else {}),
-            **self.settings,
-        }
-
-
-def _number(source: str, key: str, value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{source}: expected a number (NaN where not known) as {key!r}, found {value!r}.") from None

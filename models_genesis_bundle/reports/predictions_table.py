@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from models_genesis_bundle.reports.case_handler import CaseHandler, case_source,
 from monai.utils import convert_to_numpy
 from monai.utils.enums import CommonKeys
 
-__all__ = ["PredictionsTable"]
+__all__ = ["PredictionsTable", "write_predictions"]
 
 logger = logging.getLogger(__name__)
 
@@ -59,15 +59,26 @@ class PredictionsTable(CaseHandler):
     def write(self, engine: Engine) -> None:
         """Write the file."""
         probabilities = np.array(self.probabilities).reshape(-1, len(self.class_names))
-        given = predicted_classes(probabilities, self.positive_class, self.threshold)
-        columns = [f"probability_{name}" for name in self.class_names]
-        names = short_names([row["case"] for row in self.rows])
-        cases = zip(self.rows, names, given.tolist(), probabilities.tolist(), strict=True)
-        write_table(
-            self.path,
-            [
-                {**row, "case": name, "prediction": self.class_names[number], **dict(zip(columns, values, strict=True))}
-                for row, name, number, values in cases
-            ],
-        )
+        predicted = predicted_classes(probabilities, self.positive_class, self.threshold)
+        write_predictions(self.path, self.rows, predicted, probabilities, self.class_names)
         logger.info("%d predictions: %s", len(self.rows), self.path)
+
+
+def write_predictions(
+    path: Path,
+    rows: Sequence[Mapping[str, Any]],
+    predicted: np.ndarray,
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+) -> None:
+    """Write predictions as a CSV file; ``rows`` are its first columns, in which the ``case`` becomes a short name."""
+    names = short_names([row["case"] for row in rows])
+    columns = [f"probability_{name}" for name in class_names]
+    cases = zip(rows, names, predicted.tolist(), probabilities.tolist(), strict=True)
+    write_table(
+        path,
+        [
+            {**row, "case": name, "prediction": class_names[number], **dict(zip(columns, values, strict=True))}
+            for row, name, number, values in cases
+        ],
+    )

@@ -13,16 +13,15 @@ from typing import Any
 
 from ignite.engine import Engine
 from models_genesis_bundle.bundle_config.run_command import RunCommand
-from models_genesis_bundle.data.scans.files import case_path, scan_files, scan_fingerprint
+from models_genesis_bundle.data.sampling.readable_scans import SkippedScansError, skipped_text
+from models_genesis_bundle.data.scans.files import case_path, scan_files, scan_fingerprint, scan_stem
 from models_genesis_bundle.files import file_sha256, remove_unfinished, whole_file, write_json
 from models_genesis_bundle.reports.case_handler import CaseHandler, evaluated_cases
-from models_genesis_bundle.reports.require_all_scans import require_all_scans
-from models_genesis_bundle.reports.result_names import result_names
 from models_genesis_bundle.version import __version__
 from monai.bundle import ConfigParser
 from monai.data import NibabelWriter
 
-__all__ = ["ScanResults"]
+__all__ = ["ScanResults", "require_all_scans", "result_names"]
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +54,7 @@ class ScanResults(CaseHandler):
         ckpt_path: the weight file.
         images: the ending of the file's name by the key of each image that is written, ``{"pred": "restored"}``. The file has
             the image's data type.
-        pictures: the endings of other files of each scan: ``["panel"]`` stands for ``a/ct_panel.png``.
+        pictures: the endings of other files of each scan: ``["panel"]`` means ``a/ct_panel.png``.
 
     Attributes:
         scans: the scans, each with its name under ``result``.
@@ -171,6 +170,55 @@ class ScanResults(CaseHandler):
 
     def _is_there(self, name: str) -> bool:
         return self.settings is not None and self.is_written(name)
+
+
+def result_names(images: Sequence[str], dataset_dir: str) -> list[str]:
+    """The path of each scan below the folder of the scans, without its suffix: ``patient_1/ct``.
+
+    Args:
+        images: the paths of the scans.
+        dataset_dir: the folder of the scans, a JSON datalist or a single scan. If scans of a datalist are outside of its
+            folder, the names are relative to the common folder of all scans.
+
+    Returns:
+        A name for each scan, with ``/`` between folders.
+
+    Raises:
+        ValueError: two scans of one name; the message names both.
+    """
+    paths = [os.path.abspath(image) for image in images]
+    root = os.path.abspath(dataset_dir)
+    if not os.path.isdir(root) or root in paths:
+        root = os.path.dirname(root)
+    if not all(path.startswith(os.path.join(root, "")) for path in paths):
+        root = os.path.commonpath([os.path.dirname(path) for path in paths])
+    image_of: dict[str, str] = {}
+    for path in paths:
+        name = os.path.join(os.path.relpath(os.path.dirname(path), root), scan_stem(path))
+        name = os.path.normpath(name).replace(os.sep, "/")
+        if name in image_of:
+            raise ValueError(
+                f"{image_of[name]} and {path}: the results of both scans would be called {name}. Rename one of them, or "
+                "give them to two runs, each with an output_dir of its own."
+            )
+        image_of[name] = path
+    return list(image_of)
+
+
+def require_all_scans(skipped: Mapping[str, str], used: int, output_dir: str | os.PathLike) -> None:
+    """End an inference with an error if scans have no results, so that its exit status shows it.
+
+    Args:
+        skipped: the reasons by the scans' paths.
+        used: number of the other scans.
+        output_dir: folder of the results.
+
+    Raises:
+        SkippedScansError: there are skipped scans; the message names each, with its reason.
+    """
+    if skipped:
+        others = f"\nThe results of the other {used} are in {output_dir}." if used else ""
+        raise SkippedScansError(skipped_text(skipped, len(skipped) + used) + others)
 
 
 def _refuse_scans_among_results(images: Sequence[str], dataset_dir: str, output_dir: str) -> None:

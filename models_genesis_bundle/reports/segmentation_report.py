@@ -6,11 +6,11 @@ import logging
 import math
 import pickle
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import torch
 from ignite.engine import Engine
 from models_genesis_bundle.data.sampling.readable_scans import SkippedScansError, skipped_text
 from models_genesis_bundle.files import write_table
@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 RANKED_BY = "dice_mean"
 
 
+@dataclass(eq=False)
 class SegmentationReport(CaseHandler):
     """Scores each case of an evaluation, and writes tables and a picture at its end.
 
@@ -57,24 +58,16 @@ class SegmentationReport(CaseHandler):
         settings: plain values for the summary: such as weights and data.
     """
 
-    def __init__(
-        self,
-        output_dir: str,
-        label_names: Sequence[str],
-        tolerance_mm: float = 1.0,
-        confidence: float = 0.95,
-        resamples: int = 2000,
-        seed: int = 0,
-        settings: Mapping[str, Any] | None = None,
-    ) -> None:
-        require_label_names(label_names)
-        self.output_dir = Path(output_dir)
-        self.label_names = list(label_names)
-        self.tolerance_mm = tolerance_mm
-        self.confidence = confidence
-        self.resamples = resamples
-        self.seed = seed
-        self.settings = dict(settings or {})
+    output_dir: str
+    label_names: Sequence[str]
+    tolerance_mm: float = 1.0
+    confidence: float = 0.95
+    resamples: int = 2000
+    seed: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require_label_names(self.label_names)
 
     def start(self, engine: Engine) -> None:
         """Remove all cases."""
@@ -97,9 +90,11 @@ class SegmentationReport(CaseHandler):
             spacing = label.pixdim.tolist()[:spatial_dims] if isinstance(label, MetaTensor) else [1.0] * spatial_dims
             try:
                 scores = segmentation_scores(prediction, label, self.label_names, spacing, self.tolerance_mm)
-                self._keep_picture(image, label, prediction)
+                affine = label.affine if isinstance(label, MetaTensor) else None
+                slices = segmentation_slices(image, label, class_numbers(prediction), affine)
             except ValueError as error:
                 raise ValueError(f"{source}: {error}") from error
+            Path(self.pictures.name, str(len(self.scores))).write_bytes(pickle.dumps(slices))
             self.sources.append(source)
             self.patients.append(str(case["patient"]) if "patient" in case else None)
             self.scores.append(scores)
@@ -117,7 +112,7 @@ class SegmentationReport(CaseHandler):
         patients = [patient or name for patient, name in zip(self.patients, names, strict=True)]
         rows = zip(names, patients, self.scores, strict=True)
         write_table(
-            self.output_dir / "scores.csv",
+            Path(self.output_dir) / "scores.csv",
             [{"case": name, "patient": patient, **scores} for name, patient, scores in rows],
         )
         metrics = {
@@ -135,19 +130,14 @@ class SegmentationReport(CaseHandler):
             "confidence": self.confidence,
             "settings": settings,
         }
-        write_summary(self.output_dir / "summary.json", summary)
+        write_summary(Path(self.output_dir) / "summary.json", summary)
         self._draw(names)
         self.pictures.cleanup()
         engine.state.metrics.update({figure: found["mean"] for figure, found in metrics.items()})
         for figure in metrics:
             if figure.endswith("_mean"):
                 logger.info("%s: %s", figure, in_words(metrics[figure], self.confidence))
-        logger.info("%d cases: %s", len(names), self.output_dir / "summary.json")
-
-    def _keep_picture(self, image: torch.Tensor, label: torch.Tensor, prediction: torch.Tensor) -> None:
-        affine = label.affine if isinstance(label, MetaTensor) else None
-        slices = segmentation_slices(image, label, class_numbers(prediction), affine)
-        Path(self.pictures.name, str(len(self.scores))).write_bytes(pickle.dumps(slices))
+        logger.info("%d cases: %s", len(names), Path(self.output_dir) / "summary.json")
 
     def _draw(self, names: Sequence[str]) -> None:
         scores = [found[RANKED_BY] for found in self.scores]
@@ -160,4 +150,4 @@ class SegmentationReport(CaseHandler):
             which = ", ".join(name for name, position in chosen.items() if position == index)
             slices: list[SegmentationSlice] = pickle.loads(Path(self.pictures.name, str(index)).read_bytes())
             rows.append((f"{which}: {names[index]}, {RANKED_BY} {scores[index]:.3f}", slices))
-        try_to_save_figure(segmentation_figure(rows, self.label_names), self.output_dir / "cases.png")
+        try_to_save_figure(segmentation_figure(rows, self.label_names), Path(self.output_dir) / "cases.png")

@@ -14,12 +14,7 @@ __all__ = ["in_words", "write_summary"]
 
 
 def in_words(figure: Mapping[str, float], confidence: float) -> str:
-    """A metric with its interval and its number of cases, for the log.
-
-    Args:
-        figure: ``mean``, ``low``, ``high`` and ``n``; ``missing`` if cases were left out.
-        confidence: of the interval, 0 … 1.
-    """
+    """A metric (``mean``, ``low``, ``high``, ``n``, and ``missing`` if cases were left out) in words, for the log."""
     left_out = f", {figure['missing']} left out" if figure.get("missing") else ""
     return (
         f"{figure['mean']:.4g} ({100 * confidence:g} % interval {figure['low']:.4g} … {figure['high']:.4g}, "
@@ -32,13 +27,6 @@ def write_summary(path: str | os.PathLike, summary: Mapping[str, Any]) -> Path:
 
     Every report's summary has ``metrics``, which maps the name of a metric to its value ``mean``, its interval ``low`` …
     ``high``, the number ``n`` of its cases, and further keys of some metrics.
-
-    Args:
-        path: the file; its folder is made when it is not there.
-        summary: plain values.
-
-    Returns:
-        The path.
     """
     return write_json(path, _plain(summary), allow_nan=False)
 

@@ -8,17 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from models_genesis_bundle.auto3dseg.genesis import (
-    GenesisInferer,
-    choose_patch_size,
-    fold_datalist,
-    hyper_parameters,
-    reason_to_skip,
-    voxel_budget,
-    write_progress,
-)
-from models_genesis_bundle.auto3dseg.genesis.bundle_configs import find_bundle
-from models_genesis_bundle.auto3dseg.genesis.settings import training_settings
+from models_genesis_bundle.auto3dseg.genesis import GenesisInferer, fold_datalist, hyper_parameters, reason_to_skip
+from models_genesis_bundle.auto3dseg.genesis.hyper_parameters import choose_patch_size, voxel_budget
+from models_genesis_bundle.auto3dseg.genesis.settings import find_bundle, training_settings
+from models_genesis_bundle.auto3dseg.genesis.training import write_progress
 from models_genesis_bundle.data import IntensityScaling, ScanError, ScanPreprocessing
 from models_genesis_bundle.files import write_table
 from models_genesis_bundle.networks import GenesisUNet

@@ -4,7 +4,7 @@ import pytest
 import torch
 from generated_folders import SEGRESNET_2D, read_settings, write_dints, write_segresnet, write_swinunetr
 from models_genesis_bundle.auto3dseg import Auto3DSegError, GeneratedAlgorithm, initialise
-from models_genesis_bundle.auto3dseg.networks import build_dints
+from models_genesis_bundle.auto3dseg.entries import build_dints
 from models_genesis_bundle.weights import CheckpointError, write_weights
 from monai.bundle import ConfigParser
 from monai.networks.nets import SegResNetDS, SwinUNETR

@@ -6,8 +6,7 @@ import pytest
 import torch
 from bundle_commands import ROOT
 from models_genesis_bundle.engines import read_metrics
-from models_genesis_bundle.federated import PretrainingSite, write_global_weights
-from models_genesis_bundle.federated.global_weights import site_config
+from models_genesis_bundle.federated import PretrainingSite, site_config, write_global_weights
 from models_genesis_bundle.weights import read_checkpoint, read_weights, write_checkpoint
 from two_sites import SCANS, SMALL, make_scans
 
@@ -33,7 +32,7 @@ def weighted_mean(weights, updates):
 
 
 def test_each_round_starts_from_the_weighted_mean_and_counters_go_on(sites, tmp_path):
-    config = site_config(ROOT, settings=SMALL)
+    config = site_config(ROOT, SMALL)
     weights = config.get_parsed_content("network_def").state_dict()
     for round_number in (1, 2):
         updates = [site.train(weights) for site in sites]

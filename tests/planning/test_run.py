@@ -16,8 +16,8 @@ from models_genesis_bundle.data import pretraining_datalist
 from models_genesis_bundle.data.volumes.quality import PERCENTILES, ScanFacts
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.planning import Device, Fingerprint, LeftOut, make_plan
-from models_genesis_bundle.planning.files import write_datalist, write_overlay
-from models_genesis_bundle.planning.speed import Speed
+from models_genesis_bundle.planning.device import Speed
+from models_genesis_bundle.planning.plan_folder import write_datalist, write_overlay
 from monai.bundle import ConfigParser
 
 SMALL = {

@@ -1,5 +1,5 @@
 import pytest
-from models_genesis_bundle.reports.result_names import result_names
+from models_genesis_bundle.reports.scan_results import result_names
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,10 @@ from typing import Any
 from models_genesis_bundle.data import check_patients_disjoint
 from models_genesis_bundle.data.datalists.patients import patient_names
 from models_genesis_bundle.data.scans.files import case_path
-from models_genesis_bundle.files import write_json
 from monai.bundle import ConfigParser
 from monai.utils import ensure_tuple
 
-__all__ = ["fold_datalist", "write_fold_datalist"]
+__all__ = ["fold_datalist"]
 
 
 def fold_datalist(source: Mapping[str, Any], fold: int) -> dict[str, list[dict[str, Any]]]:
@@ -49,10 +47,10 @@ def fold_datalist(source: Mapping[str, Any], fold: int) -> dict[str, list[dict[s
     images = [[str(root / path) for path in ensure_tuple(entry["image"])] for entry in listed]
     names = patient_names([Path(case_path(files)) for files in images], root, source.get("patient_regex"))
     sections: dict[str, list[dict[str, Any]]] = {"training": [], "validation": []}
-    for entry, (image, *_), name in zip(listed, images, names, strict=True):
-        section = "validation" if entry.get("fold") == fold else "training"
+    for entry, files, name in zip(listed, images, names, strict=True):
+        image = files if len(files) > 1 else files[0]
         scan = {"image": image, "label": str(root / entry["label"]), "patient": str(entry.get("patient", name))}
-        sections[section].append(scan)
+        sections["validation" if entry.get("fold") == fold else "training"].append(scan)
     empty = [section for section, scans in sections.items() if not scans]
     if empty:
         folds = sorted({str(entry.get("fold")) for entry in listed})
@@ -60,19 +58,15 @@ def fold_datalist(source: Mapping[str, Any], fold: int) -> dict[str, list[dict[s
             f"{file}: fold {fold} leaves nothing for {empty[0]}: its entries have the folds {', '.join(folds)}."
         )
     try:
-        check_patients_disjoint(sections)
+        check_patients_disjoint(
+            {
+                section: [{**scan, "image": ensure_tuple(scan["image"])[0]} for scan in scans]
+                for section, scans in sections.items()
+            }
+        )
     except ValueError as error:
         raise ValueError(
             f"{file}, fold {fold}: {error} Auto3DSeg draws folds by scan where the entries have no `fold`: write one into "
             "each, the same for all scans of a patient."
         ) from None
-    files_of = {files[0]: files for files in images if len(files) > 1}
-    return {
-        section: [{**scan, "image": files_of.get(scan["image"], scan["image"])} for scan in scans]
-        for section, scans in sections.items()
-    }
-
-
-def write_fold_datalist(path: str | os.PathLike, source: Mapping[str, Any], fold: int) -> None:
-    """Write `fold_datalist` as JSON."""
-    write_json(path, fold_datalist(source, fold))
+    return sections

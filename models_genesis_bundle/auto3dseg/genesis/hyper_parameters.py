@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from models_genesis_bundle.auto3dseg.genesis.bundle_configs import bundle_config, find_bundle
-from models_genesis_bundle.auto3dseg.genesis.classes import label_names, reason_to_skip
-from models_genesis_bundle.auto3dseg.genesis.patches import choose_patch_size, voxel_budget
-from models_genesis_bundle.auto3dseg.genesis.settings import input_settings
+import numpy as np
+import torch
+from models_genesis_bundle.auto3dseg.genesis.settings import bundle_config, find_bundle, input_settings
 from models_genesis_bundle.data.scans.preprocessing import RAS_LABELS
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import InitialWeights
 from monai.apps.utils import get_logger
 from monai.bundle import ConfigParser
 
-__all__ = ["hyper_parameters"]
+__all__ = ["choose_patch_size", "hyper_parameters", "reason_to_skip", "voxel_budget"]
 
 logger = get_logger(module_name=__name__)  # shows INFO next to what AutoRunner says
 
+BYTES_PER_VOXEL = 4096  # memory of the published network for a voxel's backward pass: 3.4 KiB in float32
+SMALLEST, LARGEST = 64 * 64 * 32, 96**3  # voxels: the patches of pretraining; what an output voxel can see of the input
+SHORTEST_SIDE = 16
 SAME_SPACING = 0.01  # millimetres that the spacings of scans may differ by
+
+
+def reason_to_skip(source: Mapping[str, Any], summary: Mapping[str, Any]) -> str | None:
+    """A sentence on why the algorithm cannot segment such data; None if it can. See `hyper_parameters`."""
+    channels = summary["image_stats"]["channels"]
+    if channels["min"] != channels["max"]:
+        return f"The scans have {channels['min']} to {channels['max']} channels; the genesis algorithm wants as many in each."
+    regions = [name for name in source.get("class_names") or [] if not isinstance(name, str)]
+    if source.get("sigmoid") or regions:
+        return (
+            "The classes are overlapping regions (`sigmoid`, or `class_names` with an index); the genesis algorithm "
+            "distinguishes classes that exclude each other."
+        )
+    return None
 
 
 def hyper_parameters(
@@ -57,6 +74,9 @@ def hyper_parameters(
     logger.info(
         "The genesis algorithm starts from %s.", start.path or "scratch: no initial_weights in Auto3DSeg's input"
     )
+    recorded = start.preprocessing or {}
+    # without the configuration's narrow widths: Auto3DSeg trains on a GPU
+    published = {name: value for name, value in defaults["network_def"].items() if name != "features"}
     settings = {
         "bundle_root": str(Path(bundle_root).absolute()),
         "ckpt_path": "$@bundle_root + '/model'",
@@ -65,25 +85,38 @@ def hyper_parameters(
         "dataset_dir": "$@bundle_root + '/datalist.json'",
         "output_dir": "@ckpt_path",
         "split::test_fraction": 0,
-        "label_names": label_names(source, summary),
-        "scan_preprocessing::orientation": _orientation(start),
-        "scan_preprocessing::intensity": _intensity(str(source["modality"]), start),
-        "scan_preprocessing::spacing": _spacing(summary["image_stats"]["spacing"], start),
+        "label_names": _label_names(source, summary),
+        "scan_preprocessing::orientation": _orientation(recorded),
+        "scan_preprocessing::intensity": _intensity(str(source["modality"]), recorded),
+        "scan_preprocessing::spacing": _spacing(summary["image_stats"]["spacing"], recorded),
         "scan_preprocessing::channels": summary["image_stats"]["channels"]["max"],
-        "network_def": {**_network(defaults), **_pretrained_network(start), **source.get("network_def", {})},
+        "network_def": {**published, **_pretrained_network(start), **source.get("network_def", {})},
         **input_settings(source, defaults),
         "initial_weights": "none" if start.path is None else str(start.path.absolute()),
     }
     parser = ConfigParser(defaults)
     parser.update(settings)
     if "patch_size" not in settings:
-        parser["patch_size"] = settings["patch_size"] = _patch_size(parser, summary, start)
+        parser["patch_size"] = settings["patch_size"] = _patch_size(parser, summary["image_stats"], recorded)
     return {name: parser[name] for name in dict.fromkeys(place.split("::")[0] for place in settings)}
 
 
-def _network(defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration's definition with the published widths, since Auto3DSeg trains on a GPU."""
-    return {name: value for name, value in defaults["network_def"].items() if name != "features"}
+def _label_names(source: Mapping[str, Any], summary: Mapping[str, Any]) -> list[str]:
+    """Names of the classes 1, 2, … of the label maps: ``class_names``, or ``class_1``, ``class_2``, …."""
+    label_map = {int(old): int(new) for old, new in (source.get("label_map") or {}).items()}
+    found = sorted({label_map.get(int(label), int(label)) for label in summary["label_stats"]["labels"]} | {0})
+    if found != list(range(len(found))):
+        raise ValueError(
+            f"The labels are {', '.join(map(str, found))}, expected 0, 1, 2, … without a gap. Set `label_map` in "
+            "Auto3DSeg's input, such as {4: 3}."
+        )
+    names = list(source.get("class_names") or [f"class_{label}" for label in found[1:]])
+    if len(names) != len(found) - 1:
+        raise ValueError(
+            f"`class_names` has {len(names)} names ({', '.join(names)}) for the {len(found) - 1} labels "
+            f"{', '.join(map(str, found[1:]))}: name the classes without the background."
+        )
+    return names
 
 
 def _pretrained_network(start: InitialWeights) -> dict[str, Any]:
@@ -92,35 +125,74 @@ def _pretrained_network(start: InitialWeights) -> dict[str, Any]:
     return {name: arguments[name] for name in ("features", "norm", "act", "upsample") if name in arguments}
 
 
-def _orientation(start: InitialWeights) -> str | None:
+def _orientation(recorded: Mapping[str, Any]) -> str | None:
     """None (as in the weights, or RAS), unless their axes have another order than the statistics'."""
-    recorded = (start.preprocessing or {}).get("orientation", "RAS")
-    return None if recorded and all(code in ends for code, ends in zip(recorded, RAS_LABELS, strict=True)) else "RAS"
+    axes = recorded.get("orientation", "RAS")
+    return None if axes and all(code in ends for code, ends in zip(axes, RAS_LABELS, strict=True)) else "RAS"
 
 
-def _intensity(modality: str, start: InitialWeights) -> str | None:
+def _intensity(modality: str, recorded: Mapping[str, Any]) -> str | None:
     """None (as in the weights, or a CT's window), unless the window does not suit such scans."""
-    recorded = (start.preprocessing or {}).get("intensity", {}).get("mode", "window")
-    return None if modality.lower() == "ct" or recorded != "window" else "percentile"
+    mode = recorded.get("intensity", {}).get("mode", "window")
+    return None if modality.lower() == "ct" or mode != "window" else "percentile"
 
 
-def _spacing(spacing: Mapping[str, Any], start: InitialWeights) -> list[float] | None:
+def _spacing(found: Mapping[str, Any], recorded: Mapping[str, Any]) -> list[float] | None:
     """None (as in the weights, or the scan's own), unless the scans differ in it."""
-    differ = any(high - low > SAME_SPACING for low, high in zip(spacing["min"], spacing["max"], strict=True))
-    if (start.preprocessing or {}).get("spacing") is not None or not differ:
+    differ = any(high - low > SAME_SPACING for low, high in zip(found["min"], found["max"], strict=True))
+    if recorded.get("spacing") is not None or not differ:
         return None
-    return [round(side, 4) for side in spacing["median"]]
+    return [round(side, 4) for side in found["median"]]
 
 
-def _patch_size(settings: ConfigParser, summary: Mapping[str, Any], start: InitialWeights) -> list[int]:
-    own = summary["image_stats"]["spacing"]["median"]
-    spacing = settings["scan_preprocessing::spacing"] or (start.preprocessing or {}).get("spacing") or own
+def _patch_size(settings: ConfigParser, scans: Mapping[str, Any], recorded: Mapping[str, Any]) -> list[int]:
+    own = scans["spacing"]["median"]
+    spacing = settings["scan_preprocessing::spacing"] or recorded.get("spacing") or own
     if not isinstance(spacing, list):
         spacing = own if spacing == "scan" else [float(spacing)] * len(own)
-    shape = [
-        voxels * side / wanted
-        for voxels, side, wanted in zip(summary["image_stats"]["shape"]["median"], own, spacing, strict=True)
-    ]
+    shape = np.multiply(scans["shape"]["median"], own) / spacing
     widths = settings.get("network_def::features") or signature(GenesisUNet).parameters["features"].default
     patches = settings["batch_size"] * settings["patches::num_samples"]
     return list(choose_patch_size(shape, spacing, voxel_budget(patches, widths[0]), max(8, 2 ** (len(widths) - 1))))
+
+
+def voxel_budget(patches: int, first_width: int = 64, device_memory: int | None = None) -> int:
+    """The number of voxels of a patch with which the training needs at most half of the GPU's memory.
+
+    Args:
+        patches: number in a batch.
+        first_width: channels of the first stage, which needs most of the memory.
+        device_memory: bytes of the GPU; None: those of the first GPU here, 0 without one.
+
+    Returns:
+        Between 64 × 64 × 32 and 96 × 96 × 96.
+    """
+    if device_memory is None and torch.cuda.is_available():
+        device_memory = torch.cuda.get_device_properties(0).total_memory
+    voxels = (device_memory or 0) / 2 / (patches * BYTES_PER_VOXEL * first_width / 64)
+    return int(min(max(voxels, SMALLEST), LARGEST))
+
+
+def choose_patch_size(
+    shape: Sequence[float], spacing: Sequence[float], voxels: int, divisor: int = 8
+) -> tuple[int, ...]:
+    """The whole scan if it is small enough, else a part of it with about equal sides in millimetres.
+
+    Args:
+        shape: voxels along each axis of the usual scan.
+        spacing: sides of a voxel in millimetres.
+        voxels: largest number in the patch.
+        divisor: of each side.
+
+    Returns:
+        Voxels along each axis: those of the scan rounded up to a multiple of ``divisor``, or fewer, but at least 16
+        if the scan has as many.
+    """
+    sides = [math.ceil(side / divisor) * divisor for side in shape]
+    shortest = math.ceil(SHORTEST_SIDE / divisor) * divisor
+    while math.prod(sides) > voxels:
+        longest = max(range(len(sides)), key=lambda axis: (sides[axis] > shortest, sides[axis] * spacing[axis]))
+        if sides[longest] <= shortest:
+            break
+        sides[longest] -= divisor
+    return tuple(sides)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from models_genesis_bundle.auto3dseg.genesis.bundle_configs import bundle_config
+from models_genesis_bundle.auto3dseg.genesis.settings import bundle_config
 from models_genesis_bundle.weights import read_weights
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor

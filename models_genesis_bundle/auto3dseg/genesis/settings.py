@@ -1,16 +1,19 @@
-"""Auto3DSeg's parameters as settings of ``configs/finetune_segmentation.yaml``."""
+"""The bundle's configurations, and Auto3DSeg's parameters as settings of ``configs/finetune_segmentation.yaml``."""
 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import models_genesis_bundle
 from models_genesis_bundle.bundle_config import RunCommand, check_settings, unknown_settings
 from models_genesis_bundle.bundle_config.near_names import near_names
 from models_genesis_bundle.bundle_config.renamed_settings import RENAMED
 
-__all__ = ["input_settings", "training_settings"]
+__all__ = ["bundle_config", "find_bundle", "input_settings", "training_settings"]
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +29,35 @@ STOCK_NAMES = {  # of Auto3DSeg's stock algorithms
 STEPS = {"imports", "initialize", "training", "run"}
 CHOSEN = {"bundle_root", "dataset_dir", "datalist", "output_dir", "split::split_file"}  # by Auto3DSeg and its folds
 ALMOST_SAME = 0.85
+
+
+def find_bundle(folder: str | os.PathLike | None = None) -> Path:
+    """The folder of the bundle.
+
+    Args:
+        folder: the user's; None: the one of the package.
+
+    Raises:
+        FileNotFoundError: when it has no configurations, as after the installation of the package alone.
+    """
+    bundle = Path(models_genesis_bundle.__file__).parents[1] if folder is None else Path(folder).absolute()
+    bundle_config(bundle, "finetune_segmentation")
+    return bundle
+
+
+def bundle_config(bundle: str | os.PathLike, name: str) -> str:
+    """The path of a configuration, such as ``finetune_segmentation``.
+
+    Raises:
+        FileNotFoundError: when the bundle has no such configuration.
+    """
+    path = Path(bundle) / "configs" / f"{name}.yaml"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: there is no such file. Set `genesis_bundle` in Auto3DSeg's input, or in the algorithm's "
+            "hyper_parameters.yaml, to the folder of the Models Genesis bundle: the one that holds configs/."
+        )
+    return str(path)
 
 
 def input_settings(source: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import monai.bundle
-from models_genesis_bundle.auto3dseg.genesis.bundle_configs import bundle_config
-from models_genesis_bundle.auto3dseg.genesis.settings import training_settings
+from models_genesis_bundle.auto3dseg.genesis.settings import bundle_config, training_settings
 from models_genesis_bundle.engines import is_main_process, read_metrics
 from models_genesis_bundle.files import whole_file
 from monai.bundle import ConfigParser
@@ -73,12 +72,6 @@ def _logged(path: Path, logging_file: Path) -> Iterator[None]:
 
 def write_progress(output_dir: str | os.PathLike) -> Path:
     """Write ``progress.yaml`` from ``metrics.csv``: an entry for each validation, the last with the best score of all.
-
-    Args:
-        output_dir: folder of both.
-
-    Returns:
-        The file.
 
     Raises:
         ValueError: no validation had a score.

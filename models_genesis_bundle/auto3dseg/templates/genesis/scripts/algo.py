@@ -6,7 +6,8 @@ import os
 from subprocess import CompletedProcess
 from typing import Any
 
-from models_genesis_bundle.auto3dseg.genesis import hyper_parameters, reason_to_skip, write_fold_datalist
+from models_genesis_bundle.auto3dseg.genesis import fold_datalist, hyper_parameters, reason_to_skip
+from models_genesis_bundle.files import write_json
 from monai.apps.auto3dseg import BundleAlgo
 from monai.bundle import ConfigParser
 
@@ -33,8 +34,8 @@ class GenesisAlgo(BundleAlgo):
         Args:
             data_stats_filename: YAML of ``DataAnalyzer``.
             algo_path: folder of the algorithm.
-            kwargs: ``fold``, the fold that validates (default 0); ``fill_with_datastats=False`` takes the settings over
-                from the earlier filling, with any of them given anew. Others are no concern of this algorithm.
+            kwargs: ``fold``, the fold that validates (default 0); ``fill_with_datastats=False`` keeps the settings of
+                the earlier filling, but for those that are given. Others are ignored.
 
         Returns:
             ``{"hyper_parameters.yaml": settings}``.
@@ -51,7 +52,7 @@ class GenesisAlgo(BundleAlgo):
             earlier = self.fill_records[HYPER_PARAMETERS]
             given = {name: value for name, value in kwargs.items() if name in earlier}
             settings = {**earlier, **given, "bundle_root": os.path.abspath(algo_path)}
-        write_fold_datalist(os.path.join(algo_path, "datalist.json"), source, settings["fold"])
+        write_json(os.path.join(algo_path, "datalist.json"), fold_datalist(source, settings["fold"]))
         os.makedirs(os.path.join(algo_path, "configs"), exist_ok=True)
         path = os.path.join(algo_path, "configs", HYPER_PARAMETERS)
         ConfigParser.export_config_file(settings, path, fmt="yaml", default_flow_style=None, sort_keys=False)
