@@ -13,7 +13,7 @@ from bundle_path import ROOT
 from models_genesis_bundle.files import file_sha256
 
 UNIT_TESTS = ROOT / "tests" / "package" / "zoo"
-CARD = {"license": "apache-2.0", "library_name": "monai", "tags": ["monai", "medical", "self-supervised", "ct"]}
+CARD = {"license": "apache-2.0", "library_name": "monai", "tags": ["monai", "medical", "self-supervised", "ct", "mr"]}
 
 
 def make_zoo_folders(archive: str, owner: str, output_dir: str = "dist") -> None:

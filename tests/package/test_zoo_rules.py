@@ -74,6 +74,16 @@ def test_the_scores_are_those_that_the_weights_record(bundle, metadata):
     assert metadata["eval_metrics"] == {name: round(measured[name], 4) for name in metadata["eval_metrics"]}
 
 
+@pytest.mark.parametrize(("weights", "card"), [("model.pt", "model_card.md"), ("model_mr.pt", "model_card_mr.md")])
+def test_a_model_card_names_the_hash_and_the_licence_of_its_weights(root, weights, card):
+    path, text = root / "models" / weights, (root / "docs" / "reference" / card).read_text()
+    if not path.is_file():
+        pytest.skip("there are no trained weights here")
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in text
+    assert read_weights(path)["licence"].replace("-", " ").replace("CC BY SA", "CC BY-SA") in text
+    assert f"`{weights}`" in (root / "models" / "README.md").read_text()
+
+
 def test_version_and_fields_of_the_metadata(metadata, maker):
     assert set(metadata) >= REQUIRED_METADATA
     assert metadata["version"] == maker.__version__
