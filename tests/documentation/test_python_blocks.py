@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 from functools import partialmethod
 from pathlib import Path
 
@@ -50,9 +51,17 @@ def user_folder(phantoms, tmp_path_factory) -> Path:
     (folder / "models" / "model.pt").symlink_to(ROOT / "models" / "model.pt")
     (folder / "scans").symlink_to(phantoms / "images")
     (folder / "scan.nii.gz").symlink_to(phantoms / "images" / "phantom_000.nii.gz")
+    write_labelled(folder / "data" / "openkbp", phantoms)
     (folder / "runs/embed").mkdir()
     np.savez(folder / "runs/embed/embeddings.npz", vectors=np.zeros((1, 2)), case=["a"], patient=["p"])
     return folder
+
+
+def write_labelled(folder: Path, phantoms: Path) -> None:
+    """List a phantom and its label map as a data set's training."""
+    folder.mkdir(parents=True)
+    item = {name: str(next((phantoms / f"{name}s").iterdir())) for name in ("image", "label")}
+    (folder / "datalist.json").write_text(json.dumps({"training": [item], "validation": [], "test": []}))
 
 
 @pytest.mark.parametrize(("page", "code"), PYTHON, ids=[page for page, _ in PYTHON])

@@ -24,7 +24,8 @@ def make_working_folder(folder: Path, phantoms: Path) -> Path:
     (folder / "scripts").symlink_to(ROOT / "scripts")
     write_run_weights(folder)
     (folder / "models" / "published").mkdir(parents=True)
-    shutil.copy(folder / "runs" / "pretrain" / "checkpoints" / "model.pt", folder / "models" / "model.pt")
+    for weights in ("model.pt", "model_mr.pt"):
+        shutil.copy(folder / "runs" / "pretrain" / "checkpoints" / "model.pt", folder / "models" / weights)
     write_pytorch_unet(folder / "models" / "published" / "Genesis_Chest_CT.pt")
     data = folder / "data"
     write_labelled(data / "labelled", phantoms)
