@@ -26,6 +26,7 @@ def probe(
     neighbours: int = 20,
     resamples: int = 1000,
     seed: int = 0,
+    shots: int | None = None,
 ) -> None:
     """Print and write what can be predicted from vectors; docs/how-to/embeddings.md says how to read it.
 
@@ -40,7 +41,8 @@ def probe(
         folds: of the cross-validation.
         neighbours: that vote in the nearest-neighbour probe.
         resamples: bootstrap samples.
-        seed: of folds and resampling.
+        seed: of folds, resampling and the draw of shots.
+        shots: number of patients to learn from, in place of all.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     if against is not None and not isinstance(against, Mapping):
@@ -49,7 +51,7 @@ def probe(
         )
     try:
         rows = probe_embeddings(
-            embeddings, labels, against, label, covariate, test_section, folds, neighbours, resamples, seed
+            embeddings, labels, against, label, covariate, test_section, folds, neighbours, resamples, seed, shots
         )
     except (DatalistError, EmbeddingsError, FileNotFoundError) as error:
         sys.exit(str(error))

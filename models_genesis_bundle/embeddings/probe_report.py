@@ -41,6 +41,7 @@ def probe_embeddings(
     neighbours: int = 20,
     resamples: int = 1000,
     seed: int = 0,
+    shots: int | None = None,
 ) -> list[dict[str, Any]]:
     """Probe embeddings, those of other files, and the intensity statistics of the same cubes.
 
@@ -56,7 +57,8 @@ def probe_embeddings(
         folds: of the cross-validation.
         neighbours: that vote in the nearest-neighbour probe.
         resamples: bootstrap samples.
-        seed: of folds and resampling.
+        seed: of folds, resampling and the draw of `shots`.
+        shots: number of patients to learn from; None: all.
 
     Returns:
         Rows with ``features``, ``probe`` (linear, nearest neighbours, retrieval, or the perturbation), ``metric``, ``value`` with
@@ -76,7 +78,7 @@ def probe_embeddings(
         raise EmbeddingsError(f"against: give the files other names than {OWN!r} and {PLAIN!r}.")
     draws = {"resamples": resamples, "seed": seed}
     rows = [] if labels is None else _probes(
-        sets, read_labels(labels, own, label, covariate), covariate, test_section, folds, neighbours, draws
+        sets, read_labels(labels, own, label, covariate), covariate, test_section, folds, neighbours, draws, shots
     )  # fmt: skip
     rows += _stability(sets, draws)
     if not rows:
@@ -109,9 +111,11 @@ def _probes(
     folds: int,
     neighbours: int,
     draws: Mapping[str, int],
+    shots: int | None,
 ) -> list[dict[str, Any]]:
     own = sets[OWN]
-    task = ProbeTask(labels.values, own.patient[labels.rows], labels.section, test_section, folds, draws["seed"])
+    patients = own.patient[labels.rows]
+    task = ProbeTask(labels.values, patients, labels.section, test_section, folds, draws["seed"], shots)
     features = {name: found.vectors[labels.rows] for name, found in sets.items()}
     features[PLAIN] = own.statistics[labels.rows]
     if covariate and labels.covariate is not None:

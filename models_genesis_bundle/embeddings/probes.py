@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from models_genesis_bundle.data import take_fraction
 from models_genesis_bundle.embeddings.embeddings_file import EmbeddingsError
 from models_genesis_bundle.metrics.bootstrap import patient_numbers
 from scipy.stats import rankdata, spearmanr
@@ -38,7 +39,8 @@ class ProbeTask:
         section: (n,) list of each cube, with `test_section`; None: cross-validation over all patients.
         test_section: the list to test after learning from all others; None: cross-validation.
         folds: of the cross-validation.
-        seed: of its folds.
+        seed: of its folds, and of the draw of `shots`.
+        shots: number of patients to learn from, drawn as `take_fraction` does, by class; None: all.
 
     Raises:
         EmbeddingsError: one class only, too few patients of a class, or a patient on both sides of the test.
@@ -50,6 +52,7 @@ class ProbeTask:
     test_section: str | None = None
     folds: int = 5
     seed: int = 0
+    shots: int | None = None
 
     def __post_init__(self) -> None:
         if len(np.unique(self.labels)) < 2:
@@ -80,7 +83,8 @@ class ProbeTask:
         """Rows to learn from and rows to test, fold by fold."""
         if self.test_section is None:
             every = np.arange(len(self.labels))
-            return list(self.splitter(every, self.folds).split(every, self.truth, self.groups))
+            folds = self.splitter(every, self.folds).split(every, self.truth, self.groups)
+            return [(self._drawn(learn), test) for learn, test in folds]
         sections = np.full(len(self.labels), "") if self.section is None else self.section
         test = sections == self.test_section
         if not test.any() or test.all():
@@ -90,7 +94,16 @@ class ProbeTask:
             )
         if both := set(self.groups[test]) & set(self.groups[~test]):
             raise EmbeddingsError(f"test_section: {len(both)} patients have cubes in it and in other sections.")
-        return [(np.flatnonzero(~test), np.flatnonzero(test))]
+        return [(self._drawn(np.flatnonzero(~test)), np.flatnonzero(test))]
+
+    def _drawn(self, learn: np.ndarray) -> np.ndarray:
+        if self.shots is None:
+            return learn
+        items = [{"row": row, "patient": str(self.groups[row]), "label": self.truth[row]} for row in learn]
+        kept = take_fraction(
+            items, seed=self.seed, stratify_key=None if self.is_regression else "label", shots=self.shots
+        )
+        return np.array([item["row"] for item in kept])
 
     @cached_property
     def tested(self) -> np.ndarray:
@@ -175,8 +188,8 @@ def knn_scores(vectors: np.ndarray, task: ProbeTask, neighbours: int = 20) -> np
 def retrieval_precision(vectors: np.ndarray, task: ProbeTask) -> np.ndarray:
     """The average precision of each tested cube's search for others of its class, the nearest first.
 
-    The search is among the cubes to learn from, or in a cross-validation among all others, without those of the same patient;
-    nearness is as in ``knn_scores``.
+    The search is among the cubes to learn from, or in a cross-validation without `shots` among all others, without those of
+    the same patient; nearness is as in ``knn_scores``.
 
     Returns:
         (n,) average precisions, in (0, 1]; NaN for rows that are not tested, or have nothing to find.
@@ -190,7 +203,7 @@ def retrieval_precision(vectors: np.ndarray, task: ProbeTask) -> np.ndarray:
     found = np.full(len(vectors), np.nan)
     every = np.arange(len(vectors))
     for learn, test in task.splits:
-        gallery = every if task.test_section is None else learn
+        gallery = every if task.test_section is None and task.shots is None else learn
         for row in test:
             others = gallery[task.groups[gallery] != task.groups[row]]
             right = task.truth[others] == task.truth[row]

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from models_genesis_bundle.data.datalists.checks import DatalistError
 from models_genesis_bundle.embeddings import Embeddings, EmbeddingsError, ProbeTask, probe_embeddings, stability
 from models_genesis_bundle.embeddings.labels import read_labels
 from models_genesis_bundle.embeddings.probes import knn_scores, linear_scores, mean_over_classes, retrieval_precision
@@ -47,6 +48,40 @@ def labelled(tmp_path):
     table = pd.DataFrame({"case": embeddings_of(telling(LABELS, 0)).case, "label": LABELS, "size": LABELS + 0.5})
     table.to_csv(tmp_path / "labels.csv", index=False)
     return tmp_path
+
+
+def test_shots_are_patients_to_learn_from_of_each_class():
+    section = np.where(OWNERS.astype(int) < 24, "training", "test")
+    drawn = [ProbeTask(LABELS, OWNERS, section, "test", seed=seed, shots=6).splits[0] for seed in (0, 0, 1)]
+    for learn, test in drawn:
+        assert len(set(OWNERS[learn])) == 6
+        assert len(learn) == 6 * EACH
+        assert sorted(set(LABELS[learn])) == [0, 1]
+        assert test.tolist() == np.flatnonzero(section == "test").tolist()
+    assert drawn[0][0].tolist() == drawn[1][0].tolist()
+    assert drawn[0][0].tolist() != drawn[2][0].tolist()
+    few = set(drawn[0][0]) - set(ProbeTask(LABELS, OWNERS, section, "test", shots=12).splits[0][0])
+    assert not few, "the patients of few shots are among those of more"
+    for learn, test in ProbeTask(LABELS, OWNERS, shots=6).splits:
+        assert len(set(OWNERS[learn])) == 6
+        assert not set(OWNERS[learn]) & set(OWNERS[test])
+    with pytest.raises(DatalistError, match="from 1 to the 24 that there are, got 25"):
+        ProbeTask(LABELS, OWNERS, section, "test", shots=25)
+
+
+def test_more_shots_predict_better_and_the_gallery_of_a_search_is_what_is_learnt_from():
+    section = np.where(OWNERS.astype(int) < 24, "training", "test")
+    vectors = telling(LABELS, 2)
+    few, many = (ProbeTask(LABELS, OWNERS, section, "test", shots=shots) for shots in (4, 24))
+    assert few.quality(linear_scores(vectors, few), few.tested) <= many.quality(
+        linear_scores(vectors, many), many.tested
+    )
+    task = ProbeTask(
+        np.array(list("abab")), np.array(list("1234")), np.array(["training"] * 3 + ["test"]), "test", shots=2
+    )
+    precision = retrieval_precision(np.array([[0.0, 1], [1, 0], [0, 1], [1, 0.1]]), task)
+    assert np.isnan(precision[:3]).all()
+    assert precision[3] == 1
 
 
 @pytest.mark.parametrize(("strength", "least", "most"), [(4, 0.97, 1), (0, 0.2, 0.75)])
