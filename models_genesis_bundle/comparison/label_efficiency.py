@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from models_genesis_bundle.comparison.plan import ComparisonPlan
 from models_genesis_bundle.comparison.results import arranged, group_columns
+from models_genesis_bundle.metrics import bootstrap_interval
 
 __all__ = ["label_efficiency"]
 
@@ -51,10 +52,13 @@ def label_efficiency(plan: ComparisonPlan, table: pd.DataFrame) -> pd.DataFrame:
 
 def _needed(pairs: np.ndarray, amounts: np.ndarray, confidence: float) -> dict[str, Any]:
     """The needed labels from the scores of seeds: a row for each, the last column the arm's."""
-    draws = np.random.default_rng(0).integers(len(pairs), size=(RESAMPLES, len(pairs)))
-    resampled = [_on_curve(pairs[draw].mean(axis=0), amounts) for draw in draws] if len(pairs) > 1 else [np.nan]
-    ends = [(1 - confidence) / 2, (1 + confidence) / 2]
-    low, high = np.quantile(resampled, ends, method="inverted_cdf")
+    low, high = bootstrap_interval(
+        lambda times: _on_curve(np.average(pairs, axis=0, weights=times), amounts),
+        len(pairs),
+        confidence,
+        RESAMPLES,
+        may_be_infinite=True,
+    )
     return {"seeds": len(pairs), "needed": _on_curve(pairs.mean(axis=0), amounts), "low": low, "high": high}
 
 

@@ -110,7 +110,7 @@ def _probes(
     test_section: str | None,
     folds: int,
     neighbours: int,
-    draws: Mapping[str, int],
+    draws: Mapping[str, Any],
     shots: int | None,
 ) -> list[dict[str, Any]]:
     own = sets[OWN]
@@ -156,7 +156,7 @@ def _difference(one: Statistic, other: Statistic) -> Statistic:
     return lambda rows: one(rows) - other(rows)
 
 
-def _with_interval(statistic: Statistic, task: ProbeTask, draws: Mapping[str, int]) -> dict[str, float]:
+def _with_interval(statistic: Statistic, task: ProbeTask, draws: Mapping[str, Any]) -> dict[str, float]:
     patients, owner = np.unique(task.groups[task.tested], return_inverse=True)
 
     def resampled(times: np.ndarray) -> float:
@@ -180,7 +180,7 @@ def _counts(task: ProbeTask) -> dict[str, int]:
     return {"n": len(task.tested), "patients": len(np.unique(task.groups[task.tested]))}
 
 
-def _stability(sets: Mapping[str, Embeddings], draws: Mapping[str, int]) -> list[dict[str, Any]]:
+def _stability(sets: Mapping[str, Embeddings], draws: Mapping[str, Any]) -> list[dict[str, Any]]:
     pairs = [
         (name, kind, found.vectors, changed)
         for name, found in sets.items()

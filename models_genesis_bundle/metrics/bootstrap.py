@@ -104,6 +104,7 @@ def bootstrap_interval(
     confidence: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
+    may_be_infinite: bool = False,
 ) -> tuple[float, float]:
     """The percentile bootstrap interval of any metric, resampling groups of cases (patients, scans).
 
@@ -114,6 +115,7 @@ def bootstrap_interval(
         confidence: of the interval, 0 … 1.
         resamples: number of bootstrap samples.
         seed: of the resampling.
+        may_be_infinite: whether the metric can be infinite; the ends are then resamples' own values, not between two of them.
 
     Returns:
         Both ends; NaN with fewer than two groups, or when no resample defines the metric.
@@ -133,7 +135,8 @@ def bootstrap_interval(
     metrics = metrics[~np.isnan(metrics)]
     if not len(metrics):
         return float("nan"), float("nan")
-    low, high = np.quantile(metrics, [(1 - confidence) / 2, (1 + confidence) / 2])
+    ends = [(1 - confidence) / 2, (1 + confidence) / 2]
+    low, high = np.quantile(metrics, ends, method="inverted_cdf" if may_be_infinite else "linear")
     return float(low), float(high)
 
 
