@@ -59,8 +59,8 @@ def make_archive(output_dir: str = "dist", weights: str = WEIGHTS, allow_uncommi
     listed = _listed(allow_uncommitted)
     entries = {name: (ROOT / name).read_bytes() for name in listed if _is_for_users(name)}
     entries |= {twin: _as_json(ROOT / source) for twin, source in TWINS.items()}
-    entries |= {name: _read_weights(ROOT / name) for name in listed if fnmatch(name, ALL_WEIGHTS)}
-    entries[WEIGHTS] = _read_weights(ROOT / weights)
+    sources = {name: name for name in listed if fnmatch(name, ALL_WEIGHTS)} | {WEIGHTS: weights}
+    entries |= {name: _read_weights(ROOT / source) for name, source in sources.items()}
     archive = Path(output_dir) / f"{NAME}_v{__version__}.zip"
     with whole_file(archive) as unfinished, zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as file:
         for name in sorted(entries):

@@ -10,12 +10,14 @@ from pathlib import Path
 import bundle_path  # noqa: F401
 import fire
 import numpy as np
+import torch
 import yaml
 from models_genesis_bundle.visualize import save_figure, segmentation_figure, segmentation_slices
+from models_genesis_bundle.visualize.segmentation_overlay import PLANES
+from monai.metrics import compute_dice
 from monai.transforms import LoadImage
 
 READ = LoadImage(ensure_channel_first=True)  # (1, X, Y, Z)
-PLANES = ("axial", "coronal", "sagittal")
 ENDING = "_segmentation.nii.gz"  # of what configs/inference_segmentation.yaml writes
 
 
@@ -53,7 +55,10 @@ def plot(
     cases = [case for case in next(iter(found.values())) if all(case in files for files in found.values())]
     if not cases:
         sys.exit(f"--predictions: no <case>{ENDING} is in all of {', '.join(predictions.values())}.")
-    scores = {case: [_dice(labels, case, files[case], len(label_names)) for files in found.values()] for case in cases}
+    scores = {
+        case: _mean_dice([files[case] for files in found.values()], Path(labels, f"{case}.nii.gz"), len(label_names))
+        for case in cases
+    }
     ranked = sorted(cases, key=lambda case: scores[case][0] - scores[case][-1])
     rows = []
     for place in np.unique(np.linspace(0, len(ranked) - 1, min(num_cases, len(ranked))).round().astype(int)):
@@ -73,11 +78,11 @@ def _case(file: Path) -> str:
     return file.name.removesuffix(ENDING)
 
 
-def _dice(labels: str, case: str, prediction: Path, num_classes: int) -> float:
-    """The mean Dice over the classes that the label has."""
-    label, predicted = READ(Path(labels, f"{case}.nii.gz")), READ(prediction)
-    pairs = [(label == number, predicted == number) for number in range(1, num_classes + 1)]
-    return float(np.mean([2 * float((a & b).sum()) / float(a.sum() + b.sum()) for a, b in pairs if a.any()]))
+def _mean_dice(predictions: Sequence[Path], label: Path, num_classes: int) -> list[float]:
+    """The Dice of each prediction, as the mean over the classes that the label has."""
+    truth, found = READ(label)[None], torch.stack([READ(file) for file in predictions])
+    dice = compute_dice(found, truth.expand_as(found), include_background=False, num_classes=num_classes + 1)
+    return dice.nanmean(1).tolist()
 
 
 if __name__ == "__main__":

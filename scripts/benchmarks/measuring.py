@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from models_genesis_bundle.engines.processes import available_cores
 from models_genesis_bundle.files import write_json
 from tabulate import tabulate
 
@@ -59,11 +60,10 @@ def describe_machine() -> dict[str, Any]:
     ``load`` is the number of running processes, averaged over the last minute: above 0 before a measurement starts, the
     measurement competes with other work.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "processor": _processor(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
-        "cores": cores,
+        "cores": available_cores(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "system": platform.platform(),
         "python": platform.python_version(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Any
 
 from models_genesis_bundle.data.datalists.checked_split import checked_split, log_datalist
@@ -16,6 +17,8 @@ from monai.config import PathLike
 __all__ = ["list_labelled_scans", "segmentation_datalist"]
 
 logger = logging.getLogger(__name__)
+
+_request = partial(DatasetRequest, layouts=("json", "pairs"), file_keys=("image", "label"))
 
 
 def list_labelled_scans(
@@ -48,14 +51,12 @@ def list_labelled_scans(
         >>> len(list_labelled_scans("phantoms"))
         4
     """
-    request = DatasetRequest(
+    request = _request(
         dataset_dir,
         layout,
-        layouts=("json", "pairs"),
         patient_regex=patient_regex,
         image_pattern=image_pattern,
         label_pattern=label_pattern,
-        file_keys=("image", "label"),
         required=(),
         channels=channels,
     )
@@ -137,14 +138,12 @@ def segmentation_datalist(
         {'training': 2, 'validation': 1, 'test': 1}
     """
     split = SplitRequest(validation_fraction, test_fraction, seed)
-    request = DatasetRequest(
+    request = _request(
         dataset_dir,
         layout,
-        layouts=("json", "pairs"),
         patient_regex=patient_regex,
         image_pattern=image_pattern,
         label_pattern=label_pattern,
-        file_keys=("image", "label"),
         required=() if split_file else ("training",),
         channels=channels,
     )
