@@ -6,7 +6,7 @@ from pathlib import Path
 import bundle_path  # noqa: F401
 import fire
 from models_genesis_bundle.planning import settings_from_plans, write_overlay
-from models_genesis_bundle.weights import TargetError
+from models_genesis_bundle.weights import CheckpointError
 
 
 def overlay_from_plans(plans: str, output: str, configuration: str = "3d_fullres", channel: int = 0) -> None:
@@ -22,7 +22,7 @@ def overlay_from_plans(plans: str, output: str, configuration: str = "3d_fullres
     """
     try:
         settings = settings_from_plans(plans, configuration, channel)
-    except TargetError as error:
+    except CheckpointError as error:
         sys.exit(str(error))
     files = f"\"['configs/pretrain.yaml','{output}','configs/optimizer_adamw.yaml']\""
     train = f"python -m monai.bundle run training --config_file {files} --dataset_dir /folder/of/scans"

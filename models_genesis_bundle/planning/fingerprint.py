@@ -6,7 +6,6 @@ import itertools
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,34 +23,23 @@ from models_genesis_bundle.data.volumes.quality import (
     intensity_kind,
     odd_intensity_kinds,
     quality_rule,
-    thinned,
 )
+from models_genesis_bundle.files import printable
+from models_genesis_bundle.messages import first_of
 from monai.config import PathLike
 from monai.data import Dataset
 from monai.data.utils import no_collation
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-__all__ = ["Fingerprint", "LeftOut", "fingerprint_scans"]
+__all__ = ["Fingerprint", "fingerprint_scans"]
 
 logger = logging.getLogger(__name__)
 
-_USED = ("training", "validation")
 _ALL_READ_BELOW = 2**30  # bytes: about a minute of reading
-_VOXELS_KEPT = 5_000
-_NAMED_AT_MOST = 3
 
 Datalist = dict[str, list[dict[str, Any]]]
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """An excluded scan, with the rule's name and a sentence."""
-
-    image: str
-    patient: str
-    rule: str
-    reason: str
+Rule = tuple[str, str]  # name and reason
 
 
 @dataclass(frozen=True)
@@ -63,9 +51,8 @@ class Fingerprint:
         spatial_dims: axes of a scan, 2 or 3.
         kind: kind of the kept scans' intensities, see `intensity_kind`.
         datalist: the kept scans by section, ``training``, ``validation`` and ``test``.
-        facts: by path, of the kept scans that were read.
-        voxels: by path, a few thousand values of the same scans.
-        left_out: in the order of the paths; test scans are not read.
+        facts: by path, of the kept scans that were read; test scans are not read.
+        left_out: the excluded scans in the order of their paths: ``image``, ``patient``, ``rule`` and ``reason`` of each.
         notes: sentences about the whole set: it is mixed, only a sample was read.
     """
 
@@ -74,8 +61,7 @@ class Fingerprint:
     kind: str
     datalist: Datalist
     facts: Mapping[str, ScanFacts]
-    voxels: Mapping[str, np.ndarray]
-    left_out: Sequence[LeftOut]
+    left_out: Sequence[dict[str, str]]
     notes: Sequence[str]
 
 
@@ -117,29 +103,31 @@ def fingerprint_scans(
     spatial_dims, datalist = (
         _find_any(find) if spatial_dims is None else (spatial_dims, find(spatial_dims=spatial_dims))
     )
-    patients = {scan["image"]: scan["patient"] for name in _USED for scan in datalist[name]}
+    patients = {scan["image"]: scan["patient"] for name in ("training", "validation") for scan in datalist[name]}
     images, notes = _sampled(sorted(patients), sample_size, split_seed)
-    facts, voxels, reasons = _read(images, spatial_dims, num_workers)
-    usable = [image for image in images if image not in reasons]
-    odd, mixed = _other_kinds([facts[image] for image in usable])
-    reasons |= {usable[place]: (INTENSITY_KIND_RULE, why) for place, why in odd.items()}
+    facts, rules = _read(images, spatial_dims, num_workers)
+    odd, mixed = _other_kinds(list(facts.values()))
+    rules |= {image: (INTENSITY_KIND_RULE, odd[place]) for place, image in enumerate(facts) if place in odd}
     notes += mixed
-    left_out = [LeftOut(image, patients[image], *reasons[image]) for image in images if image in reasons]
+    kept = {image: found for image, found in facts.items() if image not in rules}
+    left_out = [
+        {"image": image, "patient": patients[image], "rule": rules[image][0], "reason": rules[image][1]}
+        for image in images
+        if image in rules
+    ]
     _log(notes, left_out)
-    kept = [image for image in usable if image not in reasons]
     if not kept:
         raise ValueError(
-            f"{dataset_dir}: none of the {len(images)} scans that were read can be used. The first is {left_out[0].image}: "
-            f"{left_out[0].reason}"
+            f"{dataset_dir}: none of the {len(images)} scans that were read can be used. The first is "
+            f"{left_out[0]['image']}: {left_out[0]['reason']}"
         )
-    kinds = Counter(intensity_kind(facts[image]) for image in kept)
+    kinds = Counter(map(intensity_kind, kept.values()))
     return Fingerprint(
         dataset_dir=str(dataset_dir),
         spatial_dims=spatial_dims,
         kind=max(kinds, key=lambda kind: (bool(kind), kinds[kind])),
-        datalist=_without(datalist, reasons, validation_fraction, split_seed, dataset_dir),
-        facts={image: facts[image] for image in kept},
-        voxels={image: voxels[image] for image in kept},
+        datalist=_without(datalist, rules, SplitRequest(validation_fraction, seed=split_seed), dataset_dir),
+        facts=kept,
         left_out=left_out,
         notes=notes,
     )
@@ -150,9 +138,7 @@ def _find_any(find: Callable[..., Datalist]) -> tuple[int, Datalist]:
     try:
         datalist = find(spatial_dims=3)
     except FileNotFoundError:
-        with suppress(FileNotFoundError):
-            return 2, find(spatial_dims=2)
-        raise
+        return 2, find(spatial_dims=2)
     pictures = all(scan_suffix(scan["image"]) in IMAGE_SUFFIXES for scans in datalist.values() for scan in scans)
     return 2 if pictures else 3, datalist
 
@@ -174,6 +160,28 @@ def _bytes_on_disk(scan: Path) -> int:
     return sum(file.stat().st_size for file in (scan.iterdir() if scan.is_dir() else (scan,)))
 
 
+def _read(images: Sequence[str], spatial_dims: int, num_workers: int) -> tuple[dict[str, ScanFacts], dict[str, Rule]]:
+    """The facts of the usable scans, and the rules that exclude the others."""
+    facts: dict[str, ScanFacts] = {}
+    rules: dict[str, Rule] = {}
+    scans = Dataset(images, partial(_examine, LoadScand("image", spatial_dims=spatial_dims)))
+    loader = DataLoader(scans, batch_size=None, num_workers=min(num_workers, len(images)), collate_fn=no_collation)
+    for image, found in zip(images, tqdm(loader, desc="Reading scans", unit="scan"), strict=True):
+        if isinstance(found, ScanFacts):
+            facts[image] = found
+        else:
+            rules[image] = found
+    return facts, rules
+
+
+def _examine(load: LoadScand, image: str) -> ScanFacts | Rule:
+    try:
+        facts = ScanFacts.of(load({"image": image})["image"])
+    except ScanError as error:
+        return error.rule, f"{error.found} {error.remedy}"
+    return quality_rule(facts) or facts
+
+
 def _other_kinds(facts: Sequence[ScanFacts]) -> tuple[dict[int, str], list[str]]:
     """The scans of other kinds than the largest one, and a note if these are many: a plan is for one kind."""
     odd = odd_intensity_kinds(facts, majority=0)
@@ -186,50 +194,18 @@ def _other_kinds(facts: Sequence[ScanFacts]) -> tuple[dict[int, str], list[str]]
     ]
 
 
-def _examine(load: LoadScand, image: str) -> tuple[str, ScanFacts | None, np.ndarray | None, tuple[str, str] | None]:
-    """Facts and a few voxels of a scan, or the rule that excludes it with a sentence."""
-    try:
-        scan = load({"image": image})["image"]
-    except ScanError as error:
-        return image, None, None, (getattr(error, "rule", None) or "unreadable", f"{error.found} {error.remedy}")
-    facts = ScanFacts.of(scan)
-    return image, facts, thinned(scan.as_tensor()[0].numpy(), _VOXELS_KEPT), quality_rule(facts)
-
-
-def _read(
-    images: Sequence[str], spatial_dims: int, num_workers: int
-) -> tuple[dict[str, ScanFacts], dict[str, np.ndarray], dict[str, tuple[str, str]]]:
-    facts: dict[str, ScanFacts] = {}
-    voxels: dict[str, np.ndarray] = {}
-    reasons: dict[str, tuple[str, str]] = {}
-    scans = Dataset(images, partial(_examine, LoadScand("image", spatial_dims=spatial_dims)))
-    loader = DataLoader(scans, batch_size=None, num_workers=min(num_workers, len(images)), collate_fn=no_collation)
-    for image, found, values, reason in tqdm(loader, desc="Reading scans", unit="scan"):
-        if reason is not None:
-            reasons[image] = reason
-        if found is not None:
-            facts[image], voxels[image] = found, values
-    return facts, voxels, reasons
-
-
-def _log(notes: Sequence[str], left_out: Sequence[LeftOut]) -> None:
+def _log(notes: Sequence[str], left_out: Sequence[Mapping[str, str]]) -> None:
     for note in notes:
         logger.warning("%s", note)
-    for rule, count in Counter(scan.rule for scan in left_out).most_common():
-        named = [f"{scan.image}: {scan.reason}" for scan in left_out if scan.rule == rule][:_NAMED_AT_MOST]
-        more = f" And {count - _NAMED_AT_MOST} more." if count > _NAMED_AT_MOST else ""
-        shown = " ".join(named).encode("utf-8", "backslashreplace").decode()  # names may hold bytes that are not UTF-8
-        logger.warning("Left out by the rule %s: %d scans. %s%s", rule, count, shown, more)
+    for rule, count in Counter(scan["rule"] for scan in left_out).most_common():
+        named = [f"{scan['image']}: {scan['reason']}" for scan in left_out if scan["rule"] == rule]
+        logger.warning("Left out by the rule %s: %d scans. %s", rule, count, printable(first_of(named, 3, " ")))
 
 
-def _without(
-    datalist: Datalist, dropped: Mapping[str, Any], validation_fraction: float, split_seed: int, dataset_dir: PathLike
-) -> Datalist:
+def _without(datalist: Datalist, dropped: Mapping[str, Rule], split: SplitRequest, dataset_dir: PathLike) -> Datalist:
     kept = {name: [scan for scan in scans if scan["image"] not in dropped] for name, scans in datalist.items()}
-    if empty := [name for name in _USED if not kept[name]]:
+    if empty := [name for name in ("training", "validation") if not kept[name]]:
         logger.warning("None of the scans for %s can be used; training and validation are split anew.", empty[0])
         both = kept["training"] + kept["validation"]
-        kept |= split_sections(
-            {"training": both, "test": kept["test"]}, SplitRequest(validation_fraction, seed=split_seed), dataset_dir
-        )
+        kept |= split_sections({"training": both, "test": kept["test"]}, split, dataset_dir)
     return kept

@@ -10,22 +10,16 @@ from models_genesis_bundle.data.volumes.quality import ScanFacts
 
 __all__ = ["SMALLEST_SIDE", "cube_sides", "sides_after_resampling", "target_spacing"]
 
-ANISOTROPY = 3.0
 SMALLEST_SIDE = 16
+_ANISOTROPY = 3.0
 _PADDED = 2
 
 
 def target_spacing(facts: Sequence[ScanFacts]) -> tuple[list[float], str]:
-    """The voxel size to resample to, by nnU-Net's rule.
+    """The voxel size to resample to, in mm with three digits, and the reason.
 
-    It is the median of each axis. Where one axis is more than three times as coarse as the others, and has less than a
-    third of their voxels, its 10th percentile is taken instead of the median, but never finer than the other axes.
-
-    Args:
-        facts: of the scans.
-
-    Returns:
-        The spacing in mm with three digits, and the reason.
+    By nnU-Net's rule it is the median of each axis. Where one axis is more than three times as coarse as the others, and has
+    less than a third of their voxels, its 10th percentile is taken instead, but never finer than the other axes.
 
     Based on: Isensee et al., "nnU-Net", Nature Methods 18, 2021, 203-211.
     """
@@ -35,16 +29,11 @@ def target_spacing(facts: Sequence[ScanFacts]) -> tuple[list[float], str]:
     coarse = int(target.argmax())
     others, other_sides = np.delete(target, coarse), np.delete(shape, coarse)
     reason = "nnU-Net's rule: the median of the scans"
-    if target[coarse] > ANISOTROPY * others.max() and shape[coarse] * ANISOTROPY < other_sides.min():
+    if target[coarse] > _ANISOTROPY * others.max() and shape[coarse] * _ANISOTROPY < other_sides.min():
         target[coarse] = max(np.percentile(spacings[:, coarse], 10), others.max())
         reason += ", for the coarse axis the 10th percentile, so that thin slices keep their detail"
-    low, high = spacings.min(axis=0), spacings.max(axis=0)
-    if np.allclose(low, high, rtol=0.01):
-        reason += ". All scans have this voxel size."
-    else:
-        ends = ", ".join(f"{least:.3g} to {most:.3g}" for least, most in zip(low, high, strict=True))
-        reason += f". The scans have {ends}."
-    return [float(f"{side:.3g}") for side in target], reason
+    ends = ", ".join(f"{low:.3g} to {high:.3g}" for low, high in zip(spacings.min(0), spacings.max(0), strict=True))
+    return [float(f"{side:.3g}") for side in target], f"{reason}. The scans have {ends}."
 
 
 def sides_after_resampling(facts: Sequence[ScanFacts], spacing: Sequence[float]) -> np.ndarray:
@@ -55,7 +44,7 @@ def sides_after_resampling(facts: Sequence[ScanFacts], spacing: Sequence[float])
 def cube_sides(limits: Sequence[float], spacing: Sequence[float], voxels: int, divisor: int) -> list[int]:
     """Sides of a cube with the same length in mm along each axis, as far as the scans reach.
 
-    If a limit shortens a side, the other sides grow until the cube has `voxels` again, or reach their limits too.
+    If a limit shortens a side, the other sides grow until the cube has `voxels` again, or reach their limits as well.
     Sides that differ by one step along axes of the same spacing become equal.
 
     Args:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from models_genesis_bundle.planning.plan import Setting
 from models_genesis_bundle.weights import TargetError
+from models_genesis_bundle.weights.checkpoint_file import require_data
 from models_genesis_bundle.weights.targets.nnunet import zyx_order
 from models_genesis_bundle.weights.targets.nnunet_plans import UNETS, PlannedTraining, read_plans
 
 __all__ = ["settings_from_plans"]
 
-IMPORTED = re.compile(r"torch\.nn(\.\w+)+")
+_TORCH_CLASS = re.compile(r"torch\.nn(\.\w+)+")
 
 
 def settings_from_plans(plans: str | os.PathLike, configuration: str = "3d_fullres", channel: int = 0) -> list[Setting]:
@@ -32,7 +33,7 @@ def settings_from_plans(plans: str | os.PathLike, configuration: str = "3d_fullr
         The settings, each with its reason.
 
     Raises:
-        TargetError: when the plans cannot be read, or need what pretraining cannot do.
+        CheckpointError: when the plans cannot be read, hold what MONAI would run as code, or need what pretraining cannot do.
 
     Examples:
         >>> from models_genesis_bundle.planning import settings_from_plans
@@ -40,16 +41,20 @@ def settings_from_plans(plans: str | os.PathLike, configuration: str = "3d_fullr
         Setting(name='cube_size', value=[128, 128, 64], reason="Voxels: nnU-Net's patch.")
     """
     planned = read_plans(plans, configuration)
+    require_data(planned.settings, planned.path)
     try:
-        _require_axes(planned)
+        patch_size = _in_order(planned, planned.get("patch_size"))
+        if len(patch_size) == 2 and planned.axes[0] != 0:
+            raise TargetError(
+                f"{planned.path}: {configuration} is planned for other slices than axial ones (transpose_forward "
+                f"{list(planned.axes)}), which pretraining in 2D does not take. Take 3d_fullres."
+            )
+        network = f"The {planned.network} that nnU-Net will train, its axes X, Y, Z."
+        batch_size = int(planned.get("batch_size"))
         return [
-            Setting(
-                "network_def", _network(planned), f"The {planned.network} that nnU-Net will train, its axes X, Y, Z."
-            ),
-            Setting("cube_size", _in_order(planned, planned.get("patch_size")), "Voxels: nnU-Net's patch."),
-            Setting(
-                "batch_size", int(planned.get("batch_size")), "nnU-Net's, for its patch; less where memory is short."
-            ),
+            Setting("network_def", _network(planned), network),
+            Setting("cube_size", patch_size, "Voxels: nnU-Net's patch."),
+            Setting("batch_size", batch_size, "nnU-Net's, for its patch; less where memory is short."),
             Setting("scan_preprocessing::spacing", _spacing(planned), "Millimetres: what nnU-Net resamples to."),
             *_intensity(planned, channel),
         ]
@@ -57,17 +62,6 @@ def settings_from_plans(plans: str | os.PathLike, configuration: str = "3d_fullr
         raise TargetError(
             f"{planned.path}: {configuration} lacks {error}. Plan again with a current nnU-Net."
         ) from error
-
-
-def _require_axes(planned: PlannedTraining) -> None:
-    sides = len(planned.get("patch_size"))
-    if sides not in (2, 3):
-        raise TargetError(f"{planned.path}: expected a patch of 2 or 3 sides, found {planned.get('patch_size')}.")
-    if sides == 2 and planned.axes[0] != 0:
-        raise TargetError(
-            f"{planned.path}: {planned.configuration} is planned for other slices than axial ones (transpose_forward "
-            f"{list(planned.axes)}), which pretraining in 2D does not take. Take 3d_fullres."
-        )
 
 
 def _in_order(planned: PlannedTraining, sides: Sequence[Any]) -> list[Any]:
@@ -85,14 +79,13 @@ def _spacing(planned: PlannedTraining) -> list[float]:
 
 def _network(planned: PlannedTraining) -> dict[str, Any]:
     architecture = planned.architecture
-    arguments = dict(architecture["arch_kwargs"])
-    imported = {name: arguments.pop(name) for name in architecture["_kw_requires_import"]}
-    for name, value in imported.items():
-        if value is not None and not IMPORTED.fullmatch(str(value)):
-            raise TargetError(f"{planned.path}: {name} is {value!r}; expected a class of torch.nn.")
-    arguments.pop("deep_supervision", None)
-    for name, value in arguments.items():
-        _require_numbers(value, f"{planned.path}: {name}")
+    arguments = {**architecture["arch_kwargs"], "deep_supervision": False}
+    for name in architecture["_kw_requires_import"]:
+        imported = arguments[name]
+        if imported is not None:
+            if not _TORCH_CLASS.fullmatch(str(imported)):
+                raise TargetError(f"{planned.path}: {name} is {imported!r}; expected a class of torch.nn.")
+            arguments[name] = f"${imported}"
     for name in ("kernel_sizes", "strides"):
         if isinstance(arguments[name], list):
             arguments[name] = [
@@ -103,23 +96,7 @@ def _network(planned: PlannedTraining) -> dict[str, Any]:
         "input_channels": "@in_channels",
         "num_classes": "@out_channels",
         **arguments,
-        **{name: None if value is None else f"${value}" for name, value in imported.items()},
-        "deep_supervision": False,
     }
-
-
-def _require_numbers(value: Any, name: str) -> None:
-    """Refuse text: MONAI would run what begins with a dollar sign."""
-    if isinstance(value, Mapping):
-        for key, entry in value.items():
-            if not str(key).isidentifier():
-                raise TargetError(f"{name}: expected names of arguments, found {key!r}.")
-            _require_numbers(entry, f"{name}.{key}")
-    elif isinstance(value, list):
-        for entry in value:
-            _require_numbers(entry, name)
-    elif isinstance(value, str):
-        raise TargetError(f"{name}: expected numbers, found the text {value!r}.")
 
 
 def _intensity(planned: PlannedTraining, channel: int) -> list[Setting]:
@@ -127,31 +104,32 @@ def _intensity(planned: PlannedTraining, channel: int) -> list[Setting]:
     if not 0 <= channel < len(schemes):
         raise TargetError(f"{planned.path}: no channel {channel}; the plans have {len(schemes)}, counted from 0.")
     scheme = schemes[channel]
-    scaling: dict[str, Any] = {"_target_": "models_genesis_bundle.data.IntensityScaling"}
-    match scheme:
-        case "CTNormalization":
-            found = planned.plans["foreground_intensity_properties_per_channel"][str(channel)]
-            limits = {"lower": float(found["percentile_00_5"]), "upper": float(found["percentile_99_5"])}
-            scaling |= {"mode": "zscore", "mean": float(found["mean"]), "std": float(found["std"]), **limits}
-        case "ZScoreNormalization":
-            scaling |= {"mode": "zscore"}
-        case "RescaleTo01Normalization":
-            scaling |= {"mode": "percentile", "lower": 0.0, "upper": 100.0}
-        case "RGBTo01Normalization":
-            scaling |= {"mode": "window", "lower": 0.0, "upper": 255.0}
-        case _:
-            raise TargetError(
-                f"{planned.path}: channel {channel} has the normalisation {scheme}; pretraining has CTNormalization, "
-                "ZScoreNormalization, RescaleTo01Normalization and RGBTo01Normalization."
-            )
+    if scheme == "CTNormalization":
+        found = planned.plans["foreground_intensity_properties_per_channel"][str(channel)]
+        names = {"mean": "mean", "std": "std", "lower": "percentile_00_5", "upper": "percentile_99_5"}
+        scaling = {"mode": "zscore", **{name: float(found[theirs]) for name, theirs in names.items()}}
+    elif scheme in _SCALINGS:
+        scaling = _SCALINGS[scheme]
+    else:
+        raise TargetError(
+            f"{planned.path}: channel {channel} has the normalisation {scheme}; pretraining has CTNormalization, "
+            f"{', '.join(_SCALINGS)}."
+        )
     masked = scheme == "ZScoreNormalization" and planned.get("use_mask_for_norm")[channel]
     but = ", but over all voxels: nnU-Net takes those alone that are not 0" if masked else ""
-    settings = [Setting("scan_preprocessing::intensity", scaling, f"nnU-Net's {scheme}{but}.")]
+    component = {"_target_": "models_genesis_bundle.data.IntensityScaling", **scaling}
+    settings = [Setting("scan_preprocessing::intensity", component, f"nnU-Net's {scheme}{but}.")]
     if scaling["mode"] == "zscore":
+        rate = "Of SGD, for the larger errors of z-scores; overlays of optimizers come after."
         settings += [
             Setting("output_activation", None, "Z-scores are not within 0 ... 1: no sigmoid follows."),
-            Setting(
-                "learning_rate", 0.1, "Of SGD, for the larger errors of z-scores; overlays of optimizers come after."
-            ),
+            Setting("learning_rate", 0.1, rate),
         ]
     return settings
+
+
+_SCALINGS: dict[str, dict[str, Any]] = {
+    "ZScoreNormalization": {"mode": "zscore"},
+    "RescaleTo01Normalization": {"mode": "percentile", "lower": 0.0, "upper": 100.0},
+    "RGBTo01Normalization": {"mode": "window", "lower": 0.0, "upper": 255.0},
+}

@@ -12,6 +12,7 @@ from models_genesis_bundle.data.scans.intensity import IntensityScaling
 from models_genesis_bundle.data.volumes.quality import CT_IN_HU, ScanFacts
 from models_genesis_bundle.planning.device import Device, bytes_per_cube
 from models_genesis_bundle.planning.geometry import SMALLEST_SIDE, cube_sides, sides_after_resampling, target_spacing
+from monai.bundle import ConfigComponent
 
 __all__ = ["Plan", "Setting", "make_plan"]
 
@@ -28,46 +29,46 @@ _MOST_CUBES_PER_SCAN = 160
 _CUBES_PER_PLACE = 8
 _SCANS_SMALLER = 10  # per cent
 _PLACES_IN_A_CROP = 2
+_FLAT_VOXELS = 224 * 224
 
 
 @dataclass(frozen=True)
 class _Effort:
-    """What is affordable on a kind of device, with reasons."""
+    """What is affordable on a kind of device."""
 
     features: tuple[int, ...]  # channels of the network by level
-    widths: str  # description of the features
+    why_features: str
     voxels: int  # of a cube in 3D
     batch: int  # cubes of a step
-    why_batch: str
     cubes: int  # of the whole training
     why_cubes: str
     epoch: int  # cubes of an epoch
-    why_workers: str
 
 
 _ON_CPU = _Effort(
     features=(16, 32, 64, 128),
-    widths="a narrow network, as that of the weights that ship",
+    why_features="a narrow network, as that of the weights that ship",
     voxels=48 * 48 * 24,
     batch=4,
-    why_batch="a CPU is busy with as much",
     cubes=12_000,
     why_cubes="about as many as the weights that ship have seen.",
     epoch=1_000,
-    why_workers="The network fills the CPU cores.",
 )
 _ON_GPU = _Effort(
     features=(64, 128, 256, 512),
-    widths="the published network",
+    why_features="the published network",
     voxels=64 * 64 * 32,
     batch=16,
-    why_batch="a GPU wants as much at once",
     cubes=1_000_000,
     why_cubes="50 epochs of the paper's size.",
     epoch=10_000,
-    why_workers="Processes that deform cubes while the GPU computes.",
 )
-_FLAT_VOXELS = 224 * 224
+_WHY_MUON = {
+    "learning_rate": "For Muon, as in configs/optimizer_muon.yaml.",
+    "max_gradient_norm": "Longer gradients are shortened, so that no single batch spoils the weights.",
+    "optimizer": "Muon restores better than SGD and AdamW after the same number of cubes.",
+    "lr_scheduler": "The learning rate falls to 0 over the planned epochs.",
+}
 
 
 @dataclass(frozen=True)
@@ -78,25 +79,11 @@ class Setting:
     value: Any
     reason: str
 
-    @property
-    def shown(self) -> str:
-        """The value as text; a component as ``Name(argument=value, ...)``."""
-        if not isinstance(self.value, Mapping):
-            return str(self.value)
-        arguments = (f"{name}={value}" for name, value in self.value.items() if name != "_target_")
-        return f"{self.value['_target_'].rsplit('.', 1)[-1]}({', '.join(arguments)})"
-
 
 @dataclass(frozen=True)
 class Plan:
-    """The settings for the pretraining on a set of scans.
+    """The settings for the pretraining on a set of scans, in the order of the configuration."""
 
-    Args:
-        kind: kind of the scans' intensities, see `intensity_kind`.
-        settings: in the order of the configuration.
-    """
-
-    kind: str
     settings: tuple[Setting, ...]
 
     @property
@@ -107,9 +94,7 @@ class Plan:
     @property
     def intensity(self) -> IntensityScaling:
         """The planned scaling."""
-        arguments = dict(self.values["scan_preprocessing::intensity"])
-        del arguments["_target_"]
-        return IntensityScaling(**arguments)
+        return ConfigComponent(self.values["scan_preprocessing::intensity"]).instantiate()
 
 
 def make_plan(
@@ -125,33 +110,30 @@ def make_plan(
 
     Args:
         facts: of the scans, or of a sample of them; all 3D or all 2D.
-        kind: kind of their intensities.
+        kind: kind of their intensities, see `intensity_kind`.
         training_scans: number of training scans.
         device: the training's device.
         training_cubes: cubes that the whole training sees; None: as the device affords.
         features: channels of the network by level; None: as the device affords.
         optimizer: the settings of ``configs/optimizer_muon.yaml``; None leaves the pretraining's own.
-
-    Raises:
-        ValueError: there are no facts, or a number is below its minimum.
     """
-    if not facts or training_scans < 1 or (training_cubes is not None and training_cubes < 1):
-        raise ValueError(
-            "make_plan: it needs the facts of a scan or more, at least one training scan and at least one training cube; "
-            f"found {len(facts)}, {training_scans} and {training_cubes}."
-        )
-    effort = _ON_GPU if device.is_gpu else _ON_CPU
-    widths = list(effort.features if features is None else features)
+    effort = _ON_CPU if device.memory is None else _ON_GPU
+    widths = list(features or effort.features)
+    why_widths = "Channels by level, as asked for." if features else f"{device.name}: {effort.why_features}."
     spacing, why_spacing = target_spacing(facts)
     sides = sides_after_resampling(facts, spacing)
     cube_size, why_cube = _cube_size(sides, spacing, widths, effort, device)
     places = float(np.median(np.prod(sides, axis=1))) / math.prod(cube_size)
     batch, why_batch = _batch_size(cube_size, widths, effort, device)
     total = effort.cubes if training_cubes is None else training_cubes
-    epoch = min(effort.epoch, math.ceil(total / _USUAL_EPOCHS))
-    per_scan, why_per_scan = _cubes_per_scan(places, training_scans, epoch)
+    usual = min(effort.epoch, math.ceil(total / _USUAL_EPOCHS))
+    per_scan, why_per_scan = _cubes_per_scan(places, training_scans, usual)
     epoch = per_scan * training_scans
     max_epochs = max(_FEWEST_EPOCHS, math.ceil(total / epoch))
+    why_epochs = f"{max_epochs} epochs of {epoch} cubes are {max_epochs * epoch} training cubes: " + (
+        effort.why_cubes if training_cubes is None else f"{training_cubes} or more were asked for."
+    )
+    workers = 1 if device.memory is None else min(8, max(1, device.cores - 1))
     settings = [
         Setting("scan_preprocessing::intensity", *_intensity(facts, kind)),
         Setting("scan_preprocessing::spacing", spacing, f"In mm. {why_spacing}"),
@@ -159,55 +141,40 @@ def make_plan(
         Setting("cubes_per_scan", per_scan, why_per_scan),
         Setting("batch_size", batch, why_batch),
         Setting("validate::dataloader::batch_size", 2 * batch, "Validation keeps nothing for a backward pass."),
-        Setting(
-            "network_def::features",
-            widths,
-            "Channels by level, as asked for." if features is not None else f"{device.name}: {effort.widths}.",
-        ),
-        Setting(
-            "max_epochs",
-            max_epochs,
-            f"{max_epochs} epochs of {epoch} cubes are {max_epochs * epoch} training cubes: "
-            + (effort.why_cubes if training_cubes is None else f"{training_cubes} or more were asked for."),
-        ),
+        Setting("network_def::features", widths, why_widths),
+        Setting("max_epochs", max_epochs, why_epochs),
         *(Setting(name, value, _WHY_MUON[name]) for name, value in (optimizer or {}).items()),
-        Setting("num_workers", min(8, max(1, device.cores - 1)) if device.is_gpu else 1, effort.why_workers),
+        Setting("num_workers", workers, "Processes that deform cubes; on a CPU the network itself fills the cores."),
     ]
     if places < _PLACES_IN_A_CROP:
         reason = "The scans are crops hardly larger than a cube: a cube counts however little body it holds."
         settings.insert(3, Setting("cube_sampler::rule::min_body", 0.0, reason))
     if len(cube_size) == 2:
         settings.insert(0, Setting("scan_dims", 2, "The images are flat."))
-    return Plan(kind, tuple(settings))
+    return Plan(tuple(settings))
 
 
-_WHY_MUON = {
-    "learning_rate": "For Muon, as in configs/optimizer_muon.yaml.",
-    "max_gradient_norm": "Longer gradients are shortened, so that no single batch spoils the weights.",
-    "optimizer": "Muon restores better than SGD and AdamW after the same number of cubes.",
-    "lr_scheduler": "The learning rate falls to 0 over the planned epochs.",
-}
-
-
-def _intensity(facts: Sequence[ScanFacts], kind: str) -> tuple[Mapping[str, Any], str]:
-    target = {"_target_": "models_genesis_bundle.data.IntensityScaling"}
-    if kind != CT_IN_HU:
+def _intensity(facts: Sequence[ScanFacts], kind: str) -> tuple[dict[str, Any], str]:
+    if kind == CT_IN_HU:
+        mode = "window"
+        lower, upper = _PUBLISHED_WINDOW
+        reason = "CT in HU: the published window, from air to dense bone."
+        darkest = np.percentile([scan.percentile(0.5) for scan in facts], 5)
+        brightest = np.percentile([scan.percentile(99.5) for scan in facts], 95)
+        low = max(lower, _WINDOW_STEP * math.floor(darkest / _WINDOW_STEP))
+        high = min(upper, _WINDOW_STEP * math.ceil(brightest / _WINDOW_STEP))
+        if high - low < _NARROW_WINDOW * (upper - lower):
+            lower, upper = low, high
+            reason = "CT in HU: what occurs in the scans, much less than the published window of -1000 to 1000 HU."
+    else:
+        mode = "percentile"
         lower, upper = _PERCENTILES
         ends = f"{min(scan.minimum for scan in facts):.4g} to {max(scan.maximum for scan in facts):.4g}"
         reason = (
             f"Intensities from {ends} have no fixed unit: each scan's percentiles {lower} and {upper} become 0 and 1."
         )
-        return target | {"mode": "percentile", "lower": lower, "upper": upper}, reason
-    lower, upper = _PUBLISHED_WINDOW
-    occurring = (
-        max(lower, _WINDOW_STEP * math.floor(np.percentile([s.percentile(0.5) for s in facts], 5) / _WINDOW_STEP)),
-        min(upper, _WINDOW_STEP * math.ceil(np.percentile([s.percentile(99.5) for s in facts], 95) / _WINDOW_STEP)),
-    )
-    reason = "CT in HU: the published window, from air to dense bone."
-    if occurring[1] - occurring[0] < _NARROW_WINDOW * (upper - lower):
-        lower, upper = occurring
-        reason = "CT in HU: what occurs in the scans, which is much less than the published window of -1000 to 1000 HU."
-    return target | {"mode": "window", "lower": float(lower), "upper": float(upper)}, reason
+    target = "models_genesis_bundle.data.IntensityScaling"
+    return {"_target_": target, "mode": mode, "lower": float(lower), "upper": float(upper)}, reason
 
 
 def _cube_size(
@@ -240,15 +207,15 @@ def _batch_size(cube_size: Sequence[int], widths: Sequence[int], effort: _Effort
     fitting = _fitting_batch(cube_size, widths, device)
     if fitting < wanted:
         return 2 ** int(math.log2(max(fitting, 1))), "As many cubes as fit into 60 % of the GPU's memory."
-    return wanted, f"{wanted * math.prod(cube_size) / 1000:.0f} thousand voxels in a step: {effort.why_batch}."
+    return wanted, f"{wanted * math.prod(cube_size) / 1000:.0f} thousand voxels in a step, which keep the device busy."
 
 
 def _cubes_per_scan(places: float, training_scans: int, epoch: int) -> tuple[int, str]:
     most = min(_MOST_CUBES_PER_SCAN, max(1, round(_CUBES_PER_PLACE * places)))
     wanted = max(1, round(epoch / training_scans))
     if wanted > most:
-        return (
-            most,
-            f"A scan has room for {max(places, 1):.3g} cubes side by side; more than {most} would be nearly the same.",
+        reason = (
+            f"A scan has room for {max(places, 1):.3g} cubes side by side; more than {most} would be nearly the same."
         )
+        return most, reason
     return wanted, f"With {training_scans} training scans this gives about {wanted * training_scans} cubes in an epoch."

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from models_genesis_bundle.data.datalists.find_scans import look_below
-from models_genesis_bundle.data.datalists.json_datalist import find_json_datalist
 from models_genesis_bundle.data.datalists.segmentation import list_labelled_scans
 from models_genesis_bundle.files import whole_file, write_json
 from models_genesis_bundle.planning.device import Device, measure_speed
-from models_genesis_bundle.planning.fingerprint import Fingerprint
+from models_genesis_bundle.planning.fingerprint import Datalist, Fingerprint
 from models_genesis_bundle.planning.plan import Plan, Setting
-from models_genesis_bundle.planning.report import Examples, summary, training_hours, write_report
+from models_genesis_bundle.planning.report import Examples, summary, write_report
 
-__all__ = ["PlanFolder", "write_datalist", "write_overlay"]
+__all__ = ["PlanFolder", "training_hours", "write_datalist", "write_overlay"]
 
 logger = logging.getLogger(__name__)
 
 _WIDTH = 118
-_FILES = ("datalist.json", "plan.yaml", "report.html")
+_SHARE_OF_FORWARD = 1 / 3  # of a training step, which is what validation takes
 
 
 @dataclass(frozen=True)
@@ -53,78 +53,72 @@ class PlanFolder:
 
     def write(self) -> None:
         """Write the files, and log the plan and the next steps."""
-        files = [Path(os.path.normpath(self.output_dir), name) for name in _FILES]
+        folder = Path(os.path.normpath(self.output_dir))
+        datalist, overlay, page = files = [folder / name for name in ("datalist.json", "plan.yaml", "report.html")]
         _put_earlier_files_aside(files)
-        datalist, overlay, page = files
-        write_datalist(datalist, self.fingerprint, _labels(self.fingerprint.dataset_dir))
+        write_datalist(datalist, self.fingerprint)
         scans = Setting(
             "dataset_dir", datalist.as_posix(), "The scans, their patients, and what was left out: correct it there."
         )
         config_files = [os.path.normpath(self.training_config), overlay.as_posix()]
-        words = "python -m monai.bundle run training --config_file \"['" + "','".join(config_files) + "']\""
+        command = "python -m monai.bundle run training --config_file \"['" + "','".join(config_files) + "']\""
         about = summary(self.fingerprint)
-        write_overlay(overlay, [scans, *self.plan.settings], f"{about}\n  {words}")
+        write_overlay(overlay, [scans, *self.plan.settings], f"{about}\n  {command}")
         logger.info("%s", about)
         for setting in self.plan.settings:
-            logger.info("%s = %s: %s", setting.name, setting.shown, setting.reason)
+            logger.info("%s = %s: %s", setting.name, setting.value, setting.reason)
         examples = Examples.of(self.fingerprint, self.plan, self.examples)
-        speed = measure_speed(config_files, examples.cubes, self.seconds)
-        name = Device.of(self.device).name
-        write_report(page, self.fingerprint, self.plan, examples, speed, name, config_files)
-        logger.info(
-            "Measured on %s: %.3g cubes per second (%.0f %% of the time waiting for cubes); the training takes about %.2g hours.",
-            name,
-            speed.cubes_per_second,
-            100 * speed.data_wait_fraction,
-            training_hours(self.fingerprint, self.plan, speed),
+        cubes_per_second, waiting = measure_speed(config_files, examples.cubes, self.seconds)
+        hours = training_hours(self.plan, self.fingerprint.datalist, cubes_per_second)
+        speed = (
+            f"Measured on {Device.of(self.device).name}: {cubes_per_second:.3g} cubes per second ({100 * waiting:.0f} % of "
+            f"the time waiting for cubes); the training takes about {timedelta(seconds=round(3600 * hours))} (h:min:s)."
         )
-        logger.info("Look at %s, then run: %s", page, words)
+        logger.info("%s", speed)
+        write_report(page, self.fingerprint, self.plan, examples, speed, config_files, command)
+        logger.info("Look at %s, then run: %s", page, command)
 
 
 def _put_earlier_files_aside(files: Sequence[Path]) -> None:
     earlier = [path for path in files if path.exists()]
-    if not earlier:
-        return
-    previous = files[0].parent / "previous"
-    taken = [int(path.name) for path in previous.glob("*") if path.name.isdigit()]
-    aside = previous / str(max(taken, default=0) + 1)
-    aside.mkdir(parents=True)
-    for path in earlier:
-        path.rename(aside / path.name)
-    logger.info("The files of an earlier planning were moved to %s.", aside)
+    if earlier:
+        places = (files[0].parent / "previous" / str(number) for number in itertools.count(1))
+        aside = next(place for place in places if not place.exists())
+        aside.mkdir(parents=True)
+        for path in earlier:
+            path.rename(aside / path.name)
+        logger.info("The files of an earlier planning were moved to %s.", aside)
 
 
-def _labels(dataset_dir: str) -> dict[str, str]:
-    """The label map of each image that has one; empty if the folder has no layout for segmentation."""
-    is_folder = os.path.isdir(dataset_dir)
-    if is_folder and not look_below(dataset_dir).labels and find_json_datalist(Path(dataset_dir)) is None:
-        return {}
-    try:
-        return {scan["image"]: scan["label"] for scan in list_labelled_scans(dataset_dir)}
-    except (FileNotFoundError, ValueError):
-        return {}
+def training_hours(plan: Plan, datalist: Datalist, cubes_per_second: float) -> float:
+    """The duration of the planned training with its validation."""
+    scans = len(datalist["training"]) + _SHARE_OF_FORWARD * len(datalist["validation"])
+    return plan.values["max_epochs"] * plan.values["cubes_per_scan"] * scans / cubes_per_second / 3600
 
 
-def write_datalist(path: Path, fingerprint: Fingerprint, label_of: Mapping[str, str]) -> None:
+def write_datalist(path: Path, fingerprint: Fingerprint) -> None:
     """Write the scans of a plan as an MSD-style JSON, with the excluded scans under ``left_out``.
 
-    Paths are relative to the JSON's folder; a scan on another drive has an absolute path. Pretraining does not read the label
-    maps, which `label_of` gives by image.
+    Paths are relative to the JSON's folder; a scan on another drive has an absolute path. Label maps, which pretraining does
+    not read, are listed where the dataset has them.
     """
+    try:
+        labels = {scan["image"]: scan["label"] for scan in list_labelled_scans(fingerprint.dataset_dir)}
+    except (FileNotFoundError, ValueError):
+        labels = {}
 
     def listed(scan: Mapping[str, Any]) -> dict[str, Any]:
-        label = label_of.get(scan["image"])
-        labelled = {} if label is None else {"label": _from_folder(label, path.parent)}
-        return {"image": _from_folder(scan["image"], path.parent), "patient": scan["patient"], **labelled}
+        entry = {**scan, "image": _from_folder(scan["image"], path.parent)}
+        if scan["image"] in labels:
+            entry["label"] = _from_folder(labels[scan["image"]], path.parent)
+        return entry
 
+    lists = {**fingerprint.datalist, "left_out": fingerprint.left_out}
     write_json(
         path,
         {
             "description": f"The scans of {fingerprint.dataset_dir} that pretraining takes.",
-            **{name: [listed(scan) for scan in scans] for name, scans in fingerprint.datalist.items() if scans},
-            "left_out": [
-                {**asdict(scan), "image": _from_folder(scan.image, path.parent)} for scan in fingerprint.left_out
-            ],
+            **{name: [listed(scan) for scan in scans] for name, scans in lists.items() if scans or name == "left_out"},
         },
     )
 
@@ -146,14 +140,14 @@ def write_overlay(path: Path, settings: Sequence[Setting], heading: str) -> None
         settings: in the order to write them.
         heading: the first lines, without ``#``.
     """
-    parts = ["\n".join(f"# {line}" for line in heading.splitlines())]
+    parts = [textwrap.indent(heading, "# ")]
     for setting in settings:
-        parts_of = setting.value.values() if isinstance(setting.value, Mapping) else [setting.value]
-        flow = None if any(isinstance(part, list) for part in parts_of) else False
         comment = textwrap.fill(
             setting.reason, _WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False
         )
-        value = yaml.safe_dump({setting.name: setting.value}, sort_keys=False, default_flow_style=flow, width=_WIDTH)
-        parts.append(f"{comment}\n{value.rstrip()}")
+        values = setting.value.values() if isinstance(setting.value, Mapping) else [setting.value]
+        flow = None if any(isinstance(value, list) for value in values) else False
+        text = yaml.safe_dump({setting.name: setting.value}, sort_keys=False, default_flow_style=flow, width=_WIDTH)
+        parts.append(f"{comment}\n{text.rstrip()}")
     with whole_file(path) as unfinished:
         unfinished.write_text("\n".join(parts) + "\n", encoding="utf-8", errors="backslashreplace")

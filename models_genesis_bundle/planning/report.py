@@ -1,26 +1,33 @@
-"""The report of a plan: one self-contained HTML page."""
+"""The report of a plan: one HTML page that holds its pictures."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from models_genesis_bundle.bundle_config import genesis_pairs
 from models_genesis_bundle.data.scans.preprocessing import ScanPreprocessing
-from models_genesis_bundle.data.volumes.quality import NOT_IN_HU
-from models_genesis_bundle.planning.device import Speed
+from models_genesis_bundle.data.volumes.quality import NOT_IN_HU, ScanFacts
 from models_genesis_bundle.planning.fingerprint import Fingerprint
-from models_genesis_bundle.planning.pictures import intensity_figure, planes_figure, size_figure, spacing_figure
+from models_genesis_bundle.planning.geometry import sides_after_resampling
 from models_genesis_bundle.planning.plan import Plan
 from models_genesis_bundle.reports.html_page import figure_png, write_page
-from monai.transforms import CenterSpatialCrop, Compose, SpatialPad
+from models_genesis_bundle.visualize.restoration_panel import middle_slice
+from monai.transforms import ResizeWithPadOrCrop
 
-__all__ = ["Examples", "summary", "training_hours", "write_report"]
+__all__ = ["Examples", "summary", "write_report"]
 
 _LISTED_AT_MOST = 100
+_PLANES = {"axial": (0, 1), "coronal": (0, 2), "sagittal": (1, 2)}
+_AXES = ("left to right", "back to front", "feet to head")
+_BLUE, _ORANGE, _GREEN = "#1b6ca8", "#d1732b", "#3a8f5c"
 
 
 @dataclass(frozen=True)
@@ -42,18 +49,16 @@ class Examples:
         """Preprocess scans as the plan says: the smallest, the largest, and others in between."""
         sizes = {image: np.prod(np.multiply(facts.shape, facts.spacing)) for image, facts in fingerprint.facts.items()}
         ordered = sorted(sizes, key=lambda image: (sizes[image], image))
-        places = (
-            np.unique(np.linspace(0, len(ordered) - 1, count).round().astype(int)) if count > 1 else [len(ordered) // 2]
-        )
-        images = [ordered[place] for place in places]
+        places = np.unique(np.linspace(0, len(ordered) - 1, max(count, 1)).round().astype(int))
         preprocessing = ScanPreprocessing(
             intensity=plan.intensity,
             spacing=plan.values["scan_preprocessing::spacing"],
             spatial_dims=fingerprint.spatial_dims,
         )
+        images = [ordered[place] for place in places]
         scans = [np.asarray(preprocessing({"image": image})["image"]) for image in images]
         size = plan.values["cube_size"]
-        middle = Compose([SpatialPad(size, value=plan.intensity.value_range[0]), CenterSpatialCrop(size)])
+        middle = ResizeWithPadOrCrop(size, value=plan.intensity.value_range[0])
         return cls(images, scans, [{"image": np.asarray(middle(scan))} for scan in scans])
 
 
@@ -70,83 +75,116 @@ def summary(fingerprint: Fingerprint) -> str:
     )
 
 
-def training_hours(fingerprint: Fingerprint, plan: Plan, speed: Speed) -> float:
-    """The duration of the planned training at the measured speed."""
-    each = plan.values["cubes_per_scan"] * plan.values["max_epochs"]
-    return speed.hours(each * len(fingerprint.datalist["training"]), each * len(fingerprint.datalist["validation"]))
-
-
 def write_report(
     path: Path,
     fingerprint: Fingerprint,
     plan: Plan,
     examples: Examples,
-    speed: Speed,
-    device: str,
+    speed: str,
     config_files: Sequence[str],
+    command: str,
 ) -> None:
-    """Write the page; ``speed`` was measured on ``device``, and the last of ``config_files`` is the plan's overlay."""
+    """Write the page; ``speed`` is the sentence about it, and the last of ``config_files`` is the plan's overlay."""
     spacing, cube_size = plan.values["scan_preprocessing::spacing"], plan.values["cube_size"]
-    value_range = plan.intensity.value_range
-    cubes_of_epoch = plan.values["cubes_per_scan"] * len(fingerprint.datalist["training"])
-    hours = training_hours(fingerprint, plan, speed)
-    duration = f"{hours:.2g} h" if hours >= 1 else f"{max(1, round(60 * hours))} min"
-    facts = list(fingerprint.facts.values())
     middle = len(examples.cubes) // 2
     pair = genesis_pairs(examples.cubes, list(config_files))[middle]
-    clean_and_deformed = {"clean": np.asarray(pair["label"])[0], "deformed": np.asarray(pair["image"])[0]}
+    facts = list(fingerprint.facts.values())
+
     write_page(
         path,
         "planning/report.html",
         name=Path(fingerprint.dataset_dir).name,
         summary=summary(fingerprint),
-        notices=[*fingerprint.notes, *([_left_out_summary(fingerprint)] if fingerprint.left_out else [])],
-        tiles=[
-            (_by(cube_size), "voxels of a cube"),
-            (_by(spacing), "mm, a voxel"),
-            (f"{plan.values['max_epochs']} x {cubes_of_epoch}", "epochs x cubes"),
-            (f"{speed.cubes_per_second:.3g}", f"cubes a second, measured on {device}"),
-            (duration, "training with validation at this speed"),
-        ],
-        command=f'python -m monai.bundle run training --config_file "{list(config_files)}"'.replace(", ", ","),
+        notices=[*fingerprint.notes, *_about_left_out(fingerprint.left_out)],
+        speed=speed,
+        command=command,
         settings=plan.settings,
-        flat=fingerprint.spatial_dims == 2,
         scans=[
-            (
-                f"{_short(image, fingerprint)}: {_by(scan.shape[1:])} voxels",
-                figure_png(planes_figure({"": scan[0]}, spacing, value_range, cube_size)),
-            )
+            (f"{image}: {' x '.join(map(str, scan.shape[1:]))} voxels", _planes(scan, plan, cube_size))
             for image, scan in zip(examples.images, examples.scans, strict=True)
         ],
-        pair_of=_short(examples.images[middle], fingerprint),
-        pair=figure_png(planes_figure(clean_and_deformed, spacing, value_range)),
+        pair_of=examples.images[middle],
+        pair=[("clean", _planes(pair["label"], plan)), ("deformed", _planes(pair["image"], plan))],
         charts=[
-            ("Intensities, each scan and the mean", figure_png(intensity_figure(fingerprint.voxels, plan.intensity))),
-            ("Voxel sizes", figure_png(spacing_figure(facts, spacing))),
-            ("Sizes of the scans", figure_png(size_figure(facts, spacing, cube_size))),
+            ("Intensities of the scans", _intensity_chart(facts, plan)),
+            ("Voxel sizes", _lengths_chart([scan.spacing for scan in facts], spacing, "voxel size in mm")),
+            (
+                "Sizes of the scans",
+                _lengths_chart(sides_after_resampling(facts, spacing), cube_size, "voxels after resampling"),
+            ),
         ],
-        left_out=[
-            replace(scan, image=_short(scan.image, fingerprint)) for scan in fingerprint.left_out[:_LISTED_AT_MOST]
-        ],
-        left_out_summary=_left_out_summary(fingerprint),
+        left_out=fingerprint.left_out[:_LISTED_AT_MOST],
     )
 
 
-def _left_out_summary(fingerprint: Fingerprint) -> str:
-    rules = Counter(scan.rule for scan in fingerprint.left_out)
+def _about_left_out(left_out: Sequence[dict[str, str]]) -> list[str]:
+    if not left_out:
+        return []
+    rules = Counter(scan["rule"] for scan in left_out)
     by_rule = ", ".join(f"{count} by the rule {rule}" for rule, count in rules.most_common())
-    more = len(fingerprint.left_out) - _LISTED_AT_MOST
-    return f"{len(fingerprint.left_out)} scans are left out: {by_rule}." + (
-        f" The first {_LISTED_AT_MOST} are listed here, all in datalist.json." if more > 0 else ""
+    return [
+        f"{len(left_out)} scans are left out: {by_rule}. All are in datalist.json, the first {_LISTED_AT_MOST} below."
+    ]
+
+
+def _planes(scan: Any, plan: Plan, outline: Sequence[int] | None = None) -> str:
+    """The middle slices of a volume (1, X, Y, Z) or an image (1, X, Y), with the outline of a cube in the middle."""
+    array, spacing = np.asarray(scan)[0], plan.values["scan_preprocessing::spacing"]
+    planes = _PLANES if array.ndim == 3 else {"": (0, 1)}
+    lengths = np.multiply(array.shape, spacing)
+    widths = [lengths[across] for across, _ in planes.values()]
+    width = 7.5 if array.ndim == 3 else 4.0
+    height = width * max(lengths[up] for _, up in planes.values()) / sum(widths) + 0.25
+    figure = Figure(figsize=(width, float(np.clip(height, 1.5, 9))), layout="constrained")
+    axes = figure.subplots(1, len(planes), squeeze=False, gridspec_kw={"width_ratios": widths})[0]
+    low, high = plan.intensity.value_range
+    for axis, (plane, (across, up)) in zip(axes, planes.items(), strict=True):
+        aspect = spacing[up] / spacing[across]
+        axis.imshow(middle_slice(array, plane), cmap="gray", vmin=low, vmax=high, aspect=aspect)
+        axis.set_title(plane, fontsize=9, color="#667079")
+        axis.set_axis_off()
+        if outline is not None:
+            corner = [(array.shape[at] - outline[at]) / 2 - 0.5 for at in (across, up)]
+            axis.add_patch(
+                Rectangle((corner[0], corner[1]), outline[across], outline[up], fill=False, edgecolor="#ffb454")
+            )
+    return figure_png(figure)
+
+
+def _intensity_chart(facts: Sequence[ScanFacts], plan: Plan) -> str:
+    """The range of each scan as a line, thick for the middle half of its voxels, in the order of the medians."""
+    figure, axis = _chart("scans, each a line from its percentile 0.5 to 99.5", "intensity")
+    ordered = sorted(facts, key=lambda scan: scan.percentile(50.0))
+    low, lower, median, upper, high = zip(
+        *([scan.percentile(at) for at in (0.5, 25.0, 50.0, 75.0, 99.5)] for scan in ordered), strict=True
     )
+    places = np.arange(1, len(ordered) + 1)
+    axis.vlines(places, low, high, color=_BLUE, linewidth=0.7)
+    axis.vlines(places, lower, upper, color=_BLUE, linewidth=2.5)
+    axis.plot(places, median, ".", color=_ORANGE, markersize=3)
+    scaling = plan.values["scan_preprocessing::intensity"]
+    if scaling["mode"] == "window":
+        axis.axhspan(scaling["lower"], scaling["upper"], color=_ORANGE, alpha=0.1, linewidth=0)
+        axis.set_ylabel("HU; shaded: the window")
+    return figure_png(figure)
 
 
-def _short(image: str, fingerprint: Fingerprint) -> str:
-    """The path below the dataset's folder."""
-    root = Path(fingerprint.dataset_dir)
-    folder = root if root.is_dir() else root.parent
-    return Path(image).relative_to(folder).as_posix() if folder in Path(image).parents else image
+def _lengths_chart(values: Sequence[Sequence[float]] | np.ndarray, planned: Sequence[float], label: str) -> str:
+    """Histograms of a length along each axis, with the planned lengths as dashed lines."""
+    figure, axis = _chart(f"{label}; dashed: the plan", "scans")
+    edges = np.histogram_bin_edges(np.concatenate([np.ravel(values), planned]), bins=40).tolist()
+    for number, (column, colour) in enumerate(zip(np.transpose(values), (_BLUE, _ORANGE, _GREEN), strict=False)):
+        axis.hist(column, edges, color=colour, alpha=0.4, histtype="stepfilled", label=_AXES[number])
+        axis.axvline(planned[number], color=colour, linestyle=(2 * number, (4, 4)), linewidth=1.2)
+    axis.legend(fontsize=8, frameon=False)
+    return figure_png(figure)
 
 
-def _by(sides: Sequence[float]) -> str:
-    return " x ".join(f"{side:g}" for side in sides)
+def _chart(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(4.4, 3.0), layout="constrained")
+    axis = figure.subplots()
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.tick_params(labelsize=8)
+    axis.set_xlabel(xlabel)
+    axis.set_ylabel(ylabel)
+    return figure, axis

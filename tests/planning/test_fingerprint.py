@@ -35,7 +35,7 @@ def folder(tmp_path) -> Path:
 
 
 def rules(found) -> dict[str, str]:
-    return {Path(scan.image).name: scan.rule for scan in found.left_out}
+    return {Path(scan["image"]).name: scan["rule"] for scan in found.left_out}
 
 
 def names(found) -> set[str]:
@@ -59,13 +59,13 @@ def test_scans_that_cannot_be_used_are_left_out_by_name(folder):
     assert names(found) == {f"ct_{number}.nii.gz" for number in range(6)}
     assert (found.kind, found.spatial_dims, found.notes) == ("CT in HU", 3, [])
     assert {facts.spacing for facts in found.facts.values()} == {(2.0, 2.0, 3.0)}
-    assert all(scan.reason for scan in found.left_out)
+    assert all(scan["reason"] for scan in found.left_out)
 
 
 def test_a_file_name_of_any_bytes_can_be_logged(folder, caplog):
     truncate(write(folder / "cut.nii.gz", voxels(11))).rename(folder / os.fsdecode(b"cut_\xff.nii.gz"))
     found = fingerprint_scans(folder, num_workers=0)
-    assert [os.fsencode(Path(scan.image).name) for scan in found.left_out] == [b"cut_\xff.nii.gz"]
+    assert [os.fsencode(Path(scan["image"]).name) for scan in found.left_out] == [b"cut_\xff.nii.gz"]
     assert "cut_\\udcff.nii.gz" in caplog.text
 
 
@@ -149,6 +149,6 @@ def test_no_usable_scan_is_an_error_with_the_first_reason(tmp_path):
         fingerprint_scans(tmp_path, num_workers=0)
 
 
-def test_an_empty_folder_is_refused_as_one_of_volumes(tmp_path):
+def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="no scan below this folder"):
         fingerprint_scans(tmp_path, num_workers=0)

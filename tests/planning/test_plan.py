@@ -11,8 +11,8 @@ from models_genesis_bundle.planning.device import bytes_per_cube
 from monai.bundle import ConfigParser
 from scan_facts import scan
 
-CPU = Device(is_gpu=False, name="CPU, 2 cores", memory=None, cores=2)
-GPU = Device(is_gpu=True, name="a GPU", memory=80 * 2**30, cores=16)
+CPU = Device("CPU, 2 cores", memory=None, cores=2)
+GPU = Device("a GPU", memory=80 * 2**30, cores=16)
 CHEST = (-1024.0, -1000.0, -870.0, -200.0, 30.0, 120.0, 650.0)
 MR = (0.0, 3.0, 40.0, 180.0, 300.0, 520.0, 900.0)
 
@@ -68,7 +68,7 @@ def test_a_ct_of_little_contrast_gets_a_window_of_what_occurs():
 
 def test_memory_of_a_small_gpu_limits_the_batch_and_then_the_cube():
     facts = chests()
-    four, tiny = (Device(True, "small", int(gib * 2**30), 4) for gib in (4, 0.9))
+    four, tiny = (Device("small", int(gib * 2**30), 4) for gib in (4, 0.9))
     assert make_plan(facts, CT_IN_HU, 8, four).values["batch_size"] == 4
     small = make_plan(facts, CT_IN_HU, 8, tiny)
     size = small.values["cube_size"]
@@ -119,9 +119,3 @@ def test_a_short_training_of_a_narrow_network():
 def test_a_deeper_network_gets_sides_that_it_can_halve():
     values = make_plan(chests(), CT_IN_HU, 8, CPU, features=[8, 16, 32, 64, 128, 256]).values
     assert all(side % 32 == 0 for side in values["cube_size"])
-
-
-@pytest.mark.parametrize(("facts", "scans", "cubes"), [([], 1, None), (chests(), 0, None), (chests(), 1, 0)])
-def test_no_plan_without_scans_or_cubes(facts, scans, cubes):
-    with pytest.raises(ValueError, match="at least one training"):
-        make_plan(facts, CT_IN_HU, scans, CPU, training_cubes=cubes)

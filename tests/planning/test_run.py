@@ -15,9 +15,8 @@ from config_runs import targets
 from models_genesis_bundle.data import pretraining_datalist
 from models_genesis_bundle.data.volumes.quality import PERCENTILES, ScanFacts
 from models_genesis_bundle.engines import read_metrics
-from models_genesis_bundle.planning import Device, Fingerprint, LeftOut, make_plan
-from models_genesis_bundle.planning.device import Speed
-from models_genesis_bundle.planning.plan_folder import write_datalist, write_overlay
+from models_genesis_bundle.planning import Device, Fingerprint, Plan, Setting, make_plan, write_overlay
+from models_genesis_bundle.planning.plan_folder import training_hours, write_datalist
 from monai.bundle import ConfigParser
 
 SMALL = {
@@ -83,13 +82,13 @@ def test_every_setting_of_the_overlay_has_its_reason_above_it(planned):
 def test_the_report_holds_its_pictures_and_needs_nothing_else(planned):
     page = (planned / "report.html").read_text(encoding="utf-8")
     sources = re.findall(r'src="([^"]*)"', page)
-    assert len(sources) == 2 + 1 + 3
+    assert len(sources) == 2 + 2 + 3
     for source in sources:
         kind, _, data = source.partition(";base64,")
         assert kind == "data:image/png"
         assert base64.b64decode(data).startswith(b"\x89PNG")
     assert not re.search(r"https?://|<script|<link|url\(", page)
-    assert "cubes a second, measured on CPU" in page
+    assert re.search(r"Measured on CPU, \d+ cores: .* cubes per second", page)
     assert "No scan is left out." in page
 
 
@@ -115,25 +114,26 @@ def test_the_configuration_names_what_exists(root, monkeypatch):
 
 def test_what_is_left_out_stands_in_the_datalist_with_its_rule(tmp_path):
     scans = {"training": [{"image": str(tmp_path / "data" / "a.nii.gz"), "patient": "a"}], "validation": [], "test": []}
-    left_out = [LeftOut(str(tmp_path / "data" / "b.nii.gz"), "b", "few_slices", "it has 2 slices.")]
-    found = Fingerprint("data", 3, "MR", scans, {}, {}, left_out, [])
-    write_datalist(tmp_path / "plan" / "datalist.json", found, {})
+    excluded = {"patient": "b", "rule": "few_slices", "reason": "it has 2 slices."}
+    left_out = [{"image": str(tmp_path / "data" / "b.nii.gz"), **excluded}]
+    found = Fingerprint(str(tmp_path / "data"), 3, "MR", scans, {}, left_out, [])
+    write_datalist(tmp_path / "plan" / "datalist.json", found)
     content = json.loads((tmp_path / "plan" / "datalist.json").read_text())
     assert content["training"] == [{"image": "../data/a.nii.gz", "patient": "a"}]
-    assert content["left_out"] == [
-        {"image": "../data/b.nii.gz", "patient": "b", "rule": "few_slices", "reason": "it has 2 slices."}
-    ]
+    assert content["left_out"] == [{"image": "../data/b.nii.gz", **excluded}]
 
 
 def test_reasons_of_any_length_and_sign_leave_the_overlay_readable(tmp_path):
     facts = ScanFacts(
         (100, 100), (0.2, 0.2), "", 0.0, 255.0, tuple(float(step) for step in range(len(PERCENTILES))), 0.1
     )
-    made = make_plan([facts], "X-ray", 3, Device(False, "CPU: 2 cores # fast", None, 2))
+    made = make_plan([facts], "X-ray", 3, Device("CPU: 2 cores # fast", None, 2))
     write_overlay(tmp_path / "plan.yaml", made.settings, "for\n  a: command")
     assert yaml.safe_load((tmp_path / "plan.yaml").read_text()) == made.values
     assert max(map(len, (tmp_path / "plan.yaml").read_text().splitlines())) <= 118
 
 
 def test_hours_count_validation_as_a_third():
-    assert Speed(cubes_per_second=10, data_wait_fraction=0).hours(36_000, 10_800) == pytest.approx(1.1)
+    plan = Plan((Setting("max_epochs", 10, ""), Setting("cubes_per_scan", 36, "")))
+    datalist = {"training": [{}] * 100, "validation": [{}] * 30}
+    assert training_hours(plan, datalist, cubes_per_second=10) == pytest.approx(1.1)
