@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ class FinishedSegmentation:
 
     Attributes:
         path: the file.
-        content: of the file.
+        content: of the file, with ``label_names``, the classes 1, 2, …; 0 is the background.
         network_def: definition of the network for a configuration; it may refer to ``@in_channels`` and ``@out_channels``.
     """
 
@@ -61,63 +61,39 @@ class FinishedSegmentation:
             CheckpointError: when it cannot be read, or is of another network than the configuration's.
         """
         path, content = Path(ckpt_path), read_weights(ckpt_path)
-        _require_records(path, content)
+        if missing := [name for name in RECORDS if name not in content]:
+            raise ExportError(
+                f"{path}: no fine-tuned segmentation, it has no {', '.join(missing)}. Give the checkpoints/model.pt of a run "
+                "of configs/finetune_segmentation.yaml."
+            )
+        names = content["label_names"]
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ExportError(f"{path}: expected a list of texts as label_names, found {names!r:.80}.")
+        try:
+            json.dumps({name: content.get(name) for name in (*RECORDS, "metrics", "data")})
+        except (TypeError, ValueError) as error:
+            raise ExportError(f"{path}: its records are no plain values ({error}): it cannot be exported.") from error
         if network_config is None:
             definition = recorded_network(path, content["network"])
         else:
             definition = configured_network(network_config)
         segmentation = cls(path, content, definition)
-        channels = {"in_channels": segmentation.preprocessing.num_channels, "out_channels": segmentation.num_classes}
-        parser = ConfigParser({"network_def": definition, **channels})
+        channels = {"in_channels": segmentation.preprocessing.num_channels, "out_channels": len(names) + 1}
         try:
-            network = parser.get_parsed_content("network_def")
+            network = ConfigParser({"network_def": definition, **channels}).get_parsed_content("network_def")
         except Exception as error:  # a class raises anything at arguments of the wrong kind
             raise ExportError(f"{network_config or path}: its network cannot be built: {unwrapped(error)}") from error
         require_same_network(network, content, path)
         return segmentation
 
-    @property
-    def label_names(self) -> list[str]:
-        """The classes 1, 2, …; 0 is the background."""
-        return list(self.content["label_names"])
-
-    @property
-    def num_classes(self) -> int:
-        """Channels of the network's output: the classes and the background."""
-        return len(self.label_names) + 1
-
-    @property
-    def patch_size(self) -> list[int]:
-        """Sides of the window, in voxels."""
-        return [int(side) for side in self.content["patch_size"]]
-
-    @property
+    @cached_property
     def preprocessing(self) -> ScanPreprocessing:
-        """The record of the scans' preprocessing."""
+        """The recorded preprocessing of the scans."""
         return ScanPreprocessing.from_record(self.content["preprocessing"])
 
 
-def _require_records(path: Path, content: Mapping[str, Any]) -> None:
-    if missing := [name for name in RECORDS if name not in content]:
-        raise ExportError(
-            f"{path}: no fine-tuned segmentation, it has no {', '.join(missing)}. Give the checkpoints/model.pt of a run "
-            "of configs/finetune_segmentation.yaml."
-        )
-    names = content["label_names"]
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ExportError(f"{path}: expected a list of texts as label_names, found {names!r:.80}.")
-    try:
-        json.dumps({name: content.get(name) for name in (*RECORDS, "metrics", "data")})
-    except (TypeError, ValueError) as error:
-        raise ExportError(f"{path}: its records are no plain values ({error}): it cannot be exported.") from error
-
-
-def recorded_network(path: Path, record: Mapping[str, Any]) -> dict[str, Any]:
-    """The definition of the network in a weight file's record, for the networks of ``NETWORKS``.
-
-    Raises:
-        ExportError: for another network, or without its arguments.
-    """
+def recorded_network(path: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """The definition of the network in a weight file's record, if it is one of ``NETWORKS``; else an ``ExportError``."""
     module, _, name = record["_target_"].rpartition(".")
     if not f"{module}.".startswith(f"{networks.__name__}.") or name not in NETWORKS or "arguments" not in record:
         raise ExportError(

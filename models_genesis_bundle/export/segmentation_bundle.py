@@ -12,12 +12,16 @@ from typing import Any
 
 import models_genesis_bundle
 import monai.bundle
+from models_genesis_bundle.data import IntensityScaling, ScanPreprocessing
+from models_genesis_bundle.data.scans.preprocessing import RAS_LABELS
 from models_genesis_bundle.export.finished_segmentation import ExportError, FinishedSegmentation
-from models_genesis_bundle.export.segmentation_configs import inference_config, segmentation_metadata, train_config
 from models_genesis_bundle.files import write_json
 from models_genesis_bundle.weights.model_file import release_weights
+from monai.bundle import ConfigParser
 
-__all__ = ["make_segmentation_bundle"]
+__all__ = ["make_segmentation_bundle", "plain_preprocessing"]
+
+TAKEN_OVER = ("schema", "monai_version", "pytorch_version", "numpy_version", "required_packages_version", "references")
 
 
 def make_segmentation_bundle(
@@ -31,16 +35,7 @@ def make_segmentation_bundle(
 ) -> Path:
     """Write a bundle of a fine-tuned segmentation: configurations, metadata, weights, TorchScript, and this package's code.
 
-    ==================================== ==========================================================================
-    ``configs/inference.json``           segments scans; preprocessing, inferer and postprocessing are MONAI's own
-    ``configs/train.json``               fine-tunes further, from the command line or by MONAI Label
-    ``configs/metadata.json``            which channel is which class, what the network sees
-    ``models/model.pt``                  the weights
-    ``models/model.ts``                  the network in TorchScript, with the first and the third file inside
-    ``models_genesis_bundle/``           the code that the configurations name
-    ==================================== ==========================================================================
-
-    The folder is written atomically.
+    ``docs/how-to/monai_label_deploy.md`` lists the files. The folder is written atomically.
 
     Args:
         ckpt_path: the weight file of a run of ``finetune_segmentation.yaml``.
@@ -48,7 +43,7 @@ def make_segmentation_bundle(
         bundle_root: folder of this bundle, the source of configurations and licence.
         network_config: see ``FinishedSegmentation.read``.
         licence: of the weights; kept in ``model.pt``.
-        metadata: see ``segmentation_metadata``.
+        metadata: entries that replace the generated ones, such as ``version`` and ``authors``.
         torchscript: whether to write ``model.ts``; TorchScript does not support every network.
 
     Returns:
@@ -59,21 +54,28 @@ def make_segmentation_bundle(
         CheckpointError: when the file cannot be read.
         ValueError: for a preprocessing that MONAI's transforms do not have, see ``plain_preprocessing``.
     """
-    output, own_root = Path(output), Path(bundle_root)
+    output, own_configs = Path(output), Path(bundle_root) / "configs"
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ExportError(f"{output}: the folder is not empty. Name another folder, or remove this one.")
     segmentation = FinishedSegmentation.read(ckpt_path, network_config)
-    own_metadata = json.loads((own_root / "configs" / "metadata.json").read_text())
+    inference = _config(segmentation, own_configs, "inference_segmentation", "segmentation_bundle_inference")
+    # its parts are read without the weights, as inside a TorchScript file
+    del inference["weights"], inference["precision"], inference["dtype"]
+    inference["scan_preprocessing"] = plain_preprocessing(segmentation.content["preprocessing"])
+    # MONAI Label puts its lists of images and labels into train::dataset::data and validate::dataset::data
+    training = _config(segmentation, own_configs, "finetune_segmentation", "segmentation_bundle_train")
+    own_metadata = json.loads((own_configs / "metadata.json").read_text())
+
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as unfinished:
         folder = Path(unfinished) / output.name
         configs, weights = folder / "configs", folder / "models" / "model.pt"
         configs.mkdir(parents=True)
-        write_json(configs / "inference.json", inference_config(segmentation, own_root / "configs"))
-        write_json(configs / "train.json", train_config(segmentation, own_root / "configs"))
-        write_json(configs / "metadata.json", segmentation_metadata(segmentation, own_metadata, metadata))
-        shutil.copy(own_root / "configs" / "logging.conf", configs)
-        shutil.copy(own_root / "LICENSE", folder)
+        write_json(configs / "inference.json", inference)
+        write_json(configs / "train.json", training)
+        write_json(configs / "metadata.json", _metadata(segmentation, own_metadata, metadata or {}))
+        shutil.copy(own_configs / "logging.conf", configs)
+        shutil.copy(own_configs.parent / "LICENSE", folder)
         code = Path(models_genesis_bundle.__file__).parent
         shutil.copytree(code, folder / code.name, ignore=shutil.ignore_patterns("__pycache__"))
         release_weights(segmentation.path, weights, licence)
@@ -98,3 +100,107 @@ def _write_torchscript(weights: Path, configs: Path) -> None:
             f"models/model.ts: the network cannot be written in TorchScript ({type(error).__name__}: {reason}). Leave it out "
             "with `--torchscript False`; MONAI Label and the command line take models/model.pt."
         ) from error
+
+
+def _config(segmentation: FinishedSegmentation, config_dir: Path, *names: str) -> dict[str, Any]:
+    """The configurations merged, with the weights' classes, patch and network as values."""
+    config = ConfigParser.load_config_files([str(config_dir / f"{name}.yaml") for name in names])
+    del config["features"]
+    return config | {
+        "label_names": segmentation.content["label_names"],
+        "patch_size": [int(side) for side in segmentation.content["patch_size"]],
+        "in_channels": segmentation.preprocessing.num_channels,
+        "network_def": {**segmentation.network_def, "_requires_": "$sys.path.append(@bundle_root)"},
+    }
+
+
+def plain_preprocessing(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of MONAI transforms that equal the recorded ``ScanPreprocessing``, for items with ``image``.
+
+    Unlike ``LoadScand``, they do not refuse unusable scans.
+
+    Args:
+        record: of ``ScanPreprocessing.record``.
+
+    Returns:
+        A ``Compose`` with its arguments, as in a bundle's configuration.
+
+    Raises:
+        ValueError: for a record of flat images, of one volume of files with several, or of several channels.
+    """
+    steps = ScanPreprocessing.from_record(record)
+    if steps.spatial_dims != 3 or steps.volume is not None or steps.num_channels > 1:
+        raise ValueError(
+            f"preprocessing: only that of single volumes can be expressed in MONAI's transforms; this one has spatial_dims "
+            f"{steps.spatial_dims}, volume {steps.volume} and channels {steps.channels}. Fine-tune on files with one volume "
+            "each."
+        )
+    transforms: list[dict[str, Any]] = [
+        {"_target_": "LoadImaged", "keys": "image"},
+        {"_target_": "EnsureChannelFirstd", "keys": "image"},  # MONAI Deploy loads by itself, and leaves the first out
+        {"_target_": "EnsureTyped", "keys": "image", "dtype": "$torch.float32"},
+    ]
+    if steps.orientation is not None:
+        labels = [list(ends) for ends in RAS_LABELS]
+        transforms.append({"_target_": "Orientationd", "keys": "image", "axcodes": steps.orientation, "labels": labels})
+    if steps.spacing is not None:
+        pixdim = list(steps.spacing)
+        transforms.append({"_target_": "Spacingd", "keys": "image", "pixdim": pixdim, "mode": "bilinear"})
+    return {"_target_": "Compose", "transforms": [*transforms, *_intensity_transforms(steps.intensity)]}
+
+
+def _intensity_transforms(intensity: IntensityScaling) -> list[dict[str, Any]]:
+    low, high = intensity.value_range
+    to_range = {"keys": "image", "b_min": low, "b_max": high, "clip": True}
+    if intensity.mode == "window":
+        window = {"a_min": intensity.lower, "a_max": intensity.upper}
+        return [{"_target_": "ScaleIntensityRanged", **to_range, **window}]
+    if intensity.mode == "percentile":
+        percentiles = {"lower": intensity.lower, "upper": intensity.upper}
+        return [{"_target_": "ScaleIntensityRangePercentilesd", **to_range, **percentiles}]
+    return [
+        {"_target_": "NormalizeIntensityd", "keys": "image", "subtrahend": intensity.mean, "divisor": intensity.std},
+        {"_target_": "ScaleIntensityRanged", **to_range, "a_min": low, "a_max": high},
+    ]
+
+
+def _metadata(segmentation: FinishedSegmentation, own: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """``metadata.json``: the network's input, the class of each channel; versions and references are this bundle's ``own``."""
+    content, intensity = segmentation.content, segmentation.preprocessing.intensity
+    names, data = content["label_names"], content.get("data", {})
+    task = f"Segmentation of {', '.join(names)}"
+    network = content["network"]["_target_"].split(".")[-1]
+    patch = {
+        "type": "image",
+        "spatial_shape": [int(side) for side in content["patch_size"]],
+        "dtype": "float32",
+        "is_patch_data": True,
+    }
+    image = {
+        "format": "hounsfield" if intensity.mode == "window" else "magnitude",
+        "num_channels": 1,
+        "value_range": list(intensity.value_range),
+        "channel_def": {"0": "image"},
+    }
+    prediction = {
+        "format": "segmentation",
+        "num_channels": len(names) + 1,
+        "value_range": [],  # logits
+        "channel_def": {str(number): name for number, name in enumerate(["background", *names])},
+    }
+    metadata = {
+        **{name: own[name] for name in TAKEN_OVER},
+        "version": "1.0.0",
+        "name": task,
+        "task": task,
+        "description": f"{network} that segments {', '.join(names)}, fine-tuned with the Models Genesis bundle "
+        f"{content.get('bundle_version', '(version not recorded)')}.",
+        "intended_use": "Research. Not for clinical use.",
+        "authors": "not stated",
+        "copyright": "not stated",
+        "data_source": f"{data.get('scans', 'unknown number of')} scans of {data.get('patients', 'unknown')} patients",
+        "eval_metrics": dict(content.get("metrics", {})),
+        "network_data_format": {"inputs": {"image": {**patch, **image}}, "outputs": {"pred": {**patch, **prediction}}},
+        **given,
+    }
+    return {"changelog": {metadata["version"]: metadata["description"]}, **metadata}
