@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
-from models_genesis_bundle.auto3dseg.entries import ENTRIES, Entry, find_entry
-from models_genesis_bundle.auto3dseg.generated_algorithm import GeneratedAlgorithm, generated_algorithms
-from models_genesis_bundle.auto3dseg.intensities import compare_intensities
+from models_genesis_bundle.files import whole_file
 from models_genesis_bundle.messages import unwrapped
 from models_genesis_bundle.weights import (
     CheckpointError,
@@ -22,13 +22,20 @@ from models_genesis_bundle.weights import (
 )
 from models_genesis_bundle.weights.sources import read_weight_file
 from models_genesis_bundle.weights.targets.registry import find_target
+from monai.bundle import ConfigParser
 from monai.utils import ensure_tuple
 
-__all__ = ["Initialisation", "initialise"]
+__all__ = ["Auto3DSegError", "Initialisation", "initialise", "intensities"]
 
 logger = logging.getLogger(__name__)
 
+SETTINGS_FILE = Path("configs/hyper_parameters.yaml")
 WEIGHTS_FILE = "genesis_weights.pt"
+ARCHITECTURE = ("spatial_dims", "init_filters", "blocks_down", "norm", "resolution", "feature_size", "use_v2")
+
+
+class Auto3DSegError(RuntimeError):
+    """An algorithm is missing or cannot be used as asked; the message names it and says what to do."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,43 @@ class Initialisation:
     weights: str | None = None
     report: TransferReport | None = None
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The keys of ``hyper_parameters.yaml`` that make an algorithm start from a file; ``::`` goes into a section.
+
+    Attributes:
+        target: the form of the file, see ``weights.write_for``.
+        switch: the key that turns it on.
+        file: the key of the file's path.
+        overruling: a key that overrides these when it is set.
+        spatial_dims: of the network.
+        remark: other effects of starting from a file.
+    """
+
+    target: str
+    switch: str
+    file: str
+    overruling: str
+    spatial_dims: int = 3
+    remark: str = ""
+
+
+# Never segresnet's pretrained_ckpt_name: it stays in force after the training, and the ensemble would predict with the
+# pretrained weights.
+SEGRESNET = Entry(
+    target="segresnet",
+    switch="finetune::enabled",
+    file="finetune::ckpt_name",
+    overruling="pretrained_ckpt_name",
+    remark="It trains one epoch less than num_epochs says: the file counts as the first.",
+)
+ENTRIES = (
+    SEGRESNET,
+    replace(SEGRESNET, target="segresnet2d", spatial_dims=2),
+    Entry("swinunetr", switch="use_pretrain", file="pretrained_path", overruling="finetune::activate"),
+)
 
 
 def initialise(
@@ -72,66 +116,140 @@ def initialise(
         Auto3DSegError: when there are no algorithms, or not those that are named.
         CheckpointError: when a weight file cannot be read.
     """
-    algorithms = generated_algorithms(work_dir, ensure_tuple(algos))
+    folders = _generated_algorithms(work_dir, ensure_tuple(algos))
     sources = {os.fspath(path): read_weight_file(path) for path in ensure_tuple(weights)}
     results = []
-    for algorithm in algorithms:
-        logger.info("%s:", algorithm.name)
-        result = _initialise(algorithm, sources)
+    for folder in folders:
+        logger.info("%s:", folder.name)
+        result = _initialise(folder, sources)
         if result.reason:
-            has_weights = (algorithm.folder / WEIGHTS_FILE).is_file()
+            has_weights = (folder / WEIGHTS_FILE).is_file()
             earlier = " It still starts from those that it got earlier." if has_weights else ""
-            logger.warning("%s takes none of the weights. %s%s", algorithm.name, result.reason, earlier)
+            logger.warning("%s takes none of the weights. %s%s", folder.name, result.reason, earlier)
         results.append(result)
     return results
 
 
-def _initialise(algorithm: GeneratedAlgorithm, sources: Mapping[str, Mapping[str, Any]]) -> Initialisation:
-    entry = find_entry(algorithm)
+def _initialise(folder: Path, sources: Mapping[str, Mapping[str, Any]]) -> Initialisation:
+    def refused(reason: str) -> Initialisation:
+        return Initialisation(folder.name, reason=reason)
+
+    # all files merged, as the algorithm's scripts read them
+    settings = ConfigParser(ConfigParser.load_config_files(sorted((folder / "configs").glob("*.yaml"))))
+    entry = _find_entry(settings)
+    if entry is None and "initial_weights" in settings:
+        return refused("It takes them when it is generated, from the key initial_weights of Auto3DSeg's input.")
     if entry is None:
-        return Initialisation(algorithm.name, reason=_no_entry(algorithm))
-    if entry.overruling and algorithm.get(entry.overruling):
-        reason = f"Its {entry.overruling} is set and would win: unset it in {algorithm.settings_path}."
-        return Initialisation(algorithm.name, reason=reason)
+        known = "; ".join(dict.fromkeys(f"{one.switch} and {one.file}" for one in ENTRIES))
+        return refused(f"Its settings have none of the keys that segresnet and swinunetr take weights by ({known}).")
+    if settings.get(entry.overruling):
+        return refused(f"Its {entry.overruling} is set and would win: unset it in {folder / SETTINGS_FILE}.")
     try:
+        definition = _network_definition(settings)
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(0)  # what is drawn at random is the same every time
-            network = entry.build(algorithm.settings)
+            network = ConfigParser(definition).get_parsed_content("")
     except Exception as error:  # whatever the settings of a template run into
-        return Initialisation(algorithm.name, reason=f"Its network cannot be built: {unwrapped(error)}")
+        return refused(f"Its network cannot be built: {unwrapped(error)}")
 
     refusals = []
     for path, content in sources.items():
+        preprocessing = content.get("preprocessing")
         try:
             report = transfer_weights(network, content, name=path)
-            _write(entry, algorithm, network, content.get("preprocessing"))
+            file = write_for(entry.target, network, folder / WEIGHTS_FILE, preprocessing=preprocessing)
         except (CheckpointError, UnknownLayoutError) as error:
             refusals.append(str(error))
-        else:
-            return Initialisation(algorithm.name, path, report)
-    return Initialisation(algorithm.name, reason="\n".join([*refusals, _advice(entry, algorithm)]))
+            continue
+        keys = {entry.switch: True, entry.file: f"$@bundle_root + '/{file.name}'"}
+        _change_settings(folder, keys)
+        changed = ", ".join(f"{key}: {value}" for key, value in keys.items())
+        logger.info("%s: %s", folder / SETTINGS_FILE, changed)
+        logger.info("%s", intensities(preprocessing, settings.get()))
+        if entry.remark:
+            logger.info("%s", entry.remark)
+        return Initialisation(folder.name, path, report)
+    given = [f'--network_def::{name} "{definition[name]}"' for name in ARCHITECTURE if name in definition]
+    return refused("\n".join([*refusals, f"{find_target(entry.target).advice} Here it is {' '.join(given)}."]))
 
 
-def _write(
-    entry: Entry, algorithm: GeneratedAlgorithm, network: torch.nn.Module, preprocessing: Mapping[str, Any] | None
-) -> None:
-    path = write_for(entry.target, network, algorithm.folder / WEIGHTS_FILE, preprocessing=preprocessing)
-    keys = {entry.switch: True, entry.file: f"$@bundle_root + '/{path.name}'"}
-    algorithm.change(keys)
-    logger.info("%s: %s", algorithm.settings_path, ", ".join(f"{key}: {value}" for key, value in keys.items()))
-    logger.info("%s", compare_intensities(preprocessing, algorithm.settings))
-    if entry.remark:
-        logger.info("%s", entry.remark)
+def _generated_algorithms(work_dir: str | os.PathLike, algos: Sequence[str]) -> list[Path]:
+    """The folders ``<algorithm>_<fold>`` of a work folder that ``algos`` names, or all of them."""
+    found = [path.parent.parent for path in sorted(Path(work_dir).glob(f"*/{SETTINGS_FILE}"))]
+    if not found:
+        raise Auto3DSegError(
+            f"{work_dir}: expected folders with a {SETTINGS_FILE}, found none. Generate the algorithms first: "
+            f"python -m monai.apps.auto3dseg AutoRunner run --work_dir {work_dir} --input … --train False --ensemble False"
+        )
+    names = {folder: (folder.name.split("_")[0], folder.name) for folder in found}
+    known = dict.fromkeys(itertools.chain.from_iterable(names.values()))
+    if unknown := [name for name in algos if name not in known]:
+        raise Auto3DSegError(f"algos: {work_dir} has {', '.join(known)}, not {', '.join(unknown)}.")
+    return [folder for folder in found if not algos or set(algos).intersection(names[folder])]
 
 
-def _no_entry(algorithm: GeneratedAlgorithm) -> str:
-    if "initial_weights" in algorithm.settings:
-        return "It takes them when it is generated, from the key initial_weights of Auto3DSeg's input."
-    known = "; ".join(dict.fromkeys(f"{entry.switch} and {entry.file}" for entry in ENTRIES))
-    return f"Its settings have none of the keys that stock algorithms take weights by ({known})."
+def _change_settings(folder: Path, changes: Mapping[str, Any]) -> None:
+    """Set keys that ``hyper_parameters.yaml`` has, and keep the rest of the file; it is replaced atomically."""
+    path = folder / SETTINGS_FILE
+    parser = ConfigParser(ConfigParser.load_config_file(path))
+    for key, value in changes.items():
+        parser[key] = value
+    with whole_file(path) as unfinished:
+        ConfigParser.export_config_file(parser.config, unfinished, fmt="yaml", default_flow_style=None, sort_keys=False)
 
 
-def _advice(entry: Entry, algorithm: GeneratedAlgorithm) -> str:
-    arguments = entry.arguments(algorithm.settings)
-    given = " ".join(f'--network_def::{name} "{value}"' for name, value in arguments.items())
-    return find_target(entry.target).advice + (f" Here it is {given}." if given else "")
+def _find_entry(settings: ConfigParser) -> Entry | None:
+    """The entry of an algorithm, recognised by its keys, not by its name; None for an unknown algorithm."""
+    spatial_dims = settings.get("network::spatial_dims") or 3
+    for entry in ENTRIES:
+        has_keys = settings.get(entry.switch) is not None and settings.get(entry.file) is not None
+        if has_keys and spatial_dims == entry.spatial_dims:
+            return entry
+    return None
+
+
+def _network_definition(settings: ConfigParser) -> dict[str, Any]:
+    """The definition of the network that an algorithm trains; ``SwinUNETR`` needs the package einops.
+
+    ``segresnet``'s scripts change what the settings say: where the spacing is anisotropic, the kernels follow it; and
+    NVFuser's normalisation, which few have installed, has the same weights as the plain one.
+    """
+    definition = dict(settings.get_parsed_content("network", instantiate=False).get_config())
+    if str(definition.get("norm")).upper() == "INSTANCE_NVFUSER":
+        definition["norm"] = "INSTANCE"
+    if settings.get("anisotropic_scales") and definition.get("spatial_dims", 3) == 3:
+        definition["resolution"] = settings.get_parsed_content("resample_resolution")
+    return definition
+
+
+def intensities(preprocessing: Mapping[str, Any] | None, settings: Mapping[str, Any]) -> str:
+    """Say in a sentence which intensities the pretrained network saw, and how the algorithm scales them.
+
+    Args:
+        preprocessing: the weight file's record (``ScanPreprocessing.record``); None when it has none.
+        settings: of a generated algorithm.
+    """
+    before = (preprocessing or {}).get("intensity")
+    here = {name: settings[name] for name in ("normalize_mode", "intensity_bounds") if name in settings}  # segresnet
+    for transform in _transforms(settings.get("transforms_train")):  # swinunetr
+        if transform["_target_"] in ("ScaleIntensityRanged", "NormalizeIntensityd"):
+            here = {"transform": transform["_target_"], **transform}
+            break
+    return f"Intensities: pretrained with {_shown(before)}; trained here with {_shown(here)}."
+
+
+def _shown(scaling: Mapping[str, Any] | None) -> str:
+    hidden = ("_target_", "keys", "clip")
+    named = [f"{key} {value}" for key, value in (scaling or {}).items() if value is not None and key not in hidden]
+    return ", ".join(named) or "what is not recorded"
+
+
+def _transforms(node: Any) -> Iterator[Mapping[str, Any]]:
+    """All definitions with a ``_target_`` in a nested one, in their order."""
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield node
+        node = list(node.values())
+    if isinstance(node, list):
+        for child in node:
+            yield from _transforms(child)

@@ -82,14 +82,13 @@ def write_checkpoint(
     return path
 
 
-def read_checkpoint(path: str | os.PathLike, also: Sequence[Any] = ()) -> dict[str, Any]:
+def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     """Read a checkpoint without running code from it (``weights_only=True``), and compare its checksums.
 
     NumPy's single numbers are read as well; its arrays are not. Files of PyTorch before version 1.6 have no checksums.
 
     Args:
         path: the file.
-        also: further classes and functions that may be read, as ``torch.serialization.safe_globals`` takes them.
 
     Returns:
         The mapping in the file; for a state dict with records, these and the state under ``model``.
@@ -101,7 +100,7 @@ def read_checkpoint(path: str | os.PathLike, also: Sequence[Any] = ()) -> dict[s
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such checkpoint.")
     try:
-        with path.open("rb") as file, torch.serialization.safe_globals([*NUMPY_NUMBERS, *also]):
+        with path.open("rb") as file, torch.serialization.safe_globals(NUMPY_NUMBERS):
             _compare_checksums(file)
             content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 import yaml
 
 SEGRESNET = {
@@ -60,40 +58,6 @@ def write_swinunetr(work_dir: Path, name: str = "swinunetr_0", **settings: Any) 
         "transforms_train": {"transforms_train": {"_target_": "Compose", "transforms": CT_TRANSFORMS}},
     }
     return _write(work_dir / name, files)
-
-
-def write_dints(work_dir: Path, name: str = "dints_0") -> Path:
-    architecture = "@training_network#arch_ckpt"
-    content = {
-        "bundle_root": str(work_dir / name),
-        "training": {"input_channels": 1, "output_classes": 3},
-        "finetune": {"activate_finetune": False, "pretrained_ckpt_name": "$@bundle_root + '/best_metric_model.pt'"},
-    }
-    network = {
-        "arch_ckpt_path": "$@bundle_root + '/scripts/arch_code.pth'",
-        "arch_ckpt": f"$torch.load({architecture}_path, map_location=torch.device('cuda'), weights_only=False)",
-        "dints_space": {
-            "_target_": "TopologyInstance",
-            "num_blocks": 2,
-            "num_depths": 2,
-            "use_downsample": True,
-            "arch_code": [f"${architecture}['code_a']", f"${architecture}['code_c']"],
-            "device": "$torch.device('cuda')",
-        },
-        "network": {
-            "_target_": "DiNTS",
-            "dints_space": "$@training_network#dints_space",
-            "in_channels": "@training#input_channels",
-            "num_classes": "@training#output_classes",
-            "use_downsample": True,
-            "node_a": f"${architecture}['node_a']",
-        },
-    }
-    folder = _write(work_dir / name, {"hyper_parameters": content, "network": {"training_network": network}})
-    (folder / "scripts").mkdir()
-    codes = {"code_a": np.ones((2, 4)), "code_c": np.ones((2, 4)), "node_a": np.ones((3, 2), dtype=np.int64)}
-    torch.save(codes, folder / "scripts" / "arch_code.pth")
-    return folder
 
 
 def read_settings(folder: Path) -> dict[str, Any]:

@@ -9,14 +9,15 @@ import pytest
 import torch
 import yaml
 from models_genesis_bundle.auto3dseg.genesis import GenesisInferer, fold_datalist, hyper_parameters, reason_to_skip
-from models_genesis_bundle.auto3dseg.genesis.hyper_parameters import choose_patch_size, voxel_budget
-from models_genesis_bundle.auto3dseg.genesis.settings import find_bundle, training_settings
-from models_genesis_bundle.auto3dseg.genesis.training import write_progress
+from models_genesis_bundle.auto3dseg.genesis.generation import choose_patch_size, voxel_budget
+from models_genesis_bundle.auto3dseg.genesis.running import write_progress
+from models_genesis_bundle.auto3dseg.genesis.settings import bundle_config, training_settings
 from models_genesis_bundle.data import IntensityScaling, ScanError, ScanPreprocessing
 from models_genesis_bundle.files import write_table
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import CheckpointError, write_weights
 from monai.bundle import ConfigParser
+from monai.utils import ensure_tuple
 
 GIB = 2**30
 
@@ -51,7 +52,7 @@ def weights(tmp_path) -> Path:
 
 
 def test_a_small_scan_fits_into_one_patch_and_a_large_one_gets_a_part_that_is_about_as_long_as_wide():
-    assert choose_patch_size((36, 50, 37), (1, 1, 1), voxels=131_072) == (40, 56, 40)
+    assert choose_patch_size((36, 50, 37), (1, 1, 1), voxels=131_072) == [40, 56, 40]
     sides = choose_patch_size((512, 512, 100), (0.7, 0.7, 2.5), voxels=131_072)
     assert all(side % 8 == 0 for side in sides)
     assert 100_000 < torch.tensor(sides).prod() <= 131_072
@@ -159,6 +160,10 @@ def test_labels_with_a_gap_want_a_label_map_and_names_must_be_as_many(tmp_path):
 
 def write_lists(folder: Path, entries: list[dict]) -> dict:
     (folder / "lists.json").write_text(json.dumps({"training": entries}))
+    for entry in entries:
+        for file in (*ensure_tuple(entry["image"]), entry["label"]):
+            (folder / str(file)).parent.mkdir(exist_ok=True)
+            (folder / str(file)).touch()
     return source(datalist=str(folder / "lists.json"), dataroot=str(folder))
 
 
@@ -205,7 +210,7 @@ def test_the_fold_validates_and_the_others_train(tmp_path):
         ([{"image": "ana/a.nii", "label": "l", "fold": 0}, {"image": "ana/b.nii", "label": "l", "fold": 1},
           {"image": "ben/c.nii", "label": "l", "fold": 1}], "ana.*write one into"),
         ([{"image": "a.nii", "label": "l", "fold": 1}, {"image": "b.nii", "label": "l"}], "leaves nothing for validation"),
-        ([{"image": ["t1.nii", 2], "label": "l", "fold": 0}], r"training\[0\] must have one path under image"),
+        ([{"image": ["t1.nii", 2], "label": "l", "fold": 0}], r"training\[0\] must be a path"),
     ],
 )  # fmt: skip
 def test_folds_that_would_not_be_a_fair_split_are_refused(entries, message, tmp_path):
@@ -221,13 +226,12 @@ def test_training_parameters_take_stock_names_and_leave_out_those_of_other_algor
     assert "num_warmup_epochs" in caplog.text
 
 
-def test_progress_ends_with_the_best_score_and_skips_epochs_without_one(tmp_path):
+def test_progress_is_the_best_score_and_its_epoch(tmp_path):
     scores = {1: 0.0, 2: None, 3: 0.6, 4: float("nan"), 5: 0.5}
     lines = [{"epoch": epoch} | ({} if score is None else {"val_dice": score}) for epoch, score in scores.items()]
     write_table(tmp_path / "metrics.csv", lines)
-    progress = ConfigParser.load_config_file(str(write_progress(tmp_path)))
-    assert [entry["epoch"] for entry in progress] == [1, 3, 5]
-    assert (progress[-1]["best_avg_dice_score"], progress[-1]["best_avg_dice_score_epoch"]) == (0.6, 3)
+    (progress,) = ConfigParser.load_config_file(str(write_progress(tmp_path)))
+    assert progress == {"best_avg_dice_score": 0.6, "best_avg_dice_score_epoch": 3}
     write_table(tmp_path / "metrics.csv", lines[1:2])
     with pytest.raises(ValueError, match="val_interval"):
         write_progress(tmp_path)
@@ -235,7 +239,7 @@ def test_progress_ends_with_the_best_score_and_skips_epochs_without_one(tmp_path
 
 def test_a_package_without_its_configurations_says_how_to_name_them(tmp_path):
     with pytest.raises(FileNotFoundError, match="genesis_bundle"):
-        find_bundle(tmp_path)
+        bundle_config(tmp_path, "evaluate")
 
 
 def test_the_settings_stand_alone_and_over_the_configuration(tmp_path, root):

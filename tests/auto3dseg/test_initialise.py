@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from generated_folders import SEGRESNET_2D, read_settings, write_dints, write_segresnet, write_swinunetr
-from models_genesis_bundle.auto3dseg import Auto3DSegError, GeneratedAlgorithm, initialise
-from models_genesis_bundle.auto3dseg.entries import build_dints
+from generated_folders import SEGRESNET_2D, read_settings, write_segresnet, write_swinunetr
+from models_genesis_bundle.auto3dseg import Auto3DSegError, initialise
 from models_genesis_bundle.weights import CheckpointError, write_weights
 from monai.bundle import ConfigParser
 from monai.networks.nets import SegResNetDS, SwinUNETR
@@ -108,20 +107,6 @@ def test_swinunetr_gets_weights_fitted_to_its_input_channels(tmp_path):
     assert read_settings(folder)["use_pretrain"] is True
 
 
-def test_dints_takes_only_weights_of_its_searched_network(tmp_path, pretrained):
-    folder = write_dints(tmp_path / "work")
-    refused = initialise(tmp_path / "work", pretrained[0])[0]
-    assert "another network" in refused.reason
-    assert "searched" in refused.reason
-
-    network = build_dints(GeneratedAlgorithm(folder).settings)
-    path = write_weights(tmp_path / "dints.pt", network)
-    assert initialise(tmp_path / "work", path)[0].weights
-    section = ConfigParser(read_settings(folder)).get_parsed_content("finetune")
-    assert section["activate_finetune"] is True
-    network.load_state_dict(torch.load(section["pretrained_ckpt_name"], weights_only=True))
-
-
 def test_each_algorithm_takes_what_fits_and_others_are_named_with_the_reason(tmp_path, pretrained, caplog):
     write_segresnet(tmp_path / "work")
     write_swinunetr(tmp_path / "work")
@@ -135,17 +120,16 @@ def test_each_algorithm_takes_what_fits_and_others_are_named_with_the_reason(tmp
     assert "finetune::enabled and finetune::ckpt_name" in other.reason
     assert f"other_0 takes none of the weights. {other.reason}" in caplog.messages
     assert (
-        "Intensities differ: pretrained on -1000 … 1000 as 0 … 1, clipped; "
-        "trained here on each scan's z-scores over its non-zero voxels."
+        "Intensities: pretrained with mode window, lower -1000.0, upper 1000.0; "
+        "trained here with normalize_mode meanstd, intensity_bounds [-175.0, 250.0]."
     ) in caplog.messages
 
 
 def test_an_algorithm_that_cannot_be_built_does_not_stop_the_others(tmp_path, pretrained):
-    (write_dints(tmp_path / "work") / "scripts" / "arch_code.pth").unlink()
+    write_segresnet(tmp_path / "work", "broken_0", network={"_target_": "SegResNetDS", "init_filters": "many"})
     write_segresnet(tmp_path / "work")
     broken, taking = initialise(tmp_path / "work", pretrained[0])
     assert "Its network cannot be built" in broken.reason
-    assert "arch_code.pth" in broken.reason
     assert taking.weights
 
 

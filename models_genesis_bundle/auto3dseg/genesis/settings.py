@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import models_genesis_bundle
 from models_genesis_bundle.bundle_config import RunCommand, check_settings, unknown_settings
 from models_genesis_bundle.bundle_config.near_names import near_names
 from models_genesis_bundle.bundle_config.renamed_settings import RENAMED
 
-__all__ = ["bundle_config", "find_bundle", "input_settings", "training_settings"]
+__all__ = ["bundle_config", "input_settings", "training_settings"]
 
 logger = logging.getLogger(__name__)
 
@@ -31,26 +30,8 @@ CHOSEN = {"bundle_root", "dataset_dir", "datalist", "output_dir", "split::split_
 ALMOST_SAME = 0.85
 
 
-def find_bundle(folder: str | os.PathLike | None = None) -> Path:
-    """The folder of the bundle.
-
-    Args:
-        folder: the user's; None: the one of the package.
-
-    Raises:
-        FileNotFoundError: when it has no configurations, as after the installation of the package alone.
-    """
-    bundle = Path(models_genesis_bundle.__file__).parents[1] if folder is None else Path(folder).absolute()
-    bundle_config(bundle, "finetune_segmentation")
-    return bundle
-
-
 def bundle_config(bundle: str | os.PathLike, name: str) -> str:
-    """The path of a configuration, such as ``finetune_segmentation``.
-
-    Raises:
-        FileNotFoundError: when the bundle has no such configuration.
-    """
+    """The path of a configuration; a package that was installed alone has none, which is a ``FileNotFoundError``."""
     path = Path(bundle) / "configs" / f"{name}.yaml"
     if not path.is_file():
         raise FileNotFoundError(
@@ -69,8 +50,8 @@ def input_settings(source: Mapping[str, Any], config: Mapping[str, Any]) -> dict
         config: the configuration whose settings they are.
 
     Returns:
-        Values by the setting's place (``split::seed``). An entry that is no setting but almost has a setting's name, or has
-        had it, is named in a warning.
+        Values by the setting's place (``split::seed``). A warning names each entry that almost has the name of a setting, or
+        an earlier one.
     """
     known = _places(config).keys() - STEPS - CHOSEN
     named = _own_names(source)
@@ -109,10 +90,10 @@ def training_settings(given: Mapping[str, Any], config_files: Sequence[str]) -> 
 def _places(node: Mapping[str, Any], config: Mapping[str, Any] | None = None, above: str = "") -> dict[str, Any]:
     """The values of a configuration, or of one that is nested like `config`, by their places."""
     places: dict[str, Any] = {}
+    config = node if config is None else config
     for name, value in node.items():
-        like = value if config is None else config.get(name)
-        if isinstance(value, Mapping) and isinstance(like, Mapping):
-            places |= _places(value, None if config is None else like, f"{above}{name}::")
+        if isinstance(value, Mapping) and isinstance(config.get(name), Mapping):
+            places |= _places(value, config[name], f"{above}{name}::")
         else:
             places[f"{above}{name}"] = value
     return places

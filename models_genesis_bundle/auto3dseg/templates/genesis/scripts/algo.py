@@ -29,7 +29,7 @@ class GenesisAlgo(BundleAlgo):
         return (skip_bundlegen, skip_info) if reason is None else (True, reason)
 
     def fill_template_config(self, data_stats_filename: str, algo_path: str, **kwargs: Any) -> dict:
-        """Write the algorithm's settings and the datalist of its fold.
+        """Write the algorithm's settings and the datalist of its fold; see `hyper_parameters` and `fold_datalist` for errors.
 
         Args:
             data_stats_filename: YAML of ``DataAnalyzer``.
@@ -39,11 +39,6 @@ class GenesisAlgo(BundleAlgo):
 
         Returns:
             ``{"hyper_parameters.yaml": settings}``.
-
-        Raises:
-            FileNotFoundError: the bundle's configurations are missing.
-            CheckpointError: the initial weights are missing or cannot be read.
-            ValueError: data that the algorithm cannot segment, or a fold that cannot be used.
         """
         source = self._source()
         if kwargs.get("fill_with_datastats", True):

@@ -1,4 +1,4 @@
-"""The settings of a fine-tuning run, chosen from Auto3DSeg's input and data statistics."""
+"""What a generated ``genesis`` algorithm holds: its settings, and the datalist of its fold."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+import models_genesis_bundle
 import numpy as np
 import torch
-from models_genesis_bundle.auto3dseg.genesis.settings import bundle_config, find_bundle, input_settings
+from models_genesis_bundle.auto3dseg.genesis.settings import bundle_config, input_settings
+from models_genesis_bundle.data import check_patients_disjoint
+from models_genesis_bundle.data.datalists.json_datalist import read_json_datalist
+from models_genesis_bundle.data.scans.files import scan_files
 from models_genesis_bundle.data.scans.preprocessing import RAS_LABELS
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import InitialWeights
 from monai.apps.utils import get_logger
 from monai.bundle import ConfigParser
 
-__all__ = ["choose_patch_size", "hyper_parameters", "reason_to_skip", "voxel_budget"]
+__all__ = ["choose_patch_size", "fold_datalist", "hyper_parameters", "reason_to_skip", "voxel_budget"]
 
 logger = get_logger(module_name=__name__)  # shows INFO next to what AutoRunner says
 
@@ -65,18 +69,16 @@ def hyper_parameters(
         CheckpointError: the initial weights are missing or cannot be read.
         ValueError: data that the algorithm cannot segment.
     """
-    reason = reason_to_skip(source, summary)
-    if reason is not None:
+    if reason := reason_to_skip(source, summary):
         raise ValueError(reason)
-    bundle = find_bundle(source.get("genesis_bundle"))
+    bundle = Path(source.get("genesis_bundle") or Path(models_genesis_bundle.__file__).parents[1]).absolute()
     defaults = ConfigParser.load_config_file(bundle_config(bundle, "finetune_segmentation"))
     start = InitialWeights(source.get("initial_weights"))
     logger.info(
         "The genesis algorithm starts from %s.", start.path or "scratch: no initial_weights in Auto3DSeg's input"
     )
-    recorded = start.preprocessing or {}
-    # without the configuration's narrow widths: Auto3DSeg trains on a GPU
-    published = {name: value for name, value in defaults["network_def"].items() if name != "features"}
+    recorded, arguments = start.preprocessing or {}, start.source.network.get("arguments", {})
+    scans = summary["image_stats"]
     settings = {
         "bundle_root": str(Path(bundle_root).absolute()),
         "ckpt_path": "$@bundle_root + '/model'",
@@ -86,18 +88,21 @@ def hyper_parameters(
         "output_dir": "@ckpt_path",
         "split::test_fraction": 0,
         "label_names": _label_names(source, summary),
-        "scan_preprocessing::orientation": _orientation(recorded),
-        "scan_preprocessing::intensity": _intensity(str(source["modality"]), recorded),
-        "scan_preprocessing::spacing": _spacing(summary["image_stats"]["spacing"], recorded),
-        "scan_preprocessing::channels": summary["image_stats"]["channels"]["max"],
-        "network_def": {**published, **_pretrained_network(start), **source.get("network_def", {})},
+        **_preprocessing(str(source["modality"]), scans["spacing"], recorded),
+        "scan_preprocessing::channels": scans["channels"]["max"],
+        "network_def": {
+            # without the configuration's narrow widths: Auto3DSeg trains on a GPU
+            **{name: value for name, value in defaults["network_def"].items() if name != "features"},
+            **{name: arguments[name] for name in ("features", "norm", "act", "upsample") if name in arguments},
+            **source.get("network_def", {}),
+        },
         **input_settings(source, defaults),
         "initial_weights": "none" if start.path is None else str(start.path.absolute()),
     }
     parser = ConfigParser(defaults)
     parser.update(settings)
     if "patch_size" not in settings:
-        parser["patch_size"] = settings["patch_size"] = _patch_size(parser, summary["image_stats"], recorded)
+        parser["patch_size"] = settings["patch_size"] = _patch_size(parser, scans, recorded)
     return {name: parser[name] for name in dict.fromkeys(place.split("::")[0] for place in settings)}
 
 
@@ -119,30 +124,18 @@ def _label_names(source: Mapping[str, Any], summary: Mapping[str, Any]) -> list[
     return names
 
 
-def _pretrained_network(start: InitialWeights) -> dict[str, Any]:
-    """The recorded arguments of the initial weights' network, without its inputs and outputs."""
-    arguments = start.source.network.get("arguments", {})
-    return {name: arguments[name] for name in ("features", "norm", "act", "upsample") if name in arguments}
-
-
-def _orientation(recorded: Mapping[str, Any]) -> str | None:
-    """None (as in the weights, or RAS), unless their axes have another order than the statistics'."""
+def _preprocessing(modality: str, spacing: Mapping[str, Any], recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """None means as in the weights; without weights: RAS, a CT's window, the scan's own spacing."""
     axes = recorded.get("orientation", "RAS")
-    return None if axes and all(code in ends for code, ends in zip(axes, RAS_LABELS, strict=True)) else "RAS"
-
-
-def _intensity(modality: str, recorded: Mapping[str, Any]) -> str | None:
-    """None (as in the weights, or a CT's window), unless the window does not suit such scans."""
-    mode = recorded.get("intensity", {}).get("mode", "window")
-    return None if modality.lower() == "ct" or mode != "window" else "percentile"
-
-
-def _spacing(found: Mapping[str, Any], recorded: Mapping[str, Any]) -> list[float] | None:
-    """None (as in the weights, or the scan's own), unless the scans differ in it."""
-    differ = any(high - low > SAME_SPACING for low, high in zip(found["min"], found["max"], strict=True))
-    if recorded.get("spacing") is not None or not differ:
-        return None
-    return [round(side, 4) for side in found["median"]]
+    same_axes = axes and all(code in ends for code, ends in zip(axes, RAS_LABELS, strict=True))
+    window = recorded.get("intensity", {}).get("mode", "window") == "window"
+    differ = any(high - low > SAME_SPACING for low, high in zip(spacing["min"], spacing["max"], strict=True))
+    median = [round(side, 4) for side in spacing["median"]]
+    return {
+        "scan_preprocessing::orientation": None if same_axes else "RAS",  # the statistics' order of axes
+        "scan_preprocessing::intensity": "percentile" if window and modality.lower() != "ct" else None,
+        "scan_preprocessing::spacing": median if differ and recorded.get("spacing") is None else None,
+    }
 
 
 def _patch_size(settings: ConfigParser, scans: Mapping[str, Any], recorded: Mapping[str, Any]) -> list[int]:
@@ -153,46 +146,77 @@ def _patch_size(settings: ConfigParser, scans: Mapping[str, Any], recorded: Mapp
     shape = np.multiply(scans["shape"]["median"], own) / spacing
     widths = settings.get("network_def::features") or signature(GenesisUNet).parameters["features"].default
     patches = settings["batch_size"] * settings["patches::num_samples"]
-    return list(choose_patch_size(shape, spacing, voxel_budget(patches, widths[0]), max(8, 2 ** (len(widths) - 1))))
+    return choose_patch_size(shape, spacing, voxel_budget(patches, widths[0]), max(8, 2 ** (len(widths) - 1)))
 
 
 def voxel_budget(patches: int, first_width: int = 64, device_memory: int | None = None) -> int:
-    """The number of voxels of a patch with which the training needs at most half of the GPU's memory.
+    """The voxels of a patch, 64 × 64 × 32 to 96 × 96 × 96, with which the training needs at most half of the GPU's memory.
 
     Args:
         patches: number in a batch.
         first_width: channels of the first stage, which needs most of the memory.
         device_memory: bytes of the GPU; None: those of the first GPU here, 0 without one.
-
-    Returns:
-        Between 64 × 64 × 32 and 96 × 96 × 96.
     """
     if device_memory is None and torch.cuda.is_available():
         device_memory = torch.cuda.get_device_properties(0).total_memory
     voxels = (device_memory or 0) / 2 / (patches * BYTES_PER_VOXEL * first_width / 64)
-    return int(min(max(voxels, SMALLEST), LARGEST))
+    return int(np.clip(voxels, SMALLEST, LARGEST))
 
 
-def choose_patch_size(
-    shape: Sequence[float], spacing: Sequence[float], voxels: int, divisor: int = 8
-) -> tuple[int, ...]:
+def choose_patch_size(shape: Sequence[float], spacing: Sequence[float], voxels: int, divisor: int = 8) -> list[int]:
     """The whole scan if it is small enough, else a part of it with about equal sides in millimetres.
 
     Args:
         shape: voxels along each axis of the usual scan.
         spacing: sides of a voxel in millimetres.
         voxels: largest number in the patch.
-        divisor: of each side.
-
-    Returns:
-        Voxels along each axis: those of the scan rounded up to a multiple of ``divisor``, or fewer, but at least 16
-        if the scan has as many.
+        divisor: of each side; a side has at least 16 voxels if the scan has as many.
     """
     sides = [math.ceil(side / divisor) * divisor for side in shape]
     shortest = math.ceil(SHORTEST_SIDE / divisor) * divisor
-    while math.prod(sides) > voxels:
+    while math.prod(sides) > voxels and max(sides) > shortest:
         longest = max(range(len(sides)), key=lambda axis: (sides[axis] > shortest, sides[axis] * spacing[axis]))
-        if sides[longest] <= shortest:
-            break
         sides[longest] -= divisor
-    return tuple(sides)
+    return sides
+
+
+def fold_datalist(source: Mapping[str, Any], fold: int) -> dict[str, list[dict[str, Any]]]:
+    """Split the labelled scans: those of the fold validate, all others train.
+
+    Args:
+        source: Auto3DSeg's input: ``datalist`` (a JSON whose ``training`` has entries with ``image``, a path or a list of
+            them, one for each channel, ``label`` and ``fold``), ``dataroot`` (the folder of its relative paths) and, if
+            wanted, ``patient_regex``.
+        fold: from 0.
+
+    Returns:
+        ``training`` and ``validation``: ``[{"image": path or list of paths, "label": path, "patient": name}, …]`` with
+        absolute paths.
+
+    Raises:
+        FileNotFoundError: the datalist or a listed file is missing.
+        ValueError: an invalid entry, a fold that no entry or that all entries have, or a patient on both sides.
+    """
+    file, root = Path(source["datalist"]), Path(source["dataroot"]).absolute()
+    listed = read_json_datalist(file, root, source.get("patient_regex"), file_keys=("image", "label"))["training"]
+    sections = {
+        "training": [entry for entry in listed if entry.get("fold") != fold],
+        "validation": [entry for entry in listed if entry.get("fold") == fold],
+    }
+    for section, scans in sections.items():
+        if not scans:
+            folds = ", ".join(sorted({str(entry.get("fold")) for entry in listed}))
+            raise ValueError(f"{file}: fold {fold} leaves nothing for {section}: its entries have the folds {folds}.")
+    try:
+        check_patients_disjoint(sections)
+    except ValueError as error:
+        raise ValueError(
+            f"{file}, fold {fold}: {error} Auto3DSeg draws folds by scan where the entries have no `fold`: write one into "
+            "each, the same for all scans of a patient."
+        ) from None
+    return {section: [_entry(scan) for scan in scans] for section, scans in sections.items()}
+
+
+def _entry(scan: Mapping[str, Any]) -> dict[str, Any]:
+    files = scan_files(scan)
+    return {"image": files if len(files) > 1 else files[0], "label": scan["label"], "patient": scan["patient"]}

@@ -1,0 +1,137 @@
+"""What Auto3DSeg runs of a generated ``genesis`` algorithm: its training, and its inference for the ensemble."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Mapping, Sequence
+from logging.config import fileConfig
+from pathlib import Path
+from typing import Any
+
+import monai.bundle
+import torch
+from models_genesis_bundle.auto3dseg.genesis.settings import bundle_config, training_settings
+from models_genesis_bundle.engines import is_main_process, read_metrics
+from models_genesis_bundle.files import whole_file
+from models_genesis_bundle.weights import read_weights
+from monai.bundle import ConfigParser
+from monai.data import MetaTensor
+
+__all__ = ["GenesisInferer", "train", "write_progress"]
+
+logger = logging.getLogger(__name__)
+
+# Of training and inference; where the algorithm's own differ from the training's defaults.
+SHARED_SETTINGS = ("precision", "sliding_window::sw_batch_size", "sliding_window::overlap")
+
+
+def train(config_file: str | Sequence[str], **train_params: Any) -> None:
+    """Fine-tune with ``configs/finetune_segmentation.yaml`` and the algorithm's settings, and write the score for Auto3DSeg.
+
+    In the processes of ``torchrun`` the GPUs train together. The log is appended to ``training.log`` in the algorithm's
+    folder, since AutoRunner shows nothing of it.
+
+    Args:
+        config_file: the algorithm's configurations, a list or joined by commas: ``hyper_parameters.yaml`` and any other
+            overlay of ``configs/finetune_segmentation.yaml`` next to it, merged in this order.
+        train_params: see `training_settings`.
+
+    Raises:
+        FileNotFoundError: the bundle's configurations are missing.
+        ValueError: no validation had a score, or a value that a setting cannot have.
+    """
+    own = config_file.split(",") if isinstance(config_file, str) else list(config_file)
+    parser = ConfigParser(ConfigParser.load_config_files(own))
+    folder, bundle, output_dir = (
+        parser.get_parsed_content(name) for name in ("bundle_root", "genesis_bundle", "ckpt_path")
+    )
+    overlays = ["multi_gpu"] if int(os.environ.get("WORLD_SIZE", "1")) > 1 else []
+    files = [*(bundle_config(bundle, name) for name in ("finetune_segmentation", *overlays)), *own]
+    fileConfig(Path(files[0]).with_name("logging.conf"), disable_existing_loggers=False)
+    if is_main_process():
+        handler = logging.FileHandler(Path(folder) / "training.log", encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s"))
+        logging.getLogger().addHandler(handler)
+    try:
+        monai.bundle.run("training", config_file=files, logging_file=False, **training_settings(train_params, files))
+    except BaseException:
+        logger.exception("The training ended early.")
+        raise
+    if is_main_process():
+        write_progress(output_dir)
+
+
+def write_progress(output_dir: str | os.PathLike) -> Path:
+    """Write the best score of ``metrics.csv`` to ``progress.yaml``, where Auto3DSeg reads it.
+
+    Raises:
+        ValueError: no validation had a score.
+    """
+    metrics_path = Path(output_dir) / "metrics.csv"
+    scores = {int(line["epoch"]): line.get("val_dice", math.nan) for line in read_metrics(metrics_path)}
+    validated = [epoch for epoch, score in scores.items() if not math.isnan(score)]
+    if not validated:
+        raise ValueError(
+            f"{metrics_path}: no epoch has a val_dice; validate at least once (val_interval), on scans with foreground."
+        )
+    best = max(validated, key=scores.__getitem__)
+    progress = [{"best_avg_dice_score": scores[best], "best_avg_dice_score_epoch": best}]
+    path = Path(output_dir) / "progress.yaml"
+    with whole_file(path) as unfinished:
+        ConfigParser.export_config_file(progress, str(unfinished), fmt="yaml", sort_keys=False)
+    return path
+
+
+class GenesisInferer:
+    """Segments scans as ``configs/evaluate.yaml`` does: sliding window, softmax, back to the file's own grid.
+
+    Args:
+        config_file: the algorithm's configurations.
+        override: settings of ``configs/evaluate.yaml``, such as ``sliding_window::overlap``; ``rank``: of the process in an
+            ensemble on several GPUs. Other keys are for the ensemble or for other algorithms.
+
+    Raises:
+        FileNotFoundError: the bundle's configurations are missing.
+        CheckpointError: the algorithm has not been trained, or its weights cannot be read.
+    """
+
+    def __init__(self, config_file: str | os.PathLike | Sequence[str], **override: Any) -> None:
+        own = ConfigParser(ConfigParser.load_config_files(config_file))
+        weights_path = Path(own.get_parsed_content("ckpt_path")) / "checkpoints" / "model.pt"
+        training, parser = (
+            ConfigParser(ConfigParser.load_config_file(bundle_config(own["genesis_bundle"], name)))
+            for name in ("finetune_segmentation", "evaluate")
+        )
+        trained = read_weights(weights_path)["network"]
+        parser["network_def"] = {**own["network_def"], **trained.get("arguments", {})}
+        parser["ckpt_path"] = str(weights_path)
+        if torch.cuda.is_available():
+            parser["device"] = torch.device("cuda", override.get("rank", 0))
+        settings = {name: own[name] for name in SHARED_SETTINGS if name in own and own[name] != training[name]}
+        settings |= {name: value for name, value in override.items() if name in parser}
+        parser.update(settings)
+        parts = ("device", "scan_preprocessing", "network", "inferer", "postprocessing")
+        self.device, self.preprocessing, self.network, self.inferer, self.postprocessing = (
+            parser.get_parsed_content(name) for name in parts
+        )
+        self.network.eval()
+
+    @torch.no_grad()
+    def infer(self, image_file: str | os.PathLike | Sequence[str] | Mapping[str, Any]) -> MetaTensor:
+        """Segment one scan.
+
+        Args:
+            image_file: its path, or a list of paths, one for each channel; or a mapping that has this under ``image``.
+
+        Returns:
+            Probabilities (C, X, Y, Z) of the classes, the background first, on the file's own grid.
+
+        Raises:
+            ScanError: a scan that cannot be read, or of other channels than the network sees.
+        """
+        path = image_file["image"] if isinstance(image_file, Mapping) else image_file
+        scan = self.preprocessing({"image": path})
+        scan["pred"] = self.inferer(scan["image"][None].to(self.device), self.network)[0]
+        return self.postprocessing(scan)["pred"]
