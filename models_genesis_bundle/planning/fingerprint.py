@@ -53,7 +53,7 @@ class Fingerprint:
         datalist: the kept scans by section, ``training``, ``validation`` and ``test``.
         facts: by path, of the kept scans that were read; test scans are not read.
         left_out: the excluded scans in the order of their paths: ``image``, ``patient``, ``rule`` and ``reason`` of each.
-        notes: sentences about the whole set: it is mixed, only a sample was read.
+        notes: sentences about the whole set, such as that only a sample was read.
     """
 
     dataset_dir: str
@@ -106,9 +106,8 @@ def fingerprint_scans(
     patients = {scan["image"]: scan["patient"] for name in ("training", "validation") for scan in datalist[name]}
     images, notes = _sampled(sorted(patients), sample_size, split_seed)
     facts, rules = _read(images, spatial_dims, num_workers)
-    odd, mixed = _other_kinds(list(facts.values()))
+    odd = odd_intensity_kinds(list(facts.values()), majority=0)  # a plan is for one kind
     rules |= {image: (INTENSITY_KIND_RULE, odd[place]) for place, image in enumerate(facts) if place in odd}
-    notes += mixed
     kept = {image: found for image, found in facts.items() if image not in rules}
     left_out = [
         {"image": image, "patient": patients[image], "rule": rules[image][0], "reason": rules[image][1]}
@@ -180,18 +179,6 @@ def _examine(load: LoadScand, image: str) -> ScanFacts | Rule:
     except ScanError as error:
         return error.rule, f"{error.found} {error.remedy}"
     return quality_rule(facts) or facts
-
-
-def _other_kinds(facts: Sequence[ScanFacts]) -> tuple[dict[int, str], list[str]]:
-    """The scans of other kinds than the largest one, and a note if these are many: a plan is for one kind."""
-    odd = odd_intensity_kinds(facts, majority=0)
-    if len(odd) == len(odd_intensity_kinds(facts)):
-        return odd, []
-    counts = Counter(intensity_kind(scan) or "open" for scan in facts)
-    shares = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
-    return odd, [
-        f"The scans are mixed: {shares}. The plan is for one part; plan for the rest from a folder of its own."
-    ]
 
 
 def _log(notes: Sequence[str], left_out: Sequence[Mapping[str, str]]) -> None:

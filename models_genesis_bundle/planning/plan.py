@@ -63,12 +63,7 @@ _ON_GPU = _Effort(
     why_cubes="50 epochs of the paper's size.",
     epoch=10_000,
 )
-_WHY_MUON = {
-    "learning_rate": "For Muon, as in configs/optimizer_muon.yaml.",
-    "max_gradient_norm": "Longer gradients are shortened, so that no single batch spoils the weights.",
-    "optimizer": "Muon restores better than SGD and AdamW after the same number of cubes.",
-    "lr_scheduler": "The learning rate falls to 0 over the planned epochs.",
-}
+_WHY_MUON = "As in configs/optimizer_muon.yaml: Muon restores better than SGD and AdamW after the same number of cubes."
 
 
 @dataclass(frozen=True)
@@ -143,7 +138,7 @@ def make_plan(
         Setting("validate::dataloader::batch_size", 2 * batch, "Validation keeps nothing for a backward pass."),
         Setting("network_def::features", widths, why_widths),
         Setting("max_epochs", max_epochs, why_epochs),
-        *(Setting(name, value, _WHY_MUON[name]) for name, value in (optimizer or {}).items()),
+        *(Setting(name, value, _WHY_MUON) for name, value in (optimizer or {}).items()),
         Setting("num_workers", workers, "Processes that deform cubes; on a CPU the network itself fills the cores."),
     ]
     if places < _PLACES_IN_A_CROP:

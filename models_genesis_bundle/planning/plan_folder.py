@@ -19,7 +19,7 @@ from models_genesis_bundle.files import whole_file, write_json
 from models_genesis_bundle.planning.device import Device, measure_speed
 from models_genesis_bundle.planning.fingerprint import Datalist, Fingerprint
 from models_genesis_bundle.planning.plan import Plan, Setting
-from models_genesis_bundle.planning.report import Examples, summary, write_report
+from models_genesis_bundle.planning.report import example_scans, summary, write_report
 
 __all__ = ["PlanFolder", "training_hours", "write_datalist", "write_overlay"]
 
@@ -67,8 +67,9 @@ class PlanFolder:
         logger.info("%s", about)
         for setting in self.plan.settings:
             logger.info("%s = %s: %s", setting.name, setting.value, setting.reason)
-        examples = Examples.of(self.fingerprint, self.plan, self.examples)
-        cubes_per_second, waiting = measure_speed(config_files, examples.cubes, self.seconds)
+        examples = example_scans(self.fingerprint, self.plan, self.examples)
+        cubes = [{"image": example.cube} for example in examples]
+        cubes_per_second, waiting = measure_speed(config_files, cubes, self.seconds)
         hours = training_hours(self.plan, self.fingerprint.datalist, cubes_per_second)
         speed = (
             f"Measured on {Device.of(self.device).name}: {cubes_per_second:.3g} cubes per second ({100 * waiting:.0f} % of "

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -22,44 +20,36 @@ from models_genesis_bundle.reports.html_page import figure_png, write_page
 from models_genesis_bundle.visualize.restoration_panel import middle_slice
 from monai.transforms import ResizeWithPadOrCrop
 
-__all__ = ["Examples", "summary", "write_report"]
+__all__ = ["Example", "example_scans", "summary", "write_report"]
 
-_LISTED_AT_MOST = 100
 _PLANES = {"axial": (0, 1), "coronal": (0, 2), "sagittal": (1, 2)}
 _AXES = ("left to right", "back to front", "feet to head")
 _BLUE, _ORANGE, _GREEN = "#1b6ca8", "#d1732b", "#3a8f5c"
 
 
-@dataclass(frozen=True)
-class Examples:
-    """A few preprocessed scans, and a cube from the middle of each.
+class Example(NamedTuple):
+    """A preprocessed scan (1, X, Y[, Z]), and a cube (1, *cube_size) from its middle."""
 
-    Args:
-        images: paths of the scans.
-        scans: ``(1, X, Y, Z)`` or ``(1, X, Y)`` each, scaled.
-        cubes: items with ``image``: ``(1, *cube_size)``.
-    """
+    path: str
+    scan: np.ndarray
+    cube: np.ndarray
 
-    images: Sequence[str]
-    scans: Sequence[np.ndarray]
-    cubes: Sequence[dict[str, np.ndarray]]
 
-    @classmethod
-    def of(cls, fingerprint: Fingerprint, plan: Plan, count: int) -> Examples:
-        """Preprocess scans as the plan says: the smallest, the largest, and others in between."""
-        sizes = {image: np.prod(np.multiply(facts.shape, facts.spacing)) for image, facts in fingerprint.facts.items()}
-        ordered = sorted(sizes, key=lambda image: (sizes[image], image))
-        places = np.unique(np.linspace(0, len(ordered) - 1, max(count, 1)).round().astype(int))
-        preprocessing = ScanPreprocessing(
-            intensity=plan.intensity,
-            spacing=plan.values["scan_preprocessing::spacing"],
-            spatial_dims=fingerprint.spatial_dims,
-        )
-        images = [ordered[place] for place in places]
-        scans = [np.asarray(preprocessing({"image": image})["image"]) for image in images]
-        size = plan.values["cube_size"]
-        middle = ResizeWithPadOrCrop(size, value=plan.intensity.value_range[0])
-        return cls(images, scans, [{"image": np.asarray(middle(scan))} for scan in scans])
+def example_scans(fingerprint: Fingerprint, plan: Plan, count: int) -> list[Example]:
+    """Preprocess a few scans as planned: the smallest, the largest, and others in between."""
+    sizes = {image: np.prod(np.multiply(facts.shape, facts.spacing)) for image, facts in fingerprint.facts.items()}
+    ordered = sorted(sizes, key=lambda image: (sizes[image], image))
+    preprocessing = ScanPreprocessing(
+        intensity=plan.intensity,
+        spacing=plan.values["scan_preprocessing::spacing"],
+        spatial_dims=fingerprint.spatial_dims,
+    )
+    middle = ResizeWithPadOrCrop(plan.values["cube_size"], value=plan.intensity.value_range[0])
+    examples = []
+    for place in np.unique(np.linspace(0, len(ordered) - 1, max(count, 1)).round().astype(int)):
+        scan = preprocessing({"image": ordered[place]})["image"]
+        examples.append(Example(ordered[place], np.asarray(scan), np.asarray(middle(scan))))
+    return examples
 
 
 def summary(fingerprint: Fingerprint) -> str:
@@ -79,15 +69,15 @@ def write_report(
     path: Path,
     fingerprint: Fingerprint,
     plan: Plan,
-    examples: Examples,
+    examples: Sequence[Example],
     speed: str,
     config_files: Sequence[str],
     command: str,
 ) -> None:
     """Write the page; ``speed`` is the sentence about it, and the last of ``config_files`` is the plan's overlay."""
     spacing, cube_size = plan.values["scan_preprocessing::spacing"], plan.values["cube_size"]
-    middle = len(examples.cubes) // 2
-    pair = genesis_pairs(examples.cubes, list(config_files))[middle]
+    middle = examples[len(examples) // 2]
+    pair = genesis_pairs([{"image": middle.cube}], list(config_files))[0]
     facts = list(fingerprint.facts.values())
 
     write_page(
@@ -95,15 +85,15 @@ def write_report(
         "planning/report.html",
         name=Path(fingerprint.dataset_dir).name,
         summary=summary(fingerprint),
-        notices=[*fingerprint.notes, *_about_left_out(fingerprint.left_out)],
+        notes=fingerprint.notes,
         speed=speed,
         command=command,
         settings=plan.settings,
         scans=[
-            (f"{image}: {' x '.join(map(str, scan.shape[1:]))} voxels", _planes(scan, plan, cube_size))
-            for image, scan in zip(examples.images, examples.scans, strict=True)
+            (f"{path}: {' x '.join(map(str, scan.shape[1:]))} voxels", _planes(scan, plan, cube_size))
+            for path, scan, _ in examples
         ],
-        pair_of=examples.images[middle],
+        pair_of=middle.path,
         pair=[("clean", _planes(pair["label"], plan)), ("deformed", _planes(pair["image"], plan))],
         charts=[
             ("Intensities of the scans", _intensity_chart(facts, plan)),
@@ -113,18 +103,8 @@ def write_report(
                 _lengths_chart(sides_after_resampling(facts, spacing), cube_size, "voxels after resampling"),
             ),
         ],
-        left_out=fingerprint.left_out[:_LISTED_AT_MOST],
+        left_out=fingerprint.left_out,
     )
-
-
-def _about_left_out(left_out: Sequence[dict[str, str]]) -> list[str]:
-    if not left_out:
-        return []
-    rules = Counter(scan["rule"] for scan in left_out)
-    by_rule = ", ".join(f"{count} by the rule {rule}" for rule, count in rules.most_common())
-    return [
-        f"{len(left_out)} scans are left out: {by_rule}. All are in datalist.json, the first {_LISTED_AT_MOST} below."
-    ]
 
 
 def _planes(scan: Any, plan: Plan, outline: Sequence[int] | None = None) -> str:

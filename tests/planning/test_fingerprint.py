@@ -82,7 +82,7 @@ def test_a_mixed_folder_is_planned_for_its_larger_part(folder):
     assert found.kind == "CT in HU"
     assert set(rules(found).values()) == {"intensity_kind"}
     assert set(rules(found)) == {f"mr_{number}.nii.gz" for number in range(4)}
-    assert "6 CT in HU, 4 not in HU" in found.notes[0]
+    assert {scan["reason"] for scan in found.left_out} == {"it is not in HU, while 6 other scans are CT in HU."}
 
 
 def test_of_many_large_scans_a_sample_is_read_and_all_are_listed(folder, monkeypatch):
