@@ -2,12 +2,18 @@ from __future__ import annotations
 
 import pytest
 import torch
-from generated_folders import SEGRESNET_2D, read_settings, write_segresnet, write_swinunetr
+from generated_folders import CT_TRANSFORMS, SEGRESNET_2D, read_settings, write_segresnet, write_swinunetr
 from models_genesis_bundle.auto3dseg import Auto3DSegError, initialise
+from models_genesis_bundle.auto3dseg.initialise import intensities
+from models_genesis_bundle.data import IntensityScaling
 from models_genesis_bundle.weights import CheckpointError, write_weights
 from monai.bundle import ConfigParser
 from monai.networks.nets import SegResNetDS, SwinUNETR
 
+CT_ALGORITHM = {
+    "transforms_train": {"_target_": "Compose", "transforms": [{"_target_": "Compose", "transforms": CT_TRANSFORMS}]}
+}
+MR_ALGORITHM = {"transforms_train": {"_target_": "Compose", "transforms": [{"_target_": "NormalizeIntensityd"}]}}
 CT = {"intensity": {"mode": "window", "lower": -1000.0, "upper": 1000.0}, "orientation": "RAS"}
 
 
@@ -165,3 +171,31 @@ def test_nothing_generated_and_no_weights_are_refused(tmp_path, pretrained):
     write_segresnet(tmp_path / "work")
     with pytest.raises(CheckpointError, match="there is no such checkpoint"):
         initialise(tmp_path / "work", tmp_path / "missing.pt")
+
+
+@pytest.mark.parametrize(
+    ("intensity", "settings", "before", "here"),
+    [
+        (
+            IntensityScaling(),
+            CT_ALGORITHM,
+            "mode window, lower -1000",
+            "transform ScaleIntensityRanged, a_min -1000.0, a_max 1000.0.",
+        ),
+        (IntensityScaling("percentile"), MR_ALGORITHM, "mode percentile, lower 0.5", "transform NormalizeIntensityd."),
+        (
+            IntensityScaling("zscore"),
+            {"normalize_mode": "range", "intensity_bounds": [-175.0, 250.0]},
+            "mode zscore",
+            "normalize_mode range, intensity_bounds [-175.0, 250.0].",
+        ),
+    ],
+)
+def test_the_intensities_of_both_are_said(intensity, settings, before, here):
+    sentence = intensities({"intensity": intensity.record()}, settings)
+    assert sentence.startswith(f"Intensities: pretrained with {before}")
+    assert sentence.endswith(f"; trained here with {here}")
+
+
+def test_intensities_that_are_not_recorded_are_said():
+    assert intensities(None, {}).startswith("Intensities: pretrained with what is not recorded;")
