@@ -27,7 +27,7 @@ SLOW = (
         "documentation/test_documentation_site",
         "embeddings/test_embedding",
         "engines/test_run_training",
-        "planning/test_plan_folder",
+        "planning/test_run",
     ),
     *("planning/test_nnunet_overlay", "weights/test_pretrained", "test_"),
 )
