@@ -16,7 +16,7 @@ from models_genesis_bundle.comparison.run import planned_runs
 from models_genesis_bundle.comparison.statistics import Statistics
 from models_genesis_bundle.engines import UNLEARNT_DICE
 from models_genesis_bundle.files import whole_file
-from models_genesis_bundle.reports.summary_file import write_summary
+from models_genesis_bundle.reports.case_handler import write_summary
 from models_genesis_bundle.visualize import save_figure
 from tabulate import tabulate
 

@@ -1,4 +1,4 @@
-"""The report of a classification's evaluation."""
+"""The report of a classification's evaluation, and the predictions of one on new cases."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from typing import Any
 
 import numpy as np
 from ignite.engine import Engine
+from models_genesis_bundle.files import write_table
 from models_genesis_bundle.metrics import Froc, classification_scores, covariate_scores, predicted_classes
 from models_genesis_bundle.reports.case_handler import CaseHandler, case_source, evaluated_cases, short_names
-from models_genesis_bundle.reports.predictions_table import write_predictions
-from models_genesis_bundle.reports.summary_file import in_words, write_summary
 from models_genesis_bundle.visualize import try_to_save_figure
 from models_genesis_bundle.visualize.classification_figure import classification_figure
 from monai.utils import convert_to_numpy
 from monai.utils.enums import CommonKeys
 from sklearn.metrics import confusion_matrix
 
-__all__ = ["ClassificationReport"]
+__all__ = ["ClassificationReport", "PredictionsTable"]
 
 logger = logging.getLogger(__name__)
 
@@ -93,13 +92,7 @@ class ClassificationReport(CaseHandler):
         self.probabilities: list[np.ndarray] = []
 
     def collect(self, engine: Engine) -> None:
-        """Keep the labels and probabilities of a batch's cases.
-
-        Raises:
-            ValueError: for a label that is no class, values that are no probabilities, or a covariate that is no number; it
-                names the case.
-            KeyError: a case lacks the covariate.
-        """
+        """Keep the labels and probabilities of a batch's cases; errors name the case."""
         for case in evaluated_cases(engine):
             source = case_source(case)
             self.labels.append(self._label(source, case[CommonKeys.LABEL]))
@@ -107,25 +100,11 @@ class ClassificationReport(CaseHandler):
             row: dict[str, Any] = {"case": source}
             row |= {key: str(case[key]) for key in ("patient", "scan", "lesion") if key in case}
             if self.covariate_key is not None:
-                if self.covariate_key not in case:
-                    raise KeyError(
-                        f"{source}: expected the covariate {self.covariate_key!r}, found the entries {sorted(map(str, case))}."
-                    )
-                value = case[self.covariate_key]
-                try:
-                    row[self.covariate_key] = float(value)
-                except (TypeError, ValueError):
-                    raise ValueError(
-                        f"{source}: expected a number (NaN where not known) as {self.covariate_key!r}, found {value!r}."
-                    ) from None
+                row[self.covariate_key] = self._covariate(source, case, self.covariate_key)
             self.rows.append(row)
 
     def write(self, engine: Engine) -> None:
-        """Write the files, and put the values into the evaluator's metrics.
-
-        Raises:
-            ValueError: when some cases have a scan, or a patient, and others have none.
-        """
+        """Write the files, and put the values into the evaluator's metrics."""
         folder = Path(self.output_dir)
         labels = np.array(self.labels, dtype=int)
         probabilities = np.array(self.probabilities).reshape(-1, len(self.class_names))
@@ -134,28 +113,14 @@ class ClassificationReport(CaseHandler):
         owners = patients or scans or names
         binary = len(self.class_names) == 2
         outcomes, scores = labels == self.positive_class, probabilities[:, self.positive_class]
+        bootstrap = (owners, self.confidence, self.resamples, self.seed)
         metrics = classification_scores(
-            labels,
-            probabilities,
-            self.class_names,
-            self.positive_class,
-            self.threshold,
-            owners,
-            self.confidence,
-            self.resamples,
-            self.seed,
+            labels, probabilities, self.class_names, self.positive_class, self.threshold, *bootstrap
         )
         if self.covariate_key is not None and binary:
-            metrics |= covariate_scores(
-                outcomes,
-                scores,
-                [row[self.covariate_key] for row in self.rows],
-                self.covariate_key,
-                owners,
-                self.confidence,
-                self.caliper,
-                self.seed,
-            )
+            covariate = [row[self.covariate_key] for row in self.rows]
+            how = (self.covariate_key, owners, self.confidence, self.caliper, self.seed)
+            metrics |= covariate_scores(outcomes, scores, covariate, *how)
         froc = None
         if scans is not None and binary:
             lesions = [row.get("lesion", "") for row in self.rows]
@@ -186,15 +151,12 @@ class ClassificationReport(CaseHandler):
             "confidence": self.confidence,
             "settings": settings,
         }
-        write_summary(folder / "summary.json", summary)
+        shown = [name for name in ("auc", "auc_macro", "accuracy", "cpm") if name in metrics]
+        self.conclude(engine, folder, summary, shown)
         figure = classification_figure(
             labels, probabilities, self.class_names, self.positive_class, self.threshold, froc
         )
         try_to_save_figure(figure, folder / "classification.png")
-        engine.state.metrics.update({name: found["mean"] for name, found in metrics.items()})
-        for name in [name for name in ("auc", "auc_macro", "accuracy", "cpm") if name in metrics]:
-            logger.info("%s: %s", name, in_words(metrics[name], self.confidence))
-        logger.info("%d cases: %s", len(names), folder / "summary.json")
 
     def _label(self, source: str, label: Any) -> int:
         values = np.ravel(convert_to_numpy(label))
@@ -207,16 +169,23 @@ class ClassificationReport(CaseHandler):
 
     def _probabilities(self, source: str, prediction: Any) -> np.ndarray:
         values = np.ravel(convert_to_numpy(prediction)).astype(float)
-        if (
-            values.size != len(self.class_names)
-            or not (values > -ROUNDING).all()
-            or not abs(values.sum() - 1) < ROUNDING * values.size
-        ):
+        of_each = values.size == len(self.class_names) and (values > -ROUNDING).all()
+        if not of_each or not abs(values.sum() - 1) < ROUNDING * values.size:
             raise ValueError(
                 f"{source}: expected a probability for each of {', '.join(self.class_names)}, 1 in sum, found "
                 f"{values[:8].tolist()}. Put a softmax into the postprocessing."
             )
         return values
+
+    def _covariate(self, source: str, case: Mapping[str, Any], key: str) -> float:
+        if key not in case:
+            raise KeyError(f"{source}: expected the covariate {key!r}, found the entries {sorted(map(str, case))}.")
+        try:
+            return float(case[key])
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"{source}: expected a number (NaN where not known) as {key!r}, found {case[key]!r}."
+            ) from None
 
     def _column(self, key: str) -> list[str] | None:
         values = [row[key] for row in self.rows if key in row]
@@ -226,3 +195,67 @@ class ClassificationReport(CaseHandler):
                 f"{len(self.rows)}."
             )
         return values or None
+
+
+class PredictionsTable(CaseHandler):
+    """Writes the class probabilities and the predicted class of every case as a CSV file.
+
+    List it among the handlers of a ``SupervisedEvaluator`` with ``decollate: true``. Each case, after the
+    postprocessing, holds ``pred`` (classes,), its probabilities; its name is ``case`` or the image's file. A
+    candidate's ``scan`` and ``point`` become the columns ``seriesuid,coordX,coordY,coordZ``, as in LUNA16.
+
+    Args:
+        path: the CSV file, written at the end, atomically.
+        class_names: of all classes, in order.
+        positive_class: with two classes, the number of the class to detect.
+        threshold: with two classes, the probability from which a case is called positive.
+    """
+
+    def __init__(self, path: str, class_names: Sequence[str], positive_class: int = 1, threshold: float = 0.5) -> None:
+        self.path = Path(path)
+        self.class_names = list(class_names)
+        self.positive_class = positive_class
+        self.threshold = threshold
+
+    def start(self, engine: Engine) -> None:
+        """Remove all cases."""
+        super().start(engine)
+        self.rows: list[dict[str, Any]] = []
+        self.probabilities: list[np.ndarray] = []
+
+    def collect(self, engine: Engine) -> None:
+        """Keep the probabilities of a batch's cases."""
+        for case in evaluated_cases(engine):
+            row: dict[str, Any] = {"case": case_source(case)}
+            if "point" in case:
+                x, y, z = convert_to_numpy(case["point"]).tolist()
+                row |= {"seriesuid": case["scan"], "coordX": x, "coordY": y, "coordZ": z}
+            self.rows.append(row)
+            self.probabilities.append(np.ravel(convert_to_numpy(case[CommonKeys.PRED])).astype(float))
+
+    def write(self, engine: Engine) -> None:
+        """Write the file."""
+        probabilities = np.array(self.probabilities).reshape(-1, len(self.class_names))
+        predicted = predicted_classes(probabilities, self.positive_class, self.threshold)
+        write_predictions(self.path, self.rows, predicted, probabilities, self.class_names)
+        logger.info("%d predictions: %s", len(self.rows), self.path)
+
+
+def write_predictions(
+    path: Path,
+    rows: Sequence[Mapping[str, Any]],
+    predicted: np.ndarray,
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+) -> None:
+    """Write predictions as a CSV file; ``rows`` are its first columns, in which the ``case`` becomes a short name."""
+    names = short_names([row["case"] for row in rows])
+    columns = [f"probability_{name}" for name in class_names]
+    cases = zip(rows, names, predicted.tolist(), probabilities.tolist(), strict=True)
+    write_table(
+        path,
+        [
+            {**row, "case": name, "prediction": class_names[number], **dict(zip(columns, values, strict=True))}
+            for row, name, number, values in cases
+        ],
+    )
