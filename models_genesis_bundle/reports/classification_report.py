@@ -26,15 +26,77 @@ logger = logging.getLogger(__name__)
 ROUNDING = 1e-3
 
 
+class PredictionsTable(CaseHandler):
+    """Writes the class probabilities and the predicted class of every case as a CSV file.
+
+    List it among the handlers of a ``SupervisedEvaluator`` with ``decollate: true``. Each case, after the
+    postprocessing, holds ``pred`` (classes,), its probabilities; its name is ``case`` or the image's file. A
+    candidate's ``scan`` and ``point`` become the columns ``seriesuid,coordX,coordY,coordZ``, as in LUNA16.
+
+    Args:
+        path: the CSV file, written at the end, atomically.
+        class_names: of all classes, in order.
+        positive_class: with two classes, the number of the class to detect.
+        threshold: with two classes, the probability from which a case is called positive.
+    """
+
+    def __init__(self, path: str, class_names: Sequence[str], positive_class: int = 1, threshold: float = 0.5) -> None:
+        self.path = Path(path)
+        self.class_names: Sequence[str] = list(class_names)
+        self.positive_class = positive_class
+        self.threshold = threshold
+
+    def start(self, engine: Engine) -> None:
+        """Remove all cases."""
+        super().start(engine)
+        self.rows: list[dict[str, Any]] = []
+        self.predictions: list[np.ndarray] = []
+
+    def collect(self, engine: Engine) -> None:
+        """Keep the needed entries of a batch's cases; errors name the case."""
+        for case in evaluated_cases(engine):
+            source = case_source(case)
+            values = np.ravel(convert_to_numpy(case[CommonKeys.PRED])).astype(float)
+            of_each = values.size == len(self.class_names) and (values > -ROUNDING).all()
+            if not of_each or not abs(values.sum() - 1) < ROUNDING * values.size:
+                raise ValueError(
+                    f"{source}: expected a probability for each of {', '.join(self.class_names)}, 1 in sum, found "
+                    f"{values[:8].tolist()}. Put a softmax into the postprocessing."
+                )
+            self.rows.append({"case": source, **self.columns(source, case)})
+            self.predictions.append(values)
+
+    def columns(self, source: str, case: Mapping[str, Any]) -> dict[str, Any]:
+        """The columns of a case between its name and its prediction."""
+        if "point" not in case:
+            return {}
+        x, y, z = convert_to_numpy(case["point"]).tolist()
+        return {"seriesuid": case["scan"], "coordX": x, "coordY": y, "coordZ": z}
+
+    def write(self, engine: Engine) -> None:
+        """Write the file."""
+        self.probabilities = np.array(self.predictions).reshape(-1, len(self.class_names))
+        names = short_names([row["case"] for row in self.rows])
+        predicted = predicted_classes(self.probabilities, self.positive_class, self.threshold)
+        columns = [f"probability_{name}" for name in self.class_names]
+        cases = zip(self.rows, names, predicted.tolist(), self.probabilities.tolist(), strict=True)
+        write_table(
+            self.path,
+            [
+                {**row, "case": name, "prediction": self.class_names[number], **dict(zip(columns, values, strict=True))}
+                for row, name, number, values in cases
+            ],
+        )
+        logger.info("%d predictions: %s", len(self.rows), self.path)
+
+
 @dataclass(eq=False)
-class ClassificationReport(CaseHandler):
+class ClassificationReport(PredictionsTable):
     """Gathers the probabilities of an evaluation, and writes a table, a summary and a picture at its end.
 
-    List it among the handlers of a ``SupervisedEvaluator`` with ``decollate: true``. Each case, after the postprocessing,
-    holds ``pred`` (classes,), its probabilities, and ``label``, its class number. Its name is ``case`` or the image's
-    file. With ``patient``, intervals are over patients. Candidates have ``scan``, the scan that they belong to, and may
-    have ``lesion``, the name of their lesion within the scan; without ``patient``, the cases of one scan count as one
-    patient's.
+    Each case holds, besides what a `PredictionsTable` needs, ``label``, its class number. With ``patient``, intervals are over
+    patients. Candidates have ``scan``, the scan that they belong to, and may have ``lesion``, the name of their lesion within
+    the scan; without ``patient``, the cases of one scan count as one patient's.
 
     It writes ``predictions.csv``, a row for each case; ``summary.json`` with each metric of ``classification_scores``, of
     ``Froc`` if cases have a scan, and of ``covariate_scores`` if a covariate is named (two classes only), with
@@ -83,35 +145,29 @@ class ClassificationReport(CaseHandler):
                 "ClassificationReport: expected two or more different class names and the number of one of them as "
                 f"positive class, found {list(self.class_names)} and {self.positive_class}."
             )
+        self.path = Path(self.output_dir, "predictions.csv")
 
-    def start(self, engine: Engine) -> None:
-        """Remove all cases."""
-        super().start(engine)
-        self.rows: list[dict[str, Any]] = []
-        self.labels: list[int] = []
-        self.probabilities: list[np.ndarray] = []
-
-    def collect(self, engine: Engine) -> None:
-        """Keep the labels and probabilities of a batch's cases; errors name the case."""
-        for case in evaluated_cases(engine):
-            source = case_source(case)
-            self.labels.append(self._label(source, case[CommonKeys.LABEL]))
-            self.probabilities.append(self._probabilities(source, case[CommonKeys.PRED]))
-            row: dict[str, Any] = {"case": source}
-            row |= {key: str(case[key]) for key in ("patient", "scan", "lesion") if key in case}
-            if self.covariate_key is not None:
-                row[self.covariate_key] = self._covariate(source, case, self.covariate_key)
-            self.rows.append(row)
+    def columns(self, source: str, case: Mapping[str, Any]) -> dict[str, Any]:
+        """What the metrics need: patient, scan, lesion, covariate and the name of the label."""
+        columns: dict[str, Any] = {key: str(case[key]) for key in ("patient", "scan", "lesion") if key in case}
+        if self.covariate_key is not None:
+            columns[self.covariate_key] = self._covariate(source, case, self.covariate_key)
+        label = np.ravel(convert_to_numpy(case[CommonKeys.LABEL]))
+        if label.size != 1 or label[0] not in range(len(self.class_names)):
+            raise ValueError(
+                f"{source}: expected the number of a class, 0 … {len(self.class_names) - 1}, as label, "
+                f"found {label[:8].tolist()}."
+            )
+        return {**columns, "label": self.class_names[int(label[0])]}
 
     def write(self, engine: Engine) -> None:
         """Write the files, and put the values into the evaluator's metrics."""
-        folder = Path(self.output_dir)
-        labels = np.array(self.labels, dtype=int)
-        probabilities = np.array(self.probabilities).reshape(-1, len(self.class_names))
-        names = short_names([row["case"] for row in self.rows])
         scans, patients = self._column("scan"), self._column("patient")
-        owners = patients or scans or names
-        binary = len(self.class_names) == 2
+        super().write(engine)
+        numbers = {name: number for number, name in enumerate(self.class_names)}
+        labels = np.array([numbers[row["label"]] for row in self.rows], dtype=int)
+        probabilities, binary = self.probabilities, len(self.class_names) == 2
+        owners = patients or scans or short_names([row["case"] for row in self.rows])
         outcomes, scores = labels == self.positive_class, probabilities[:, self.positive_class]
         bootstrap = (owners, self.confidence, self.resamples, self.seed)
         metrics = classification_scores(
@@ -127,8 +183,6 @@ class ClassificationReport(CaseHandler):
             froc = Froc(outcomes, scores, scans, lesions, self.number_of_scans, self.number_of_lesions)
             metrics |= froc.summary(self.confidence, self.resamples, self.seed)
         predicted = predicted_classes(probabilities, self.positive_class, self.threshold)
-        rows = [{**row, "label": self.class_names[label]} for row, label in zip(self.rows, labels, strict=True)]
-        write_predictions(folder / "predictions.csv", rows, predicted, probabilities, self.class_names)
         settings: dict[str, Any] = {"class_names": self.class_names}
         if binary:
             settings |= {"positive_class": self.class_names[self.positive_class], "threshold": self.threshold}
@@ -137,7 +191,7 @@ class ClassificationReport(CaseHandler):
         settings |= self.settings
         summary = {
             "metrics": metrics,
-            "cases": len(names),
+            "cases": len(self.rows),
             "patients": len(set(owners)),
             "skipped": self.skipped,
             **({"scans": froc.number_of_scans, "lesions": froc.number_of_lesions} if froc is not None else {}),
@@ -152,30 +206,11 @@ class ClassificationReport(CaseHandler):
             "settings": settings,
         }
         shown = [name for name in ("auc", "auc_macro", "accuracy", "cpm") if name in metrics]
-        self.conclude(engine, folder, summary, shown)
+        self.conclude(engine, Path(self.output_dir), summary, shown)
         figure = classification_figure(
             labels, probabilities, self.class_names, self.positive_class, self.threshold, froc
         )
-        try_to_save_figure(figure, folder / "classification.png")
-
-    def _label(self, source: str, label: Any) -> int:
-        values = np.ravel(convert_to_numpy(label))
-        if values.size != 1 or values[0] not in range(len(self.class_names)):
-            raise ValueError(
-                f"{source}: expected the number of a class, 0 … {len(self.class_names) - 1}, as label, "
-                f"found {values[:8].tolist()}."
-            )
-        return int(values[0])
-
-    def _probabilities(self, source: str, prediction: Any) -> np.ndarray:
-        values = np.ravel(convert_to_numpy(prediction)).astype(float)
-        of_each = values.size == len(self.class_names) and (values > -ROUNDING).all()
-        if not of_each or not abs(values.sum() - 1) < ROUNDING * values.size:
-            raise ValueError(
-                f"{source}: expected a probability for each of {', '.join(self.class_names)}, 1 in sum, found "
-                f"{values[:8].tolist()}. Put a softmax into the postprocessing."
-            )
-        return values
+        try_to_save_figure(figure, Path(self.output_dir, "classification.png"))
 
     def _covariate(self, source: str, case: Mapping[str, Any], key: str) -> float:
         if key not in case:
@@ -195,67 +230,3 @@ class ClassificationReport(CaseHandler):
                 f"{len(self.rows)}."
             )
         return values or None
-
-
-class PredictionsTable(CaseHandler):
-    """Writes the class probabilities and the predicted class of every case as a CSV file.
-
-    List it among the handlers of a ``SupervisedEvaluator`` with ``decollate: true``. Each case, after the
-    postprocessing, holds ``pred`` (classes,), its probabilities; its name is ``case`` or the image's file. A
-    candidate's ``scan`` and ``point`` become the columns ``seriesuid,coordX,coordY,coordZ``, as in LUNA16.
-
-    Args:
-        path: the CSV file, written at the end, atomically.
-        class_names: of all classes, in order.
-        positive_class: with two classes, the number of the class to detect.
-        threshold: with two classes, the probability from which a case is called positive.
-    """
-
-    def __init__(self, path: str, class_names: Sequence[str], positive_class: int = 1, threshold: float = 0.5) -> None:
-        self.path = Path(path)
-        self.class_names = list(class_names)
-        self.positive_class = positive_class
-        self.threshold = threshold
-
-    def start(self, engine: Engine) -> None:
-        """Remove all cases."""
-        super().start(engine)
-        self.rows: list[dict[str, Any]] = []
-        self.probabilities: list[np.ndarray] = []
-
-    def collect(self, engine: Engine) -> None:
-        """Keep the probabilities of a batch's cases."""
-        for case in evaluated_cases(engine):
-            row: dict[str, Any] = {"case": case_source(case)}
-            if "point" in case:
-                x, y, z = convert_to_numpy(case["point"]).tolist()
-                row |= {"seriesuid": case["scan"], "coordX": x, "coordY": y, "coordZ": z}
-            self.rows.append(row)
-            self.probabilities.append(np.ravel(convert_to_numpy(case[CommonKeys.PRED])).astype(float))
-
-    def write(self, engine: Engine) -> None:
-        """Write the file."""
-        probabilities = np.array(self.probabilities).reshape(-1, len(self.class_names))
-        predicted = predicted_classes(probabilities, self.positive_class, self.threshold)
-        write_predictions(self.path, self.rows, predicted, probabilities, self.class_names)
-        logger.info("%d predictions: %s", len(self.rows), self.path)
-
-
-def write_predictions(
-    path: Path,
-    rows: Sequence[Mapping[str, Any]],
-    predicted: np.ndarray,
-    probabilities: np.ndarray,
-    class_names: Sequence[str],
-) -> None:
-    """Write predictions as a CSV file; ``rows`` are its first columns, in which the ``case`` becomes a short name."""
-    names = short_names([row["case"] for row in rows])
-    columns = [f"probability_{name}" for name in class_names]
-    cases = zip(rows, names, predicted.tolist(), probabilities.tolist(), strict=True)
-    write_table(
-        path,
-        [
-            {**row, "case": name, "prediction": class_names[number], **dict(zip(columns, values, strict=True))}
-            for row, name, number, values in cases
-        ],
-    )

@@ -67,9 +67,7 @@ class SegmentationReport(CaseHandler):
     def start(self, engine: Engine) -> None:
         """Remove all cases."""
         super().start(engine)
-        self.sources: list[str] = []
-        self.patients: list[str | None] = []
-        self.scores: list[dict[str, float]] = []
+        self.rows: list[dict[str, Any]] = []
         self.pictures = TemporaryDirectory(prefix="segmentation_report_")  # the slices of each case, which may be drawn
 
     def collect(self, engine: Engine) -> None:
@@ -85,31 +83,30 @@ class SegmentationReport(CaseHandler):
                 slices = segmentation_slices(image, label, class_numbers(prediction), affine)
             except ValueError as error:
                 raise ValueError(f"{source}: {error}") from error
-            Path(self.pictures.name, str(len(self.scores))).write_bytes(pickle.dumps(slices))
-            self.sources.append(source)
-            self.patients.append(str(case["patient"]) if "patient" in case else None)
-            self.scores.append(scores)
+            Path(self.pictures.name, str(len(self.rows))).write_bytes(pickle.dumps(slices))
+            self.rows.append({"case": source, "patient": str(case.get("patient", "")), **scores})
 
     def write(self, engine: Engine) -> None:
         """Write the files, and put the means into the evaluator's metrics; without cases raise a `SkippedScansError`."""
         skipped = getattr(engine, "skipped", {})
-        if skipped and not self.sources:
+        if skipped and not self.rows:
             raise SkippedScansError(skipped_text(skipped, len(skipped)))
-        folder, names = Path(self.output_dir), short_names(self.sources)
-        patients = [patient or name for patient, name in zip(self.patients, names, strict=True)]
-        rows = zip(names, patients, self.scores, strict=True)
-        write_table(
-            folder / "scores.csv", [{"case": name, "patient": patient, **scores} for name, patient, scores in rows]
-        )
+        folder, names = Path(self.output_dir), short_names([row["case"] for row in self.rows])
+        rows = [
+            {**row, "case": name, "patient": row["patient"] or name} for name, row in zip(names, self.rows, strict=True)
+        ]
+        write_table(folder / "scores.csv", rows)
+        patients = [row["patient"] for row in rows]
         metrics = {
             metric: mean_with_interval(
-                [scores[metric] for scores in self.scores], patients, self.confidence, self.resamples, self.seed
+                [row[metric] for row in rows], patients, self.confidence, self.resamples, self.seed
             )
-            for metric in (self.scores[0] if self.scores else ())
+            for metric in (rows[0] if rows else ())
+            if metric not in ("case", "patient")
         }
         summary = {
             "metrics": metrics,
-            "cases": len(names),
+            "cases": len(rows),
             "patients": len(set(patients)),
             "skipped": skipped,
             "confidence": self.confidence,
@@ -120,7 +117,7 @@ class SegmentationReport(CaseHandler):
         self.pictures.cleanup()
 
     def _draw(self, names: Sequence[str]) -> None:
-        scores = [found[RANKED_BY] for found in self.scores]
+        scores = [row[RANKED_BY] for row in self.rows]
         ranked = sorted((i for i, score in enumerate(scores) if not math.isnan(score)), key=lambda i: -scores[i])
         if not ranked:
             return
