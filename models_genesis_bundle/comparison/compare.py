@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from itertools import pairwise
@@ -57,7 +57,7 @@ def compare_initialisations(
     checked = read_plan(plan, jobs=jobs, section=section)
     fairness = Fairness()
     if not report_only:
-        run_comparison(checked, check_plan(checked), fairness, program)
+        run_comparison(checked, fairness, program)
     finished, missing = [], []
     for run in planned_runs(checked):
         record = RunRecord.read(run)
@@ -77,21 +77,16 @@ def compare_initialisations(
     return comparison
 
 
-def run_comparison(
-    plan: ComparisonPlan, weight_hashes: Mapping[str, str | None], fairness: Fairness, program: Sequence[str] = PROGRAM
-) -> None:
-    """Carry out the missing runs of a plan, ``plan.jobs`` at a time.
+def run_comparison(plan: ComparisonPlan, fairness: Fairness, program: Sequence[str] = PROGRAM) -> None:
+    """Carry out the missing runs of a plan, ``plan.jobs`` at a time; ``fairness`` admits each run that is finished.
 
     Finished runs are kept, unfinished ones continue with ``--resume true``. An evaluation whose command has changed is
     repeated. A run that fails is reported with the last lines of its log and tried again at the next start; the others
-    continue. ``weight_hashes`` are what `check_plan` gives; ``fairness`` admits each run that is finished.
-
-    Raises:
-        ComparisonError: another process carries it out, a run's folder holds a training with other settings, or a run
-            differs from the others in more than the initialisation (then all active runs are ended).
+    continue, unless a run differs from the others in more than the initialisation.
     """
+    hashes = check_plan(plan)
     with _alone_in(plan.output_dir):
-        steps = [_Steps(run, weight_hashes[run.arm], program) for run in planned_runs(plan)]
+        steps = [_Steps(run, hashes[run.arm], program) for run in planned_runs(plan)]
         _require_same_trainings(steps)
         left = [one for one in steps if not one.finished]
         for one in steps:

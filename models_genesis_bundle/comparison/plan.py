@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
@@ -47,16 +46,10 @@ def _each_once(values: tuple) -> tuple:
     return values
 
 
-def _folder_name(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise ValueError("the name is also that of folders: use letters, digits, '.', '_' and '-'.")
-    return name
-
-
 Text = Annotated[str, Field(min_length=1)]
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 Folder = Annotated[Path, Field(strict=False)]
-FolderName = Annotated[str, AfterValidator(_folder_name)]
+FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]  # the name is also that of folders
 Share = Annotated[float, Field(gt=0, le=1)]
 Number = Annotated[int, Field(ge=1)]
 Overrides = Annotated[dict[str, Any], AfterValidator(_without_own_settings)]

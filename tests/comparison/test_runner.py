@@ -13,13 +13,7 @@ from pathlib import Path
 
 import pytest
 from fake_commands import PROGRAM, journal, plan_content, write_plan
-from models_genesis_bundle.comparison import (
-    ComparisonError,
-    check_plan,
-    compare_initialisations,
-    planned_runs,
-    read_plan,
-)
+from models_genesis_bundle.comparison import ComparisonError, compare_initialisations, planned_runs, read_plan
 from models_genesis_bundle.comparison.child_processes import ChildProcesses, ChildrenEndedError
 from models_genesis_bundle.comparison.compare import run_comparison
 from models_genesis_bundle.comparison.fairness import Fairness
@@ -44,7 +38,7 @@ def two_runs():
 
 def run(path):
     plan = read_plan(path)
-    run_comparison(plan, check_plan(plan), Fairness(), PROGRAM)
+    run_comparison(plan, Fairness(), PROGRAM)
 
 
 def wait_for(condition, seconds=90):
