@@ -1,9 +1,8 @@
 """Does pretraining help? Comparison of initialisations over seeds and amounts of labels."""
 
-from models_genesis_bundle.comparison.checks import ComparisonError, check_plan
 from models_genesis_bundle.comparison.compare import compare_initialisations
-from models_genesis_bundle.comparison.plan import ComparisonPlan, Initialisation, Recipe, Task
-from models_genesis_bundle.comparison.read_plan import PlanError, read_plan
+from models_genesis_bundle.comparison.fairness import ComparisonError, check_plan
+from models_genesis_bundle.comparison.plan import ComparisonPlan, Initialisation, PlanError, Recipe, Task, read_plan
 from models_genesis_bundle.comparison.report import Comparison
 from models_genesis_bundle.comparison.run import Run, planned_runs
 

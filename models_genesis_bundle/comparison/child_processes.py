@@ -1,4 +1,7 @@
-"""Commands as child processes that do not outlive their parent."""
+"""Commands as child processes that do not outlive their parent.
+
+Each runs under this file as a program, ``python child_processes.py COMMAND …``, so it imports the standard library alone.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,13 @@ import os
 import shlex
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from models_genesis_bundle.comparison import tethered
-
 __all__ = ["ChildProcesses", "ChildrenEndedError"]
+
+PATIENCE = 10  # seconds that a command has to end by itself
 
 
 class ChildrenEndedError(RuntimeError):
@@ -21,8 +25,8 @@ class ChildrenEndedError(RuntimeError):
 class ChildProcesses:
     """Runs commands from several threads at once, and ends them all together.
 
-    Each runs under `tethered` and ends when the shared pipe is closed: by `end_all`, or by the system when this process
-    ends for any reason. Each has its own session, so that Ctrl-C at the terminal reaches this process alone.
+    Each ends when the pipe on its standard input is closed: by `end_all`, or by the system when this process ends for any
+    reason, also by SIGKILL. Each has its own session, so that Ctrl-C at the terminal reaches this process alone.
 
     Args:
         working_dir: where they run.
@@ -37,11 +41,7 @@ class ChildProcesses:
         self._ended = False
 
     def call(self, words: Sequence[str], log_path: Path) -> int:
-        """Run a command to its end.
-
-        Args:
-            words: the command.
-            log_path: the command and its output are appended to this file.
+        """Run a command to its end, and append it and its output to a file.
 
         Returns:
             Its exit code; above 128 when a signal ended it.
@@ -49,13 +49,14 @@ class ChildProcesses:
         Raises:
             ChildrenEndedError: when `end_all` was called before it ended.
         """
+        code = 0
         if not self._ended:
             log_path.parent.mkdir(parents=True, exist_ok=True)
             with log_path.open("ab") as log:
                 log.write(f"$ {shlex.join(words)}\n".encode())
                 log.flush()
                 code = subprocess.run(
-                    [sys.executable, "-I", tethered.__file__, *words],
+                    [sys.executable, "-I", __file__, *words],
                     cwd=self.working_dir,
                     env=self.environment,
                     stdin=self._input,
@@ -72,3 +73,24 @@ class ChildProcesses:
         """End the commands that run, and refuse further ones."""
         self._ended = True
         self._tether.close()
+
+
+def _run_tethered(command: list[str]) -> int:
+    """Run a command until it ends or standard input is closed."""
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    threading.Thread(target=_end_with_input, args=(process,), daemon=True).start()
+    code = process.wait()
+    return code if code >= 0 else 128 - code
+
+
+def _end_with_input(process: subprocess.Popen) -> None:
+    os.read(sys.stdin.fileno(), 1)  # returns when the pipe closes; a blocked buffered read would hold up the exit
+    process.terminate()
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+if __name__ == "__main__":
+    sys.exit(_run_tethered(sys.argv[1:]))

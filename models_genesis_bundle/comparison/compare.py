@@ -1,25 +1,33 @@
-"""From a plan to its report: the whole comparison."""
+"""From a plan to its report: runs several at a time, each once, also after interruptions."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
 
-from models_genesis_bundle.comparison.cautions import pretraining_cautions, score_cautions
-from models_genesis_bundle.comparison.checks import check_plan
-from models_genesis_bundle.comparison.fairness import Fairness
-from models_genesis_bundle.comparison.read_plan import read_plan
-from models_genesis_bundle.comparison.report import Comparison, write_report
+from filelock import FileLock, Timeout
+from models_genesis_bundle.comparison.child_processes import ChildProcesses
+from models_genesis_bundle.comparison.fairness import ComparisonError, Fairness, check_plan, pretraining_cautions
+from models_genesis_bundle.comparison.plan import ComparisonPlan, read_plan
+from models_genesis_bundle.comparison.report import Comparison, score_cautions, write_report
 from models_genesis_bundle.comparison.results import results_table
-from models_genesis_bundle.comparison.run import PROGRAM, planned_runs
-from models_genesis_bundle.comparison.run_record import RunRecord
-from models_genesis_bundle.comparison.runner import run_comparison
+from models_genesis_bundle.comparison.run import PROGRAM, Run, RunRecord, planned_runs, portable, words
 from models_genesis_bundle.comparison.statistics import Statistics
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
-__all__ = ["compare_initialisations"]
+__all__ = ["compare_initialisations", "run_comparison"]
 
 logger = logging.getLogger(__name__)
+
+LOG_BYTES = 200_000
+LOG_LINES = 12
+LONGEST_LINE = 400
 
 
 def compare_initialisations(
@@ -47,9 +55,9 @@ def compare_initialisations(
             that the plan names.
     """
     checked = read_plan(plan, jobs=jobs, section=section)
-    fairness = Fairness(checked)
+    fairness = Fairness()
     if not report_only:
-        run_comparison(checked, check_plan(checked), fairness, program)
+        run_comparison(checked, fairness, program)
     finished, missing = [], []
     for run in planned_runs(checked):
         record = RunRecord.read(run)
@@ -67,3 +75,126 @@ def compare_initialisations(
         logger.warning("%s", text)
     logger.info("%d runs reported, %d missing: %s", len(finished), len(missing), checked.results_dir / "results.md")
     return comparison
+
+
+def run_comparison(plan: ComparisonPlan, fairness: Fairness, program: Sequence[str] = PROGRAM) -> None:
+    """Carry out the missing runs of a plan, ``plan.jobs`` at a time; ``fairness`` admits each run that is finished.
+
+    Finished runs are kept, unfinished ones continue with ``--resume true``. An evaluation whose command has changed is
+    repeated. A run that fails is reported with the last lines of its log and tried again at the next start; the others
+    continue, unless a run differs from the others in more than the initialisation.
+    """
+    hashes = check_plan(plan)
+    with _alone_in(plan.output_dir):
+        steps = [_Steps(run, hashes[run.arm], program) for run in planned_runs(plan)]
+        _require_same_trainings(steps)
+        left = [one for one in steps if not one.finished]
+        for one in steps:
+            if one.finished:
+                fairness.admit(one.run)
+        children = ChildProcesses(plan.working_dir, plan.threads_per_job)
+        failed = 0
+        with (
+            logging_redirect_tqdm(),
+            tqdm(total=len(steps), initial=len(steps) - len(left), desc=plan.task.name, unit="run") as bar,
+            ThreadPoolExecutor(plan.jobs) as pool,
+        ):
+            try:
+                for future in as_completed([pool.submit(one.carry_out, children) for one in left]):
+                    done = future.result()
+                    if done.record.failure:
+                        failed += 1
+                        logger.error("%s", done.record.missing_text(done.run))
+                    else:
+                        fairness.admit(done.run)
+                        bar.update()
+                    bar.set_postfix_str(f"{failed} failed" if failed else "")
+            finally:  # also after Ctrl-C
+                children.end_all()
+                pool.shutdown(cancel_futures=True)
+
+
+class _Steps:
+    """Training and evaluation of a run, and their progress."""
+
+    def __init__(self, run: Run, weights: str | None, program: Sequence[str]) -> None:
+        self.run = run
+        self.training = words("training", run.training(), program)
+        self.evaluation = words("evaluating", run.evaluation(), program)
+        self.wanted = RunRecord(training=portable(self.training, run), initial_weights=weights)
+        self.record = RunRecord.read(run) or self.wanted
+
+    @property
+    def finished(self) -> bool:
+        """Whether this training and this evaluation have ended well, and the evaluation's files exist."""
+        evaluated = self.record.evaluated.get(self.run.plan.section)
+        return self.record.is_finished(self.run) and evaluated == portable(self.evaluation, self.run)
+
+    def carry_out(self, children: ChildProcesses) -> _Steps:
+        """Do the steps that are left; the record then says whether a step has failed."""
+        run, record = self.run, self.record
+        if not record.trained:
+            resume = ["--resume", "true"] if record.begun is not None else []
+            record.start_training(run)
+            record.write(run)
+            if code := children.call([*self.training, *resume], run.log_path):
+                return self._failed("training", code)
+            record.end_training()
+        record.evaluated.pop(run.plan.section, None)
+        record.failure = {}
+        record.write(run)
+        run.summary_path.unlink(missing_ok=True)
+        code = children.call(self.evaluation, run.log_path)
+        if code or not run.summary_path.is_file():
+            return self._failed("evaluation", code)
+        record.evaluated[run.plan.section] = portable(self.evaluation, run)
+        record.write(run)
+        return self
+
+    def _failed(self, step: str, code: int) -> _Steps:
+        self.record.failure = {"step": step, "exit_code": code, "log": _last_lines(self.run.log_path)}
+        self.record.write(self.run)
+        return self
+
+
+def _require_same_trainings(steps: Sequence[_Steps]) -> None:
+    """Refuse to continue trainings that were started with other settings or weights."""
+    changes = [(one.run, change) for one in steps if (change := _change(one.record, one.wanted))]
+    if changes:
+        run, change = changes[0]
+        more = f"So were {len(changes) - 1} more. " if len(changes) > 1 else ""
+        raise ComparisonError(
+            f"{run.folder}: this run was started with other settings: {change}. {more}"
+            "Undo the change in the plan, give it another output_dir, or move these folders away to repeat the runs."
+        )
+
+
+def _change(record: RunRecord, wanted: RunRecord) -> str:
+    if record.initial_weights != wanted.initial_weights:
+        return "the content of its initial weights has changed since"
+    before, now = (
+        {word: value for word, value in pairwise([*one.training, ""]) if word.startswith("--")}
+        for one in (record, wanted)
+    )
+    names = [name for name in dict.fromkeys([*before, *now]) if before.get(name) != now.get(name)]
+    return "; ".join(f"{name} was {before.get(name, 'not given')}, now {now.get(name, 'not given')}" for name in names)
+
+
+def _last_lines(path: Path) -> list[str]:
+    """The end of a log; of a progress bar, which rewrites its line, the last state."""
+    text = path.read_bytes()[-LOG_BYTES:].decode(errors="replace")
+    lines = [line.rstrip("\r").rpartition("\r")[2].rstrip() for line in text.split("\n")]
+    return [line[:LONGEST_LINE] for line in lines if line][-LOG_LINES:]
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".comparison.lock", timeout=0):
+            yield
+    except Timeout:
+        raise ComparisonError(
+            f"{folder}: another process is carrying out this comparison. Wait for it; `--report_only true` reports on "
+            "the finished runs."
+        ) from None

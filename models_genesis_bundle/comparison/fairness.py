@@ -1,20 +1,23 @@
-"""Checks that compared runs differ in the initialisation alone."""
+"""What makes a comparison unfair: refused before the runs and after each, or said to the reader."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from models_genesis_bundle.bundle_config import is_below, leaves
-from models_genesis_bundle.comparison.checks import ComparisonError
-from models_genesis_bundle.comparison.plan import TRANSFER_SETTINGS, ComparisonPlan, Labels
-from models_genesis_bundle.comparison.run import Run
+from models_genesis_bundle.bundle_config import RunCommand, SettingsError, check_settings, is_below, leaves
+from models_genesis_bundle.comparison.plan import TRANSFER_SETTINGS, ComparisonPlan, Labels, nearest_name
+from models_genesis_bundle.comparison.run import Run, planned_runs
+from models_genesis_bundle.data import patient_hashes
+from models_genesis_bundle.files import file_sha256
 from models_genesis_bundle.messages import first_of
-from models_genesis_bundle.weights import read_weights
+from models_genesis_bundle.weights import CheckpointError, read_checkpoint, read_weights
 from monai.bundle import ConfigParser
 
-__all__ = ["Fairness", "cases_of"]
+__all__ = ["ComparisonError", "Fairness", "cases_of", "check_plan", "pretraining_cautions"]
 
 CASE_TABLES = ("scores.csv", "predictions.csv")
 # The settings in which runs of a comparison may differ, and `resume`, which changes nothing.
@@ -22,41 +25,88 @@ VARIED = ("initial_weights", *TRANSFER_SETTINGS.values(), "seed", "label_fractio
 SHOWN = 5
 
 
+class ComparisonError(RuntimeError):
+    """A comparison that cannot be made or would be unfair; the message names the arm, file or setting and says what to do."""
+
+
+def check_plan(plan: ComparisonPlan) -> dict[str, str | None]:
+    """Refuse a plan whose comparison could not be carried out or would not be fair.
+
+    Returns:
+        SHA-256 of the initial weights by arm, None for scratch.
+
+    Raises:
+        ComparisonError: a configuration or weight file that is not there, a setting that the configurations do not have,
+            or two arms that load the same.
+    """
+    for run in planned_runs(plan):
+        if run.seed == plan.seeds[0]:
+            training = run.training()
+            # A resumed run gets `resume` as well.
+            _check_step(run, "training", replace(training, overrides={**training.overrides, "resume": True}))
+            _check_step(run, "evaluation", run.evaluation())
+    hashes = {name: _weights_hash(plan, name) for name in plan.initialisations}
+    seen: dict[tuple[str | None, str], str] = {}
+    for name in plan.compared:
+        same = seen.setdefault((hashes[name], str(plan.initialisations[name].transfer)), name)
+        if same != name:
+            what = "start from scratch" if hashes[name] is None else "load the same of weight files of one content"
+            raise ComparisonError(f"initialisations: {same} and {name} {what}: leave one of them out.")
+    return hashes
+
+
+def _check_step(run: Run, step: str, command: RunCommand) -> None:
+    where = f"{step} of {run.arm}" + (f" by the recipe {run.recipe}" if run.recipe else "")
+    paths = [run.plan.working_dir / name for name in command.config_files]
+    for name, path in zip(command.config_files, paths, strict=True):
+        if not path.is_file():
+            near = nearest_name(name, [str(Path(name).with_name(found.name)) for found in path.parent.glob("*.yaml")])
+            raise ComparisonError(f"{where}: there is no configuration {path}; {near}")
+    try:
+        check_settings(replace(command, config_files=tuple(map(str, paths))))
+    except SettingsError as error:
+        raise ComparisonError(
+            f"{where}: {error} (`overrides` must exist in the configurations of both training and evaluation; "
+            "`training_overrides` and `evaluation_overrides` are for one of them.)"
+        ) from None
+
+
+def _weights_hash(plan: ComparisonPlan, arm: str) -> str | None:
+    weights = plan.initialisations[arm].initial_weights
+    if weights is None:
+        return None
+    path = plan.working_dir / weights
+    if not path.is_file():
+        raise ComparisonError(
+            f"initialisations.{arm}: there is no weight file {path}. Paths are relative to working_dir, "
+            f"{plan.working_dir}; `none` starts from scratch."
+        )
+    return file_sha256(path)
+
+
 class Fairness:
     """Compares each finished run with those before it.
 
-    All arms that are no baselines, and all runs of one baseline, must have the same within each recipe:
+    Within each recipe, all arms that are no baselines, and all runs of one baseline, must have the same
 
-    * the resolved training configurations, except for initial weights and how they are loaded, seed, amount of labels,
-      output folder and paths below it and, between amounts of labels, the settings that the plan gives by amount;
-    * the ``network`` and the ``preprocessing`` in the weight files that training wrote: settings left to the initial weights'
-      own record would otherwise give each arm another width, other intensities or another spacing.
+    * resolved training configurations, except for initial weights and how they are loaded, seed, amount of labels, output
+      folder and paths below it and, between amounts of labels, the settings that the plan gives by amount;
+    * ``network`` and ``preprocessing`` in the weight files that training wrote: settings left to the initial weights' own
+      record would otherwise give each arm another width, other intensities or another spacing.
 
     All runs with the same seed and amount of labels, baselines included, must have the same scored cases.
-
-    Args:
-        plan: of the comparison.
     """
 
-    def __init__(self, plan: ComparisonPlan) -> None:
-        self.plan = plan
+    def __init__(self) -> None:
         self._admitted: set[Run] = set()
         self._first_settings: dict[tuple[str, str], tuple[Run, dict[str, Any]]] = {}
         self._first_cases: dict[tuple[Labels, int], tuple[Run, set[str]]] = {}
 
     def admit(self, run: Run) -> None:
-        """Compare a finished run with the first of its group, once.
-
-        Raises:
-            ComparisonError: naming both runs, what differs, and what to do.
-        """
-        if run not in self._admitted:
-            self._require_same_settings(run)
-            self._require_same_cases(run)
-            self._admitted.add(run)
-
-    def _require_same_settings(self, run: Run) -> None:
-        found = self._settings(run)
+        """Compare a finished run with the first of its group, once; a `ComparisonError` names both and what differs."""
+        if run in self._admitted:
+            return
+        found = _settings(run)
         group = run.arm if run.initialisation.baseline else "compared arms"
         other, wanted = self._first_settings.setdefault((run.recipe, group), (run, found))
         names = [name for name in dict.fromkeys([*wanted, *found]) if wanted.get(name) != found.get(name)]
@@ -67,47 +117,43 @@ class Fairness:
                 "in the initialisation alone. Set what differs under `task`, for all arms, and give the plan another "
                 "output_dir."
             )
-
-    def _require_same_cases(self, run: Run) -> None:
         cases = set(cases_of(run)["case"])
-        other, wanted = self._first_cases.setdefault((run.labels, run.seed), (run, cases))
-        if differing := sorted(cases ^ wanted):
+        other, same = self._first_cases.setdefault((run.labels, run.seed), (run, cases))
+        if in_one := sorted(cases ^ same):
             raise ComparisonError(
-                f"{run} was not scored on the same cases as {other}: {first_of(differing, SHOWN)} are "
+                f"{run} was not scored on the same cases as {other}: {first_of(in_one, SHOWN)} are "
                 "in one of the two sets. Give both evaluations the same data and the same split."
             )
+        self._admitted.add(run)
 
-    def _settings(self, run: Run) -> dict[str, Any]:
-        """The settings that must be the same, by id."""
-        if not run.config_path.is_file():
-            raise ComparisonError(f"{run.config_path}: the training has written no resolved configuration to compare.")
-        config = ConfigParser(ConfigParser.load_config_file(str(run.config_path)))
-        planned = run.training().overrides
-        for name in ("initial_weights", "seed", run.labels.setting, *run.initialisation.transfer):
-            if config.get(name) != planned[name]:
-                raise ComparisonError(
-                    f"{run.config_path}: the training had {name}={config.get(name)!r} where the plan says "
-                    f"{planned[name]!r}. Move {run.folder} away to repeat the run."
-                )
-        by_labels = {name for settings in self.plan.overrides_by_labels.values() for name in settings}
-        settings = {
-            name: value
-            for name, value in _settings_of(config.get(), run.folder).items()
-            if not is_below(name, by_labels.union(VARIED))
-        }
-        if run.weights_path.is_file():
-            weights = read_weights(run.weights_path)
-            recorded = {f"recorded {name}": weights.get(name) for name in ("network", "preprocessing")}
-            settings |= _settings_of(recorded, run.folder)
-        return settings
+
+def _settings(run: Run) -> dict[str, Any]:
+    """The settings that must be the same, by place."""
+    path = run.folder / "config.yaml"
+    if not path.is_file():
+        raise ComparisonError(f"{path}: the training has written no resolved configuration to compare.")
+    config = ConfigParser(ConfigParser.load_config_file(str(path)))
+    planned = run.training().overrides
+    for name in ("initial_weights", "seed", run.labels.setting, *run.initialisation.transfer):
+        if config.get(name) != planned[name]:
+            raise ComparisonError(
+                f"{path}: the training had {name}={config.get(name)!r} where the plan says {planned[name]!r}. Move "
+                f"{run.folder} away to repeat the run."
+            )
+    varied = {name for settings in run.plan.overrides_by_labels.values() for name in settings}.union(VARIED)
+    settings = {place: value for place, value in leaves(config.get()) if not is_below(place, varied)}
+    if run.weights_path.is_file():
+        weights = read_weights(run.weights_path)
+        settings |= leaves({f"recorded {name}": weights.get(name) for name in ("network", "preprocessing")})
+    folder = str(run.folder)
+    return {
+        place: value.replace(folder, "{folder}") if isinstance(value, str) else value
+        for place, value in settings.items()
+    }
 
 
 def cases_of(run: Run) -> pd.DataFrame:
-    """The columns ``case`` and ``patient`` of a run's evaluation; without patients, the case is used for both.
-
-    Raises:
-        ComparisonError: when the evaluation has written no table of cases.
-    """
+    """The columns ``case`` and ``patient`` of a run's evaluation; without patients, the case is used for both."""
     for path in (run.evaluation_dir / name for name in CASE_TABLES):
         if path.is_file():
             table = pd.read_csv(path, dtype=str, keep_default_na=False)
@@ -118,9 +164,36 @@ def cases_of(run: Run) -> pd.DataFrame:
     raise ComparisonError(f"{run.evaluation_dir}: expected the evaluation's {' or '.join(CASE_TABLES)}, found neither.")
 
 
-def _settings_of(node: Any, folder: Path) -> dict[str, Any]:
-    """The values of a configuration by their places, with the run's folder replaced by its name."""
-    return {
-        place: value.replace(str(folder), "{folder}") if isinstance(value, str) else value
-        for place, value in leaves(node)
-    }
+def pretraining_cautions(plan: ComparisonPlan, finished: Iterable[Run]) -> list[str]:
+    """Name the arms whose pretraining has seen patients that are scored, or whose weight file does not record its patients.
+
+    Patients are identified by their names: the weight file's ``data`` record holds the hashes of the names (see
+    ``ScanCubes.record``), the column ``patient`` of the evaluation's table of cases holds the names.
+    """
+    patients = {patient for run in finished for patient in cases_of(run)["patient"]}
+    cautions = []
+    for name, arm in plan.initialisations.items():
+        if arm.initial_weights is None:
+            continue
+        try:
+            seen = _patients_seen(read_checkpoint(plan.working_dir / arm.initial_weights))
+        except (CheckpointError, KeyError, TypeError):
+            cautions.append(
+                f"{name}: {arm.initial_weights} does not record which patients it was pretrained on: "
+                f"whether {plan.section} patients were among them cannot be checked."
+            )
+            continue
+        if both := sorted(patient for patient in patients if not seen.isdisjoint(patient_hashes([patient]))):
+            names = ", ".join(both[:SHOWN]) + (", …" if len(both) > SHOWN else "")
+            cautions.append(
+                f"{name}: {len(both)} of {len(patients)} {plan.section} patients were seen in its pretraining ({names}). "
+                "Its scores are not those of unseen patients: pretrain without them, or leave them out."
+            )
+    return cautions
+
+
+def _patients_seen(record: Mapping[str, Any]) -> set[str]:
+    """Hashes of the patients of a weight file's training, and of the weights that it started from."""
+    start = record.get("initial_weights")
+    before = set() if start is None or start["file"] == "none" else _patients_seen(start)
+    return before.union(record["data"]["patient_hashes"])

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import re
+import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
+import yaml
 from models_genesis_bundle.bundle_config.near_names import near_names
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-__all__ = ["TRANSFER_SETTINGS", "ComparisonPlan", "Initialisation", "Labels", "Recipe", "Task", "nearest_name"]
+__all__ = ["ComparisonPlan", "Initialisation", "Labels", "PlanError", "Recipe", "Task", "nearest_name", "read_plan"]
 
-# How a file is loaded: the keys of an arm, and the settings that they stand for.
+# How a file is loaded: the keys of an arm, and the settings that they set.
 TRANSFER_SETTINGS = {
     "transfer_parts": "starting_point::parts",
     "keep_weight_norms": "starting_point::keep_weight_norms",
 }
 # What the comparison itself gives to every run.
-OWN_SETTINGS = (
-    "initial_weights",
-    "seed",
-    "label_fraction",
-    "shots",
-    "section",
-    "output_dir",
-    "resume",
-    "ckpt_path",
-    "ckpt_dir",
-)
+OWN_SETTINGS = {"initial_weights", "seed", "label_fraction", "shots", "section", "output_dir", "resume"}
+OWN_SETTINGS |= {"ckpt_path", "ckpt_dir"}
+
+
+class PlanError(ValueError):
+    """A plan that cannot be followed; the message names the file, the key, what was expected, and what was found."""
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str:
@@ -39,9 +35,8 @@ def nearest_name(name: str, known: Iterable[str]) -> str:
 
 
 def _without_own_settings(overrides: dict[str, Any]) -> dict[str, Any]:
-    for name in overrides:
-        if name in OWN_SETTINGS:
-            raise ValueError(f"{name!r} is set by the comparison for each run; leave it out.")
+    for name in OWN_SETTINGS.intersection(overrides):
+        raise ValueError(f"{name!r} is set by the comparison for each run; leave it out.")
     return overrides
 
 
@@ -51,16 +46,10 @@ def _each_once(values: tuple) -> tuple:
     return values
 
 
-def _folder_name(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise ValueError("the name is also that of folders: use letters, digits, '.', '_' and '-'.")
-    return name
-
-
 Text = Annotated[str, Field(min_length=1)]
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 Folder = Annotated[Path, Field(strict=False)]
-FolderName = Annotated[str, AfterValidator(_folder_name)]
+FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]  # the name is also that of folders
 Share = Annotated[float, Field(gt=0, le=1)]
 Number = Annotated[int, Field(ge=1)]
 Overrides = Annotated[dict[str, Any], AfterValidator(_without_own_settings)]
@@ -86,7 +75,7 @@ class Recipe(PlanPart):
 
     training: Names = ()  # configuration files of the fine-tuning, in the order in which they are merged
     evaluation: Names = ()  # those of the evaluation
-    overrides: Overrides = {}  # settings for both, as one would give them on the command line
+    overrides: Overrides = {}  # settings for both, as on the command line
     training_overrides: Overrides = {}  # settings for training alone
     evaluation_overrides: Overrides = {}  # settings for evaluation alone
 
@@ -138,10 +127,8 @@ class Initialisation(PlanPart):
     @property
     def transfer(self) -> dict[str, Any]:
         """The arm's settings for loading the file, by their names in the configurations."""
-        own = {setting: getattr(self, key) for key, setting in TRANSFER_SETTINGS.items()}
-        return {
-            name: list(value) if isinstance(value, tuple) else value for name, value in own.items() if value is not None
-        }
+        given = self.model_dump(mode="json", include=set(TRANSFER_SETTINGS), exclude_none=True)
+        return {TRANSFER_SETTINGS[key]: value for key, value in given.items()}
 
 
 class Labels(NamedTuple):
@@ -176,21 +163,17 @@ class ComparisonPlan(PlanPart):
     reference: str  # the arm that the others are tested against
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], *EachOnce]  # one run of each arm for each
     label_fractions: Annotated[tuple[Share, ...], *EachOnce] | None = None  # of the training patients
-    shots: Annotated[tuple[Number, ...], *EachOnce] | None = (
-        None  # numbers of such patients, in place of label_fractions
-    )
+    shots: Annotated[tuple[Number, ...], *EachOnce] | None = None  # numbers of them, in place of label_fractions
     recipes: dict[FolderName, Recipe] = {}  # others are tested against the first
     section: Literal["test", "validation"] = "test"  # which patients are scored
     jobs: Number = 1  # runs at a time
     threads_per_job: Number = 1  # OMP_NUM_THREADS of a run
-    confidence: Annotated[float, Field(gt=0, le=0.9999)] = (
-        0.95  # of the intervals; a test is significant at 1 minus this
-    )
+    confidence: Annotated[float, Field(gt=0, le=0.9999)] = 0.95  # of the intervals; tests: significant at 1 minus this
     settled_tolerance: Share = 0.01  # of the best validation: what a settled run may gain in its last quarter
 
     @field_validator("working_dir", "output_dir")
     @classmethod
-    def _absolute(cls, folder: Path, info: ValidationInfo) -> Path:
+    def _absolute(cls, folder: Path, info: Any) -> Path:
         return info.data.get("working_dir", Path.cwd()) / folder
 
     @model_validator(mode="after")
@@ -210,11 +193,9 @@ class ComparisonPlan(PlanPart):
     def _arms_to_compare(self) -> ComparisonPlan:
         if len(self.initialisations) < 2:
             raise ValueError(f"initialisations: expected two or more to compare, found {len(self.initialisations)}.")
+        if self.reference in self.initialisations and self.reference not in self.compared:
+            raise ValueError(f"reference: {self.reference!r} is a baseline, another network; the tests need an arm.")
         if self.reference not in self.compared:
-            if self.reference in self.initialisations:
-                raise ValueError(
-                    f"reference: {self.reference!r} is a baseline, another network; the tests need an arm."
-                )
             near = nearest_name(self.reference, self.compared)
             raise ValueError(f"reference: {self.reference!r} is no initialisation of this plan; {near}")
         return self
@@ -240,6 +221,69 @@ class ComparisonPlan(PlanPart):
         """The folder of tables and plots."""
         return self.output_dir if self.section == "test" else self.output_dir / self.section
 
-    def path(self, name: str) -> Path:
-        """The absolute path of a file that the plan names."""
-        return self.working_dir / name
+
+Part = TypeVar("Part", bound=PlanPart)
+
+
+def read_plan(path: str | os.PathLike, **replaced: Any) -> ComparisonPlan:
+    """Read and check a plan.
+
+    Args:
+        path: the YAML file; its keys are those of `ComparisonPlan`, `Task`, `Recipe` and `Initialisation`. The task may be
+            in a separate YAML file, which several plans may share.
+        replaced: keys from elsewhere, such as the command line, which replace the file's; None is ignored.
+
+    Returns:
+        The plan, with absolute folders.
+
+    Raises:
+        PlanError: naming the file and each key that cannot be followed, and the nearest key for an unknown one.
+    """
+    content = _read_yaml(Path(path))
+    if isinstance(content, dict):
+        content |= {name: value for name, value in replaced.items() if value is not None}
+        if isinstance(content.get("task"), str):
+            task_path = Path(str(content.get("working_dir", ".")), content["task"])
+            content["task"] = _checked(Task, _read_yaml(task_path), task_path)
+    return _checked(ComparisonPlan, content, Path(path))
+
+
+def _checked(part: type[Part], content: Any, path: Path) -> Part:
+    try:
+        return part.model_validate(content)
+    except ValidationError as error:
+        raise PlanError("\n".join(f"{path}: {_said(dict(entry))}" for entry in error.errors())) from None
+
+
+def _said(error: dict[str, Any]) -> str:
+    """Pydantic's finding in the words of this package."""
+    keys = [str(key) for key in error["loc"] if key != "[key]"]
+    if error["type"] == "missing":
+        said = f"the key {keys.pop()!r} is missing."
+    elif error["type"] == "value_error":
+        said = str(error["ctx"]["error"])
+    else:
+        message = error["msg"].removeprefix("Input ").removeprefix("Tuple ")
+        message = message.replace("a valid tuple", "a list").replace("a valid dictionary", "a mapping")
+        said = f"{message}, found {error['input']!r}."
+    return f"{'.'.join(keys)}: {said}" if keys else said
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_PlanLoader)
+    except OSError:
+        raise PlanError(f"{path}: the file does not exist or cannot be read.") from None
+    except yaml.YAMLError as error:
+        raise PlanError(f"{path}: not a readable YAML file: {error}") from error
+
+
+class _PlanLoader(yaml.SafeLoader):
+    """YAML that refuses a key given twice, where PyYAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", node.start_mark)
+        return super().construct_mapping(node, deep)

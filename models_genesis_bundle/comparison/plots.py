@@ -16,19 +16,15 @@ from models_genesis_bundle.comparison.results import group_columns
 __all__ = ["curves_figure", "mean_curve", "scores_figure"]
 
 LOG_RATIO = 3  # from the fewest to the most labels, from which on the axis is logarithmic
-BESIDE = 0.15  # of the distance between two arms, from an arm's mean to its runs
+TO_THE_RIGHT = 0.15  # of the distance between two arms, from an arm's mean to its runs
 MANY_ARMS = 4  # with more arms their names are rotated
 
 
 def scores_figure(plan: ComparisonPlan, table: pd.DataFrame) -> Figure:
-    """Draw the scores: a point for each run, their mean and one standard deviation.
+    """Draw the scores: a point for each run of a table, see `results_table`, their mean and one standard deviation.
 
     With several amounts of labels the axis shows them, each arm of a recipe is a line and the deviation a band; with one
     amount, each arm of a recipe has its own place on the axis.
-
-    Args:
-        plan: of the comparison.
-        table: a row for each finished run, see `results_table`.
     """
     figure = Figure(figsize=(6, 4.2), layout="constrained")
     axis = figure.subplots()
@@ -47,7 +43,7 @@ def scores_figure(plan: ComparisonPlan, table: pd.DataFrame) -> Figure:
             _draw_band(axis, mean, sd, marker="o", label=name, **style)
         else:
             axis.errorbar(mean.index, mean, sd, marker="o", capsize=4, **style)
-        axis.scatter(amounts + (0 if by_labels else BESIDE), runs["score"], s=8, color=style["color"], alpha=0.6)
+        axis.scatter(amounts + (0 if by_labels else TO_THE_RIGHT), runs["score"], s=8, color=style["color"], alpha=0.6)
     if by_labels:
         if plan.labels[-1].amount / plan.labels[0].amount >= LOG_RATIO:
             axis.set_xscale("log")
@@ -65,8 +61,9 @@ def scores_figure(plan: ComparisonPlan, table: pd.DataFrame) -> Figure:
 
 
 def curves_figure(plan: ComparisonPlan, table: pd.DataFrame) -> Figure:
-    """Draw the validation metric by epoch, a column for each amount of labels and a row for each recipe: mean and one standard
-    deviation of each arm.
+    """Draw the validation metric by epoch: mean and one standard deviation of each arm.
+
+    There is a column for each amount of labels and a row for each recipe.
     """
     labels, recipes = plan.labels, list(plan.recipes) or [""]
     figure = Figure(figsize=(3.8 * len(labels), 3.4 * len(recipes)), layout="constrained")
@@ -86,15 +83,9 @@ def curves_figure(plan: ComparisonPlan, table: pd.DataFrame) -> Figure:
 
 
 def mean_curve(curves: Iterable[pd.Series]) -> tuple[pd.Series, pd.Series]:
-    """The mean learning curve of runs, up to the epoch that at least half of them reached.
+    """Mean and standard deviation (0 for a single run) by epoch of the validation metrics of runs.
 
-    Beyond that epoch only the few longest runs would count. At each epoch the mean is over the runs that reached it.
-
-    Args:
-        curves: the validation metric by epoch, of each run.
-
-    Returns:
-        Means and standard deviations (0 for a single run) by epoch.
+    They are over the runs that reached the epoch, and end where fewer than half of the runs did.
     """
     runs = pd.concat(list(curves), axis=1).sort_index()
     runs = runs[2 * runs.count(axis=1) >= runs.shape[1]]

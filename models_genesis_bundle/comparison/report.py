@@ -6,9 +6,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from textwrap import indent
 from typing import Any
 
 import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from models_genesis_bundle.comparison.plan import ComparisonPlan, Labels
 from models_genesis_bundle.comparison.plots import curves_figure, scores_figure
 from models_genesis_bundle.comparison.results import CLASS_DICE, condition, group_columns, labels_of
@@ -16,15 +18,15 @@ from models_genesis_bundle.comparison.run import planned_runs
 from models_genesis_bundle.comparison.statistics import Statistics
 from models_genesis_bundle.engines import UNLEARNT_DICE
 from models_genesis_bundle.files import whole_file
-from models_genesis_bundle.reports.summary_file import write_summary
+from models_genesis_bundle.reports.case_handler import write_summary
 from models_genesis_bundle.visualize import save_figure
 from tabulate import tabulate
 
-__all__ = ["Comparison", "markdown", "write_report"]
+__all__ = ["Comparison", "markdown", "score_cautions", "write_report"]
 
 Row = Mapping[str, Any]
 Column = tuple[str, Callable[[Row], str]]
-MARK = " †"
+MARK = "†"  # of a baseline
 NONE = "–"
 HEADERS = {"fraction": "labels", "arm": "initialisation"}
 
@@ -46,6 +48,27 @@ class Comparison:
     statistics: Statistics
     missing: Sequence[str] = ()
     cautions: Sequence[str] = ()
+
+
+def score_cautions(plan: ComparisonPlan, scores: pd.DataFrame) -> list[str]:
+    """Name the arms with runs that had not settled, or that miss a class; see ``Statistics.scores``."""
+    cautions = []
+    for row in scores.to_dict("records"):
+        where, runs = f"{row['arm']} at {condition(plan, row)}", row["runs"]
+        if row["settled"] < runs:
+            cautions.append(
+                f"{where}: {runs - row['settled']} of {runs} runs had not settled when they ended: still getting better, or "
+                "too short to tell. Train longer before you rely on these scores."
+            )
+        if row["missed"]:
+            start = f"missed_{CLASS_DICE}"
+            missed = {name.removeprefix(start): row[name] for name in row if name.startswith(start)}
+            classes = ", ".join(f"{name} ({count})" for name, count in missed.items() if count)
+            cautions.append(
+                f"{where}: {row['missed']} of {runs} runs miss a class: {classes}. That decides the mean score. "
+                "Look for a recipe by which every class is learnt."
+            )
+    return cautions
 
 
 def write_report(comparison: Comparison) -> None:
@@ -71,42 +94,54 @@ def write_report(comparison: Comparison) -> None:
 def markdown(comparison: Comparison) -> str:
     """Tables and sentences, ready for the appendix of a paper."""
     plan, statistics = comparison.plan, comparison.statistics
-    sections = (
-        _introduction(comparison),
-        _scores(plan, statistics.scores),
-        _classes(plan, statistics.scores),
-        _further(plan, statistics.scores),
-        _differences(plan, statistics.differences, "arm", plan.reference),
-        _differences(plan, statistics.recipe_differences, "recipe", next(iter(plan.recipes), "")),
-        _reaching(plan, statistics.reaching),
-        _label_efficiency(plan, statistics.label_efficiency),
-        _listed("Missing runs", [_indented(text) for text in comparison.missing]),
-        _listed("Mind", comparison.cautions),
-        _methods(comparison),
+    folders = [plan.output_dir / folder for folder in comparison.table.get("folder", ())]
+    differences = [
+        {
+            "reference": reference,
+            "table": _table_of_tests(plan, tests),
+            "sentences": [
+                f"{condition(plan, row, over)}: {_sentence(plan, row, row[over], reference)}" for row in rows
+            ],
+            "tests": tests["t_holm"].count(),
+            "pairs": tests["pairs"].max(),
+        }
+        for over, reference, tests in (
+            ("arm", plan.reference, statistics.differences),
+            ("recipe", next(iter(plan.recipes), ""), statistics.recipe_differences),
+        )
+        if (rows := tests.to_dict("records"))
+    ]
+    loader = PackageLoader("models_genesis_bundle.comparison", "")
+    environment = Environment(loader=loader, trim_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined)
+    return environment.get_template("results.md.jinja").render(
+        plan=plan,
+        finished=len(comparison.table),
+        planned=len(planned_runs(plan)),
+        tested=sum((folder / "test" / "summary.json").is_file() for folder in folders),
+        mark=MARK,
+        unlearnt=f"{UNLEARNT_DICE:g}",
+        **_tables_of_scores(plan, statistics.scores),
+        differences=differences,
+        reaching=_table(
+            plan,
+            statistics.reaching,
+            ("reached", lambda row: f"{row['reached']} of {row['pairs']}"),
+            ("epochs", lambda row: NONE if pd.isna(row["epochs"]) else f"{row['epochs']:g}"),
+            ("ratio", lambda row: NONE if pd.isna(row["ratio"]) else f"{row['ratio']:.2f}"),
+        ),
+        needed=_table(
+            plan,
+            statistics.label_efficiency,
+            ("seeds", lambda row: str(row["seeds"])),
+            (f"{plan.reference} needs", lambda row: _needed(plan, row["needed"])),
+            (_interval_of(plan), lambda row: f"{_needed(plan, row['low'])} … {_needed(plan, row['high'])}"),
+        ),
+        missing=[_indented(text) for text in comparison.missing],
+        cautions=comparison.cautions,
     )
-    return "\n\n".join(text for text in sections if text) + "\n"
 
 
-def _introduction(comparison: Comparison) -> str:
-    plan, table, missing = comparison.plan, comparison.table, comparison.missing
-    better = "higher" if plan.task.higher_is_better else "lower"
-    text = (
-        f"# {plan.task.name}: comparison of initialisations\n\n"
-        f"Score: `{plan.task.metric}` on the {plan.section} patients, {better} is better. Reference: {plan.reference}. "
-        f"{len(table)} of {len(planned_runs(plan))} runs are finished"
-        + (f"; **{len(missing)} are missing, this is a part of the comparison.**" if missing else ".")
-    )
-    if plan.section == "test":
-        return text
-    tested = sum((plan.output_dir / folder / "test" / "summary.json").is_file() for folder in table.get("folder", ()))
-    return f"{text}\n\nThese scores are for choosing: the best epoch was chosen on the same patients. " + (
-        f"{tested} of the runs were scored on test patients as well." if tested else "Test patients were not touched."
-    )
-
-
-def _scores(plan: ComparisonPlan, scores: pd.DataFrame) -> str:
-    if scores.empty:
-        return ""
+def _tables_of_scores(plan: ComparisonPlan, scores: pd.DataFrame) -> dict[str, str]:
     table = _table(
         plan,
         scores,
@@ -118,53 +153,30 @@ def _scores(plan: ComparisonPlan, scores: pd.DataFrame) -> str:
         ("best epoch", lambda row: f"{row['best_epoch']:g}"),
         ("minutes", lambda row: f"{row['seconds'] / 60:.1f}"),
     )
-    note = f"\n\n{MARK.strip()} another network: shown for orientation, outside of all tests."
-    return f"## Scores\n\n{table}" + (note if MARK in table else "")
-
-
-def _classes(plan: ComparisonPlan, scores: pd.DataFrame) -> str:
-    names = [name.removeprefix("missed_") for name in scores if name.startswith("missed_")]
-    if not names:
-        return ""
-    columns = [(name.removeprefix(CLASS_DICE), partial(_metric, name)) for name in names]
+    classes = [(name.removeprefix(CLASS_DICE), partial(_metric, name)) for name in scores if f"missed_{name}" in scores]
     missed = ("runs that miss a class", lambda row: f"{row['missed']} of {row['runs']}")
-    return (
-        "## Dice by class\n\nMean ± sd over the runs; not tested. A run misses a class when its mean Dice is below "
-        f"{UNLEARNT_DICE:g}.\n\n{_table(plan, scores, *columns, missed)}"
-    )
+    further = [(f"`{name}`", partial(_metric, name)) for name in plan.task.further_metrics]
+    return {
+        "scores": table,
+        "classes": _table(plan, scores, *classes, missed) if classes else "",
+        "further": _table(plan, scores, *further) if further else "",
+    }
 
 
-def _further(plan: ComparisonPlan, scores: pd.DataFrame) -> str:
-    columns = [(f"`{name}`", partial(_metric, name)) for name in plan.task.further_metrics]
-    if not columns or scores.empty:
-        return ""
-    return f"## Further metrics\n\nMean ± sd over the runs; not tested.\n\n{_table(plan, scores, *columns)}"
-
-
-def _metric(name: str, row: Row) -> str:
-    """A further metric or a class's Dice: its mean ± sd, and the number of runs without it."""
-    runs, missed = row[f"{name}_runs"], row.get(f"missed_{name}", 0)
-    of_some = f" ({runs} runs)" if 0 < runs < row["runs"] else ""
-    return _spread(row[name], row[f"{name}_sd"]) + of_some + (f" ({missed} missed)" if missed else "")
-
-
-def _differences(plan: ComparisonPlan, tests: pd.DataFrame, over: str, reference: str) -> str:
-    if tests.empty:
-        return ""
-    table = _table(
+def _table_of_tests(plan: ComparisonPlan, tests: pd.DataFrame) -> str:
+    return _table(
         plan,
         tests,
         ("pairs", lambda row: str(row["pairs"])),
         ("difference", lambda row: _value(row["difference"], "+")),
-        (f"{_percent(plan.confidence)} interval", _interval),
+        (
+            _interval_of(plan),
+            lambda row: NONE if pd.isna(row["low"]) else f"{_value(row['low'], '+')} … {_value(row['high'], '+')}",
+        ),
         ("t-test p", lambda row: _p(row["t_p"])),
         ("Holm", lambda row: _p(row["t_holm"])),
         ("Wilcoxon p", lambda row: _p(row["wilcoxon_p"])),
         ("Holm", lambda row: _p(row["wilcoxon_holm"])),
-    )
-    return f"## Differences from {reference}\n\n{table}\n\n" + "\n".join(
-        f"- {condition(plan, row, over)}: {_sentence(plan, row, row[over], reference)}"
-        for row in tests.to_dict("records")
     )
 
 
@@ -183,92 +195,40 @@ def _sentence(plan: ComparisonPlan, row: Row, name: str, reference: str) -> str:
     )
 
 
-def _reaching(plan: ComparisonPlan, reaching: pd.DataFrame) -> str:
-    if reaching.empty:
-        return ""
-    table = _table(
-        plan,
-        reaching,
-        ("reached", lambda row: f"{row['reached']} of {row['pairs']}"),
-        ("epochs", lambda row: NONE if pd.isna(row["epochs"]) else f"{row['epochs']:g}"),
-        ("ratio", lambda row: NONE if pd.isna(row["ratio"]) else f"{row['ratio']:.2f}"),
-    )
-    return (
-        f"## Epochs to reach {plan.reference}'s best\n\nRuns whose `{plan.task.validation_metric}` got as good as the best of "
-        f"{plan.reference} with the same seed; median epoch at which they did, and that epoch as a part of those that "
-        f"{plan.reference} needed. Runs that never did are in neither median.\n\n{table}"
-    )
-
-
-def _label_efficiency(plan: ComparisonPlan, needed: pd.DataFrame) -> str:
-    if needed.empty:
-        return ""
-
-    def amount(value: float) -> str:
-        fewest, most = plan.labels[0], plan.labels[-1]
-        if not 0 < value < math.inf:
-            return NONE if pd.isna(value) else f"> {most.short}" if value else f"< {fewest.short}"
-        return Labels(fewest.setting, float(f"{value:.2g}")).short
-
-    table = _table(
-        plan,
-        needed,
-        ("seeds", lambda row: str(row["seeds"])),
-        (f"{plan.reference} needs", lambda row: amount(row["needed"])),
-        (f"{_percent(plan.confidence)} interval", lambda row: f"{amount(row['low'])} … {amount(row['high'])}"),
-    )
-    return (
-        f"## Labels that {plan.reference} needs for the same score\n\nRead from the means of {plan.reference}, joined by straight "
-        f"lines over the logarithm of the labels; the interval is a bootstrap over seeds.\n\n{table}"
-    )
-
-
-def _methods(comparison: Comparison) -> str:
-    plan, statistics = comparison.plan, comparison.statistics
-    tables = [table for table in (statistics.differences, statistics.recipe_differences) if not table.empty]
-    pairs = max((table["pairs"].max() for table in tables), default=0)
-    families = " and ".join(str(table["t_holm"].count()) for table in tables) or "0"
-    labels = "number of shots" if plan.shots else "label fraction"
-    sentences = [
-        f"Runs with the same seed and {labels} share subset, order and head, so that differences are paired.",
-        "Tests are two-sided: the paired t-test, on which the sentences rest, and Wilcoxon's signed-rank test. Their p "
-        f"values are adjusted by Holm's method over all rows of a table ({families} tests).",
-        *(
-            [f"With {pairs} pairs Wilcoxon's test can give no p below {2 / 2**pairs:.2g}, before any adjustment."]
-            if pairs > 1
-            else []
-        ),
-        "Intervals are bootstrap intervals (BCa) of the mean difference, not adjusted, and rather too narrow for few seeds.",
-        f"The spread is that between runs on one {plan.section} set: it says nothing about other patients.",
-        "A run counts as settled when the last quarter of its epochs improved its best validation by at most "
-        f"{_percent(plan.settled_tolerance)}.",
-    ]
-    return _listed("How these results were made", sentences)
-
-
 def _table(plan: ComparisonPlan, table: pd.DataFrame, *columns: Column) -> str:
-    """The rows of a table in Markdown: their conditions, and the given columns."""
+    """The rows of a table in Markdown, their conditions and the given columns; "" without rows."""
     keys = group_columns(plan)
     headers = [*(HEADERS.get(name, name) for name in keys), *(header for header, _ in columns)]
     rows = []
     for row in table.to_dict("records"):
         names = [row[name] for name in keys[1:-1]]
-        arm = row["arm"] + (MARK if plan.initialisations[row["arm"]].baseline else "")
+        arm = row["arm"] + (f" {MARK}" if plan.initialisations[row["arm"]].baseline else "")
         rows.append([labels_of(plan, row).short, *names, arm, *(cell(row) for _, cell in columns)])
-    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+    return tabulate(rows, headers, tablefmt="github", disable_numparse=True) if rows else ""
 
 
-def _listed(title: str, entries: Sequence[str]) -> str:
-    return f"## {title}\n\n" + "\n".join(f"- {entry}" for entry in entries) if entries else ""
+def _metric(name: str, row: Row) -> str:
+    """A further metric or a class's Dice: its mean ± sd, and the number of runs without it."""
+    runs, missed = row[f"{name}_runs"], row.get(f"missed_{name}", 0)
+    of_some = f" ({runs} runs)" if 0 < runs < row["runs"] else ""
+    return _spread(row[name], row[f"{name}_sd"]) + of_some + (f" ({missed} missed)" if missed else "")
 
 
-def _interval(row: Row) -> str:
-    return NONE if pd.isna(row["low"]) else f"{_value(row['low'], '+')} … {_value(row['high'], '+')}"
+def _needed(plan: ComparisonPlan, amount: float) -> str:
+    fewest, most = plan.labels[0], plan.labels[-1]
+    if not 0 < amount < math.inf:
+        return NONE if pd.isna(amount) else f"> {most.short}" if amount else f"< {fewest.short}"
+    return Labels(fewest.setting, float(f"{amount:.2g}")).short
+
+
+def _interval_of(plan: ComparisonPlan) -> str:
+    return f"{100 * plan.confidence:.4g} % interval"
 
 
 def _spread(mean: float, sd: float) -> str:
-    digits = _digits(mean)
-    return NONE if pd.isna(mean) else f"{mean:.{digits}f}" + ("" if pd.isna(sd) else f" ± {sd:.{digits}f}")
+    if pd.isna(mean):
+        return NONE
+    return _value(mean) + ("" if pd.isna(sd) else f" ± {sd:.{_digits(mean)}f}")
 
 
 def _value(value: float, sign: str = "") -> str:
@@ -286,11 +246,7 @@ def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3g}"
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.4g} %"
-
-
 def _indented(text: str) -> str:
     """A text of several lines as one entry of a list: those after the first as a block."""
-    first, *others = text.split("\n")
-    return first + ("\n\n  ```text\n" + "\n".join(f"  {line}" for line in others) + "\n  ```\n" if others else "")
+    first, _, others = text.partition("\n")
+    return f"{first}\n\n  ```text\n{indent(others, '  ')}\n  ```\n" if others else first

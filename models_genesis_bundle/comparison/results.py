@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
-from models_genesis_bundle.comparison.checks import ComparisonError
+from models_genesis_bundle.comparison.fairness import ComparisonError
 from models_genesis_bundle.comparison.plan import ComparisonPlan, Labels, nearest_name
-from models_genesis_bundle.comparison.run import Run
-from models_genesis_bundle.comparison.run_record import RunRecord
+from models_genesis_bundle.comparison.run import Run, RunRecord
 from models_genesis_bundle.engines import read_metrics
 
 __all__ = ["CLASS_DICE", "arranged", "condition", "group_columns", "has_settled", "labels_of", "results_table"]
@@ -22,29 +21,11 @@ FEWEST_POINTS = 4
 
 
 def results_table(plan: ComparisonPlan, finished: Iterable[tuple[Run, RunRecord]]) -> pd.DataFrame:
-    """Read the results of finished runs.
+    """Read the results of finished runs: a row for each, in their order.
 
-    Returns:
-        A row for each run, in the order of the runs:
-
-        ========================  ===============================================================================
-        ``arm``, ``baseline``     the initialisation, and whether it is another network
-        ``fraction`` or ``shots`` amount of labels
-        ``recipe``                where the plan has recipes
-        ``seed``                  of the run
-        ``score``                 the task's metric
-        further metrics           by their names; NaN where the evaluation gives none
-        ``class_dice_…``          mean Dice of each class, where the evaluation is one of a segmentation
-        ``best_validation``       the best value of the validation metric
-        ``best_epoch``            the first epoch with that value
-        ``epochs``                that were trained
-        ``epochs_to_reference``   the first epoch as good as the best of the reference with the same labels, recipe
-                                  and seed; NaN where there is none
-        ``settled``               whether the run had settled, see `has_settled`
-        ``seconds``               that the training took
-        ``folder``                of the run, below the plan's ``output_dir``
-        ``curve``                 the validation metric by epoch, a Series
-        ========================  ===============================================================================
+    ``score`` and further metrics are those of the evaluation, ``class_dice_…`` the mean Dice of each class of a segmentation.
+    ``best_epoch`` is the first with ``best_validation``, ``epochs_to_reference`` the first as good as the best of the reference
+    with the same labels, recipe and seed (NaN where there is none); ``curve`` is the validation metric by epoch, a Series.
 
     Raises:
         ComparisonError: a run lacks a metric that the plan names; the message has the nearest names.
@@ -57,10 +38,10 @@ def results_table(plan: ComparisonPlan, finished: Iterable[tuple[Run, RunRecord]
     targets = table.join(reference.rename("target"), on=block)["target"]
     sign = 1 if plan.task.higher_is_better else -1
     reached = [
-        curve.index[sign * curve >= sign * target] for curve, target in zip(table["curve"], targets, strict=True)
+        next(iter(curve.index[sign * curve >= sign * target]), math.nan)
+        for curve, target in zip(table["curve"], targets, strict=True)
     ]
-    place = table.columns.get_loc("epochs") + 1
-    table.insert(place, "epochs_to_reference", [epochs[0] if len(epochs) else math.nan for epochs in reached])
+    table.insert(table.columns.get_loc("epochs") + 1, "epochs_to_reference", reached)
     return arranged(plan, table)
 
 
@@ -85,32 +66,28 @@ def arranged(plan: ComparisonPlan, table: pd.DataFrame) -> pd.DataFrame:
     return table.astype({name: pd.CategoricalDtype(order) for name, order in orders.items() if name in table})
 
 
-def has_settled(gains: pd.Series, tolerance: float = 0.01) -> bool:
-    """Whether a run had stopped improving when it ended.
+def has_settled(gains: pd.Series, tolerance: float) -> bool:
+    """Whether the last quarter of a run improved its best validation by at most the fraction ``tolerance`` of it.
 
-    A run has settled when the best validation of the whole run is better than that of its first three quarters by at most
-    the fraction ``tolerance``. A run of fewer than four validations is too short to tell and counts as not settled.
-
-    Args:
-        gains: validation metric by epoch, in order, negative where lower is better.
-        tolerance: fraction of the best value.
-
-    Examples:
-        >>> has_settled(pd.Series([0.5, 0.8, 0.8, 0.8], index=[10, 20, 30, 40]))
-        True
+    ``gains`` is the validation metric by epoch, negative where lower is better. Fewer than four of them are too short to tell
+    and count as not settled.
     """
-    if len(gains) < FEWEST_POINTS:
-        return False
     earlier = gains[gains.index <= gains.index[-1] * (1 - LAST_PART)]
-    return bool(len(earlier)) and bool(gains.max() - earlier.max() <= tolerance * abs(gains.max()))
+    if len(gains) < FEWEST_POINTS or earlier.empty:
+        return False
+    return bool(gains.max() - earlier.max() <= tolerance * abs(gains.max()))
 
 
 def _row(run: Run, record: RunRecord) -> dict[str, Any]:
     plan, task = run.plan, run.plan.task
     summary = json.loads(run.summary_path.read_text(encoding="utf-8"))
     metrics = summary.get("metrics", {})
-    score = _mean(metrics, task.metric, run, "task.metric")
-    if math.isnan(score):
+    for key, name in [("metric", task.metric), *(("further_metrics", name) for name in task.further_metrics)]:
+        if name not in metrics:
+            near = nearest_name(name, metrics)
+            raise ComparisonError(f"{run.summary_path}: task.{key} names no metric of it: {name!r}; {near}")
+    means = {name: math.nan if found["mean"] is None else float(found["mean"]) for name, found in metrics.items()}
+    if math.isnan(means[task.metric]):
         raise ComparisonError(
             f"{run.summary_path}: {task.metric} is not a number, since no case has one. Choose another `task.metric`, or "
             "cases that have it."
@@ -125,9 +102,9 @@ def _row(run: Run, record: RunRecord) -> dict[str, Any]:
         "shots" if plan.shots else "fraction": run.labels.amount,
         **({"recipe": run.recipe} if plan.recipes else {}),
         "seed": run.seed,
-        "score": score,
-        **{name: _mean(metrics, name, run, "task.further_metrics") for name in task.further_metrics},
-        **{f"{CLASS_DICE}{name}": _mean(metrics, f"dice_{name}", run, "a class") for name in classes},
+        "score": means[task.metric],
+        **{name: means[name] for name in task.further_metrics},
+        **{f"{CLASS_DICE}{name}": means[f"dice_{name}"] for name in classes},
         "best_validation": curve[best_epoch],
         "best_epoch": best_epoch,
         "epochs": epochs,
@@ -140,21 +117,10 @@ def _row(run: Run, record: RunRecord) -> dict[str, Any]:
 
 def _curve(run: Run) -> tuple[pd.Series, int]:
     """The validation metric by epoch where it is a number, and how many epochs were trained."""
-    name = run.plan.task.validation_metric
-    metrics = pd.DataFrame(read_metrics(run.metrics_path))
+    path, name = run.folder / "metrics.csv", run.plan.task.validation_metric
+    metrics = pd.DataFrame(read_metrics(path))
     curve = metrics.set_index("epoch")[name].dropna() if name in metrics else pd.Series()
     if curve.empty:
-        raise ComparisonError(
-            f"{run.metrics_path}: task.validation_metric names no column of numbers: {name!r}; "
-            + nearest_name(name, metrics.columns)
-        )
+        near = nearest_name(name, metrics.columns)
+        raise ComparisonError(f"{path}: task.validation_metric names no column of numbers: {name!r}; {near}")
     return curve.set_axis(curve.index.astype(int)), int(metrics["epoch"].iloc[-1])
-
-
-def _mean(metrics: Mapping[str, Any], name: str, run: Run, key: str) -> float:
-    if name not in metrics:
-        raise ComparisonError(
-            f"{run.summary_path}: {key} names no metric of it: {name!r}; {nearest_name(name, metrics)}"
-        )
-    value = metrics[name]["mean"]
-    return math.nan if value is None else float(value)

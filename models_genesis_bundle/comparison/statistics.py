@@ -7,23 +7,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from models_genesis_bundle.comparison.label_efficiency import label_efficiency
 from models_genesis_bundle.comparison.plan import ComparisonPlan
 from models_genesis_bundle.comparison.results import CLASS_DICE, arranged, group_columns
 from models_genesis_bundle.engines import UNLEARNT_DICE
-from models_genesis_bundle.metrics import mean_with_interval
+from models_genesis_bundle.metrics import bootstrap_interval, mean_with_interval
 from scipy import stats
 
-__all__ = ["Statistics", "holm", "paired_test"]
+__all__ = ["Statistics", "holm", "label_efficiency", "paired_test"]
 
 DIGITS = 12  # differences by rounding alone are ties
+RESAMPLES = 2000  # of seeds, for the interval of the needed labels
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """The statistics of the finished runs of a comparison.
-
-    Each is a table with the columns of `group_columns` and
+    """The statistics of the finished runs of a comparison: tables with the columns of `group_columns` and others.
 
     Args:
         scores: ``runs``, ``mean``, ``sd``, ``median`` and ``best`` of the scores, ``settled`` runs, median ``best_epoch`` and
@@ -32,8 +30,8 @@ class Statistics:
         differences: of the arms from the reference: what `paired_test` gives, ``t_holm``, ``wilcoxon_holm`` and
             ``significant``.
         recipe_differences: of the recipes from the first, for each arm, with the same columns.
-        reaching: how soon the runs were as good on the validation patients as the best of the reference's run with the same seed:
-            ``pairs``, how many ``reached`` it, the median of their ``epochs``, and of these divided by the reference's.
+        reaching: how many of the ``pairs`` of runs with the same seed ``reached`` the reference's best validation, the median of
+            their ``epochs``, and of these divided by the reference's.
         label_efficiency: how many labels the reference needs for the scores of the other arms, see `label_efficiency`.
     """
 
@@ -59,23 +57,11 @@ class Statistics:
 
 
 def paired_test(differences: pd.Series, confidence: float = 0.95) -> dict[str, Any]:
-    """Test differences of pairs against zero.
+    """Test differences of pairs against zero: ``pairs``, mean ``difference``, its bootstrap interval ``low`` and ``high``, and
+    the two-sided ``t_p`` and ``wilcoxon_p``.
 
-    With one pair there is neither test nor interval. Differences that are all zero have p = 1 in both tests. For
-    differences that are all the same and not zero the t-test is not defined. Wilcoxon's test leaves zero differences out;
-    with n pairs its p is at least 2 / 2ⁿ.
-
-    Args:
-        differences: one for each pair; one at least.
-        confidence: of the interval of the mean difference, in (0, 1).
-
-    Returns:
-        ``pairs``, ``difference`` (the mean), ``low`` and ``high`` (its bootstrap interval), ``t_p`` and ``wilcoxon_p``
-        (two-sided), and ``note``, which says why one of them is NaN.
-
-    Examples:
-        >>> paired_test(pd.Series([0.1, 0.2, 0.3]))["t_p"].round(3)
-        np.float64(0.074)
+    ``note`` says why one of them is NaN: with one pair there is neither test nor interval, and for differences that are all
+    the same and not zero the t-test is not defined. Wilcoxon's test leaves zero differences out.
     """
     values = differences.to_numpy().round(DIGITS)
     found = {"pairs": len(values), "difference": values.mean()}
@@ -95,17 +81,9 @@ def paired_test(differences: pd.Series, confidence: float = 0.95) -> dict[str, A
 
 
 def holm(p_values: pd.Series) -> pd.Series:
-    """Adjust the p values of a family of tests by Holm's step-down procedure (Scandinavian Journal of Statistics 6, 1979).
+    """The p values of a family of tests, adjusted by Holm's procedure (Scandinavian Journal of Statistics 6, 1979).
 
-    Args:
-        p_values: of all tests of the family; NaN is a test that could not be made and is not counted.
-
-    Returns:
-        The adjusted values, in the same order.
-
-    Examples:
-        >>> holm(pd.Series([0.04, 0.01])).tolist()
-        [0.04, 0.02]
+    NaN is a test that could not be made and is not counted.
     """
     made = p_values.dropna().sort_values()
     return (made * np.arange(len(made), 0, -1)).cummax().clip(upper=1).reindex(p_values.index)
@@ -154,19 +132,65 @@ def _differences(plan: ComparisonPlan, table: pd.DataFrame, over: str, reference
 
 
 def _reaching(plan: ComparisonPlan, table: pd.DataFrame) -> pd.DataFrame:
-    block = [column for column in group_columns(plan) if column != "arm"] + ["seed"]
+    columns = group_columns(plan)
+    block = [*columns[:-1], "seed"]
     reference = table[table["arm"] == plan.reference].set_index(block)["best_epoch"]
-    pairs = table[table["arm"] != plan.reference].join(reference.rename("reference_epoch"), on=block)
-    pairs = pairs.dropna(subset="reference_epoch").assign(
-        ratio=lambda own: own["epochs_to_reference"] / own["reference_epoch"]
+    pairs = table[table["arm"] != plan.reference].join(reference.rename("needed"), on=block).dropna(subset="needed")
+    pairs["ratio"] = pairs["epochs_to_reference"] / pairs["needed"]
+    found = pairs.groupby(columns, observed=True).agg(
+        pairs=("seed", "size"),
+        reached=("epochs_to_reference", "count"),
+        epochs=("epochs_to_reference", "median"),
+        ratio=("ratio", "median"),
     )
-    return (
-        pairs.groupby(group_columns(plan), observed=True)
-        .agg(
-            pairs=("seed", "size"),
-            reached=("epochs_to_reference", "count"),
-            epochs=("epochs_to_reference", "median"),
-            ratio=("ratio", "median"),
-        )
-        .reset_index()
+    return found.reset_index()
+
+
+def label_efficiency(plan: ComparisonPlan, table: pd.DataFrame) -> pd.DataFrame:
+    """The amount of labels with which the reference scores as much as each arm does with fewer.
+
+    The mean scores of the reference are joined by straight lines over the logarithm of the labels. Where more labels gave a
+    lower mean, the higher one with fewer labels counts. The interval is the percentile one of a bootstrap over seeds.
+
+    Returns:
+        A row for each arm, recipe and amount of labels: ``seeds`` (those with all runs of the reference and this run of the
+        arm), ``needed``, ``low`` and ``high``. An amount below the plan's smallest is 0, one above its largest is infinite.
+        Empty where the plan has one amount of labels.
+    """
+    if len(plan.labels) == 1 or plan.reference not in set(table["arm"]):
+        return pd.DataFrame()
+    amount, *others = group_columns(plan)
+    recipe = others[:-1]
+    sign = 1 if plan.task.higher_is_better else -1
+    rows = []
+    for name, own in table.groupby(recipe, observed=True) if recipe else [((), table)]:
+        scores = own.assign(score=sign * own["score"]).pivot(index="seed", columns=["arm", amount], values="score")
+        if plan.reference not in scores:
+            continue
+        reference = scores[plan.reference].sort_index(axis="columns")
+        amounts = reference.columns.to_numpy(float)
+        for arm, labels in scores.drop(columns=plan.reference, level="arm"):
+            pairs = pd.concat([reference, scores[arm, labels]], axis="columns").dropna().to_numpy()
+            if len(amounts) == len(plan.labels) and len(pairs):
+                keys = {amount: labels, **dict(zip(recipe, name, strict=True)), "arm": arm}
+                rows.append(keys | _needed(pairs, amounts, plan.confidence))
+    found = pd.DataFrame(rows)
+    return found if found.empty else arranged(plan, found).sort_values(group_columns(plan), ignore_index=True)
+
+
+def _needed(pairs: np.ndarray, amounts: np.ndarray, confidence: float) -> dict[str, Any]:
+    """The needed labels from the scores of seeds: a row for each, the last column the arm's."""
+    low, high = bootstrap_interval(
+        lambda times: _on_curve(np.average(pairs, axis=0, weights=times), amounts),
+        len(pairs),
+        confidence,
+        RESAMPLES,
+        may_be_infinite=True,
     )
+    return {"seeds": len(pairs), "needed": _on_curve(pairs.mean(axis=0), amounts), "low": low, "high": high}
+
+
+def _on_curve(means: np.ndarray, amounts: np.ndarray) -> float:
+    curve, score = np.maximum.accumulate(means[:-1]), means[-1]
+    first = np.flatnonzero(np.diff(curve, prepend=-np.inf) > 0)  # of equal scores the one with the fewest labels
+    return float(np.exp(np.interp(score, curve[first], np.log(amounts[first]), left=-np.inf, right=np.inf)))

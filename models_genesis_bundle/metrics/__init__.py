@@ -1,23 +1,28 @@
 """Metrics that MONAI lacks, and confidence intervals for all of them."""
 
 from models_genesis_bundle.metrics.bootstrap import bootstrap_interval, mean_with_interval
-from models_genesis_bundle.metrics.calibration import (
+from models_genesis_bundle.metrics.classification_scores import (
     ReliabilityCurve,
     brier_scores,
+    classification_scores,
     expected_calibration_error,
+    predicted_classes,
     reliability_curve,
 )
-from models_genesis_bundle.metrics.classification_scores import classification_scores, predicted_classes
 from models_genesis_bundle.metrics.covariate_scores import covariate_scores, matched_pairs
 from models_genesis_bundle.metrics.froc import Froc
-from models_genesis_bundle.metrics.operating_point import (
+from models_genesis_bundle.metrics.roc import (
+    auc_with_interval,
+    compare_aucs,
     proportion_with_interval,
     sensitivity_and_specificity,
     youden_threshold,
 )
-from models_genesis_bundle.metrics.roc import auc_with_interval, compare_aucs
-from models_genesis_bundle.metrics.segmentation_scores import require_label_names, segmentation_scores
-from models_genesis_bundle.metrics.thresholded_mean_iou import thresholded_mean_iou
+from models_genesis_bundle.metrics.segmentation_scores import (
+    require_label_names,
+    segmentation_scores,
+    thresholded_mean_iou,
+)
 
 __all__ = [
     "Froc",

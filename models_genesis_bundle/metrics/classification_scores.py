@@ -1,35 +1,41 @@
-"""The metrics of a classification."""
+"""The metrics of a classification, and its calibration: do predicted probabilities match observed frequencies?"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from models_genesis_bundle.metrics.bootstrap import bootstrap_interval, mean_with_interval, patient_numbers
-from models_genesis_bundle.metrics.calibration import brier_scores, expected_calibration_error, reliability_curve
-from models_genesis_bundle.metrics.operating_point import (
+from models_genesis_bundle.metrics.roc import (
+    auc_with_interval,
+    binary_scores,
     proportion_with_interval,
     sensitivity_and_specificity,
     youden_threshold,
 )
-from models_genesis_bundle.metrics.roc import auc_with_interval
+from monai.metrics.calibration import calibration_binning
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-__all__ = ["classification_scores", "predicted_classes"]
+__all__ = [
+    "ReliabilityCurve",
+    "brier_scores",
+    "classification_scores",
+    "expected_calibration_error",
+    "predicted_classes",
+    "reliability_curve",
+]
 
 
 def predicted_classes(probabilities: np.ndarray, positive_class: int = 1, threshold: float = 0.5) -> np.ndarray:
-    """The predicted class of each case.
+    """The predicted class of each case, (n,) class numbers.
 
     Args:
         probabilities: (n, classes).
         positive_class: with two classes, the one that is predicted at or above ``threshold``.
         threshold: with two classes, of the positive class's probability; with more, the most probable class is predicted.
-
-    Returns:
-        (n,) class numbers.
     """
     if probabilities.shape[1] > 2:
         return probabilities.argmax(axis=1)
@@ -53,12 +59,10 @@ def classification_scores(
     of the positive class. With more, each class against the rest has these with its name appended, ``auc_<name>`` …, and
     ``auc_macro`` and ``average_precision_macro`` are the means over classes.
 
-    Always: ``accuracy``; ``balanced_accuracy``, the mean over classes of the recall of each;
-    ``brier``; ``expected_calibration_error`` of the positive class's probability, or of the most probable class's with
-    several classes, without an interval, since resampling biases it. With two classes use ``youden_threshold`` as
-    ``threshold`` for the evaluation of **other** cases.
-
-    The metrics of a class without cases are NaN and left out of means over classes.
+    Always: ``accuracy``; ``balanced_accuracy``, the mean over classes of the recall of each; ``brier``;
+    ``expected_calibration_error`` of the positive class's probability, or of the most probable class's with several classes,
+    without an interval, since resampling biases it. With two classes use ``youden_threshold`` as ``threshold`` for the
+    evaluation of **other** cases. The metrics of a class without cases are NaN and left out of means over classes.
 
     Args:
         labels: (n,) class numbers.
@@ -75,46 +79,40 @@ def classification_scores(
         For each metric ``mean`` (the value), ``low``, ``high``, ``n`` and further keys of the metric's own function.
 
     Examples:
-        >>> from models_genesis_bundle.metrics import classification_scores
         >>> probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.6, 0.4], [0.1, 0.9]])
         >>> classification_scores([0, 0, 1, 1], probabilities, ["benign", "malignant"], resamples=50)["auc"]["mean"]
         0.75
     """
     labels = np.asarray(labels, dtype=int)
     owners = patient_numbers(patients, len(labels))
+    groups = len(np.unique(owners))
     predicted = predicted_classes(probabilities, positive_class, threshold)
     right = predicted == labels
 
-    def resampled(metric: Callable[[np.ndarray], float]) -> dict[str, float]:
-        """A metric of weighted cases, with an interval over patients."""
-        groups = int(owners.max()) + 1 if len(owners) else 0
-        low, high = bootstrap_interval(lambda drawn: metric(drawn[owners]), groups, confidence, resamples, seed)
-        return {"mean": metric(np.ones(len(labels))), "low": low, "high": high, "n": len(labels)}
+    def resampled(metric: Callable[..., float], *arguments: object) -> dict[str, float]:
+        """A metric of arguments and the cases' weights, with an interval over patients."""
+        of_weights = partial(metric, *arguments)
+        low, high = bootstrap_interval(lambda drawn: of_weights(drawn[owners]), groups, confidence, resamples, seed)
+        return {"mean": of_weights(np.ones(len(labels))), "low": low, "high": high, "n": len(labels)}
 
     binary = len(class_names) == 2
+    classes = [(labels == number, probabilities[:, number]) for number in range(len(class_names))]
     scores: dict[str, dict[str, float]] = {}
     for number in [positive_class] if binary else range(len(class_names)):
-        own, probability = labels == number, probabilities[:, number]
+        ending = "" if binary else f"_{class_names[number]}"
+        own, probability = classes[number]
         called = sensitivity_and_specificity(own, predicted == number, 1, owners, confidence)
-        metrics = {
-            "auc": auc_with_interval(own, probability, owners, confidence),
-            "average_precision": resampled(partial(_average_precision, own, probability)),
-            **called,
-        }
-        scores |= {name if binary else f"{name}_{class_names[number]}": found for name, found in metrics.items()}
+        scores[f"auc{ending}"] = auc_with_interval(own, probability, owners, confidence)
+        scores[f"average_precision{ending}"] = resampled(_average_precision, own, probability)
+        scores |= {f"{name}{ending}": found for name, found in called.items()}
     if not binary:
-        classes = [(labels == number, probabilities[:, number]) for number in range(len(class_names))]
-        scores["auc_macro"] = resampled(partial(_macro, _auc, classes))
-        scores["average_precision_macro"] = resampled(partial(_macro, _average_precision, classes))
+        scores["auc_macro"] = resampled(_macro, _auc, classes)
+        scores["average_precision_macro"] = resampled(_macro, _average_precision, classes)
     scores["accuracy"] = proportion_with_interval(right, owners, confidence)
-    scores["balanced_accuracy"] = resampled(
-        partial(_macro, _recall, [(labels == number, right) for number in range(len(class_names))])
-    )
-    scores["brier"] = mean_with_interval(
-        brier_scores(labels, probabilities), owners.tolist(), confidence, resamples, seed
-    )
+    scores["balanced_accuracy"] = resampled(_macro, _recall, [(own, right) for own, _ in classes])
+    scores["brier"] = mean_with_interval(brier_scores(labels, probabilities), owners, confidence, resamples, seed)
     if binary:
-        outcome, probability = labels == positive_class, probabilities[:, positive_class]
+        outcome, probability = classes[positive_class]
         scores["youden_threshold"] = {"mean": youden_threshold(outcome, probability), "n": len(labels)}
     else:
         outcome, probability = probabilities.argmax(axis=1) == labels, probabilities.max(axis=1, initial=0)
@@ -139,11 +137,76 @@ def _recall(own: np.ndarray, right: np.ndarray, weights: np.ndarray) -> float:
     return float(np.average(right[own], weights=weights[own])) if weights[own].any() else float("nan")
 
 
-def _macro(
-    metric: Callable[[np.ndarray, np.ndarray, np.ndarray], float],
-    classes: Sequence[tuple[np.ndarray, np.ndarray]],
-    weights: np.ndarray,
-) -> float:
+def _macro(metric: Callable[..., float], classes: Sequence[tuple[np.ndarray, ...]], weights: np.ndarray) -> float:
     """A metric's mean over the classes that define it."""
-    values = torch.tensor([metric(own, of_cases, weights) for own, of_cases in classes], dtype=torch.float64)
+    values = torch.tensor([metric(*of_class, weights) for of_class in classes], dtype=torch.float64)
     return values.nanmean().item()
+
+
+class ReliabilityCurve(NamedTuple):
+    """Bins of equal width that hold at least one case.
+
+    Attributes:
+        predicted: mean probability of each bin's cases.
+        observed: fraction of them in which the outcome is 1.
+        counts: number of them.
+    """
+
+    predicted: np.ndarray
+    observed: np.ndarray
+    counts: np.ndarray
+
+
+def reliability_curve(
+    outcomes: Sequence | np.ndarray, probabilities: Sequence | np.ndarray, bins: int = 10
+) -> ReliabilityCurve:
+    """Observed frequency by predicted probability, by MONAI's ``calibration_binning``.
+
+    Args:
+        outcomes: (n,) 1 or 0: the case is of the positive class or, with several classes, the most probable class was
+            correct.
+        probabilities: (n,) predicted probabilities of the outcome, 0 … 1.
+        bins: of equal width.
+    """
+    came_true, probabilities = binary_scores(outcomes, probabilities)
+    arrays = (torch.as_tensor(array, dtype=torch.float32)[None, None] for array in (probabilities, came_true))
+    predicted, observed, counts = (found[0, 0].numpy().astype(float) for found in calibration_binning(*arrays, bins))
+    held = counts > 0
+    return ReliabilityCurve(predicted[held], observed[held], counts[held].astype(int))
+
+
+def expected_calibration_error(curve: ReliabilityCurve) -> float:
+    """The distance of a reliability curve from the diagonal, 0 … 1, a mean over cases; NaN without cases.
+
+    It depends on the bins, and is above 0 by chance alone where they hold few cases.
+
+    Based on: Guo et al., On Calibration of Modern Neural Networks, ICML 2017, arXiv:1706.04599.
+
+    Examples:
+        >>> from models_genesis_bundle.metrics import reliability_curve
+        >>> round(expected_calibration_error(reliability_curve([0, 1, 1, 1], [0.55, 0.55, 0.95, 0.95])), 3)
+        0.05
+    """
+    if not len(curve.counts):
+        return float("nan")
+    return float(np.average(np.abs(curve.predicted - curve.observed), weights=curve.counts))
+
+
+def brier_scores(labels: Sequence | np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Each case's squared error of its probabilities; their mean is the Brier score.
+
+    Based on: Brier, Monthly Weather Review 78 (1950), 1-3; halved, so that two classes give (p − y)², as is usual.
+
+    Args:
+        labels: (n,) class numbers.
+        probabilities: (n, classes).
+
+    Returns:
+        (n,) from 0 (certain and correct) to 1 (certain and wrong).
+
+    Examples:
+        >>> brier_scores([1, 0], np.array([[0.5, 0.5], [1.0, 0.0]])).tolist()
+        [0.25, 0.0]
+    """
+    wanted = np.eye(probabilities.shape[1])[np.asarray(labels, dtype=int)]
+    return ((probabilities - wanted) ** 2).sum(axis=1) / 2

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from models_genesis_bundle.metrics.bootstrap import patient_numbers
-from models_genesis_bundle.metrics.operating_point import binary_scores
-from models_genesis_bundle.metrics.roc import auc_with_interval, compare_aucs
+from models_genesis_bundle.metrics.roc import auc_with_interval, binary_scores, compare_aucs
 
 __all__ = ["covariate_scores", "matched_pairs"]
 
@@ -45,10 +44,11 @@ def matched_pairs(
     for index in np.random.default_rng(seed).permutation(groups[rarer]):
         value = float(values[index])
         place = bisect_left(left, (value, -1))
-        nearest = min((place - 1, place), key=lambda at: abs(left[at][0] - value) if 0 <= at < len(left) else np.inf)
-        if 0 <= nearest < len(left) and abs(left[nearest][0] - value) <= caliper:
-            partner = left.pop(nearest)[1]
-            pairs.append((partner, index) if rarer else (index, partner))
+        neighbours = left[max(place - 1, 0) : place + 1]
+        nearest = min(neighbours, key=lambda other: abs(other[0] - value), default=(np.inf, -1))
+        if abs(nearest[0] - value) <= caliper:
+            left.remove(nearest)
+            pairs.append((nearest[1], index) if rarer else (index, nearest[1]))
     return np.array(pairs, dtype=int).reshape(-1, 2)
 
 
@@ -64,8 +64,8 @@ def covariate_scores(
 ) -> dict[str, dict[str, float]]:
     """Compare a classification with a covariate alone, and among cases that are matched by the covariate.
 
-    For example, malignancy correlates with a nodule's size: the diameter alone separates most cases, and a network that does little
-    more than measure it looks good. Cases without a covariate are left out of these metrics, and counted as ``missing``.
+    For example, the diameter of a nodule alone separates most malignant cases, and a network that does little more than
+    measure it looks good. Cases without a covariate are left out of these metrics, and counted as ``missing``.
 
     Args:
         labels: (n,) 1 for positive cases, 0 for negative ones.
@@ -80,8 +80,8 @@ def covariate_scores(
     Returns:
         ``auc_of_<name>``: the covariate's own area under the ROC curve; ``auc_gain_over_<name>``: the classification's
         minus that, on the same cases, with DeLong's test; ``auc_matched_by_<name>``: the classification's among pairs of a
-        positive and a negative case with similar covariates; ``auc_of_<name>_matched``: the covariate's own there, which must be
-        near 0.5 if the pairs are well matched.
+        positive and a negative case with similar covariates; ``auc_of_<name>_matched``: the covariate's own there, near 0.5
+        if the pairs are well matched.
     """
     positive, values = binary_scores(labels, scores)
     numbers = np.asarray(covariate, dtype=float)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from models_genesis_bundle.metrics.bootstrap import bootstrap_interval, patient_numbers
-from models_genesis_bundle.metrics.operating_point import binary_scores
+from models_genesis_bundle.metrics.roc import binary_scores
 
 __all__ = ["FALSE_POSITIVES_PER_SCAN", "Froc"]
 
@@ -18,10 +18,8 @@ class Froc:
     """Sensitivity for lesions against false positives per scan, over all thresholds.
 
     A lesion is found at a threshold when one of its candidates has that score or a higher one; its further candidates
-    are ignored. Each negative candidate at or above the threshold is a false positive. As in the
-    LUNA16 challenge, the curve is interpolated linearly, and stays where it is after its last point. MONAI's
-    ``compute_froc_curve_data`` gives the same curve but for its last point, which it leaves out, in time that grows with the
-    square of the number of candidates.
+    are ignored. Each negative candidate at or above the threshold is a false positive. As in the LUNA16 challenge, the curve
+    is interpolated linearly, and stays where it is after its last point.
 
     Based on: Setio et al., LUNA16, Medical Image Analysis 42 (2017), 1-13, doi:10.1016/j.media.2017.06.015.
 
@@ -38,7 +36,6 @@ class Froc:
         ValueError: when the arguments do not fit.
 
     Examples:
-        >>> from models_genesis_bundle.metrics import Froc
         >>> froc = Froc([1, 0, 1, 0], [0.9, 0.8, 0.7, 0.1], scans=["a", "a", "b", "b"])
         >>> [round(float(value), 2) for value in froc.sensitivities()]  # at 1/8, 1/4, 1/2, 1, 2, 4, 8 per scan
         [0.5, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0]
@@ -55,26 +52,24 @@ class Froc:
     ) -> None:
         positive, values = binary_scores(labels, scores)
         numbers = patient_numbers(scans, len(positive))
-        best = _best_candidates(positive, values, numbers, lesions)
-        found_scans, found_lesions = len(np.unique(numbers)), int(best.sum())
-        self.number_of_scans = _total(number_of_scans, found_scans, "scans")
-        self.number_of_lesions = _total(number_of_lesions, found_lesions, "lesions")
-        self._missed_share = found_lesions / self.number_of_lesions if self.number_of_lesions else float("nan")
-        counted = best | ~positive
-        order = np.argsort(-values[counted], kind="stable")
-        self._is_lesion = best[counted][order]
-        self._scan = numbers[counted][order]
-        ordered = values[counted][order]
-        self._ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True)) if len(ordered) else np.array([], int)
+        order = np.argsort(-values, kind="stable")
+        if lesions is not None:
+            if len(lesions) != len(positive):
+                raise ValueError(f"lesions: expected one for each of {len(positive)} candidates, found {len(lesions)}.")
+            named = [positive[index] and lesions[index] not in (None, "") for index in order]
+            names = [(numbers[i], str(lesions[i])) if own else i for i, own in zip(order, named, strict=True)]
+            order = order[~pd.Series(names, dtype=object).duplicated().to_numpy()]
+        self._is_lesion, self._scan, ordered = positive[order], numbers[order], values[order]
+        found = int(self._is_lesion.sum())
+        self.number_of_scans = _total(number_of_scans, len(np.unique(numbers)), "scans")
+        self.number_of_lesions = _total(number_of_lesions, found, "lesions")
+        self._missed_share = found / self.number_of_lesions if self.number_of_lesions else float("nan")
+        self._ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], len(ordered) > 0))
 
     def curve(self, drawn: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """False positives per scan and sensitivity, from the strictest threshold, which finds nothing, to the loosest.
+        """False positives per scan and sensitivity, two arrays that increase from the strictest threshold, which finds nothing.
 
-        Args:
-            drawn: (number_of_scans,) how often each scan counts; None: once.
-
-        Returns:
-            Two arrays that increase. Sensitivity is NaN without lesions.
+        ``drawn``, (number_of_scans,), is how often each scan counts; None: once. Sensitivity is NaN without lesions.
         """
         weights = np.ones(len(self._scan)) if drawn is None else drawn[self._scan].astype(float)
         lesions = np.cumsum(weights * self._is_lesion)
@@ -91,18 +86,9 @@ class Froc:
         return np.interp(FALSE_POSITIVES_PER_SCAN, *self.curve(drawn))
 
     def summary(self, confidence: float = 0.95, resamples: int = 1000, seed: int = 0) -> dict[str, dict[str, float]]:
-        """The CPM score with a bootstrap interval over scans, and the sensitivities that it is the mean of.
+        """``cpm``, the mean of `sensitivities`, with a bootstrap interval over scans, and ``sensitivity_at_0.125_fp`` ….
 
-        The fraction of lesions without a candidate is the same in each resample.
-
-        Args:
-            confidence: of the interval, 0 … 1.
-            resamples: number of bootstrap samples.
-            seed: of the resampling.
-
-        Returns:
-            ``cpm`` with ``mean``, ``low``, ``high``, ``n`` (scans); ``sensitivity_at_0.125_fp`` … with ``mean`` and ``n``
-            (lesions).
+        The fraction of lesions without a candidate is the same in each resample. ``n`` counts scans or lesions.
         """
         found = self.sensitivities()
         low, high = bootstrap_interval(
@@ -113,22 +99,6 @@ class Froc:
             f"sensitivity_at_{rate:g}_fp": {"mean": float(sensitivity), "n": self.number_of_lesions}
             for rate, sensitivity in zip(FALSE_POSITIVES_PER_SCAN, found, strict=True)
         }
-
-
-def _best_candidates(
-    positive: np.ndarray, scores: np.ndarray, scans: np.ndarray, lesions: Sequence[object] | None
-) -> np.ndarray:
-    """Which candidates have the highest score of their lesion."""
-    if lesions is None:
-        return positive
-    if len(lesions) != len(positive):
-        raise ValueError(f"lesions: expected one for each of {len(positive)} candidates, found {len(lesions)}.")
-    order = np.argsort(-scores, kind="stable")
-    order = order[positive[order]]
-    names = [index if lesions[index] in (None, "") else (scans[index], str(lesions[index])) for index in order]
-    best = np.zeros(len(positive), dtype=bool)
-    best[order] = ~pd.Series(names, dtype=object).duplicated()
-    return best
 
 
 def _total(given: int | None, found: int, what: str) -> int:

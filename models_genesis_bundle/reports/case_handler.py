@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -11,18 +14,17 @@ from typing import Any
 import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from models_genesis_bundle.data.scans.files import CHANNEL_FILES, case_path, scan_stem
+from models_genesis_bundle.files import write_json
 from monai.data import MetaTensor
 from monai.utils.enums import CommonKeys
 
-__all__ = ["CaseHandler", "case_source", "evaluated_cases", "short_names"]
+__all__ = ["CaseHandler", "case_source", "evaluated_cases", "short_names", "write_summary"]
+
+logger = logging.getLogger(__name__)
 
 
 def case_source(case: Mapping[str, Any]) -> str:
-    """The source of a case: its entry ``case`` if it has one, else the file of its image, see `case_path` for several.
-
-    Raises:
-        KeyError: when the case has neither.
-    """
+    """The source of a case: its entry ``case`` if it has one, else the file of its image, see `case_path` for several."""
     if "case" in case:
         return str(case["case"])
     if CHANNEL_FILES in case:
@@ -41,29 +43,19 @@ def short_names(sources: Sequence[str]) -> list[str]:
 
     A source that occurs several times (patches of one scan) is numbered: ``name#1``, ``name#2``.
     """
-    distinct = set(sources)
-    for folders in range(max((len(Path(source).parts) for source in distinct), default=0)):
-        names = {source: _name(source, folders) for source in distinct}
-        if len(set(names.values())) == len(distinct):
+    paths = {source: Path(source) for source in sources}
+    names = {source: source for source in paths}
+    for folders in range(max((len(path.parts) for path in paths.values()), default=0)):
+        short = {source: "/".join([*path.parts[-1 - folders : -1], scan_stem(path)]) for source, path in paths.items()}
+        if len(set(short.values())) == len(paths):
+            names = short
             break
-    else:
-        names = {source: source for source in distinct}
     repeated = {source: count(1) for source, times in Counter(sources).items() if times > 1}
     return [names[source] + (f"#{next(repeated[source])}" if source in repeated else "") for source in sources]
 
 
-def _name(source: str, folders: int) -> str:
-    path = Path(source)
-    before = path.parent.parts[-folders:] if folders else ()
-    return "/".join([*before, scan_stem(path)])
-
-
 def evaluated_cases(engine: Engine) -> list[dict[str, Any]]:
-    """The cases of a MONAI evaluator's last batch, after the postprocessing: entries of the batch, updated by the output's.
-
-    Raises:
-        TypeError: when the evaluator has no ``decollate: true``.
-    """
+    """The cases of a MONAI evaluator's last batch, after the postprocessing: entries of the batch, updated by the output's."""
     batch, output = engine.state.batch, engine.state.output
     if not isinstance(output, list) or not isinstance(batch, list):
         raise TypeError(
@@ -71,6 +63,11 @@ def evaluated_cases(engine: Engine) -> list[dict[str, Any]]:
             f"{type(output).__name__}. Set the evaluator's `decollate: true`."
         )
     return [{**case, **found} for case, found in zip(batch, output, strict=True)]
+
+
+def write_summary(path: str | os.PathLike, summary: Mapping[str, Any]) -> None:
+    """Write a summary as JSON, atomically; NaN, which JSON lacks, becomes ``null``."""
+    write_json(path, json.loads(json.dumps(summary), parse_constant=lambda name: None), allow_nan=False)
 
 
 class CaseHandler:
@@ -83,11 +80,7 @@ class CaseHandler:
         engine.add_event_handler(Events.COMPLETED, self.write)
 
     def start(self, engine: Engine) -> None:
-        """Remove all cases.
-
-        Raises:
-            RuntimeError: in a distributed run, in which a process has only a part of the cases.
-        """
+        """Remove all cases; refuse a distributed run, in which a process has only a part of them."""
         processes = idist.get_world_size()
         if processes > 1:
             raise RuntimeError(
@@ -101,3 +94,19 @@ class CaseHandler:
     def write(self, engine: Engine) -> None:
         """Write the results of the cases."""
         raise NotImplementedError
+
+    def conclude(self, engine: Engine, folder: Path, summary: Mapping[str, Any], shown: Iterable[str]) -> None:
+        """Write ``summary.json``, put its metrics' means into the evaluator's, and log those that are shown.
+
+        Every report's summary has ``confidence``, ``cases`` and ``metrics``, which maps the name of a metric to its value
+        ``mean``, its interval ``low`` … ``high``, the number ``n`` of its cases, and further keys of some metrics.
+        """
+        write_summary(folder / "summary.json", summary)
+        metrics, confidence = summary["metrics"], 100 * summary["confidence"]
+        engine.state.metrics.update({name: found["mean"] for name, found in metrics.items()})
+        for name in shown:
+            found = metrics[name]
+            interval = f"{confidence:g} % interval {found['low']:.4g} … {found['high']:.4g}"
+            left_out = f", {found['missing']} left out" if found.get("missing") else ""
+            logger.info("%s: %.4g (%s, n = %d%s)", name, found["mean"], interval, found["n"], left_out)
+        logger.info("%d cases: %s", summary["cases"], folder / "summary.json")

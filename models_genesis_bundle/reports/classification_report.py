@@ -1,4 +1,4 @@
-"""The report of a classification's evaluation."""
+"""The report of a classification's evaluation, and the predictions of one on new cases."""
 
 from __future__ import annotations
 
@@ -10,32 +10,93 @@ from typing import Any
 
 import numpy as np
 from ignite.engine import Engine
+from models_genesis_bundle.files import write_table
 from models_genesis_bundle.metrics import Froc, classification_scores, covariate_scores, predicted_classes
 from models_genesis_bundle.reports.case_handler import CaseHandler, case_source, evaluated_cases, short_names
-from models_genesis_bundle.reports.predictions_table import write_predictions
-from models_genesis_bundle.reports.summary_file import in_words, write_summary
 from models_genesis_bundle.visualize import try_to_save_figure
 from models_genesis_bundle.visualize.classification_figure import classification_figure
 from monai.utils import convert_to_numpy
 from monai.utils.enums import CommonKeys
 from sklearn.metrics import confusion_matrix
 
-__all__ = ["ClassificationReport"]
+__all__ = ["ClassificationReport", "PredictionsTable"]
 
 logger = logging.getLogger(__name__)
 
 ROUNDING = 1e-3
 
 
+class PredictionsTable(CaseHandler):
+    """Writes the class probabilities and the predicted class of every case as a CSV file.
+
+    List it among the handlers of a ``SupervisedEvaluator`` with ``decollate: true``. Each case, after the
+    postprocessing, holds ``pred`` (classes,), its probabilities; its name is ``case`` or the image's file. A
+    candidate's ``scan`` and ``point`` become the columns ``seriesuid,coordX,coordY,coordZ``, as in LUNA16.
+
+    Args:
+        path: the CSV file, written at the end, atomically.
+        class_names: of all classes, in order.
+        positive_class: with two classes, the number of the class to detect.
+        threshold: with two classes, the probability from which a case is called positive.
+    """
+
+    def __init__(self, path: str, class_names: Sequence[str], positive_class: int = 1, threshold: float = 0.5) -> None:
+        self.path = Path(path)
+        self.class_names: Sequence[str] = list(class_names)
+        self.positive_class = positive_class
+        self.threshold = threshold
+
+    def start(self, engine: Engine) -> None:
+        """Remove all cases."""
+        super().start(engine)
+        self.rows: list[dict[str, Any]] = []
+        self.predictions: list[np.ndarray] = []
+
+    def collect(self, engine: Engine) -> None:
+        """Keep the needed entries of a batch's cases; errors name the case."""
+        for case in evaluated_cases(engine):
+            source = case_source(case)
+            values = np.ravel(convert_to_numpy(case[CommonKeys.PRED])).astype(float)
+            of_each = values.size == len(self.class_names) and (values > -ROUNDING).all()
+            if not of_each or not abs(values.sum() - 1) < ROUNDING * values.size:
+                raise ValueError(
+                    f"{source}: expected a probability for each of {', '.join(self.class_names)}, 1 in sum, found "
+                    f"{values[:8].tolist()}. Put a softmax into the postprocessing."
+                )
+            self.rows.append({"case": source, **self.columns(source, case)})
+            self.predictions.append(values)
+
+    def columns(self, source: str, case: Mapping[str, Any]) -> dict[str, Any]:
+        """The columns of a case between its name and its prediction."""
+        if "point" not in case:
+            return {}
+        x, y, z = convert_to_numpy(case["point"]).tolist()
+        return {"seriesuid": case["scan"], "coordX": x, "coordY": y, "coordZ": z}
+
+    def write(self, engine: Engine) -> None:
+        """Write the file."""
+        self.probabilities = np.array(self.predictions).reshape(-1, len(self.class_names))
+        names = short_names([row["case"] for row in self.rows])
+        predicted = predicted_classes(self.probabilities, self.positive_class, self.threshold)
+        columns = [f"probability_{name}" for name in self.class_names]
+        cases = zip(self.rows, names, predicted.tolist(), self.probabilities.tolist(), strict=True)
+        write_table(
+            self.path,
+            [
+                {**row, "case": name, "prediction": self.class_names[number], **dict(zip(columns, values, strict=True))}
+                for row, name, number, values in cases
+            ],
+        )
+        logger.info("%d predictions: %s", len(self.rows), self.path)
+
+
 @dataclass(eq=False)
-class ClassificationReport(CaseHandler):
+class ClassificationReport(PredictionsTable):
     """Gathers the probabilities of an evaluation, and writes a table, a summary and a picture at its end.
 
-    List it among the handlers of a ``SupervisedEvaluator`` with ``decollate: true``. Each case, after the postprocessing,
-    holds ``pred`` (classes,), its probabilities, and ``label``, its class number. Its name is ``case`` or the image's
-    file. With ``patient``, intervals are over patients. Candidates have ``scan``, the scan that they belong to, and may
-    have ``lesion``, the name of their lesion within the scan; without ``patient``, the cases of one scan count as one
-    patient's.
+    Each case holds, besides what a `PredictionsTable` needs, ``label``, its class number. With ``patient``, intervals are over
+    patients. Candidates have ``scan``, the scan that they belong to, and may have ``lesion``, the name of their lesion within
+    the scan; without ``patient``, the cases of one scan count as one patient's.
 
     It writes ``predictions.csv``, a row for each case; ``summary.json`` with each metric of ``classification_scores``, of
     ``Froc`` if cases have a scan, and of ``covariate_scores`` if a covariate is named (two classes only), with
@@ -84,86 +145,44 @@ class ClassificationReport(CaseHandler):
                 "ClassificationReport: expected two or more different class names and the number of one of them as "
                 f"positive class, found {list(self.class_names)} and {self.positive_class}."
             )
+        self.path = Path(self.output_dir, "predictions.csv")
 
-    def start(self, engine: Engine) -> None:
-        """Remove all cases."""
-        super().start(engine)
-        self.rows: list[dict[str, Any]] = []
-        self.labels: list[int] = []
-        self.probabilities: list[np.ndarray] = []
-
-    def collect(self, engine: Engine) -> None:
-        """Keep the labels and probabilities of a batch's cases.
-
-        Raises:
-            ValueError: for a label that is no class, values that are no probabilities, or a covariate that is no number; it
-                names the case.
-            KeyError: a case lacks the covariate.
-        """
-        for case in evaluated_cases(engine):
-            source = case_source(case)
-            self.labels.append(self._label(source, case[CommonKeys.LABEL]))
-            self.probabilities.append(self._probabilities(source, case[CommonKeys.PRED]))
-            row: dict[str, Any] = {"case": source}
-            row |= {key: str(case[key]) for key in ("patient", "scan", "lesion") if key in case}
-            if self.covariate_key is not None:
-                if self.covariate_key not in case:
-                    raise KeyError(
-                        f"{source}: expected the covariate {self.covariate_key!r}, found the entries {sorted(map(str, case))}."
-                    )
-                value = case[self.covariate_key]
-                try:
-                    row[self.covariate_key] = float(value)
-                except (TypeError, ValueError):
-                    raise ValueError(
-                        f"{source}: expected a number (NaN where not known) as {self.covariate_key!r}, found {value!r}."
-                    ) from None
-            self.rows.append(row)
+    def columns(self, source: str, case: Mapping[str, Any]) -> dict[str, Any]:
+        """What the metrics need: patient, scan, lesion, covariate and the name of the label."""
+        columns: dict[str, Any] = {key: str(case[key]) for key in ("patient", "scan", "lesion") if key in case}
+        if self.covariate_key is not None:
+            columns[self.covariate_key] = self._covariate(source, case, self.covariate_key)
+        label = np.ravel(convert_to_numpy(case[CommonKeys.LABEL]))
+        if label.size != 1 or label[0] not in range(len(self.class_names)):
+            raise ValueError(
+                f"{source}: expected the number of a class, 0 … {len(self.class_names) - 1}, as label, "
+                f"found {label[:8].tolist()}."
+            )
+        return {**columns, "label": self.class_names[int(label[0])]}
 
     def write(self, engine: Engine) -> None:
-        """Write the files, and put the values into the evaluator's metrics.
-
-        Raises:
-            ValueError: when some cases have a scan, or a patient, and others have none.
-        """
-        folder = Path(self.output_dir)
-        labels = np.array(self.labels, dtype=int)
-        probabilities = np.array(self.probabilities).reshape(-1, len(self.class_names))
-        names = short_names([row["case"] for row in self.rows])
+        """Write the files, and put the values into the evaluator's metrics."""
         scans, patients = self._column("scan"), self._column("patient")
-        owners = patients or scans or names
-        binary = len(self.class_names) == 2
+        super().write(engine)
+        numbers = {name: number for number, name in enumerate(self.class_names)}
+        labels = np.array([numbers[row["label"]] for row in self.rows], dtype=int)
+        probabilities, binary = self.probabilities, len(self.class_names) == 2
+        owners = patients or scans or short_names([row["case"] for row in self.rows])
         outcomes, scores = labels == self.positive_class, probabilities[:, self.positive_class]
+        bootstrap = (owners, self.confidence, self.resamples, self.seed)
         metrics = classification_scores(
-            labels,
-            probabilities,
-            self.class_names,
-            self.positive_class,
-            self.threshold,
-            owners,
-            self.confidence,
-            self.resamples,
-            self.seed,
+            labels, probabilities, self.class_names, self.positive_class, self.threshold, *bootstrap
         )
         if self.covariate_key is not None and binary:
-            metrics |= covariate_scores(
-                outcomes,
-                scores,
-                [row[self.covariate_key] for row in self.rows],
-                self.covariate_key,
-                owners,
-                self.confidence,
-                self.caliper,
-                self.seed,
-            )
+            covariate = [row[self.covariate_key] for row in self.rows]
+            how = (self.covariate_key, owners, self.confidence, self.caliper, self.seed)
+            metrics |= covariate_scores(outcomes, scores, covariate, *how)
         froc = None
         if scans is not None and binary:
             lesions = [row.get("lesion", "") for row in self.rows]
             froc = Froc(outcomes, scores, scans, lesions, self.number_of_scans, self.number_of_lesions)
             metrics |= froc.summary(self.confidence, self.resamples, self.seed)
         predicted = predicted_classes(probabilities, self.positive_class, self.threshold)
-        rows = [{**row, "label": self.class_names[label]} for row, label in zip(self.rows, labels, strict=True)]
-        write_predictions(folder / "predictions.csv", rows, predicted, probabilities, self.class_names)
         settings: dict[str, Any] = {"class_names": self.class_names}
         if binary:
             settings |= {"positive_class": self.class_names[self.positive_class], "threshold": self.threshold}
@@ -172,7 +191,7 @@ class ClassificationReport(CaseHandler):
         settings |= self.settings
         summary = {
             "metrics": metrics,
-            "cases": len(names),
+            "cases": len(self.rows),
             "patients": len(set(owners)),
             "skipped": self.skipped,
             **({"scans": froc.number_of_scans, "lesions": froc.number_of_lesions} if froc is not None else {}),
@@ -186,37 +205,22 @@ class ClassificationReport(CaseHandler):
             "confidence": self.confidence,
             "settings": settings,
         }
-        write_summary(folder / "summary.json", summary)
+        shown = [name for name in ("auc", "auc_macro", "accuracy", "cpm") if name in metrics]
+        self.conclude(engine, Path(self.output_dir), summary, shown)
         figure = classification_figure(
             labels, probabilities, self.class_names, self.positive_class, self.threshold, froc
         )
-        try_to_save_figure(figure, folder / "classification.png")
-        engine.state.metrics.update({name: found["mean"] for name, found in metrics.items()})
-        for name in [name for name in ("auc", "auc_macro", "accuracy", "cpm") if name in metrics]:
-            logger.info("%s: %s", name, in_words(metrics[name], self.confidence))
-        logger.info("%d cases: %s", len(names), folder / "summary.json")
+        try_to_save_figure(figure, Path(self.output_dir, "classification.png"))
 
-    def _label(self, source: str, label: Any) -> int:
-        values = np.ravel(convert_to_numpy(label))
-        if values.size != 1 or values[0] not in range(len(self.class_names)):
+    def _covariate(self, source: str, case: Mapping[str, Any], key: str) -> float:
+        if key not in case:
+            raise KeyError(f"{source}: expected the covariate {key!r}, found the entries {sorted(map(str, case))}.")
+        try:
+            return float(case[key])
+        except (TypeError, ValueError):
             raise ValueError(
-                f"{source}: expected the number of a class, 0 … {len(self.class_names) - 1}, as label, "
-                f"found {values[:8].tolist()}."
-            )
-        return int(values[0])
-
-    def _probabilities(self, source: str, prediction: Any) -> np.ndarray:
-        values = np.ravel(convert_to_numpy(prediction)).astype(float)
-        if (
-            values.size != len(self.class_names)
-            or not (values > -ROUNDING).all()
-            or not abs(values.sum() - 1) < ROUNDING * values.size
-        ):
-            raise ValueError(
-                f"{source}: expected a probability for each of {', '.join(self.class_names)}, 1 in sum, found "
-                f"{values[:8].tolist()}. Put a softmax into the postprocessing."
-            )
-        return values
+                f"{source}: expected a number (NaN where not known) as {key!r}, found {case[key]!r}."
+            ) from None
 
     def _column(self, key: str) -> list[str] | None:
         values = [row[key] for row in self.rows if key in row]

@@ -28,11 +28,8 @@ def figure_png(figure: Figure) -> str:
 def picture_png(picture: np.ndarray, cmap: str = "gray", low: float = 0.0, high: float = 1.0) -> str:
     """An array as the text of a PNG with a pixel for each value.
 
-    Args:
-        picture: (rows, columns) of values, or (rows, columns, 3) of colours in 0 … 1.
-        cmap: name of Matplotlib's colour map for values.
-        low: value of its first colour.
-        high: value of its last colour.
+    ``picture`` is (rows, columns) of values, which ``cmap`` colours from ``low`` to ``high``, or (rows, columns, 3) of
+    colours in 0 … 1.
     """
     buffer = io.BytesIO()
     imsave(buffer, np.ascontiguousarray(picture), cmap=cmap, vmin=low, vmax=high, format="png", metadata=_NO_SOFTWARE)
@@ -44,13 +41,7 @@ def _text(buffer: io.BytesIO) -> str:
 
 
 def write_page(path: Path, template: str, **values: Any) -> None:
-    """Fill a template in, and write the page whole or not at all.
-
-    Args:
-        path: the HTML file.
-        template: a file of this package that extends ``reports/page.html``, such as ``planning/report.html``.
-        values: what the template names.
-    """
+    """Fill a template of this package in, ``planning/report.html`` say, and write the page whole or not at all."""
     environment = Environment(
         loader=PackageLoader("models_genesis_bundle", ""), autoescape=True, trim_blocks=True, undefined=StrictUndefined
     )

@@ -117,9 +117,9 @@ class ScanResults(CaseHandler):
     @cached_property
     def missing(self) -> list[int]:
         """The positions in ``scans`` of those without results."""
-        missing = [number for number, scan in enumerate(self.scans) if not self._is_there(scan["result"])]
-        if len(missing) < len(self.scans):
-            there = len(self.scans) - len(missing)
+        known = self.settings is not None
+        missing = [i for i, scan in enumerate(self.scans) if not (known and self.is_written(scan["result"]))]
+        if there := len(self.scans) - len(missing):
             logger.info("%d of %d scans have their results in %s already.", there, len(self.scans), self.output_dir)
         return missing
 
@@ -147,7 +147,7 @@ class ScanResults(CaseHandler):
 
     def write(self, engine: Engine) -> None:
         """Log the folder of the results."""
-        there = sum(map(self._is_there, self.entries))
+        there = sum(map(self.is_written, self.entries))
         logger.info("%d of %d scans have results: %s", there, len(self.scans), self.output_dir)
 
     def require_all(self, skipped: Mapping[str, str]) -> None:
@@ -164,24 +164,16 @@ class ScanResults(CaseHandler):
         return [f"{ending}.nii.gz" for ending in self.images.values()] + [f"{name}.png" for name in self.pictures]
 
     def is_written(self, name: str) -> bool:
-        """Whether the results of a scan exist and fit its present file."""
+        """Whether the results of a scan exist and fit its present file, the weights and the settings."""
         files = (self.path(name, ending) for ending in self.endings)
         return self.record.get(name) == self.entries[name] and all(file.is_file() for file in files)
 
-    def _is_there(self, name: str) -> bool:
-        return self.settings is not None and self.is_written(name)
-
 
 def result_names(images: Sequence[str], dataset_dir: str) -> list[str]:
-    """The path of each scan below the folder of the scans, without its suffix: ``patient_1/ct``.
+    """The path of each scan below ``dataset_dir`` without its suffix, ``patient_1/ct``, with ``/`` between folders.
 
-    Args:
-        images: the paths of the scans.
-        dataset_dir: the folder of the scans, a JSON datalist or a single scan. If scans of a datalist are outside of its
-            folder, the names are relative to the common folder of all scans.
-
-    Returns:
-        A name for each scan, with ``/`` between folders.
+    ``dataset_dir`` is the folder of the scans, a JSON datalist or a single scan. If scans of a datalist are outside of its
+    folder, the names are relative to the common folder of all scans.
 
     Raises:
         ValueError: two scans of one name; the message names both.
@@ -212,9 +204,6 @@ def require_all_scans(skipped: Mapping[str, str], used: int, output_dir: str | o
         skipped: the reasons by the scans' paths.
         used: number of the other scans.
         output_dir: folder of the results.
-
-    Raises:
-        SkippedScansError: there are skipped scans; the message names each, with its reason.
     """
     if skipped:
         others = f"\nThe results of the other {used} are in {output_dir}." if used else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import pickle
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,6 @@ from models_genesis_bundle.data.sampling.readable_scans import SkippedScansError
 from models_genesis_bundle.files import write_table
 from models_genesis_bundle.metrics import mean_with_interval, require_label_names, segmentation_scores
 from models_genesis_bundle.reports.case_handler import CaseHandler, case_source, evaluated_cases, short_names
-from models_genesis_bundle.reports.summary_file import in_words, write_summary
 from models_genesis_bundle.visualize import (
     SegmentationSlice,
     class_numbers,
@@ -28,8 +26,6 @@ from monai.data import MetaTensor
 from monai.utils.enums import CommonKeys
 
 __all__ = ["SegmentationReport"]
-
-logger = logging.getLogger(__name__)
 
 RANKED_BY = "dice_mean"
 
@@ -45,8 +41,7 @@ class SegmentationReport(CaseHandler):
     It writes ``scores.csv``, a row for each case (see ``segmentation_scores``); ``summary.json`` with mean, standard
     deviation, median and bootstrap interval of each metric (see ``mean_with_interval``), over patients if they are
     known, and the scans that a `ScanEvaluator` skipped; and ``cases.png``, the best, the median and the worst case. The
-    means are also added to the evaluator's metrics. Memory does not grow with the number of cases: the slices to draw are
-    kept in a temporary folder.
+    means are also added to the evaluator's metrics. Memory does not grow with the number of cases.
 
     Args:
         output_dir: receives the files.
@@ -72,75 +67,57 @@ class SegmentationReport(CaseHandler):
     def start(self, engine: Engine) -> None:
         """Remove all cases."""
         super().start(engine)
-        self.sources: list[str] = []
-        self.patients: list[str | None] = []
-        self.scores: list[dict[str, float]] = []
-        self.pictures = TemporaryDirectory(prefix="segmentation_report_")
+        self.rows: list[dict[str, Any]] = []
+        self.pictures = TemporaryDirectory(prefix="segmentation_report_")  # the slices of each case, which may be drawn
 
     def collect(self, engine: Engine) -> None:
-        """Score the cases of a batch.
-
-        Raises:
-            ValueError: naming the case, when prediction, label and image do not fit.
-        """
+        """Score the cases of a batch; errors name the case."""
         for case in evaluated_cases(engine):
             source = case_source(case)
             label, prediction, image = (case[key] for key in (CommonKeys.LABEL, CommonKeys.PRED, CommonKeys.IMAGE))
-            spatial_dims = label.ndim - 1
-            spacing = label.pixdim.tolist()[:spatial_dims] if isinstance(label, MetaTensor) else [1.0] * spatial_dims
+            spacing, affine = [1.0] * (label.ndim - 1), None
+            if isinstance(label, MetaTensor):
+                spacing, affine = label.pixdim.tolist()[: label.ndim - 1], label.affine
             try:
                 scores = segmentation_scores(prediction, label, self.label_names, spacing, self.tolerance_mm)
-                affine = label.affine if isinstance(label, MetaTensor) else None
                 slices = segmentation_slices(image, label, class_numbers(prediction), affine)
             except ValueError as error:
                 raise ValueError(f"{source}: {error}") from error
-            Path(self.pictures.name, str(len(self.scores))).write_bytes(pickle.dumps(slices))
-            self.sources.append(source)
-            self.patients.append(str(case["patient"]) if "patient" in case else None)
-            self.scores.append(scores)
+            Path(self.pictures.name, str(len(self.rows))).write_bytes(pickle.dumps(slices))
+            self.rows.append({"case": source, "patient": str(case.get("patient", "")), **scores})
 
     def write(self, engine: Engine) -> None:
-        """Write the files, and put the means into the evaluator's metrics.
-
-        Raises:
-            SkippedScansError: no scan could be used.
-        """
+        """Write the files, and put the means into the evaluator's metrics; without cases raise a `SkippedScansError`."""
         skipped = getattr(engine, "skipped", {})
-        if skipped and not self.sources:
+        if skipped and not self.rows:
             raise SkippedScansError(skipped_text(skipped, len(skipped)))
-        names = short_names(self.sources)
-        patients = [patient or name for patient, name in zip(self.patients, names, strict=True)]
-        rows = zip(names, patients, self.scores, strict=True)
-        write_table(
-            Path(self.output_dir) / "scores.csv",
-            [{"case": name, "patient": patient, **scores} for name, patient, scores in rows],
-        )
+        folder, names = Path(self.output_dir), short_names([row["case"] for row in self.rows])
+        rows = [
+            {**row, "case": name, "patient": row["patient"] or name} for name, row in zip(names, self.rows, strict=True)
+        ]
+        write_table(folder / "scores.csv", rows)
+        patients = [row["patient"] for row in rows]
         metrics = {
-            figure: mean_with_interval(
-                [scores[figure] for scores in self.scores], patients, self.confidence, self.resamples, self.seed
+            metric: mean_with_interval(
+                [row[metric] for row in rows], patients, self.confidence, self.resamples, self.seed
             )
-            for figure in (self.scores[0] if self.scores else ())
+            for metric in (rows[0] if rows else ())
+            if metric not in ("case", "patient")
         }
-        settings = {"label_names": self.label_names, "tolerance_mm": self.tolerance_mm, **self.settings}
         summary = {
             "metrics": metrics,
-            "cases": len(names),
+            "cases": len(rows),
             "patients": len(set(patients)),
             "skipped": skipped,
             "confidence": self.confidence,
-            "settings": settings,
+            "settings": {"label_names": self.label_names, "tolerance_mm": self.tolerance_mm, **self.settings},
         }
-        write_summary(Path(self.output_dir) / "summary.json", summary)
+        self.conclude(engine, folder, summary, [metric for metric in metrics if metric.endswith("_mean")])
         self._draw(names)
         self.pictures.cleanup()
-        engine.state.metrics.update({figure: found["mean"] for figure, found in metrics.items()})
-        for figure in metrics:
-            if figure.endswith("_mean"):
-                logger.info("%s: %s", figure, in_words(metrics[figure], self.confidence))
-        logger.info("%d cases: %s", len(names), Path(self.output_dir) / "summary.json")
 
     def _draw(self, names: Sequence[str]) -> None:
-        scores = [found[RANKED_BY] for found in self.scores]
+        scores = [row[RANKED_BY] for row in self.rows]
         ranked = sorted((i for i, score in enumerate(scores) if not math.isnan(score)), key=lambda i: -scores[i])
         if not ranked:
             return

@@ -35,8 +35,6 @@ def train(folder, settings):
     }
     recorded |= {name: float(settings[name]) for name in ("label_fraction", "shots") if name in settings}
     (folder / "config.yaml").write_text(json.dumps(recorded))
-    if folder.name in file_words("fail"):
-        print("TypeError: this is why\n" + 20 * "  File …\n")
     print("epoch 1/8\repoch 2/8")
     if folder.name in file_words("fail"):
         print("RuntimeError: it could not be done")

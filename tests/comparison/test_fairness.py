@@ -8,8 +8,7 @@ import pytest
 import torch
 from fake_commands import plan_content, write_plan
 from models_genesis_bundle.comparison import ComparisonError, planned_runs, read_plan
-from models_genesis_bundle.comparison.cautions import pretraining_cautions
-from models_genesis_bundle.comparison.fairness import Fairness, cases_of
+from models_genesis_bundle.comparison.fairness import Fairness, cases_of, pretraining_cautions
 from models_genesis_bundle.data import patient_hashes
 from models_genesis_bundle.weights import write_checkpoint, write_weights
 
@@ -42,24 +41,24 @@ def leave(run, cases=("case_0,LIDC-1", "case_1,LIDC-2"), **settings):
         **settings,
     }
     run.evaluation_dir.mkdir(parents=True, exist_ok=True)
-    run.config_path.write_text(json.dumps(config))
+    (run.folder / "config.yaml").write_text(json.dumps(config))
     (run.evaluation_dir / "scores.csv").write_text("case,patient\n" + "\n".join(cases) + "\n")
 
 
-def admit(plan, runs):
-    fairness = Fairness(plan)
+def admit(runs):
+    fairness = Fairness()
     for run in runs:
         fairness.admit(run)
 
 
 def test_runs_that_differ_in_the_initialisation_alone_are_admitted(plan, runs):
-    admit(plan, runs)
+    admit(runs)
 
 
 def test_a_setting_that_differs_is_named_wherever_it_stands(plan, runs):
     leave(runs[1], optimizer={"lr": 0.1, "betas": [0.9, 0.99]})
     with pytest.raises(ComparisonError) as raised:
-        admit(plan, runs)
+        admit(runs)
     message = str(raised.value)
     assert message.startswith(
         "genesis, 50 % of the labels, seed 0 is not comparable with scratch, 50 % of the labels, seed 0"
@@ -74,10 +73,10 @@ def test_fractions_may_differ_in_what_the_plan_sets_by_fraction_and_in_nothing_e
     few, all_labels = planned_runs(plan)[0], planned_runs(plan)[-1]
     leave(few, max_epochs=16, optimizer={"lr": 0.2, "betas": [0.9, 0.999]})
     leave(all_labels, max_epochs=8)
-    admit(plan, [few, all_labels])
+    admit([few, all_labels])
     leave(few, max_epochs=16, optimizer={"lr": 0.2, "betas": [0.9, 0.99]})
     with pytest.raises(ComparisonError, match="optimizer::betas::1"):
-        admit(plan, [few, all_labels])
+        admit([few, all_labels])
 
 
 def test_arms_may_load_other_parts_of_their_weights_but_those_that_the_plan_says(tmp_path):
@@ -87,12 +86,12 @@ def test_arms_may_load_other_parts_of_their_weights_but_those_that_the_plan_says
     _, genesis, encoder = planned_runs(plan)[:3]
     leave(genesis, starting_point={"parts": ["encoder", "decoder"]})
     leave(encoder, starting_point={"parts": ["encoder"]})
-    admit(plan, [genesis, encoder])
+    admit([genesis, encoder])
     leave(encoder, starting_point={"parts": ["encoder", "decoder"]})
     with pytest.raises(
         ComparisonError, match=r"starting_point::parts=\['encoder', 'decoder'\] where the plan says \['encoder'\]"
     ):
-        admit(plan, [genesis, encoder])
+        admit([genesis, encoder])
 
 
 def test_recipes_may_differ_and_runs_of_one_recipe_may_not(tmp_path):
@@ -103,27 +102,27 @@ def test_recipes_may_differ_and_runs_of_one_recipe_may_not(tmp_path):
     leave(plain)
     leave(warm, learning_rate=0.2)
     leave(other, learning_rate=0.3)
-    admit(plan, [plain, warm])
+    admit([plain, warm])
     with pytest.raises(ComparisonError, match=r"genesis, 1 shot, warm, seed 0 .* learning_rate is 0.3 here and 0.2"):
-        admit(plan, [plain, warm, other])
+        admit([plain, warm, other])
     leave(plain, shots=2)
     with pytest.raises(ComparisonError, match="the training had shots=2 where the plan says 1"):
-        admit(plan, [plain])
+        admit([plain])
 
 
 def test_a_setting_that_one_of_them_lacks_differs(plan, runs):
     leave(runs[3], freeze=["encoder"])
     with pytest.raises(ComparisonError, match="freeze::0 is 'encoder' here and None there"):
-        admit(plan, runs)
+        admit(runs)
 
 
 def test_a_baseline_may_differ_from_the_others_but_not_from_itself(plan, runs):
     leave(runs[2], network_def={"features": [4]})
-    admit(plan, runs)
+    admit(runs)
     again = next(run for run in planned_runs(plan) if run.arm == "other" and run.seed == 1)
     leave(again, network_def={"features": [8]})
     with pytest.raises(ComparisonError, match="network_def::features::0 is 8 here and 4 there"):
-        admit(plan, [*runs, again])
+        admit([*runs, again])
 
 
 def test_a_training_with_other_weights_than_planned_is_refused(plan, runs):
@@ -131,7 +130,7 @@ def test_a_training_with_other_weights_than_planned_is_refused(plan, runs):
     with pytest.raises(
         ComparisonError, match="the training had initial_weights='none' where the plan says 'weights/gen"
     ):
-        admit(plan, runs)
+        admit(runs)
 
 
 def test_intensities_taken_from_the_initial_weights_record_must_be_the_same(plan, runs):
@@ -141,7 +140,7 @@ def test_intensities_taken_from_the_initial_weights_record_must_be_the_same(plan
     with pytest.raises(
         ComparisonError, match=r"recorded preprocessing::intensity::lower is -1024.0 here and -1000.0 there"
     ):
-        admit(plan, runs)
+        admit(runs)
 
 
 def test_other_test_cases_are_refused_for_baselines_too(plan, runs):
@@ -149,7 +148,7 @@ def test_other_test_cases_are_refused_for_baselines_too(plan, runs):
     with pytest.raises(
         ComparisonError, match=r"other, .* not scored on the same cases .*: case_1, case_7 are in one of"
     ):
-        admit(plan, runs)
+        admit(runs)
 
 
 def test_an_evaluation_without_a_table_of_cases_is_refused(plan, runs):
@@ -157,7 +156,7 @@ def test_an_evaluation_without_a_table_of_cases_is_refused(plan, runs):
     with pytest.raises(
         ComparisonError, match=r"expected the evaluation's scores.csv or predictions.csv, found neither"
     ):
-        admit(plan, runs)
+        admit(runs)
     (runs[0].evaluation_dir / "predictions.csv").write_text("case,label\nx,1\n")
     assert cases_of(runs[0]).to_dict("list") == {"case": ["x"], "patient": ["x"]}
     (runs[0].evaluation_dir / "predictions.csv").write_text("name,label\nx,1\n")
@@ -166,7 +165,7 @@ def test_an_evaluation_without_a_table_of_cases_is_refused(plan, runs):
 
 
 def test_test_patients_that_pretraining_has_seen_are_named(plan, runs):
-    path = plan.path("weights/genesis.pt")
+    path = plan.working_dir / "weights/genesis.pt"
     assert "does not record which patients it was pretrained on" in pretraining_cautions(plan, runs)[0]
     write_checkpoint({"model": {}, "data": {"patient_hashes": patient_hashes(["CPTAC-1", "LIDC-3"])}}, path)
     assert pretraining_cautions(plan, runs) == []
@@ -176,7 +175,7 @@ def test_test_patients_that_pretraining_has_seen_are_named(plan, runs):
 
 
 def test_patients_are_seen_through_the_files_that_the_weights_started_from(plan, runs):
-    path = plan.path("weights/genesis.pt")
+    path = plan.working_dir / "weights/genesis.pt"
     first = {
         "file": "first.pt",
         "data": {"patient_hashes": patient_hashes(["LIDC-2"])},

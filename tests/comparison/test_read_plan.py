@@ -109,7 +109,10 @@ def task(**changes):
             {"initialisations": {**ARMS, "x": {"initial_weights": "a", "overrides": {"lr": 1}}}},
             r"initialisations.x: overrides for one arm would make it differ in more than the initialisation",
         ),
-        ({"initialisations": {**ARMS, "../x": "none"}}, r"initialisations.\.\./x: the name is also that of folders"),
+        (
+            {"initialisations": {**ARMS, "../x": "none"}},
+            r"initialisations.\.\./x: String should match pattern .*, found '\.\./x'",
+        ),
         (
             {"initialisations": {**ARMS, "x": {"initial_weights": "none", "transfer_parts": ["encoder"]}}},
             r"initialisations.x: transfer_parts says how initial_weights are loaded, and there are none",
@@ -128,7 +131,7 @@ def task(**changes):
         ({"section": "training"}, r"section: should be 'test' or 'validation', found 'training'"),
         ({"recipes": {"a": {"overridez": {}}}}, r"recipes.a: unknown key 'overridez'; did you mean 'overrides'"),
         ({"recipes": {"a": {"overrides": {"shots": 3}}}}, r"recipes.a.overrides: 'shots' is set by the comparison"),
-        ({"recipes": {"../a": {}}}, r"recipes.\.\./a: the name is also that of folders"),
+        ({"recipes": {"../a": {}}}, r"recipes.\.\./a: String should match pattern .*, found '\.\./a'"),
         ({"jobs": 0}, r"jobs: should be greater than or equal to 1, found 0"),
         ({"confidence": 95}, r"confidence: should be less than or equal to 0.9999, found 95"),
         (task(overrides={"seed": 3}), r"task.overrides: 'seed' is set by the compar"),

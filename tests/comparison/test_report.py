@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from models_genesis_bundle.comparison import Comparison, read_plan
-from models_genesis_bundle.comparison.cautions import score_cautions
 from models_genesis_bundle.comparison.plots import curves_figure, mean_curve, scores_figure
-from models_genesis_bundle.comparison.report import markdown, write_report
+from models_genesis_bundle.comparison.report import markdown, score_cautions, write_report
 from models_genesis_bundle.comparison.results import arranged
 from models_genesis_bundle.comparison.statistics import Statistics
 from report_tables import GAINS, plan_of, table_of

@@ -10,7 +10,7 @@ import pytest
 from fake_commands import plan_content, write_plan
 from models_genesis_bundle.comparison import ComparisonError, planned_runs, read_plan
 from models_genesis_bundle.comparison.results import has_settled, results_table
-from models_genesis_bundle.comparison.run_record import RunRecord
+from models_genesis_bundle.comparison.run import RunRecord
 
 RECORD = RunRecord(training=(), initial_weights=None, seconds=90.0)
 
@@ -29,13 +29,13 @@ def curve(*values):
     ],
 )
 def test_settled(values, settled):
-    assert has_settled(curve(*values)) is settled
+    assert has_settled(curve(*values), 0.01) is settled
     assert has_settled(curve(*values) - 1, tolerance=0.02) is settled, "a loss that falls to 0"
 
 
 def test_settled_with_few_validations_of_a_long_run():
-    assert has_settled(pd.Series([0.5, 0.8, 0.8, 0.8], [10, 20, 30, 40]))
-    assert not has_settled(pd.Series([0.5, 0.6, 0.7, 0.8], [10, 20, 30, 40]))
+    assert has_settled(pd.Series([0.5, 0.8, 0.8, 0.8], [10, 20, 30, 40]), 0.01)
+    assert not has_settled(pd.Series([0.5, 0.6, 0.7, 0.8], [10, 20, 30, 40]), 0.01)
 
 
 def leave(run, *validations, metrics=None, **summary):
@@ -44,7 +44,7 @@ def leave(run, *validations, metrics=None, **summary):
     summary |= {"metrics": {name: {"mean": mean} for name, mean in metrics.items()}}
     run.summary_path.write_text(json.dumps(summary))
     lines = [f"{epoch},{value}" for epoch, value in enumerate(validations, start=1)]
-    run.metrics_path.write_text("\n".join(["epoch,val_mean_dice", *lines]) + "\n")
+    (run.folder / "metrics.csv").write_text("\n".join(["epoch,val_mean_dice", *lines]) + "\n")
 
 
 def table_of(tmp_path, curves, **task):
@@ -108,6 +108,6 @@ def test_metrics_that_a_run_has_not_left_are_named(tmp_path):
     with pytest.raises(ComparisonError, match="dice_mean is not a number, since no case has one"):
         results_table(plan, [(second, RECORD)])
     leave(third, 0.5)
-    third.metrics_path.unlink()
+    (third.folder / "metrics.csv").unlink()
     with pytest.raises(ComparisonError, match="names no column of numbers: 'val_mean_dice'; known are none"):
         results_table(plan, [(third, RECORD)])

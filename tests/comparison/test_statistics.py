@@ -7,9 +7,8 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from models_genesis_bundle.comparison.label_efficiency import label_efficiency
 from models_genesis_bundle.comparison.results import arranged
-from models_genesis_bundle.comparison.statistics import Statistics, holm, paired_test
+from models_genesis_bundle.comparison.statistics import Statistics, holm, label_efficiency, paired_test
 from report_tables import GAINS, plan_of, table_of
 from scipy import stats
 
