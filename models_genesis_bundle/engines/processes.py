@@ -1,4 +1,4 @@
-"""The processes of a run: their ranks, handlers for the main process, and the number of loader workers."""
+"""The processes of a run: ranks, seeds, handlers for the main process, and the number of loader workers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine
+from monai.utils import set_determinism
 
 __all__ = [
     "OnMainProcess",
@@ -17,6 +18,7 @@ __all__ = [
     "join_process_group",
     "loader_workers",
     "require_process_group",
+    "seed_run",
 ]
 
 
@@ -52,6 +54,18 @@ def require_process_group() -> None:
             "--config_file lists configs/multi_gpu.yaml after the training's configuration; start everything else with "
             "`python` in place of `torchrun`."
         )
+
+
+def seed_run(seed: int, deterministic: bool = True) -> None:
+    """Seed Python, NumPy and torch, and say how cuDNN chooses its kernels.
+
+    Args:
+        seed: 0 or more.
+        deterministic: cuDNN takes kernels that give the same values in every run. False: it tries all, and takes the fastest.
+    """
+    set_determinism(seed)
+    torch.backends.cudnn.deterministic = deterministic
+    torch.backends.cudnn.benchmark = not deterministic
 
 
 class OnMainProcess:

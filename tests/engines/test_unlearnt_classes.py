@@ -64,6 +64,6 @@ def test_it_reads_what_monais_metric_keeps(caplog):
     trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: validator.run(engine.state.epoch))
     UnlearntClasses(["first", "second"], validator).attach(trainer)
     trainer.run([0], max_epochs=1)
-    assert [record.message[:25] for record in caplog.records if record.name.endswith("unlearnt_classes")] == [
+    assert [record.message[:25] for record in caplog.records if record.name.endswith("after_validation")] == [
         "Class 'second' was not le"
     ]
