@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from models_genesis_bundle.bundle_config.near_names import near_names
+from models_genesis_bundle.bundle_config import near_names
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 __all__ = ["TRANSFER_SETTINGS", "ComparisonPlan", "Initialisation", "Labels", "Recipe", "Task", "nearest_name"]
