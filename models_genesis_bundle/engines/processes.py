@@ -7,13 +7,13 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import joblib
 import torch
 from ignite.engine import Engine
 from monai.utils import set_determinism
 
 __all__ = [
     "OnMainProcess",
-    "available_cores",
     "is_main_process",
     "join_process_group",
     "loader_workers",
@@ -84,11 +84,6 @@ class OnMainProcess:
             self.handler().attach(engine)
 
 
-def available_cores() -> int:
-    """The number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def loader_workers(num_workers: int | str, device: str | torch.device) -> int:
     """The number of processes that prepare a loader's items.
 
@@ -101,4 +96,4 @@ def loader_workers(num_workers: int | str, device: str | torch.device) -> int:
         return int(num_workers)
     if torch.device(device).type == "cpu":
         return 0
-    return min(8, max(1, available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1))
+    return min(8, max(1, joblib.cpu_count() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1))
