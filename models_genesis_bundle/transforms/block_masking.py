@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from models_genesis_bundle.transforms.deformation import RandDeformation, RandDeformationd, spatial_sides
+from models_genesis_bundle.transforms.deformation import RandDeformation, RandDeformationd
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.utils import convert_to_dst_type, ensure_tuple, ensure_tuple_rep
 
@@ -56,15 +56,15 @@ class RandBlockMasking(RandDeformation):
 
     def randomize(self, image: NdarrayOrTensor) -> None:
         """Draw whether to mask, and the masked blocks of the grid."""
-        super().randomize(None)
-        sides = spatial_sides(image, type(self).__name__)
-        grid = [-(-side // block) for side, block in zip(sides, self._block(sides), strict=True)]
+        super().randomize(image)
+        block = ensure_tuple_rep(self.block_size, len(self.sides))
+        grid = [-(-side // length) for side, length in zip(self.sides, block, strict=True)]
         number = int(np.prod(grid))
         masked = round(self.share * number)
         if not 0 < masked < number:
             raise ValueError(
-                f"RandBlockMasking: {masked} of {number} blocks would be masked, since an image of {sides} voxels has so few "
-                f"blocks of {self._block(sides)} at share {self.share}; use smaller blocks, or larger cubes."
+                f"RandBlockMasking: {masked} of {number} blocks would be masked, since an image of {self.sides} voxels has so few "
+                f"blocks of {block} at share {self.share}; use smaller blocks, or larger cubes."
             )
         blocks = np.zeros(number, dtype=bool)
         blocks[self.R.choice(number, masked, replace=False)] = True
@@ -72,16 +72,13 @@ class RandBlockMasking(RandDeformation):
 
     def mask(self, image: NdarrayOrTensor) -> np.ndarray:
         """Where the last draw masks an image (C, X, Y[, Z]): a bool array (1, X, Y[, Z])."""
-        sides = spatial_sides(image, type(self).__name__)
-        places = (np.arange(side) // block for side, block in zip(sides, self._block(sides), strict=True))
+        block = ensure_tuple_rep(self.block_size, image.ndim - 1)
+        places = (np.arange(side) // length for side, length in zip(image.shape[1:], block, strict=True))
         return self.blocks[np.ix_(*places)][None]
 
     def deform(self, image: np.ndarray) -> np.ndarray:
         """Mask a copy of the image by the last draw."""
         return np.where(self.mask(image), np.float32(self.fill), image)
-
-    def _block(self, sides: tuple[int, ...]) -> tuple[int, ...]:
-        return ensure_tuple_rep(self.block_size, len(sides))
 
 
 class RandBlockMaskingd(RandDeformationd):

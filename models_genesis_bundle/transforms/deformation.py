@@ -20,6 +20,11 @@ class RandDeformation(RandomizableTransform):
     The subclass draws in ``randomize(image)``, and applies the draw in ``deform``.
     """
 
+    def randomize(self, image: NdarrayOrTensor) -> None:
+        """Draw whether to deform an image, and note its sides."""
+        super().randomize(None)
+        self.sides = spatial_sides(image, type(self).__name__)
+
     def __call__(self, image: NdarrayOrTensor, randomize: bool = True) -> NdarrayOrTensor:
         """Deform ``image``, which is not changed; ``randomize=False`` applies the last draw again."""
         if randomize:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from models_genesis_bundle.transforms.deformation import RandDeformation, RandDeformationd, spatial_sides
+from models_genesis_bundle.transforms.deformation import RandDeformation, RandDeformationd
 from models_genesis_bundle.transforms.kernels import shuffle_windows
 from monai.config import NdarrayOrTensor
 from monai.utils import ensure_tuple, ensure_tuple_rep
@@ -62,8 +62,8 @@ class RandLocalPixelShuffle(RandDeformation):
 
     def randomize(self, image: NdarrayOrTensor) -> None:
         """Draw whether to deform, and the seed of all windows and permutations."""
-        super().randomize(None)
-        self._largest_sides(spatial_sides(image, type(self).__name__))
+        super().randomize(image)
+        self._largest_sides(self.sides)
         self.seed = int(self.R.randint(2**32, dtype=np.uint64))
 
     def deform(self, image: np.ndarray) -> np.ndarray:

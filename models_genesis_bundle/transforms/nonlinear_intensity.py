@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from models_genesis_bundle.transforms.deformation import RandDeformation, RandDeformationd, require_range, spatial_sides
+from models_genesis_bundle.transforms.deformation import RandDeformation, RandDeformationd, require_range
 from models_genesis_bundle.transforms.kernels import map_values
 from monai.config import NdarrayOrTensor
 
@@ -68,8 +68,7 @@ class RandNonlinearIntensity(RandDeformation):
 
     def randomize(self, image: NdarrayOrTensor) -> None:
         """Draw whether to deform, the control points in the unit square, and the direction."""
-        super().randomize(None)
-        spatial_sides(image, type(self).__name__)
+        super().randomize(image)
         self.control_points = self.R.uniform(size=self.control_points.shape)
         self.decreasing = bool(self.R.uniform() < self.decreasing_prob)
 

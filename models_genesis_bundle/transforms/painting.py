@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from models_genesis_bundle.transforms.deformation import RandDeformation, RandDeformationd, require_range, spatial_sides
+from models_genesis_bundle.transforms.deformation import RandDeformation, RandDeformationd, require_range
 from models_genesis_bundle.transforms.kernels import fill_noise, paint_noise
 from monai.config import NdarrayOrTensor
 
@@ -77,16 +77,15 @@ class RandInPainting(RandDeformation):
 
     def randomize(self, image: NdarrayOrTensor) -> None:
         """Draw whether to deform, the windows, and what fills them."""
-        super().randomize(None)
-        sides = spatial_sides(image, type(self).__name__)
-        ranges = [self._size_range(side) for side in sides]
-        for axis, (side, (low, high)) in enumerate(zip(sides, ranges, strict=True)):
+        super().randomize(image)
+        ranges = [self._size_range(side) for side in self.sides]
+        for axis, (side, (low, high)) in enumerate(zip(self.sides, ranges, strict=True)):
             if low < 1 or high + 2 * self.margin > side:
                 raise ValueError(
                     f"{type(self).__name__}: side {axis} of the image has {side} voxels, too few for windows of {low} to "
                     f"{high} voxels with a margin of {self.margin}; use larger cubes, or a smaller margin."
                 )
-        dims = len(sides)
+        dims = len(self.sides)
         corners, sizes = [], []
         for window, draws in enumerate(self.R.uniform(size=(self.max_windows, 1 + 2 * dims)).tolist()):
             if self._may_stop_before(window) and draws[0] < self.stop_prob:
@@ -97,7 +96,7 @@ class RandInPainting(RandDeformation):
             ]
             corner = [
                 self.margin + int(draw * (side - extent - 2 * self.margin + 1))
-                for draw, side, extent in zip(draws[1 + dims :], sides, size, strict=True)
+                for draw, side, extent in zip(draws[1 + dims :], self.sides, size, strict=True)
             ]
             corners.append([0] * (3 - dims) + corner)
             sizes.append([1] * (3 - dims) + size)

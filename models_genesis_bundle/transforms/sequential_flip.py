@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from models_genesis_bundle.transforms.deformation import RandDeformation, RandDeformationd, spatial_sides
+from models_genesis_bundle.transforms.deformation import RandDeformation, RandDeformationd
 from monai.config import NdarrayOrTensor
 from monai.data import MetaTensor
 from monai.transforms import InvertibleTransform
@@ -58,8 +58,8 @@ class RandSequentialFlip(RandDeformation, InvertibleTransform):
 
     def randomize(self, image: NdarrayOrTensor) -> None:
         """Draw the axes that are flipped in the end."""
-        super().randomize(None)
-        dims = len(spatial_sides(image, type(self).__name__))
+        super().randomize(image)
+        dims = len(self.sides)
         choices = list(range(dims)) if self.axes is None else list(self.axes)
         if any(axis is not None and not -dims <= axis < dims for axis in choices):
             raise ValueError(f"RandSequentialFlip: axes {choices} are not all among the {dims} axes of the image.")
