@@ -30,7 +30,6 @@ MAY_CHANGE = (
     *("tracking_uri", "experiment_name", "run_name", "save_execute_config"),  # tracking, which adds them
 )
 _PATHS = ("dataset_dir", "candidates_file", "initial_weights", "split::split_file")
-_SHOWN = 8
 
 
 def leaves(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
@@ -63,8 +62,7 @@ def require_same_settings(recorded: Mapping[str, Any], now: Mapping[str, Any], r
     """Refuse other settings for a resumed run, which would be ignored or make another run of it.
 
     The optimizer's and the schedule's settings are restored with their state, so that another learning rate would be ignored;
-    other data or another network make another run. ``recorded`` is the run's configuration, from the file ``record_path``,
-    ``now`` the new one.
+    other data or another network make another run. ``recorded`` is the run's configuration, from the file ``record_path``.
 
     Raises:
         SettingsError: naming each setting that differs.
@@ -77,7 +75,7 @@ def require_same_settings(recorded: Mapping[str, Any], now: Mapping[str, Any], r
     ]
     if changed:
         raise SettingsError(
-            f"{record_path}: a resumed run needs the settings of its start: {first_of(changed, _SHOWN, '; ')}. "
+            f"{record_path}: a resumed run needs the settings of its start: {first_of(changed, 8, '; ')}. "
             "Give these again, or start another run with another output_dir. If only a path has changed, correct it in that file."
         )
 

@@ -1,4 +1,4 @@
-"""The command line of ``python -m monai.bundle run``."""
+"""The command line of ``python -m monai.bundle run``, and how its errors end."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import monai.bundle
 from fire.parser import DefaultParseValue
+from models_genesis_bundle.messages import unwrapped
 from monai.bundle import ConfigParser
 from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS
 
-__all__ = ["RunCommand"]
+__all__ = ["RunCommand", "end_tracebacks_with_the_cause"]
 
 # `run` takes these from its keyword arguments, next to those in its signature.
 WORKFLOW_ARGUMENTS = {"workflow_type", "workflow", "tracking", "properties_path", "args_file", "workflow_name"}
@@ -69,6 +71,18 @@ class RunCommand:
         parser = ConfigParser(config=self.files_config())
         parser.update(dict(self.overrides))
         return parser.get()
+
+
+def end_tracebacks_with_the_cause() -> None:
+    """After the traceback of an uncaught error, print the error inside MONAI's wrappers again."""
+
+    def print_with_cause(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        sys.__excepthook__(kind, error, trace)
+        cause = unwrapped(error)
+        if cause is not error:
+            print(f"\n{type(cause).__name__}: {cause}", file=sys.stderr)
+
+    sys.excepthook = print_with_cause
 
 
 def _tracking_settings(tracking: str | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import logging
 import platform
 import shutil
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,6 @@ from yaml import YAMLError
 __all__ = ["RunFolder"]
 
 logger = logging.getLogger(__name__)
-
-RECORDED_PACKAGES = ("monai", "torch", "numpy", "numba", "nibabel", "itk", "pytorch-ignite", "scipy")
 
 
 class RunFolder:
@@ -55,7 +54,10 @@ class RunFolder:
         require_process_group()
         if not is_main_process() or self.lock.is_locked:
             return
-        self._require_same_settings()
+        command, config_path = RunCommand.from_arguments(), self.output_dir / "config.yaml"
+        config = None if command is None else command.resolved_config()
+        if config is not None and self.resume and self._holds_run() and (recorded := _read(config_path)) is not None:
+            require_same_settings(recorded, config, config_path)
         self.output_dir.mkdir(parents=True, exist_ok=True)
         try:
             self.lock.acquire(timeout=0)
@@ -68,30 +70,32 @@ class RunFolder:
             folder.mkdir(parents=True, exist_ok=True)
             for path in remove_unfinished(folder):
                 logger.info("Removed %s, which an interrupted run left unfinished.", path)
-        if self.ckpt_dir is not None and not self.resume:
-            self._put_earlier_run_aside(self.ckpt_dir)
-        self._record()
+        if self.ckpt_dir is not None and self._holds_run() and not self.resume:
+            self._put_earlier_run_aside(self.ckpt_dir, config or {})
+        in_a_training = self.ckpt_dir is None and (self.output_dir / "checkpoints").exists()
+        if config is not None and not (in_a_training and config_path.exists()):
+            with whole_file(config_path) as unfinished:
+                ConfigParser.export_config_file(config, str(unfinished), fmt="yaml", sort_keys=False)
+        environment_path = self.output_dir / "environment.json"
+        if not ((in_a_training or self.resume) and _read(environment_path) is not None):
+            write_json(environment_path, environment())
 
     def end(self) -> None:
         """Unlock the folder for other runs, in this process or another."""
         self.lock.release()
 
-    def _require_same_settings(self) -> None:
-        command, config_path = RunCommand.from_arguments(), self.output_dir / "config.yaml"
-        if command is None or not self.resume or self.ckpt_dir is None:
-            return
-        if (self.ckpt_dir / "last.pt").exists() and (recorded := _read(config_path)) is not None:
-            require_same_settings(recorded, command.resolved_config(), config_path)
+    def _holds_run(self) -> bool:
+        return self.ckpt_dir is not None and (self.ckpt_dir / "last.pt").exists()
 
-    def _put_earlier_run_aside(self, ckpt_dir: Path) -> None:
-        if not (ckpt_dir / "last.pt").exists():
-            return
+    def _put_earlier_run_aside(self, ckpt_dir: Path, config: Mapping[str, Any]) -> None:
         previous = self.output_dir / "previous"
         previous.mkdir(exist_ok=True)
         taken = [int(path.name) for path in previous.iterdir() if path.name.isdigit()]
         aside = previous / str(max(taken, default=0) + 1)
         aside.mkdir()
-        kept = {"cache", "previous", RUN_MARKER, self.lock_path.name, self._tracked_config()}
+        kept = {"cache", "previous", RUN_MARKER, Path(self.lock.lock_file).name}
+        if config.get("save_execute_config") is True:  # MONAI's tracking has written this run's configuration here
+            kept.add(max((path.name for path in self.output_dir.glob("config_*.json")), default=""))
         moved = [path for path in self.output_dir.iterdir() if path.name not in kept]
         if ckpt_dir not in moved and self.output_dir not in ckpt_dir.parents:
             moved.append(ckpt_dir)
@@ -99,28 +103,6 @@ class RunFolder:
             shutil.move(path, aside / path.name)
         ckpt_dir.mkdir(parents=True, exist_ok=True)
         logger.info("An earlier run was moved to %s (`--resume true` would have continued it).", aside)
-
-    def _tracked_config(self) -> str | None:
-        """The configuration that MONAI's tracking has written here before this run begins."""
-        command = RunCommand.from_arguments()
-        if command is None or command.resolved_config().get("save_execute_config") is not True:
-            return None
-        return max((path.name for path in self.output_dir.glob("config_*.json")), default=None)
-
-    @property
-    def lock_path(self) -> Path:
-        """The lock of the folder."""
-        return Path(self.lock.lock_file)
-
-    def _record(self) -> None:
-        command = RunCommand.from_arguments()
-        config_path, environment_path = self.output_dir / "config.yaml", self.output_dir / "environment.json"
-        in_a_training = self.ckpt_dir is None and (self.output_dir / "checkpoints").exists()
-        if command is not None and not (in_a_training and config_path.exists()):
-            with whole_file(config_path) as unfinished:
-                ConfigParser.export_config_file(command.resolved_config(), str(unfinished), fmt="yaml", sort_keys=False)
-        if not ((in_a_training or self.resume) and _read(environment_path) is not None):
-            write_json(environment_path, environment())
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -139,12 +121,6 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 def environment() -> dict[str, object]:
     """Versions, processor and command of this process."""
-    packages = {}
-    for name in RECORDED_PACKAGES:
-        try:
-            packages[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            packages[name] = "not installed"
     return {
         "bundle": __version__,
         "python": platform.python_version(),
@@ -152,6 +128,6 @@ def environment() -> dict[str, object]:
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
-        "packages": packages,
+        "packages": {package.name: package.version for package in metadata.distributions()},
         "command": sys.argv,
     }

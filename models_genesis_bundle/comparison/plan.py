@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import yaml
-from models_genesis_bundle.bundle_config.near_names import near_names
+from models_genesis_bundle.bundle_config import near_names
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 __all__ = ["ComparisonPlan", "Initialisation", "Labels", "PlanError", "Recipe", "Task", "nearest_name", "read_plan"]

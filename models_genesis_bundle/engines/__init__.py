@@ -1,27 +1,33 @@
 """Handlers and inferers that Ignite and MONAI lack: exact resume, CPU autocast, clear ends of runs."""
 
-from models_genesis_bundle.engines.best_weights import BestWeights
-from models_genesis_bundle.engines.early_stopping import EarlyStopping
-from models_genesis_bundle.engines.finite_step import NonFiniteStepError, RequireFiniteStep
+from models_genesis_bundle.engines.after_validation import (
+    UNLEARNT_DICE,
+    BestWeights,
+    EarlyStopping,
+    StepSchedule,
+    UndefinedMetric,
+    UnlearntClasses,
+)
 from models_genesis_bundle.engines.frozen_parts import freeze_parts
-from models_genesis_bundle.engines.gradient_clipping import GradientClipping
-from models_genesis_bundle.engines.metrics_table import MetricsTable, read_metrics
-from models_genesis_bundle.engines.precision import (
+from models_genesis_bundle.engines.gradients import GradientClipping, NonFiniteStepError, RequireFiniteStep
+from models_genesis_bundle.engines.inferers import (
     AutocastInferer,
     Float32OnSmallMaps,
+    RestorationInferer,
     precision_dtype,
     to_memory_format,
 )
-from models_genesis_bundle.engines.processes import OnMainProcess, is_main_process, join_process_group, loader_workers
-from models_genesis_bundle.engines.random_states import seed_run
-from models_genesis_bundle.engines.restoration_inferer import RestorationInferer
+from models_genesis_bundle.engines.metrics_table import MetricsTable, Throughput, TrainingProgress, read_metrics
+from models_genesis_bundle.engines.processes import (
+    OnMainProcess,
+    is_main_process,
+    join_process_group,
+    loader_workers,
+    seed_run,
+)
 from models_genesis_bundle.engines.run_training import LostWorkerError, run_training
 from models_genesis_bundle.engines.scan_evaluator import ScanEvaluator
-from models_genesis_bundle.engines.step_schedule import StepSchedule
-from models_genesis_bundle.engines.throughput import Throughput, TrainingProgress
 from models_genesis_bundle.engines.training_state import TrainingState
-from models_genesis_bundle.engines.undefined_metric import UndefinedMetric
-from models_genesis_bundle.engines.unlearnt_classes import UNLEARNT_DICE, UnlearntClasses
 
 __all__ = [
     "UNLEARNT_DICE",

@@ -39,22 +39,17 @@ def freeze_parts(network: torch.nn.Module, parts: str | Sequence[str]) -> torch.
     for name, parameter in bare.named_parameters():
         if name in frozen:
             parameter.requires_grad_(False)
-    bare.register_forward_pre_hook(partial(_put_into_evaluation, _modules_within(bare, frozen)))
+    within = [name for name, module in bare.named_modules() if _is_within(name, module, frozen)]
+    bare.register_forward_pre_hook(partial(_put_into_evaluation, within))
     return network
 
 
 def _put_into_evaluation(modules: Sequence[str], network: torch.nn.Module, inputs: Any) -> None:
-    """Find the modules by name, so that a copy of the network, as EMA makes it, changes its own."""
-    for name in modules:
+    for name in modules:  # by name, so that a copy of the network, as EMA makes it, changes its own
         network.get_submodule(name).eval()
 
 
-def _modules_within(network: torch.nn.Module, keys: set[str]) -> list[str]:
-    """The largest modules with weights all of whose keys are among ``keys``."""
-    within: list[str] = []
-    for name, module in network.named_modules():
-        own = [f"{name}.{key}" for key in module.state_dict()] if name else list(module.state_dict())
-        inside = any(name.startswith(f"{outer}.") for outer in within)
-        if own and not inside and keys.issuperset(own):
-            within.append(name)
-    return within
+def _is_within(name: str, module: torch.nn.Module, frozen: set[str]) -> bool:
+    """Whether a module has weights, and all of them are frozen."""
+    keys = module.state_dict(prefix=f"{name}." if name else "").keys()
+    return len(keys) > 0 and keys <= frozen

@@ -1,25 +1,29 @@
-"""The metrics of a run: one row for each epoch."""
+"""The metrics of a run's epochs: the table of them, the speed, and the progress bar."""
 
 from __future__ import annotations
 
 import csv
 import math
 import os
+import time
 from pathlib import Path
 
 from ignite.engine import Engine, Events
+from ignite.handlers.tqdm_logger import ProgressBar
 from models_genesis_bundle.engines.processes import is_main_process
 from models_genesis_bundle.files import write_table
+from monai.utils.enums import CommonKeys
 from torch.optim import Optimizer
 
-__all__ = ["MetricsTable", "read_metrics"]
+__all__ = ["MetricsTable", "Throughput", "TrainingProgress", "read_metrics"]
 
 
 class MetricsTable:
     """Writes ``metrics.csv``: epoch, learning rate, the trainer's metrics and, in epochs with a validation, the evaluator's.
 
-    The cell of an undefined metric stays empty. The file is written anew after each epoch and renamed, so that it is always
-    complete; a resumed run continues after the epoch that it resumes from, and drops later rows of the interrupted run.
+    The cell of an undefined metric stays empty. The file is replaced atomically after each epoch; a resumed run continues after
+    the epoch that it resumes from, and drops later rows of the interrupted run. List it after the ``ValidationHandler`` and
+    before the schedule.
 
     Args:
         path: the CSV file.
@@ -33,13 +37,11 @@ class MetricsTable:
         self.optimizer = optimizer
 
     def attach(self, engine: Engine) -> None:
-        """Write after each epoch; list it after the ``ValidationHandler`` and before the schedule."""
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self.write)
+        """Write after each epoch; on the main process only."""
+        if is_main_process():
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self._write)
 
-    def write(self, engine: Engine) -> None:
-        """Add this epoch's line; on the main process only."""
-        if not is_main_process():
-            return
+    def _write(self, engine: Engine) -> None:
         row: dict[str, float] = {"epoch": engine.state.epoch, "learning_rate": self.optimizer.param_groups[0]["lr"]}
         row |= engine.state.metrics
         if self.validator.state.epoch == engine.state.epoch:
@@ -56,3 +58,54 @@ def read_metrics(path: str | os.PathLike) -> list[dict[str, float]]:
         return []
     with path.open(newline="") as file:
         return [{name: float(cell) for name, cell in line.items() if cell} for line in csv.DictReader(file)]
+
+
+class Throughput:
+    """Puts ``cubes_per_second``, ``data_wait_fraction`` and ``train_seconds`` of each epoch into the trainer's metrics.
+
+    ``data_wait_fraction`` is the fraction of the training time (without validation) in which the trainer waited for a batch: with
+    0 workers the time of reading and deforming, with workers the part of it that the workers could not hide.
+    """
+
+    def attach(self, engine: Engine) -> None:
+        """Follow the engine's events."""
+        engine.add_event_handler(Events.EPOCH_STARTED, self._start_epoch)
+        engine.add_event_handler(Events.GET_BATCH_STARTED, self._start_waiting)
+        engine.add_event_handler(Events.GET_BATCH_COMPLETED, self._stop_waiting)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._update)
+
+    def _start_epoch(self, engine: Engine) -> None:
+        self.started = time.perf_counter()
+        self.waited = 0.0
+        self.cubes = 0
+
+    def _start_waiting(self, engine: Engine) -> None:
+        self.asked = time.perf_counter()
+
+    def _stop_waiting(self, engine: Engine) -> None:
+        self.waited += time.perf_counter() - self.asked
+        self.cubes += len(engine.state.batch[CommonKeys.IMAGE])
+
+    def _update(self, engine: Engine) -> None:
+        seconds = time.perf_counter() - self.started
+        engine.state.metrics["train_seconds"] = seconds
+        engine.state.metrics["cubes_per_second"] = self.cubes / seconds
+        engine.state.metrics["data_wait_fraction"] = self.waited / seconds
+
+
+class TrainingProgress:
+    """Ignite's tqdm bar for each epoch, with the loss and, after ``Throughput``, the cubes per second.
+
+    It is for trainers with ``decollate: true``.
+    """
+
+    def attach(self, engine: Engine) -> None:
+        """Show the bar; on the main process only."""
+        if is_main_process():
+            ProgressBar(desc="epoch", persist=True).attach(
+                engine,
+                output_transform=lambda output: {
+                    "loss": output[0][CommonKeys.LOSS],
+                    "cubes/s": round(engine.state.metrics.get("cubes_per_second", math.nan), 2),
+                },
+            )

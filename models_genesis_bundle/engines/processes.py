@@ -1,4 +1,4 @@
-"""The processes of a run: their ranks, handlers for the main process, and the number of loader workers."""
+"""The processes of a run: ranks, seeds, handlers for the main process, and the number of loader workers."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import joblib
 import torch
 from ignite.engine import Engine
+from monai.utils import set_determinism
 
 __all__ = [
     "OnMainProcess",
-    "available_cores",
     "is_main_process",
     "join_process_group",
     "loader_workers",
     "require_process_group",
+    "seed_run",
 ]
 
 
@@ -54,6 +56,18 @@ def require_process_group() -> None:
         )
 
 
+def seed_run(seed: int, deterministic: bool = True) -> None:
+    """Seed Python, NumPy and torch, and say how cuDNN chooses its kernels.
+
+    Args:
+        seed: 0 or more.
+        deterministic: cuDNN takes kernels that give the same values in every run. False: it tries all, and takes the fastest.
+    """
+    set_determinism(seed)
+    torch.backends.cudnn.deterministic = deterministic
+    torch.backends.cudnn.benchmark = not deterministic
+
+
 class OnMainProcess:
     """A handler that only the main process makes and attaches.
 
@@ -70,11 +84,6 @@ class OnMainProcess:
             self.handler().attach(engine)
 
 
-def available_cores() -> int:
-    """The number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def loader_workers(num_workers: int | str, device: str | torch.device) -> int:
     """The number of processes that prepare a loader's items.
 
@@ -87,4 +96,4 @@ def loader_workers(num_workers: int | str, device: str | torch.device) -> int:
         return int(num_workers)
     if torch.device(device).type == "cpu":
         return 0
-    return min(8, max(1, available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1))
+    return min(8, max(1, joblib.cpu_count() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1))

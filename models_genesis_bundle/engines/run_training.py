@@ -9,13 +9,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import ignite.distributed as idist
 from ignite.engine import Engine, Events
-from models_genesis_bundle.engines.gradient_clipping import step_is_due
+from models_genesis_bundle.engines.gradients import step_is_due
 from models_genesis_bundle.engines.processes import is_main_process
 from models_genesis_bundle.engines.training_state import TrainingState
+
+if TYPE_CHECKING:
+    from models_genesis_bundle.bundle_config import RunFolder
 
 __all__ = ["LostWorkerError", "run_training"]
 
@@ -30,11 +33,7 @@ class LostWorkerError(RuntimeError):
     """A process that prepares training items was killed, or had no room in shared memory; the message says what to do."""
 
 
-class _Folder(Protocol):
-    def end(self) -> None: ...
-
-
-def run_training(trainer: Engine, state: TrainingState, run_folder: _Folder) -> None:
+def run_training(trainer: Engine, state: TrainingState, run_folder: RunFolder) -> None:
     """Run a trainer so that an interruption loses nothing.
 
     Ctrl-C and SIGTERM end the run after the current iteration, or after the validation that is running, with its state
@@ -52,30 +51,31 @@ def run_training(trainer: Engine, state: TrainingState, run_folder: _Folder) -> 
         LostWorkerError: a worker of the data loader was killed, or ``/dev/shm`` is too small.
     """
     interruption = _Interruption(state)
+    done = False
     try:
         with interruption.watch(trainer):
             trainer.run()
+        done = not interruption.ended_by
     except RuntimeError as error:
-        run_folder.end()
         if not _is_of_a_lost_worker(error):
             raise
         if not interruption.asked_by:
             raise LostWorkerError(_remedy(error, state)) from error
         interruption.ended_by = interruption.asked_by  # a signal to all processes, workers included
-    except BaseException:
-        run_folder.end()
-        raise
-    if interruption.ended_by:
-        run_folder.end()
-        if is_main_process():
-            logger.warning(
-                "%s ended the run in epoch %d, iteration %d. The same command with `--resume true` goes on from %s.",
-                "Ctrl-C" if interruption.ended_by == signal.SIGINT else signal.Signals(interruption.ended_by).name,
-                trainer.state.epoch,
-                trainer.state.iteration,
-                state.path,
-            )
-        raise SystemExit(128 + interruption.ended_by)
+    finally:
+        if not done:
+            run_folder.end()
+    if done:
+        return
+    if is_main_process():
+        logger.warning(
+            "%s ended the run in epoch %d, iteration %d. The same command with `--resume true` goes on from %s.",
+            "Ctrl-C" if interruption.ended_by == signal.SIGINT else signal.Signals(interruption.ended_by).name,
+            trainer.state.epoch,
+            trainer.state.iteration,
+            state.path,
+        )
+    raise SystemExit(128 + interruption.ended_by)
 
 
 class _Interruption:
@@ -88,7 +88,6 @@ class _Interruption:
 
     @contextmanager
     def watch(self, trainer: Engine) -> Iterator[None]:
-        """Follow a trainer while it runs."""
         handles = [
             trainer.add_event_handler(Events.ITERATION_COMPLETED, self.end_within_epoch),
             trainer.add_event_handler(Events.EPOCH_COMPLETED, self.end_if_asked),
@@ -108,18 +107,16 @@ class _Interruption:
                 handle.remove()
 
     def ask(self, number: int, frame: FrameType | None) -> None:
-        """Note the signal; a second one acts as usual."""
         self.asked_by = number
-        for one, handler in self.before.items():
+        for one, handler in self.before.items():  # a second signal acts as usual
             signal.signal(one, handler)
 
     def end_within_epoch(self, engine: Engine) -> None:
-        """End after an iteration, unless the epoch ends with it, or gradients wait for their step."""
+        # not where the epoch ends with the iteration, or gradients wait for their step
         if self.state.can_save_within_epoch(engine) and step_is_due(engine):
             self.end_if_asked(engine)
 
     def end_if_asked(self, engine: Engine) -> None:
-        """Save the state and end the run."""
         self.ended_by = int(idist.all_reduce(self.asked_by, "MAX"))
         if self.ended_by:
             self.state.save(engine)

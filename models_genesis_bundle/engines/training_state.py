@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
+import random
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
+import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from ignite.metrics import Metric
 from models_genesis_bundle.data.sampling.seeded_dataset import EpochSampler
 from models_genesis_bundle.engines.processes import is_main_process
-from models_genesis_bundle.engines.random_states import get_random_states, set_random_states
 from models_genesis_bundle.weights import (
     CheckpointError,
     load_weights,
@@ -26,7 +27,7 @@ from models_genesis_bundle.weights import (
 from monai.handlers import IgniteMetricHandler
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-__all__ = ["TrainingState"]
+__all__ = ["TrainingState", "get_random_states", "set_random_states"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,12 +37,12 @@ class TrainingState:
 
     It saves network, optimizer, schedule, gradient scaler, epoch, iteration, best metric and its epoch, what ``also`` names
     and, for each process, the random states and the states of the training metrics. A run that was stopped within an epoch
-    continues there, if its data loader has an `EpochSampler`, with the same number of processes.
+    continues there, if its data loader has an `EpochSampler`, with the same number of processes. MONAI's checkpoint handlers
+    restore epoch and learning rate, but neither the best value nor the random states.
 
     A schedule that depends on the epoch alone is not restored but stepped again to the run's epoch: it then follows the
     ``max_epochs`` of the resumed run. List it last among the trainer's handlers, after validation and schedule, so that
-    it saves the end of the epoch. MONAI's checkpoint handlers restore epoch and learning rate, but neither the best
-    value nor the random states.
+    it saves the end of the epoch.
 
     Args:
         path: the file, replaced atomically each time.
@@ -70,11 +71,8 @@ class TrainingState:
         self.validator = validator
         self.resume = resume
         self.interval = interval
-        self.stateful = {
-            "optimizer": optimizer,
-            **({"lr_scheduler": lr_scheduler} if lr_scheduler else {}),
-            **(also or {}),
-        }
+        schedule = {"lr_scheduler": lr_scheduler} if lr_scheduler else {}
+        self.stateful: dict[str, Any] = {"optimizer": optimizer, **schedule, **(also or {})}
 
     def attach(self, engine: Engine) -> None:
         """Restore at the trainer's start, save at the end of its epochs and of the run."""
@@ -89,7 +87,10 @@ class TrainingState:
             CheckpointError: when it cannot be written; the file of the epoch before is kept.
         """
         epoch, seen = divmod(engine.state.iteration, engine.state.epoch_length)
-        metrics = _metric_states(engine) if seen else []
+        metrics = [
+            {name: _on("cpu", getattr(holder, name)) for name in names}
+            for holder, names, _ in (_running_values(engine) if seen else ())
+        ]
         processes = idist.all_gather({"random": get_random_states(), "metrics": metrics})
         if not is_main_process():
             return
@@ -97,18 +98,15 @@ class TrainingState:
         if self.validator is not None:
             state = self.validator.state
             best = {"metric": float(state.best_metric), "epoch": int(state.best_metric_epoch)}
+        trainer = {"epoch": epoch, "iteration": engine.state.iteration, "epoch_length": engine.state.epoch_length}
         write_checkpoint(
             {
                 "network": network_record(self.network),
                 "model": unwrap(self.network).state_dict(),
-                "trainer": {
-                    "epoch": epoch,
-                    "iteration": engine.state.iteration,
-                    "epoch_length": engine.state.epoch_length,
-                },
+                "trainer": trainer,
                 "best": best,
                 "processes": processes,
-                **{name: stateful.state_dict() for name, stateful in self._all_stateful(engine).items()},
+                **{name: part.state_dict() for name, part in self._all_stateful(engine).items()},
             },
             self.path,
         )
@@ -131,10 +129,9 @@ class TrainingState:
                 "was started with, from the last.pt that it wrote."
             )
         load_weights(self.network, content)
-        epoch = content["trainer"]["epoch"]
         rates = None
         if not isinstance(stateful.get("lr_scheduler"), ReduceLROnPlateau | None):
-            rates = _rates_after(stateful.pop("lr_scheduler"), epoch)
+            rates = _rates_after(stateful.pop("lr_scheduler"), content["trainer"]["epoch"])
         for name, part in stateful.items():
             if isinstance(part, torch.nn.Module):
                 load_weights(part, {"model": content[name]}, f"{self.path}, {name}")
@@ -151,7 +148,7 @@ class TrainingState:
         if self.validator is not None:
             self.validator.state.best_metric = content["best"]["metric"]
             self.validator.state.best_metric_epoch = content["best"]["epoch"]
-        self._go_on(engine, content)
+        self._go_on(engine, content["trainer"], content["processes"])
 
     @staticmethod
     def can_save_within_epoch(engine: Engine) -> bool:
@@ -159,32 +156,55 @@ class TrainingState:
         within = engine.state.iteration % engine.state.epoch_length > 0
         return within and isinstance(engine.data_loader.sampler, EpochSampler)
 
-    def _go_on(self, engine: Engine, content: Mapping[str, Any]) -> None:
+    def _go_on(self, engine: Engine, saved: Mapping[str, int], processes: Sequence[dict[str, Any]]) -> None:
         """Set epoch and iteration, what the processes have seen of the epoch, and their random states."""
-        saved, processes = content["trainer"], content["processes"]
-        number = idist.get_world_size()
+        number, epoch, length = idist.get_world_size(), saved["epoch"], saved["epoch_length"]
         states = processes[idist.get_rank() % len(processes)]
-        seen = saved["iteration"] - saved["epoch"] * saved["epoch_length"]
-        engine.state.epoch = saved["epoch"]
-        engine.state.iteration = saved["epoch"] * engine.state.epoch_length
-        where = f"after epoch {saved['epoch']} of {engine.state.max_epochs}"
-        if seen and (len(processes), saved["epoch_length"]) != (number, engine.state.epoch_length):
+        seen = saved["iteration"] - epoch * length
+        engine.state.epoch = epoch
+        engine.state.iteration = epoch * engine.state.epoch_length
+        where = f"after epoch {epoch} of {engine.state.max_epochs}"
+        if seen and (len(processes), length) != (number, engine.state.epoch_length):
             where += f"; the epoch that had begun begins again, as {len(processes)} processes are {number} now"
         elif seen:
             engine.state.iteration = saved["iteration"]
-            where += f" and {seen} of {saved['epoch_length']} iterations"
+            where += f" and {seen} of {length} iterations"
 
-            @engine.on(Events.EPOCH_STARTED(once=saved["epoch"] + 1))
-            def skip_what_was_seen() -> None:
+            @engine.on(Events.EPOCH_STARTED(once=epoch + 1))
+            def skip_what_was_seen() -> None:  # after the metrics have been reset
                 engine.data_loader.sampler.skip = seen * engine.data_loader.batch_size
-                _set_metric_states(engine, states["metrics"])
+                for (holder, names, device), values in zip(_running_values(engine), states["metrics"], strict=True):
+                    for name in names:
+                        setattr(holder, name, _on(device, values[name]))
 
         set_random_states(states["random"])
         logger.info("Resumed from %s %s.", self.path, where)
 
     def _all_stateful(self, engine: Engine) -> dict[str, Any]:
         scaler = getattr(engine, "scaler", None)
-        return {**self.stateful, **({"scaler": scaler} if scaler is not None else {})}
+        return self.stateful | ({} if scaler is None else {"scaler": scaler})
+
+
+def get_random_states() -> dict[str, Any]:
+    """States of Python's, NumPy's, torch's and CUDA's generators: tensors and plain values only."""
+    algorithm, keys, *rest = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (str(algorithm), torch.from_numpy(np.asarray(keys, dtype=np.int64)), *rest),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def set_random_states(states: dict[str, Any]) -> None:
+    """Restore what ``get_random_states`` gave; CUDA's only when the number of GPUs is the same."""
+    version, internal, gauss = states["python"]
+    random.setstate((version, tuple(internal), gauss))
+    algorithm, keys, *rest = states["numpy"]
+    np.random.set_state((algorithm, keys.numpy().astype(np.uint32), *rest))
+    torch.set_rng_state(states["torch"].cpu())
+    if torch.cuda.is_available() and len(states["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all([state.cpu() for state in states["cuda"]])
 
 
 def _rates_after(schedule: LRScheduler, epoch: int) -> list[float]:
@@ -196,32 +216,14 @@ def _rates_after(schedule: LRScheduler, epoch: int) -> list[float]:
     return [group["lr"] for group in schedule.optimizer.param_groups]
 
 
-def _metric_states(engine: Engine) -> list[dict[str, Any]]:
-    """The states of the metrics that are attached to an engine, in this process, in the order of their attachment."""
-    return [
-        {name: _on("cpu", getattr(holder, name)) for name in names}
-        for holder, names in (_holder(metric) for metric in _metrics(engine))
-    ]
-
-
-def _set_metric_states(engine: Engine, states: Sequence[dict[str, Any]]) -> None:
-    """Restore what ``_metric_states`` gave; call it when the metrics have been reset for the epoch."""
-    for metric, state in zip(_metrics(engine), states, strict=True):
-        holder, names = _holder(metric)
-        for name in names:
-            setattr(holder, name, _on(engine.state.device, state[name]) if holder is not metric else state[name])
-
-
-def _metrics(engine: Engine) -> list[Metric]:
-    handlers = (handler for handler, *_ in engine._event_handlers[Events.EPOCH_STARTED])
-    return [owner for handler in handlers if isinstance(owner := getattr(handler, "__self__", None), Metric)]
-
-
-def _holder(metric: Metric) -> tuple[Any, Sequence[str]]:
-    """The object with a metric's running values, and their names: MONAI's handlers hold them in their ``metric_fn``."""
-    if isinstance(metric, IgniteMetricHandler):
-        return metric.metric_fn, ["_buffers"]
-    return metric, metric._state_dict_all_req_keys
+def _running_values(engine: Engine) -> Iterator[tuple[Any, Sequence[str], str | torch.device]]:
+    """For each metric of an engine, the object that holds its running values, their names and their device."""
+    for handler, *_ in engine._event_handlers[Events.EPOCH_STARTED]:
+        metric = getattr(handler, "__self__", None)
+        if isinstance(metric, IgniteMetricHandler):
+            yield metric.metric_fn, ["_buffers"], engine.state.device
+        elif isinstance(metric, Metric):
+            yield metric, metric._state_dict_all_req_keys, "cpu"
 
 
 def _on(device: str | torch.device, value: Any) -> Any:

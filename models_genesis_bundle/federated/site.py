@@ -23,17 +23,11 @@ CONFIGS = ["configs/pretrain.yaml", "configs/federated.yaml"]
 
 @dataclass(frozen=True)
 class SiteUpdate:
-    """The data that a site sends after a round.
+    """The data that a site sends after a round."""
 
-    Args:
-        difference: by key, the site's weights minus the global ones that the round started from, on the CPU.
-        cubes: number of training cubes: the site's weight in the mean.
-        val_mse: the site's restoration error on its own validation cubes after the round.
-    """
-
-    difference: dict[str, torch.Tensor]
-    cubes: int
-    val_mse: float
+    difference: dict[str, torch.Tensor]  # by key, its weights minus the global ones of the round's start, on the CPU
+    cubes: int  # that it trained on: its weight in the mean
+    val_mse: float  # its restoration error on its own validation cubes, after the round
 
 
 class PretrainingSite:

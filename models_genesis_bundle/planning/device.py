@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import joblib
 import torch
 from models_genesis_bundle.bundle_config import genesis_pairs
-from models_genesis_bundle.engines.processes import available_cores
 from models_genesis_bundle.networks import GenesisUNet
 from monai.bundle import ConfigParser
 from tqdm import tqdm
@@ -35,7 +35,7 @@ class Device:
     @classmethod
     def of(cls, device: str | torch.device) -> Device:
         """Describe a device of this machine."""
-        device, cores = torch.device(device), available_cores()
+        device, cores = torch.device(device), joblib.cpu_count()
         if device.type == "cuda":
             found = torch.cuda.get_device_properties(device)
             return cls(f"{found.name}, {found.total_memory / 2**30:.0f} GiB", found.total_memory, cores)

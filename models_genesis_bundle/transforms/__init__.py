@@ -2,10 +2,9 @@
 
 from models_genesis_bundle.transforms.block_masking import RandBlockMasking, RandBlockMaskingd
 from models_genesis_bundle.transforms.grid_deform import GridDeformd
-from models_genesis_bundle.transforms.in_painting import RandInPainting, RandInPaintingd
 from models_genesis_bundle.transforms.local_pixel_shuffle import RandLocalPixelShuffle, RandLocalPixelShuffled
 from models_genesis_bundle.transforms.nonlinear_intensity import RandNonlinearIntensity, RandNonlinearIntensityd
-from models_genesis_bundle.transforms.out_painting import RandOutPainting, RandOutPaintingd
+from models_genesis_bundle.transforms.painting import RandInPainting, RandInPaintingd, RandOutPainting, RandOutPaintingd
 from models_genesis_bundle.transforms.sequential_flip import RandSequentialFlip, RandSequentialFlipd
 
 __all__ = [

@@ -6,16 +6,14 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from models_genesis_bundle.transforms.array_io import apply_float32, spatial_sides
-from models_genesis_bundle.transforms.dictionary import RandDeformationd
+from models_genesis_bundle.transforms.deformation import RandDeformation, RandDeformationd
 from monai.config import KeysCollection, NdarrayOrTensor
-from monai.transforms import RandomizableTransform
-from monai.utils import convert_to_dst_type, ensure_tuple_rep
+from monai.utils import convert_to_dst_type, ensure_tuple, ensure_tuple_rep
 
 __all__ = ["RandBlockMasking", "RandBlockMaskingd"]
 
 
-class RandBlockMasking(RandomizableTransform):
+class RandBlockMasking(RandDeformation):
     """Masks a fraction of the blocks of a grid, which a network then restores from the visible ones.
 
     The grid starts at the first voxel of the image. Where a side is not a multiple of the block's side, the last blocks are
@@ -50,24 +48,23 @@ class RandBlockMasking(RandomizableTransform):
         super().__init__(prob)
         if not 0 < share < 1:
             raise ValueError(f"RandBlockMasking: share must be above 0 and below 1, got {share}.")
-        if min([block_size] if isinstance(block_size, int) else block_size) < 1:
+        if min(ensure_tuple(block_size)) < 1:
             raise ValueError(f"RandBlockMasking: block_size must be at least 1 voxel, got {block_size}.")
         self.share = share
         self.block_size = block_size
         self.fill = fill
-        self.blocks = np.zeros((1, 1), dtype=bool)
 
     def randomize(self, image: NdarrayOrTensor) -> None:
         """Draw whether to mask, and the masked blocks of the grid."""
-        super().randomize(None)
-        sides = spatial_sides(image, type(self).__name__)
-        grid = [-(-side // block) for side, block in zip(sides, self._block(sides), strict=True)]
+        super().randomize(image)
+        block = ensure_tuple_rep(self.block_size, len(self.sides))
+        grid = [-(-side // length) for side, length in zip(self.sides, block, strict=True)]
         number = int(np.prod(grid))
         masked = round(self.share * number)
         if not 0 < masked < number:
             raise ValueError(
-                f"RandBlockMasking: {masked} of {number} blocks would be masked, since an image of {sides} voxels has so few "
-                f"blocks of {self._block(sides)} at share {self.share}; use smaller blocks, or larger cubes."
+                f"RandBlockMasking: {masked} of {number} blocks would be masked, since an image of {self.sides} voxels has so few "
+                f"blocks of {block} at share {self.share}; use smaller blocks, or larger cubes."
             )
         blocks = np.zeros(number, dtype=bool)
         blocks[self.R.choice(number, masked, replace=False)] = True
@@ -75,20 +72,13 @@ class RandBlockMasking(RandomizableTransform):
 
     def mask(self, image: NdarrayOrTensor) -> np.ndarray:
         """Where the last draw masks an image (C, X, Y[, Z]): a bool array (1, X, Y[, Z])."""
-        sides = spatial_sides(image, type(self).__name__)
-        places = (np.arange(side) // block for side, block in zip(sides, self._block(sides), strict=True))
+        block = ensure_tuple_rep(self.block_size, image.ndim - 1)
+        places = (np.arange(side) // length for side, length in zip(image.shape[1:], block, strict=True))
         return self.blocks[np.ix_(*places)][None]
 
-    def __call__(self, image: NdarrayOrTensor, randomize: bool = True) -> NdarrayOrTensor:
-        """Mask ``image``, which is not changed; ``randomize=False`` applies the last draw again."""
-        if randomize:
-            self.randomize(image)
-        if not self._do_transform:
-            return image
-        return apply_float32(image, lambda array: np.where(self.mask(array), np.float32(self.fill), array))
-
-    def _block(self, sides: tuple[int, ...]) -> tuple[int, ...]:
-        return ensure_tuple_rep(self.block_size, len(sides))
+    def deform(self, image: np.ndarray) -> np.ndarray:
+        """Mask a copy of the image by the last draw."""
+        return np.where(self.mask(image), np.float32(self.fill), image)
 
 
 class RandBlockMaskingd(RandDeformationd):
@@ -108,6 +98,8 @@ class RandBlockMaskingd(RandDeformationd):
         ((1, 32, 32, 16), 0.5)
     """
 
+    deformation = RandBlockMasking
+
     def __init__(
         self,
         keys: KeysCollection,
@@ -116,14 +108,13 @@ class RandBlockMaskingd(RandDeformationd):
         mask_key: str = "mask",
         **kwargs: Any,
     ) -> None:
-        self.masking = RandBlockMasking(prob=1.0, **kwargs)
-        super().__init__(keys, self.masking, prob, allow_missing_keys)
+        super().__init__(keys, prob, allow_missing_keys, **kwargs)
         self.mask_key = mask_key
 
     def __call__(self, data: Mapping[Hashable, Any], randomize: bool = True) -> dict[Hashable, Any]:
         """Mask the images of ``data``, whose arrays are not changed; ``randomize=False`` applies the last draw again."""
         result = super().__call__(data, randomize)
         for image in (result[key] for key in list(self.key_iterator(result))[:1]):
-            mask = self.masking.mask(image) if self._do_transform else np.zeros((1, *image.shape[1:]), dtype=bool)
+            mask = self.transform.mask(image) if self._do_transform else np.zeros((1, *image.shape[1:]), dtype=bool)
             result[self.mask_key], *_ = convert_to_dst_type(mask, dst=image, dtype=bool)
         return result

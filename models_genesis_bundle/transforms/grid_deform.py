@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from models_genesis_bundle.transforms.array_io import spatial_sides
+from models_genesis_bundle.transforms.deformation import spatial_sides
 from monai.config import KeysCollection
 from monai.data.utils import dense_patch_slices
 from monai.transforms import MapTransform, Randomizable
@@ -74,12 +74,8 @@ class GridDeformd(Randomizable, MapTransform):
         for place in dense_patch_slices(sides, cube, cube):
             where = (slice(None), *place)
             cubes = {key: image[where] for key, image in clean.items()}
-            deformed = self.transform({key: cube.reshape(*_thick(cube.shape)) for key, cube in cubes.items()})
+            thick = [side for side in cube if side > 1]
+            deformed = self.transform({key: one.reshape(len(one), *thick) for key, one in cubes.items()})
             for key in keys:
                 result[key][where] = deformed[key].reshape(cubes[key].shape)
         return result
-
-
-def _thick(shape: Sequence[int]) -> list[int]:
-    """The shape (C, X, Y[, Z]) without the spatial axes of length 1."""
-    return [shape[0], *(side for side in shape[1:] if side > 1)]

@@ -13,7 +13,7 @@ import numba
 import numpy as np
 from numba.core.caching import FunctionCache
 
-__all__ = ["fill_noise", "keep_windows", "map_values", "paint_noise", "shuffle_windows"]
+__all__ = ["fill_noise", "map_values", "paint_noise", "shuffle_windows"]
 
 U64 = np.uint64
 F32 = np.float32
@@ -56,14 +56,7 @@ def shuffle_windows(source, target, sides, largest, num_windows, seed, share_cha
     distribution, so the result is distributed as if whole windows were permuted and overwrote earlier ones, with less than
     half of the draws.
 
-    Args:
-        source: (C, X * Y * Z), read only.
-        target: same shape, holds a copy of ``source`` on entry.
-        sides: X, Y, Z.
-        largest: largest side of a window for each axis.
-        num_windows: number of windows.
-        seed: start of the draws.
-        share_channels: the same permutation in every channel, or one for each.
+    ``target`` (C, X * Y * Z) holds a copy of ``source`` on entry; ``sides`` are X, Y and Z, and ``largest`` those of a window.
     """
     counter = mix(seed + GOLDEN)
     room = largest[0] * largest[1] * largest[2]
@@ -109,13 +102,7 @@ def shuffle_windows(source, target, sides, largest, num_windows, seed, share_cha
 def map_values(source, target, table, rises, low, high):
     """Map ``source`` by a table of values at equal steps from ``low`` to ``high``, linear between them, clipped outside.
 
-    Args:
-        source: any voxels; NaN is mapped as ``low``.
-        target: of the same size.
-        table: value at each step.
-        rises: from each value to the next, 0 at the last.
-        low: start of the table.
-        high: end of the table.
+    ``rises`` are those from each value of ``table`` to the next, 0 at the last; NaN is mapped as ``low``.
     """
     last = F32(table.size - 1)
     scale = last / (high - low)
@@ -154,16 +141,7 @@ def fill_noise(target, seed, low, width):
 
 @numba.njit("void(float32[:, :, :, ::1], int64[:, ::1], int64[:, ::1], uint64, float32, float32)", **OPTIONS)
 def paint_noise(target, corners, sizes, seed, low, width):
-    """Replace windows of ``target`` (C, X, Y, Z) by noise that is uniform in [low, low + width) for each voxel.
-
-    Args:
-        target: painted in place.
-        corners: (windows, 3).
-        sizes: (windows, 3).
-        seed: start of the noise.
-        low: smallest value.
-        width: of the range.
-    """
+    """Replace windows of ``target`` (C, X, Y, Z) by such noise; ``corners`` and ``sizes`` are (windows, 3)."""
     channels, depth, height, length = target.shape
     start = mix(seed + GOLDEN)
     for window in range(corners.shape[0]):
@@ -175,16 +153,3 @@ def paint_noise(target, corners, sizes, seed, low, width):
                     line = ((channel * depth + x) * height + y) * length
                     for z in range(z0, z0 + dz):
                         target[channel, x, y, z] = uniform(mix(start + U64(line + z) * GOLDEN), low, width)
-
-
-@numba.njit("void(float32[:, :, :, ::1], float32[:, :, :, ::1], int64[:, ::1], int64[:, ::1])", **OPTIONS)
-def keep_windows(source, target, corners, sizes):
-    """Copy windows, given as in ``paint_noise``, from ``source`` (C, X, Y, Z) to ``target``."""
-    for window in range(corners.shape[0]):
-        x0, y0, z0 = corners[window]
-        dx, dy, dz = sizes[window]
-        for channel in range(source.shape[0]):
-            for x in range(x0, x0 + dx):
-                for y in range(y0, y0 + dy):
-                    for z in range(z0, z0 + dz):
-                        target[channel, x, y, z] = source[channel, x, y, z]

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from models_genesis_bundle.transforms.array_io import apply_float32, spatial_sides
-from models_genesis_bundle.transforms.dictionary import RandDeformationd
+from models_genesis_bundle.transforms.deformation import RandDeformation, RandDeformationd
 from models_genesis_bundle.transforms.kernels import shuffle_windows
-from monai.config import KeysCollection, NdarrayOrTensor
-from monai.transforms import RandomizableTransform
-from monai.utils import ensure_tuple_rep
+from monai.config import NdarrayOrTensor
+from monai.utils import ensure_tuple, ensure_tuple_rep
 
 __all__ = ["RandLocalPixelShuffle", "RandLocalPixelShuffled"]
 
 
-class RandLocalPixelShuffle(RandomizableTransform):
+class RandLocalPixelShuffle(RandDeformation):
     """Permutes the voxels inside many small random windows, which destroys texture and keeps shape.
 
     Each window's side is uniform in 1 … ``max_side`` for each axis, its corner uniform over all places where it fits, and the
@@ -57,36 +54,20 @@ class RandLocalPixelShuffle(RandomizableTransform):
         super().__init__(prob)
         if num_windows < 1:
             raise ValueError(f"RandLocalPixelShuffle: num_windows must be at least 1, got {num_windows}.")
-        if max_side is not None and min(ensure_tuple_rep(max_side, 1) if isinstance(max_side, int) else max_side) < 1:
+        if max_side is not None and min(ensure_tuple(max_side)) < 1:
             raise ValueError(f"RandLocalPixelShuffle: max_side must be at least 1 voxel, got {max_side}.")
         self.num_windows = num_windows
         self.max_side = max_side
         self.share_channels = share_channels
-        self.seed = 0
 
     def randomize(self, image: NdarrayOrTensor) -> None:
         """Draw whether to deform, and the seed of all windows and permutations."""
-        super().randomize(None)
-        self._largest_sides(spatial_sides(image, type(self).__name__))
+        super().randomize(image)
+        self._largest_sides(self.sides)
         self.seed = int(self.R.randint(2**32, dtype=np.uint64))
 
-    def __call__(self, image: NdarrayOrTensor, randomize: bool = True) -> NdarrayOrTensor:
-        """Deform ``image``, which is not changed; ``randomize=False`` applies the last draw again."""
-        if randomize:
-            self.randomize(image)
-        if not self._do_transform:
-            return image
-        return apply_float32(image, self._shuffle)
-
-    def _largest_sides(self, sides: tuple[int, ...]) -> tuple[int, ...]:
-        if self.max_side is None:
-            return tuple(max(1, side // 10) for side in sides)
-        largest = ensure_tuple_rep(self.max_side, len(sides))
-        if any(window > side for window, side in zip(largest, sides, strict=True)):
-            raise ValueError(f"RandLocalPixelShuffle: windows of up to {largest} voxels do not fit into {sides}.")
-        return largest
-
-    def _shuffle(self, image: np.ndarray) -> np.ndarray:
+    def deform(self, image: np.ndarray) -> np.ndarray:
+        """Shuffle the voxels by the last draw."""
         sides = image.shape[1:]
         flat = (1,) * (3 - len(sides))
         result = image.copy()
@@ -101,15 +82,19 @@ class RandLocalPixelShuffle(RandomizableTransform):
         )
         return result
 
+    def _largest_sides(self, sides: tuple[int, ...]) -> tuple[int, ...]:
+        if self.max_side is None:
+            return tuple(max(1, side // 10) for side in sides)
+        largest = ensure_tuple_rep(self.max_side, len(sides))
+        if any(window > side for window, side in zip(largest, sides, strict=True)):
+            raise ValueError(f"RandLocalPixelShuffle: windows of up to {largest} voxels do not fit into {sides}.")
+        return largest
+
 
 class RandLocalPixelShuffled(RandDeformationd):
     """Dictionary version of ``RandLocalPixelShuffle``; the keys share the draw.
 
-    Args:
-        keys: keys of the images, which have the same spatial shape.
-        prob: probability of the deformation.
-        allow_missing_keys: whether a missing key is no error.
-        kwargs: the other arguments of ``RandLocalPixelShuffle``.
+    Its arguments are ``keys``, ``prob``, ``allow_missing_keys`` and the others of ``RandLocalPixelShuffle``.
 
     Examples:
         >>> from models_genesis_bundle.transforms import RandLocalPixelShuffled
@@ -117,7 +102,4 @@ class RandLocalPixelShuffled(RandDeformationd):
         (1, 48, 48, 24)
     """
 
-    def __init__(
-        self, keys: KeysCollection, prob: float = 0.5, allow_missing_keys: bool = False, **kwargs: Any
-    ) -> None:
-        super().__init__(keys, RandLocalPixelShuffle(prob=1.0, **kwargs), prob, allow_missing_keys)
+    deformation = RandLocalPixelShuffle

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
 
 import numpy as np
-from models_genesis_bundle.transforms.array_io import apply_float32, spatial_sides
-from models_genesis_bundle.transforms.dictionary import RandDeformationd
-from models_genesis_bundle.transforms.intensity_range import check_intensity_range
+from models_genesis_bundle.transforms.deformation import RandDeformation, RandDeformationd, require_range
 from models_genesis_bundle.transforms.kernels import map_values
-from monai.config import KeysCollection, NdarrayOrTensor
-from monai.transforms import RandomizableTransform
+from monai.config import NdarrayOrTensor
 
 __all__ = ["RandNonlinearIntensity", "RandNonlinearIntensityd"]
 
 STEPS = np.linspace(0, 1, 1024)  # of the table that a curve is looked up in
 
 
-class RandNonlinearIntensity(RandomizableTransform):
+class RandNonlinearIntensity(RandDeformation):
     """Maps intensities by a random Bézier curve, which changes appearance and keeps shape.
 
     The curve runs between the corners (0, 0) and (1, 1) of the intensity range, with control points that are uniform in the
@@ -63,7 +60,7 @@ class RandNonlinearIntensity(RandomizableTransform):
                 "RandNonlinearIntensity: needs num_control_points of at least 0 and num_points of at least 2, "
                 f"got {num_control_points} and {num_points}."
             )
-        self.intensity_range = check_intensity_range(intensity_range, type(self).__name__)
+        self.intensity_range = require_range(intensity_range, type(self).__name__)
         self.decreasing_prob = decreasing_prob
         self.bernstein = bernstein_polynomials(num_control_points + 1, num_points)
         self.control_points = np.zeros((num_control_points, 2))
@@ -71,18 +68,9 @@ class RandNonlinearIntensity(RandomizableTransform):
 
     def randomize(self, image: NdarrayOrTensor) -> None:
         """Draw whether to deform, the control points in the unit square, and the direction."""
-        super().randomize(None)
-        spatial_sides(image, type(self).__name__)
+        super().randomize(image)
         self.control_points = self.R.uniform(size=self.control_points.shape)
         self.decreasing = bool(self.R.uniform() < self.decreasing_prob)
-
-    def __call__(self, image: NdarrayOrTensor, randomize: bool = True) -> NdarrayOrTensor:
-        """Deform ``image``, which is not changed; ``randomize=False`` applies the last draw again."""
-        if randomize:
-            self.randomize(image)
-        if not self._do_transform:
-            return image
-        return apply_float32(image, self._map)
 
     def curve(self) -> tuple[np.ndarray, np.ndarray]:
         """The last draw's map in the unit square: increasing x, and y at each x."""
@@ -92,12 +80,12 @@ class RandNonlinearIntensity(RandomizableTransform):
         x, y = np.sort((self.bernstein @ corners).T, axis=1)
         return x, y[::-1] if self.decreasing else y
 
-    def _map(self, image: np.ndarray) -> np.ndarray:
+    def deform(self, image: np.ndarray) -> np.ndarray:
+        """Map the intensities by the last draw."""
         low, high = self.intensity_range
         table = (low + (high - low) * np.interp(STEPS, *self.curve())).astype(np.float32)
-        rises = np.zeros_like(table)
-        rises[:-1] = table[1:] - table[:-1]
         result = np.empty_like(image)
+        rises = np.diff(table, append=table[-1:])
         map_values(image.reshape(-1), result.reshape(-1), table, rises, low, high)
         return result
 
@@ -105,11 +93,7 @@ class RandNonlinearIntensity(RandomizableTransform):
 class RandNonlinearIntensityd(RandDeformationd):
     """Dictionary version of ``RandNonlinearIntensity``; the keys share the map.
 
-    Args:
-        keys: keys of the images.
-        prob: probability of the deformation.
-        allow_missing_keys: whether a missing key is no error.
-        kwargs: the other arguments of ``RandNonlinearIntensity``.
+    Its arguments are ``keys``, ``prob``, ``allow_missing_keys`` and the others of ``RandNonlinearIntensity``.
 
     Examples:
         >>> from models_genesis_bundle.transforms import RandNonlinearIntensityd
@@ -117,17 +101,12 @@ class RandNonlinearIntensityd(RandDeformationd):
         (1, 48, 48, 24)
     """
 
-    def __init__(
-        self, keys: KeysCollection, prob: float = 0.9, allow_missing_keys: bool = False, **kwargs: Any
-    ) -> None:
-        super().__init__(keys, RandNonlinearIntensity(prob=1.0, **kwargs), prob, allow_missing_keys)
+    deformation = RandNonlinearIntensity
 
 
 def bernstein_polynomials(degree: int, num_points: int) -> np.ndarray:
     """The Bernstein polynomials of a degree at equally spaced parameters: (num_points, degree + 1), each row sums to 1."""
     parameter = np.linspace(0, 1, num_points)[:, None]
     order = np.arange(degree + 1)
-    binomials = np.ones(degree + 1)
-    for step in range(1, degree + 1):
-        binomials[step] = binomials[step - 1] * (degree - step + 1) / step
+    binomials = np.array([math.comb(degree, one) for one in order])
     return binomials * parameter**order * (1 - parameter) ** (degree - order)

@@ -1,41 +1,60 @@
-"""The base class of in-painting and out-painting: windows and their fill."""
+"""In-painting and out-painting."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
-from models_genesis_bundle.transforms.array_io import apply_float32, spatial_sides
-from models_genesis_bundle.transforms.intensity_range import check_intensity_range
+from models_genesis_bundle.transforms.deformation import RandDeformation, RandDeformationd, require_range
+from models_genesis_bundle.transforms.kernels import fill_noise, paint_noise
 from monai.config import NdarrayOrTensor
-from monai.transforms import RandomizableTransform
 
-__all__ = ["RandPainting"]
-
-FILLS = ("noise", "constant")
+__all__ = ["RandInPainting", "RandInPaintingd", "RandOutPainting", "RandOutPaintingd"]
 
 
-class RandPainting(RandomizableTransform):
-    """Draws some windows; the subclass paints inside or outside of them.
+class RandInPainting(RandDeformation):
+    """Paints over some windows, which the network then restores from their surroundings.
+
+    Draws up to ``max_windows`` windows; before each one it stops with probability ``stop_prob``. Each side is
+    uniform in dim // 6 … dim // 3, the corner uniform over all places that leave ``margin`` voxels to each face. With the
+    defaults 5.6 % of a 64 × 64 × 32 cube are replaced on average.
 
     Args:
-        prob: probability of the deformation.
-        side_fractions: smallest and largest fraction of a side in a draw; see the subclass.
+        prob: probability of the deformation. The published recipe paints nine of ten cubes, one in five of them by in-painting:
+            ``OneOf([RandInPainting(0.9), RandOutPainting(0.9)], weights=[0.2, 0.8])``.
+        side_fractions: smallest and largest side of a window as (numerator, denominator) of the image's side, rounded down.
         margin: voxels between a window and each face of the image.
         max_windows: largest number of windows.
-        stop_prob: probability of stopping, drawn before a window.
+        stop_prob: probability of stopping before a window, the first included.
         fill: ``"noise"``, uniform in the intensity range for each voxel, as the published code does, or ``"constant"``,
-            one uniform value, as the paper says.
+            one uniform value a window, as the paper says.
         intensity_range: smallest and largest intensity.
+
+    Shape:
+        (C, X, Y) or (C, X, Y, Z); all channels share the windows; the result is float32 of the same shape and kind.
+
+    Raises:
+        ValueError: for arguments out of range; at the call, for another number of axes or a side too small for the
+            windows and margins.
+
+    Based on: Zhou et al., "Models Genesis", Medical Image Analysis 67, 2021, 101840, doi:10.1016/j.media.2020.101840.
+
+    Examples:
+        >>> from models_genesis_bundle.transforms import RandInPainting
+        >>> painted = RandInPainting(prob=1.0).set_random_state(0)(np.zeros((1, 48, 48, 24), np.float32))
+        >>> painted.shape, bool(painted.any())
+        ((1, 48, 48, 24), True)
     """
 
     def __init__(
         self,
-        prob: float,
-        side_fractions: tuple[tuple[int, int], tuple[int, int]],
-        margin: int,
-        max_windows: int,
-        stop_prob: float,
-        fill: str,
-        intensity_range: tuple[float, float],
+        prob: float = 0.9,
+        side_fractions: tuple[tuple[int, int], tuple[int, int]] = ((1, 6), (1, 3)),
+        margin: int = 3,
+        max_windows: int = 5,
+        stop_prob: float = 0.05,
+        fill: str = "noise",
+        intensity_range: tuple[float, float] = (0.0, 1.0),
     ) -> None:
         super().__init__(prob)
         name = type(self).__name__
@@ -47,26 +66,26 @@ class RandPainting(RandomizableTransform):
                 f"{name}: needs margin >= 0, max_windows >= 1 and stop_prob in 0 … 1, "
                 f"got {margin}, {max_windows} and {stop_prob}."
             )
-        if fill not in FILLS:
-            raise ValueError(f"{name}: fill must be one of {', '.join(FILLS)}, got {fill!r}.")
+        if fill not in ("noise", "constant"):
+            raise ValueError(f"{name}: fill must be noise or constant, got {fill!r}.")
         self.side_fractions = side_fractions
         self.margin = margin
         self.max_windows = max_windows
         self.stop_prob = stop_prob
         self.fill = fill
-        self.intensity_range = check_intensity_range(intensity_range, name)
-        self.corners = np.zeros((0, 3), dtype=np.int64)
-        self.sizes = np.zeros((0, 3), dtype=np.int64)
-        self.constants: list[float] = []
-        self.seed = 0
+        self.intensity_range = require_range(intensity_range, name)
 
     def randomize(self, image: NdarrayOrTensor) -> None:
         """Draw whether to deform, the windows, and what fills them."""
-        super().randomize(None)
-        sides = spatial_sides(image, type(self).__name__)
-        ranges = [self._size_range(side) for side in sides]
-        self._require_room(sides, ranges)
-        dims = len(sides)
+        super().randomize(image)
+        ranges = [self._size_range(side) for side in self.sides]
+        for axis, (side, (low, high)) in enumerate(zip(self.sides, ranges, strict=True)):
+            if low < 1 or high + 2 * self.margin > side:
+                raise ValueError(
+                    f"{type(self).__name__}: side {axis} of the image has {side} voxels, too few for windows of {low} to "
+                    f"{high} voxels with a margin of {self.margin}; use larger cubes, or a smaller margin."
+                )
+        dims = len(self.sides)
         corners, sizes = [], []
         for window, draws in enumerate(self.R.uniform(size=(self.max_windows, 1 + 2 * dims)).tolist()):
             if self._may_stop_before(window) and draws[0] < self.stop_prob:
@@ -77,7 +96,7 @@ class RandPainting(RandomizableTransform):
             ]
             corner = [
                 self.margin + int(draw * (side - extent - 2 * self.margin + 1))
-                for draw, side, extent in zip(draws[1 + dims :], sides, size, strict=True)
+                for draw, side, extent in zip(draws[1 + dims :], self.sides, size, strict=True)
             ]
             corners.append([0] * (3 - dims) + corner)
             sizes.append([1] * (3 - dims) + size)
@@ -86,35 +105,114 @@ class RandPainting(RandomizableTransform):
         self.constants = self.R.uniform(*self.intensity_range, size=max(1, len(corners))).tolist()
         self.seed = int(self.R.randint(2**32, dtype=np.uint64))
 
-    def __call__(self, image: NdarrayOrTensor, randomize: bool = True) -> NdarrayOrTensor:
-        """Deform ``image``, which is not changed; ``randomize=False`` applies the last draw again."""
-        if randomize:
-            self.randomize(image)
-        if not self._do_transform:
-            return image
-        return apply_float32(image, self._paint_in_3d)
+    def deform(self, image: np.ndarray) -> np.ndarray:
+        """Paint over the drawn windows."""
+        result = image.copy()
+        volume = _as_volume(result)
+        if self.fill == "noise":
+            low, high = self.intensity_range
+            paint_noise(volume, self.corners, self.sizes, np.uint64(self.seed), low, high - low)
+        else:
+            for window, value in zip(self.windows(), self.constants, strict=False):
+                volume[window] = value
+        return result
 
-    def _paint_in_3d(self, image: np.ndarray) -> np.ndarray:
-        if image.ndim == 3:
-            return self.paint(image[:, None])[:, 0]
-        return self.paint(image)
-
-    def paint(self, image: np.ndarray) -> np.ndarray:
-        """A painted copy of ``image`` (C, X, Y, Z), float32."""
-        raise NotImplementedError
+    def windows(self) -> Iterator[tuple[slice, ...]]:
+        """The drawn windows, as indices of an image (C, X, Y, Z)."""
+        for corner, size in zip(self.corners, self.sizes, strict=True):
+            yield slice(None), *map(slice, corner, corner + size)
 
     def _size_range(self, side: int) -> tuple[int, int]:
-        """Smallest and largest size of a window along a side of the image."""
-        raise NotImplementedError
+        (low, low_of), (high, high_of) = self.side_fractions
+        return low * side // low_of, high * side // high_of
 
     def _may_stop_before(self, window: int) -> bool:
-        """Whether stopping is drawn before this window, counted from 0."""
-        raise NotImplementedError
+        return True
 
-    def _require_room(self, sides: tuple[int, ...], ranges: list[tuple[int, int]]) -> None:
-        for axis, (side, (low, high)) in enumerate(zip(sides, ranges, strict=True)):
-            if low < 1 or high + 2 * self.margin > side:
-                raise ValueError(
-                    f"{type(self).__name__}: side {axis} of the image has {side} voxels, too few for windows of {low} to "
-                    f"{high} voxels with a margin of {self.margin}; use larger cubes, or a smaller margin."
-                )
+
+class RandOutPainting(RandInPainting):
+    """Paints over everything except some windows, from which the network then restores the rest.
+
+    The first window is always drawn; before each further one, up to ``max_windows`` in all, it stops with probability
+    ``stop_prob``. Each side is dim − u with u uniform in 3·dim // 7 … 4·dim // 7, the corner uniform over all places
+    that leave ``margin`` voxels to each face. With the defaults 31.6 % of a 64 × 64 × 32 cube are kept on average.
+
+    Arguments, shape and errors are those of ``RandInPainting``, except for:
+
+    Args:
+        side_fractions: smallest and largest u as (numerator, denominator) of the image's side, rounded down.
+        stop_prob: probability of stopping before a window, the first excluded.
+        fill: ``"noise"``, or ``"constant"``, one uniform value.
+
+    Based on: Zhou et al., "Models Genesis", Medical Image Analysis 67, 2021, 101840, doi:10.1016/j.media.2020.101840.
+
+    Examples:
+        >>> from models_genesis_bundle.transforms import RandOutPainting
+        >>> painted = RandOutPainting(prob=1.0).set_random_state(0)(np.zeros((1, 48, 48, 24), np.float32))
+        >>> bool(0 < np.mean(painted == 0) < 1)  # the share that is kept
+        True
+    """
+
+    def __init__(
+        self,
+        prob: float = 0.9,
+        side_fractions: tuple[tuple[int, int], tuple[int, int]] = ((3, 7), (4, 7)),
+        margin: int = 3,
+        max_windows: int = 5,
+        stop_prob: float = 0.05,
+        fill: str = "noise",
+        intensity_range: tuple[float, float] = (0.0, 1.0),
+    ) -> None:
+        super().__init__(prob, side_fractions, margin, max_windows, stop_prob, fill, intensity_range)
+
+    def _size_range(self, side: int) -> tuple[int, int]:
+        (least, least_of), (most, most_of) = self.side_fractions
+        return side - most * side // most_of, side - least * side // least_of
+
+    def _may_stop_before(self, window: int) -> bool:
+        return window > 0
+
+    def deform(self, image: np.ndarray) -> np.ndarray:
+        """Keep the drawn windows, and paint over the rest."""
+        if self.fill == "noise":
+            low, high = self.intensity_range
+            result = np.empty_like(image)
+            fill_noise(result.reshape(-1), np.uint64(self.seed), low, high - low)
+        else:
+            result = np.full_like(image, self.constants[0])
+        for window in self.windows():
+            _as_volume(result)[window] = _as_volume(image)[window]
+        return result
+
+
+class RandInPaintingd(RandDeformationd):
+    """Dictionary version of ``RandInPainting``; the keys share windows and noise.
+
+    Its arguments are ``keys``, ``prob``, ``allow_missing_keys`` and the others of ``RandInPainting``.
+
+    Examples:
+        >>> from models_genesis_bundle.transforms import RandInPaintingd
+        >>> RandInPaintingd("image", prob=1.0)({"image": np.zeros((1, 48, 48, 24), np.float32)})["image"].shape
+        (1, 48, 48, 24)
+    """
+
+    deformation = RandInPainting
+
+
+class RandOutPaintingd(RandDeformationd):
+    """Dictionary version of ``RandOutPainting``; the keys share windows and noise.
+
+    Its arguments are ``keys``, ``prob``, ``allow_missing_keys`` and the others of ``RandOutPainting``.
+
+    Examples:
+        >>> from models_genesis_bundle.transforms import RandOutPaintingd
+        >>> RandOutPaintingd("image", prob=1.0)({"image": np.zeros((1, 48, 48, 24), np.float32)})["image"].shape
+        (1, 48, 48, 24)
+    """
+
+    deformation = RandOutPainting
+
+
+def _as_volume(image: np.ndarray) -> np.ndarray:
+    """The image as (C, X, Y, Z), a view."""
+    return image[:, None] if image.ndim == 3 else image

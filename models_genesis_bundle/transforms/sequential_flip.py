@@ -7,18 +7,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from models_genesis_bundle.transforms.array_io import apply_float32, spatial_sides
-from models_genesis_bundle.transforms.dictionary import RandDeformationd
-from monai.config import KeysCollection, NdarrayOrTensor
+from models_genesis_bundle.transforms.deformation import RandDeformation, RandDeformationd
+from monai.config import NdarrayOrTensor
 from monai.data import MetaTensor
-from monai.transforms import InvertibleTransform, RandomizableTransform
+from monai.transforms import InvertibleTransform
 from monai.transforms.spatial.functional import flip
 from monai.utils import TraceKeys
 
 __all__ = ["RandSequentialFlip", "RandSequentialFlipd"]
 
 
-class RandSequentialFlip(RandomizableTransform, InvertibleTransform):
+class RandSequentialFlip(RandDeformation, InvertibleTransform):
     """Flips along a random axis, repeatedly, up to ``max_flips`` times.
 
     Each flip happens with probability ``prob`` given that all before it did; its axis is uniform over ``axes``, with
@@ -59,8 +58,8 @@ class RandSequentialFlip(RandomizableTransform, InvertibleTransform):
 
     def randomize(self, image: NdarrayOrTensor) -> None:
         """Draw the axes that are flipped in the end."""
-        super().randomize(None)
-        dims = len(spatial_sides(image, type(self).__name__))
+        super().randomize(image)
+        dims = len(self.sides)
         choices = list(range(dims)) if self.axes is None else list(self.axes)
         if any(axis is not None and not -dims <= axis < dims for axis in choices):
             raise ValueError(f"RandSequentialFlip: axes {choices} are not all among the {dims} axes of the image.")
@@ -75,14 +74,15 @@ class RandSequentialFlip(RandomizableTransform, InvertibleTransform):
 
     def __call__(self, image: NdarrayOrTensor, randomize: bool = True) -> NdarrayOrTensor:
         """Flip a copy of ``image``; ``randomize=False`` applies the last draw again."""
+        if not isinstance(image, MetaTensor):
+            return super().__call__(image, randomize)
         if randomize:
             self.randomize(image)
-        if isinstance(image, MetaTensor):
-            return flip(image.detach().float(), self.flipped, lazy=False, transform_info=self.get_transform_info())
-        if not self.flipped:
-            return image
-        axes = tuple(axis + 1 for axis in self.flipped)
-        return apply_float32(image, lambda array: np.ascontiguousarray(np.flip(array, axes)))
+        return flip(image.detach().float(), self.flipped, lazy=False, transform_info=self.get_transform_info())
+
+    def deform(self, image: np.ndarray) -> np.ndarray:
+        """Flip a copy of the image by the last draw."""
+        return np.flip(image, tuple(axis + 1 for axis in self.flipped)).copy()
 
     def inverse(self, data: torch.Tensor) -> torch.Tensor:
         """Undo the flips that a MetaTensor records, those of the last call of this transform on it."""
@@ -94,11 +94,7 @@ class RandSequentialFlip(RandomizableTransform, InvertibleTransform):
 class RandSequentialFlipd(RandDeformationd, InvertibleTransform):
     """Dictionary version of ``RandSequentialFlip``; the keys share the flips.
 
-    Args:
-        keys: keys of the images.
-        prob: probability of a flip.
-        allow_missing_keys: whether a missing key is no error.
-        kwargs: the other arguments of ``RandSequentialFlip``.
+    Its arguments are ``keys``, ``prob`` of a flip, ``allow_missing_keys`` and the others of ``RandSequentialFlip``.
 
     Examples:
         >>> from models_genesis_bundle.transforms import RandSequentialFlipd
@@ -107,10 +103,7 @@ class RandSequentialFlipd(RandDeformationd, InvertibleTransform):
         ['image', 'label']
     """
 
-    def __init__(
-        self, keys: KeysCollection, prob: float = 0.4, allow_missing_keys: bool = False, **kwargs: Any
-    ) -> None:
-        super().__init__(keys, RandSequentialFlip(prob=prob, **kwargs), 1.0, allow_missing_keys)
+    deformation = RandSequentialFlip
 
     def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Undo the flips of the images of ``data``, as their MetaTensors record them."""

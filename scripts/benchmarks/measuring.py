@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import joblib
 import torch
-from models_genesis_bundle.engines.processes import available_cores
 from models_genesis_bundle.files import write_json
 from tabulate import tabulate
 
@@ -63,7 +63,7 @@ def describe_machine() -> dict[str, Any]:
     return {
         "processor": _processor(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
-        "cores": available_cores(),
+        "cores": joblib.cpu_count(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "system": platform.platform(),
         "python": platform.python_version(),

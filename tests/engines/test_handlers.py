@@ -15,7 +15,7 @@ from models_genesis_bundle.engines import (
     Throughput,
     read_metrics,
 )
-from models_genesis_bundle.engines.random_states import get_random_states, set_random_states
+from models_genesis_bundle.engines.training_state import get_random_states, set_random_states
 from models_genesis_bundle.weights import read_checkpoint, write_checkpoint
 from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents

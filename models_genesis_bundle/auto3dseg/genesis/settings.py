@@ -8,9 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from models_genesis_bundle.bundle_config import RunCommand, check_settings, unknown_settings
-from models_genesis_bundle.bundle_config.near_names import near_names
-from models_genesis_bundle.bundle_config.renamed_settings import RENAMED
+from models_genesis_bundle.bundle_config import RunCommand, check_settings, near_names, unknown_settings
 
 __all__ = ["bundle_config", "input_settings", "training_settings"]
 
@@ -56,8 +54,8 @@ def input_settings(source: Mapping[str, Any], config: Mapping[str, Any]) -> dict
     known = _places(config).keys() - STEPS - CHOSEN
     named = _own_names(source)
     for name in named.keys() - config.keys() - known:
-        now = " and ".join(f"{place!r}" for place in RENAMED.get(name, ()) if place in known)
-        if meant := now or near_names(name, sorted(known), quote="'", cutoff=ALMOST_SAME):
+        nested = " or ".join([repr(place) for place in sorted(known) if place.endswith(f"::{name}")][:2])
+        if meant := near_names(name, sorted(known), quote="'", cutoff=ALMOST_SAME) or nested:
             logger.warning(
                 "Auto3DSeg's input: %r is no setting of the genesis algorithm; did you mean %s?", name, meant
             )

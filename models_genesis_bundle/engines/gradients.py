@@ -1,4 +1,4 @@
-"""Stops a run whose loss or gradients are no longer numbers."""
+"""Handlers between the loss and the optimizer's step of MONAI's trainers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ignite.engine import Engine
 from monai.engines.utils import IterationEvents
 from monai.utils.enums import CommonKeys
 
-__all__ = ["NonFiniteStepError", "RequireFiniteStep"]
+__all__ = ["GradientClipping", "NonFiniteStepError", "RequireFiniteStep", "step_is_due"]
 
 
 class NonFiniteStepError(RuntimeError):
@@ -17,36 +17,32 @@ class NonFiniteStepError(RuntimeError):
 class RequireFiniteStep:
     """Raises before the optimizer step when a batch's loss or gradients are NaN or infinite, before any weight changes.
 
-    With a gradient scaler (``amp: true``) infinite gradients are allowed: the scaler skips that step.
+    With a gradient scaler (``amp: true``) infinite gradients are allowed: the scaler skips that step. List it before handlers
+    that change the gradients.
 
     Args:
         source_key: key of a batch that holds the paths of its items' files.
+
+    Raises:
+        NonFiniteStepError: in the run, with epoch, iteration, loss, parameters and sources.
     """
 
     def __init__(self, source_key: str = "source") -> None:
         self.source_key = source_key
 
     def attach(self, engine: Engine) -> None:
-        """Check the loss before the backward pass, the gradients before the step; attach it before handlers that change them."""
+        """Check the loss before the backward pass, the gradients before the step."""
         engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self.check_loss)
         engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self.check_gradients)
 
     def check_loss(self, engine: Engine) -> None:
-        """Raise when the loss is not finite.
-
-        Raises:
-            NonFiniteStepError: with epoch, iteration, loss and sources.
-        """
+        """Raise when the loss is not finite."""
         loss = engine.state.output[CommonKeys.LOSS]
         if not torch.isfinite(loss):
             self._stop(engine, f"The loss is {loss.item()}")
 
     def check_gradients(self, engine: Engine) -> None:
-        """Raise when a gradient of the trainer's network is not finite.
-
-        Raises:
-            NonFiniteStepError: with epoch, iteration, loss, parameters and sources.
-        """
+        """Raise when a gradient of the trainer's network is not finite."""
         if getattr(engine, "scaler", None) is not None:
             return
         gradients = {name: weight.grad for name, weight in engine.network.named_parameters() if weight.grad is not None}
@@ -66,3 +62,39 @@ class RequireFiniteStep:
             "Check these files; if they are correct, lower the learning rate, clip the gradients (`--max_gradient_norm 1`) "
             "or compute in full precision (`--precision float32`)."
         )
+
+
+class GradientClipping:
+    """Scales the gradients down to a largest norm between the backward pass and the optimizer step.
+
+    Where a step adds up the gradients of several iterations (``accumulation_steps``), their sum is clipped. A gradient
+    scaler unscales them first.
+
+    Args:
+        max_norm: largest Euclidean norm of all gradients together; 0: they are not clipped.
+    """
+
+    def __init__(self, max_norm: float) -> None:
+        if max_norm < 0:
+            raise ValueError(f"max_norm: expected a number above 0, or 0 for no clipping, found {max_norm}.")
+        self.max_norm = max_norm
+
+    def attach(self, engine: Engine) -> None:
+        """Clip after the backward passes of a ``SupervisedTrainer``."""
+        if self.max_norm:
+            engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self.clip)
+
+    def clip(self, engine: Engine) -> None:
+        """Clip the gradients of the trainer's network when its optimizer steps."""
+        if not step_is_due(engine):
+            return
+        scaler = getattr(engine, "scaler", None)
+        if scaler is not None:
+            scaler.unscale_(engine.optimizer)
+        torch.nn.utils.clip_grad_norm_(engine.network.parameters(), self.max_norm)
+
+
+def step_is_due(engine: Engine) -> bool:
+    """Whether the optimizer steps in this iteration, by the rule of MONAI's ``SupervisedTrainer``."""
+    within_epoch = (engine.state.iteration - 1) % engine.state.epoch_length + 1
+    return within_epoch % engine.accumulation_steps == 0 or within_epoch == engine.state.epoch_length

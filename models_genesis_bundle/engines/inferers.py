@@ -1,16 +1,20 @@
-"""The number format of the forward pass, and the memory format for it."""
+"""How a network is run: number format, memory format, and the outputs of restoration."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
 import torch
+from models_genesis_bundle.networks.finest_output import finest_output
+from models_genesis_bundle.networks.plain_values import plain
+from models_genesis_bundle.weights import unwrap
 from monai.inferers import Inferer, SimpleInferer
+from monai.networks.layers.utils import get_act_layer
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["AutocastInferer", "Float32OnSmallMaps", "precision_dtype", "to_memory_format"]
+__all__ = ["AutocastInferer", "Float32OnSmallMaps", "RestorationInferer", "precision_dtype", "to_memory_format"]
 
 CONVOLUTIONS = (torch.conv2d, torch.conv3d, torch.conv_transpose2d, torch.conv_transpose3d)
 
@@ -77,17 +81,80 @@ class AutocastInferer(Inferer):
         return outputs.float()
 
 
+class RestorationInferer(AutocastInferer):
+    """An ``AutocastInferer`` for restoration: turns a network's output into the restored cube.
+
+    - Of several outputs (deep supervision in training) the finest is taken; see ``finest_output``.
+    - The activation follows, in float32. A network that already ends with one, as ``GenesisUNet`` says in ``config()``,
+      gets no second one. With a sliding window it acts on each window before they are blended.
+    - With a mask, voxels outside of it stay as they are in the input: they have no error and no gradient. MONAI's
+      ``PrepareBatchExtraInput`` passes the mask of a batch on.
+
+    Args:
+        dtype: of the network's forward pass; ``torch.float32``: no autocast.
+        activation: the output activation, as MONAI's ``get_act_layer`` takes it; None: the network's outputs as they are.
+        inferer: what runs the network, a ``SimpleInferer`` by default.
+
+    Shape:
+        Input (B, C, X, Y[, Z]); output the same, float32, in (0, 1) with ``"sigmoid"``.
+    """
+
+    def __init__(
+        self, dtype: torch.dtype, activation: str | Sequence[Any] | None, inferer: Inferer | None = None
+    ) -> None:
+        super().__init__(dtype, inferer)
+        self.activation = plain(activation)
+        self.activate = torch.nn.Identity() if activation is None else get_act_layer(activation)
+
+    def __call__(
+        self,
+        inputs: torch.Tensor,
+        network: torch.nn.Module,
+        *args: Any,
+        mask: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> torch.Tensor:
+        """Restore ``inputs``.
+
+        Args:
+            inputs: the cubes.
+            network: restores them.
+            mask: bool, (B, 1, X, Y[, Z]): where the network's output is taken; None: everywhere.
+            args: further arguments of the network.
+            kwargs: further arguments of the network.
+
+        Raises:
+            ValueError: when the network ends with another activation than this one.
+        """
+        activated = self._ends_activated(network)
+
+        def restore(cubes: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+            output = finest_output(network(cubes, *args, **kwargs), cubes).float()
+            return output if activated else self.activate(output)
+
+        restored = super().__call__(inputs, restore, *args, **kwargs)
+        return restored if mask is None else torch.where(mask, restored, inputs)
+
+    def _ends_activated(self, network: torch.nn.Module) -> bool:
+        bare = unwrap(network)
+        own = bare.config().get("output_activation") if hasattr(bare, "config") else None
+        if own not in (None, self.activation):
+            raise ValueError(
+                f"output_activation: {type(bare).__name__} ends with {own!r}, but the outputs are to end with "
+                f"{self.activation!r}. Let network_def::output_activation be the same, or null."
+            )
+        return own is not None
+
+
 class Float32OnSmallMaps(TorchFunctionMode):
     """While it is entered, convolutions of maps with a side shorter than their kernel leave autocast and compute in float32.
 
     oneDNN 3.12, which torch 2.13 and 2.14 compute with, gets bfloat16 wrong on such maps; they are so small that float32 costs
     nothing:
 
-    - On processors with AVX-512 BF16, the gradient of a 3D convolution's weights when the first side is shorter than the
-      kernel, as 2 voxels under a kernel of 3, in channels-last (``compute_od_loop_common`` of its
-      ``jit_avx512_core_bf16_conv_kernel.cpp``): slices are taken for their neighbours and one is read past the map's end, so
-      that values are wrong, or NaN when the memory there is.
-    - There too, the same gradient of strided 2D and 3D convolutions of maps whose last side is one voxel.
+    - With AVX-512 BF16, the gradient of a 3D convolution's weights when the first side is shorter than the kernel, in
+      channels-last (``compute_od_loop_common`` of ``jit_avx512_core_bf16_conv_kernel.cpp``): it reads past the map's end, so
+      that values are wrong or NaN. The same gradient of strided convolutions of maps whose last side is one voxel.
     - With AMX, the outputs of a strided convolution whose last side comes out as one voxel
       (https://github.com/pytorch/pytorch/issues/169688).
 
@@ -100,9 +167,10 @@ class Float32OnSmallMaps(TorchFunctionMode):
     ) -> Any:
         """Call ``func``, which torch was about to call."""
         kwargs = kwargs or {}
-        if func in CONVOLUTIONS and _is_small(*args, **kwargs):
-            return _in_float32(func, *args, **kwargs)
-        return func(*args, **kwargs)
+        if func not in CONVOLUTIONS or not _is_small(*args, **kwargs):
+            return func(*args, **kwargs)
+        with torch.autocast("cpu", enabled=False):
+            return func(*map(_as_float32, args), **{name: _as_float32(value) for name, value in kwargs.items()})
 
 
 def _is_small(input: torch.Tensor, weight: torch.Tensor, *args: Any, **kwargs: Any) -> bool:
@@ -111,13 +179,5 @@ def _is_small(input: torch.Tensor, weight: torch.Tensor, *args: Any, **kwargs: A
     return any(side < length for side, length in zip(input.shape[-len(kernel) :], kernel, strict=True))
 
 
-def _in_float32(
-    convolution: Callable,
-    input: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None = None,
-    *args: Any,
-    **kwargs: Any,
-) -> torch.Tensor:
-    with torch.autocast(input.device.type, enabled=False):
-        return convolution(input.float(), weight.float(), None if bias is None else bias.float(), *args, **kwargs)
+def _as_float32(argument: Any) -> Any:
+    return argument.float() if isinstance(argument, torch.Tensor) else argument

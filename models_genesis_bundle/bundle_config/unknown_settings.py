@@ -1,0 +1,165 @@
+"""Settings and arguments that do not exist, each with a message that names what may have been meant."""
+
+from __future__ import annotations
+
+import inspect
+import pydoc
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, cast
+
+from models_genesis_bundle.bundle_config.run_command import RunCommand
+from models_genesis_bundle.bundle_config.setting_types import kind_of
+from monai.bundle import ConfigComponent, ConfigParser
+from monai.bundle.reference_resolver import ReferenceResolver
+from monai.bundle.utils import ID_REF_KEY, MACRO_KEY, merge_kv
+
+__all__ = ["near_names", "places", "unknown_arguments", "unknown_keys", "unknown_settings", "unused_settings"]
+
+_STEPS = {"imports", "initialize", "finalize", "run"}
+
+
+def near_names(name: str, known: Iterable[str], before: str = "", quote: str = "`", cutoff: float = 0.6) -> str:
+    """The nearest known name of a misspelt one, or the two nearest, joined by "or"; empty where none resembles it.
+
+    Args:
+        name: the misspelt name.
+        known: the names that exist.
+        before: a prefix of each in the message, such as ``--split::``.
+        quote: around each.
+        cutoff: the least similarity, from 0 to 1, as ``difflib`` measures it.
+
+    Examples:
+        >>> near_names("max_epohcs", ["max_epochs", "seed"], before="--")
+        '`--max_epochs`'
+    """
+    nearest = get_close_matches(name, list(known), n=2, cutoff=cutoff)
+    return " or ".join(f"{quote}{before}{near}{quote}" for near in nearest)
+
+
+def places(node: Mapping[Any, Any], above: str = "") -> Iterator[str]:
+    """The places of all values of a configuration, down through mappings."""
+    for name, value in node.items():
+        if isinstance(name, str):
+            yield f"{above}{name}"
+            if isinstance(value, Mapping):
+                yield from places(value, f"{above}{name}::")
+
+
+def unknown_settings(command: RunCommand, files: ConfigParser | None = None) -> dict[str, str]:
+    """The overrides that the configuration files (``files``, if already merged) do not have, each with a message."""
+    files = ConfigParser(command.files_config()) if files is None else files
+    unknown = {}
+    for name in dict.fromkeys([*command.overrides, *command.words]):
+        place = ReferenceResolver.normalize_id(name.lstrip("+~"))
+        if place not in files and (text := _unknown(place, files, command.config_files, "--")) is not None:
+            unknown[name] = text
+    return unknown
+
+
+def unknown_keys(command: RunCommand, files: ConfigParser) -> Iterator[str]:
+    """A message for each key of an overlay that the files before it do not have and nothing refers to."""
+    first, *overlays = command.config_files
+    before = ConfigParser(ConfigParser.load_config_files([first]))
+    for number, file in enumerate(overlays, 1):
+        overlay = ConfigParser.load_config_file(file)
+        for key in overlay:
+            place = ReferenceResolver.normalize_id(key.lstrip("+"))
+            if place.startswith("_") or place in before or place in _STEPS | {command.run_id}:
+                continue
+            text = _unknown(place, before, command.config_files[:number])
+            if text and not _is_referred_to(place, files.get()) and not _is_known_beside(place, command):
+                yield f"{file}: {key}: {text}"
+        for key, value in overlay.items():
+            merge_kv(before, key, value)
+
+
+def unused_settings(node: Mapping[str, Any], parser: ConfigParser, above: str = "") -> Iterator[tuple[str, str]]:
+    """Undeclared plain values outside components that nothing refers to and that resemble a setting, with a message."""
+    for name, value in node.items():
+        place = f"{above}{name}"
+        if place.startswith("_"):
+            continue
+        if isinstance(value, Mapping):
+            if "_target_" not in value:
+                yield from unused_settings(value, parser, f"{place}::")
+        elif not (_is_expression(value) or kind_of(place) or _is_referred_to(place, parser.get())):
+            declared = [other for other in node if kind_of(f"{above}{other}")]
+            if meant := _meant(name, declared, above, parser):
+                yield place, f"{place}: nothing uses a setting of this name; did you mean {meant}?"
+
+
+def unknown_arguments(node: Any, parser: ConfigParser, above: str = "") -> Iterator[str]:
+    """A message for each argument that its component does not take."""
+    for name, value in node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ():
+        place = f"{above}{name}"
+        if isinstance(node, Mapping) and "_target_" in node and (text := _unknown_argument(place, node, parser)):
+            yield f"{place}: {text}"
+        yield from unknown_arguments(value, parser, f"{place}::")
+
+
+def _unknown(place: str, config: ConfigParser, files: Sequence[str], dashes: str = "") -> str | None:
+    """A message for a place that the configuration does not have; None for another argument of a component."""
+    parts = ReferenceResolver.split_id(place)
+    walked: list[str] = []
+    node: Any = config.get()
+    for part in parts:
+        items = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
+        known = {str(name): value for name, value in items}
+        if part not in known:
+            break
+        node = known[part]
+        walked.append(part)
+    if len(walked) == len(parts) - 1 and isinstance(node, Mapping) and "_target_" in node:
+        return _unknown_argument(place, node, config, dashes)
+    meant = _meant(part, known, dashes + "".join(f"{name}::" for name in walked), config)
+    return f"no setting of {', '.join(files)} is called {part!r}" + (f"; did you mean {meant}?" if meant else ".")
+
+
+def _meant(name: str, known: Iterable[str], before: str, config: ConfigParser) -> str:
+    """The known names that resemble one; else, for a setting at the top, the places below where its name stands."""
+    meant = near_names(name, known, before)
+    if meant or "::" in before:
+        return meant
+    return " or ".join([f"`{before}{place}`" for place in places(config.get()) if place.endswith(f"::{name}")][:2])
+
+
+def _unknown_argument(place: str, component: Mapping[str, Any], parser: ConfigParser, dashes: str = "") -> str | None:
+    """A message for an argument that a component does not take; None where it does, or its signature is not known."""
+    above, name = ReferenceResolver.split_id(place, last=True)
+    target = ConfigComponent(component, locator=parser.locator).resolve_module_name()
+    try:
+        known = inspect.signature(
+            cast(Callable, pydoc.locate(target) if isinstance(target, str) else target)
+        ).parameters
+    except (TypeError, ValueError, pydoc.ErrorDuringImport):  # no such target, an expression, or not written in Python
+        return None
+    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in known.values())
+    if name in known or takes_any or name.startswith("_"):
+        return None
+    meant = near_names(name, known, f"{dashes}{above}::")
+    return f"{str(target).rpartition('.')[2]} takes no {name!r}; " + (
+        f"did you mean {meant}?" if meant else f"it takes {', '.join(known)}."
+    )
+
+
+def _is_expression(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(_is_expression(one) for one in value)
+    return isinstance(value, Mapping) or (isinstance(value, str) and value.startswith(("$", "@", "%")))
+
+
+def _is_referred_to(name: str, node: Any) -> bool:
+    if isinstance(node, Mapping | list):
+        return any(_is_referred_to(name, value) for value in (node.values() if isinstance(node, Mapping) else node))
+    pattern = rf"[{ID_REF_KEY}{MACRO_KEY}]{re.escape(name)}(?!\w)"
+    return isinstance(node, str) and re.search(pattern, node) is not None
+
+
+def _is_known_beside(name: str, command: RunCommand) -> bool:
+    """Whether a configuration next to the first has the setting: an overlay may be for training and evaluation."""
+    first = Path(command.config_files[0])
+    others = {str(path) for path in first.parent.glob(f"*{first.suffix}")} - set(command.config_files)
+    return any(name in ConfigParser.load_config_file(other) for other in others)

@@ -1,0 +1,198 @@
+"""Handlers that follow the key metric of the validations."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from models_genesis_bundle.engines.processes import is_main_process
+from models_genesis_bundle.weights import write_weights
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+__all__ = ["UNLEARNT_DICE", "BestWeights", "EarlyStopping", "StepSchedule", "UndefinedMetric", "UnlearntClasses"]
+
+logger = logging.getLogger(__name__)
+
+UNLEARNT_DICE = 0.01  # mean Dice below which a class counts as not learnt
+
+
+class UndefinedMetric:
+    """Makes the key metric of a validation NaN where it is undefined, and its epoch not the best one.
+
+    The Dice of scans without foreground and the area under the ROC curve of one class alone are undefined. MONAI gives 0 for
+    the former, and always takes the first epoch as the best so far. List it first among the validator's
+    handlers, before those that write the metrics.
+    """
+
+    def __init__(self) -> None:
+        self.said = False
+
+    def attach(self, engine: Engine) -> None:
+        """Follow an evaluator with a key metric."""
+        engine.add_event_handler(Events.EPOCH_STARTED, self._note_best)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._undo_undefined)
+
+    def _note_best(self, engine: Engine) -> None:
+        self.best = (engine.state.best_metric, engine.state.best_metric_epoch)
+
+    def _undo_undefined(self, engine: Engine) -> None:
+        name = engine.state.key_metric_name
+        of_items = getattr(engine.state, "metric_details", {}).get(name)
+        of_nothing = of_items is not None and bool(of_items.isnan().all())
+        if not of_nothing and not math.isnan(engine.state.metrics[name]):
+            return
+        engine.state.metrics[name] = math.nan
+        engine.state.best_metric, engine.state.best_metric_epoch = self.best
+        if not self.said:
+            self.said = True
+            logger.warning(
+                "%s is undefined in epoch %d: the validation has no foreground, or one class alone, to measure it on. Such an "
+                "epoch is not taken for a better one. Put scans with all classes into the validation (split::split_file, "
+                "split::validation_fraction or another split::seed), and look at how labels and classes are named.",
+                name,
+                engine.state.epoch,
+            )
+
+
+class StepSchedule:
+    """Steps a schedule after each epoch; a ``ReduceLROnPlateau`` after each validation, by its key metric.
+
+    The patience of a plateau thus counts validations, without those whose key metric is undefined. MONAI's
+    ``LrScheduleHandler`` steps after every epoch: with validations further apart it has no metric after the first epoch, and
+    counts each later one several times. List it after the ``ValidationHandler``.
+
+    Args:
+        lr_scheduler: the schedule.
+        validator: the evaluator with the key metric.
+    """
+
+    def __init__(self, lr_scheduler: LRScheduler, validator: Engine) -> None:
+        self.lr_scheduler = lr_scheduler
+        self.validator = validator
+
+    def attach(self, engine: Engine) -> None:
+        """Step after each of the trainer's epochs."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._step)
+
+    def _step(self, engine: Engine) -> None:
+        if not isinstance(self.lr_scheduler, ReduceLROnPlateau):
+            self.lr_scheduler.step()
+        elif self.validator.state.epoch == engine.state.epoch:
+            metric = self.validator.state.metrics[self.validator.state.key_metric_name]
+            if not math.isnan(metric):
+                self.lr_scheduler.step(metric)
+
+
+class BestWeights:
+    """Writes a weight file after each epoch with the best validation so far; if there is none, at the end of the run.
+
+    List it among the trainer's handlers after the ``ValidationHandler``.
+
+    Args:
+        path: the file, replaced atomically.
+        network: the validated network, whose weights are written.
+        validator: the evaluator that keeps ``best_metric_epoch``.
+        records: plain values for the file: ``preprocessing``, ``data``, ….
+    """
+
+    def __init__(self, path: str, network: torch.nn.Module, validator: Engine, records: dict[str, Any] | None = None):
+        self.path = path
+        self.network = network
+        self.validator = validator
+        self.records = records or {}
+
+    def attach(self, engine: Engine) -> None:
+        """Look after each epoch, and at the end; on the main process only."""
+        if is_main_process():
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self._write_if_best)
+            engine.add_event_handler(Events.COMPLETED, self._write_without_best)
+
+    def _write_if_best(self, engine: Engine) -> None:
+        if self.validator.state.best_metric_epoch == engine.state.epoch:
+            self._write(engine)
+
+    def _write_without_best(self, engine: Engine) -> None:
+        if self.validator.state.best_metric_epoch == -1:
+            logger.warning("No validation defined a best epoch: %s holds the weights of the last one.", self.path)
+            self._write(engine)
+
+    def _write(self, engine: Engine) -> None:
+        metrics = {name: float(value) for name, value in self.validator.state.metrics.items()}
+        write_weights(self.path, self.network, epoch=engine.state.epoch, metrics=metrics, **self.records)
+
+
+class EarlyStopping:
+    """Ends training when the best validation lies ``patience`` epochs back.
+
+    It counts from the evaluator's ``best_metric_epoch``, which ``TrainingState`` restores; MONAI's ``EarlyStopHandler`` starts
+    again at a resume. List it after the ``ValidationHandler`` and ``TrainingState``.
+
+    Args:
+        patience: epochs without a better validation before the run ends; infinity: never.
+        validator: the evaluator that keeps ``best_metric_epoch``.
+    """
+
+    def __init__(self, patience: float, validator: Engine) -> None:
+        if patience < 1:
+            raise ValueError(f"patience: expected at least 1 epoch, found {patience}.")
+        self.patience = patience
+        self.validator = validator
+
+    def attach(self, engine: Engine) -> None:
+        """Check after each epoch, and at the start: a run may resume where it had stalled, or with less patience."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._end_if_stalled)
+        engine.add_event_handler(Events.STARTED, self._end_if_stalled)
+
+    def _end_if_stalled(self, engine: Engine) -> None:
+        best_epoch = self.validator.state.best_metric_epoch
+        if best_epoch > 0 and engine.state.epoch - best_epoch >= self.patience:
+            logger.info(
+                "No better validation for %d epochs (best: epoch %d): training ends.", self.patience, best_epoch
+            )
+            engine.terminate()
+
+
+class UnlearntClasses:
+    """Warns at the end of a training of each class with a validation Dice below 0.01, and says what to do.
+
+    A mean over classes hides a class that is never predicted. The classes are those of the best validation, whose weights
+    are kept. List it among the trainer's handlers after the ``ValidationHandler``.
+
+    Args:
+        label_names: the foreground classes, in the order of the metric's columns.
+        validator: the evaluator, whose key metric keeps its details: Dice of shape (scans, classes), NaN where a scan does
+            not have the class.
+    """
+
+    def __init__(self, label_names: Sequence[str], validator: Engine) -> None:
+        self.label_names = list(label_names)
+        self.validator = validator
+        self.dice: torch.Tensor | None = None
+
+    def attach(self, engine: Engine) -> None:
+        """Check after each epoch, warn after the last one."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._keep_best)
+        engine.add_event_handler(Events.COMPLETED, self._warn)
+
+    def _keep_best(self, engine: Engine) -> None:
+        state = self.validator.state
+        if state.best_metric_epoch == engine.state.epoch:
+            self.dice = state.metric_details[state.key_metric_name].detach().cpu()
+
+    def _warn(self, engine: Engine) -> None:
+        if self.dice is None:  # a resumed training without a better validation
+            return
+        for name, dice in zip(self.label_names, self.dice.T, strict=True):
+            known = dice[~dice.isnan()]
+            if len(known) and known.mean() < UNLEARNT_DICE:
+                logger.warning(
+                    "Class %r was not learnt: mean Dice %.3f in the %d validation scans that have it. Train longer "
+                    "(max_epochs), with more patches on foreground (patches::pos) or a smaller background_weight.",
+                    name,
+                    known.mean(),
+                    len(known),
+                )

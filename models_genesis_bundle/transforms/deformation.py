@@ -1,0 +1,97 @@
+"""The base classes of the deformations."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from monai.config import KeysCollection, NdarrayOrTensor
+from monai.data import MetaTensor
+from monai.transforms import MapTransform, RandomizableTransform
+
+__all__ = ["RandDeformation", "RandDeformationd", "require_range", "spatial_sides"]
+
+
+class RandDeformation(RandomizableTransform):
+    """Deforms float32 arrays, and gives the result the type, device and metadata of the image.
+
+    The subclass draws in ``randomize(image)``, and applies the draw in ``deform``.
+    """
+
+    def randomize(self, image: NdarrayOrTensor) -> None:
+        """Draw whether to deform an image, and note its sides."""
+        super().randomize(None)
+        self.sides = spatial_sides(image, type(self).__name__)
+
+    def __call__(self, image: NdarrayOrTensor, randomize: bool = True) -> NdarrayOrTensor:
+        """Deform ``image``, which is not changed; ``randomize=False`` applies the last draw again."""
+        if randomize:
+            self.randomize(image)
+        if not self._do_transform:
+            return image
+        if not isinstance(image, torch.Tensor):
+            return self.deform(np.ascontiguousarray(image, dtype=np.float32))
+        array = image.detach().as_subclass(torch.Tensor).cpu().numpy()
+        result = torch.from_numpy(self.deform(np.ascontiguousarray(array, dtype=np.float32))).to(image.device)
+        return MetaTensor(result).copy_meta_from(image) if isinstance(image, MetaTensor) else result
+
+    def deform(self, image: np.ndarray) -> np.ndarray:
+        """A new array of the shape of ``image``, which is contiguous and float32."""
+        raise NotImplementedError
+
+
+class RandDeformationd(RandomizableTransform, MapTransform):
+    """Draws once for all keys, and applies a deformation to each with that draw.
+
+    Args:
+        keys: keys of the images, which have the same spatial shape.
+        prob: probability of the deformation; None: the default of the array version.
+        allow_missing_keys: whether a missing key is no error.
+        kwargs: the other arguments of the array version.
+    """
+
+    deformation: ClassVar[type[RandDeformation]]
+
+    def __init__(
+        self, keys: KeysCollection, prob: float | None = None, allow_missing_keys: bool = False, **kwargs: Any
+    ) -> None:
+        MapTransform.__init__(self, keys, allow_missing_keys)
+        self.transform = self.deformation(**kwargs) if prob is None else self.deformation(prob=prob, **kwargs)
+        RandomizableTransform.__init__(self, self.transform.prob)
+        self.transform.prob = 1.0  # this class draws whether to deform
+
+    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> RandDeformationd:
+        """Seed the choice to deform and, from it, the deformation."""
+        super().set_random_state(seed, state)
+        self.transform.set_random_state(state=self.R)
+        return self
+
+    def __call__(self, data: Mapping[Hashable, Any], randomize: bool = True) -> dict[Hashable, Any]:
+        """Deform the images of ``data``, whose arrays are not changed; ``randomize=False`` applies the last draw again."""
+        result = dict(data)
+        keys = list(self.key_iterator(result))
+        if randomize:
+            self.randomize(None)
+            if self._do_transform and keys:
+                self.transform.randomize(result[keys[0]])
+        if self._do_transform:
+            for key in keys:
+                result[key] = self.transform(result[key], randomize=False)
+        return result
+
+
+def spatial_sides(image: NdarrayOrTensor, name: str) -> tuple[int, ...]:
+    """The spatial sides of a channel-first 2D or 3D image; ValueError, naming the transform, for other numbers of axes."""
+    sides = tuple(int(side) for side in image.shape[1:])
+    if len(sides) not in (2, 3):
+        raise ValueError(f"{name}: expected an image (C, X, Y) or (C, X, Y, Z), got the shape {tuple(image.shape)}.")
+    return sides
+
+
+def require_range(intensity_range: Sequence[float], name: str) -> tuple[float, float]:
+    """The smallest and largest intensity; ValueError, naming the transform, if they are not two increasing numbers."""
+    if len(intensity_range) != 2 or not intensity_range[0] < intensity_range[1]:
+        raise ValueError(f"{name}: intensity_range must be two increasing numbers, got {intensity_range}.")
+    return float(intensity_range[0]), float(intensity_range[1])
