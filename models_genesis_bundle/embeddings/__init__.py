@@ -2,11 +2,10 @@
 
 from models_genesis_bundle.embeddings.cube_places import CubePlacesd, embedded_scans
 from models_genesis_bundle.embeddings.cube_vectors import PERTURBATIONS, STATISTICS, CubeVectors, Embedder, Perturber
-from models_genesis_bundle.embeddings.embeddings_file import Embeddings, EmbeddingsError
+from models_genesis_bundle.embeddings.embeddings_file import Embeddings, EmbeddingsError, ScanVectors
 from models_genesis_bundle.embeddings.labels import read_labels
 from models_genesis_bundle.embeddings.probe_report import probe_embeddings
 from models_genesis_bundle.embeddings.probes import ProbeTask, stability
-from models_genesis_bundle.embeddings.scan_vectors import ScanVectors
 
 __all__ = [
     "PERTURBATIONS",

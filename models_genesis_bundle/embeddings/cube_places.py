@@ -35,16 +35,14 @@ def embedded_scans(
 
     Args:
         dataset_dir: a scan, a folder of scans, or a JSON datalist.
-        candidates_file: CSV of candidate points, see `read_candidates`; its classes are not read. Scans without a point are
-            left out.
+        candidates_file: CSV of points, see `read_candidates`, without classes. Scans without a point are left out.
         patient_regex: see `list_scans`.
         spatial_dims: with 2, PNG, JPEG and single DICOM files are scans.
-        channels: how many channels the network takes, or their names, see `segmentation_datalist`. For one channel, each file
-            of a scan with several is a scan of its own.
+        channels: how many the network takes, or their names, see `segmentation_datalist`. For one, each file of a scan with
+            several is a scan of its own.
 
     Returns:
-        ``{"image": path, "patient": name}``, and with a `candidates_file` also ``points``, a list of different (x, y, z) in LPS
-        millimetres.
+        As `list_scans`; with a `candidates_file` also ``points``, different (x, y, z) in LPS millimetres.
 
     Raises:
         FileNotFoundError: the folder or file does not exist, or has no scan in it.
@@ -78,7 +76,7 @@ class CubePlacesd(MapTransform):
     Args:
         keys: the key of the scan, a MetaTensor (C, X, Y[, Z]) after ``ScanPreprocessing``.
         cube_size: sides of a cube in voxels, one for each axis of the scan.
-        places: one of the table.
+        places: see the table.
 
     Shape:
         Adds ``corner`` (n, axes), the cubes' lowest voxels in the preprocessed scan, negative where a cube begins outside;
@@ -129,9 +127,8 @@ class CubePlacesd(MapTransform):
 
 def _grid(shape: Sequence[int], size: Sequence[int]) -> np.ndarray:
     """Lowest corners of the fewest cubes that cover a scan, (n, axes); the middle along an axis shorter than a cube."""
-    middle = middle_corner(shape, size)
     starts = [
-        np.linspace(0, side - cube, -(-side // cube)).round().astype(int) if side > cube else [middle[axis]]
-        for axis, (side, cube) in enumerate(zip(shape, size, strict=True))
+        np.linspace(0, side - cube, -(-side // cube)).round().astype(int) if side > cube else [middle]
+        for side, cube, middle in zip(shape, size, middle_corner(shape, size), strict=True)
     ]
     return np.array(list(product(*starts)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -14,14 +14,16 @@ from torch.nn import functional
 
 __all__ = ["PERTURBATIONS", "STATISTICS", "CubeVectors", "Embedder", "Perturber"]
 
-POOLINGS = ("mean", "max")
+_POOLINGS: dict[str, Callable[..., torch.Tensor]] = {"mean": torch.mean, "max": torch.amax}
 PERTURBATIONS = ("noise", "shift", "flip", "thickness")
 _PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 STATISTICS = ("mean", "sd", *(f"p{percent}" for percent in _PERCENTILES))
 
 
-def _pool(values: torch.Tensor, pooling: str, dim: int) -> torch.Tensor:
-    return values.mean(dim) if pooling == "mean" else values.amax(dim)
+def _pooling(name: str) -> Callable[..., torch.Tensor]:
+    if name not in _POOLINGS:
+        raise ValueError(f"pooling: expected one of {', '.join(_POOLINGS)}, found {name!r}.")
+    return _POOLINGS[name]
 
 
 class Embedder(nn.Module):
@@ -51,11 +53,9 @@ class Embedder(nn.Module):
         super().__init__()
         if stage is not None and stage < 1:
             raise ValueError(f"stage: expected 1 (the finest) or more, or null for the deepest, found {stage}.")
-        if pooling not in POOLINGS:
-            raise ValueError(f"pooling: expected one of {', '.join(POOLINGS)}, found {pooling!r}.")
         self.maps = StageMaps(network, parts)
         self.stage = stage
-        self.pooling = pooling
+        self.pool = _pooling(pooling)
 
     def stage_map(self, x: torch.Tensor) -> torch.Tensor:
         """The map that is pooled: (B, channels of the stage, X', Y'[, Z'])."""
@@ -66,7 +66,7 @@ class Embedder(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The vectors of ``x``."""
-        return _pool(self.stage_map(x).flatten(2), self.pooling, 2)
+        return self.pool(self.stage_map(x).flatten(2), dim=2)
 
 
 class Perturber:
@@ -110,16 +110,12 @@ class Perturber:
         if kind == "flip":
             return cubes.flip(2)
         if kind == "thickness":
-            return self._thick(cubes)
+            if cubes.dim() != 5:
+                raise ValueError("perturbations: thickness needs cubes of three axes; leave it out for flat images.")
+            x, y, z = cubes.shape[2:]
+            thick = functional.avg_pool3d(cubes, (1, 1, self.slices), ceil_mode=True, count_include_pad=False)
+            return functional.interpolate(thick, (x, y, thick.shape[-1] * self.slices), mode="trilinear")[..., :z]
         return cubes
-
-    def _thick(self, cubes: torch.Tensor) -> torch.Tensor:
-        if cubes.dim() != 5:
-            raise ValueError("perturbations: thickness needs cubes of three axes; leave it out for flat images.")
-        x, y, z = cubes.shape[2:]
-        thick = functional.avg_pool3d(cubes, (1, 1, self.slices), ceil_mode=True, count_include_pad=False)
-        size = (x, y, thick.shape[-1] * self.slices)
-        return functional.interpolate(thick, size, mode="trilinear", align_corners=False)[..., :z]
 
 
 class CubeVectors(Inferer):
@@ -160,12 +156,10 @@ class CubeVectors(Inferer):
         super().__init__()
         if unknown := [kind for kind in perturbations if kind not in PERTURBATIONS]:
             raise ValueError(f"perturbations: expected some of {', '.join(PERTURBATIONS)}, found {', '.join(unknown)}.")
-        if pooling not in (None, *POOLINGS):
-            raise ValueError(f"pooling: expected one of {', '.join(POOLINGS)}, found {pooling!r}.")
         self.size = tuple(int(side) for side in cube_size)
         self.perturber = perturber or Perturber()
         self.kinds = (None, *perturbations)
-        self.pooling = pooling
+        self.pool = None if pooling is None else _pooling(pooling)
         self.batch_size = batch_size
         self.run = AutocastInferer(dtype)
         self.seed = seed
@@ -175,32 +169,21 @@ class CubeVectors(Inferer):
     ) -> dict[str, torch.Tensor]:
         """Embed the cubes of one scan."""
         scan, places = torch.as_tensor(inputs[0]), corners[0].cpu()
+        sides = [side for side in self.size if side > 1]
         found: dict[str, torch.Tensor] = {}
         for kind in self.kinds:
             generator = torch.Generator().manual_seed(self.seed)
-            batches = [
-                self._embed(scan, some, network, kind, generator)
-                for some in self.perturber.corners(kind, places, self.size).split(self.batch_size)
-            ]
+            batches = []
+            for some in self.perturber.corners(kind, places, self.size).split(self.batch_size):
+                cut = torch.stack([_cut(scan, corner, self.size, self.perturber.low) for corner in some.tolist()])
+                cubes = self.perturber.cubes(kind, cut.reshape(*cut.shape[:2], *sides), generator)
+                batches.append((self.run(cubes, network).cpu(), _statistics(cubes)))
             vectors, statistics = (torch.cat(parts) for parts in zip(*batches, strict=True))
-            if self.pooling is not None:
-                vectors, statistics = _pool(vectors, self.pooling, 0)[None], statistics.mean(0)[None]
+            if self.pool is not None:
+                vectors, statistics = self.pool(vectors, dim=0)[None], statistics.mean(0)[None]
             ending = f"_{kind}" if kind else ""
             found |= {f"vectors{ending}": vectors[None], f"statistics{ending}": statistics[None]}
         return found
-
-    def _embed(
-        self,
-        scan: torch.Tensor,
-        corners: torch.Tensor,
-        network: torch.nn.Module,
-        kind: str | None,
-        generator: torch.Generator,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        cut = torch.stack([_cut(scan, corner, self.size, self.perturber.low) for corner in corners.tolist()])
-        flat = cut.reshape(*cut.shape[:2], *(side for side in self.size if side > 1))
-        cubes = self.perturber.cubes(kind, flat, generator)
-        return self.run(cubes, network).cpu(), _statistics(cubes)
 
 
 def _cut(scan: torch.Tensor, corner: Sequence[int], size: Sequence[int], outside: float) -> torch.Tensor:

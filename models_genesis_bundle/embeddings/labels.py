@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,36 +13,18 @@ from models_genesis_bundle.data.scans.files import scan_stem
 from models_genesis_bundle.embeddings.embeddings_file import Embeddings, EmbeddingsError
 from models_genesis_bundle.messages import first_of
 
-__all__ = ["Labels", "read_labels"]
+__all__ = ["read_labels"]
 
 logger = logging.getLogger(__name__)
 
 _POINT = ["coordX", "coordY", "coordZ"]
-_LABELS = ("label", "class")
 # Columns that name a cube; the first that a table has all columns of.
 _KEYS = (["case"], ["image"], ["seriesuid", *_POINT], ["seriesuid"], ["patient"])
 
 
-@dataclass(frozen=True)
-class Labels:
-    """The labels of the cubes that have one.
-
-    Attributes:
-        rows: (n,) the cubes' positions in the embeddings.
-        values: (n,) the labels.
-        covariate: (n,) a number that may explain the label; None where none was asked for.
-        section: (n,) the list of each: training, validation, test; None where the table has none.
-    """
-
-    rows: np.ndarray
-    values: np.ndarray
-    covariate: np.ndarray | None = None
-    section: np.ndarray | None = None
-
-
 def read_labels(
     path: str | os.PathLike, embeddings: Embeddings, label: str | None = None, covariate: str | None = None
-) -> Labels:
+) -> pd.DataFrame:
     """Find the label of each vector.
 
     A CSV names its rows by the first of these that it has: ``case`` (as in ``embeddings.csv``), ``image`` (a path, relative to
@@ -58,7 +39,8 @@ def read_labels(
         covariate: column of a number that may explain the label, such as ``diameter_mm``.
 
     Returns:
-        The labels; cubes without one, or without the covariate, are left out and counted in the log.
+        The columns ``label``, ``covariate`` if one is named, and ``section`` if the table has it; the index holds the cubes'
+        positions in the embeddings. Cubes without a label, or without the covariate, are left out and counted in the log.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -68,9 +50,9 @@ def read_labels(
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file of labels.")
     table = _read(path)
-    label = label or next((name for name in _LABELS if name in table), _LABELS[0])
-    needed = [label, *([covariate] if covariate else [])]
-    if missing := [name for name in needed if name not in table]:
+    label = label or ("class" if "class" in table and "label" not in table else "label")
+    wanted = {"label": label, **({"covariate": covariate} if covariate else {})}
+    if missing := [name for name in wanted.values() if name not in table]:
         raise EmbeddingsError(
             f"{path}: there is no column {', '.join(missing)}; its columns are {', '.join(map(str, table))}. Name the label's "
             "with --label and a covariate's with --covariate."
@@ -87,25 +69,21 @@ def read_labels(
         raise EmbeddingsError(
             f"{path}: {', '.join(map(str, names[twice].iloc[0]))} stands there more than once. Keep one row of each."
         )
-    lines = cubes.merge(names.assign(_line=range(len(names))), how="left", on=key)["_line"]
-    labelled = lines.isin(np.flatnonzero(table[needed].notna().all(axis=1)))
-    if not labelled.any():
+    columns = {name: table[column] for name, column in wanted.items()}
+    known = names.assign(**columns).dropna(subset=list(columns))
+    if "section" in table:
+        known["section"] = table["section"].astype(str)
+    found = cubes.reset_index(names="cube").merge(known, on=key).set_index("cube").drop(columns=key)
+    if found.empty:
         row, cube = (tuple(frame.iloc[0]) if len(frame) else "(none)" for frame in (names, cubes))
         raise EmbeddingsError(
             f"{path}: none of its rows is of an embedded cube. By {','.join(key)}, rows are called {row!r}, cubes {cube!r}."
         )
-    if not labelled.all():
-        without = [str(case) for case in embeddings.case[~labelled]]
+    if without := np.delete(embeddings.case, found.index).tolist():
         logger.warning(
             "%s: %d of %d cubes have no label there: %s", path, len(without), len(cubes), first_of(without, 3)
         )
-    chosen = table.iloc[lines[labelled].astype(int)]
-    return Labels(
-        rows=np.flatnonzero(labelled),
-        values=chosen[label].to_numpy(),
-        covariate=chosen[covariate].to_numpy(dtype=float) if covariate else None,
-        section=chosen["section"].to_numpy(dtype=str) if "section" in chosen else None,
-    )
+    return found.astype({"covariate": float}) if covariate else found
 
 
 def _read(path: Path) -> pd.DataFrame:
