@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from models_genesis_bundle.data.scans.intensity import IntensityScaling
 from models_genesis_bundle.data.volumes.quality import ScanFacts
 from models_genesis_bundle.planning.geometry import sides_after_resampling
-from models_genesis_bundle.visualize.restoration_panel import middle_slice
+from models_genesis_bundle.visualize.cube_pictures import middle_slice
 
 __all__ = ["intensity_figure", "planes_figure", "size_figure", "spacing_figure"]
 

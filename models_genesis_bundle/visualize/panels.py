@@ -12,7 +12,7 @@ import torch
 from ignite.engine import Engine, Events
 from matplotlib.figure import Figure
 from models_genesis_bundle.engines.processes import is_main_process
-from models_genesis_bundle.visualize.restoration_panel import restoration_figure, try_to_save_figure
+from models_genesis_bundle.visualize.cube_pictures import restoration_figure, try_to_save_figure
 from models_genesis_bundle.visualize.segmentation_overlay import (
     SegmentationSlice,
     segmentation_figure,
@@ -27,11 +27,12 @@ __all__ = ["RestorationPanels", "SaveRestorationPaneld", "SegmentationPanels", "
 
 
 class _PanelHandler(ABC):
-    """Draws cases of a validation, the same ones each time, as PNG files and in TensorBoard; ``tag`` is the figure's name there."""
+    """Draws cases of a validation, the same ones each time, as PNG files and in TensorBoard."""
 
-    def __init__(self, output_dir: str, tag: str, summary_writer: Any | None, num_cases: int, interval: int) -> None:
+    tag: str  # the figure's name in TensorBoard
+
+    def __init__(self, output_dir: str, summary_writer: Any | None, num_cases: int, interval: int) -> None:
         self.output_dir = Path(output_dir)
-        self.tag = tag
         self.summary_writer = summary_writer
         self.num_cases = num_cases
         self.interval = interval
@@ -91,6 +92,8 @@ class RestorationPanels(_PanelHandler):
         value_range: grey values from black to white.
     """
 
+    tag = "restoration"
+
     def __init__(
         self,
         output_dir: str,
@@ -99,7 +102,7 @@ class RestorationPanels(_PanelHandler):
         interval: int = 1,
         value_range: tuple[float, float] = (0.0, 1.0),
     ) -> None:
-        super().__init__(output_dir, "restoration", summary_writer, num_cubes, interval)
+        super().__init__(output_dir, summary_writer, num_cubes, interval)
         self.value_range = value_range
 
     def row(self, case: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
@@ -126,6 +129,8 @@ class SegmentationPanels(_PanelHandler):
         interval: epochs between two panels.
     """
 
+    tag = "segmentation"
+
     def __init__(
         self,
         output_dir: str,
@@ -134,7 +139,7 @@ class SegmentationPanels(_PanelHandler):
         num_cases: int = 4,
         interval: int = 1,
     ) -> None:
-        super().__init__(output_dir, "segmentation", summary_writer, num_cases, interval)
+        super().__init__(output_dir, summary_writer, num_cases, interval)
         self.label_names = list(label_names)
 
     def row(self, case: Mapping[str, Any]) -> list[SegmentationSlice]:
@@ -155,38 +160,24 @@ def class_numbers(segmentation: torch.Tensor) -> torch.Tensor:
 
 
 class SaveRestorationPaneld(MapTransform):
-    """Write ``<name>_panel.png``: the scan, the network's input, its output, and the error.
+    """Write ``<name>_panel.png``: the scan under ``clean``, the network's input under ``image``, its output, and the error.
 
     Args:
-        keys: the restored scan (C, X, Y, Z).
-        output_dir: receives the PNG.
-        clean_key: the original scan, same shape.
-        deformed_key: the network's input, same shape.
+        keys: the restored scan (C, X, Y, Z); the others have the same shape.
+        output_dir: receives the PNG; the name, a path below it, is under ``result``, see `ScanResults`.
         value_range: grey values from black to white.
-        name_key: the name of the scan's results, a path below `output_dir`, see `ScanResults`.
     """
 
     def __init__(
-        self,
-        keys: Hashable = CommonKeys.PRED,
-        output_dir: str = ".",
-        clean_key: str = "clean",
-        deformed_key: str = CommonKeys.IMAGE,
-        value_range: tuple[float, float] = (0.0, 1.0),
-        name_key: str = "result",
+        self, keys: Hashable = CommonKeys.PRED, output_dir: str = ".", value_range: tuple[float, float] = (0.0, 1.0)
     ) -> None:
         super().__init__(keys)
         self.output_dir = Path(output_dir)
-        self.clean_key = clean_key
-        self.deformed_key = deformed_key
         self.value_range = value_range
-        self.name_key = name_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write the panel and return the unchanged data."""
-        for key in self.key_iterator(dict(data)):
-            name = data[self.name_key]
-            arrays = ([data[self.clean_key]], [data[self.deformed_key]], [data[key]])
-            figure = restoration_figure(*arrays, self.value_range, title=name)
-            try_to_save_figure(figure, self.output_dir / f"{name}_panel.png")
+        clean, deformed, restored = ([data[key]] for key in ("clean", CommonKeys.IMAGE, self.keys[0]))
+        figure = restoration_figure(clean, deformed, restored, self.value_range, title=data["result"])
+        try_to_save_figure(figure, self.output_dir / f"{data['result']}_panel.png")
         return dict(data)

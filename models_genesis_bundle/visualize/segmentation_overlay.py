@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from models_genesis_bundle.files import printable
-from models_genesis_bundle.visualize.restoration_panel import as_picture
+from models_genesis_bundle.visualize.cube_pictures import as_picture
 from monai.utils import convert_to_numpy
 from nibabel.affines import voxel_sizes
 from nibabel.orientations import apply_orientation, io_orientation
