@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from models_genesis_bundle.embeddings.embeddings_file import Embeddings, EmbeddingsError
-from models_genesis_bundle.embeddings.labels import read_labels
+from models_genesis_bundle.embeddings.labelled_vectors import Embeddings, EmbeddingsError, read_labels
 from models_genesis_bundle.embeddings.probes import (
     ProbeTask,
     knn_scores,
@@ -53,14 +52,14 @@ def probe_embeddings(
         embeddings: ``embeddings.npz`` of a run of ``configs/embed.yaml``.
         labels: see ``read_labels``; None: only the stability is measured.
         against: by name, files with the same cases to compare with, such as those of random weights.
-        label: column of the labels.
-        covariate: column of a number that may explain the label; it is probed alone as well.
-        test_section: the section of the labels to test after learning from all others; None: cross-validation by patient.
-        folds: of the cross-validation.
+        label: see ``read_labels``.
+        covariate: see ``read_labels``; it is probed alone as well.
+        test_section: see ``ProbeTask``.
+        folds: see ``ProbeTask``.
         neighbours: that vote in the nearest-neighbour probe.
         resamples: bootstrap samples.
         seed: of folds, resampling and the draw of `shots`.
-        shots: number of patients to learn from; None: all.
+        shots: see ``ProbeTask``.
 
     Returns:
         Rows with ``features``, ``probe`` (linear, nearest neighbours, retrieval, or the perturbation), ``metric``, ``value`` with

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 from models_genesis_bundle.data import take_fraction
-from models_genesis_bundle.embeddings.embeddings_file import EmbeddingsError
+from models_genesis_bundle.embeddings.labelled_vectors import EmbeddingsError
 from scipy.stats import rankdata, spearmanr
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -28,28 +28,19 @@ _INNER_FOLDS = 3
 class ProbeTask:
     """Labels to predict from vectors, and the patients to learn from and to test.
 
-    Labels are classes, except numbers with more than ten different values, which are predicted as numbers.
-
-    Args:
-        labels: (n,) of the cubes.
-        patients: (n,) of the cubes; no patient is learnt from and tested at once.
-        section: (n,) list of each cube, with `test_section`; None: cross-validation over all patients.
-        test_section: the list to test after learning from all others; None: cross-validation.
-        folds: of the cross-validation.
-        seed: of its folds, and of the draw of `shots`.
-        shots: number of patients to learn from, drawn as `take_fraction` does, by class; None: all.
-
-    Raises:
-        EmbeddingsError: one class only, too few patients of a class, or a patient on both sides of the test.
+    Labels are classes, except numbers with more than ten different values, which are predicted as numbers. One class only,
+    too few patients of a class, or a patient on both sides of the test are an ``EmbeddingsError``.
     """
 
-    labels: np.ndarray
-    patients: np.ndarray
-    section: np.ndarray | None = None
-    test_section: str | None = None
-    folds: int = 5
-    seed: int = 0
-    shots: int | None = None
+    labels: np.ndarray  # (n,) of the cubes
+    patients: np.ndarray  # (n,) of the cubes; none is learnt from and tested at once
+    section: np.ndarray | None = None  # (n,) the list of each cube
+    test_section: str | None = (
+        None  # the list to test after learning from all others; None: cross-validation by patient
+    )
+    folds: int = 5  # of the cross-validation
+    seed: int = 0  # of its folds, and of the draw of shots
+    shots: int | None = None  # number of patients to learn from, drawn as take_fraction does, by class; None: all
 
     def __post_init__(self) -> None:
         if len(np.unique(self.labels)) < 2:

@@ -1,25 +1,106 @@
-"""Labels of embedded cubes, out of a table."""
+"""Vectors of cubes with the names and places of the cubes, in one file, and their labels, out of a table."""
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from models_genesis_bundle.data.datalists.json_datalist import SECTIONS, read_json_datalist
 from models_genesis_bundle.data.scans.files import scan_stem
-from models_genesis_bundle.embeddings.embeddings_file import Embeddings, EmbeddingsError
+from models_genesis_bundle.embeddings.cube_vectors import STATISTICS
+from models_genesis_bundle.files import whole_file
 from models_genesis_bundle.messages import first_of
 
-__all__ = ["read_labels"]
+__all__ = ["Embeddings", "EmbeddingsError", "read_labels"]
 
 logger = logging.getLogger(__name__)
 
+_ARRAYS = ("vectors", "statistics", "case", "image", "patient", "point", "voxel")
 _POINT = ["coordX", "coordY", "coordZ"]
 # Columns that name a cube; the first that a table has all columns of.
 _KEYS = (["case"], ["image"], ["seriesuid", *_POINT], ["seriesuid"], ["patient"])
+
+
+class EmbeddingsError(ValueError):
+    """A file of embeddings that cannot be used; the message names it, what is wrong and what to do."""
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """The vectors of n cubes, or scans, of D numbers each."""
+
+    vectors: np.ndarray  # (n, D) float32
+    statistics: np.ndarray  # (n, 9) of the same cubes' intensities, see STATISTICS
+    case: np.ndarray  # (n,) a name for each: its scan's, with the point in millimetres where a scan has several
+    image: np.ndarray  # (n,) paths of the scans
+    patient: np.ndarray  # (n,) names
+    point: np.ndarray  # (n, axes) the middle of each cube in LPS millimetres, as in LUNA16's lists
+    voxel: np.ndarray  # (n, axes) the same in voxels of the file
+    perturbed: Mapping[str, np.ndarray] = field(
+        default_factory=dict
+    )  # vectors_<kind>, statistics_<kind> of changed cubes
+    record: Mapping[str, Any] = field(default_factory=dict)  # plain values: weights, stage, pooling, preprocessing
+
+    def __len__(self) -> int:
+        return len(self.case)
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, np.ndarray], record: Mapping[str, Any]) -> Embeddings:
+        """The embeddings of such ``arrays`` as the property of this name has."""
+        perturbed = {name: array for name, array in arrays.items() if name not in _ARRAYS}
+        return cls(**{name: arrays[name] for name in _ARRAYS}, perturbed=perturbed, record=record)
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All arrays by name; each has a row for each vector."""
+        return {name: getattr(self, name) for name in _ARRAYS} | dict(self.perturbed)
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of perturbation."""
+        return [name.removeprefix("vectors_") for name in self.perturbed if name.startswith("vectors_")]
+
+    def index(self) -> pd.DataFrame:
+        """A row for each vector: case, image, patient, the position in millimetres and voxels, the statistics."""
+        columns = {"case": self.case, "image": self.image, "patient": self.patient}
+        for start, positions in (("coord", self.point), ("voxel", self.voxel)):
+            columns |= {f"{start}{axis}": values for axis, values in zip("XYZ", positions.T, strict=False)}
+        return pd.DataFrame(columns | dict(zip(STATISTICS, self.statistics.T, strict=True)))
+
+    def table(self) -> pd.DataFrame:
+        """The index and the vectors, in columns ``0`` … ``D - 1``: ready for ``to_parquet``."""
+        return pd.concat([self.index(), pd.DataFrame(self.vectors).rename(columns=str)], axis=1)
+
+    def write(self, path: str | os.PathLike, index: bool = True) -> Path:
+        """Write an ``.npz`` that NumPy reads without pickle, and next to it the index as CSV; each whole or not at all."""
+        content: dict[str, Any] = {**self.arrays, "record": np.array(json.dumps(self.record))}
+        with whole_file(path) as unfinished:
+            np.savez_compressed(unfinished, **content)
+        if index:
+            with whole_file(Path(path).with_suffix(".csv")) as unfinished:
+                self.index().to_csv(unfinished, index=False, float_format="%.8g")
+        return Path(path)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> Embeddings:
+        """Read a file of ``write``; an ``EmbeddingsError`` for a missing file or another one."""
+        try:
+            with np.load(path) as file:
+                content = dict(file)
+            return cls.of(content, json.loads(str(content.pop("record"))))
+        except (KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
+            raise EmbeddingsError(
+                f"{path}: no file of embeddings ({type(error).__name__}: {error}). Give the embeddings.npz that a run of "
+                "configs/embed.yaml wrote."
+            ) from error
 
 
 def read_labels(
@@ -104,13 +185,5 @@ def _read(path: Path) -> pd.DataFrame:
 
 def _names(embeddings: Embeddings) -> pd.DataFrame:
     """All columns that can name a cube."""
-    points = {name: embeddings.point[:, axis].round(3) for axis, name in enumerate(_POINT[: embeddings.point.shape[1]])}
-    return pd.DataFrame(
-        {
-            "case": embeddings.case,
-            "image": embeddings.image,
-            "seriesuid": [scan_stem(image) for image in embeddings.image.tolist()],
-            "patient": embeddings.patient,
-            **points,
-        }
-    )
+    names = embeddings.index().assign(seriesuid=[scan_stem(image) for image in embeddings.image.tolist()])
+    return names.round(dict.fromkeys(_POINT, 3))
