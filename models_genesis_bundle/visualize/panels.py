@@ -40,12 +40,12 @@ class _PanelHandler(ABC):
         self.seen = 0
 
     @abstractmethod
-    def row(self, case: Mapping[str, Any]) -> Any:
+    def _row(self, case: Mapping[str, Any]) -> Any:
         """What to keep of a case, its part of the evaluator's output without a batch dimension, until the panel is drawn."""
 
     @abstractmethod
-    def figure(self, rows: list[Any], title: str) -> Figure:
-        """Draw the panel."""
+    def _figure(self, title: str) -> Figure:
+        """The panel of the rows."""
 
     def attach(self, engine: Engine) -> None:
         """Follow an evaluator whose output is the batch's dictionary, or a list with one for each case; on the main process."""
@@ -67,7 +67,7 @@ class _PanelHandler(ABC):
         output = engine.state.output
         for case in output if isinstance(output, list) else decollate_batch(output):
             if self.seen in self.chosen:
-                self.rows.append(self.row(case))
+                self.rows.append(self._row(case))
             self.seen += 1
 
     def draw(self, engine: Engine) -> None:
@@ -75,7 +75,7 @@ class _PanelHandler(ABC):
         if not self.rows:
             return
         epoch = engine.state.epoch
-        figure = self.figure(self.rows, f"epoch {epoch}")
+        figure = self._figure(f"epoch {epoch}")
         try_to_save_figure(figure, self.output_dir / f"epoch_{epoch:04d}.png")
         if self.summary_writer is not None:
             self.summary_writer.add_figure(self.tag, figure, global_step=epoch)
@@ -105,14 +105,12 @@ class RestorationPanels(_PanelHandler):
         super().__init__(output_dir, summary_writer, num_cubes, interval)
         self.value_range = value_range
 
-    def row(self, case: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
-        """Clean, deformed and restored cube, each (C, X, Y[, Z])."""
+    def _row(self, case: Mapping[str, Any]) -> list[np.ndarray]:
         keys = (CommonKeys.LABEL, CommonKeys.IMAGE, CommonKeys.PRED)
-        return tuple(convert_to_numpy(case[key].float()) for key in keys)
+        return [convert_to_numpy(case[key].float()) for key in keys]
 
-    def figure(self, rows: list[tuple[np.ndarray, ...]], title: str) -> Figure:
-        """Draw the cubes, one a row."""
-        clean, deformed, restored = zip(*rows, strict=True)
+    def _figure(self, title: str) -> Figure:
+        clean, deformed, restored = zip(*self.rows, strict=True)
         return restoration_figure(clean, deformed, restored, self.value_range, title=title)
 
 
@@ -142,16 +140,14 @@ class SegmentationPanels(_PanelHandler):
         super().__init__(output_dir, summary_writer, num_cases, interval)
         self.label_names = list(label_names)
 
-    def row(self, case: Mapping[str, Any]) -> list[SegmentationSlice]:
-        """The slices that show most of the case."""
+    def _row(self, case: Mapping[str, Any]) -> list[SegmentationSlice]:
         image = case[CommonKeys.IMAGE]
         affine = image.affine if isinstance(image, MetaTensor) else None
         label, prediction = (class_numbers(case[key]) for key in (CommonKeys.LABEL, CommonKeys.PRED))
         return segmentation_slices(image, label, prediction, affine)
 
-    def figure(self, rows: list[list[SegmentationSlice]], title: str) -> Figure:
-        """Draw the cases, one a row."""
-        return segmentation_figure([("", slices) for slices in rows], self.label_names, title)
+    def _figure(self, title: str) -> Figure:
+        return segmentation_figure([("", slices) for slices in self.rows], self.label_names, title)
 
 
 def class_numbers(segmentation: torch.Tensor) -> torch.Tensor:
