@@ -8,8 +8,7 @@ import zipfile
 from fnmatch import fnmatch
 from pathlib import Path
 
-import fire
-from bundle_path import ROOT
+from bundle_path import ROOT, start
 from models_genesis_bundle.files import file_sha256, whole_file
 from models_genesis_bundle.version import __version__
 from models_genesis_bundle.weights import read_weights
@@ -112,4 +111,4 @@ def _read_weights(path: Path) -> bytes:
 
 
 if __name__ == "__main__":
-    fire.Fire(make_archive)
+    start(make_archive, ArchiveError)
