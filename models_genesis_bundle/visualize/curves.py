@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ def metric_curves(metrics_path: str | Path, plots: Mapping[str, Sequence[str]] |
     return figure
 
 
+@dataclass(eq=False)
 class MetricCurves:
     """Draw ``metrics.csv`` at the end of a run, and every ``interval`` epochs.
 
@@ -69,13 +71,10 @@ class MetricCurves:
         plots: see ``metric_curves``.
     """
 
-    def __init__(
-        self, metrics_path: str, output_path: str, interval: int = 1, plots: Mapping[str, Sequence[str]] | None = None
-    ) -> None:
-        self.metrics_path = metrics_path
-        self.output_path = output_path
-        self.interval = interval
-        self.plots = plots
+    metrics_path: str
+    output_path: str
+    interval: int = 1
+    plots: Mapping[str, Sequence[str]] | None = None
 
     def attach(self, engine: Engine) -> None:
         """Draw on the main process."""
