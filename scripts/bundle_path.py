@@ -11,9 +11,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 
-def start(command: Callable[..., object], *errors: type[Exception]) -> None:
+def start(command: Callable[..., object], *errors: type[Exception], level: int = logging.INFO) -> None:
     """Run a command with the words of the command line; one of these errors ends it with its message and exit code 1."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
     try:
         fire.Fire(command)
     except errors as error:

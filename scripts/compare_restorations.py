@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -50,4 +51,5 @@ def compare(
 
 
 if __name__ == "__main__":
-    start(compare, CheckpointError, ExportError, ScanError, TransferError, OSError, ValueError)
+    errors = (CheckpointError, ExportError, ScanError, TransferError, OSError, ValueError)
+    start(compare, *errors, level=logging.WARNING)
