@@ -1,7 +1,20 @@
 """Puts the bundle's folder on Python's path; a script imports this before the package, which need not be installed."""
 
+import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+import fire
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+
+def start(command: Callable[..., object], *errors: type[Exception], level: int = logging.INFO) -> None:
+    """Run a command with the words of the command line; one of these errors ends it with its message and exit code 1."""
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
+    try:
+        fire.Fire(command)
+    except errors as error:
+        sys.exit(str(error))

@@ -3,8 +3,7 @@
 import logging
 import sys
 
-import bundle_path  # noqa: F401
-import fire
+from bundle_path import start
 from models_genesis_bundle.comparison import ComparisonError, PlanError, compare_initialisations
 
 
@@ -19,12 +18,9 @@ def compare(plan: str, jobs: int | None = None, section: str | None = None, repo
         section: validation: score the validation patients, to choose a recipe; test; in place of the plan's.
         report_only: true: report on what is there and run nothing.
     """
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     try:
         only = str(report_only).lower() == "true"
         summary = compare_initialisations(plan, jobs=jobs, section=section, report_only=only)
-    except (PlanError, ComparisonError) as error:
-        sys.exit(str(error))
     except KeyboardInterrupt:
         logging.getLogger(__name__).error("Interrupted. The same command goes on with the runs that are left.")
         sys.exit(130)
@@ -32,4 +28,4 @@ def compare(plan: str, jobs: int | None = None, section: str | None = None, repo
 
 
 if __name__ == "__main__":
-    fire.Fire(compare)
+    start(compare, PlanError, ComparisonError)

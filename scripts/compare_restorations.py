@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Mapping, Sequence
 
-import fire
 import torch
 import yaml
-from bundle_path import ROOT
+from bundle_path import ROOT, start
+from fire.decorators import SetParseFns
 from models_genesis_bundle.data import ScanError
 from models_genesis_bundle.export import ExportError
 from models_genesis_bundle.restorations import compare_restorations
 from models_genesis_bundle.weights import CheckpointError, TransferError
 
 
+@SetParseFns(weights=yaml.safe_load)  # names need no quotes
 def compare(
     weights: str | Sequence[str] | Mapping[str, str],
     scan: str | None = None,
@@ -42,20 +42,14 @@ def compare(
         seed: of the cubes, the deformations and the random weights.
         device: where to compute.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    files = (
-        yaml.safe_load(weights) if isinstance(weights, str) else weights
-    )  # Fire takes names without quotes for one text
-    files = [files] if isinstance(files, str) else files
+    files = [weights] if isinstance(weights, str) else weights
     config_file = ROOT / "configs" / "pretrain.yaml"
-    try:
-        page = compare_restorations(
-            files, output, scan, network_configs, cube_size, cubes, stage, seed, device, config_file
-        )
-    except (CheckpointError, ExportError, ScanError, TransferError, OSError, ValueError) as error:
-        sys.exit(str(error))
+    page = compare_restorations(
+        files, output, scan, network_configs, cube_size, cubes, stage, seed, device, config_file
+    )
     print(f"Written: {page}. Open it in a browser.")
 
 
 if __name__ == "__main__":
-    fire.Fire(compare)
+    errors = (CheckpointError, ExportError, ScanError, TransferError, OSError, ValueError)
+    start(compare, *errors, level=logging.WARNING)

@@ -1,11 +1,8 @@
 """Convert weights: python scripts/convert_weights.py --source model.pt --to nnunet --output genesis.pth"""
 
-import logging
-import sys
 from typing import Any
 
-import bundle_path  # noqa: F401
-import fire
+from bundle_path import start
 from models_genesis_bundle.weights import CheckpointError, UnknownLayoutError, convert
 
 
@@ -23,13 +20,9 @@ def convert_weights(source: str, to: str, output: str, **options: Any) -> None:
         options: in_channels (of the network that will be trained); plans and configuration (nnunet: its nnUNetPlans.json);
             patch_size (nnssl: voxels, Z, Y, X).
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        convert(source, to, output, **options)
-    except (CheckpointError, UnknownLayoutError) as error:
-        sys.exit(str(error))
-    logging.info("Written: %s", output)
+    convert(source, to, output, **options)
+    print(f"Written: {output}")
 
 
 if __name__ == "__main__":
-    fire.Fire(convert_weights)
+    start(convert_weights, CheckpointError, UnknownLayoutError)

@@ -1,10 +1,8 @@
 """Download published weights: python scripts/download_weights.py --name Genesis_Chest_CT.pt --accept_licence True"""
 
-import logging
 import sys
 
-import bundle_path  # noqa: F401
-import fire
+from bundle_path import start
 from models_genesis_bundle.weights.published.download import DownloadError, download_published, licence_summary
 
 
@@ -27,17 +25,11 @@ def download(
         base_url: address of another server's folder with the file; by default where the authors publish it.
         sha256: hexadecimal digest that the file must have.
     """
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    try:
-        print(licence_summary(name), file=sys.stderr)
-        if str(accept_licence).lower() != "true":
-            sys.exit(
-                "Nothing was downloaded. When you accept these terms, repeat the command with --accept_licence True."
-            )
-        return str(download_published(name, output_dir, base_url, sha256))
-    except DownloadError as error:
-        sys.exit(str(error))
+    print(licence_summary(name), file=sys.stderr)
+    if str(accept_licence).lower() != "true":
+        sys.exit("Nothing was downloaded. When you accept these terms, repeat the command with --accept_licence True.")
+    return str(download_published(name, output_dir, base_url, sha256))
 
 
 if __name__ == "__main__":
-    fire.Fire(download)
+    start(download, DownloadError)

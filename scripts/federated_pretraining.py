@@ -1,10 +1,8 @@
 """Share a pretraining between sites: python scripts/federated_pretraining.py simulate --dataset_dir SCANS --output_dir OUT"""
 
-import logging
 from pathlib import Path
 
-import fire
-from bundle_path import ROOT
+from bundle_path import ROOT, start
 from models_genesis_bundle.federated import read_settings, site_config, write_global_weights
 from models_genesis_bundle.federated.nvflare_job import pretraining_job
 
@@ -59,7 +57,7 @@ class Commands:
     def convert(self, source: str, output: str, settings: str = "", record: dict | None = None) -> None:
         """Write the server's ``FL_global_model.pt`` as a weight file of this bundle."""
         write_global_weights(source, output, site_config(ROOT, read_settings(settings)), record)
-        logging.info("Written: %s", output)
+        print(f"Written: {output}")
 
     def _job(self, dataset_dir, output_dir, sites, rounds, local_epochs, settings, bundle_root=BUNDLE_ROOT):
         arguments = {
@@ -74,5 +72,4 @@ class Commands:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    fire.Fire(Commands)
+    start(Commands)

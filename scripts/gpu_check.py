@@ -1,10 +1,8 @@
-"""Check on a GPU what the tests check on a CPU, and measure its speed, in under ten minutes.
-
-    python scripts/gpu_check.py --output_dir runs/gpu_check
+"""Check on a GPU what the tests check on a CPU, in under ten minutes: python scripts/gpu_check.py --output_dir runs/gpu_check
 
 ``gpu_check.json`` is written after every command, so that a check that is cut off keeps what it has; the commands' output
 is next to it. One part alone: ``--parts "['resume']"``. A machine that has torch but no MONAI needs five wheels (5.5 MiB):
-monai, pytorch-ignite, nibabel, fire and termcolor.
+monai, pytorch-ignite, nibabel, fire and termcolor. For the speed see ``benchmark.py``.
 """
 
 from __future__ import annotations
@@ -14,13 +12,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import fire
 import torch
-from bundle_path import ROOT
+from bundle_path import ROOT, start
 from models_genesis_bundle.bundle_config import usable_device
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.files import write_json
@@ -41,22 +38,18 @@ SECONDS = 180  # for one command
 
 
 class Check:
-    """Runs commands of the bundle, and records what came out.
-
-    Args:
-        folder: receives ``gpu_check.json``, a log of each command, and the runs.
-        device: where the commands compute.
-    """
+    """Runs commands of the bundle on a device, and records what came out in ``gpu_check.json`` in a folder."""
 
     def __init__(self, folder: Path, device: str) -> None:
         self.folder = folder
         self.device = device
-        self.found: dict[str, Any] = {"torch": torch.__version__, "device": _name_of(device)}
+        name = torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else device
+        self.found: dict[str, Any] = {"torch": torch.__version__, "device": name}
 
     @property
     def failed(self) -> list[str]:
         """Names of what did not end with 0, or is not as it should be."""
-        return [name for name, value in self.found.items() if isinstance(value, dict) and not value.get("passed", True)]
+        return [name for name, value in self.found.items() if isinstance(value, dict) and not value["passed"]]
 
     def record(self, name: str, **value: Any) -> None:
         """Keep a result, and write all of them."""
@@ -64,9 +57,9 @@ class Check:
         print(name, json.dumps(value), flush=True)
         write_json(self.folder / "gpu_check.json", self.found)
 
-    def python(self, name: str, *words: str) -> None:
-        """Run Python with these words, from the bundle's root."""
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    def python(self, name: str, *words: str, **settings: Any) -> None:
+        """Run Python with these words and settings, from the bundle's root."""
+        words = (*words, *(word for option, value in settings.items() for word in (f"--{option}", str(value))))
         log = self.folder / f"{name}.log"
         started = time.perf_counter()
         with log.open("w") as output:
@@ -74,7 +67,7 @@ class Check:
                 status = subprocess.run(
                     [sys.executable, *words],
                     cwd=ROOT,
-                    env=environment,
+                    env={**os.environ, "PYTHONPATH": str(ROOT)},
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     timeout=SECONDS,
@@ -87,16 +80,16 @@ class Check:
 
     def bundle(self, name: str, run_id: str, config_file: str, **settings: Any) -> Path:
         """Run a command of the bundle into a folder of its own, which is returned."""
-        settings = {"output_dir": self.folder / name, "device": self.device, **settings}
-        self.python(name, "-m", "monai.bundle", "run", run_id, "--config_file", config_file, *_words(settings))
+        settings = {"config_file": config_file, "output_dir": self.folder / name, "device": self.device, **settings}
+        self.python(name, "-m", "monai.bundle", "run", run_id, **settings)
         return Path(settings["output_dir"])
 
     def phantoms(self) -> Path:
         """A folder of six phantoms with labels."""
         folder = self.folder / "phantoms"
         if not folder.exists():
-            words = _words({"directory": folder, "count": 6, "size": "(64,64,48)", "spacing": "(5.0,5.0,6.0)"})
-            self.python("make_phantoms", "scripts/make_phantoms.py", *words)
+            sides = {"size": "(64,64,48)", "spacing": "(5.0,5.0,6.0)"}
+            self.python("make_phantoms", "scripts/make_phantoms.py", directory=folder, count=6, **sides)
         return folder
 
     def pretrain(self, name: str, config_file: str = PRETRAIN, **settings: Any) -> Path:
@@ -107,10 +100,14 @@ class Check:
 
 def formats(check: Check) -> None:
     """Every number format trains, and restores about as well as the CPU in float32."""
-    reference = _last(check.pretrain("cpu", device="cpu", precision="float32"), "val_mse")
+
+    def error(run: Path) -> float:
+        return read_metrics(run / "metrics.csv")[-1]["val_mse"]
+
+    reference = error(check.pretrain("cpu", device="cpu", precision="float32"))
     names = ["float32", "auto"] if check.device == "cpu" else ["float32", "auto", "bfloat16", "float16"]
     for precision in names:
-        found = _last(check.pretrain(precision, precision=precision), "val_mse")
+        found = error(check.pretrain(precision, precision=precision))
         check.record(f"val_mse_{precision}", passed=abs(found / reference - 1) < 0.1, found=found, on_cpu=reference)
     compiled: dict[str, Any] = {"train::trainer::compile": True, "max_epochs": 2}
     check.pretrain("compiled", **compiled)
@@ -125,54 +122,32 @@ def resume(check: Check) -> None:
     parts = check.pretrain("parts", overlays, **settings, max_epochs=1)
     check.pretrain("resumed", overlays, **settings, output_dir=parts, resume=True)
     for name, other in (("repeated", again), ("resumed", parts)):
-        check.record(f"{name}_weights", **_same_weights(whole, other))
+        first, second = (read_checkpoint(run / "checkpoints" / "last.pt")["model"] for run in (whole, other))
+        largest = max(float((first[key].double() - second[key].double()).abs().max()) for key in first)
+        check.record(f"{name}_weights", passed=largest == 0, largest_difference=largest)
 
 
 def tasks(check: Check) -> None:
     """Fine-tuning, evaluation and inference of both tasks, and restoration."""
     phantoms = check.phantoms()
     weights = check.pretrain("start") / "checkpoints" / "model.pt"
-    labels = {"label_names": "['lung','nodule']", "patch_size": "[32,32,16]"}
-    segmented = check.bundle(
-        "segmentation",
-        "training",
-        "configs/finetune_segmentation.yaml",
-        dataset_dir=phantoms,
-        initial_weights=weights,
-        max_epochs=2,
-        panel_interval=1,
-        **labels,
-    )
+    fine_tuning: dict[str, Any] = {"initial_weights": weights, "max_epochs": 2}
+    labels = {"label_names": "['lung','nodule']", "patch_size": "[32,32,16]", "panel_interval": 1}
+    config_file = "configs/finetune_segmentation.yaml"
+    segmented = check.bundle("segmentation", "training", config_file, dataset_dir=phantoms, **fine_tuning, **labels)
     model = segmented / "checkpoints" / "model.pt"
     check.bundle("evaluation", "evaluating", "configs/evaluate.yaml", dataset_dir=phantoms, ckpt_path=model)
-    for name, stitching in (("inference", {}), ("inference_stitched_on_cpu", {"sliding_window::device": "cpu"})):
-        check.bundle(
-            name,
-            "inferring",
-            "configs/inference_segmentation.yaml",
-            dataset_dir=phantoms / "images",
-            ckpt_path=model,
-            save_probabilities=True,
-            **stitching,
-        )
-    check.bundle(
-        "restoration",
-        "inferring",
-        "configs/inference.yaml",
-        dataset_dir=phantoms / "images" / "phantom_000.nii.gz",
-        ckpt_path=weights,
-        deform=True,
-    )
+    config_file = "configs/inference_segmentation.yaml"
+    inference = {"dataset_dir": phantoms / "images", "ckpt_path": model, "save_probabilities": True}
+    check.bundle("inference", "inferring", config_file, **inference)
+    stitching = {"sliding_window::device": "cpu"}
+    check.bundle("inference_stitched_on_cpu", "inferring", config_file, **inference, **stitching)
+    scan = {"dataset_dir": phantoms / "images" / "phantom_000.nii.gz", "ckpt_path": weights}
+    check.bundle("restoration", "inferring", "configs/inference.yaml", **scan, deform=True)
     candidates = {"source::count": 6, "cache_dir": check.folder / "candidates"}
-    classified = check.bundle(
-        "classification",
-        "training",
-        "configs/finetune_classification.yaml",
-        initial_weights=weights,
-        max_epochs=2,
-        cube_size="[32,32,32]",
-        **candidates,
-    )
+    config_file = "configs/finetune_classification.yaml"
+    cubes = {"cube_size": "[32,32,32]", **candidates}
+    classified = check.bundle("classification", "training", config_file, **fine_tuning, **cubes)
     model = classified / "checkpoints" / "model.pt"
     config_file = "configs/evaluate_classification.yaml"
     check.bundle("evaluation_of_classes", "evaluating", config_file, ckpt_path=model, **candidates)
@@ -180,32 +155,14 @@ def tasks(check: Check) -> None:
 
 def process_group(check: Check) -> None:
     """One process under ``torchrun``: the process group of this device starts, trains and ends."""
-    words = {**SMALL, "dataset_dir": check.phantoms() / "images", "output_dir": check.folder / "process_group"}
+    run = {"dataset_dir": check.phantoms() / "images", "output_dir": check.folder / "process_group"}
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "1"]
-    overlays = f"['{PRETRAIN}','configs/multi_gpu.yaml']"
-    check.python(
-        "process_group", *launcher, "-m", "monai.bundle", "run", "training", "--config_file", overlays, *_words(words)
-    )
+    overlays = {"config_file": f"['{PRETRAIN}','configs/multi_gpu.yaml']"}
+    words = [*launcher, "-m", "monai.bundle", "run", "training"]
+    check.python("process_group", *words, **overlays, **SMALL, **run)
 
 
-def speed(check: Check) -> None:
-    """Steps of the published and of the shipped network, and the trainer by workers: ``*.json`` of ``benchmark.py``."""
-    for name, features, size, batch_size in (
-        ("step_published", "[64,128,256,512]", "[64,64,32]", 6),
-        ("step_published_32", "[64,128,256,512]", "[64,64,32]", 32),
-        ("step_shipped", "[16,32,64,128]", "[64,64,32]", 32),
-    ):
-        settings: dict[str, Any] = {"features": features, "cube_size": size, "batch_size": batch_size, "seconds": 20}
-        settings["json_path"] = check.folder / f"{name}.json"
-        check.python(name, "scripts/benchmark.py", "step", *_words(settings))
-    trainer: dict[str, Any] = {"workers": "[0,1,4,12]", "iterations": 60, "batch_size": 32, "epochs": 2}
-    trainer["json_path"] = check.folder / "trainer.json"
-    check.python("trainer", "scripts/benchmark.py", "end_to_end", *_words(trainer))
-
-
-PARTS: dict[str, Callable[[Check], None]] = {
-    part.__name__: part for part in (formats, resume, tasks, process_group, speed)
-}
+PARTS: dict[str, Callable[[Check], None]] = {part.__name__: part for part in (formats, resume, tasks, process_group)}
 
 
 def gpu_check(output_dir: str = "runs/gpu_check", parts: Sequence[str] = tuple(PARTS), device: str = "cuda:0") -> None:
@@ -213,13 +170,10 @@ def gpu_check(output_dir: str = "runs/gpu_check", parts: Sequence[str] = tuple(P
 
     Args:
         output_dir: receives ``gpu_check.json`` and everything else.
-        parts: any of formats, resume, tasks, process_group, speed.
+        parts: any of formats, resume, tasks, process_group.
         device: where to compute; ``cpu`` tries the check itself.
     """
-    try:
-        usable_device(device)
-    except ValueError as error:
-        sys.exit(str(error))
+    usable_device(device)
     folder = Path(output_dir).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     check = Check(folder, device)
@@ -231,24 +185,5 @@ def gpu_check(output_dir: str = "runs/gpu_check", parts: Sequence[str] = tuple(P
     sys.exit(f"Failed: {', '.join(check.failed)}; see {folder}." if check.failed else 0)
 
 
-def _name_of(device: str) -> str:
-    return torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else device
-
-
-def _words(settings: Mapping[str, Any]) -> list[str]:
-    return [word for name, value in settings.items() for word in (f"--{name}", str(value))]
-
-
-def _last(run: Path, metric: str) -> float:
-    return read_metrics(run / "metrics.csv")[-1][metric]
-
-
-def _same_weights(run: Path, other: Path) -> dict[str, Any]:
-    states = [read_checkpoint(folder / "checkpoints" / "last.pt") for folder in (run, other)]
-    first, second = (state["model"] for state in states)
-    largest = max(float((first[name].double() - second[name].double()).abs().max()) for name in first)
-    return {"passed": largest == 0, "largest_difference": largest}
-
-
 if __name__ == "__main__":
-    fire.Fire(gpu_check)
+    start(gpu_check, ValueError)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import zipfile
 from fnmatch import fnmatch
 from pathlib import Path
 
-import fire
-from bundle_path import ROOT
+from bundle_path import ROOT, start
 from models_genesis_bundle.files import file_sha256, whole_file
 from models_genesis_bundle.version import __version__
-from models_genesis_bundle.weights import read_weights
+from models_genesis_bundle.weights import CheckpointError, read_weights
 from monai.bundle import ConfigParser
 
 NAME = "models_genesis_ct_pretraining"  # in the zoo: task and data
@@ -34,10 +34,6 @@ TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # the earliest that a ZIP file can hold
 REGULAR_FILE = 0o100644 << 16
 
 
-class ArchiveError(RuntimeError):
-    """The archive could not be made; the message says what is missing and what to do."""
-
-
 def make_archive(output_dir: str = "dist", weights: str = WEIGHTS, allow_uncommitted: bool = False) -> Path:
     """Write ``models_genesis_ct_pretraining_v<version>.zip``: what a user of the bundle needs, of the files that git knows.
 
@@ -51,10 +47,6 @@ def make_archive(output_dir: str = "dist", weights: str = WEIGHTS, allow_uncommi
 
     Returns:
         The archive's path.
-
-    Raises:
-        ArchiveError: when there is no git checkout or no weight file, and for uncommitted changes that are not allowed.
-        CheckpointError: when the weight file is damaged.
     """
     listed = _listed(allow_uncommitted)
     entries = {name: (ROOT / name).read_bytes() for name in listed if _is_for_users(name)}
@@ -76,7 +68,7 @@ def _listed(allow_uncommitted: bool) -> list[str]:
     """The paths that go by git's index; with ``allow_uncommitted`` also the new ones that it does not ignore."""
     changes = _git("status", "--porcelain")
     if changes and not allow_uncommitted:
-        raise ArchiveError(
+        sys.exit(
             f"{ROOT}: the archive is made of a commit, and these are not in one:\n{changes}\n"
             "Commit them, or try the archive with --allow_uncommitted True."
         )
@@ -88,9 +80,7 @@ def _git(*words: str) -> str:
     try:
         return subprocess.run(["git", *words], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     except (OSError, subprocess.CalledProcessError) as error:
-        raise ArchiveError(
-            f"{ROOT}: the archive is made from a git checkout, and git failed here ({error})."
-        ) from error
+        sys.exit(f"{ROOT}: the archive is made from a git checkout, and git failed here ({error}).")
 
 
 def _is_for_users(name: str) -> bool:
@@ -103,7 +93,7 @@ def _as_json(source: Path) -> bytes:
 
 def _read_weights(path: Path) -> bytes:
     if not path.is_file():
-        raise ArchiveError(
+        sys.exit(
             f"{path}: the bundle ships weights, and there are none. Write them with scripts/release_weights.py, or name "
             "another file with --weights."
         )
@@ -112,4 +102,4 @@ def _read_weights(path: Path) -> bytes:
 
 
 if __name__ == "__main__":
-    fire.Fire(make_archive)
+    start(make_archive, CheckpointError)

@@ -1,11 +1,8 @@
 """Hand a segmentation over: python scripts/make_segmentation_bundle.py --ckpt_path model.pt --output liver_segmentation"""
 
-import logging
-import sys
 from typing import Any
 
-import fire
-from bundle_path import ROOT
+from bundle_path import ROOT, start
 from models_genesis_bundle.export import ExportError, make_segmentation_bundle
 from models_genesis_bundle.weights import CheckpointError
 
@@ -31,13 +28,9 @@ def make_bundle(
         metadata: entries of metadata.json, such as "{'version': '1.1.0', 'authors': 'Jane Doe'}".
         torchscript: False: without models/model.ts, for a network that TorchScript does not take.
     """
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    try:
-        folder = make_segmentation_bundle(ckpt_path, output, ROOT, network_config, licence, metadata, torchscript)
-    except (CheckpointError, ExportError, ValueError) as error:
-        sys.exit(str(error))
-    logging.info("Written: %s", folder)
+    folder = make_segmentation_bundle(ckpt_path, output, ROOT, network_config, licence, metadata, torchscript)
+    print(f"Written: {folder}")
 
 
 if __name__ == "__main__":
-    fire.Fire(make_bundle)
+    start(make_bundle, CheckpointError, ExportError, ValueError)

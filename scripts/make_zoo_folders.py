@@ -7,9 +7,8 @@ import sys
 import zipfile
 from pathlib import Path
 
-import fire
 import yaml
-from bundle_path import ROOT
+from bundle_path import ROOT, start
 from models_genesis_bundle.files import file_sha256
 
 UNIT_TESTS = ROOT / "tests" / "package" / "zoo"
@@ -50,4 +49,4 @@ def make_zoo_folders(archive: str, owner: str, output_dir: str = "dist") -> None
 
 
 if __name__ == "__main__":
-    fire.Fire(make_zoo_folders)
+    start(make_zoo_folders)

@@ -1,10 +1,8 @@
 """From nnU-Net's plans to an overlay: python scripts/overlay_from_plans.py --plans nnUNetPlans.json --output overlay.yaml"""
 
-import sys
 from pathlib import Path
 
-import bundle_path  # noqa: F401
-import fire
+from bundle_path import start
 from models_genesis_bundle.planning import settings_from_plans, write_overlay
 from models_genesis_bundle.weights import CheckpointError
 
@@ -20,10 +18,7 @@ def overlay_from_plans(plans: str, output: str, configuration: str = "3d_fullres
         configuration: of the plans: 3d_fullres, 3d_lowres, 3d_cascade_fullres or 2d.
         channel: whose intensities are taken, where the images have several, counted from 0.
     """
-    try:
-        settings = settings_from_plans(plans, configuration, channel)
-    except CheckpointError as error:
-        sys.exit(str(error))
+    settings = settings_from_plans(plans, configuration, channel)
     files = f"\"['configs/pretrain.yaml','{output}','configs/optimizer_adamw.yaml']\""
     train = f"python -m monai.bundle run training --config_file {files} --dataset_dir /folder/of/scans"
     convert = (
@@ -36,4 +31,4 @@ def overlay_from_plans(plans: str, output: str, configuration: str = "3d_fullres
 
 
 if __name__ == "__main__":
-    fire.Fire(overlay_from_plans)
+    start(overlay_from_plans, CheckpointError)

@@ -3,8 +3,7 @@
 import tempfile
 from pathlib import Path
 
-import bundle_path  # noqa: F401
-import fire
+from bundle_path import start
 from models_genesis_bundle.bundle_config import genesis_pairs
 from models_genesis_bundle.data import IntensityScaling, ScanPreprocessing, make_phantoms
 from models_genesis_bundle.visualize import draw_cube, gallery_figure, save_figure
@@ -38,4 +37,4 @@ def plot(
 
 
 if __name__ == "__main__":
-    fire.Fire(plot)
+    start(plot)

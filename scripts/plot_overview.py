@@ -6,9 +6,9 @@ import tempfile
 from itertools import pairwise
 from pathlib import Path
 
-import fire
 import numpy as np
 import torch
+from bundle_path import start
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
@@ -102,4 +102,4 @@ def _draw_network(axis: Axes) -> None:
 
 
 if __name__ == "__main__":
-    fire.Fire(plot)
+    start(plot)

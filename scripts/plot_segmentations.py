@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import bundle_path  # noqa: F401
-import fire
 import numpy as np
 import torch
 import yaml
+from bundle_path import start
+from fire.decorators import SetParseFns
 from models_genesis_bundle.visualize import save_figure, segmentation_figure, segmentation_slices
 from models_genesis_bundle.visualize.segmentation_overlay import PLANES
 from monai.metrics import compute_dice
@@ -21,8 +21,9 @@ READ = LoadImage(ensure_channel_first=True)  # (1, X, Y, Z)
 ENDING = "_segmentation.nii.gz"  # of what configs/inference_segmentation.yaml writes
 
 
+@SetParseFns(predictions=yaml.safe_load)  # names need no quotes
 def plot(
-    predictions: str | Mapping[str, str],
+    predictions: Mapping[str, str],
     images: str,
     labels: str,
     label_names: Sequence[str] = ("foreground",),
@@ -43,8 +44,6 @@ def plot(
         plane: ``axial``, ``coronal`` or ``sagittal``.
         num_cases: how many cases, from 1.
     """
-    if isinstance(predictions, str):
-        predictions = yaml.safe_load(predictions)  # Fire takes names without quotes for one text
     if not isinstance(predictions, Mapping) or not predictions:
         sys.exit(f'--predictions: expected folders by name, as "{{scratch: DIR, own: DIR}}", found {predictions!r}.')
     if plane not in PLANES:
@@ -86,4 +85,4 @@ def _mean_dice(predictions: Sequence[Path], label: Path, num_classes: int) -> li
 
 
 if __name__ == "__main__":
-    fire.Fire(plot)
+    start(plot)

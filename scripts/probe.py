@@ -1,13 +1,11 @@
 """What embeddings are worth: python scripts/probe.py --embeddings runs/embed/embeddings.npz --labels labels.csv"""
 
-import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import bundle_path  # noqa: F401
-import fire
+from bundle_path import start
 from models_genesis_bundle.data.datalists.checks import DatalistError
 from models_genesis_bundle.embeddings import EmbeddingsError, probe_embeddings
 from models_genesis_bundle.files import write_table
@@ -44,17 +42,13 @@ def probe(
         seed: of folds, resampling and the draw of shots.
         shots: number of patients to learn from, in place of all.
     """
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     if against is not None and not isinstance(against, Mapping):
         sys.exit(
             f"against: expected names and files, such as \"{{'scratch': 'a/embeddings.npz'}}\", found {against!r}."
         )
-    try:
-        rows = probe_embeddings(
-            embeddings, labels, against, label, covariate, test_section, folds, neighbours, resamples, seed, shots
-        )
-    except (DatalistError, EmbeddingsError, FileNotFoundError) as error:
-        sys.exit(str(error))
+    rows = probe_embeddings(
+        embeddings, labels, against, label, covariate, test_section, folds, neighbours, resamples, seed, shots
+    )
     path = write_table(output or Path(embeddings).with_name("probe.csv"), rows)
     print(tabulate([_printed(row) for row in rows], headers="keys", tablefmt="pipe"))
     print(f"{len(rows)} rows: {path}")
@@ -77,4 +71,4 @@ def _interval(value: float, low: float, high: float) -> str:
 
 
 if __name__ == "__main__":
-    fire.Fire(probe)
+    start(probe, DatalistError, EmbeddingsError, FileNotFoundError)

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-import bundle_path  # noqa: F401
-import fire
+from bundle_path import start
 from models_genesis_bundle.files import file_sha256
 from models_genesis_bundle.weights import release_weights
 
@@ -16,4 +15,4 @@ def release(source: str, output: str = "models/model.pt", licence: str = "CC-BY-
 
 
 if __name__ == "__main__":
-    fire.Fire(release)
+    start(release)

@@ -1,12 +1,10 @@
 """Vectors of scans, cubes and points, and probes of them."""
 
-from models_genesis_bundle.embeddings.cube_places import CubePlacesd, embedded_scans
 from models_genesis_bundle.embeddings.cube_vectors import PERTURBATIONS, STATISTICS, CubeVectors, Embedder, Perturber
-from models_genesis_bundle.embeddings.embeddings_file import Embeddings, EmbeddingsError
-from models_genesis_bundle.embeddings.labels import read_labels
+from models_genesis_bundle.embeddings.labelled_vectors import Embeddings, EmbeddingsError, read_labels
 from models_genesis_bundle.embeddings.probe_report import probe_embeddings
 from models_genesis_bundle.embeddings.probes import ProbeTask, stability
-from models_genesis_bundle.embeddings.scan_vectors import ScanVectors
+from models_genesis_bundle.embeddings.scans import CubePlacesd, ScanVectors, embedded_scans
 
 __all__ = [
     "PERTURBATIONS",

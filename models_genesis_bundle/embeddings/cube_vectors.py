@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -14,14 +15,16 @@ from torch.nn import functional
 
 __all__ = ["PERTURBATIONS", "STATISTICS", "CubeVectors", "Embedder", "Perturber"]
 
-POOLINGS = ("mean", "max")
+_POOLINGS: dict[str, Callable[..., torch.Tensor]] = {"mean": torch.mean, "max": torch.amax}
 PERTURBATIONS = ("noise", "shift", "flip", "thickness")
 _PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 STATISTICS = ("mean", "sd", *(f"p{percent}" for percent in _PERCENTILES))
 
 
-def _pool(values: torch.Tensor, pooling: str, dim: int) -> torch.Tensor:
-    return values.mean(dim) if pooling == "mean" else values.amax(dim)
+def _pooling(name: str) -> Callable[..., torch.Tensor]:
+    if name not in _POOLINGS:
+        raise ValueError(f"pooling: expected one of {', '.join(_POOLINGS)}, found {name!r}.")
+    return _POOLINGS[name]
 
 
 class Embedder(nn.Module):
@@ -51,11 +54,9 @@ class Embedder(nn.Module):
         super().__init__()
         if stage is not None and stage < 1:
             raise ValueError(f"stage: expected 1 (the finest) or more, or null for the deepest, found {stage}.")
-        if pooling not in POOLINGS:
-            raise ValueError(f"pooling: expected one of {', '.join(POOLINGS)}, found {pooling!r}.")
         self.maps = StageMaps(network, parts)
         self.stage = stage
-        self.pooling = pooling
+        self.pool = _pooling(pooling)
 
     def stage_map(self, x: torch.Tensor) -> torch.Tensor:
         """The map that is pooled: (B, channels of the stage, X', Y'[, Z'])."""
@@ -66,9 +67,10 @@ class Embedder(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The vectors of ``x``."""
-        return _pool(self.stage_map(x).flatten(2), self.pooling, 2)
+        return self.pool(self.stage_map(x).flatten(2), dim=2)
 
 
+@dataclass(frozen=True)
 class Perturber:
     """Small changes of cubes that should change their vectors little.
 
@@ -80,21 +82,12 @@ class Perturber:
     ``flip``      left and right are exchanged (the first axis)
     ``thickness`` ``slices`` slices (along the last axis) are averaged, and interpolated back to their number
     ============= ==========================================================================================
-
-    Args:
-        value_range: smallest and largest intensity.
-        noise: standard deviation of the noise as a share of the range: 0.02 of the CT window is 40 HU.
-        shift: voxels.
-        slices: how many slices become one.
     """
 
-    def __init__(
-        self, value_range: Sequence[float] = (0.0, 1.0), noise: float = 0.02, shift: int = 4, slices: int = 4
-    ) -> None:
-        self.low, self.high = value_range
-        self.noise = noise
-        self.shift = shift
-        self.slices = slices
+    value_range: Sequence[float] = (0.0, 1.0)  # smallest and largest intensity
+    noise: float = 0.02  # standard deviation of the noise, as a share of the range: 0.02 of the CT window is 40 HU
+    shift: int = 4  # voxels
+    slices: int = 4  # that become one
 
     def corners(self, kind: str | None, corners: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
         """``corners`` (n, axes) of the cubes, moved for a ``shift`` along the axes that a cube has."""
@@ -105,102 +98,66 @@ class Perturber:
     def cubes(self, kind: str | None, cubes: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """The changed cubes (n, C, X, Y[, Z]); None and ``shift`` change nothing, ``thickness`` needs three axes."""
         if kind == "noise":
+            low, high = self.value_range
             drawn = torch.randn(cubes.shape, generator=generator).to(cubes)
-            return (cubes + self.noise * (self.high - self.low) * drawn).clamp(self.low, self.high)
+            return (cubes + self.noise * (high - low) * drawn).clamp(low, high)
         if kind == "flip":
             return cubes.flip(2)
         if kind == "thickness":
-            return self._thick(cubes)
+            if cubes.dim() != 5:
+                raise ValueError("perturbations: thickness needs cubes of three axes; leave it out for flat images.")
+            x, y, z = cubes.shape[2:]
+            thick = functional.avg_pool3d(cubes, (1, 1, self.slices), ceil_mode=True, count_include_pad=False)
+            return functional.interpolate(thick, (x, y, thick.shape[-1] * self.slices), mode="trilinear")[..., :z]
         return cubes
 
-    def _thick(self, cubes: torch.Tensor) -> torch.Tensor:
-        if cubes.dim() != 5:
-            raise ValueError("perturbations: thickness needs cubes of three axes; leave it out for flat images.")
-        x, y, z = cubes.shape[2:]
-        thick = functional.avg_pool3d(cubes, (1, 1, self.slices), ceil_mode=True, count_include_pad=False)
-        size = (x, y, thick.shape[-1] * self.slices)
-        return functional.interpolate(thick, size, mode="trilinear", align_corners=False)[..., :z]
 
-
+@dataclass(eq=False)
 class CubeVectors(Inferer):
     """Cut the cubes of a scan, a few at a time, and turn them into vectors with a network.
 
     The result also has plain statistics of the same cubes' intensities, as a baseline: mean, standard deviation, and seven
     percentiles. Where a cube reaches over the scan's border it has the darkest value.
 
-    Args:
-        cube_size: sides of a cube in voxels; for slices of volumes the last is 1, and the network gets (B, C, X, Y).
-        perturber: changes the cubes.
-        perturbations: kinds out of ``PERTURBATIONS``; the same cubes are also embedded with each of these changes.
-        pooling: ``"mean"`` or ``"max"`` over all cubes, for one vector of the scan (its statistics are the cubes' mean); None: a
-            vector for each cube.
-        batch_size: cubes at a time.
-        dtype: of the network's forward pass; ``torch.float32``: no autocast.
-        seed: of the noise.
-
-    Shape:
-        Call with a scan (1, C, X, Y[, Z]), the network, and the cubes' lowest corners (1, n, axes). The result is a mapping:
-        ``vectors`` (1, n, D), ``statistics`` (1, n, 9), and ``vectors_<kind>``, ``statistics_<kind>`` for each perturbation;
-        with `pooling` n is 1.
-
-    Raises:
-        ValueError: an unknown perturbation or pooling.
+    Called with a scan (1, C, X, Y[, Z]), the network, and the cubes' lowest corners (1, n, axes), it gives a mapping:
+    ``vectors`` (1, n, D), ``statistics`` (1, n, 9), and ``vectors_<kind>``, ``statistics_<kind>`` for each perturbation; with
+    `pooling` n is 1. An unknown perturbation or pooling is a ``ValueError``.
     """
 
-    def __init__(
-        self,
-        cube_size: Sequence[int],
-        perturber: Perturber | None = None,
-        perturbations: Sequence[str] = (),
-        pooling: str | None = None,
-        batch_size: int = 4,
-        dtype: torch.dtype = torch.float32,
-        seed: int = 0,
-    ) -> None:
-        super().__init__()
-        if unknown := [kind for kind in perturbations if kind not in PERTURBATIONS]:
+    cube_size: Sequence[int]  # sides in voxels; for slices of volumes the last is 1, and the network gets (B, C, X, Y)
+    perturber: Perturber = field(default_factory=Perturber)
+    perturbations: Sequence[str] = ()  # kinds: the same cubes are also embedded with each of these changes
+    pooling: str | None = None  # over all cubes, "mean" or "max", for one vector (statistics: the mean); None: one each
+    batch_size: int = 4  # cubes at a time
+    dtype: torch.dtype = torch.float32  # of the network's forward pass; float32: no autocast
+    seed: int = 0  # of the noise
+
+    def __post_init__(self) -> None:
+        if unknown := [kind for kind in self.perturbations if kind not in PERTURBATIONS]:
             raise ValueError(f"perturbations: expected some of {', '.join(PERTURBATIONS)}, found {', '.join(unknown)}.")
-        if pooling not in (None, *POOLINGS):
-            raise ValueError(f"pooling: expected one of {', '.join(POOLINGS)}, found {pooling!r}.")
-        self.size = tuple(int(side) for side in cube_size)
-        self.perturber = perturber or Perturber()
-        self.kinds = (None, *perturbations)
-        self.pooling = pooling
-        self.batch_size = batch_size
-        self.run = AutocastInferer(dtype)
-        self.seed = seed
+        self.pool = None if self.pooling is None else _pooling(self.pooling)
+        self.run = AutocastInferer(self.dtype)
 
     def __call__(
         self, inputs: torch.Tensor, network: torch.nn.Module, corners: torch.Tensor, *args: object, **kwargs: object
     ) -> dict[str, torch.Tensor]:
         """Embed the cubes of one scan."""
         scan, places = torch.as_tensor(inputs[0]), corners[0].cpu()
+        sides, dark = [side for side in self.cube_size if side > 1], self.perturber.value_range[0]
         found: dict[str, torch.Tensor] = {}
-        for kind in self.kinds:
+        for kind in (None, *self.perturbations):
             generator = torch.Generator().manual_seed(self.seed)
-            batches = [
-                self._embed(scan, some, network, kind, generator)
-                for some in self.perturber.corners(kind, places, self.size).split(self.batch_size)
-            ]
+            batches = []
+            for some in self.perturber.corners(kind, places, self.cube_size).split(self.batch_size):
+                cut = torch.stack([_cut(scan, corner, self.cube_size, dark) for corner in some.tolist()])
+                cubes = self.perturber.cubes(kind, cut.reshape(*cut.shape[:2], *sides), generator)
+                batches.append((self.run(cubes, network).cpu(), _statistics(cubes)))
             vectors, statistics = (torch.cat(parts) for parts in zip(*batches, strict=True))
-            if self.pooling is not None:
-                vectors, statistics = _pool(vectors, self.pooling, 0)[None], statistics.mean(0)[None]
+            if self.pool is not None:
+                vectors, statistics = self.pool(vectors, dim=0)[None], statistics.mean(0)[None]
             ending = f"_{kind}" if kind else ""
             found |= {f"vectors{ending}": vectors[None], f"statistics{ending}": statistics[None]}
         return found
-
-    def _embed(
-        self,
-        scan: torch.Tensor,
-        corners: torch.Tensor,
-        network: torch.nn.Module,
-        kind: str | None,
-        generator: torch.Generator,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        cut = torch.stack([_cut(scan, corner, self.size, self.perturber.low) for corner in corners.tolist()])
-        flat = cut.reshape(*cut.shape[:2], *(side for side in self.size if side > 1))
-        cubes = self.perturber.cubes(kind, flat, generator)
-        return self.run(cubes, network).cpu(), _statistics(cubes)
 
 
 def _cut(scan: torch.Tensor, corner: Sequence[int], size: Sequence[int], outside: float) -> torch.Tensor:

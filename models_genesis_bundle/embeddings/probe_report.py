@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
-from models_genesis_bundle.embeddings.embeddings_file import Embeddings, EmbeddingsError
-from models_genesis_bundle.embeddings.labels import Labels, read_labels
+import pandas as pd
+from models_genesis_bundle.embeddings.labelled_vectors import Embeddings, EmbeddingsError, read_labels
 from models_genesis_bundle.embeddings.probes import (
     ProbeTask,
     knn_scores,
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 OWN, PLAIN = "embeddings", "intensity statistics"
 _CONFIDENCE = 0.95
 
-Statistic = Callable[[np.ndarray], float]  # of rows, some perhaps several times
+Figure = Callable[[np.ndarray], float]  # of rows, some perhaps several times
 
 
 def probe_embeddings(
@@ -51,14 +52,14 @@ def probe_embeddings(
         embeddings: ``embeddings.npz`` of a run of ``configs/embed.yaml``.
         labels: see ``read_labels``; None: only the stability is measured.
         against: by name, files with the same cases to compare with, such as those of random weights.
-        label: column of the labels.
-        covariate: column of a number that may explain the label; it is probed alone as well.
-        test_section: the section of the labels to test after learning from all others; None: cross-validation by patient.
-        folds: of the cross-validation.
+        label: see ``read_labels``.
+        covariate: see ``read_labels``; it is probed alone as well.
+        test_section: see ``ProbeTask``.
+        folds: see ``ProbeTask``.
         neighbours: that vote in the nearest-neighbour probe.
         resamples: bootstrap samples.
         seed: of folds, resampling and the draw of `shots`.
-        shots: number of patients to learn from; None: all.
+        shots: see ``ProbeTask``.
 
     Returns:
         Rows with ``features``, ``probe`` (linear, nearest neighbours, retrieval, or the perturbation), ``metric``, ``value`` with
@@ -76,11 +77,18 @@ def probe_embeddings(
     sets = {OWN: own, **{name: _aligned(own, path) for name, path in (against or {}).items()}}
     if len(sets) <= len(against or {}) or PLAIN in sets:
         raise EmbeddingsError(f"against: give the files other names than {OWN!r} and {PLAIN!r}.")
-    draws = {"resamples": resamples, "seed": seed}
-    rows = [] if labels is None else _probes(
-        sets, read_labels(labels, own, label, covariate), covariate, test_section, folds, neighbours, draws, shots
-    )  # fmt: skip
-    rows += _stability(sets, draws)
+    rows: list[dict[str, Any]] = []
+    if labels is not None:
+        found = read_labels(labels, own, label, covariate)
+        section = found["section"].to_numpy(dtype=str) if "section" in found else None
+        patients = own.patient[found.index]
+        task = ProbeTask(found["label"].to_numpy(), patients, section, test_section, folds, seed, shots)
+        features = {name: one.vectors[found.index] for name, one in sets.items()}
+        features[PLAIN] = own.statistics[found.index]
+        if covariate:
+            features[covariate] = found[["covariate"]].to_numpy()
+        rows += _probes(features, task, covariate, neighbours, resamples)
+    rows += _stability(sets, resamples, seed)
     if not rows:
         raise EmbeddingsError(
             f"{embeddings}: without labels only the stability can be measured, and these vectors have none: embed them with "
@@ -92,78 +100,59 @@ def probe_embeddings(
 def _aligned(own: Embeddings, path: str | os.PathLike) -> Embeddings:
     """The embeddings of a file in the order of others."""
     other = Embeddings.read(path)
-    place = {case: number for number, case in enumerate(other.case.tolist())}
-    missing = [case for case in own.case.tolist() if case not in place]
-    if missing or len(place) != len(own):
+    order = pd.Index(other.case).get_indexer(own.case)
+    missing = own.case[order < 0].tolist()
+    if missing or len(other) != len(own):
         raise EmbeddingsError(
             f"{path}: it has other cases: {len(missing)} of {len(own)} are not there"
-            + (f", the first is {missing[0]!r}" if missing else f", and it has {len(place)}")
+            + (f", the first is {missing[0]!r}" if missing else f", and it has {len(other)}")
             + ". Embed the same scans with the same places and cube_size."
         )
-    return other.at(np.array([place[case] for case in own.case.tolist()]))
+    return Embeddings.of({name: array[order] for name, array in other.arrays.items()}, other.record)
 
 
 def _probes(
-    sets: Mapping[str, Embeddings],
-    labels: Labels,
-    covariate: str | None,
-    test_section: str | None,
-    folds: int,
-    neighbours: int,
-    draws: Mapping[str, Any],
-    shots: int | None,
+    features: Mapping[str, np.ndarray], task: ProbeTask, covariate: str | None, neighbours: int, resamples: int
 ) -> list[dict[str, Any]]:
-    own = sets[OWN]
-    patients = own.patient[labels.rows]
-    task = ProbeTask(labels.values, patients, labels.section, test_section, folds, draws["seed"], shots)
-    features = {name: found.vectors[labels.rows] for name, found in sets.items()}
-    features[PLAIN] = own.statistics[labels.rows]
-    if covariate and labels.covariate is not None:
-        features[covariate] = labels.covariate[:, None]
+    counts = {"n": len(task.tested), "patients": len(np.unique(task.groups[task.tested]))}
     rows: list[dict[str, Any]] = []
-    reference: dict[str, Statistic] = {}
+    reference: dict[str, Figure] = {}  # of the embeddings, which come first
     for name, vectors in features.items():
         logger.info("Probing %s: %d cubes, %d numbers each", name, *vectors.shape)
         linear = linear_scores(vectors, task)
-        for probe, statistic in _statistics(vectors, linear, task, neighbours).items():
-            metric = "mAP" if probe == "retrieval" else task.metric
-            row = {"features": name, "probe": probe, "metric": metric, **_with_interval(statistic, task, draws)}
-            if name == OWN:
-                reference[probe] = statistic
-            else:
-                gain = _with_interval(_difference(reference[probe], statistic), task, draws)
-                row |= {"gain": gain["value"], "gain_low": gain["low"], "gain_high": gain["high"]}
-            rows.append(row | _counts(task))
+        figures: dict[str, Figure] = {
+            "linear": partial(task.quality, linear),
+            "nearest neighbours": partial(task.quality, knn_scores(vectors, task, neighbours)),
+        }
+        if not task.is_regression:
+            figures["retrieval"] = partial(mean_over_classes, retrieval_precision(vectors, task), task)
+        reference = reference or figures
+        for probe, figure in figures.items():
+            metric = "mAP" if probe == "retrieval" else "rank correlation" if task.is_regression else "AUC"
+            value, low, high = _with_interval(figure, task, resamples)
+            row = {"features": name, "probe": probe, "metric": metric, "value": value, "low": low, "high": high}
+            if name != OWN:
+                gain, low, high = _with_interval(_difference(reference[probe], figure), task, resamples)
+                row |= {"gain": gain, "gain_low": low, "gain_high": high}
+            rows.append(row | counts)
         if covariate and name != covariate and not task.is_regression and linear.shape[1] == 2:
             rows.append(_matched(name, linear[:, 1], features[covariate][:, 0], covariate, task))
     return rows
 
 
-def _statistics(vectors: np.ndarray, linear: np.ndarray, task: ProbeTask, neighbours: int) -> dict[str, Statistic]:
-    """The figure of each probe on some rows."""
-    nearest = knn_scores(vectors, task, neighbours)
-    statistics: dict[str, Statistic] = {
-        "linear": lambda rows: task.quality(linear, rows),
-        "nearest neighbours": lambda rows: task.quality(nearest, rows),
-    }
-    if not task.is_regression:
-        precision = retrieval_precision(vectors, task)
-        statistics["retrieval"] = lambda rows: mean_over_classes(precision, task, rows)
-    return statistics
-
-
-def _difference(one: Statistic, other: Statistic) -> Statistic:
+def _difference(one: Figure, other: Figure) -> Figure:
     return lambda rows: one(rows) - other(rows)
 
 
-def _with_interval(statistic: Statistic, task: ProbeTask, draws: Mapping[str, Any]) -> dict[str, float]:
+def _with_interval(figure: Figure, task: ProbeTask, resamples: int) -> tuple[float, float, float]:
+    """The figure on the tested rows, and both ends of its interval."""
     patients, owner = np.unique(task.groups[task.tested], return_inverse=True)
 
     def resampled(times: np.ndarray) -> float:
-        return statistic(np.repeat(task.tested, times[owner]))
+        return figure(np.repeat(task.tested, times[owner]))
 
-    low, high = bootstrap_interval(resampled, len(patients), _CONFIDENCE, **draws)
-    return {"value": statistic(task.tested), "low": low, "high": high}
+    ends = bootstrap_interval(resampled, len(patients), _CONFIDENCE, resamples, task.seed)
+    return figure(task.tested), *ends
 
 
 def _matched(name: str, scores: np.ndarray, values: np.ndarray, covariate: str, task: ProbeTask) -> dict[str, Any]:
@@ -172,27 +161,23 @@ def _matched(name: str, scores: np.ndarray, values: np.ndarray, covariate: str, 
     figures = covariate_scores(
         task.truth[rows], scores[rows], values[rows], covariate, task.groups[rows], _CONFIDENCE, seed=task.seed
     )[f"auc_matched_by_{covariate}"]
-    ends = {"value": figures["mean"], "low": figures["low"], "high": figures["high"]}
-    return {"features": name, "probe": "linear", "metric": f"AUC matched by {covariate}", **ends, "n": figures["n"]}
+    return {"features": name, "probe": "linear", "metric": f"AUC matched by {covariate}", **_ends(figures)}
 
 
-def _counts(task: ProbeTask) -> dict[str, int]:
-    return {"n": len(task.tested), "patients": len(np.unique(task.groups[task.tested]))}
+def _ends(figures: Mapping[str, float]) -> dict[str, float]:
+    return {"value": figures["mean"], "low": figures["low"], "high": figures["high"], "n": figures["n"]}
 
 
-def _stability(sets: Mapping[str, Embeddings], draws: Mapping[str, Any]) -> list[dict[str, Any]]:
-    pairs = [
-        (name, kind, found.vectors, changed)
-        for name, found in sets.items()
-        for kind, (changed, _) in found.perturbed.items()
-    ]
+def _stability(sets: Mapping[str, Embeddings], resamples: int, seed: int) -> list[dict[str, Any]]:
     own = sets[OWN]
-    pairs += [(PLAIN, kind, own.statistics, changed) for kind, (_, changed) in own.perturbed.items()]
+    pairs = [
+        (name, kind, one.vectors, one.perturbed[f"vectors_{kind}"]) for name, one in sets.items() for kind in one.kinds
+    ]
+    pairs += [(PLAIN, kind, own.statistics, own.perturbed[f"statistics_{kind}"]) for kind in own.kinds]
     rows = []
     for name, kind, before, after in pairs:
         for metric, values in stability(before, after).items():
-            found = mean_with_interval(values, own.patient, _CONFIDENCE, **draws)
-            ends = {"value": found["mean"], "low": found["low"], "high": found["high"]}
-            counts = {"n": found["n"], "patients": len(np.unique(own.patient))}
-            rows.append({"features": name, "probe": kind, "metric": metric, **ends, **counts})
+            ends = _ends(mean_with_interval(values, own.patient, _CONFIDENCE, resamples, seed))
+            row = {"features": name, "probe": kind, "metric": metric, **ends}
+            rows.append(row | {"patients": len(np.unique(own.patient))})
     return rows

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from models_genesis_bundle.data import take_fraction
-from models_genesis_bundle.embeddings.embeddings_file import EmbeddingsError
-from models_genesis_bundle.metrics.bootstrap import patient_numbers
+from models_genesis_bundle.embeddings.labelled_vectors import EmbeddingsError
 from scipy.stats import rankdata, spearmanr
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -22,8 +21,6 @@ from sklearn.preprocessing import Normalizer, StandardScaler
 __all__ = ["ProbeTask", "knn_scores", "linear_scores", "mean_over_classes", "retrieval_precision", "stability"]
 
 _MOST_CLASSES = 10
-_LOGISTIC = {"logisticregression__C": np.logspace(-4, 2, 7)}
-_RIDGE = {"ridge__alpha": np.logspace(-2, 5, 8)}
 _INNER_FOLDS = 3
 
 
@@ -31,28 +28,19 @@ _INNER_FOLDS = 3
 class ProbeTask:
     """Labels to predict from vectors, and the patients to learn from and to test.
 
-    Labels are classes, except numbers with more than ten different values, which are predicted as numbers.
-
-    Args:
-        labels: (n,) of the cubes.
-        patients: (n,) of the cubes; no patient is learnt from and tested at once.
-        section: (n,) list of each cube, with `test_section`; None: cross-validation over all patients.
-        test_section: the list to test after learning from all others; None: cross-validation.
-        folds: of the cross-validation.
-        seed: of its folds, and of the draw of `shots`.
-        shots: number of patients to learn from, drawn as `take_fraction` does, by class; None: all.
-
-    Raises:
-        EmbeddingsError: one class only, too few patients of a class, or a patient on both sides of the test.
+    Labels are classes, except numbers with more than ten different values, which are predicted as numbers. One class only,
+    too few patients of a class, or a patient on both sides of the test are an ``EmbeddingsError``.
     """
 
-    labels: np.ndarray
-    patients: np.ndarray
-    section: np.ndarray | None = None
-    test_section: str | None = None
-    folds: int = 5
-    seed: int = 0
-    shots: int | None = None
+    labels: np.ndarray  # (n,) of the cubes
+    patients: np.ndarray  # (n,) of the cubes; none is learnt from and tested at once
+    section: np.ndarray | None = None  # (n,) the list of each cube
+    test_section: str | None = (
+        None  # the list to test after learning from all others; None: cross-validation by patient
+    )
+    folds: int = 5  # of the cross-validation
+    seed: int = 0  # of its folds, and of the draw of shots
+    shots: int | None = None  # number of patients to learn from, drawn as take_fraction does, by class; None: all
 
     def __post_init__(self) -> None:
         if len(np.unique(self.labels)) < 2:
@@ -76,13 +64,13 @@ class ProbeTask:
     @cached_property
     def groups(self) -> np.ndarray:
         """(n,) the patients, numbered."""
-        return patient_numbers(self.patients, len(self.labels))
+        return np.unique(self.patients, return_inverse=True)[1]
 
     @cached_property
     def splits(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Rows to learn from and rows to test, fold by fold."""
+        every = np.arange(len(self.labels))
         if self.test_section is None:
-            every = np.arange(len(self.labels))
             folds = self.splitter(every, self.folds).split(every, self.truth, self.groups)
             return [(self._drawn(learn), test) for learn, test in folds]
         sections = np.full(len(self.labels), "") if self.section is None else self.section
@@ -94,7 +82,7 @@ class ProbeTask:
             )
         if both := set(self.groups[test]) & set(self.groups[~test]):
             raise EmbeddingsError(f"test_section: {len(both)} patients have cubes in it and in other sections.")
-        return [(self._drawn(np.flatnonzero(~test)), np.flatnonzero(test))]
+        return [(self._drawn(every[~test]), every[test])]
 
     def _drawn(self, learn: np.ndarray) -> np.ndarray:
         if self.shots is None:
@@ -112,19 +100,24 @@ class ProbeTask:
 
     def splitter(self, rows: np.ndarray, count: int) -> GroupKFold | StratifiedGroupKFold:
         """Cross-validation within some rows by patient, with ``count`` folds, or fewer where a class has fewer patients."""
-        truth, groups = self.truth[rows], self.groups[rows]
-        if self.is_regression:
-            fewest = len(np.unique(groups))
-        else:
-            fewest = min(len(np.unique(groups[truth == one])) for one in np.unique(truth))
+        classes = np.zeros(len(rows)) if self.is_regression else self.truth[rows]
+        fewest = min(len(np.unique(self.groups[rows][classes == one])) for one in np.unique(classes))
         if fewest < 2:
             raise EmbeddingsError(
                 "labels: a class has cubes of one patient only; expected two patients of each or more."
             )
-        count = min(count, fewest)
         if self.is_regression:
-            return GroupKFold(count)
-        return StratifiedGroupKFold(count, shuffle=True, random_state=self.seed)
+            return GroupKFold(min(count, fewest))
+        return StratifiedGroupKFold(min(count, fewest), shuffle=True, random_state=self.seed)
+
+    def scores(self, vectors: np.ndarray, fitted: Callable[[np.ndarray], BaseEstimator]) -> np.ndarray:
+        """The predictions for the tested rows, by a model that ``fitted`` trains on rows; NaN for all others."""
+        count = len(self.truth)
+        found = np.full(count if self.is_regression else (count, len(np.unique(self.truth))), np.nan)
+        for learn, test in self.splits:
+            model = fitted(learn)
+            found[test] = (model.predict if self.is_regression else model.predict_proba)(vectors[test])
+        return found
 
     def quality(self, scores: np.ndarray, rows: np.ndarray) -> float:
         """The area under the ROC curve (for several classes the mean of each against the rest), or Spearman's rank correlation.
@@ -139,11 +132,6 @@ class ProbeTask:
             return float("nan")
         return float(roc_auc_score(truth, scores[rows, 1] if classes == 2 else scores[rows], multi_class="ovr"))
 
-    @property
-    def metric(self) -> str:
-        """The name of ``quality``."""
-        return "rank correlation" if self.is_regression else "AUC"
-
 
 def linear_scores(vectors: np.ndarray, task: ProbeTask) -> np.ndarray:
     """Scores by logistic regression, or ridge regression for numbers, on standardised vectors.
@@ -153,20 +141,20 @@ def linear_scores(vectors: np.ndarray, task: ProbeTask) -> np.ndarray:
     Returns:
         (n, classes) probabilities, or (n,) numbers; NaN for rows that are not tested.
     """
-    scores = _empty(task)
-    for learn, test in task.splits:
-        inner = task.splitter(learn, _INNER_FOLDS)
-        if task.is_regression:
-            model: BaseEstimator = make_pipeline(StandardScaler(), Ridge())
-            search = GridSearchCV(model, _RIDGE, cv=inner)
-        else:
-            model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
-            classes = np.unique(task.truth)
-            loss = make_scorer(log_loss, greater_is_better=False, response_method="predict_proba", labels=classes)
-            search = GridSearchCV(model, _LOGISTIC, cv=inner, scoring=loss)
-        search.fit(vectors[learn], task.truth[learn], groups=task.groups[learn])
-        scores[test] = _predicted(search, vectors[test], task)
-    return scores
+    if task.is_regression:
+        model, grid, scoring = Ridge(), {"ridge__alpha": np.logspace(-2, 5, 8)}, None
+    else:
+        model, grid = LogisticRegression(max_iter=5000), {"logisticregression__C": np.logspace(-4, 2, 7)}
+        classes = np.unique(task.truth)
+        scoring = make_scorer(log_loss, greater_is_better=False, response_method="predict_proba", labels=classes)
+
+    def fitted(learn: np.ndarray) -> BaseEstimator:
+        search = GridSearchCV(
+            make_pipeline(StandardScaler(), model), grid, cv=task.splitter(learn, _INNER_FOLDS), scoring=scoring
+        )
+        return search.fit(vectors[learn], task.truth[learn], groups=task.groups[learn])
+
+    return task.scores(vectors, fitted)
 
 
 def knn_scores(vectors: np.ndarray, task: ProbeTask, neighbours: int = 20) -> np.ndarray:
@@ -175,14 +163,14 @@ def knn_scores(vectors: np.ndarray, task: ProbeTask, neighbours: int = 20) -> np
     With one number for each cube, its difference is the distance. The result is as in ``linear_scores``: the share of the votes
     for each class, or the neighbours' mean.
     """
-    scores = _empty(task)
-    for learn, test in task.splits:
-        kind = KNeighborsRegressor if task.is_regression else KNeighborsClassifier
-        nearest = kind(min(neighbours, len(learn)))
-        steps = [StandardScaler(), nearest] if vectors.shape[1] == 1 else [StandardScaler(), Normalizer(), nearest]
-        model = make_pipeline(*steps).fit(vectors[learn], task.truth[learn])
-        scores[test] = _predicted(model, vectors[test], task)
-    return scores
+    kind = KNeighborsRegressor if task.is_regression else KNeighborsClassifier
+    scaling = [StandardScaler()] if vectors.shape[1] == 1 else [StandardScaler(), Normalizer()]
+
+    def fitted(learn: np.ndarray) -> BaseEstimator:
+        model = make_pipeline(*scaling, kind(min(neighbours, len(learn))))
+        return model.fit(vectors[learn], task.truth[learn])
+
+    return task.scores(vectors, fitted)
 
 
 def retrieval_precision(vectors: np.ndarray, task: ProbeTask) -> np.ndarray:
@@ -223,18 +211,13 @@ def mean_over_classes(precision: np.ndarray, task: ProbeTask, rows: Sequence[int
 
 
 def stability(vectors: np.ndarray, changed: np.ndarray) -> dict[str, np.ndarray]:
-    """Compare vectors of cubes with those of the same cubes after a small change.
+    """Compare vectors (n, D) of cubes with those of the same cubes after a small change.
 
     Both are standardised by the mean and the standard deviation of the unchanged ones. The raw vectors of any network, even a
     random one, point in nearly one direction: their cosines are near 1 after any change.
 
-    Args:
-        vectors: (n, D).
-        changed: (n, D).
-
     Returns:
-        ``cosine`` (n,): between each vector and its changed one, -1 … 1; ``rank correlation`` (n,): Spearman's, between their
-        numbers. NaN where a vector is the mean of all.
+        ``cosine`` and (Spearman's) ``rank correlation`` of each pair, (n,) in -1 … 1; NaN where a vector is the mean of all.
     """
     spread = vectors.std(0)
     varying = spread > 0
@@ -247,12 +230,3 @@ def stability(vectors: np.ndarray, changed: np.ndarray) -> dict[str, np.ndarray]
 def _cosine(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
     return np.divide((one * other).sum(1), lengths, out=np.full(len(one), np.nan), where=lengths > 0)
-
-
-def _empty(task: ProbeTask) -> np.ndarray:
-    count = len(task.truth)
-    return np.full(count if task.is_regression else (count, len(np.unique(task.truth))), np.nan)
-
-
-def _predicted(model: BaseEstimator, vectors: np.ndarray, task: ProbeTask) -> np.ndarray:
-    return model.predict(vectors) if task.is_regression else model.predict_proba(vectors)

@@ -11,10 +11,9 @@ import torch
 from models_genesis_bundle.bundle_config import usable_device
 from models_genesis_bundle.data import list_scans, scans_or_phantoms
 from models_genesis_bundle.networks import require_fitting_size
-from models_genesis_bundle.restorations.feature_colours import FeatureColours
 from models_genesis_bundle.restorations.page import Column, Group, write_comparison_page
-from models_genesis_bundle.restorations.reading import Axes, Reading, deformed_cubes, upright_window
-from models_genesis_bundle.restorations.restorer import Restorer
+from models_genesis_bundle.restorations.reading import Reading, cube_codes, deformed_cubes, turned_back, upright_window
+from models_genesis_bundle.restorations.restorer import FeatureColours, Restorer
 from tqdm import tqdm
 
 __all__ = ["compare_restorations"]
@@ -69,9 +68,13 @@ def compare_restorations(
     if len(size) != len(first.cube_size):
         raise ValueError(f"cube_size: expected {len(first.cube_size)} sides, found {list(size)}.")
     with tempfile.TemporaryDirectory() as folder:
-        image = _only_scan(scan, folder, dims, seed)
-        read = _by_reading(image, restorers)
-    window = upright_window(read[0][0].axes, (*size, *[1] * (dims - len(size))))
+        scans = list_scans(scans_or_phantoms(scan, folder, count=1, seed=seed), spatial_dims=dims)
+        if len(scans) > 1:
+            raise ValueError(
+                f"scan: expected one scan, found {len(scans)} in {scan}. Give one of them: {scans[0]['image']}."
+            )
+        read = _by_reading(scans[0]["image"], restorers)
+    window = upright_window(read[0][0].codes, (*size, *[1] * (dims - len(size))))
     points, groups = None, []
     with tqdm(total=len(restorers), desc="Weight files") as progress:
         for reading, members in read:
@@ -81,17 +84,17 @@ def compare_restorations(
             deformed = deformed_cubes(clean, str(config_file), seed)
             slab, level = reading.slab(window)
             columns = []
-            for restorer, codes in members:
+            for restorer, scan_codes in members:
                 progress.set_postfix_str(restorer.name)
-                axes = Axes.of(codes, window)
-                network, own_cubes = restorer.network.to(device), restorer.scaled(axes.turned(clean))
+                codes = cube_codes(scan_codes, window)
+                network, own_cubes = restorer.network.to(device), restorer.input(clean, codes)
                 try:
                     require_fitting_size(network, own_cubes.shape[2:])
                     colours = FeatureColours(network, own_cubes, stage, device)
                 except ValueError as error:
                     raise ValueError(f"{restorer.name}: {error}") from error
-                features = axes.turned_back(colours(restorer.scaled(axes.turned(slab))))[0]
-                restored = {kind: restorer.restore(batch, axes, device) for kind, batch in deformed.items()}
+                features = turned_back(colours(restorer.input(slab, codes)), codes)[0]
+                restored = {kind: restorer.restore(batch, codes, device) for kind, batch in deformed.items()}
                 columns.append(Column(restorer, restored, features, colours.share))
                 network.cpu()
                 progress.update()
@@ -121,18 +124,8 @@ def _restorers(
     return [*found, found[0].with_random_weights(seed)]
 
 
-def _only_scan(scan: str | os.PathLike | None, folder: str, dims: int, seed: int) -> str:
-    source = scans_or_phantoms(scan, folder, count=1, seed=seed)
-    scans = list_scans(source, spatial_dims=dims)
-    if len(scans) > 1:
-        raise ValueError(
-            f"scan: expected one scan, found {len(scans)} in {scan}. Give one of them: {scans[0]['image']}."
-        )
-    return scans[0]["image"]
-
-
 def _by_reading(image: str, restorers: Sequence[Restorer]) -> list[tuple[Reading, list[tuple[Restorer, str]]]]:
-    """The scan as each preprocessing reads it, with the networks that read it so and the axes of each."""
+    """The scan as each preprocessing reads it, with the networks that read it so and the codes of each one's axes."""
     read: dict[str, Reading] = {}
     groups: list[tuple[Reading, list[tuple[Restorer, str]]]] = []
     for restorer in restorers:
@@ -141,5 +134,5 @@ def _by_reading(image: str, restorers: Sequence[Restorer]) -> list[tuple[Reading
         members = next((members for reading, members in groups if reading.is_like(own)), None)
         if members is None:
             groups.append((own, members := []))
-        members.append((restorer, own.axes))
+        members.append((restorer, own.codes))
     return groups

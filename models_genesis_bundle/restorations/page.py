@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 from models_genesis_bundle.reports.html_page import picture_png, write_page
 from models_genesis_bundle.restorations.reading import KINDS, WHOLE
 from models_genesis_bundle.restorations.restorer import Restorer
-from models_genesis_bundle.visualize.restoration_panel import as_picture, middle_slice
+from models_genesis_bundle.visualize.cube_pictures import as_picture, middle_slice
 from monai.metrics import MSEMetric, PSNRMetric, SSIMMetric
 
 __all__ = ["Column", "Group", "write_comparison_page"]
@@ -22,44 +21,27 @@ LARGEST_ERROR = 0.5  # of the range of intensities: the brightest colour of the 
 _ERROR_COLOURS = "magma"
 _PICTURED = 3  # cubes
 _SSIM_WINDOW = 7
-_NOT_RESTORED = "deformed"
 
 
 @dataclass(frozen=True)
 class Column:
-    """The restorations and the features of one network.
-
-    Attributes:
-        restorer: the network.
-        restored: (n, 1, X, Y[, Z]) by kind of deformation.
-        features: (3, X, Y[, Z]) in 0 … 1, the colours of a part of the scan.
-        share: of the features' variance that the colours show.
-    """
+    """The restorations and the features of one network."""
 
     restorer: Restorer
-    restored: Mapping[str, torch.Tensor]
-    features: torch.Tensor
-    share: float
+    restored: Mapping[str, torch.Tensor]  # (n, 1, X, Y[, Z]) by kind of deformation
+    features: torch.Tensor  # (3, X, Y[, Z]) in 0 … 1, the colours of a part of the scan
+    share: float  # of the features' variance that the colours show
 
 
 @dataclass(frozen=True)
 class Group:
-    """Networks with the same preprocessing, and so the same cubes.
+    """Networks with the same preprocessing, and so the same cubes."""
 
-    Attributes:
-        clean: (n, 1, X, Y[, Z]) in 0 … 1.
-        deformed: the same by kind of deformation.
-        spacing: sides of a voxel in millimetres, one for each axis of the cubes.
-        slab: (1, X, Y[, Z]), the part of the scan whose features are shown.
-        level: its middle slice along Z.
-        columns: the networks.
-    """
-
-    clean: torch.Tensor
-    deformed: Mapping[str, torch.Tensor]
-    spacing: Sequence[float]
-    slab: torch.Tensor
-    level: int
+    clean: torch.Tensor  # (n, 1, X, Y[, Z]) in 0 … 1
+    deformed: Mapping[str, torch.Tensor]  # the same by kind of deformation
+    spacing: Sequence[float]  # sides of a voxel in millimetres, one for each axis of the cubes
+    slab: torch.Tensor  # (1, X, Y[, Z]), the part of the scan whose features are shown
+    level: int  # its middle slice along Z
     columns: Sequence[Column]
 
 
@@ -143,29 +125,26 @@ def _tables(groups: Sequence[Group]) -> list[tuple[str, list[str], list[tuple[st
     dims = groups[0].clean.dim() - 2
     least = min(groups[0].clean.shape[2:])
     window = min(_SSIM_WINDOW, least - 1 + least % 2)
+    ssim = SSIMMetric(dims, data_range=1.0, win_size=window)
     metrics: dict[str, tuple[Callable, str, Callable]] = {
         "Mean squared error (lower is better)": (MSEMetric(), "{:.4f}", min),
-        "Structural similarity, SSIM (higher is better)": (
-            SSIMMetric(dims, data_range=1.0, win_size=window),
-            "{:.3f}",
-            max,
-        ),
+        "Structural similarity, SSIM (higher is better)": (ssim, "{:.3f}", max),
         "Peak signal-to-noise ratio in dB (higher is better)": (PSNRMetric(max_val=1.0), "{:.1f}", max),
     }
-    columns: list[tuple[str, Group, Mapping[str, torch.Tensor], bool]] = []  # head, group, cubes, whether of a file
+    heads: list[str] = []
+    cubes: list[tuple[torch.Tensor, Mapping[str, torch.Tensor], bool]] = []  # clean, by deformation, whether of a file
     for number, group in enumerate(groups, start=1):
-        head = _NOT_RESTORED if len(groups) == 1 else f"{_NOT_RESTORED} ({number})"
-        columns.append((head, group, group.deformed, False))
-        columns += [(column.restorer.name, group, column.restored, True) for column in group.columns]
+        heads += ["deformed" if len(groups) == 1 else f"deformed ({number})"]
+        heads += [column.restorer.name for column in group.columns]
+        cubes += [(group.clean, group.deformed, False)]
+        cubes += [(group.clean, column.restored, True) for column in group.columns]
     tables = []
     for title, (metric, form, best_of) in metrics.items():
         rows = []
         for kind in KINDS:
-            values = [float(metric(cubes[kind], group.clean).mean()) for _, group, cubes, _ in columns]
-            of_files = [is_file for *_, is_file in columns]
-            best = best_of(value for value, is_file in zip(values, of_files, strict=True) if is_file)
-            shown = ["∞" if math.isinf(value) else form.format(value) for value in values]
-            marks = [is_file and value == best for value, is_file in zip(values, of_files, strict=True)]
-            rows.append((kind, list(zip(shown, marks, strict=True))))
-        tables.append((title, [head for head, *_ in columns], rows))
+            values = [(float(metric(found[kind], clean).mean()), is_file) for clean, found, is_file in cubes]
+            best = best_of(value for value, is_file in values if is_file)
+            shown = [(form.format(value).replace("inf", "∞"), is_file and value == best) for value, is_file in values]
+            rows.append((kind, shown))
+        tables.append((title, heads, rows))
     return tables

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 from models_genesis_bundle.bundle_config import genesis_pairs
-from models_genesis_bundle.data import CubeSampler, IntensityScaling, ScanPreprocessing
+from models_genesis_bundle.data import IntensityScaling, ScanPreprocessing
 from models_genesis_bundle.data.scans.preprocessing import RAS_LABELS
 from models_genesis_bundle.data.volumes.places import corners_around
+from models_genesis_bundle.visualize.cube_pictures import draw_corners
 from monai.data import MetaTensor
 from monai.data.utils import affine_to_spacing
 from monai.transforms import Orientation, SpatialPad
-from nibabel.orientations import aff2axcodes, axcodes2ornt
+from nibabel.orientations import aff2axcodes
 
-__all__ = ["KINDS", "WHOLE", "Axes", "Reading", "deformed_cubes", "upright_window"]
+__all__ = ["KINDS", "WHOLE", "Reading", "cube_codes", "deformed_cubes", "turned", "turned_back", "upright_window"]
 
 WHOLE = "all, as in pretraining"
 _NONE = {
@@ -36,59 +37,45 @@ KINDS: dict[str, dict[str, Any]] = {  # settings of configs/pretrain.yaml for ea
 }
 
 
+def _place(code: str) -> int:
+    return next(place for place, ends in enumerate(RAS_LABELS) if code in ends)
+
+
 def upright_window(codes: str, window: Sequence[int]) -> tuple[int, ...]:
     """The sides of a window along right, front and head, from those along axes such as ``"SPL"``."""
     return tuple(side for _, side in sorted(zip(map(_place, codes), window, strict=True)))
 
 
-@dataclass(frozen=True)
-class Axes:
-    """Turns arrays (n, C, X, Y[, Z]) along right, front and head to other axes: codes such as ``"LPS"``, or ``"LP"`` of slices.
-
-    Examples:
-        >>> axes = Axes("SA")  # sagittal slices, first from feet to head
-        >>> axes.turned(torch.zeros(1, 1, 4, 6)).shape
-        torch.Size([1, 1, 6, 4])
-    """
-
-    codes: str
-
-    @classmethod
-    def of(cls, codes: str, window: Sequence[int]) -> Axes:
-        """The axes of a network's cubes among those of its scans; ``window``: sides of the cubes along right, front and head."""
-        return cls("".join(code for code in codes if window[_place(code)] > 1))
-
-    def turned(self, arrays: torch.Tensor) -> torch.Tensor:
-        """The arrays along the other axes."""
-        order, backwards = self._turn()
-        return arrays.permute(0, 1, *order).flip(backwards)
-
-    def turned_back(self, arrays: torch.Tensor) -> torch.Tensor:
-        """The arrays along right, front and head."""
-        order, backwards = self._turn()
-        return arrays.flip(backwards).permute(0, 1, *(2 + int(place) for place in np.argsort(order)))
-
-    def _turn(self) -> tuple[list[int], list[int]]:
-        labels = [ends for ends in RAS_LABELS if set(ends) & set(self.codes)]
-        turn = axcodes2ornt(tuple(self.codes), labels).astype(int)
-        return [2 + int(axis) for axis in turn[:, 0]], [2 + int(axis) for axis in np.flatnonzero(turn[:, 1] < 0)]
+def cube_codes(codes: str, window: Sequence[int]) -> str:
+    """Those codes of a scan's axes along which its cubes, a window along right, front and head, are longer than a voxel."""
+    return "".join(code for code in codes if window[_place(code)] > 1)
 
 
-def _place(code: str) -> int:
-    return next(place for place, ends in enumerate(RAS_LABELS) if code in ends)
+def turned(arrays: torch.Tensor, codes: str) -> torch.Tensor:
+    """Turn arrays (n, C, X, Y[, Z]) along right, front and head to axes such as ``"LPS"``, or ``"SA"`` of sagittal slices."""
+    order, backwards = _turn(codes)
+    return arrays.permute(0, 1, *order).flip(backwards)
+
+
+def turned_back(arrays: torch.Tensor, codes: str) -> torch.Tensor:
+    """Undo ``turned``."""
+    order, backwards = _turn(codes)
+    return arrays.flip(backwards).permute(0, 1, *(2 + np.argsort(order)).tolist())
+
+
+def _turn(codes: str) -> tuple[list[int], list[int]]:
+    """The dimension that comes to each place, and those places whose order is reversed."""
+    places = sorted(map(_place, codes))
+    backwards = [number for number, code in enumerate(codes, start=2) if code == RAS_LABELS[_place(code)][0]]
+    return [2 + places.index(_place(code)) for code in codes], backwards
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A scan, read and scaled as some weights need it.
+    """A scan, read and scaled as some weights need it."""
 
-    Attributes:
-        volume: (1, X, Y[, Z]) along right, front and head, scaled to 0 … 1.
-        axes: codes of the axes along which the weights have it, such as ``"LPS"``.
-    """
-
-    volume: MetaTensor
-    axes: str
+    volume: MetaTensor  # (1, X, Y[, Z]) along right, front and head, scaled to 0 … 1
+    codes: str  # of the axes along which the weights have it, such as "LPS"
 
     @classmethod
     def of(cls, image: str, preprocessing: ScanPreprocessing) -> Reading:
@@ -103,7 +90,7 @@ class Reading:
     @property
     def spacing(self) -> list[float]:
         """Sides of a voxel in millimetres."""
-        return affine_to_spacing(self.volume.affine, r=len(self.axes)).tolist()
+        return affine_to_spacing(self.volume.affine, r=len(self.codes)).tolist()
 
     def is_like(self, other: Reading) -> bool:
         """Whether both hold the same voxels, up to rounding."""
@@ -112,17 +99,11 @@ class Reading:
 
     def padded(self, window: tuple[int, ...]) -> Reading:
         """The same scan, padded with the darkest value to at least the window's sides."""
-        return Reading(SpatialPad(window)(self.volume), self.axes)
+        return Reading(SpatialPad(window)(self.volume), self.codes)
 
     def draw_points(self, window: Sequence[int], count: int, seed: int) -> np.ndarray:
         """The middles of cubes at random places of the body, (count or fewer, axes), in LPS millimetres."""
-        sampler = CubeSampler(cube_size=window)
-        corners = sampler.sample(self.volume.numpy(), IntensityScaling(), count, np.random.default_rng(seed))
-        if not corners:
-            raise ValueError(
-                f"cube_size: expected cubes that fit into the body, found none of {tuple(window)} voxels in a scan of "
-                f"{tuple(self.volume.shape[1:])} voxels. Give a smaller one."
-            )
+        corners = draw_corners(self.volume.numpy(), IntensityScaling(), window, count, seed)
         affine, dims = np.asarray(self.volume.affine, dtype=float), len(window)
         middles = np.array(corners) + (np.array(window) - 1) / 2
         return (middles @ affine[:dims, :dims].T + affine[:dims, -1]) * np.array([-1, -1, 1])[:dims]
@@ -147,8 +128,7 @@ class Reading:
         axis = window.index(1) if 1 in window else 2
         middle = volume.shape[2 + axis] // 2
         start = min(max(middle - window[axis] // 2, 0), volume.shape[2 + axis] - window[axis])
-        slab = volume.narrow(2 + axis, start, window[axis])
-        return (slab.squeeze(2 + axis), 0) if window[axis] == 1 else (slab, middle - start)
+        return volume.narrow(2 + axis, start, window[axis]).squeeze(2 + axis), middle - start
 
 
 def deformed_cubes(cubes: torch.Tensor, config_file: str, seed: int) -> Mapping[str, torch.Tensor]:

@@ -1,65 +1,55 @@
-"""The network of a weight file, which restores cubes."""
+"""The network of a weight file: it restores cubes, and its features become colours."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from models_genesis_bundle.data import ScanPreprocessing
+from models_genesis_bundle.embeddings import Embedder
 from models_genesis_bundle.engines import RestorationInferer
 from models_genesis_bundle.export.finished_segmentation import configured_network
 from models_genesis_bundle.networks import GenesisUNet
-from models_genesis_bundle.restorations.reading import Axes
+from models_genesis_bundle.restorations.reading import turned, turned_back
 from models_genesis_bundle.weights import CheckpointError, InitialWeights, find_weights, load_weights
 from models_genesis_bundle.weights.model_file import RUNS
 from monai.bundle import ConfigParser
+from monai.inferers import SlidingWindowInferer
+from sklearn.decomposition import PCA
+from torch.nn import functional
 
-__all__ = ["Restorer"]
+__all__ = ["FeatureColours", "Restorer"]
 
 _BATCH = 4
+_OVERLAP = 0.25
 _PUBLISHED_CUBE = (64, 64, 32)
+_PERCENTILES = (2, 98)  # of the components over the cubes: the darkest and the brightest of each colour
+_COLOURS = 3
 
 
 @dataclass(frozen=True)
 class Restorer:
-    """A network that restores cubes, and its preprocessing of scans.
+    """A network that restores cubes, and its preprocessing of scans."""
 
-    Attributes:
-        name: on the page.
-        about: its class and its pretraining, in a few words.
-        network: in evaluation mode.
-        build: makes the same network with new weights.
-        activation: of the output, as ``RestorationInferer`` takes it.
-        preprocessing: as the weights record it.
-        cube_size: sides of the cubes of its pretraining, one for each axis of the network.
-    """
-
-    name: str
-    about: str
-    network: torch.nn.Module
-    build: Callable[[], torch.nn.Module]
-    activation: Any
-    preprocessing: ScanPreprocessing
-    cube_size: tuple[int, ...]
+    name: str  # on the page
+    about: str  # its class and its pretraining, in a few words
+    network: torch.nn.Module  # in evaluation mode
+    build: Callable[[], torch.nn.Module]  # makes the same network with new weights
+    activation: Any  # of the output, as RestorationInferer takes it
+    preprocessing: ScanPreprocessing  # as the weights record it
+    cube_size: tuple[int, ...]  # sides of the cubes of its pretraining, one for each axis of the network
 
     @classmethod
     def read(cls, name: str, source: str | os.PathLike, network_config: str | os.PathLike | None = None) -> Restorer:
-        """Build the network of a weight file (see ``find_weights``) and load all of its weights.
-
-        A network other than ``GenesisUNet`` needs a configuration with its ``network_def``: the run's ``config.yaml``.
-        Configurations run code: give your own, or one that you trust.
-
-        Raises:
-            CheckpointError: the file does not exist, cannot be read, or its network restores nothing.
-            ExportError: the configuration defines no network.
-            TransferError: the weights do not fit the network.
-        """
+        """Build the network of a weight file, see `compare_restorations`, and load all of its weights."""
         path = find_weights(source)
         initial = InitialWeights(path)
-        content, record = initial.content, initial.source.network
+        content = initial.content
         if fine_tuned := next((RUNS[key] for key in ("label_names", "class_names") if key in content), None):
             raise CheckpointError(
                 f"{path}: the file is of {fine_tuned}, whose network restores nothing. Give the model.pt of a pretraining."
@@ -69,31 +59,26 @@ class Restorer:
                 f"{path}: the file has no record of its preprocessing, without which scans cannot be read as in its pretraining. "
                 "Give the model.pt of a pretraining of this bundle, or a published file."
             )
-        kind = str(record.get("_target_", "unknown network")).rpartition(".")[2]
+        kind = str(initial.source.network.get("_target_", "unknown network")).rpartition(".")[2]
         network: Any
+        build: Callable[[], torch.nn.Module]
         if network_config is not None:
             parser = ConfigParser({"network_def": configured_network(network_config), "out_channels": 1})
-
-            def build() -> torch.nn.Module:
-                return parser.get_parsed_content("network_def", lazy=False)
-
+            build = partial(parser.get_parsed_content, "network_def", lazy=False)
             network = load_weights(build(), path).eval()
         elif kind == GenesisUNet.__name__:
             network = GenesisUNet.from_pretrained(path)
-
-            def build() -> torch.nn.Module:
-                return GenesisUNet(**network.config())
+            build = partial(GenesisUNet, **network.config())
         else:
             raise CheckpointError(
                 f"{path}: its network is {kind}, and the file does not define it. Give the configuration of its run as well: "
                 f"--network_configs \"{{'{name}': 'runs/pretrain/config.yaml'}}\"."
             )
-        pretext = content.get("pretext", "models_genesis")
-        about = [kind, f"pretext {pretext}", *([f"epoch {content['epoch']}"] if "epoch" in content else [])]
+        epoch = f", epoch {content['epoch']}" if "epoch" in content else ""
         own = network.config() if hasattr(network, "config") else content
         return cls(
             name,
-            ", ".join(about),
+            f"{kind}, pretext {content.get('pretext', 'models_genesis')}{epoch}",
             network,
             build,
             own.get("output_activation", "sigmoid"),
@@ -121,21 +106,17 @@ class Restorer:
         spacing = "own voxels" if steps.spacing is None else " x ".join(f"{side:g}" for side in steps.spacing) + " mm"
         return f"{scaling.mode}{ends}, {spacing}, {steps.orientation or 'own axes'}"
 
-    def scaled(self, cubes: torch.Tensor) -> torch.Tensor:
-        """Cubes in 0 … 1, scaled to the range of the network's input."""
+    def input(self, cubes: torch.Tensor, codes: str) -> torch.Tensor:
+        """The network's input along the axes of ``codes``, from cubes (n, 1, X, Y[, Z]) in 0 … 1 along right, front and head."""
         low, high = self.preprocessing.intensity.value_range
-        return cubes * (high - low) + low
+        return turned(cubes, codes) * (high - low) + low
 
-    def restore(self, cubes: torch.Tensor, axes: Axes, device: torch.device) -> torch.Tensor:
-        """Restore cubes (n, 1, X, Y[, Z]), 0 … 1, along right, front and head; ``axes`` are those of the network.
-
-        Raises:
-            CheckpointError: the network's output has another shape than its input.
-        """
+    def restore(self, cubes: torch.Tensor, codes: str, device: torch.device) -> torch.Tensor:
+        """Restore cubes, given and returned in 0 … 1 along right, front and head; see ``input``."""
         inferer = RestorationInferer(torch.float32, self.activation)
         restored = []
         with torch.no_grad():
-            for batch in self.scaled(axes.turned(cubes)).split(_BATCH):
+            for batch in self.input(cubes, codes).split(_BATCH):
                 output = inferer(batch.to(device), self.network).cpu()
                 if output.shape != batch.shape:
                     raise CheckpointError(
@@ -144,4 +125,45 @@ class Restorer:
                     )
                 restored.append(output)
         low, high = self.preprocessing.intensity.value_range
-        return (axes.turned_back(torch.cat(restored)) - low) / (high - low)
+        return (turned_back(torch.cat(restored), codes) - low) / (high - low)
+
+
+class FeatureColours:
+    """Colours of a stage's features: the first three principal components as red, green and blue.
+
+    The components are those of ``cubes`` (n, 1, X, Y[, Z]), as the network takes them; ``share`` is the part of the features'
+    variance that they hold. An unknown encoder or stage, or one with fewer than three channels, is a ``ValueError``.
+    """
+
+    def __init__(self, network: torch.nn.Module, cubes: torch.Tensor, stage: int | None, device: torch.device) -> None:
+        self.embedder = Embedder(network, stage)
+        self.window, self.device = cubes.shape[2:], device
+        with torch.no_grad():
+            maps = torch.cat([self.embedder.stage_map(batch.to(device)).cpu() for batch in cubes.split(_BATCH)])
+        if maps.shape[1] < _COLOURS:
+            raise ValueError(f"stage: expected one with 3 channels or more, for three colours, found {maps.shape[1]}.")
+        self.pca = PCA(_COLOURS, svd_solver="covariance_eigh")
+        scores = self.pca.fit_transform(maps.movedim(1, -1).flatten(0, -2).numpy())
+        self.share = float(self.pca.explained_variance_ratio_.sum())
+        self.low, self.high = np.percentile(scores, _PERCENTILES, axis=0)
+
+    def __call__(self, slab: torch.Tensor) -> torch.Tensor:
+        """Colour a part of a scan (1, 1, X, Y[, Z]), no smaller than a cube, by sliding window: (1, 3, X, Y[, Z]) in 0 … 1."""
+        mean, weights = (
+            torch.as_tensor(part, dtype=torch.float32, device=self.device)
+            for part in (self.pca.mean_, self.pca.components_)
+        )
+        mode = "trilinear" if len(self.window) == 3 else "bilinear"
+
+        def components(windows: torch.Tensor) -> torch.Tensor:
+            centred = self.embedder.stage_map(windows).movedim(1, -1) - mean
+            return functional.interpolate((centred @ weights.T).movedim(-1, 1), windows.shape[2:], mode=mode)
+
+        inferer = SlidingWindowInferer(
+            self.window, _BATCH, _OVERLAP, "gaussian", sw_device=self.device, device="cpu", progress=False
+        )
+        with torch.no_grad():
+            scores = inferer(slab, components)
+        low, high = (torch.as_tensor(ends, dtype=torch.float32) for ends in (self.low, self.high))
+        scaled = (scores.movedim(1, -1) - low) / (high - low).clamp_min(torch.finfo(torch.float32).tiny)
+        return scaled.clamp(0, 1).movedim(-1, 1)

@@ -1,20 +1,24 @@
 """Pictures of deformations, restorations and segmentations, and the curves of a run."""
 
-from models_genesis_bundle.visualize.curves import MetricCurves, metric_curves
-from models_genesis_bundle.visualize.deformation_gallery import draw_cube, gallery_figure
+from models_genesis_bundle.visualize.cube_pictures import (
+    draw_cube,
+    gallery_figure,
+    restoration_figure,
+    save_figure,
+    try_to_save_figure,
+)
+from models_genesis_bundle.visualize.curves import MetricCurves, metric_curves, summary_writer
 from models_genesis_bundle.visualize.panels import (
     RestorationPanels,
     SaveRestorationPaneld,
     SegmentationPanels,
     class_numbers,
 )
-from models_genesis_bundle.visualize.restoration_panel import restoration_figure, save_figure, try_to_save_figure
 from models_genesis_bundle.visualize.segmentation_overlay import (
     SegmentationSlice,
     segmentation_figure,
     segmentation_slices,
 )
-from models_genesis_bundle.visualize.summary_writer import summary_writer
 
 __all__ = [
     "MetricCurves",

@@ -1,18 +1,21 @@
-"""Curves of a run's metrics."""
+"""Curves of a run's metrics, as a picture and in TensorBoard."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from ignite.engine import Engine, Events
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from models_genesis_bundle.engines.metrics_table import read_metrics
 from models_genesis_bundle.engines.processes import is_main_process
-from models_genesis_bundle.visualize.restoration_panel import try_to_save_figure
+from models_genesis_bundle.visualize.cube_pictures import try_to_save_figure
 
-__all__ = ["MetricCurves", "metric_curves"]
+__all__ = ["MetricCurves", "metric_curves", "summary_writer"]
 
 RESTORATION_PLOTS: Mapping[str, Sequence[str]] = {
     "mean squared error": ("train_mse", "val_mse", "identity_mse"),
@@ -55,6 +58,7 @@ def metric_curves(metrics_path: str | Path, plots: Mapping[str, Sequence[str]] |
     return figure
 
 
+@dataclass(eq=False)
 class MetricCurves:
     """Draw ``metrics.csv`` at the end of a run, and every ``interval`` epochs.
 
@@ -67,13 +71,10 @@ class MetricCurves:
         plots: see ``metric_curves``.
     """
 
-    def __init__(
-        self, metrics_path: str, output_path: str, interval: int = 1, plots: Mapping[str, Sequence[str]] | None = None
-    ) -> None:
-        self.metrics_path = metrics_path
-        self.output_path = output_path
-        self.interval = interval
-        self.plots = plots
+    metrics_path: str
+    output_path: str
+    interval: int = 1
+    plots: Mapping[str, Sequence[str]] | None = None
 
     def attach(self, engine: Engine) -> None:
         """Draw on the main process."""
@@ -84,3 +85,35 @@ class MetricCurves:
         """Write the PNG, when there is an epoch to draw."""
         if read_metrics(self.metrics_path):
             try_to_save_figure(metric_curves(self.metrics_path, self.plots), self.output_path)
+
+
+def summary_writer(log_dir: str) -> Any:
+    """A TensorBoard writer for MONAI's handlers, which writes on the main process only."""
+    return _LateWriter(log_dir) if is_main_process() else _SilentWriter()
+
+
+class _SilentWriter:
+    """Has every method of a ``SummaryWriter`` and writes nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args, **kwargs: None
+
+
+class _LateWriter:
+    """A ``SummaryWriter`` that opens its folder at the first write, after `RunFolder` has moved an earlier run away."""
+
+    def __init__(self, log_dir: str) -> None:
+        self.log_dir = log_dir
+
+    @cached_property
+    def _writer(self) -> Any:
+        from torch.utils.tensorboard import SummaryWriter
+
+        return SummaryWriter(self.log_dir)
+
+    def close(self) -> None:
+        if "_writer" in vars(self):
+            self._writer.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._writer, name)

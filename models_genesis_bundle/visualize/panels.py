@@ -12,7 +12,7 @@ import torch
 from ignite.engine import Engine, Events
 from matplotlib.figure import Figure
 from models_genesis_bundle.engines.processes import is_main_process
-from models_genesis_bundle.visualize.restoration_panel import restoration_figure, try_to_save_figure
+from models_genesis_bundle.visualize.cube_pictures import restoration_figure, try_to_save_figure
 from models_genesis_bundle.visualize.segmentation_overlay import (
     SegmentationSlice,
     segmentation_figure,
@@ -27,11 +27,12 @@ __all__ = ["RestorationPanels", "SaveRestorationPaneld", "SegmentationPanels", "
 
 
 class _PanelHandler(ABC):
-    """Draws cases of a validation, the same ones each time, as PNG files and in TensorBoard; ``tag`` is the figure's name there."""
+    """Draws cases of a validation, the same ones each time, as PNG files and in TensorBoard."""
 
-    def __init__(self, output_dir: str, tag: str, summary_writer: Any | None, num_cases: int, interval: int) -> None:
+    tag: str  # the figure's name in TensorBoard
+
+    def __init__(self, output_dir: str, summary_writer: Any | None, num_cases: int, interval: int) -> None:
         self.output_dir = Path(output_dir)
-        self.tag = tag
         self.summary_writer = summary_writer
         self.num_cases = num_cases
         self.interval = interval
@@ -39,12 +40,12 @@ class _PanelHandler(ABC):
         self.seen = 0
 
     @abstractmethod
-    def row(self, case: Mapping[str, Any]) -> Any:
+    def _row(self, case: Mapping[str, Any]) -> Any:
         """What to keep of a case, its part of the evaluator's output without a batch dimension, until the panel is drawn."""
 
     @abstractmethod
-    def figure(self, rows: list[Any], title: str) -> Figure:
-        """Draw the panel."""
+    def _figure(self, title: str) -> Figure:
+        """The panel of the rows."""
 
     def attach(self, engine: Engine) -> None:
         """Follow an evaluator whose output is the batch's dictionary, or a list with one for each case; on the main process."""
@@ -66,7 +67,7 @@ class _PanelHandler(ABC):
         output = engine.state.output
         for case in output if isinstance(output, list) else decollate_batch(output):
             if self.seen in self.chosen:
-                self.rows.append(self.row(case))
+                self.rows.append(self._row(case))
             self.seen += 1
 
     def draw(self, engine: Engine) -> None:
@@ -74,7 +75,7 @@ class _PanelHandler(ABC):
         if not self.rows:
             return
         epoch = engine.state.epoch
-        figure = self.figure(self.rows, f"epoch {epoch}")
+        figure = self._figure(f"epoch {epoch}")
         try_to_save_figure(figure, self.output_dir / f"epoch_{epoch:04d}.png")
         if self.summary_writer is not None:
             self.summary_writer.add_figure(self.tag, figure, global_step=epoch)
@@ -91,6 +92,8 @@ class RestorationPanels(_PanelHandler):
         value_range: grey values from black to white.
     """
 
+    tag = "restoration"
+
     def __init__(
         self,
         output_dir: str,
@@ -99,17 +102,15 @@ class RestorationPanels(_PanelHandler):
         interval: int = 1,
         value_range: tuple[float, float] = (0.0, 1.0),
     ) -> None:
-        super().__init__(output_dir, "restoration", summary_writer, num_cubes, interval)
+        super().__init__(output_dir, summary_writer, num_cubes, interval)
         self.value_range = value_range
 
-    def row(self, case: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
-        """Clean, deformed and restored cube, each (C, X, Y[, Z])."""
+    def _row(self, case: Mapping[str, Any]) -> list[np.ndarray]:
         keys = (CommonKeys.LABEL, CommonKeys.IMAGE, CommonKeys.PRED)
-        return tuple(convert_to_numpy(case[key].float()) for key in keys)
+        return [convert_to_numpy(case[key].float()) for key in keys]
 
-    def figure(self, rows: list[tuple[np.ndarray, ...]], title: str) -> Figure:
-        """Draw the cubes, one a row."""
-        clean, deformed, restored = zip(*rows, strict=True)
+    def _figure(self, title: str) -> Figure:
+        clean, deformed, restored = zip(*self.rows, strict=True)
         return restoration_figure(clean, deformed, restored, self.value_range, title=title)
 
 
@@ -126,6 +127,8 @@ class SegmentationPanels(_PanelHandler):
         interval: epochs between two panels.
     """
 
+    tag = "segmentation"
+
     def __init__(
         self,
         output_dir: str,
@@ -134,19 +137,17 @@ class SegmentationPanels(_PanelHandler):
         num_cases: int = 4,
         interval: int = 1,
     ) -> None:
-        super().__init__(output_dir, "segmentation", summary_writer, num_cases, interval)
+        super().__init__(output_dir, summary_writer, num_cases, interval)
         self.label_names = list(label_names)
 
-    def row(self, case: Mapping[str, Any]) -> list[SegmentationSlice]:
-        """The slices that show most of the case."""
+    def _row(self, case: Mapping[str, Any]) -> list[SegmentationSlice]:
         image = case[CommonKeys.IMAGE]
         affine = image.affine if isinstance(image, MetaTensor) else None
         label, prediction = (class_numbers(case[key]) for key in (CommonKeys.LABEL, CommonKeys.PRED))
         return segmentation_slices(image, label, prediction, affine)
 
-    def figure(self, rows: list[list[SegmentationSlice]], title: str) -> Figure:
-        """Draw the cases, one a row."""
-        return segmentation_figure([("", slices) for slices in rows], self.label_names, title)
+    def _figure(self, title: str) -> Figure:
+        return segmentation_figure([("", slices) for slices in self.rows], self.label_names, title)
 
 
 def class_numbers(segmentation: torch.Tensor) -> torch.Tensor:
@@ -155,38 +156,24 @@ def class_numbers(segmentation: torch.Tensor) -> torch.Tensor:
 
 
 class SaveRestorationPaneld(MapTransform):
-    """Write ``<name>_panel.png``: the scan, the network's input, its output, and the error.
+    """Write ``<name>_panel.png``: the scan under ``clean``, the network's input under ``image``, its output, and the error.
 
     Args:
-        keys: the restored scan (C, X, Y, Z).
-        output_dir: receives the PNG.
-        clean_key: the original scan, same shape.
-        deformed_key: the network's input, same shape.
+        keys: the restored scan (C, X, Y, Z); the others have the same shape.
+        output_dir: receives the PNG; the name, a path below it, is under ``result``, see `ScanResults`.
         value_range: grey values from black to white.
-        name_key: the name of the scan's results, a path below `output_dir`, see `ScanResults`.
     """
 
     def __init__(
-        self,
-        keys: Hashable = CommonKeys.PRED,
-        output_dir: str = ".",
-        clean_key: str = "clean",
-        deformed_key: str = CommonKeys.IMAGE,
-        value_range: tuple[float, float] = (0.0, 1.0),
-        name_key: str = "result",
+        self, keys: Hashable = CommonKeys.PRED, output_dir: str = ".", value_range: tuple[float, float] = (0.0, 1.0)
     ) -> None:
         super().__init__(keys)
         self.output_dir = Path(output_dir)
-        self.clean_key = clean_key
-        self.deformed_key = deformed_key
         self.value_range = value_range
-        self.name_key = name_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write the panel and return the unchanged data."""
-        for key in self.key_iterator(dict(data)):
-            name = data[self.name_key]
-            arrays = ([data[self.clean_key]], [data[self.deformed_key]], [data[key]])
-            figure = restoration_figure(*arrays, self.value_range, title=name)
-            try_to_save_figure(figure, self.output_dir / f"{name}_panel.png")
+        clean, deformed, restored = ([data[key]] for key in ("clean", CommonKeys.IMAGE, self.keys[0]))
+        figure = restoration_figure(clean, deformed, restored, self.value_range, title=data["result"])
+        try_to_save_figure(figure, self.output_dir / f"{data['result']}_panel.png")
         return dict(data)

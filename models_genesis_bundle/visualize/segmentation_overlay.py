@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from models_genesis_bundle.files import printable
-from models_genesis_bundle.visualize.restoration_panel import as_picture
+from models_genesis_bundle.visualize.cube_pictures import as_picture
 from monai.utils import convert_to_numpy
 from nibabel.affines import voxel_sizes
 from nibabel.orientations import apply_orientation, io_orientation
@@ -21,11 +21,11 @@ from nibabel.orientations import apply_orientation, io_orientation
 __all__ = ["SegmentationSlice", "segmentation_figure", "segmentation_slices"]
 
 PLANES = {"axial": 2, "coronal": 1, "sagittal": 0}
-LABEL_LINE: Final = "solid"
-PREDICTION_LINE: Final = "dashed"
+LINES: Mapping[str, Literal["solid", "dashed"]] = {"label": "solid", "prediction": "dashed"}
 SMALLEST_SIDE = 64
 GREY_PERCENTILES = (0.5, 99.5)
 COLOURS = colormaps["tab10"]
+Colour = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,10 @@ def segmentation_slices(
         image: (C, X, Y[, Z]) in any intensity, of which the first channel is drawn.
         label: (1, X, Y[, Z]), the classes' numbers.
         prediction: (1, X, Y[, Z]), the classes' numbers.
-        affine: (4, 4) from voxels to mm to the right, front and head, which turns a volume upright; None: voxels of 1 mm along
-            these axes. Not used for a 2D image.
+        affine: (4, 4) from voxels to mm to the right, front and head; None: voxels of 1 mm along these axes.
 
     Returns:
-        Three slices of a volume, one of a 2D image.
+        Three slices of a volume, upright; one of a 2D image.
 
     Raises:
         ValueError: the shapes differ.
@@ -127,35 +126,27 @@ def segmentation_figure(
         title: above the panel.
     """
     columns = max(len(slices) for _, slices in rows)
+    colours = [COLOURS(number % COLOURS.N) for number in range(len(label_names))]
     figure = Figure(figsize=(max(3.2 * columns, 5.0), 3.2 * len(rows) + 0.8), layout="constrained")
     axes = figure.subplots(len(rows), columns, squeeze=False)
     for row, (name, slices) in zip(axes, rows, strict=True):
         for axis, shown in zip(row, slices, strict=False):
             axis.imshow(shown.image, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect=shown.aspect)
-            for number in range(1, len(label_names) + 1):
-                _outline(axis, shown.label == number, number, LABEL_LINE)
-                _outline(axis, shown.prediction == number, number, PREDICTION_LINE)
+            for number, colour in enumerate(colours, start=1):
+                for part, line in LINES.items():
+                    _outline(axis, getattr(shown, part) == number, colour, line)
             axis.set_xlabel(shown.plane, fontsize=8)
         for axis in row:
-            axis.set_xticks([])
-            axis.set_yticks([])
-            axis.spines[:].set_visible(False)
+            axis.set(xticks=[], yticks=[], frame_on=False)
         row[0].set_title(printable(name), fontsize=9, loc="left", parse_math=False)
-    entries = [Line2D([], [], color=_colour(number), label=name) for number, name in enumerate(label_names, start=1)]
-    entries += [
-        Line2D([], [], color="grey", linestyle=LABEL_LINE, label="label"),
-        Line2D([], [], color="grey", linestyle=PREDICTION_LINE, label="prediction"),
-    ]
+    entries = [Line2D([], [], color=colour, label=name) for colour, name in zip(colours, label_names, strict=True)]
+    entries += [Line2D([], [], color="grey", linestyle=line, label=part) for part, line in LINES.items()]
     figure.legend(handles=entries, loc="outside lower center", ncols=min(len(entries), 6), fontsize=8)
     figure.suptitle(printable(title), fontsize=10, parse_math=False)
     return figure
 
 
-def _outline(axis: Axes, mask: np.ndarray, number: int, style: str) -> None:
+def _outline(axis: Axes, mask: np.ndarray, colour: Colour, line: str) -> None:
     if mask.any():
         rows, columns = (np.arange(-1, side + 1) for side in mask.shape)
-        axis.contour(columns, rows, np.pad(mask, 1), [0.5], colors=[_colour(number)], linestyles=style, linewidths=1.2)
-
-
-def _colour(number: int) -> tuple[float, float, float, float]:
-    return COLOURS((number - 1) % COLOURS.N)
+        axis.contour(columns, rows, np.pad(mask, 1), [0.5], colors=[colour], linestyles=line, linewidths=1.2)

@@ -15,7 +15,7 @@ from models_genesis_bundle.transforms import (
     RandNonlinearIntensity,
     RandOutPainting,
 )
-from monai.transforms import RandCoarseDropout, RandCoarseShuffle, RandHistogramShift, RandomizableTransform
+from monai.transforms import RandCoarseDropout, RandCoarseShuffle, RandHistogramShift
 
 from benchmarks import plain_loops
 from benchmarks.measuring import Row, describe_machine, interleaved_medians, report, threads
@@ -24,23 +24,16 @@ PAIRS = 20  # a round's draws of "genesis pair", whose time varies with what is 
 
 
 def benchmark_deformations(
-    config_file: str = "configs/pretrain.yaml",
-    sizes: Sequence[Sequence[int]] = ((64, 64, 32), (128, 128, 128), (160, 160, 160)),
-    seconds_per_size: float = 10.0,
-    json_path: str | os.PathLike | None = None,
+    config_file: str = "configs/pretrain.yaml",  # a pretraining configuration
+    sizes: Sequence[Sequence[int]] = ((64, 64, 32), (128, 128, 128), (160, 160, 160)),  # sides of the cubes in voxels
+    seconds_per_size: float = 10.0,  # time to spend on each size
+    json_path: str | os.PathLike | None = None,  # a file for the rows as well
 ) -> list[Row]:
     """Time each deformation, an average Genesis pair, plain loops and MONAI's nearest built-ins, in turns, on one thread.
 
-    ``genesis pair`` is the real pipeline, built from ``config_file``: seeding for the cube, flips, copy, deformations with
-    their probabilities, conversion to tensors; its time is the mean over the draws of a round of 20 cubes, the median over
-    the rounds. The plain loops draw from the same distributions and are timed at the first size only. MONAI's
+    ``genesis pair`` is the real pipeline of ``config_file``; its time is the mean over the draws of a round of 20 cubes, the
+    median over the rounds. The plain loops draw from the same distributions and are timed at the first size only. MONAI's
     ``RandCoarseShuffle`` gets a tenth of the windows that local pixel shuffling has.
-
-    Args:
-        config_file: a pretraining configuration.
-        sizes: sides of the cubes in voxels.
-        seconds_per_size: time to spend on each size.
-        json_path: a file for the rows as well.
 
     Returns:
         A row for each transform and size: ``size``, ``transform``, ``milliseconds`` (median), ``cubes_per_second`` and, for
@@ -61,27 +54,17 @@ def benchmark_deformations(
 
 
 def _row(size: Sequence[int], name: str, medians: dict[str, float]) -> Row:
-    row = {
-        "size": "×".join(map(str, size)),
-        "transform": name,
-        "milliseconds": medians[name],
-        "cubes_per_second": 1000 / medians[name],
-    }
-    ours = name.removeprefix("plain loop: ")
-    return row if ours == name else row | {"times_ours": medians[name] / medians[ours]}
+    time, ours = medians[name], name.removeprefix("plain loop: ")
+    row = {"size": "×".join(map(str, size)), "transform": name, "milliseconds": time, "cubes_per_second": 1000 / time}
+    return row if ours == name else row | {"times_ours": time / medians[ours]}
 
 
 def _ours(cube: np.ndarray, config_file: str) -> dict[str, Callable[[], object]]:
-    transforms: list[RandomizableTransform] = [
-        RandLocalPixelShuffle(1.0),
-        RandNonlinearIntensity(1.0),
-        RandInPainting(1.0),
-        RandOutPainting(1.0),
-    ]
+    kinds = (RandLocalPixelShuffle, RandNonlinearIntensity, RandInPainting, RandOutPainting)
     pairs = genesis_pairs([{"image": cube}] * 1_000_000, config_file)
     number = count()
     return {
-        **{type(transform).__name__: partial(transform, cube) for transform in transforms},
+        **{kind.__name__: partial(kind(1.0), cube) for kind in kinds},
         "genesis pair": lambda: [pairs[next(number)] for _ in range(PAIRS)],
     }
 

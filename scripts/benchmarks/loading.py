@@ -11,34 +11,32 @@ from typing import Any
 
 import psutil
 
-from benchmarks.measuring import Row, describe_machine, interleaved_medians, report, threads
-from benchmarks.phantom_pretraining import TRAINING_SCANS, phantom_settings, pretraining_part
+from benchmarks.measuring import (
+    TRAINING_SCANS,
+    Row,
+    describe_machine,
+    interleaved_medians,
+    phantom_settings,
+    pretraining_part,
+    report,
+    threads,
+)
 
 MEGABYTE = 1024**2
 
 
 def benchmark_loader(
-    config_file: str = "configs/pretrain.yaml",
-    workers: Sequence[int] = (0, 1, 2),
-    cube_size: Sequence[int] = (64, 64, 32),
-    cubes: int = 512,
-    batch_size: int = 6,
-    seconds: float = 20.0,
-    json_path: str | os.PathLike | None = None,
+    config_file: str = "configs/pretrain.yaml",  # a pretraining configuration
+    workers: Sequence[int] = (0, 1, 2),  # numbers of worker processes; 0 loads in this one
+    cube_size: Sequence[int] = (64, 64, 32),  # sides of the cubes in voxels
+    cubes: int = 512,  # cubes of an epoch, an even number
+    batch_size: int = 6,  # cubes of a batch
+    seconds: float = 20.0,  # time to spend on all epochs
+    json_path: str | os.PathLike | None = None,  # a file for the rows as well
 ) -> list[Row]:
-    """Time epochs of the configuration's own loader with different numbers of workers, in turns.
+    """Time epochs of the configuration's own loader, from prepared volumes to batches, by numbers of workers, in turns.
 
-    An epoch is everything between the prepared volumes on disk and a batch in this process: reading, seeding, deforming, collating
-    and, with workers, the way from process to process. Workers stay between epochs, as in training.
-
-    Args:
-        config_file: a pretraining configuration.
-        workers: numbers of worker processes; 0 loads in this one.
-        cube_size: sides of the cubes in voxels.
-        cubes: cubes of an epoch, an even number.
-        batch_size: cubes of a batch.
-        seconds: time to spend on all epochs.
-        json_path: a file for the rows as well.
+    Workers stay between epochs, as in training.
 
     Returns:
         A row for each number of workers: ``workers``, ``cubes_per_second`` (median) and ``times_first``: the ratio to the
@@ -69,24 +67,16 @@ def _drain(batches: Iterable) -> None:
 
 
 def benchmark_memory(
-    config_file: str = "configs/pretrain.yaml",
-    multiples: Sequence[int] = (1, 4, 16),
-    cube_size: Sequence[int] = (64, 64, 32),
-    cubes: int = 96,
-    json_path: str | os.PathLike | None = None,
+    config_file: str = "configs/pretrain.yaml",  # a pretraining configuration
+    multiples: Sequence[int] = (1, 4, 16),  # numbers of cubes, as multiples of ``cubes``
+    cube_size: Sequence[int] = (64, 64, 32),  # sides of the cubes in voxels
+    cubes: int = 96,  # the smallest number of cubes, an even number
+    json_path: str | os.PathLike | None = None,  # a file for the rows as well
 ) -> list[Row]:
-    """Read 1×, 4× and 16× as many cubes once, each in a process of its own, and compare the memory at its highest.
+    """Load an epoch of 1×, 4× and 16× as many cubes, each in a process of its own, and compare the memory at its highest.
 
-    The process opens the volumes and loads an epoch without workers, through the configuration's deformations. ``resident`` is
-    all its memory in RAM, with the libraries (parts of the volumes that are mapped at that moment count); ``own`` is the
-    part that no other process shares and that would be freed with it (USS).
-
-    Args:
-        config_file: a pretraining configuration.
-        multiples: numbers of cubes, as multiples of ``cubes``.
-        cube_size: sides of the cubes in voxels.
-        cubes: the smallest number of cubes, an even number.
-        json_path: a file for the rows as well.
+    ``resident`` is all memory in RAM, with the libraries and what is mapped of the volumes at that moment; ``own`` is the part
+    that no other process shares and that would be freed with it (USS).
 
     Returns:
         A row for each number: ``cubes``, ``resident_megabytes``, ``own_megabytes``, ``resident_against_first`` (a ratio).

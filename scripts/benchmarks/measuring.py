@@ -1,4 +1,4 @@
-"""Timing in turns, the machine that is measured on, and the table of what was measured."""
+"""Timing in turns, the machine and the pretraining that are measured, and the table of what was measured."""
 
 from __future__ import annotations
 
@@ -9,25 +9,24 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import joblib
 import torch
+from models_genesis_bundle.data import make_phantoms
 from models_genesis_bundle.files import write_json
+from monai.bundle import ConfigParser
 from tabulate import tabulate
 
 Row = dict[str, Any]
+TRAINING_SCANS = 2
 
 
 def interleaved_medians(calls: Mapping[str, Callable[[], object]], seconds: float, least: int = 5) -> dict[str, float]:
-    """Median time of each call in milliseconds.
+    """Median time of each call in milliseconds; each is called once before counting.
 
-    The calls take turns, so that a machine that is busy for a while slows all of them alike.
-
-    Args:
-        calls: what to time, by name; each is called once before counting.
-        seconds: time to spend in all.
-        least: fewest rounds, whatever the time.
+    The calls take turns for some ``seconds``, at least some rounds, so that a busy machine slows all of them alike.
     """
     for call in calls.values():
         call()
@@ -60,8 +59,10 @@ def describe_machine() -> dict[str, Any]:
     ``load`` is the number of running processes, averaged over the last minute: above 0 before a measurement starts, the
     measurement competes with other work.
     """
+    listing = Path("/proc/cpuinfo")
+    cpu = listing.read_text().splitlines() if listing.exists() else [f"model name: {platform.processor()}"]
     return {
-        "processor": _processor(),
+        "processor": next((line.partition(":")[2].strip() for line in cpu if line.startswith("model name")), None),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "cores": joblib.cpu_count(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
@@ -73,29 +74,33 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
-def _processor() -> str:
-    listing = Path("/proc/cpuinfo")
-    if listing.exists():
-        for line in listing.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
+@contextmanager
+def phantom_settings() -> Iterator[dict[str, Any]]:
+    """Settings of a pretraining of two phantoms, with one to validate; their folders are removed at the end."""
+    with TemporaryDirectory(prefix="genesis_benchmark_", ignore_cleanup_errors=True) as folder:
+        side = 80
+        make_phantoms(f"{folder}/phantoms", TRAINING_SCANS + 1, (side, side, side), (320 / side,) * 3)
+        yield {
+            "dataset_dir": str(Path(folder, "phantoms", "images")),
+            "output_dir": str(Path(folder, "run")),
+            "cache_dir": str(Path(folder, "cache")),
+            "volumes::num_workers": 0,
+            "split::validation_fraction": 1 / (TRAINING_SCANS + 1),
+        }
+
+
+def pretraining_part(part: str, config_file: str, settings: dict[str, Any]) -> Any:
+    """Build one part of a pretraining configuration, for example ``train::dataloader``, under some of its settings."""
+    parser = ConfigParser()
+    parser.read_config(config_file)
+    parser.update(settings)
+    return parser.get_parsed_content(part)
 
 
 def report(
     part: str, machine: Mapping[str, Any], rows: Sequence[Row], json_path: str | os.PathLike | None = None
 ) -> list[Row]:
-    """Print the rows and, where a path is given, write them with the machine they were measured on.
-
-    Args:
-        part: what was measured.
-        machine: see `describe_machine`; taken before the measurement, which is load itself.
-        rows: numbers by name; the names carry the units.
-        json_path: a file for ``{"part", "machine", "rows"}``; its folder is made.
-
-    Returns:
-        The rows.
-    """
+    """Print the rows and return them; ``json_path`` receives them as well, with the machine as it was before the measurement."""
     where = ", ".join(f"{name} {value}" for name, value in machine.items() if value is not None)
     print(f"{part} ({where})\n{tabulate(rows, headers='keys', tablefmt='pipe', floatfmt='.4g')}\n")
     if json_path:

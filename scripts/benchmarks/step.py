@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,50 +23,29 @@ FORMATS = {"float32": torch.float32, "tf32": torch.float32, "float16": torch.flo
 
 @dataclass(frozen=True)
 class Variant:
-    """How a step is computed.
+    """How a step is computed."""
 
-    Args:
-        number_format: of the forward pass: float32, tf32 (float32 with rounded products, GPU only), float16, bfloat16.
-        channels_last: memory format of the weights.
-        muon: the optimizer is Muon, else SGD.
-        any_kernel: cuDNN may choose its fastest kernels, whose results differ from run to run.
-        compiled: with ``torch.compile``; the first step compiles.
-    """
-
-    number_format: str = "float32"
-    channels_last: bool = False
-    muon: bool = False
-    any_kernel: bool = False
-    compiled: bool = False
+    number_format: str = "float32"  # of the forward pass; tf32: float32 with rounded products, GPU only
+    channels_last: bool = False  # memory format of the weights
+    muon: bool = False  # the optimizer, else SGD
+    any_kernel: bool = False  # cuDNN may choose its fastest kernels, whose results differ from run to run
+    compiled: bool = False  # with torch.compile; the first step compiles
 
     def __str__(self) -> str:
-        return " ".join(
-            [
-                self.number_format,
-                "channels-last" if self.channels_last else "contiguous",
-                *(["Muon"] if self.muon else []),
-                *(["any kernel"] if self.any_kernel else []),
-                *(["compiled"] if self.compiled else []),
-            ]
-        )
+        more = {"Muon": self.muon, "any kernel": self.any_kernel, "compiled": self.compiled}
+        layout = "channels-last" if self.channels_last else "contiguous"
+        return " ".join([self.number_format, layout, *(name for name, is_set in more.items() if is_set)])
 
     def step(self, features: Sequence[int], cubes: torch.Tensor) -> Callable[[], float]:
         """A function that makes one step of a new ``GenesisUNet``: forward, MSE, backward, optimizer.
 
-        Args:
-            features: widths of the network.
-            cubes: (B, 1, X, Y, Z) in 0 … 1, on the device to compute on; deformed cubes and targets at once.
-
-        Returns:
-            The function. It returns the loss, for which it waits for the device to finish.
+        ``cubes`` (B, 1, X, Y, Z) in 0 … 1 are input and target at once. The function returns the loss, for which it waits
+        for the device to finish.
         """
         dtype = FORMATS[self.number_format]
         network = to_memory_format(GenesisUNet(features=features).to(cubes.device), self.channels_last)
-        optimizer: torch.optim.Optimizer = (
-            Muon(network.parameters(), lr=1e-3)
-            if self.muon
-            else torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.9)
-        )
+        kind = Muon if self.muon else partial(torch.optim.SGD, momentum=0.9)
+        optimizer = kind(network.parameters(), lr=1e-3)
         scaler = torch.amp.GradScaler(cubes.device.type, enabled=dtype == torch.float16)
         inferer = RestorationInferer(dtype, "sigmoid")
         forward = torch.compile(network) if self.compiled else network
@@ -85,40 +63,24 @@ class Variant:
 
 
 def benchmark_step(
-    features: Sequence[int] = (64, 128, 256, 512),
-    cube_size: Sequence[int] = (64, 64, 32),
-    batch_size: int = 1,
-    compiled: bool | None = None,
-    bfloat16: bool | None = None,
-    device: str | None = None,
-    matrix_side: int | None = None,
-    seconds: float = 30.0,
-    json_path: str | os.PathLike | None = None,
+    features: Sequence[int] = (64, 128, 256, 512),  # widths of the network; by default the published one's
+    cube_size: Sequence[int] = (64, 64, 32),  # sides of the cubes in voxels
+    batch_size: int = 1,  # cubes of a step; a GPU needs 32 and more to be busy
+    compiled: bool | None = None,  # compiles for a minute or more; None: where there is a compiler
+    bfloat16: bool | None = None,  # None: where the device computes it natively; emulated, a step takes minutes
+    device: str | None = None,  # where to compute; None: the GPU, or the CPU where there is none
+    matrix_side: int | None = None,  # rows and columns of the product's matrices; None: 8192 on a GPU, 2048 on a CPU
+    seconds: float = 30.0,  # time to spend on all steps; at least two rounds are made
+    json_path: str | os.PathLike | None = None,  # a file for the rows as well
 ) -> list[Row]:
-    """Time training steps and matrix products, in turns.
-
-    The first row, float32 with contiguous weights, is what the others are compared with. The matrix product of the same number
-    format, measured in the same rounds, is the ceiling of what the device computes.
-
-    Args:
-        features: widths of the network; by default the published one's.
-        cube_size: sides of the cubes in voxels.
-        batch_size: cubes of a step; a GPU needs 32 and more to be busy.
-        compiled: also with ``torch.compile``, which compiles for a minute or more; None: where there is a compiler.
-        bfloat16: also in bfloat16; None: where the device computes it natively (emulated it takes minutes a step).
-        device: where to compute; None: the GPU, or the CPU where there is none.
-        matrix_side: rows and columns of the product's matrices; None: 8192 on a GPU, 2048 on a CPU.
-        seconds: time to spend on all steps; at least two rounds are made.
-        json_path: a file for the rows as well.
+    """Time training steps and, as the ceiling of each number format, products of matrices, in turns.
 
     Returns:
-        A row for each variant: ``network``, ``variant``, ``cubes_per_second`` (median), ``times_first``, ``tflops`` (achieved
-        10¹² operations a second), ``percent_of_ceiling`` and, on a GPU, ``peak_gib``: the memory of network, optimizer and step.
+        A row for each variant: ``network``, ``variant``, ``cubes_per_second`` (median), ``times_first``: relative to float32
+        with contiguous weights, ``tflops`` (achieved 10¹² operations a second), ``percent_of_ceiling`` and, on a GPU,
+        ``peak_gib``: the memory of network, optimizer and step.
     """
-    try:
-        place = usable_device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    except ValueError as error:
-        sys.exit(str(error))
+    place = usable_device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if bfloat16 is None:
         bfloat16 = precision_dtype("auto", place) is torch.bfloat16
     if compiled is None:
@@ -153,12 +115,7 @@ def benchmark_step(
 
 
 def training_step_flops(features: Sequence[int], cube_size: Sequence[int]) -> int:
-    """Floating-point operations of forward and backward for one cube: those of convolutions, a multiply-add being two.
-
-    Args:
-        features: widths of the network.
-        cube_size: sides of the cube in voxels.
-    """
+    """Floating-point operations of forward and backward for one cube: those of convolutions, a multiply-add being two."""
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
         GenesisUNet(features=features)(torch.rand(1, 1, *cube_size)).mean().backward()
     return counter.get_total_flops()

@@ -14,8 +14,7 @@ from typing import Any
 import torch
 from models_genesis_bundle.engines import read_metrics
 
-from benchmarks.measuring import Row, describe_machine, report
-from benchmarks.phantom_pretraining import TRAINING_SCANS, phantom_settings
+from benchmarks.measuring import TRAINING_SCANS, Row, describe_machine, phantom_settings, report
 
 
 def short_run(features: Sequence[int], cube_size: Sequence[int], batch_size: int, epochs: int) -> dict[str, Any]:
@@ -35,12 +34,6 @@ def measure_training(
 ) -> list[dict[str, float]]:
     """Run the trainer in a process of its own, or in several under ``torchrun``, and read what it measured of itself.
 
-    Args:
-        config_files: a pretraining configuration and overlays.
-        settings: what to override in them; ``output_dir`` is a folder in which the run gets one of its own.
-        processes: 1, or the number of ``torchrun``'s processes on this machine.
-        threads: PyTorch's threads in each process; None leaves the machine's default.
-
     Returns:
         The lines of ``metrics.csv`` but the first epoch's, in which processes and kernels warm up.
 
@@ -49,7 +42,7 @@ def measure_training(
     """
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
     environment = dict(os.environ) if threads is None else {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    with TemporaryDirectory(dir=_made(settings["output_dir"])) as output_dir:
+    with TemporaryDirectory() as output_dir:
         words = {**settings, "config_file": list(config_files), "output_dir": output_dir}
         command = [
             sys.executable,
@@ -68,37 +61,20 @@ def median_epoch(epochs: Sequence[Mapping[str, float]], name: str) -> float:
     return statistics.median(epoch[name] for epoch in epochs)
 
 
-def _made(folder: str) -> str:
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 def benchmark_end_to_end(
-    config_file: str = "configs/pretrain.yaml",
-    workers: Sequence[int] = (0, 1, 2),
-    features: Sequence[int] = (16, 32, 64, 128),
-    cube_size: Sequence[int] = (48, 48, 24),
-    iterations: int = 4,
-    batch_size: int = 6,
-    epochs: int = 3,
-    rounds: int = 1,
-    json_path: str | os.PathLike | None = None,
+    config_file: str = "configs/pretrain.yaml",  # a pretraining configuration
+    workers: Sequence[int] = (0, 1, 2),  # numbers of the loader's worker processes
+    features: Sequence[int] = (16, 32, 64, 128),  # widths of the network; by default the shipped weights' network
+    cube_size: Sequence[int] = (48, 48, 24),  # sides of the cubes in voxels
+    iterations: int = 4,  # steps of an epoch
+    batch_size: int = 6,  # cubes of a step, an even number
+    epochs: int = 3,  # epochs of a run, at least 2
+    rounds: int = 1,  # runs for each number of workers
+    json_path: str | os.PathLike | None = None,  # a file for the rows as well
 ) -> list[Row]:
-    """Run the configuration's trainer with different numbers of loader workers, in turns.
+    """Run the configuration's trainer with different numbers of loader workers, in turns, as a user does.
 
-    All of it runs as in a user's run: store, loader, step, handlers, validation after the last epoch. The numbers are the
-    trainer's own (`engines.Throughput`): training time without validation. The first epoch does not count.
-
-    Args:
-        config_file: a pretraining configuration.
-        workers: numbers of the loader's worker processes.
-        features: widths of the network; by default the shipped weights' network.
-        cube_size: sides of the cubes in voxels.
-        iterations: steps of an epoch.
-        batch_size: cubes of a step, an even number.
-        epochs: epochs of a run, at least 2.
-        rounds: runs for each number of workers.
-        json_path: a file for the rows as well.
+    The numbers are the trainer's own (`engines.Throughput`), of all epochs but the first, without validation.
 
     Returns:
         A row for each number of workers: ``workers``, ``cubes_per_second`` and ``waiting_percent`` of the training time
@@ -124,32 +100,23 @@ def benchmark_end_to_end(
 
 
 def benchmark_ddp(
-    config_files: Sequence[str] = ("configs/pretrain.yaml", "configs/multi_gpu.yaml"),
-    processes: Sequence[int] = (1, 2),
-    features: Sequence[int] = (16, 32, 64, 128),
-    cube_size: Sequence[int] = (48, 48, 24),
-    iterations: int = 2,
-    batch_size: int = 6,
-    epochs: int = 3,
-    rounds: int = 1,
-    json_path: str | os.PathLike | None = None,
+    config_files: Sequence[str] = (
+        "configs/pretrain.yaml",
+        "configs/multi_gpu.yaml",
+    ),  # the second one for several processes
+    processes: Sequence[int] = (1, 2),  # numbers of processes; the others are compared with the first
+    features: Sequence[int] = (16, 32, 64, 128),  # widths of the network; by default the shipped weights' network
+    cube_size: Sequence[int] = (48, 48, 24),  # sides of the cubes in voxels
+    iterations: int = 2,  # steps of an epoch
+    batch_size: int = 6,  # cubes of a process's step, an even number
+    epochs: int = 3,  # epochs of a run, at least 2
+    rounds: int = 1,  # runs for each number of processes
+    json_path: str | os.PathLike | None = None,  # a file for the rows as well
 ) -> list[Row]:
     """Run the trainer in one and in more processes under ``torchrun``, in turns; the batch of a process stays the same.
 
     One process is one GPU (NCCL), or one thread of a CPU (Gloo) where there is no GPU. Every process makes ``iterations`` steps
-    an epoch, so that a run with more processes sees more cubes. The first epoch does not count.
-
-    Args:
-        config_files: a pretraining configuration and the overlay for several processes; a single process runs without the
-            overlay.
-        processes: numbers of processes, the first being what the others are compared with.
-        features: widths of the network; by default the shipped weights' network.
-        cube_size: sides of the cubes in voxels.
-        iterations: steps of an epoch.
-        batch_size: cubes of a process's step, an even number.
-        epochs: epochs of a run, at least 2.
-        rounds: runs for each number of processes.
-        json_path: a file for the rows as well.
+    an epoch, so that more processes see more cubes. The first epoch does not count.
 
     Returns:
         A row for each number of processes: ``processes``, ``cubes_per_second`` of all of them together (median of the
@@ -169,13 +136,9 @@ def benchmark_ddp(
                 files = config_files if count > 1 else config_files[:1]
                 measured[count] += measure_training(files, settings | more, count, threads)
     speeds = {count: count * median_epoch(lines, "cubes_per_second") for count, lines in measured.items()}
-    first = processes[0]
+    alone = speeds[processes[0]] / processes[0]
     rows = [
-        {
-            "processes": count,
-            "cubes_per_second": speed,
-            "efficiency_percent": 100 * speed / speeds[first] * first / count,
-        }
+        {"processes": count, "cubes_per_second": speed, "efficiency_percent": 100 * speed / count / alone}
         for count, speed in speeds.items()
     ]
     return report("ddp", machine, rows, json_path)

@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 import yaml
 from fake_commands import PROGRAM, journal, plan_content, write_plan
-from models_genesis_bundle.comparison import ComparisonError, compare_initialisations, planned_runs, read_plan
+from models_genesis_bundle.comparison import (
+    ComparisonError,
+    PlanError,
+    compare_initialisations,
+    planned_runs,
+    read_plan,
+)
 from PIL import Image
 
 
@@ -103,5 +109,5 @@ def test_the_script_reports_on_a_part_and_says_by_its_exit_code_that_it_is_one(c
     with pytest.raises(SystemExit) as raised:
         script["compare"](str(compared), section="validation", report_only="true")
     assert raised.value.code == 1, "no run was scored on validation patients"
-    with pytest.raises(SystemExit, match="the file does not exist"):
+    with pytest.raises(PlanError, match="the file does not exist"):
         script["compare"]("nowhere.yaml")

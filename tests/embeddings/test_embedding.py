@@ -87,7 +87,7 @@ def test_a_run_embeds_what_can_be_read_and_another_start_what_is_missing(scans, 
     assert found.patient.tolist() == ["a", "b", "c"]
     assert found.image.tolist() == [str(scan) for scan in scans]
     assert found.vectors.shape == (3, 8)
-    assert list(found.perturbed) == ["noise", "flip"]
+    assert found.kinds == ["noise", "flip"]
     np.testing.assert_allclose(found.voxel, [[9.5, 8.5, 4.5]] * 3, atol=1e-4)
     assert found.record["weights"]["file"] == "w.pt"
     assert found.record["places"] == "scan"

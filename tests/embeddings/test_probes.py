@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from models_genesis_bundle.data.datalists.checks import DatalistError
 from models_genesis_bundle.embeddings import Embeddings, EmbeddingsError, ProbeTask, probe_embeddings, stability
-from models_genesis_bundle.embeddings.labels import read_labels
+from models_genesis_bundle.embeddings.labelled_vectors import read_labels
 from models_genesis_bundle.embeddings.probes import knn_scores, linear_scores, mean_over_classes, retrieval_precision
 
 PATIENTS, EACH = 30, 2
@@ -119,7 +119,7 @@ def test_average_precision_is_that_of_the_definition():
 def test_numbers_are_predicted_and_several_classes_told():
     numbers = np.repeat(np.linspace(1, 9, PATIENTS), EACH)
     task = ProbeTask(numbers, OWNERS)
-    assert task.metric == "rank correlation"
+    assert task.is_regression
     assert task.quality(linear_scores(telling(numbers, 1), task), task.tested) > 0.9
     assert task.quality(knn_scores(telling(numbers, 1), task, 3), task.tested) > 0.7
     three = np.repeat(np.arange(PATIENTS) % 3, EACH)
@@ -211,8 +211,8 @@ def test_labels_find_their_cubes_by_each_key(tmp_path):
         table.to_csv(path, index=False)
         labels = read_labels(path, own)
         without = 1 if name in ("case", "points") else EACH
-        assert labels.rows.tolist() == list(range(without, 60)), name
-        np.testing.assert_array_equal(labels.values, LABELS[without:])
+        assert labels.index.tolist() == list(range(without, 60)), name
+        np.testing.assert_array_equal(labels["label"], LABELS[without:])
 
 
 def test_labels_that_do_not_fit_are_refused(tmp_path):
@@ -240,9 +240,8 @@ def test_a_datalist_names_images_and_sections(tmp_path):
     own.image[:2] = str(scan)[: own.image.dtype.itemsize // 4]
     own = Embeddings(**{**vars(own), "image": np.array([str(scan)] * 2 + own.image[2:].tolist())})
     labels = read_labels(tmp_path / "datalist.json", own, "ill")
-    assert labels.rows.tolist() == [0, 1]
-    assert labels.section is not None
-    assert labels.section.tolist() == ["training", "training"]
+    assert labels.index.tolist() == [0, 1]
+    assert labels["section"].tolist() == ["training", "training"]
 
 
 def test_stability_is_one_for_the_same_and_about_none_for_others(tmp_path):
@@ -252,7 +251,8 @@ def test_stability_is_one_for_the_same_and_about_none_for_others(tmp_path):
         np.testing.assert_allclose(same[metric], 1, rtol=1e-5)
         assert abs(others[metric].mean()) < 0.3
     statistics = np.random.default_rng(5).normal(size=(60, 9))
-    perturbed = {"noise": (vectors, statistics), "flip": (vectors[::-1], statistics)}
+    perturbed = {"vectors_noise": vectors, "vectors_flip": vectors[::-1]}
+    perturbed |= dict.fromkeys(("statistics_noise", "statistics_flip"), statistics)
     embeddings_of(vectors, perturbed=perturbed).write(tmp_path / "e.npz")
     rows = {
         (row["features"], row["probe"], row["metric"]): row["value"] for row in probe_embeddings(tmp_path / "e.npz")

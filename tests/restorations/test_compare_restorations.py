@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import io
 import re
+import runpy
+import sys
 from pathlib import Path
 
 import compare_restorations as script
+import fire
 import numpy as np
 import pytest
 import torch
@@ -16,8 +19,16 @@ from matplotlib.image import imread
 from models_genesis_bundle.data import IntensityScaling, ScanPreprocessing
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.restorations import compare_restorations
-from models_genesis_bundle.restorations.feature_colours import FeatureColours
-from models_genesis_bundle.restorations.reading import KINDS, WHOLE, Axes, deformed_cubes, upright_window
+from models_genesis_bundle.restorations.reading import (
+    KINDS,
+    WHOLE,
+    cube_codes,
+    deformed_cubes,
+    turned,
+    turned_back,
+    upright_window,
+)
+from models_genesis_bundle.restorations.restorer import FeatureColours
 from models_genesis_bundle.weights import CheckpointError, write_weights
 from monai.networks.nets import BasicUNet
 
@@ -126,12 +137,11 @@ def test_another_network_is_built_from_its_run(root, image, tmp_path):
 def test_axes_are_turned_and_turned_back(codes, window):
     array = torch.rand(1, 1, 2, 3, 4)
     assert upright_window(codes, window) == (2, 3, 4)
-    axes = Axes.of(codes, (2, 3, 4))
-    assert axes.turned(array).shape[2:] == window
-    assert torch.equal(axes.turned_back(axes.turned(array)), array)
+    assert turned(array, codes).shape[2:] == window
+    assert torch.equal(turned_back(turned(array, codes), codes), array)
     if codes == "SPL":  # the voxel lowest, at the front and at the right comes first
-        assert axes.turned(array)[0, 0, 0, 0, 0] == array[0, 0, -1, -1, 0]
-    assert Axes.of(codes, (2, 3, 1)).codes == codes.replace("S", "")
+        assert turned(array, codes)[0, 0, 0, 0, 0] == array[0, 0, -1, -1, 0]
+    assert cube_codes(codes, (2, 3, 1)) == codes.replace("S", "")
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 32, 32, 16), (2, 1, 32, 32)])
@@ -202,17 +212,26 @@ def test_the_script_takes_lists_and_names_what_is_wrong(phantoms, tmp_path, monk
         ("a.pt", ["a.pt"]),
         ("[a.pt, runs/b.pt]", ["a.pt", "runs/b.pt"]),
         ("{mine: a.pt}", {"mine": "a.pt"}),
-        (["a.pt"], ["a.pt"]),
+        ("['a.pt']", ["a.pt"]),
     ):
-        script.compare(given)
+        fire.Fire(script.compare, ["--weights", given])
         assert seen["files"] == files
     monkeypatch.undo()
-    with pytest.raises(SystemExit, match=r"such\.pt: expected a weight file"):
-        script.compare(str(tmp_path / "such.pt"))
-    weights = str(written(tmp_path / "a.pt"))
-    with pytest.raises(SystemExit, match=r"scan: expected one scan, found 4 in .*images. Give one of them"):
-        script.compare(weights, scan=str(phantoms / "images"), device="cpu")
-    with pytest.raises(SystemExit, match=r"^device: expected a device of this machine"):
-        script.compare(weights, device="gpu")
-    with pytest.raises(SystemExit, match=r"output: expected the HTML file to write, found the folder"):
-        script.compare(weights, output=str(tmp_path), device="cpu")
+
+    def ends(**settings):
+        words = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
+        monkeypatch.setattr(sys, "argv", ["compare_restorations.py", *words])
+        with pytest.raises(SystemExit) as raised:
+            runpy.run_path(script.__file__, run_name="__main__")
+        return str(raised.value)
+
+    assert "such.pt: expected a weight file" in ends(weights=tmp_path / "such.pt")
+    weights = written(tmp_path / "a.pt")
+    assert re.search(
+        r"scan: expected one scan, found 4 in .*images. Give one of them",
+        ends(weights=weights, scan=phantoms / "images", device="cpu"),
+    )
+    assert ends(weights=weights, device="gpu").startswith("device: expected a device of this machine")
+    assert "output: expected the HTML file to write, found the folder" in ends(
+        weights=weights, output=tmp_path, device="cpu"
+    )

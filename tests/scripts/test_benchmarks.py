@@ -110,7 +110,7 @@ def test_a_run_that_fails_is_no_figure(tmp_path, monkeypatch):
 def test_a_device_that_the_machine_lacks_is_named(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        SystemExit, match=r"^device: expected a device of this machine, such as cpu or cuda:0, found 'gpu'"
+        ValueError, match=r"^device: expected a device of this machine, such as cpu or cuda:0, found 'gpu'"
     ):
         command(device="gpu")
     assert not list(tmp_path.iterdir())

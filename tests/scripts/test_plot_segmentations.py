@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import runpy
 
+import fire
 import nibabel
 import numpy as np
 import pytest
@@ -54,9 +55,8 @@ def texts(figure):
 
 def test_it_writes_a_picture(plot, folders):
     predictions = f"{{scratch: {folders / 'scratch'}, own: {folders / 'own'}}}"  # as on the command line
-    path = plot(
-        predictions, str(folders / "images"), str(folders / "labels"), output=str(folders / "page.png"), num_cases=1
-    )
+    words = [predictions, str(folders / "images"), str(folders / "labels"), "--num_cases", "1"]
+    path = fire.Fire(plot, [*words, "--output", str(folders / "page.png")])
     assert (folders / "page.png").read_bytes().startswith(b"\x89PNG")
     assert path == str(folders / "page.png")
 
@@ -64,7 +64,7 @@ def test_it_writes_a_picture(plot, folders):
 def test_networks_without_names_or_a_common_case_and_unknown_planes_are_refused(plot, folders):
     predictions = {"scratch": str(folders / "scratch"), "other": str(folders / "labels")}
     with pytest.raises(SystemExit, match="expected folders by name"):
-        plot("[scratch, own]", str(folders / "images"), str(folders / "labels"))
+        plot(["scratch", "own"], str(folders / "images"), str(folders / "labels"))
     with pytest.raises(SystemExit, match="--plane: expected one of axial, coronal, sagittal, found 'front'"):
         plot(predictions, str(folders / "images"), str(folders / "labels"), plane="front")
     with pytest.raises(SystemExit, match=r"no <case>_segmentation\.nii\.gz is in all of"):

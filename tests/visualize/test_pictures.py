@@ -13,7 +13,7 @@ from models_genesis_bundle.visualize import (
     save_figure,
     try_to_save_figure,
 )
-from models_genesis_bundle.visualize.restoration_panel import middle_slice
+from models_genesis_bundle.visualize.cube_pictures import middle_slice
 
 
 def test_pictures_show_the_patient_upright():
@@ -45,7 +45,7 @@ def test_gallery():
     assert cube.shape == (1, 32, 32, 24)
     figure = gallery_figure(cube, [cube, cube])
     assert [axis.get_title() for axis in figure.axes[:8]][-2:] == ["Genesis pair 1", "Genesis pair 2"]
-    with pytest.raises(ValueError, match="No cube"):
+    with pytest.raises(ValueError, match="found none of"):
         draw_cube(scan[:, 2:12].repeat(4, axis=1) * (np.arange(40) < 4), IntensityScaling(), (32, 32, 24), seed=0)
 
 

@@ -125,5 +125,5 @@ def test_without_acceptance_the_licence_is_shown_and_nothing_else_happens(output
 def test_the_command_downloads_for_those_who_accept(served, output, command, capsys):
     assert command(NAME, accept_licence="true", base_url=served, sha256=DIGEST) == str(output / NAME)
     assert "non-commercial use only" in capsys.readouterr().err
-    with pytest.raises(SystemExit, match="could not be downloaded"):
+    with pytest.raises(DownloadError, match="could not be downloaded"):
         command("Genesis_Chest_CT.h5", accept_licence=True, base_url=served)

@@ -1,9 +1,14 @@
-"""The scans that are embedded, and the places of their cubes."""
+"""The scans that are embedded: the places of their cubes, and the files of their vectors."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import logging
 from collections.abc import Hashable, Mapping, Sequence
+from functools import cached_property
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,15 +18,21 @@ from models_genesis_bundle.data.datalists.pretraining import list_scans
 from models_genesis_bundle.data.scans.files import CHANNEL_FILES, Channels, channel_count
 from models_genesis_bundle.data.scans.load_scan import flat_affine
 from models_genesis_bundle.data.volumes.places import corners_around, middle_corner
+from models_genesis_bundle.embeddings.labelled_vectors import Embeddings
+from models_genesis_bundle.files import file_sha256
+from models_genesis_bundle.reports import ScanResults
 from monai.config import KeysCollection, PathLike
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
-from monai.utils import ImageMetaKey
-from monai.utils.enums import MetaKeys
+from monai.utils import ImageMetaKey, convert_to_numpy
+from monai.utils.enums import CommonKeys, MetaKeys
 
-__all__ = ["CubePlacesd", "embedded_scans"]
+__all__ = ["CubePlacesd", "ScanVectors", "embedded_scans"]
+
+logger = logging.getLogger(__name__)
 
 PLACES = ("scan", "grid", "centre", "points")
+_ENDING = "vectors.npz"
 
 
 def embedded_scans(
@@ -35,16 +46,14 @@ def embedded_scans(
 
     Args:
         dataset_dir: a scan, a folder of scans, or a JSON datalist.
-        candidates_file: CSV of candidate points, see `read_candidates`; its classes are not read. Scans without a point are
-            left out.
+        candidates_file: CSV of points, see `read_candidates`, without classes. Scans without a point are left out.
         patient_regex: see `list_scans`.
         spatial_dims: with 2, PNG, JPEG and single DICOM files are scans.
-        channels: how many channels the network takes, or their names, see `segmentation_datalist`. For one channel, each file
-            of a scan with several is a scan of its own.
+        channels: how many the network takes, or their names, see `segmentation_datalist`. For one, each file of a scan with
+            several is a scan of its own.
 
     Returns:
-        ``{"image": path, "patient": name}``, and with a `candidates_file` also ``points``, a list of different (x, y, z) in LPS
-        millimetres.
+        As `list_scans`; with a `candidates_file` also ``points``, different (x, y, z) in LPS millimetres.
 
     Raises:
         FileNotFoundError: the folder or file does not exist, or has no scan in it.
@@ -78,7 +87,7 @@ class CubePlacesd(MapTransform):
     Args:
         keys: the key of the scan, a MetaTensor (C, X, Y[, Z]) after ``ScanPreprocessing``.
         cube_size: sides of a cube in voxels, one for each axis of the scan.
-        places: one of the table.
+        places: see the table.
 
     Shape:
         Adds ``corner`` (n, axes), the cubes' lowest voxels in the preprocessed scan, negative where a cube begins outside;
@@ -86,14 +95,14 @@ class CubePlacesd(MapTransform):
         (fractions count from the middle of a voxel). m is 1 for ``scan``, else n. ``points`` is removed.
 
     Raises:
-        ValueError: other places; when called, points without ``places: points`` or the reverse, or a point outside its scan.
+        ValueError: other places; points without ``places: points``, or the reverse; a point outside its scan.
     """
 
     def __init__(self, keys: KeysCollection = "image", *, cube_size: Sequence[int], places: str = "scan") -> None:
         super().__init__(keys)
         if places not in PLACES:
             raise ValueError(f"places: expected one of {', '.join(PLACES)}, found {places!r}.")
-        self.size = tuple(int(side) for side in cube_size)
+        self.size = tuple(cube_size)
         self.places = places
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -129,9 +138,79 @@ class CubePlacesd(MapTransform):
 
 def _grid(shape: Sequence[int], size: Sequence[int]) -> np.ndarray:
     """Lowest corners of the fewest cubes that cover a scan, (n, axes); the middle along an axis shorter than a cube."""
-    middle = middle_corner(shape, size)
     starts = [
-        np.linspace(0, side - cube, -(-side // cube)).round().astype(int) if side > cube else [middle[axis]]
-        for axis, (side, cube) in enumerate(zip(shape, size, strict=True))
+        np.linspace(0, side - cube, -(-side // cube)).round().astype(int) if side > cube else [middle]
+        for side, cube, middle in zip(shape, size, middle_corner(shape, size), strict=True)
     ]
     return np.array(list(product(*starts)))
+
+
+class ScanVectors(ScanResults):
+    """Write the vectors of each scan, such as ``a/ct_vectors.npz``, leave out scans that have theirs, and join all to one file.
+
+    List the object among the handlers of a `ScanEvaluator` whose inferer is `CubeVectors`, and call `join` after it.
+
+    Args:
+        scans: see `embedded_scans`.
+        dataset_dir: see `ScanResults`.
+        output_dir: receives a file for each scan, ``embeddings.npz`` and ``embeddings.csv``.
+        ckpt_path: the weight file, whose name and SHA-256 are recorded.
+        record: plain values that describe the vectors; ``places``: as in `CubePlacesd`.
+
+    Raises:
+        ValueError: see `ScanResults`.
+    """
+
+    def __init__(
+        self,
+        scans: Sequence[Mapping[str, Any]],
+        dataset_dir: str,
+        output_dir: str,
+        ckpt_path: str,
+        record: Mapping[str, Any],
+    ) -> None:
+        super().__init__(scans, dataset_dir, output_dir, ckpt_path, images={})
+        self.about = {"weights": {"file": Path(ckpt_path).name, "sha256": file_sha256(ckpt_path)}, **record}
+
+    @property
+    def endings(self) -> list[str]:
+        """The ending of each scan's file."""
+        return [_ENDING]
+
+    @cached_property
+    def entries(self) -> dict[str, dict[str, Any]]:
+        """The entry of each scan in ``results.json``, with a digest of its points."""
+        entries = super().entries
+        for scan in self.scans:
+            if "points" in scan:
+                text = json.dumps(scan["points"])
+                entries[scan["result"]]["points"] = hashlib.sha256(text.encode()).hexdigest()
+        return entries
+
+    def write_case(self, case: Mapping[str, Any]) -> None:
+        """Write the vectors of a scan."""
+        point, voxel = (convert_to_numpy(case[name]).astype(float) for name in ("point", "voxel"))
+        name, count = case["result"], len(point)
+        several = self.about["places"] in ("grid", "points")
+        places = [f" ({' '.join(f'{value:.7g}' for value in one)})" if several else "" for one in point]
+        arrays = {
+            **{key: convert_to_numpy(value) for key, value in case[CommonKeys.PRED].items()},
+            "case": np.array([f"{name}{place}" for place in places]),
+            "image": np.full(count, self.entries[name]["image"]),
+            "patient": np.full(count, str(case["patient"])),
+            "point": point,
+            "voxel": voxel,
+        }
+        Embeddings.of(arrays, self.about).write(self.path(name, _ENDING), index=False)
+
+    def join(self) -> Path | None:
+        """Write ``embeddings.npz`` and ``embeddings.csv`` of all scans that have their vectors; None when none has."""
+        names = [scan["result"] for scan in self.scans if self.is_written(scan["result"])]
+        if not names:
+            return None
+        parts = [Embeddings.read(self.path(name, _ENDING)) for name in names]
+        arrays = {key: np.concatenate([part.arrays[key] for part in parts]) for key in parts[0].arrays}
+        every = Embeddings.of(arrays, parts[0].record)
+        path = every.write(self.output_dir / "embeddings.npz")
+        logger.info("%d vectors of %d numbers, of %d scans: %s", len(every), every.vectors.shape[1], len(parts), path)
+        return path

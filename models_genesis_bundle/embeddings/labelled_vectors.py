@@ -1,0 +1,189 @@
+"""Vectors of cubes with the names and places of the cubes, in one file, and their labels, out of a table."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from models_genesis_bundle.data.datalists.json_datalist import SECTIONS, read_json_datalist
+from models_genesis_bundle.data.scans.files import scan_stem
+from models_genesis_bundle.embeddings.cube_vectors import STATISTICS
+from models_genesis_bundle.files import whole_file
+from models_genesis_bundle.messages import first_of
+
+__all__ = ["Embeddings", "EmbeddingsError", "read_labels"]
+
+logger = logging.getLogger(__name__)
+
+_ARRAYS = ("vectors", "statistics", "case", "image", "patient", "point", "voxel")
+_POINT = ["coordX", "coordY", "coordZ"]
+# Columns that name a cube; the first that a table has all columns of.
+_KEYS = (["case"], ["image"], ["seriesuid", *_POINT], ["seriesuid"], ["patient"])
+
+
+class EmbeddingsError(ValueError):
+    """A file of embeddings that cannot be used; the message names it, what is wrong and what to do."""
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """The vectors of n cubes, or scans, of D numbers each."""
+
+    vectors: np.ndarray  # (n, D) float32
+    statistics: np.ndarray  # (n, 9) of the same cubes' intensities, see STATISTICS
+    case: np.ndarray  # (n,) a name for each: its scan's, with the point in millimetres where a scan has several
+    image: np.ndarray  # (n,) paths of the scans
+    patient: np.ndarray  # (n,) names
+    point: np.ndarray  # (n, axes) the middle of each cube in LPS millimetres, as in LUNA16's lists
+    voxel: np.ndarray  # (n, axes) the same in voxels of the file
+    perturbed: Mapping[str, np.ndarray] = field(
+        default_factory=dict
+    )  # vectors_<kind>, statistics_<kind> of changed cubes
+    record: Mapping[str, Any] = field(default_factory=dict)  # plain values: weights, stage, pooling, preprocessing
+
+    def __len__(self) -> int:
+        return len(self.case)
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, np.ndarray], record: Mapping[str, Any]) -> Embeddings:
+        """The embeddings of such ``arrays`` as the property of this name has."""
+        perturbed = {name: array for name, array in arrays.items() if name not in _ARRAYS}
+        return cls(**{name: arrays[name] for name in _ARRAYS}, perturbed=perturbed, record=record)
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All arrays by name; each has a row for each vector."""
+        return {name: getattr(self, name) for name in _ARRAYS} | dict(self.perturbed)
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of perturbation."""
+        return [name.removeprefix("vectors_") for name in self.perturbed if name.startswith("vectors_")]
+
+    def index(self) -> pd.DataFrame:
+        """A row for each vector: case, image, patient, the position in millimetres and voxels, the statistics."""
+        columns = {"case": self.case, "image": self.image, "patient": self.patient}
+        for start, positions in (("coord", self.point), ("voxel", self.voxel)):
+            columns |= {f"{start}{axis}": values for axis, values in zip("XYZ", positions.T, strict=False)}
+        return pd.DataFrame(columns | dict(zip(STATISTICS, self.statistics.T, strict=True)))
+
+    def table(self) -> pd.DataFrame:
+        """The index and the vectors, in columns ``0`` … ``D - 1``: ready for ``to_parquet``."""
+        return pd.concat([self.index(), pd.DataFrame(self.vectors).rename(columns=str)], axis=1)
+
+    def write(self, path: str | os.PathLike, index: bool = True) -> Path:
+        """Write an ``.npz`` that NumPy reads without pickle, and next to it the index as CSV; each whole or not at all."""
+        content: dict[str, Any] = {**self.arrays, "record": np.array(json.dumps(self.record))}
+        with whole_file(path) as unfinished:
+            np.savez_compressed(unfinished, **content)
+        if index:
+            with whole_file(Path(path).with_suffix(".csv")) as unfinished:
+                self.index().to_csv(unfinished, index=False, float_format="%.8g")
+        return Path(path)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> Embeddings:
+        """Read a file of ``write``; an ``EmbeddingsError`` for a missing file or another one."""
+        try:
+            with np.load(path) as file:
+                content = dict(file)
+            return cls.of(content, json.loads(str(content.pop("record"))))
+        except (KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
+            raise EmbeddingsError(
+                f"{path}: no file of embeddings ({type(error).__name__}: {error}). Give the embeddings.npz that a run of "
+                "configs/embed.yaml wrote."
+            ) from error
+
+
+def read_labels(
+    path: str | os.PathLike, embeddings: Embeddings, label: str | None = None, covariate: str | None = None
+) -> pd.DataFrame:
+    """Find the label of each vector.
+
+    A CSV names its rows by the first of these that it has: ``case`` (as in ``embeddings.csv``), ``image`` (a path, relative to
+    the CSV or absolute), ``seriesuid,coordX,coordY,coordZ`` (a list of candidates), ``seriesuid`` (the name of the scan's file
+    without its suffix), ``patient``. A JSON datalist names images, and its lists are the sections; in a CSV a column
+    ``section`` names them.
+
+    Args:
+        path: the CSV or JSON.
+        embeddings: the vectors.
+        label: the column; None for ``label`` or ``class``, whichever exists.
+        covariate: column of a number that may explain the label, such as ``diameter_mm``.
+
+    Returns:
+        The columns ``label``, ``covariate`` if one is named, and ``section`` if the table has it; the index holds the cubes'
+        positions in the embeddings. Cubes without a label, or without the covariate, are left out and counted in the log.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        EmbeddingsError: a missing column, a row that is there twice, or no row for any cube.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file of labels.")
+    table = _read(path)
+    label = label or ("class" if "class" in table and "label" not in table else "label")
+    wanted = {"label": label, **({"covariate": covariate} if covariate else {})}
+    if missing := [name for name in wanted.values() if name not in table]:
+        raise EmbeddingsError(
+            f"{path}: there is no column {', '.join(missing)}; its columns are {', '.join(map(str, table))}. Name the label's "
+            "with --label and a covariate's with --covariate."
+        )
+    cubes = _names(embeddings)
+    key = next((key for key in _KEYS if set(key) <= set(table) & set(cubes)), None)
+    if key is None:
+        raise EmbeddingsError(
+            f"{path}: no column names its rows; expected one of {'; '.join(','.join(key) for key in _KEYS)}, found "
+            f"{', '.join(map(str, table))}. Add such a column: embeddings.csv has the names."
+        )
+    names, cubes = table[key], cubes[key]
+    if (twice := names.duplicated()).any():
+        raise EmbeddingsError(
+            f"{path}: {', '.join(map(str, names[twice].iloc[0]))} stands there more than once. Keep one row of each."
+        )
+    columns = {name: table[column] for name, column in wanted.items()}
+    known = names.assign(**columns).dropna(subset=list(columns))
+    if "section" in table:
+        known["section"] = table["section"].astype(str)
+    found = cubes.reset_index(names="cube").merge(known, on=key).set_index("cube").drop(columns=key)
+    if found.empty:
+        row, cube = (tuple(frame.iloc[0]) if len(frame) else "(none)" for frame in (names, cubes))
+        raise EmbeddingsError(
+            f"{path}: none of its rows is of an embedded cube. By {','.join(key)}, rows are called {row!r}, cubes {cube!r}."
+        )
+    if without := np.delete(embeddings.case, found.index).tolist():
+        logger.warning(
+            "%s: %d of %d cubes have no label there: %s", path, len(without), len(cubes), first_of(without, 3)
+        )
+    return found.astype({"covariate": float}) if covariate else found
+
+
+def _read(path: Path) -> pd.DataFrame:
+    if path.suffix == ".json":
+        sections = read_json_datalist(path, path.parent)
+        table = pd.DataFrame([{**item, "section": name} for name in SECTIONS for item in sections.get(name, [])])
+    else:
+        try:
+            table = pd.read_csv(path, dtype={"case": str, "image": str, "seriesuid": str, "patient": str})
+        except ValueError as error:  # pandas' parsing errors are of this kind
+            raise EmbeddingsError(f"{path}: it is no CSV ({error}).") from error
+    if "image" in table:
+        table["image"] = [os.path.abspath(path.parent / str(image)) for image in table["image"]]
+    for axis in set(_POINT) & set(table):
+        table[axis] = table[axis].astype(float).round(3)
+    return table
+
+
+def _names(embeddings: Embeddings) -> pd.DataFrame:
+    """All columns that can name a cube."""
+    names = embeddings.index().assign(seriesuid=[scan_stem(image) for image in embeddings.image.tolist()])
+    return names.round(dict.fromkeys(_POINT, 3))

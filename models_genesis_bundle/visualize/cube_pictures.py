@@ -1,0 +1,162 @@
+"""Pictures of cubes: restored ones with their errors, and one after each deformation."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from models_genesis_bundle.data import CubeSampler, IntensityScaling
+from models_genesis_bundle.files import printable, whole_file
+from models_genesis_bundle.transforms import (
+    RandInPainting,
+    RandLocalPixelShuffle,
+    RandNonlinearIntensity,
+    RandOutPainting,
+)
+
+__all__ = [
+    "as_picture",
+    "draw_corners",
+    "draw_cube",
+    "gallery_figure",
+    "middle_slice",
+    "restoration_figure",
+    "save_figure",
+    "try_to_save_figure",
+]
+
+logger = logging.getLogger(__name__)
+
+COLUMNS = ("clean", "deformed", "restored", "error")
+PLANES = ("axial", "coronal", "sagittal")
+
+
+def restoration_figure(
+    clean: Sequence[np.ndarray | torch.Tensor],
+    deformed: Sequence[np.ndarray | torch.Tensor],
+    restored: Sequence[np.ndarray | torch.Tensor],
+    value_range: tuple[float, float] = (0.0, 1.0),
+    title: str = "",
+) -> Figure:
+    """Draw restorations, one a row: the axial and, in 3D, the coronal middle slice of each.
+
+    Args:
+        clean: arrays (C, X, Y[, Z]), of which the first channel is drawn.
+        deformed: the network's input, same shapes.
+        restored: its output, same shapes.
+        value_range: grey values from black to white; the error is drawn from 0 to half of its width.
+        title: above the panel.
+    """
+    columns = list(product(("axial", "coronal") if clean[0].ndim == 4 else ("",), COLUMNS))
+    figure = Figure(figsize=(1.7 * len(columns), 1.8 * len(clean) + 0.7), layout="constrained")
+    axes = figure.subplots(len(clean), len(columns), squeeze=False)
+    low, high = value_range
+    for row, *arrays in zip(axes, clean, deformed, restored, strict=True):
+        one, two, three = (torch.as_tensor(array)[0].detach().float().cpu().numpy() for array in arrays)
+        shown = dict(zip(COLUMNS, (one, two, three, np.abs(three - one)), strict=True))
+        for axis, (plane, name) in zip(row, columns, strict=True):
+            error = name == "error"
+            axis.imshow(
+                middle_slice(shown[name], plane),
+                cmap="magma" if error else "gray",
+                vmin=0 if error else low,
+                vmax=(high - low) / 2 if error else high,
+                interpolation="nearest",
+                aspect="auto" if plane == "coronal" else "equal",
+            )
+            axis.set_axis_off()
+    for axis, (plane, name) in zip(axes[0], columns, strict=True):
+        axis.set_title(f"{name}\n{plane}".strip(), fontsize=9)
+    figure.suptitle(printable(title), fontsize=10, parse_math=False)
+    return figure
+
+
+def gallery_figure(cube: np.ndarray, pairs: Sequence[np.ndarray | torch.Tensor] = (), seed: int = 0) -> Figure:
+    """Draw a cube, each deformation of it alone, and cubes after the whole recipe, as three orthogonal middle slices each.
+
+    Args:
+        cube: (1, X, Y, Z) in 0 … 1.
+        pairs: deformed cubes of the same shape from a pretraining's pipeline.
+        seed: of the single deformations.
+    """
+    singles: dict[str, Callable] = {
+        "clean": np.asarray,
+        "non-linear, increasing": RandNonlinearIntensity(1.0, decreasing_prob=0.0).set_random_state(seed),
+        "non-linear, decreasing": RandNonlinearIntensity(1.0, decreasing_prob=1.0).set_random_state(seed),
+        "local pixel shuffling": RandLocalPixelShuffle(1.0).set_random_state(seed),
+        "in-painting": RandInPainting(1.0, stop_prob=0.0).set_random_state(seed),
+        "out-painting": RandOutPainting(1.0).set_random_state(seed),
+    }
+    columns = {name: np.asarray(deform(cube))[0] for name, deform in singles.items()}
+    columns |= {f"Genesis pair {number}": np.asarray(pair)[0] for number, pair in enumerate(pairs, start=1)}
+    x, y, z = cube.shape[1:]
+    heights = [y / x, z / x, z / y]
+    figure = Figure(figsize=(1.75 * len(columns), 1.75 * sum(heights) + 0.6), layout="constrained")
+    axes = figure.subplots(len(PLANES), len(columns), squeeze=False, gridspec_kw={"height_ratios": heights})
+    for column, (name, array) in zip(axes.T, columns.items(), strict=True):
+        column[0].set_title(name, fontsize=9)
+        for axis, plane in zip(column, PLANES, strict=True):
+            axis.imshow(middle_slice(array, plane), cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
+            axis.set(xticks=[], yticks=[])
+    for axis, plane in zip(axes[:, 0], PLANES, strict=True):
+        axis.set_ylabel(plane, fontsize=9)
+    return figure
+
+
+def draw_cube(scan: np.ndarray, intensity: IntensityScaling, cube_size: Sequence[int], seed: int) -> np.ndarray:
+    """Cut one cube out of a scan (1, X, Y, Z), scaled with ``intensity``, at a random place with enough body.
+
+    Raises:
+        ValueError: no place in the scan holds enough body.
+    """
+    (corner,) = draw_corners(scan, intensity, cube_size, 1, seed)
+    return scan[(slice(None), *(slice(low, low + side) for low, side in zip(corner, cube_size, strict=True)))]
+
+
+def draw_corners(
+    scan: np.ndarray, intensity: IntensityScaling, cube_size: Sequence[int], count: int, seed: int
+) -> list[tuple[int, ...]]:
+    """Draw the lowest corners of ``count`` cubes or, where there are not so many, fewer; see ``draw_cube``."""
+    corners = CubeSampler(cube_size=cube_size).sample(scan, intensity, count, np.random.default_rng(seed))
+    if not corners:
+        raise ValueError(
+            f"cube_size: expected cubes that fit into the body, found none of {tuple(cube_size)} voxels in a scan of "
+            f"{tuple(scan.shape[1:])} voxels. Give a smaller one."
+        )
+    return corners
+
+
+def middle_slice(array: np.ndarray, plane: str) -> np.ndarray:
+    """The axial, coronal or sagittal middle slice of a volume (X, Y, Z) along right, front and head, or an image (X, Y).
+
+    The front, or the head, is at the top, the patient's right at the left.
+    """
+    if array.ndim == 3:
+        axis = {"sagittal": 0, "coronal": 1, "axial": 2}[plane]
+        array = np.take(array, array.shape[axis] // 2, axis=axis)
+    return as_picture(array)
+
+
+def as_picture(array: np.ndarray) -> np.ndarray:
+    """A slice (first axis, second axis[, colours]) as rows from top to bottom: both axes end at the top left."""
+    return array.swapaxes(0, 1)[::-1, ::-1]
+
+
+def save_figure(figure: Figure, path: str | Path, dpi: int = 110) -> Path:
+    """Write a figure as PNG, whole or not at all; the folder is created if missing."""
+    with whole_file(path) as unfinished:
+        figure.savefig(unfinished, dpi=dpi, format="png")
+    return Path(path)
+
+
+def try_to_save_figure(figure: Figure, path: str | Path) -> None:
+    """Write a figure of a run; when it cannot be written, a warning names it, and the run continues."""
+    try:
+        save_figure(figure, path)
+    except OSError as error:
+        logger.warning("%s: the picture could not be written, and the run goes on without it: %s", path, error)
