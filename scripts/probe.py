@@ -8,7 +8,7 @@ from typing import Any
 
 import bundle_path  # noqa: F401
 import fire
-from models_genesis_bundle.data.datalists.checks import DatalistError
+from models_genesis_bundle.data.datalists import DatalistError
 from models_genesis_bundle.embeddings import EmbeddingsError, probe_embeddings
 from models_genesis_bundle.files import write_table
 from tabulate import tabulate

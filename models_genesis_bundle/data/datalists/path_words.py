@@ -80,11 +80,7 @@ def has_number(name: str) -> bool:
 
 
 def kind_and_number(word: str) -> tuple[str | None, str]:
-    """What a word names, and the digits at its end; those of ``t1`` are not a number.
-
-    Returns:
-        ``part`` (of a dataset), ``people``, ``region``, ``image``, ``modality``, ``visit`` or None; the digits, perhaps none.
-    """
+    """The kind of a word, or None, and the digits at its end; those of ``t1`` are not a number."""
     if word in _KIND_OF_WORD:
         return _KIND_OF_WORD[word], ""
     if _VISIT_OR_SIDE.fullmatch(word):
@@ -134,24 +130,20 @@ def subject_of(name: str) -> str:
 
 def _without_asides(name: str) -> str:
     """A name without words for modality, visit and image at its ends, if the rest may identify a person."""
-    spans = [match.span() for match in re.finditer(r"[^\W_]+", name)]
-    kinds = [kind_and_number(name[start:end].lower())[0] for start, end in spans]
-    telling = [kind is None or name[end - 1].isdigit() for kind, (_, end) in zip(kinds, spans, strict=True)]
-    first, last = 0, len(spans)
+    words = list(re.finditer(r"[^\W_]+", name))
+    kinds = [kind_and_number(word[0].lower())[0] for word in words]
+    telling = [kind is None or word[0][-1].isdigit() for kind, word in zip(kinds, words, strict=True)]
+    first, last = 0, len(words)
     while last - first > 1:
         if kinds[last - 1] in ("image", "modality", "visit") and any(telling[first : last - 1]):
             last -= 1
-        elif (
-            kinds[last - 2] == "visit"
-            and spans[last - 1][1] - spans[last - 1][0] < 5
-            and any(telling[first : last - 2])
-        ):
+        elif kinds[last - 2] == "visit" and len(words[last - 1][0]) < 5 and any(telling[first : last - 2]):
             last -= 2
         elif kinds[first] == "modality" and any(telling[first + 1 : last]):
             first += 1
         else:
             break
-    return name if last - first == len(spans) else name[spans[first][0] : spans[last - 1][1]]
+    return name if last - first == len(words) else name[words[first].start() : words[last - 1].end()]
 
 
 _CHANNEL = re.compile(r"(.+)_(\d{4})")
@@ -164,22 +156,23 @@ _MOST_SCANS_OF_ONE = 5  # of a person, on average
 
 def without_channels(stems: Sequence[str], folders: Sequence[str]) -> list[str]:
     """The scans' names, without nnU-Net's channel numbers in folders where every name ends with one, from 0000 on."""
-    channels: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
-    other: set[str] = set()
+    stems_in: dict[str, list[str]] = defaultdict(list)
     for folder, stem in zip(folders, stems, strict=True):
-        if match := _CHANNEL.fullmatch(stem):
-            channels[folder][match[1]].add(int(match[2]))
-        else:
-            other.add(folder)
-    counted = {folder for folder, cases in channels.items() if folder not in other and _are_channels(cases)}
+        stems_in[folder].append(stem)
+    counted = {folder for folder, own in stems_in.items() if _are_channels(own)}
     return [stem[:-5] if folder in counted else stem for folder, stem in zip(folders, stems, strict=True)]
 
 
-def _are_channels(cases: dict[str, set[int]]) -> bool:
-    if any(0 not in numbers or max(numbers) >= _MOST_CHANNELS for numbers in cases.values()):
+def _are_channels(stems: Sequence[str]) -> bool:
+    numbers: dict[str, set[int]] = defaultdict(set)
+    for stem in stems:
+        match = _CHANNEL.fullmatch(stem)
+        if match is None:
+            return False
+        numbers[match[1]].add(int(match[2]))
+    if any(0 not in own or max(own) >= _MOST_CHANNELS for own in numbers.values()):
         return False
-    (case, numbers), *others = cases.items()
-    return bool(others) or case[-1].isdigit() or len(numbers) <= _MOST_CHANNELS_OF_ONE
+    return len(numbers) > 1 or stems[0][-6].isdigit() or len(stems) <= _MOST_CHANNELS_OF_ONE
 
 
 def without_index(names: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from models_genesis_bundle.data.datalists.checks import DatalistError, compiled_pattern
+from models_genesis_bundle.data.datalists import DatalistError
 from models_genesis_bundle.data.datalists.path_words import (
     Tells,
     has_number,
@@ -25,11 +25,12 @@ from models_genesis_bundle.data.datalists.path_words import (
 from models_genesis_bundle.data.scans.files import scan_stem
 from monai.config import PathLike
 
-__all__ = ["labelled_record", "patient_hashes", "patient_names", "patients_and_rule"]
+__all__ = ["compiled_pattern", "labelled_record", "patient_hashes", "patient_names"]
 
 logger = logging.getLogger(__name__)
 
 _LEAST_PEOPLE_OF_A_GROUP = 20  # in a folder of files, or one with a number of its own; fewer are scans of one person
+_MOST_FILES_OF_ONE = 5  # on average, in folders such as train_01
 _MOST_SCANS_OF_ONE = 30
 
 
@@ -49,26 +50,25 @@ def patient_names(scans: Sequence[Path], root: Path, patient_regex: str | None =
     patient, unless the names below it have the longer numbers of people, as in ``LIDC-IDRI``. If no folder identifies the
     person, the file's name does, without modality, visit, date and channel if scans share the rest.
     """
-    return patients_and_rule(scans, root, patient_regex)[0]
-
-
-def patients_and_rule(scans: Sequence[Path], root: Path, patient_regex: str | None = None) -> tuple[list[str], str]:
-    """The names that `patient_names` gives, and the part of the paths that they are from, for the log."""
     paths = _parts_below([os.fspath(scan) for scan in scans], os.fspath(root))
     if patient_regex is not None:
         compiled = compiled_pattern("patient_regex", patient_regex)
-        return [_match_patient(compiled, "/".join(path), root) for path in paths], f"patient_regex {patient_regex}"
-    chosen = _by_tree(paths)
-    names = [os.fsencode(name).decode("utf-8", "backslashreplace") for name in _shortest_that_merge(chosen)]
+        return [_match_patient(compiled, "/".join(path), root) for path in paths]
+    names = [os.fsencode(name).decode("utf-8", "backslashreplace") for name in _shortest_that_merge(_by_tree(paths))]
     for name, count in Counter(names).most_common(1):
         if count > _MOST_SCANS_OF_ONE:
             message = "%s: %d scans count as those of one patient, %s; if these are several people, give patient_regex"
             logger.warning(message, root, count, name)
-    levels = Counter(name.level for name in chosen).most_common(3)
-    told = [f"the folder at level {level} of the path" if level else "the file name" for level, _ in levels]
-    places = {(name, *path[: found.level - 1]) for name, path, found in zip(names, paths, chosen, strict=True)}
-    several = sum(count > 1 for count in Counter(name for name, *_ in places).values())
-    return names, " or ".join(told) + (f"; {several} in several folders count once" if several else "")
+    return names
+
+
+def compiled_pattern(setting: str, pattern: str) -> re.Pattern[str]:
+    """The regular expression that a setting holds; a `DatalistError` if it is invalid."""
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        found = f"it is not a regular expression: {error}."
+        raise DatalistError(f"{setting} {pattern!r}", found, "Correct it.") from error
 
 
 def _match_patient(patient_regex: re.Pattern[str], path: str, root: PathLike) -> str:
@@ -101,10 +101,21 @@ def _by_tree(paths: Sequence[list[str]]) -> list[_Name]:
     ]
     people = _people_on([[name for name, told in names if told >= Tells.NAME] for names in own])
     chosen = [person or _otherwise(names) for person, names in zip(people, own, strict=True)]
-    if len({name.core for name in chosen}) == 1 and not any(told == Tells.PERSON for _, told in own[0]):
-        folders = [_outermost_folder(path) for path in paths]
-        return folders if len({name.core for name in folders}) > 1 else chosen
-    return chosen
+    return chosen if any(people) else _numbered_folders(paths, chosen) or chosen
+
+
+def _numbered_folders(paths: Sequence[list[str]], files: Sequence[_Name]) -> list[_Name]:
+    """The outermost folders with a number, as ``train_01``, if each holds few files, called like it or all the same."""
+    folders = []
+    different = len({file.core for file in files})
+    for path in paths:
+        numbered = (_Name(part, part, level) for level, part in enumerate(path[:-1], 1) if has_number(part))
+        folder = next((name for name in numbered if kind_and_number(words_of(name.core)[0])[0] != "visit"), None)
+        if folder is None or not (different == 1 or path[-1].startswith(folder.core)):
+            return []
+        folders.append(folder)
+    count = len({folder.core for folder in folders})
+    return folders if count > 1 and different <= _MOST_FILES_OF_ONE * count else []
 
 
 def _names_on(parts: Sequence[str], case: str, is_file: bool) -> list[tuple[_Name, Tells]]:
@@ -126,12 +137,6 @@ def _names_on(parts: Sequence[str], case: str, is_file: bool) -> list[tuple[_Nam
 def _otherwise(names: Sequence[tuple[_Name, Tells]]) -> _Name:
     """The outermost name that is a number, else the innermost name."""
     return next((name for name, told in names if told == Tells.NUMBER), names[-1][0])
-
-
-def _outermost_folder(path: Sequence[str]) -> _Name:
-    """The outermost folder with a number, other than that of a visit; the last resort."""
-    named = (_Name(part, part, level) for level, part in enumerate(path[:-1], 1) if has_number(part))
-    return next((name for name in named if kind_and_number(words_of(name.whole)[0])[0] != "visit"), _Name("", "", 0))
 
 
 def _people_on(paths: Sequence[Sequence[_Name]]) -> list[_Name | None]:

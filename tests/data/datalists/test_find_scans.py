@@ -159,7 +159,7 @@ def test_the_table_in_the_log(tmp_path, caplog):
     assert table.splitlines() == [
         str(tmp_path),
         "  scans        5",
-        "  patients     5, from the folder at level 2 of the path",
+        "  patients     5",
         "               siteA/p0/ct.nii -> p0",
         "               siteA/p3/ct.nii -> p3",
         "               siteA/p2/ct.nii -> p2",

@@ -54,6 +54,12 @@ SCANS = {
         for visit in range(1, 3 + n % 2)
         for kind in ("flair", "mprage", "pd", "t2")
     },
+    "CT-RATE": {
+        f"dataset/train/train_{n}/train_{n}_{visit}/train_{n}_{visit}_{kernel}.nii.gz": f"train_{n}"
+        for n, visits in ((1, "a"), (2, "ab"), (53, "a"))
+        for visit in visits
+        for kernel in (1, 2)
+    },
     "sites of numbered patients, not of visits": {
         f"site{n}/site{n}_{patient:03d}.nii.gz": f"site{n}_{patient:03d}" for n in (1, 2) for patient in range(1, 9)
     },

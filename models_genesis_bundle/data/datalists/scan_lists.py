@@ -1,24 +1,120 @@
-"""Lists of scans with their label maps, split into training, validation and test."""
+"""Lists of scans, and of scans with their label maps, split by patient."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from models_genesis_bundle.data.datalists.checked_split import checked_split, log_datalist
-from models_genesis_bundle.data.datalists.checks import check_listed_once
-from models_genesis_bundle.data.datalists.json_datalist import SECTIONS
-from models_genesis_bundle.data.datalists.layouts import DatasetRequest, Sections, read_dataset
+from models_genesis_bundle.data.datalists.checks import checked_split, checked_whole
+from models_genesis_bundle.data.datalists.json_datalist import SECTIONS, read_json_datalist
+from models_genesis_bundle.data.datalists.layouts import Dataset, DatasetRequest, Sections, read_dataset
 from models_genesis_bundle.data.datalists.splits import SplitRequest, take_fraction
-from models_genesis_bundle.data.scans.files import Channels
+from models_genesis_bundle.data.scans.files import CHANNEL_FILES, Channels, scan_files
 from monai.config import PathLike
 
-__all__ = ["list_labelled_scans", "segmentation_datalist"]
+__all__ = ["list_labelled_scans", "list_scans", "pretraining_datalist", "segmentation_datalist"]
 
 logger = logging.getLogger(__name__)
 
-_request = partial(DatasetRequest, layouts=("json", "pairs"), file_keys=("image", "label"))
+_labelled = partial(DatasetRequest, layouts=("json", "pairs"), file_keys=("image", "label"))
+
+
+def list_scans(
+    dataset_dir: PathLike,
+    patient_regex: str | None = None,
+    layout: str = "auto",
+    spatial_dims: int = 3,
+    channels: Channels | None = None,
+) -> list[dict[str, Any]]:
+    """List all scans of a dataset with their patients.
+
+    Args:
+        dataset_dir: a folder, the JSON datalist itself, or a single scan.
+        patient_regex: regular expression that is searched in a scan's path relative to `dataset_dir`. Its group ``patient``,
+            else its first group, else the whole match is the patient. None: the folders and names tell the patients apart.
+            An entry ``patient`` in a JSON has precedence.
+        layout: as for `pretraining_datalist`.
+        spatial_dims: with 2, PNG, JPEG and single DICOM files are scans.
+        channels: number or names of a scan's channels, see `segmentation_datalist`; None: each file is a scan of its own.
+
+    Returns:
+        ``[{"image": path, "patient": name}, …]`` sorted by path; with ``channel_files`` if a scan has a file for each channel.
+
+    Raises:
+        FileNotFoundError: no such folder or file, or no scan in it.
+        DatalistError: an invalid datalist, a `patient_regex` that does not match, a file that is listed twice.
+
+    Examples:
+        >>> from models_genesis_bundle.data import list_scans
+        >>> [scan["patient"] for scan in list_scans("phantoms/images")]
+        ['phantom_000', 'phantom_001', 'phantom_002', 'phantom_003']
+    """
+    request = DatasetRequest(
+        dataset_dir, layout, patient_regex=patient_regex, spatial_dims=spatial_dims, channels=channels
+    )
+    return checked_whole(request, _scans_only(read_dataset(request), each_file=channels is None))
+
+
+def pretraining_datalist(
+    dataset_dir: PathLike,
+    validation_fraction: float = 0.2,
+    seed: int = 0,
+    split_file: PathLike | None = None,
+    patient_regex: str | None = None,
+    layout: str = "auto",
+    spatial_dims: int = 3,
+) -> Sections:
+    """List the scans of a dataset, split by patient.
+
+    Args:
+        dataset_dir: a folder, or the JSON datalist itself.
+        validation_fraction: below 1 a share, from 1 a number of the patients for validation, if the data have no split.
+        seed: seed of the split.
+        split_file: JSON with the lists ``training`` and ``validation``, and perhaps ``test``, of paths, relative to
+            `dataset_dir` or to itself; it replaces the split.
+        patient_regex: see `list_scans`.
+        layout: ``json`` for the lists of a JSON; ``luna16`` for ``subset0`` … ``subset9``, split as in the paper; ``folder``
+            for any scans; ``auto`` for the first of these that the data have.
+        spatial_dims: with 2, PNG, JPEG and single DICOM files are scans.
+
+    Returns:
+        ``training``, ``validation`` and ``test`` (perhaps empty): ``[{"image": path, "patient": name}, …]`` sorted by path. No
+        patient is in two of them. If a scan has a file for each channel, each is a scan of its own.
+
+    Raises:
+        FileNotFoundError: no such folder or file, no scan in it, or a listed file does not exist.
+        DatalistError: a fraction out of range, too few patients, a patient in two lists, an invalid datalist or split file, a
+            file that is listed twice.
+
+    Examples:
+        >>> from models_genesis_bundle.data import pretraining_datalist
+        >>> {name: len(scans) for name, scans in pretraining_datalist("phantoms/images", validation_fraction=0.25).items()}
+        {'training': 3, 'validation': 1, 'test': 0}
+    """
+    split = SplitRequest(validation_fraction, seed=seed)
+    request = DatasetRequest(dataset_dir, layout, patient_regex=patient_regex, spatial_dims=spatial_dims)
+    if split_file is not None:
+        dataset = Dataset(read_json_datalist(Path(split_file), request.base, patient_regex, ("training", "validation")))
+    else:
+        dataset = read_dataset(request)
+    return checked_split(request, _scans_only(dataset, each_file=True), split)
+
+
+def _scans_only(dataset: Dataset, each_file: bool) -> Dataset:
+    """The scans of each list, sorted, without their other entries; each file of a scan by itself, or all together."""
+    scans: Sections = {section: [] for section in SECTIONS}
+    for section, items in dataset.sections.items():
+        for item in items:
+            files = scan_files(item)
+            if each_file or len(files) == 1:
+                scans[section].extend({"image": file, "patient": item["patient"]} for file in files)
+            else:
+                scans[section].append({"image": files[0], "patient": item["patient"], CHANNEL_FILES: files})
+        scans[section].sort(key=lambda scan: scan["image"])
+    return replace(dataset, sections=scans)
 
 
 def list_labelled_scans(
@@ -33,7 +129,7 @@ def list_labelled_scans(
 
     Args:
         dataset_dir: as for `segmentation_datalist`, and so are the other arguments.
-        layout: one of its table.
+        layout: one of its layouts.
         image_pattern: regular expression for the paths of images, with ``layout="pairs"``.
         label_pattern: the same for label maps.
         patient_regex: finds the patients.
@@ -51,7 +147,7 @@ def list_labelled_scans(
         >>> len(list_labelled_scans("phantoms"))
         4
     """
-    request = _request(
+    request = _labelled(
         dataset_dir,
         layout,
         patient_regex=patient_regex,
@@ -61,13 +157,9 @@ def list_labelled_scans(
         channels=channels,
     )
     dataset = read_dataset(request)
-    scans = [scan for section in SECTIONS for scan in dataset.sections.get(section, [])]
-    if not scans:
+    if not dataset.items:
         raise FileNotFoundError(f"{dataset_dir}: none of its lists has an image with a label.")
-    check_listed_once(scans)
-    scans.sort(key=lambda scan: scan["image"])
-    log_datalist(request, dataset, {"training": scans})
-    return scans
+    return checked_whole(request, dataset)
 
 
 def segmentation_datalist(
@@ -87,22 +179,13 @@ def segmentation_datalist(
 ) -> Sections:
     """List the scans of a dataset with their label maps, split by patient.
 
-    ========= ==========================================================================================
-    layout    images and labels
-    ========= ==========================================================================================
-    ``json``  the lists ``training``, ``validation`` and ``test`` of the JSON, each entry with ``image`` and ``label``;
-              entries without a label, as in the Decathlon's test list, are left out
-    ``pairs`` files below the folder, paired by their names or by the patterns
-    ``auto``  ``pairs`` when patterns are given; else ``json`` for a JSON file or a folder with ``datalist.json`` or
-              ``dataset.json``; else ``pairs``
-    ========= ==========================================================================================
-
     A split of the data is used: the lists of the JSON, or folders such as ``imagesTr`` and ``imagesTs``. A missing list for
     validation or test is taken from the training patients.
 
     Args:
         dataset_dir: a folder, or the JSON datalist itself.
-        layout: one of the table.
+        layout: ``json`` for the lists of a JSON, whose entries without a ``label`` are left out; ``pairs`` for files below a
+            folder, paired by their names or by the patterns; ``auto`` for ``json`` if there is one and no pattern is given.
         image_pattern: regular expression that is searched in the paths of images, relative to `dataset_dir`. An image and a
             label map are a pair if the group ``case``, or else the first group, is the same in both, and so is every other
             group that both patterns name. A group ``patient`` is the patient.
@@ -138,7 +221,7 @@ def segmentation_datalist(
         {'training': 2, 'validation': 1, 'test': 1}
     """
     split = SplitRequest(validation_fraction, test_fraction, seed)
-    request = _request(
+    request = _labelled(
         dataset_dir,
         layout,
         patient_regex=patient_regex,
