@@ -126,12 +126,8 @@ def dataset_class_names(
 ) -> list[str]:
     """The names of a dataset's classes in the order of their numbers.
 
-    Args:
-        dataset_dir: as for `classification_datalist`, and so are the other arguments.
-        num_classes: number of classes.
-        class_names: the names; None for those of the class folders, else ``class 0``, ``class 1``, ….
-        layout: one of its layouts.
-        candidates_file: a CSV of candidates, in which classes are numbers.
+    They are `class_names`, else those of the class folders, else ``class 0``, ``class 1``, …. The arguments are those of
+    `classification_datalist`.
 
     Raises:
         DatalistError: the number or the names of the classes differ from `num_classes` or from the class folders.

@@ -62,7 +62,7 @@ _WORDS_OF_A_KIND = {
         spgr anat func fmap perf hires iso contrast native plain thin thick arterial venous portal delayed
         late axial ax sagittal sag coronal cor sa la lge cine 2d 3d 4d 3t 7t left right""",
     "visit": """ses session visit timepoint time tp day week month year baseline bl followup follow up fu
-        pre post run acq echo frame rep repeat retest""",
+        pre post run acq echo frame rep repeat retest preop postop before after inspiration expiration""",
 }
 _KIND_OF_WORD = {word: kind for kind, words in _WORDS_OF_A_KIND.items() for word in words.split()}
 _BETWEEN_WORDS = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])|(?:(?<=images)|(?<=labels))(?=t[rs]$)")

@@ -159,18 +159,19 @@ def _groups_of_people(below: dict[str, dict[str, _Name]], folders: set[str]) -> 
     """The names at one level that hold the names of several people; `below` has these names."""
     pairs = [(parent, kid) for parent, kids in below.items() for kid in kids.values()]
     groups = {parent for parent, _ in pairs}
-    if len(groups) == len(folders) == 1:
-        return groups  # one folder around everything, or next to single files
+    if len(folders) == 1 and 1 in (len(groups), len(below)):
+        return folders  # one folder around everything, or next to single files
     if len(pairs) == len(groups):
         return set()
     rests = [_rest(kid.core, parent) for parent, kid in pairs]
+    if not _most(re.search(r"\d{3}", rest) for rest in rests):
+        return set()
     counts = Counter(rests)
-    if _most(counts[rest] > 1 for rest in rests):
-        people = _most(re.fullmatch(r"\d{5,}", rest) for rest in rests)  # the same ones in folders of visits
+    if _most(counts[rest] > 1 for rest in rests):  # people in folders of visits, or series with the same names
+        people = _most(re.fullmatch(r"\d{5,}", rest) for rest in rests)
     else:
         unclear = _most(has_number(parent) or not kid.level for parent, kid in pairs)
-        many = len(pairs) >= _LEAST_PEOPLE_OF_A_GROUP * len(groups)
-        people = _most(re.search(r"\d{3}", rest) for rest in rests) and (many or not unclear)
+        people = not unclear or len(pairs) >= _LEAST_PEOPLE_OF_A_GROUP * len(groups)
     return groups if people else set()
 
 

@@ -86,8 +86,8 @@ def pretraining_datalist(
 
     Raises:
         FileNotFoundError: no such folder or file, no scan in it, or a listed file does not exist.
-        DatalistError: a fraction out of range, too few patients, a patient in two lists, an invalid datalist or split file, a
-            file that is listed twice.
+        DatalistError: a fraction out of range, too few patients, a patient in two lists, a file that is listed twice, an invalid
+            datalist or split file.
 
     Examples:
         >>> from models_genesis_bundle.data import pretraining_datalist
@@ -127,13 +127,7 @@ def list_labelled_scans(
 ) -> list[dict[str, Any]]:
     """List all scans of a dataset that have a label map, of all lists of its split.
 
-    Args:
-        dataset_dir: as for `segmentation_datalist`, and so are the other arguments.
-        layout: one of its layouts.
-        image_pattern: regular expression for the paths of images, with ``layout="pairs"``.
-        label_pattern: the same for label maps.
-        patient_regex: finds the patients.
-        channels: number or names of a scan's channels.
+    The arguments are those of `segmentation_datalist`.
 
     Returns:
         ``[{"image": path, "label": path, "patient": name, …}, …]`` sorted by the image's path.
