@@ -138,6 +138,13 @@ SCANS = {
         f"UPENN-GBM-0000{n}_{visit}/UPENN-GBM-0000{n}_{visit}_T1.nii.gz": f"UPENN-GBM-0000{n}"
         for n, visit in ((1, 11), (1, 21), (2, 11))
     },
+    "a folder around numbered organs": {f"MyCohort/liver_{n}.nii": f"liver_{n}" for n in (1, 2, 3)},
+    "series with the same numbers": {"ana/S001/": "ana", "ana/S002/": "ana", "ben/S001/": "ben", "ben/S002/": "ben"},
+    "before and after an operation": {
+        "preop/HN-001/": "HN-001",
+        "postop/HN-001/": "HN-001",
+        "postop/HN-002/": "HN-002",
+    },
     "series with names below people": {"ana/Thorax lang/": "ana", "ana/Knie/": "ana", "ben/Thorax kurz/": "ben"},
     "flat, scans numbered": {f"{p}_{n}.nii": p for p, count in (("ana", 3), ("ben", 1)) for n in range(1, count + 1)},
     "flat, visits": {"patient01_scan1.nii": "patient01", "patient01_scan2.nii": "patient01", "patient2_scan1.nii": "patient2"},
