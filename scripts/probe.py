@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bundle_path import start
-from models_genesis_bundle.data.datalists.checks import DatalistError
+from models_genesis_bundle.data.datalists import DatalistError
 from models_genesis_bundle.embeddings import EmbeddingsError, probe_embeddings
 from models_genesis_bundle.files import write_table
 from tabulate import tabulate

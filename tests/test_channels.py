@@ -13,7 +13,7 @@ import pytest
 from bundle_commands import arguments, root_cause, run_here
 from miniature_data import two_channels
 from models_genesis_bundle.data import SkippedScansError
-from models_genesis_bundle.data.datalists.checks import DatalistError
+from models_genesis_bundle.data.datalists import DatalistError
 from models_genesis_bundle.weights import read_weights
 
 FEW = {"split::validation_fraction": 1, "split::test_fraction": 1}

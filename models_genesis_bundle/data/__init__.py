@@ -8,8 +8,12 @@ from models_genesis_bundle.data.datalists.classification import (
     unlabelled_datalist,
 )
 from models_genesis_bundle.data.datalists.patients import labelled_record, patient_hashes
-from models_genesis_bundle.data.datalists.pretraining import list_scans, pretraining_datalist
-from models_genesis_bundle.data.datalists.segmentation import list_labelled_scans, segmentation_datalist
+from models_genesis_bundle.data.datalists.scan_lists import (
+    list_labelled_scans,
+    list_scans,
+    pretraining_datalist,
+    segmentation_datalist,
+)
 from models_genesis_bundle.data.datalists.splits import take_fraction
 from models_genesis_bundle.data.sampling.balanced_sampler import BalancedEpochSampler, class_weights, training_sampler
 from models_genesis_bundle.data.sampling.patch_centres import PatchCentresd

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from models_genesis_bundle.data.datalists.candidates import join_candidates, read_candidates
-from models_genesis_bundle.data.datalists.pretraining import list_scans
+from models_genesis_bundle.data.datalists.scan_lists import list_scans
 from models_genesis_bundle.data.scans.files import CHANNEL_FILES, Channels, channel_count
 from models_genesis_bundle.data.scans.load_scan import flat_affine
 from models_genesis_bundle.data.volumes.places import corners_around, middle_corner

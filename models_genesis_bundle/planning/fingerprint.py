@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from models_genesis_bundle.data.datalists.pretraining import pretraining_datalist
+from models_genesis_bundle.data.datalists.scan_lists import pretraining_datalist
 from models_genesis_bundle.data.datalists.splits import SplitRequest, split_sections
 from models_genesis_bundle.data.scans.files import IMAGE_SUFFIXES, scan_suffix
 from models_genesis_bundle.data.scans.load_scan import LoadScand

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 import yaml
-from models_genesis_bundle.data.datalists.segmentation import list_labelled_scans
+from models_genesis_bundle.data.datalists.scan_lists import list_labelled_scans
 from models_genesis_bundle.files import whole_file, write_json
 from models_genesis_bundle.planning.device import Device, measure_speed
 from models_genesis_bundle.planning.fingerprint import Datalist, Fingerprint

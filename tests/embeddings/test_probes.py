@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from models_genesis_bundle.data.datalists.checks import DatalistError
+from models_genesis_bundle.data.datalists import DatalistError
 from models_genesis_bundle.embeddings import Embeddings, EmbeddingsError, ProbeTask, probe_embeddings, stability
 from models_genesis_bundle.embeddings.labelled_vectors import read_labels
 from models_genesis_bundle.embeddings.probes import knn_scores, linear_scores, mean_over_classes, retrieval_precision

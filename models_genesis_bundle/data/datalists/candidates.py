@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from models_genesis_bundle.data.datalists.checks import DatalistError
+from models_genesis_bundle.data.datalists import DatalistError
 from models_genesis_bundle.data.scans.files import CHANNEL_FILES, case_path, scan_files, scan_stem
 from monai.config import PathLike
 

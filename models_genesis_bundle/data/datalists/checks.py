@@ -1,42 +1,47 @@
-"""The error of datalists, and the checks that all of them share."""
+"""The last steps of every datalist: its split, the checks, and a table in the log."""
 
 from __future__ import annotations
 
+import logging
 import os
-import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from models_genesis_bundle.data.datalists import DatalistError
+from models_genesis_bundle.data.datalists.layouts import Dataset, DatasetRequest, Sections
+from models_genesis_bundle.data.datalists.splits import SplitRequest, split_by_file, split_sections
 from models_genesis_bundle.data.scans.files import scan_files
 from monai.config import PathLike
 
-__all__ = ["DatalistError", "check_listed_once", "check_patients_disjoint", "compiled_pattern"]
+__all__ = ["check_patients_disjoint", "checked_split", "checked_whole"]
+
+logger = logging.getLogger(__name__)
+
+_EXAMPLES = 3
 
 
-class DatalistError(ValueError):
-    """A folder, list or setting that gives no datalist.
-
-    Args:
-        source: the file, folder or setting.
-        found: what is wrong with it, a sentence.
-        remedy: what to do about it, a sentence.
-    """
-
-    def __init__(self, source: PathLike, found: str, remedy: str) -> None:
-        super().__init__(str(source), found, remedy)
-        self.source, self.found, self.remedy = str(source), found, remedy
-
-    def __str__(self) -> str:
-        return f"{self.source}: {self.found} {self.remedy}"
+def checked_whole(request: DatasetRequest, dataset: Dataset) -> list[dict[str, Any]]:
+    """All items of a dataset, sorted by the image; refuses a scan that is listed twice."""
+    every = sorted(dataset.items, key=lambda item: item["image"])
+    _check_listed_once(every)
+    _log_datalist(request, dataset, {"training": every})
+    return every
 
 
-def compiled_pattern(setting: str, pattern: str) -> re.Pattern[str]:
-    """The regular expression that a setting holds; a `DatalistError` if it is invalid."""
-    try:
-        return re.compile(pattern)
-    except re.error as error:
-        found = f"it is not a regular expression: {error}."
-        raise DatalistError(f"{setting} {pattern!r}", found, "Correct it.") from error
+def checked_split(
+    request: DatasetRequest, dataset: Dataset, split: SplitRequest, split_file: PathLike | None = None
+) -> Sections:
+    """Split a dataset by a file, or else as it names itself, and refuse a scan that is listed twice or a patient in two lists."""
+    if split_file is None:
+        sections = split_sections(dataset.sections, split, request.root)
+    else:
+        sections = split_by_file(dataset.items, Path(split_file), request.base)
+    _check_listed_once(item for items in sections.values() for item in items)
+    check_patients_disjoint(sections)
+    _log_datalist(request, dataset, sections)
+    return sections
 
 
 def check_patients_disjoint(datalist: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
@@ -48,10 +53,10 @@ def check_patients_disjoint(datalist: Mapping[str, Sequence[Mapping[str, Any]]])
     Raises:
         DatalistError: names every such patient with the sections and files.
     """
-    places: dict[str, dict[str, list[str]]] = {}
+    places: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for section, scans in datalist.items():
         for scan in scans:
-            places.setdefault(scan["patient"], {}).setdefault(section, []).append(scan["image"])
+            places[scan["patient"]][section].append(scan["image"])
     shared = {patient: found for patient, found in places.items() if len(found) > 1}
     if shared:
         lines = [
@@ -66,13 +71,46 @@ def check_patients_disjoint(datalist: Mapping[str, Sequence[Mapping[str, Any]]])
         )
 
 
-def check_listed_once(scans: Iterable[Mapping[str, Any]]) -> None:
-    """Refuse a list with the same file twice, also under the name of a link; the `DatalistError` names both entries."""
-    seen: dict[tuple[int, int], str] = {}
+def _check_listed_once(scans: Iterable[Mapping[str, Any]]) -> None:
+    seen: dict[str, str] = {}
     for image in (file for scan in scans for file in scan_files(scan)):
-        status = os.stat(image)
-        file = (status.st_dev, status.st_ino)
-        if file in seen and os.path.realpath(seen[file]) == os.path.realpath(image):
+        file = os.path.realpath(image)
+        if file in seen:
             remedy = "Remove one of them (a link counts as the file that it points to)."
             raise DatalistError(image, f"The same scan is listed twice: {seen[file]} and {image}.", remedy)
         seen[file] = image
+
+
+def _log_datalist(
+    request: DatasetRequest, dataset: Dataset, datalist: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> None:
+    """Log what a datalist holds, and what it leaves out; label maps as a warning."""
+    every = [item for items in datalist.values() for item in items]
+    examples = every[:: max(1, -(-len(every) // _EXAMPLES))]
+    lists = datalist if len(datalist) > 1 else {}
+    rows = [
+        ("scans", f"{len({item['image'] for item in every})}"),
+        ("patients", f"{_patients(every)}"),
+        *(("", f"{_short(item['image'], request)} -> {item['patient']}") for item in examples),
+        *((section, f"{len(items)} scans of {_patients(items)} patients") for section, items in lists.items()),
+        *((reason, _some(paths, request)) for reason, paths in dataset.found.passed_over.items()),
+    ]
+    width = max(len(name) for name, _ in rows)
+    logger.info("%s\n%s", request.root, "\n".join(f"  {name:<{width}}  {text}" for name, text in rows))
+    used = {item["label"] for item in every if isinstance(item.get("label"), str)}
+    left_out = [str(label) for label in dataset.found.labels if str(label) not in used]
+    if left_out:
+        logger.warning("%s: label maps, left out of the scans: %s", request.root, _some(left_out, request))
+
+
+def _patients(items: Sequence[Mapping[str, Any]]) -> int:
+    return len({item["patient"] for item in items})
+
+
+def _some(paths: Sequence[str], request: DatasetRequest) -> str:
+    return f"{len(paths)}, such as {', '.join(_short(path, request) for path in paths[:_EXAMPLES])}"
+
+
+def _short(path: str, request: DatasetRequest) -> str:
+    """A path relative to the dataset's folder; bytes that are not text are escaped."""
+    return os.fsencode(os.path.relpath(path, request.base)).decode("utf-8", "backslashreplace")

@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from models_genesis_bundle.data.datalists import DatalistError
 from models_genesis_bundle.data.datalists.candidates import join_candidates, read_candidates
-from models_genesis_bundle.data.datalists.checked_split import checked_split
-from models_genesis_bundle.data.datalists.checks import DatalistError
+from models_genesis_bundle.data.datalists.checks import checked_split
 from models_genesis_bundle.data.datalists.find_scans import look_below
 from models_genesis_bundle.data.datalists.json_datalist import SECTIONS
 from models_genesis_bundle.data.datalists.layouts import DatasetRequest, Sections, read_dataset, resolved_layout
-from models_genesis_bundle.data.datalists.pretraining import list_scans
+from models_genesis_bundle.data.datalists.scan_lists import list_scans
 from models_genesis_bundle.data.datalists.splits import SplitRequest
 from models_genesis_bundle.data.scans.files import Channels
 from monai.config import PathLike
@@ -41,29 +41,23 @@ def classification_datalist(
 ) -> Sections:
     """List images or candidates with their class, split by patient.
 
-    ================= ==========================================================================================
+    ================= ======================================================================================
     layout            images, classes and split
-    ================= ==========================================================================================
-    ``json``          the lists ``training``, ``validation`` and ``test`` of a JSON, a class per image under `class_key`
+    ================= ======================================================================================
+    ``json``          the lists ``training``, ``validation`` and ``test`` of a JSON, a class per image
     ``class_folders`` a folder for each class, in sorted order or that of `class_names`
-    ``auto``          ``json`` for a JSON or a folder with ``datalist.json`` or ``dataset.json``, else ``class_folders``
-    ================= ==========================================================================================
+    ``luna16``        for candidates: ``subset0`` … ``subset9``, split as in the paper
+    ``folder``        for candidates: any scans below the folder
+    ``auto``          the first of these that the data have
+    ================= ======================================================================================
 
-    With a `candidates_file`, the items are its points, and `dataset_dir` holds the scans, named by their ``seriesuid``:
-
-    ================= ==========================================================================================
-    ``luna16``        ``subset0`` … ``subset4`` train, ``5`` … ``6`` validate, ``7`` … ``9`` test, as in the paper
-    ``folder``        any scans below the folder
-    ``json``          the scans and split of a JSON
-    ``auto``          ``json`` if there is one, ``luna16`` for a folder with ``subset0``, else ``folder``
-    ================= ==========================================================================================
-
-    Without a list for validation or test in the data, patients are taken from the training list, seeded.
+    With a `candidates_file`, the items are its points, and `dataset_dir` holds the scans, named by their ``seriesuid``. Without
+    a list for validation or test in the data, patients are taken from the training list, seeded.
 
     Args:
         dataset_dir: a folder, or the JSON itself.
         class_key: entry of the JSON that holds the class: its number, true or false, or its name.
-        layout: one of the tables.
+        layout: one of the table.
         patient_regex: see `list_scans`; for class folders it is searched below the folder of the class.
         validation_fraction: share of the training patients for validation, in (0, 1), or their number, 1 or more.
         test_fraction: the same for the test; 0 for none.
@@ -111,15 +105,14 @@ def classification_datalist(
         sections = _with_candidates(sections, candidates_file, names)
     for section, items in sections.items():
         counts = Counter(item["label"] for item in items)
+        classes = ", ".join(f"{counts[number]} of {name!r}" for number, name in enumerate(names))
         if section != "test" and len(counts) < len(names):
             raise DatalistError(
                 candidates_file or request.root,
-                f"the {section} list needs items of each class, found "
-                f"{', '.join(f'{counts[number]} of {name!r}' for number, name in enumerate(names))}.",
+                f"the {section} list needs items of each class, found {classes}.",
                 "Change validation_fraction, test_fraction or the seed of the split, name it in a split_file, or correct "
                 "num_classes and class_names.",
             )
-        classes = ", ".join(f"{counts[number]} {name!r}" for number, name in enumerate(names))
         logger.info("%s: %s; %d patients", section, classes, len({item["patient"] for item in items}))
     return sections
 
@@ -133,12 +126,8 @@ def dataset_class_names(
 ) -> list[str]:
     """The names of a dataset's classes in the order of their numbers.
 
-    Args:
-        dataset_dir: as for `classification_datalist`, and so are the other arguments.
-        num_classes: number of classes.
-        class_names: the names; None for those of the class folders, else ``class 0``, ``class 1``, ….
-        layout: one of its tables.
-        candidates_file: a CSV of candidates, in which classes are numbers.
+    They are `class_names`, else those of the class folders, else ``class 0``, ``class 1``, …. The arguments are those of
+    `classification_datalist`.
 
     Raises:
         DatalistError: the number or the names of the classes differ from `num_classes` or from the class folders.

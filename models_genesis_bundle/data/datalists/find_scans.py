@@ -1,4 +1,4 @@
-"""Which scans and label maps lie below a folder. Names tell them apart, and values where the names leave it open."""
+"""Which scans and label maps lie below a folder."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-from models_genesis_bundle.data.datalists.path_words import names_a_thing, words_of
+from models_genesis_bundle.data.datalists.path_words import words_of
 from models_genesis_bundle.data.scans.files import DICOM_SUFFIXES, SCAN_SUFFIXES, is_dicom_file, scan_stem, scan_suffix
-from models_genesis_bundle.data.scans.load_scan import LoadScand
-from models_genesis_bundle.data.scans.scan_compose import ScanError
 from models_genesis_bundle.files import RUN_MARKER
 
 __all__ = ["Found", "is_label_word", "look_below", "sorted_paths"]
@@ -24,12 +21,6 @@ _LABEL_WORD = re.compile(
     r"|annotation|annot|contour|roi|rtstruct|rtss|delineation)s?\d*"
 )
 _IMAGE_FOLDERS = ("image", "images", "img", "imgs")
-_MOST_FILES_OF_ONE = 12  # in the folder of one patient
-_MOST_KINDS_READ = 16
-_FILES_READ_OF_A_KIND = 2
-_VOXELS_LOOKED_AT = 10**6
-_MOST_LABELS = 32
-_LEAST_BACKGROUND = 0.3
 
 
 @dataclass(frozen=True)
@@ -58,8 +49,11 @@ def look_below(folder: str | Path, spatial_dims: int = 3) -> Found:
             every.append(Path(place))
         elif others := set(names).difference(files):
             passed_over["other files"].extend(os.path.join(place, name) for name in sorted(others))
-    labels = _label_maps_among(every, spatial_dims)
-    return Found(sorted_paths([scan for scan in every if scan not in labels]), sorted_paths(labels), passed_over)
+    if not every:
+        return Found(passed_over=passed_over)
+    above = len(Path(os.path.commonpath([os.path.dirname(scan) for scan in every])).parts)
+    labels = {scan for scan in every if _is_named_as_label_map(scan.parts[above:])}
+    return Found(sorted_paths(set(every) - labels), sorted_paths(labels), passed_over)
 
 
 def sorted_paths(paths: Iterable[Path]) -> list[Path]:
@@ -124,27 +118,8 @@ def is_label_word(word: str) -> bool:
     return _LABEL_WORD.fullmatch(word) is not None
 
 
-def _label_maps_among(scans: Sequence[Path], spatial_dims: int) -> set[Path]:
-    """The files and DICOM folders that are label maps.
-
-    The name of a label map holds a word such as ``seg``, or a folder's name begins with one, unless a folder ``images…``
-    lies within. Files that lie next to a scan under another name (``a_1`` next to ``a``, ``liver`` next to ``ct``) are read,
-    two of a kind and few kinds: label maps hold few whole numbers and much background.
-    """
-    if not scans:
-        return set()
-    above = len(Path(os.path.commonpath([os.path.dirname(scan) for scan in scans])).parts)
-    labels = {scan for scan in scans if _is_named_as_label_map(scan.parts[above:])}
-    images = [scan for scan in scans if scan not in labels and scan_suffix(scan)]
-    series = {str(scan) for scan in scans if not scan_suffix(scan)}
-    for kind, other in _open_kinds(images, series):
-        read = kind[:_FILES_READ_OF_A_KIND]
-        if all(_holds_labels(file, spatial_dims) for file in read) and not _holds_labels(other, spatial_dims):
-            labels.update(kind)
-    return labels
-
-
 def _is_named_as_label_map(parts: Sequence[str]) -> bool:
+    """Whether a word of the name, or the first one of a folder's name, says so; not within a folder ``images…``."""
     if any(is_label_word(word) for word in words_of(scan_stem(parts[-1]))):
         return True
     for folder in reversed(parts[:-1]):
@@ -152,51 +127,3 @@ def _is_named_as_label_map(parts: Sequence[str]) -> bool:
         if first in _IMAGE_FOLDERS or is_label_word(first):
             return first not in _IMAGE_FOLDERS
     return False
-
-
-def _open_kinds(images: Sequence[Path], series: set[str]) -> Iterator[tuple[list[Path], Path]]:
-    """Files whose names do not say whether they are label maps, by kind, the most frequent first.
-
-    Each kind comes with a file or DICOM folder of another kind that lies next to the first of its files.
-    """
-    kinds: dict[tuple[str, str], list[Path]] = defaultdict(list)
-    next_to: dict[Path, Path] = {}
-    folders: dict[str, dict[str, Path]] = defaultdict(dict)
-    for image in images:
-        folders[os.path.dirname(image)][scan_stem(image)] = image
-    for folder, files in folders.items():
-        if len(files) < 2 and folder not in series:
-            continue
-        common = re.sub(r"[^\W_]*$", "", os.path.commonprefix(list(files)))  # noqa: RUF071 - letters are meant
-        rests = {stem: re.sub(r"\d+", "0", stem[len(common) :]) for stem in files}
-        one_patient = len(files) <= _MOST_FILES_OF_ONE and len(set(rests.values())) == len(files)
-        for stem, file in files.items():
-            base = next((stem[: m.start()] for m in re.finditer(r"[\W_]+", stem) if stem[: m.start()] in files), None)
-            if base is not None:
-                rest = re.sub(r"\d+", "0", stem[len(base) :])
-                if names_a_thing(rest) or rest.strip("_-. ").isdigit():
-                    kinds["longer name", rest].append(file)
-                    next_to[file] = files[base]
-            elif one_patient and names_a_thing(rests[stem]):
-                kinds["other name", rests[stem]].append(file)
-                next_to[file] = Path(folder) if folder in series else files[_plainest(rests, stem)]
-    often = sorted(kinds.items(), key=lambda item: -len(item[1]))
-    found = [(files, next_to[files[0]]) for (how, _), files in often if how == "longer name" or len(files) > 1]
-    yield from found[:_MOST_KINDS_READ]
-
-
-def _plainest(rests: dict[str, str], stem: str) -> str:
-    """Another file of the patient, if possible one with a known name such as ``ct``."""
-    return min((other for other in rests if other != stem), key=lambda other: (names_a_thing(rests[other]), other))
-
-
-def _holds_labels(file: Path, spatial_dims: int) -> bool:
-    try:
-        image = LoadScand("image", spatial_dims, allow_constant=True)({"image": str(file)})["image"]
-    except ScanError:
-        return False
-    values = image.as_tensor().flatten()
-    values = values[:: max(1, len(values) // _VOXELS_LOOKED_AT)]
-    distinct = torch.unique(values)
-    whole = bool((distinct == distinct.round()).all()) and distinct[0] == 0
-    return whole and len(distinct) <= _MOST_LABELS and float((values == 0).float().mean()) > _LEAST_BACKGROUND

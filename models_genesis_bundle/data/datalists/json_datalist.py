@@ -7,11 +7,11 @@ import logging
 import math
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from models_genesis_bundle.data.datalists.checks import DatalistError
+from models_genesis_bundle.data.datalists import DatalistError
 from models_genesis_bundle.data.datalists.patients import patient_names
 from models_genesis_bundle.data.scans.files import CHANNEL_FILES, case_path, is_scan_file, scan_files
 from models_genesis_bundle.messages import first_of
@@ -84,29 +84,25 @@ def read_json_datalist(
         required: lists that must have an entry.
         file_keys: keys of paths; the first must be in every entry.
     """
-    content = _read_content(file, required)
-    entries = {
+    if not file.exists():
+        raise FileNotFoundError(f"{file}: there is no such datalist or split file.")
+    content = _parsed(file)
+    if not isinstance(content, dict):
+        raise DatalistError(file, f"expected {_WANTED}, found a {type(content).__name__}.", "Write it in this form.")
+    if missing := [section for section in required if not content.get(section)]:
+        found = f"{', '.join(missing)} is missing or empty; expected {_WANTED}, found the keys {', '.join(content) or 'none'}."
+        raise DatalistError(file, found, "Give these lists entries.")
+    sections = {
         section: _labelled_entries(file, section, content.get(section) or [], file_keys, section in required)
         for section in SECTIONS
     }
-    every = [entry for section in SECTIONS for entry in entries[section]]
+    every = [entry for section in SECTIONS for entry in sections[section]]
     _resolve_paths(file, base, every, file_keys)
-    _name_patients(every, base, patient_regex)
-    return entries
-
-
-def _read_content(file: Path, required: Sequence[str]) -> Mapping[str, Any]:
-    try:
-        content = _parsed(file)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{file}: there is no such datalist or split file.") from None
-    if not isinstance(content, dict):
-        raise DatalistError(file, f"expected {_WANTED}, found a {type(content).__name__}.", "Write it in this form.")
-    missing = [section for section in required if not content.get(section)]
-    if missing:
-        found = f"{', '.join(missing)} is missing or empty; expected {_WANTED}, found the keys {', '.join(content) or 'none'}."
-        raise DatalistError(file, found, "Give these lists entries.")
-    return content
+    if not all("patient" in entry for entry in every):
+        names = patient_names([Path(case_path(scan_files(entry))) for entry in every], base, patient_regex)
+        for entry, name in zip(every, names, strict=True):
+            entry.setdefault("patient", name)
+    return sections
 
 
 def _labelled_entries(
@@ -115,35 +111,10 @@ def _labelled_entries(
     if not isinstance(listed, list):
         found = f"{section} must be a list, found a {type(listed).__name__}."
         raise DatalistError(file, found, "Put its entries into […].")
-    first, *further = file_keys
-    entries: list[dict[str, Any]] = []
-    for number, entry in enumerate(listed):
-        plain = {first: None, **entry} if isinstance(entry, dict) else {first: entry}
-        place = f"{section}[{number}]"
-        paths = plain[first] if entry is not plain[first] and isinstance(plain[first], list) else [plain[first]]
-        if not paths or not all(isinstance(path, str) and path for path in paths):
-            raise DatalistError(
-                file,
-                f"{place} must be a path or have one path under {first!r}, or a list of paths, one for each channel; "
-                f"found {entry!r}.",
-                "Correct this entry.",
-            )
-        plain[first] = paths[0]
-        for key in further:
-            if not isinstance(plain.get(key) or "", str):
-                found = f"{place} must have a path under {key!r}, found {plain[key]!r}."
-                raise DatalistError(file, found, "Correct this entry.")
-        patient = plain.get("patient", "unnamed")
-        if isinstance(patient, bool) or not isinstance(patient, str | int | float) or not _patient_text(patient):
-            raise DatalistError(
-                file,
-                f"the patient of {place} must be text or a number, found {json.dumps(patient)}.",
-                "Name the patient, or remove the key to use the path.",
-            )
-        if all(plain.get(key) for key in further):
-            kept = {key: value for key, value in plain.items() if isinstance(value, str | int | float)}
-            entries.append({**kept, CHANNEL_FILES: paths} if len(paths) > 1 else kept)
-    left_out = len(listed) - len(entries)
+    further = file_keys[1:]
+    every = [_entry(file, f"{section}[{number}]", entry, file_keys) for number, entry in enumerate(listed)]
+    entries = [entry for entry in every if all(entry.get(key) for key in further)]
+    left_out = len(every) - len(entries)
     if left_out and required and not entries:
         found = f"none of the {left_out} entries of {section} has a {' and a '.join(further)}."
         raise DatalistError(file, found, "Add them.")
@@ -151,6 +122,43 @@ def _labelled_entries(
         message = "%s: %d of %d entries of %s have no %s and are left out"
         logger.warning(message, file, left_out, len(listed), section, " or no ".join(further))
     return entries
+
+
+def _entry(file: Path, place: str, entry: Any, file_keys: Sequence[str]) -> dict[str, Any]:
+    """An entry of a list with its plain values, and its files by the first key and, if several, as `CHANNEL_FILES`."""
+    first, *further = file_keys
+    values = entry if isinstance(entry, dict) else {first: entry}
+    paths = values.get(first)
+    if not isinstance(paths, list) or values is not entry:
+        paths = [paths]
+    if not paths or not all(isinstance(path, str) and path for path in paths):
+        raise DatalistError(
+            file,
+            f"{place} must be a path or have one path under {first!r}, or a list of paths, one for each channel; "
+            f"found {entry!r}.",
+            "Correct this entry.",
+        )
+    for key in further:
+        if not isinstance(values.get(key) or "", str):
+            found = f"{place} must have a path under {key!r}, found {values[key]!r}."
+            raise DatalistError(file, found, "Correct this entry.")
+    kept = {key: value for key, value in values.items() if isinstance(value, str | int | float)} | {first: paths[0]}
+    if "patient" in values:
+        kept["patient"] = _patient_text(values["patient"])
+        if not kept["patient"]:
+            raise DatalistError(
+                file,
+                f"the patient of {place} must be text or a number, found {json.dumps(values['patient'])}.",
+                "Name the patient, or remove the key to use the path.",
+            )
+    return {**kept, CHANNEL_FILES: paths} if len(paths) > 1 else kept
+
+
+def _patient_text(patient: Any) -> str:
+    """The name of a patient: 7, 7.0 and "7 " are the same one; empty for anything but text and finite numbers."""
+    if isinstance(patient, float):
+        return f"{patient:.15g}" if math.isfinite(patient) else ""
+    return str(patient).strip() if isinstance(patient, str | int) and not isinstance(patient, bool) else ""
 
 
 def _resolve_paths(file: Path, base: Path, entries: Sequence[dict[str, Any]], file_keys: Sequence[str]) -> None:
@@ -173,18 +181,3 @@ def _resolve_paths(file: Path, base: Path, entries: Sequence[dict[str, Any]], fi
             f"{file}: {len(absent)} of the listed scans do not exist: {first_of(absent, _NAMED_AT_MOST)}. "
             f"Paths are relative to {base}."
         )
-
-
-def _name_patients(entries: Sequence[dict[str, Any]], base: Path, patient_regex: str | None) -> None:
-    named = all("patient" in entry for entry in entries)
-    cases = [Path(case_path(scan_files(entry))) for entry in entries]
-    names = [""] * len(entries) if named else patient_names(cases, base, patient_regex)
-    for entry, name in zip(entries, names, strict=True):
-        entry["patient"] = _patient_text(entry.get("patient", name))
-
-
-def _patient_text(patient: str | float) -> str:
-    """The name of a patient: 7, 7.0 and "7 " are the same one; empty for a number that is not finite."""
-    if isinstance(patient, float):
-        return f"{patient:.15g}" if math.isfinite(patient) else ""
-    return str(patient).strip()

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from models_genesis_bundle.data.datalists.channel_groups import group_channels
-from models_genesis_bundle.data.datalists.checks import DatalistError
+from models_genesis_bundle.data.datalists import DatalistError
+from models_genesis_bundle.data.datalists.file_groups import group_channels, pair_by_names, pair_by_patterns
 from models_genesis_bundle.data.datalists.find_scans import Found, look_below
 from models_genesis_bundle.data.datalists.json_datalist import JSON_NAMES, find_json_datalist, read_json_datalist
-from models_genesis_bundle.data.datalists.label_pairs import pair_by_names, pair_by_patterns
-from models_genesis_bundle.data.datalists.patients import patients_and_rule
+from models_genesis_bundle.data.datalists.patients import patient_names
 from models_genesis_bundle.data.datalists.splits import split_by_folder
 from models_genesis_bundle.data.scans.files import (
     CHANNEL_FILES,
@@ -71,8 +70,12 @@ class Dataset:
     """What was read of a dataset."""
 
     sections: Sections  # its items by list; all are in ``training`` if it has no split
-    patients_from: str  # the part of the data that names the patients, for the log
     found: Found = field(default_factory=Found)  # everything below its folder; empty for a JSON
+
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        """The items of all lists."""
+        return [item for items in self.sections.values() for item in items]
 
 
 def resolved_layout(request: DatasetRequest) -> str:
@@ -96,36 +99,38 @@ def read_dataset(request: DatasetRequest) -> Dataset:
     ``label`` is a path in the layout ``pairs`` and the number of the class in ``class_folders``; a JSON's items have its other
     plain entries. A scan with a file for each channel has them under ``channel_files``, and the first as ``image``.
     """
-    dataset = _read(request)
-    files = {str(case): [str(file) for file in own] for case, own in dataset.found.channel_files.items()}
-    for item in (item for items in dataset.sections.values() for item in items):
-        if item["image"] in files:
-            item.update({"image": files[item["image"]][0], CHANNEL_FILES: files[item["image"]]})
-        count = len(scan_files(item))
-        if request.channels is not None and count > 1 and count != (wanted := channel_count(request.channels)):
-            found = (
-                f"the scan {item['image']} has {count} files, one for each channel, but {wanted} channels are expected."
-            )
-            remedy = f"Set scan_preprocessing::channels to {count} for the training, or list as many files as the network sees."
-            raise DatalistError(request.root, found, remedy)
-    return dataset
-
-
-def _read(request: DatasetRequest) -> Dataset:
     layout, root = resolved_layout(request), request.root
     if request.layout == "auto":
         logger.info("%s is read with layout=%s", root, layout)
     if (request.image_pattern or request.label_pattern) and layout != "pairs":
         found = f"image_pattern and label_pattern belong to layout=pairs, not {layout}."
         raise DatalistError(root, found, "Leave them out.")
-    if layout == "json":
-        file = find_json_datalist(root)
-        if file is None:
-            raise FileNotFoundError(f"{root}: it holds none of {', '.join(JSON_NAMES)}. Name the JSON itself.")
-        sections = read_json_datalist(file, file.parent, request.patient_regex, request.required, request.file_keys)
-        return Dataset(sections, "the entries of the datalist, or their paths")
+    dataset = _json(request) if layout == "json" else _below(request, layout)
+    files = {str(case): [str(file) for file in own] for case, own in dataset.found.channel_files.items()}
+    for item in dataset.items:
+        if item["image"] in files:
+            item.update({"image": files[item["image"]][0], CHANNEL_FILES: files[item["image"]]})
+        count = len(scan_files(item))
+        if request.channels is not None and count > 1 and count != (wanted := channel_count(request.channels)):
+            raise DatalistError(
+                root,
+                f"the scan {item['image']} has {count} files, one for each channel, but {wanted} channels are expected.",
+                f"Set scan_preprocessing::channels to {count} for the training, or list as many files as the network sees.",
+            )
+    return dataset
+
+
+def _json(request: DatasetRequest) -> Dataset:
+    file = find_json_datalist(request.root)
+    if file is None:
+        raise FileNotFoundError(f"{request.root}: it holds none of {', '.join(JSON_NAMES)}. Name the JSON itself.")
+    return Dataset(read_json_datalist(file, file.parent, request.patient_regex, request.required, request.file_keys))
+
+
+def _below(request: DatasetRequest, layout: str) -> Dataset:
+    root = request.root
     if layout == "folder" and root.is_file() and is_scan_file(root):
-        return _unsplit(Found([root]), [root], root.parent, request)
+        return Dataset({"training": _items([root], root.parent, request)})
     if not root.is_dir():
         found = f"layout={layout} needs a folder, and this is a file."
         raise DatalistError(root, found, "Give a folder, or another layout.")
@@ -137,27 +142,15 @@ def _read(request: DatasetRequest) -> Dataset:
     )
 
 
-def _unsplit(found: Found, images: Sequence[Path], root: Path, request: DatasetRequest) -> Dataset:
-    names, patients_from = patients_and_rule(images, root, request.patient_regex)
-    return Dataset({"training": _items(images, names)}, patients_from, found)
-
-
-def _items(
-    images: Sequence[Path], patients: Sequence[str], labels: Sequence[Any] | None = None
-) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = [
-        {"image": str(image), "patient": name} for image, name in zip(images, patients, strict=True)
-    ]
-    if labels is not None:
-        for item, label in zip(items, labels, strict=True):
-            item["label"] = label
-    return items
+def _items(images: Sequence[Path], root: Path, request: DatasetRequest) -> list[dict[str, Any]]:
+    names = patient_names(images, root, request.patient_regex)
+    return [{"image": str(image), "patient": name} for image, name in zip(images, names, strict=True)]
 
 
 def _folder(request: DatasetRequest, found: Found) -> Dataset:
     if not found.scans:
         raise FileNotFoundError(f"{request.root}: no scan below this folder. {_looked_for(request, found)}")
-    return _unsplit(found, found.scans, request.root, request)
+    return Dataset({"training": _items(found.scans, request.root, request)}, found)
 
 
 def _looked_for(request: DatasetRequest, found: Found) -> str:
@@ -176,51 +169,53 @@ def _looked_for(request: DatasetRequest, found: Found) -> str:
 
 def _luna16(request: DatasetRequest, found: Found) -> Dataset:
     root = request.root
-    subset_of = {scan: scan.relative_to(root).parts[0] for scan in found.scans}
-    scans = [scan for scan in found.scans if re.fullmatch("subset[0-9]", subset_of[scan])]
-    every = _unsplit(found, scans, root, request)
+    subset_of = {str(scan): scan.relative_to(root).parts[0] for scan in found.scans}
+    scans = [scan for scan in found.scans if re.fullmatch("subset[0-9]", subset_of[str(scan)])]
+    items = _items(scans, root, request)
     sections: Sections = {}
-    for section, subsets in _LUNA16_SUBSETS.items():
-        names = [f"subset{number}" for number in subsets]
-        items = zip(scans, every.sections["training"], strict=True)
-        sections[section] = [item for scan, item in items if subset_of[scan] in names]
+    for section, numbers in _LUNA16_SUBSETS.items():
+        names = [f"subset{number}" for number in numbers]
+        sections[section] = [item for item in items if subset_of[item["image"]] in names]
         if not sections[section] and section != "test":
             raise FileNotFoundError(
                 f"{root}: no scan for {section} in {', '.join(names)}. Fetch these LUNA16 subsets, or set "
                 "layout='folder' for a seeded split of what is there."
             )
-        missing = [name for name in names if not (root / name).is_dir()]
-        if missing:
+        if missing := [name for name in names if not (root / name).is_dir()]:
             logger.warning("%s: without %s, which belong to LUNA16's %s set", root, ", ".join(missing), section)
-    return Dataset(sections, every.patients_from, found)
+    return Dataset(sections, found)
 
 
 def _pairs(request: DatasetRequest, found: Found) -> Dataset:
     root, image_pattern, label_pattern = request.root, request.image_pattern, request.label_pattern
-    if image_pattern is None and label_pattern is None:
+    if (image_pattern is None) != (label_pattern is None):
+        missing = "image_pattern and label_pattern go together, one of them is missing."
+        raise DatalistError(root, missing, "Give both or neither.")
+    if image_pattern is None or label_pattern is None:
         label_of = pair_by_names(found, root)
         cases = [
             image.with_name(label.name) if scan_stem(image) == f"{scan_stem(label)}_0000" else image
             for image, label in label_of.items()
         ]
-        patients, patients_from = patients_and_rule(cases, root, request.patient_regex)
-    elif image_pattern is None or label_pattern is None:
-        missing = "image_pattern and label_pattern go together, one of them is missing."
-        raise DatalistError(root, missing, "Give both or neither.")
+        patients = patient_names(cases, root, request.patient_regex)
     else:
         label_of, patients = pair_by_patterns(found, root, image_pattern, label_pattern)
-        patients_from = "image_pattern"
         if request.patient_regex is not None:
-            patients, patients_from = patients_and_rule(list(label_of), root, request.patient_regex)
-    items = _items(list(label_of), patients, [str(label) for label in label_of.values()])
-    return Dataset(split_by_folder(items, root) if request.required else {"training": items}, patients_from, found)
+            patients = patient_names(list(label_of), root, request.patient_regex)
+    items = [
+        {"image": str(image), "patient": patient, "label": str(label)}
+        for (image, label), patient in zip(label_of.items(), patients, strict=True)
+    ]
+    return Dataset(split_by_folder(items, root) if request.required else {"training": items}, found)
 
 
 def _class_folders(request: DatasetRequest, found: Found) -> Dataset:
-    root = request.root
-    parts = {scan: scan.relative_to(root).parts for scan in found.scans}
+    parts = {scan: scan.relative_to(request.root).parts for scan in found.scans}
     images = [scan for name in request.class_names for scan in found.scans if parts[scan][0] == name]
-    below = [root.joinpath(*(parts[image][1:] or parts[image])) for image in images]
-    patients, patients_from = patients_and_rule(below, root, request.patient_regex)
-    classes = [request.class_names.index(parts[image][0]) for image in images]
-    return Dataset({"training": _items(images, patients, classes)}, patients_from, found)
+    below = [request.root.joinpath(*(parts[image][1:] or parts[image])) for image in images]
+    patients = patient_names(below, request.root, request.patient_regex)
+    items = [
+        {"image": str(image), "patient": patient, "label": request.class_names.index(parts[image][0])}
+        for image, patient in zip(images, patients, strict=True)
+    ]
+    return Dataset({"training": items}, found)

@@ -12,7 +12,6 @@ __all__ = [
     "Tells",
     "has_number",
     "kind_and_number",
-    "names_a_thing",
     "subject_of",
     "tells",
     "without_channels",
@@ -46,38 +45,28 @@ _UID = r"\d+(?:\.\d+){3,}"
 _DATE_OR_UID_FIRST = re.compile(rf"(?:{_DATE}|{_UID}|\d+\.\d{{6}})(?:$|{_SEPARATOR})")  # the last: TCIA's series
 _DATE_OR_UID_AT_AN_END = re.compile(rf"^{_DATE}{_SEPARATOR}+|[\s_-]+(?:{_DATE}|{_UID})$|[ _]*\(\d+\)$")
 
-_PARTS = """train training tr val valid validation va test testing ts dev subset fold batch part chunk set split group
-    cohort task site center centre hospital institution institute clinic scanner vendor manifest dataset database
-    collection release version disc disk unknown misc other all public full labelled labeled unlabelled unlabeled anon
-    anonymized input file archive download study studies"""
-_REGIONS = """thorax chest abdomen head skull brain neck pelvis spine knee hip shoulder cardiac heart liver lung kidney
-    prostate breast pancreas spleen colon whole body kopf hals becken bauch"""
-_PEOPLE = """normal abnormal benign malignant healthy control positive negative covid cap hgg lgg patient subject case
-    participant person"""
-_IMAGES = """image imaging img im volume vol scan data raw rawdata source sourcedata derivative original orig processed
-    preprocessed pp converted cropped crop copy kopie nifti nii nrrd mha mhd npy dicom dcm slice series exam view"""
-_MODALITIES = """ct cta ctpa cbct ldct hrct mr mri mra t1 t1w t1wi t1c t1ce t1gd t1n t1km t2 t2w t2wi t2f t2s flair dwi
-    adc dti swi pd pdw dce pet pt suv fdg spect us xr cr dx bold asl tof mprage rage mp spgr anat func fmap perf hires iso
-    contrast native plain thin thick arterial venous portal delayed late axial ax sagittal sag coronal cor sa la lge
-    cine 2d 3d 4d 3t 7t left right"""
-_VISITS = """ses session visit timepoint time tp day week month year baseline bl followup follow up fu pre post run acq
-    echo frame rep repeat retest"""
-_KIND_OF_WORD = {
-    word: kind
-    for kind, words in {
-        "part": _PARTS,
-        "people": _PEOPLE,
-        "region": _REGIONS,
-        "image": _IMAGES,
-        "modality": _MODALITIES,
-        "visit": _VISITS,
-    }.items()
-    for word in words.split()
+_WORDS_OF_A_KIND = {
+    "part": """train training tr val valid validation va test testing ts dev subset fold batch part chunk
+        set split group cohort task site center centre hospital institution institute clinic scanner vendor
+        manifest dataset database collection release version disc disk unknown misc other all public full
+        labelled labeled unlabelled unlabeled anon anonymized input file archive download study studies""",
+    "region": """thorax chest abdomen head skull brain neck pelvis spine knee hip shoulder cardiac heart
+        liver lung kidney prostate breast pancreas spleen colon whole body kopf hals becken bauch""",
+    "people": """normal abnormal benign malignant healthy control positive negative covid cap hgg lgg
+        patient subject case participant person""",
+    "image": """image imaging img im volume vol scan data raw rawdata source sourcedata derivative original
+        orig processed preprocessed pp converted cropped crop copy kopie nifti nii nrrd mha mhd npy dicom
+        dcm slice series exam view""",
+    "modality": """ct cta ctpa cbct ldct hrct mr mri mra t1 t1w t1wi t1c t1ce t1gd t1n t1km t2 t2w t2wi t2f
+        t2s flair dwi adc dti swi pd pdw dce pet pt suv fdg spect us xr cr dx bold asl tof mprage rage mp
+        spgr anat func fmap perf hires iso contrast native plain thin thick arterial venous portal delayed
+        late axial ax sagittal sag coronal cor sa la lge cine 2d 3d 4d 3t 7t left right""",
+    "visit": """ses session visit timepoint time tp day week month year baseline bl followup follow up fu
+        pre post run acq echo frame rep repeat retest preop postop before after inspiration expiration""",
 }
+_KIND_OF_WORD = {word: kind for kind, words in _WORDS_OF_A_KIND.items() for word in words.split()}
 _BETWEEN_WORDS = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])|(?:(?<=images)|(?<=labels))(?=t[rs]$)")
 _VISIT_OR_SIDE = re.compile(r"[tvmdw]\d{1,2}|fu\d+d?|[lr]|\d*mm")
-_NUMBERED_SET = re.compile(r"(?:task|dataset)\d+_", re.IGNORECASE)  # as the Decathlon and nnU-Net call theirs
-_LONGEST_NUMBER_OF_A_GROUP = 2
 
 
 def words_of(name: str) -> list[str]:
@@ -91,11 +80,7 @@ def has_number(name: str) -> bool:
 
 
 def kind_and_number(word: str) -> tuple[str | None, str]:
-    """What a word names, and the digits at its end; those of ``t1`` are not a number.
-
-    Returns:
-        ``part`` (of a dataset), ``people``, ``region``, ``image``, ``modality``, ``visit`` or None; the digits, perhaps none.
-    """
+    """The kind of a word, or None, and the digits at its end; those of ``t1`` are not a number."""
     if word in _KIND_OF_WORD:
         return _KIND_OF_WORD[word], ""
     if _VISIT_OR_SIDE.fullmatch(word):
@@ -105,11 +90,6 @@ def kind_and_number(word: str) -> tuple[str | None, str]:
     return _KIND_OF_WORD.get(bare) or _KIND_OF_WORD.get(bare.removesuffix("s")), number
 
 
-def names_a_thing(name: str) -> bool:
-    """Whether a word of the name is unknown or a region, and not a number, an image, a visit or a part."""
-    return any(not word.isdigit() and kind_and_number(word)[0] in (None, "region") for word in words_of(name))
-
-
 @lru_cache(maxsize=1 << 15)
 def tells(name: str) -> Tells:
     """How much the name of a folder, or of a file without its suffix, says about the person."""
@@ -117,25 +97,20 @@ def tells(name: str) -> Tells:
         return Tells.PERSON
     if _DATE_OR_UID_FIRST.match(name) or _YEAR.fullmatch(name):
         return Tells.NUMBER
-    words = words_of(subject_of(name))
-    group = bool(words) and kind_and_number(words[0])[0] == "part"
-    if group and _NUMBERED_SET.match(name):
-        return Tells.NOTHING
-    known: set[str] = set()
-    digits = 0
-    for word in words:
-        kind, number = kind_and_number(word)
-        if kind is None and not word.isdigit() and not (group and len(word) == 1):
-            return Tells.NAME
-        known |= {kind} if kind else set()
-        digits = max(digits, len(number))
-    if not known:
-        return Tells.NAME if digits else Tells.NOTHING
-    if not digits or known & {"part", "visit"}:
-        return Tells.NOTHING
-    if known & {"people", "region"} and digits > _LONGEST_NUMBER_OF_A_GROUP:
+    words = words_of(subject_of(name)) or [""]
+    kinds, numbers = zip(*map(kind_and_number, words), strict=True)
+    is_part = kinds[0] == "part"
+    if is_part and numbers[0]:
+        return Tells.NOTHING  # Task03_Liver, site2
+    unknown = [word for word, kind in zip(words, kinds, strict=True) if kind is None and not word.isdigit()]
+    if any(len(word) > is_part for word in unknown):  # a single letter may count parts, as in siteA
         return Tells.NAME
-    return Tells.NOTHING if "people" in known else Tells.NUMBER
+    digits = max(map(len, numbers))
+    if not digits or "part" in kinds or "visit" in kinds:
+        return Tells.NOTHING
+    if not any(kinds) or (digits > 2 and ("people" in kinds or "region" in kinds)):
+        return Tells.NAME  # 7, normal001, LUNG1-001
+    return Tells.NOTHING if "people" in kinds else Tells.NUMBER
 
 
 @lru_cache(maxsize=1 << 15)
@@ -155,94 +130,68 @@ def subject_of(name: str) -> str:
 
 def _without_asides(name: str) -> str:
     """A name without words for modality, visit and image at its ends, if the rest may identify a person."""
-    spans = [match.span() for match in re.finditer(r"[^\W_]+", name)]
-    kinds = [kind_and_number(name[start:end].lower())[0] for start, end in spans]
-    telling = [kind is None or name[end - 1].isdigit() for kind, (_, end) in zip(kinds, spans, strict=True)]
-    first, last = 0, len(spans)
+    words = list(re.finditer(r"[^\W_]+", name))
+    kinds = [kind_and_number(word[0].lower())[0] for word in words]
+    telling = [kind is None or word[0][-1].isdigit() for kind, word in zip(kinds, words, strict=True)]
+    first, last = 0, len(words)
     while last - first > 1:
         if kinds[last - 1] in ("image", "modality", "visit") and any(telling[first : last - 1]):
             last -= 1
-        elif (
-            kinds[last - 2] == "visit"
-            and spans[last - 1][1] - spans[last - 1][0] < 5
-            and any(telling[first : last - 2])
-        ):
+        elif kinds[last - 2] == "visit" and len(words[last - 1][0]) < 5 and any(telling[first : last - 2]):
             last -= 2
         elif kinds[first] == "modality" and any(telling[first + 1 : last]):
             first += 1
         else:
             break
-    return name if last - first == len(spans) else name[spans[first][0] : spans[last - 1][1]]
+    return name if last - first == len(words) else name[words[first].start() : words[last - 1].end()]
 
 
 _CHANNEL = re.compile(r"(.+)_(\d{4})")
 _MOST_CHANNELS = 10
 _MOST_CHANNELS_OF_ONE = 4  # case_0000 … case_0003 alone are channels of one case; more are cases
-_INDEX = re.compile(r"(.*[^\W_])[ _-](\d{1,3})")
+_INDEX = re.compile(r"(.*\d.*)[ _-](\d{1,3})|(.*[^\W\d_])[ _-](\d{1,2})")
 _LARGEST_INDEX = 20
-_MOST_SCANS_OF_ONE = 4  # of a person, on average
+_MOST_SCANS_OF_ONE = 5  # of a person, on average
 
 
 def without_channels(stems: Sequence[str], folders: Sequence[str]) -> list[str]:
     """The scans' names, without nnU-Net's channel numbers in folders where every name ends with one, from 0000 on."""
-    channels: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
-    other: set[str] = set()
+    stems_in: dict[str, list[str]] = defaultdict(list)
     for folder, stem in zip(folders, stems, strict=True):
-        if match := _CHANNEL.fullmatch(stem):
-            channels[folder][match[1]].add(int(match[2]))
-        else:
-            other.add(folder)
-    counted = {folder for folder, cases in channels.items() if folder not in other and _are_channels(cases)}
+        stems_in[folder].append(stem)
+    counted = {folder for folder, own in stems_in.items() if _are_channels(own)}
     return [stem[:-5] if folder in counted else stem for folder, stem in zip(folders, stems, strict=True)]
 
 
-def _are_channels(cases: dict[str, set[int]]) -> bool:
-    if any(0 not in numbers or max(numbers) >= _MOST_CHANNELS for numbers in cases.values()):
+def _are_channels(stems: Sequence[str]) -> bool:
+    numbers: dict[str, set[int]] = defaultdict(set)
+    for stem in stems:
+        match = _CHANNEL.fullmatch(stem)
+        if match is None:
+            return False
+        numbers[match[1]].add(int(match[2]))
+    if any(0 not in own or max(own) >= _MOST_CHANNELS for own in numbers.values()):
         return False
-    (case, numbers), *others = cases.items()
-    return bool(others) or case[-1].isdigit() or len(numbers) <= _MOST_CHANNELS_OF_ONE
+    return len(numbers) > 1 or stems[0][-6].isdigit() or len(stems) <= _MOST_CHANNELS_OF_ONE
 
 
-def without_index(names: Sequence[str], folders: Sequence[str]) -> list[str]:
+def without_index(names: Sequence[str]) -> list[str]:
     """Remove a small number from the ends of names, if this leaves several people with few scans each.
 
     ``LIDC-IDRI-0060_R_1`` becomes ``LIDC-IDRI-0060``, ``ana_2`` becomes ``ana``; ``liver_7`` stays if all are livers.
     """
-    shorter = {name: name for name in names}
-    places = defaultdict(set)
-    for name, folder in zip(names, folders, strict=True):
-        places[name].add(folder)
-    for _ in range(2):  # a number of the scan, and one of the visit before it
-        families: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-        prefixes_in: dict[str, set[str]] = defaultdict(set)
-        for name, short in shorter.items():
-            match = _INDEX.fullmatch(short)
-            if match and int(match[2]) <= _LARGEST_INDEX and tells(short) == Tells.NAME:
-                shape = re.sub(r"\d+", "0", re.sub(r"[^\W\d_]+", "a", short))
-                families[shape][match[1]].add(match[2])
-                for folder in places[name]:
-                    prefixes_in[folder].add(match[1])
-        people = {
-            prefix
-            for family in families.values()
-            if len(family) > 1 and _are_scans_of_people(family)
-            for prefix in family
-        }
-        if all(len(prefixes) == 1 for prefixes in prefixes_in.values()):
-            break  # the prefix belongs to the folder
-        for name, short in shorter.items():
-            match = _INDEX.fullmatch(short)
-            if match and match[1] in people:
-                shorter[name] = subject_of(match[1])
-    return [shorter[name] for name in names]
-
-
-def _are_scans_of_people(numbers: dict[str, set[str]]) -> bool:
-    """Whether the numbers after each prefix count a person's scans."""
-    few = sum(map(len, numbers.values())) <= _MOST_SCANS_OF_ONE * len(numbers)
-    counted = all(
-        sorted(map(int, own)) in (list(range(len(own))), list(range(1, len(own) + 1))) and max(map(len, own)) < 3
-        for prefix, own in numbers.items()
-        if not has_number(prefix)
-    )
-    return few and counted
+    start_of: dict[str, str] = {}
+    families: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))  # of one form, by their start
+    for name in names:
+        if match := _INDEX.fullmatch(name):
+            start_of[name] = match[1] or match[3]
+            if int(match[2] or match[4]) <= _LARGEST_INDEX:
+                form = re.sub(r"\d+", "0", re.sub(r"[^\W\d_]+", "a", name))
+                families[form][start_of[name]].add(name)
+    people = {
+        start
+        for family in families.values()
+        if len(family) > 1 and sum(map(len, family.values())) <= _MOST_SCANS_OF_ONE * len(family)
+        for start in family
+    }
+    return [subject_of(start_of[name]) if start_of.get(name) in people else name for name in names]

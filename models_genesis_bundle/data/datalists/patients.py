@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 from collections import Counter, defaultdict
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from models_genesis_bundle.data.datalists.checks import DatalistError, compiled_pattern
+from models_genesis_bundle.data.datalists import DatalistError
 from models_genesis_bundle.data.datalists.path_words import (
     Tells,
     has_number,
@@ -24,10 +25,13 @@ from models_genesis_bundle.data.datalists.path_words import (
 from models_genesis_bundle.data.scans.files import scan_stem
 from monai.config import PathLike
 
-__all__ = ["labelled_record", "patient_hashes", "patient_names", "patients_and_rule"]
+__all__ = ["compiled_pattern", "labelled_record", "patient_hashes", "patient_names"]
 
-_LEAST_PEOPLE_OF_A_GROUP = 20  # a numbered folder with more numbered ones in it is a group of people
-_LEAST_FILES_OF_A_GROUP = 5
+logger = logging.getLogger(__name__)
+
+_LEAST_PEOPLE_OF_A_GROUP = 20  # in a folder of files, or one with a number of its own; fewer are scans of one person
+_MOST_FILES_OF_ONE = 5  # on average, in folders such as train_01
+_MOST_SCANS_OF_ONE = 30
 
 
 class _Name(NamedTuple):
@@ -36,7 +40,6 @@ class _Name(NamedTuple):
     whole: str
     core: str  # the part that identifies the person
     level: int  # of the folder below the root, from 1; 0 for a file
-    is_scan: bool = True  # the name of the scan itself, a file or a folder of DICOM slices
 
 
 def patient_names(scans: Sequence[Path], root: Path, patient_regex: str | None = None) -> list[str]:
@@ -44,25 +47,38 @@ def patient_names(scans: Sequence[Path], root: Path, patient_regex: str | None =
 
     Names that say nothing about a person (``imagesTr``, ``CT``, ``ses-1``, dates, UIDs) are ignored. A name that only a person
     has (``sub-01``, ``patient7``, ``002_S_0295``) is the patient. Otherwise the outermost folder whose names differ is the
-    patient, unless the names below it look more like those of people, as in ``LIDC-IDRI`` or ``siteA``. If no folder
-    identifies the person, the file's name does, without modality, visit, date and channel if scans share the rest.
+    patient, unless the names below it have the longer numbers of people, as in ``LIDC-IDRI``. If no folder identifies the
+    person, the file's name does, without modality, visit, date and channel if scans share the rest.
     """
-    return patients_and_rule(scans, root, patient_regex)[0]
-
-
-def patients_and_rule(scans: Sequence[Path], root: Path, patient_regex: str | None = None) -> tuple[list[str], str]:
-    """The names that `patient_names` gives, and the part of the paths that they are from, for the log."""
     paths = _parts_below([os.fspath(scan) for scan in scans], os.fspath(root))
     if patient_regex is not None:
         compiled = compiled_pattern("patient_regex", patient_regex)
-        return [_match_patient(compiled, "/".join(path), root) for path in paths], f"patient_regex {patient_regex}"
-    chosen = _by_tree(paths)
-    above = ["/".join(path[: name.level - 1]) for path, name in zip(paths, chosen, strict=True)]
-    levels = Counter(name.level for name in chosen).most_common(3)
-    told = [f"the folder at level {level} of the path" if level else "the file name" for level, _ in levels]
-    names = [_printable(name) for name in _shortest_that_merge(chosen, above)]
-    several = sum(count > 1 for count in Counter(name for name, _ in set(zip(names, above, strict=True))).values())
-    return names, " or ".join(told) + (f"; {several} in several folders count once" if several else "")
+        return [_match_patient(compiled, "/".join(path), root) for path in paths]
+    names = [os.fsencode(name).decode("utf-8", "backslashreplace") for name in _shortest_that_merge(_by_tree(paths))]
+    for name, count in Counter(names).most_common(1):
+        if count > _MOST_SCANS_OF_ONE:
+            message = "%s: %d scans count as those of one patient, %s; if these are several people, give patient_regex"
+            logger.warning(message, root, count, name)
+    return names
+
+
+def compiled_pattern(setting: str, pattern: str) -> re.Pattern[str]:
+    """The regular expression that a setting holds; a `DatalistError` if it is invalid."""
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        found = f"it is not a regular expression: {error}."
+        raise DatalistError(f"{setting} {pattern!r}", found, "Correct it.") from error
+
+
+def _match_patient(patient_regex: re.Pattern[str], path: str, root: PathLike) -> str:
+    match = patient_regex.search(path)
+    if match is None:
+        remedy = "Widen it, so that it finds the patient in the path of every scan."
+        raise DatalistError(root, f"patient_regex {patient_regex.pattern!r} does not match {path!r}.", remedy)
+    if "patient" in patient_regex.groupindex:
+        return match["patient"]
+    return match[1] if patient_regex.groups else match[0]
 
 
 def _parts_below(paths: Sequence[str], root: str) -> list[list[str]]:
@@ -78,50 +94,35 @@ def _parts_below(paths: Sequence[str], root: str) -> list[list[str]]:
 
 def _by_tree(paths: Sequence[list[str]]) -> list[_Name]:
     stems = [scan_stem(path[-1]) for path in paths]
-    folders = ["/".join(path[:-1]) for path in paths]
+    cases = without_channels(stems, ["/".join(path[:-1]) for path in paths])
     own = [
         _names_on([*path[:-1], stem], case, is_file=len(stem) < len(path[-1]))
-        for path, stem, case in zip(paths, stems, without_channels(stems, folders), strict=True)
+        for path, stem, case in zip(paths, stems, cases, strict=True)
     ]
-    places = _levels_of_people([[name for name, told in names if told >= Tells.NAME] for names in own])
-    chosen = [place or _otherwise(names) for place, names in zip(places, own, strict=True)]
-    repeated = [_repeated_folder(path) for path in paths]
-    if not any(places) and _files_of_one(chosen, repeated):
-        return [name for name in repeated if name]
-    if len({name.core for name in chosen}) == 1 and not any(told == Tells.PERSON for _, told in own[0]):
-        for names in ([_otherwise(names) for names in own], [_outermost_folder(path) for path in paths]):
-            if len({name.core for name in names}) > 1:
-                return names
-    return chosen
+    people = _people_on([[name for name, told in names if told >= Tells.NAME] for names in own])
+    chosen = [person or _otherwise(names) for person, names in zip(people, own, strict=True)]
+    return chosen if any(people) else _numbered_folders(paths, chosen) or chosen
 
 
-def _repeated_folder(path: Sequence[str]) -> _Name | None:
-    """The outermost folder with a number whose name the file's begins with: ``training01`` of ``training01_02_flair``."""
-    folders = enumerate(path[:-1], 1)
-    return next(
-        (_Name(f, f, at) for at, f in folders if has_number(f) and path[-1].startswith((f"{f}_", f"{f}-"))), None
-    )
-
-
-def _files_of_one(files: Sequence[_Name], folders: Sequence[_Name | None]) -> bool:
-    """Whether each file repeats the name of its folder, and there are few in each of several folders."""
-    numbers = {name.core for name in files}
-    names = {name.core for name in folders if name}
-    return None not in folders and len(names) > 1 and len(numbers) <= _LEAST_FILES_OF_A_GROUP * len(names)
-
-
-def _outermost_folder(path: Sequence[str]) -> _Name:
-    """The outermost folder with a number, other than that of a visit; the last resort."""
-    named = (_Name(part, part, level) for level, part in enumerate(path[:-1], 1) if has_number(part))
-    return next((name for name in named if kind_and_number(words_of(name.whole)[0])[0] != "visit"), _Name("", "", 0))
+def _numbered_folders(paths: Sequence[list[str]], files: Sequence[_Name]) -> list[_Name]:
+    """The outermost folders with a number, as ``train_01``, if each holds few files, called like it or all the same."""
+    folders = []
+    different = len({file.core for file in files})
+    for path in paths:
+        numbered = (_Name(part, part, level) for level, part in enumerate(path[:-1], 1) if has_number(part))
+        folder = next((name for name in numbered if kind_and_number(words_of(name.core)[0])[0] != "visit"), None)
+        if folder is None or not (different == 1 or path[-1].startswith(folder.core)):
+            return []
+        folders.append(folder)
+    count = len({folder.core for folder in folders})
+    return folders if count > 1 and different <= _MOST_FILES_OF_ONE * count else []
 
 
 def _names_on(parts: Sequence[str], case: str, is_file: bool) -> list[tuple[_Name, Tells]]:
     """The names on a path that say something about the person: one that only a person has, else all; at least one."""
     names: list[tuple[_Name, Tells]] = []
     for level, part in enumerate(parts, 1):
-        is_scan = level == len(parts)
-        level = 0 if is_scan and is_file else level
+        level = 0 if is_file and level == len(parts) else level
         core = subject_of(part if level else case)
         told = tells(part if level else core)
         if told == Tells.PERSON:
@@ -129,7 +130,7 @@ def _names_on(parts: Sequence[str], case: str, is_file: bool) -> list[tuple[_Nam
         if not (told or level or names) and any(letter.isdigit() for letter in core):
             told = Tells.NUMBER
         if told and not (names and names[-1][0].core == core):
-            names.append((_Name(part, core, level, is_scan), told))
+            names.append((_Name(part, core, level), told))
     return names or [(_Name(parts[-1], subject_of(case), 0), Tells.NOTHING)]
 
 
@@ -138,64 +139,40 @@ def _otherwise(names: Sequence[tuple[_Name, Tells]]) -> _Name:
     return next((name for name, told in names if told == Tells.NUMBER), names[-1][0])
 
 
-def _levels_of_people(paths: Sequence[Sequence[_Name]]) -> list[_Name | None]:
-    """The person's name on each path, or None."""
-    place = [0] * len(paths)
-    active = [number for number, names in enumerate(paths) if names]
-    while active:
+def _people_on(paths: Sequence[Sequence[_Name]]) -> list[_Name | None]:
+    """The first name on each path that is not a group's (a dataset's, a site's), or None."""
+    people: list[_Name | None] = [None] * len(paths)
+    further = {number: names for number, names in enumerate(paths) if names}
+    while further:
         below: dict[str, dict[str, _Name]] = defaultdict(dict)
-        folders: set[str] = set()
-        for number in active:
-            name, *further = paths[number][place[number] :]
-            below[name.core] |= {kid.core: kid for kid in further[:1]}
-            folders |= {name.core} if name.level else set()
+        for name, *kids in further.values():
+            below[name.core] |= {kid.core: kid for kid in kids[:1]}
+        folders = {names[0].core for names in further.values() if names[0].level}
         groups = _groups_of_people(below, folders)
-        active = [n for n in active if paths[n][place[n]].core in groups and place[n] + 1 < len(paths[n])]
-        for number in active:
-            place[number] += 1
-    return [names[at] if names else None for names, at in zip(paths, place, strict=True)]
+        for number, (name, *_) in further.items():
+            people[number] = None if name.core in groups else name
+        further = {n: names[1:] for n, names in further.items() if names[0].core in groups and names[1:]}
+    return people
 
 
 def _groups_of_people(below: dict[str, dict[str, _Name]], folders: set[str]) -> set[str]:
-    """The names at one level that are those of groups (a dataset, a site) and not of people; `below` has the names below."""
+    """The names at one level that hold the names of several people; `below` has these names."""
     pairs = [(parent, kid) for parent, kids in below.items() for kid in kids.values()]
     groups = {parent for parent, _ in pairs}
-    if len(groups) == len(folders) == 1:
-        return groups  # one folder around everything, or next to single files
+    if len(folders) == 1 and 1 in (len(groups), len(below)):
+        return folders  # one folder around everything, or next to single files
     if len(pairs) == len(groups):
         return set()
     rests = [_rest(kid.core, parent) for parent, kid in pairs]
+    if not _most(re.search(r"\d{3}", rest) for rest in rests):
+        return set()
     counts = Counter(rests)
-    if max(counts.values()) > 1 and _most(re.fullmatch(r"\d{5,}", rest) for rest in rests):
-        return groups  # the same long numbers in several: those of people in folders of visits
-    counted = _count_scans(pairs, rests)  # series 1, 2, 3 of a person
-    again = _most(counts[rest] > 1 or (counted and re.fullmatch(r"\d\d?", rest)) for rest in rests)
-    if not again and _most(_counts_on(kid.core, parent) for parent, kid in pairs):
-        return groups
-    size = len(pairs) / len(groups)
-    if _most(has_number(parent) for parent in groups):
-        people = not again and size >= _LEAST_PEOPLE_OF_A_GROUP
-    elif _most(kid.level == 0 for _, kid in pairs):
-        people = not again and size >= _LEAST_FILES_OF_A_GROUP and _most(has_number(rest) for rest in rests)
+    if _most(counts[rest] > 1 for rest in rests):  # people in folders of visits, or series with the same names
+        people = _most(re.fullmatch(r"\d{5,}", rest) for rest in rests)
     else:
-        people = not again or _most(re.search(r"\d{3}", rest) for rest in rests)
+        unclear = _most(has_number(parent) or not kid.level for parent, kid in pairs)
+        people = not unclear or len(pairs) >= _LEAST_PEOPLE_OF_A_GROUP * len(groups)
     return groups if people else set()
-
-
-def _count_scans(pairs: Sequence[tuple[str, _Name]], rests: Sequence[str]) -> bool:
-    """Whether short numbers count scans, or run from 0 or 1 in each folder."""
-    numbers: dict[str, set[int]] = defaultdict(set)
-    for (parent, _), rest in zip(pairs, rests, strict=True):
-        if re.fullmatch(r"\d\d?", rest):
-            numbers[parent].add(int(rest))
-    running = all(max(own) - min(own) == len(own) - 1 and min(own) < 2 for own in numbers.values())
-    return running or any(kid.is_scan for _, kid in pairs)
-
-
-def _counts_on(name: str, parent: str) -> bool:
-    """Whether a name is its folder's name with a number: ``NYU_0050952`` in ``NYU``, ``p10000032`` in ``p10``."""
-    more = name[len(parent) :] if name.startswith(parent) else ""
-    return re.match(r"\d{3}" if has_number(parent) else r"[\W_]*\d{3}", more) is not None
 
 
 def _most(truths: Iterable[object]) -> bool:
@@ -205,32 +182,18 @@ def _most(truths: Iterable[object]) -> bool:
 
 def _rest(name: str, parent: str) -> str:
     """A name without the folder's name that it repeats."""
-    more = name[len(parent) :] if name.startswith(parent) else ""
+    more = name.removeprefix(parent)
     return re.sub(r"^[\W_]+", "", more) if re.match(r"[\W_]", more) else name
 
 
-def _shortest_that_merge(chosen: Sequence[_Name], folders: Sequence[str]) -> list[str]:
+def _shortest_that_merge(chosen: Sequence[_Name]) -> list[str]:
     """Names without an index if these merge people; else cores if these do, and are not all the same; else whole names."""
     whole, cores = [name.whole for name in chosen], [name.core for name in chosen]
-    merged = without_index(cores, folders)
+    merged = without_index(without_index(cores))  # a number of the scan, and one of the visit before it
     people = [len(set(names)) for names in (merged, cores, whole)]
-    if people[0] > 1 and people[0] < people[2]:
+    if 1 < people[0] < people[2]:
         return merged
     return cores if 1 < people[1] < people[2] else whole
-
-
-def _printable(name: str) -> str:
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def _match_patient(patient_regex: re.Pattern[str], path: str, root: PathLike) -> str:
-    match = patient_regex.search(path)
-    if match is None:
-        remedy = "Widen it, so that it finds the patient in the path of every scan."
-        raise DatalistError(root, f"patient_regex {patient_regex.pattern!r} does not match {path!r}.", remedy)
-    if "patient" in patient_regex.groupindex:
-        return match["patient"]
-    return match[1] if patient_regex.groups else match[0]
 
 
 def patient_hashes(names: Iterable[str]) -> list[str]:

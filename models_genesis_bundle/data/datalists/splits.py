@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from models_genesis_bundle.data.datalists.checks import DatalistError
+from models_genesis_bundle.data.datalists import DatalistError
 from models_genesis_bundle.data.datalists.json_datalist import SECTIONS, read_json_datalist
 from monai.config import PathLike
 
@@ -55,9 +55,8 @@ def split_sections(
     choice depends on the size of the other list. With too few patients, the error names the `source`.
     """
     complete = {section: list(sections.get(section, ())) for section in SECTIONS}
-    shares = {} if complete["validation"] else {"validation": request.validation_fraction}
-    if not complete["test"] and request.test_fraction != 0:
-        shares["test"] = request.test_fraction
+    wanted = {"validation": request.validation_fraction, "test": request.test_fraction}
+    shares = {section: share for section, share in wanted.items() if share and not complete[section]}
     if not shares:
         return complete
     items = complete["training"]
@@ -103,7 +102,7 @@ def split_by_folder(items: Sequence[Item], root: Path) -> dict[str, list[Item]]:
     """
     named = [_section_of(Path(item["image"]).relative_to(root)) for item in items]
     if len({section for section in named if section}) < 2:
-        return {"training": list(items), "validation": [], "test": []}
+        return {"training": list(items)}
     if None in named:
         found = (
             f"folders put other cases into training, validation or test, but not {items[named.index(None)]['image']}."
@@ -177,36 +176,34 @@ def take_fraction(
     if not items:
         raise DatalistError("label_fraction", "there are no items to take a share of.", "Check the training list.")
     patients = sorted({item["patient"] for item in items})
-    wanted = round(fraction * len(patients)) if shots is None else _checked_shots(shots, fraction, len(patients))
-    shuffled, least = _shuffled(patients, seed), 1
+    if shots is None:
+        wanted = max(1, round(fraction * len(patients)))
+    elif isinstance(shots, bool) or not isinstance(shots, int) or not 1 <= shots <= len(patients):
+        found = (
+            f"it is a whole number of training patients, from 1 to the {len(patients)} that there are, got {shots!r}."
+        )
+        raise DatalistError("shots", found, "Correct it.")
+    elif fraction != 1:
+        raise DatalistError("shots", f"label_fraction is {fraction} as well.", "Give one of the two.")
+    else:
+        wanted = shots
+    shuffled = _shuffled(patients, seed)
     if stratify_key is not None:
-        shuffled, least = _stratified(shuffled, _classes_of(items, stratify_key))
-    kept = set(shuffled[: max(least, wanted)])
+        shuffled, least = _stratified(shuffled, items, stratify_key)
+        wanted = max(least, wanted)
+    kept = set(shuffled[:wanted])
     return [item for item in items if item["patient"] in kept]
 
 
-def _checked_shots(shots: int, fraction: float, patients: int) -> int:
-    if isinstance(shots, bool) or not isinstance(shots, int) or not 1 <= shots <= patients:
-        found = f"it is a whole number of training patients, from 1 to the {patients} that there are, got {shots!r}."
-        raise DatalistError("shots", found, "Correct it.")
-    if fraction != 1:
-        raise DatalistError("shots", f"label_fraction is {fraction} as well.", "Give one of the two.")
-    return shots
-
-
-def _classes_of(items: Sequence[Item], key: str) -> dict[str, set[Hashable]]:
-    classes: dict[str, set[Hashable]] = {}
-    for item in items:
-        if key not in item:
-            raise KeyError(f"{item.get('image', item)}: it has no entry {key!r} to stratify the label fraction by.")
-        classes.setdefault(item["patient"], set()).add(item[key])
-    return classes
-
-
-def _stratified(shuffled: Sequence[str], classes: Mapping[str, set[Hashable]]) -> tuple[list[str], int]:
+def _stratified(shuffled: Sequence[str], items: Sequence[Item], key: str) -> tuple[list[str], int]:
     """Order the patients so that every beginning holds the classes in about their shares; with the number of them at the
     beginning that hold every class.
     """
+    classes: dict[str, set[Hashable]] = defaultdict(set)
+    for item in items:
+        if key not in item:
+            raise KeyError(f"{item.get('image', item)}: it has no entry {key!r} to stratify the label fraction by.")
+        classes[item["patient"]].add(item[key])
     frequency = Counter(value for values in classes.values() for value in values)
     by_rarity = sorted(frequency, key=lambda value: (frequency[value], str(value)))
     first: list[str] = []
@@ -214,9 +211,9 @@ def _stratified(shuffled: Sequence[str], classes: Mapping[str, set[Hashable]]) -
         if not any(value in classes[patient] for patient in first):
             first.append(next(patient for patient in shuffled if value in classes[patient]))
     ordered = [*first, *(patient for patient in shuffled if patient not in first)]
-    strata: dict[Hashable, list[str]] = {}
+    strata: dict[Hashable, list[str]] = defaultdict(list)
     for patient in ordered:
-        strata.setdefault(next(value for value in by_rarity if value in classes[patient]), []).append(patient)
+        strata[next(value for value in by_rarity if value in classes[patient])].append(patient)
     place = {
         patient: (number + 0.5) / len(members) for members in strata.values() for number, patient in enumerate(members)
     }

@@ -39,6 +39,7 @@ _MODALITY_NAMES = {
 _MOST_VOXELS = 2_000_000
 _FEWEST_SLICES = 3
 _LARGEST_PADDING = 0.95
+_MOST_LABELS = 32
 _LOCALISER_SLICES = 5
 _LOCALISER_GAP = 7.0  # mm
 _LOCALISER_RATIO = 3.0
@@ -115,6 +116,7 @@ def quality_rule(facts: ScanFacts) -> tuple[str, str] | None:
     ``localiser``      has at most 5 slices at a distance of at least 7 mm, and of at least three times
                        that of the voxels within a slice (3D only)
     ``mostly_padding`` has one value in more than 95 % of its voxels
+    ``label_map``      has whole numbers from 0 to at most 32 alone
     ================== ==============================================================================
     """
     shape = " x ".join(str(side) for side in facts.shape)
@@ -128,6 +130,8 @@ def quality_rule(facts: ScanFacts) -> tuple[str, str] | None:
         return "localiser", f"it looks like a localiser: {slices} slices, {gap:.3g} mm apart."
     if facts.padding > _LARGEST_PADDING:
         return "mostly_padding", f"{facts.padding:.1%} of its voxels have the same value."
+    if facts.minimum == 0 and all(value in range(_MOST_LABELS + 1) for value in (facts.maximum, *facts.percentiles)):
+        return "label_map", f"it looks like a label map: whole numbers from 0 to {facts.maximum:g}."
     return None
 
 

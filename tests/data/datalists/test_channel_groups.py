@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from models_genesis_bundle.data import list_scans, pretraining_datalist, segmentation_datalist, unlabelled_datalist
-from models_genesis_bundle.data.datalists.checks import DatalistError
+from models_genesis_bundle.data.datalists import DatalistError
 from models_genesis_bundle.data.scans.files import case_path, channel_count
 
 FEW = {"validation_fraction": 1, "test_fraction": 1}

@@ -194,7 +194,7 @@ def test_negatives_are_limited_scan_by_scan(luna16):
 def test_the_log_counts_classes_and_patients(class_folders, caplog):
     with caplog.at_level(logging.INFO):
         classification_datalist(class_folders)
-    assert "validation: 4 'benign', 4 'malignant'; 8 patients" in caplog.text
+    assert "validation: 4 of 'benign', 4 of 'malignant'; 8 patients" in caplog.text
 
 
 @pytest.mark.parametrize(

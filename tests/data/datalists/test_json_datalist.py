@@ -7,7 +7,7 @@ import os
 
 import pytest
 from models_genesis_bundle.data import list_scans, pretraining_datalist, read_candidates
-from models_genesis_bundle.data.datalists.checks import DatalistError
+from models_genesis_bundle.data.datalists import DatalistError
 
 
 @pytest.fixture

@@ -54,6 +54,12 @@ SCANS = {
         for visit in range(1, 3 + n % 2)
         for kind in ("flair", "mprage", "pd", "t2")
     },
+    "CT-RATE": {
+        f"dataset/train/train_{n}/train_{n}_{visit}/train_{n}_{visit}_{kernel}.nii.gz": f"train_{n}"
+        for n, visits in ((1, "a"), (2, "ab"), (53, "a"))
+        for visit in visits
+        for kernel in (1, 2)
+    },
     "sites of numbered patients, not of visits": {
         f"site{n}/site{n}_{patient:03d}.nii.gz": f"site{n}_{patient:03d}" for n in (1, 2) for patient in range(1, 9)
     },
@@ -122,13 +128,24 @@ SCANS = {
         "Boston/002/followup/ct.nii": "002",
         "Zurich/003/ct.nii": "003",
     },
-    "sites with names": {"Boston/eva/ct.nii": "eva", "Boston/tom/ct.nii": "tom", "Zurich/ida/ct.nii": "ida"},
-    "sites with files": {"siteA/A_01.nii": "A_01", "siteA/A_02.nii": "A_02", "siteB/B_01.nii": "B_01"},
+    "sites with files": {f"site{s}/{s}_{n:02d}.nii": f"{s}_{n:02d}" for s in "AB" for n in range(1, 7)},
     "site's name in the file's": {
-        "NYU/NYU_0050952.nii.gz": "NYU_0050952",
-        "NYU/NYU_0050953.nii.gz": "NYU_0050953",
-        "Pitt/Pitt_0050003.nii.gz": "Pitt_0050003",
+        f"{site}/{site}_005{n:04d}.nii.gz": f"{site}_005{n:04d}"
+        for site, first in (("NYU", 952), ("Pitt", 3))
+        for n in range(first, first + 20)
     },
+    "visits numbered far apart": {
+        f"UPENN-GBM-0000{n}_{visit}/UPENN-GBM-0000{n}_{visit}_T1.nii.gz": f"UPENN-GBM-0000{n}"
+        for n, visit in ((1, 11), (1, 21), (2, 11))
+    },
+    "a folder around numbered organs": {f"MyCohort/liver_{n}.nii": f"liver_{n}" for n in (1, 2, 3)},
+    "series with the same numbers": {"ana/S001/": "ana", "ana/S002/": "ana", "ben/S001/": "ben", "ben/S002/": "ben"},
+    "before and after an operation": {
+        "preop/HN-001/": "HN-001",
+        "postop/HN-001/": "HN-001",
+        "postop/HN-002/": "HN-002",
+    },
+    "series with names below people": {"ana/Thorax lang/": "ana", "ana/Knie/": "ana", "ben/Thorax kurz/": "ben"},
     "flat, scans numbered": {f"{p}_{n}.nii": p for p, count in (("ana", 3), ("ben", 1)) for n in range(1, count + 1)},
     "flat, visits": {"patient01_scan1.nii": "patient01", "patient01_scan2.nii": "patient01", "patient2_scan1.nii": "patient2"},
     "flat, phases": {"p7_arterial.nii": "p7", "p7_venous.nii": "p7", "p8_venous.nii": "p8"},
@@ -156,13 +173,6 @@ SCANS = {
     "flat, copies": {"p1.nii": "p1", "p1 (1).nii": "p1", "p2.nii": "p2", "p2_copy.nii": "p2"},
     "flat, two kinds of channels": {"CHUM-001__CT.nii": "CHUM-001", "CHUM-001__PT.nii": "CHUM-001", "MDA-001__CT.nii": "MDA-001"},
     "names of one folder that say nothing": {"train_01/ct.nii": "train_01", "train_02/ct.nii": "train_02"},
-    "WMH": {
-        "WMH/Singapore/50/pre/T1.nii": "50",
-        "WMH/Singapore/51/pre/T1.nii": "51",
-        "WMH/Singapore/51/pre/FLAIR.nii": "51",
-        "WMH/Utrecht/0/pre/T1.nii": "0",
-        "WMH/Utrecht/2/pre/T1.nii": "2",
-    },
     "years above": {"2019/ana/ct.nii": "ana", "2020/ana/ct.nii": "ana", "2020/ben/ct.nii": "ben"},
     "series of a DICOM medium": {"DICOM/01/02/03/": "01", "DICOM/01/02/04/": "01", "DICOM/05/06/07/": "05"},
     "one patient": {"ana/CT.nii": "ana", "ana/T1.nii": "ana"},
@@ -254,6 +264,23 @@ def test_many_label_maps_of_one_scan_are_refused_by_name(tmp_path):
         list_labelled_scans(tmp_path)
     chosen = {"image_pattern": r"(s\d+)/ct", "label_pattern": r"(s\d+)/segmentations/liver"}
     assert [item["patient"] for item in list_labelled_scans(tmp_path, **chosen)] == ["s0000", "s0001"]
+
+
+def test_short_names_in_named_folders_are_series_of_one_person_until_a_regular_expression_says_otherwise(caplog):
+    paths = [Path(f"/x/{site}/{n}/T1.nii") for site in ("Singapore", "Utrecht") for n in range(31)]
+    assert set(patient_names(paths, Path("/x"))) == {"Singapore", "Utrecht"}
+    assert "/x: 31 scans count as those of one patient, Singapore; if these are several people, give" in caplog.text
+    assert len(set(patient_names(paths, Path("/x"), "[^/]+/[^/]+"))) == 62
+
+
+def test_a_label_map_that_is_not_called_one_is_paired_by_patterns(tmp_path):
+    make(tmp_path, [f"p{n}/{name}.nrrd" for n in range(2) for name in ("lgemri", "laendo")])
+    with pytest.raises(
+        FileNotFoundError, match=r"no image with a label.* Pair them with image_pattern and label_pattern"
+    ):
+        list_labelled_scans(tmp_path)
+    chosen = {"image_pattern": "(p.)/lgemri", "label_pattern": "(p.)/laendo"}
+    assert [item["patient"] for item in list_labelled_scans(tmp_path, **chosen)] == ["p0", "p1"]
 
 
 def test_many_paths():

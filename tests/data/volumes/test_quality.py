@@ -116,6 +116,10 @@ def test_facts_go_through_json():
         (with_background(noise(0, 50, shape=(64, 64)), 0, 0.5), (1, 1), None),
         (noise(0, 50, shape=(64, 2)), (1, 10), None),  # 2D: slices do not count
         (np.zeros((64, 64)), (1, 1), "constant"),
+        (noise(0, 1) > 1, (1, 1, 1), "label_map"),
+        (noise(12, 3).clip(0, 24), (1, 1, 1), "label_map"),
+        (noise(12, 3).clip(0, 24) / 2, (1, 1, 1), None),
+        (noise(12, 3).clip(1, 24), (1, 1, 1), None),
     ],
 )
 def test_a_rule_leaves_out_what_cannot_be_used(voxels, spacing, rule):

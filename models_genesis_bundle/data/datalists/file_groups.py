@@ -1,0 +1,245 @@
+"""Which files belong together, by their names: the channels of a scan, and an image and its label map."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from models_genesis_bundle.data.datalists import DatalistError
+from models_genesis_bundle.data.datalists.find_scans import Found, is_label_word, sorted_paths
+from models_genesis_bundle.data.datalists.path_words import kind_and_number, without_channels, words_of
+from models_genesis_bundle.data.datalists.patients import compiled_pattern
+from models_genesis_bundle.data.scans.files import Channels, case_path, channel_count, channel_names, scan_stem
+from models_genesis_bundle.messages import first_of
+
+__all__ = ["group_channels", "pair_by_names", "pair_by_patterns"]
+
+logger = logging.getLogger(__name__)
+
+_FIRST_CHANNEL = "_0000"
+_FURTHER_CHANNEL = re.compile(r"_000[1-9]$")
+_NAMED_AT_MOST = 5
+_CHANNELS = (
+    "If they are the channels of one scan, set scan_preprocessing::channels to their number, or to the words at the ends of "
+    "their names, as ['flair', 't1']."
+)
+_HOW_TO_PAIR = (
+    "Pair them with image_pattern and label_pattern, for example image_pattern='([^/]+)/ct' with "
+    "label_pattern='([^/]+)/liver', or list the pairs in a datalist.json."
+)
+
+Case = tuple[Path, str]  # folder, and name without that of the channel
+Key = tuple[str, ...]
+
+
+def group_channels(found: Found, channels: Channels, root: Path) -> Found:
+    """Make one scan of the files that are its channels; a `DatalistError` if one lacks a channel or has it twice.
+
+    Files whose names end with a channel's name in any case (``p7_flair``, ``p7-T1.nii.gz``) are one scan if the rest of the
+    names is the same; scans with other names are then passed over. If no name ends so, the channels may have nnU-Net's
+    numbers, ``case_0000``, ``case_0001``, …. A file without either is a scan of its own.
+    """
+    if channels == 1:
+        return found
+    names = channel_names(channels)
+    by_name = {} if isinstance(channels, int) else _placed_by_name(found.scans, names)
+    placed = by_name or (_placed_by_number(found.scans) if channel_count(channels) > 1 else {})
+    cases: dict[Case, dict[int, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    for scan, (case, channel) in placed.items():
+        cases[case][channel].append(scan)
+    _require_all_channels(cases, names, root)
+    files_of: dict[Path, list[Path]] = {}
+    for own in cases.values():
+        files = [own[channel][0] for channel in range(len(names))]
+        files_of[Path(case_path([str(file) for file in files]))] = files
+    rest = [scan for scan in found.scans if scan not in placed]
+    passed_over = {"scans of other channels": [str(scan) for scan in rest]} if by_name and rest else {}
+    return replace(
+        found,
+        scans=sorted_paths([*files_of, *([] if by_name else rest)]),
+        passed_over=found.passed_over | passed_over,
+        channel_files={case: files for case, files in files_of.items() if len(files) > 1},
+    )
+
+
+def _placed_by_name(scans: Sequence[Path], names: Sequence[str]) -> dict[Path, tuple[Case, int]]:
+    """The case and the channel of each scan whose name ends with a channel's; the longest such name counts."""
+    form = re.compile(rf"(?:(.*?)[_. -]+)??({'|'.join(map(re.escape, names))})", re.IGNORECASE)
+    number = {name.lower(): place for place, name in enumerate(names)}
+    matches = {scan: match for scan in scans if (match := form.fullmatch(scan_stem(scan)))}
+    return {scan: ((scan.parent, match[1] or ""), number[match[2].lower()]) for scan, match in matches.items()}
+
+
+def _placed_by_number(scans: Sequence[Path]) -> dict[Path, tuple[Case, int]]:
+    stems = [scan_stem(scan) for scan in scans]
+    cases = without_channels(stems, [str(scan.parent) for scan in scans])
+    return {
+        scan: ((scan.parent, case), int(stem[-4:]))
+        for scan, stem, case in zip(scans, stems, cases, strict=True)
+        if stem != case
+    }
+
+
+def _require_all_channels(cases: Mapping[Case, Mapping[int, Sequence[Path]]], names: Sequence[str], root: Path) -> None:
+    wanted = set(range(len(names)))
+    odd = {
+        case: sorted(file.name for files in own.values() for file in files)
+        for case, own in cases.items()
+        if own.keys() != wanted or any(len(files) > 1 for files in own.values())
+    }
+    if odd:
+        named = [f"{case or folder.name} has {', '.join(files)}" for (folder, case), files in sorted(odd.items())]
+        raise DatalistError(
+            root,
+            f"each scan needs {len(names)} channels, a file for each: {', '.join(names)}. {len(odd)} of the {len(cases)} "
+            f"scans have others: {first_of(named, _NAMED_AT_MOST)}.",
+            "Add the missing files, or remove these scans; for a network with other channels, set "
+            "scan_preprocessing::channels.",
+        )
+
+
+def pair_by_names(found: Found, root: Path) -> dict[Path, Path]:
+    """Pair images and label maps by what their paths have in common; the log names files without a partner.
+
+    Words for images and label maps (``imagesTr``, ``imaging``, ``_seg``) and nnU-Net's ``_0000`` are ignored. A label map that
+    still fits no image is paired with the image whose name differs by a modality alone (``p1_flair`` and ``p1_seg``), or
+    with the only image in its folder or the folder above.
+    """
+
+    def by_name(file: Path) -> Key:
+        return _key(file.relative_to(root), "image")
+
+    def by_name_without_modality(file: Path) -> Key:
+        return _key(file.relative_to(root), "image", "modality")
+
+    def by_folder(file: Path) -> Key:
+        return by_name_without_modality(file.parent / "image")
+
+    label_of: dict[Path, Path] = {}
+    images, labels = found.scans, found.labels
+    for attempt in (by_name, by_name_without_modality, by_folder):
+        image_with, labels_with = _grouped(images, attempt), _grouped(labels, attempt)
+        if attempt is by_name:
+            image_with = _without_channel(image_with, labels_with)
+        for key in sorted(image_with.keys() & labels_with.keys()):
+            if attempt is by_folder and (len(image_with[key]) > 1 or (label_of and not key)):
+                continue
+            label_of[_only(image_with[key], labels_with[key])] = labels_with[key][0]
+        images = [image for image in images if image not in label_of]
+        labels = [label for label in labels if label not in label_of.values()]
+    return _sorted_pairs(label_of, found.scans, found.labels, found, root)
+
+
+def _key(path: Path, *ignored: str) -> Key:
+    """The names on a path without words for label maps and of the kinds to ignore, whose numbers stay."""
+    names = []
+    for part in (*path.parts[:-1], scan_stem(path.name)):
+        words = []
+        for word in words_of(part):
+            kind, number = kind_and_number(word)
+            words.append(number if is_label_word(word) or kind in ignored else word)
+        names.append("_".join(filter(None, words)))
+    return tuple(filter(None, names))
+
+
+def _grouped(files: Iterable[Path], key: Callable[[Path], Key]) -> dict[Key, list[Path]]:
+    groups: dict[Key, list[Path]] = defaultdict(list)
+    for file in files:
+        groups[key(file)].append(file)
+    return groups
+
+
+def _without_channel(images: Mapping[Key, list[Path]], labels: Mapping[Key, list[Path]]) -> dict[Key, list[Path]]:
+    """Remove nnU-Net's channel number from the keys of images whose label maps have none."""
+    renamed: dict[Key, list[Path]] = {}
+    for key, files in images.items():
+        short = (*key[:-1], key[-1].removesuffix(_FIRST_CHANNEL)) if key else key
+        clear = key not in labels and short in labels and short not in images
+        renamed[short if clear else key] = files
+    return renamed
+
+
+def _only(images: Sequence[Path], labels: Sequence[Path]) -> Path:
+    if len(images) > 1:
+        raise DatalistError(labels[0], f"it fits {len(images)} images: {_some(images)}.", f"{_HOW_TO_PAIR} {_CHANNELS}")
+    if len(labels) > 1:
+        remedy = f"Merge the ones that you need into one map, or choose one. {_HOW_TO_PAIR}"
+        raise DatalistError(images[0], f"it has {len(labels)} label maps: {_some(labels)}.", remedy)
+    return images[0]
+
+
+def _some(paths: Sequence[Path]) -> str:
+    return first_of([path.name for path in paths], _NAMED_AT_MOST)
+
+
+def pair_by_patterns(
+    found: Found, root: Path, image_pattern: str, label_pattern: str
+) -> tuple[dict[Path, Path], list[str]]:
+    """Pair images and label maps whose paths match regular expressions, see `segmentation_datalist`.
+
+    Returns:
+        The label map of each image that has one, and the patients: the images' groups ``patient``, else the cases.
+    """
+    images_re, labels_re = _with_group("image_pattern", image_pattern), _with_group("label_pattern", label_pattern)
+    names = {path: path.relative_to(root).as_posix() for path in (*found.scans, *found.labels)}
+    images = {path: match for path, name in names.items() if (match := images_re.search(name))}
+    labels = {path: match for path, name in names.items() if (match := labels_re.search(name))}
+    if both := images.keys() & labels.keys():
+        raise DatalistError(
+            min(both),
+            f"it fits image_pattern {image_pattern!r} and label_pattern {label_pattern!r}.",
+            "Make them narrower, so that no file fits both.",
+        )
+    shared = sorted((set(images_re.groupindex) & set(labels_re.groupindex)) - {"case"})
+    image_of, label_of = _by_case(images, shared), _by_case(labels, shared)
+    pairs = {image_of[key]: label_of[key] for key in image_of.keys() & label_of.keys()}
+    pairs = _sorted_pairs(pairs, list(images), list(labels), found, root)
+    return pairs, [images[image].groupdict().get("patient") or _case(images[image]) for image in pairs]
+
+
+def _with_group(setting: str, pattern: str) -> re.Pattern[str]:
+    compiled = compiled_pattern(setting, pattern)
+    if not compiled.groups:
+        raise DatalistError(f"{setting} {pattern!r}", "it has no group.", "Put the name of the case into parentheses.")
+    return compiled
+
+
+def _case(match: re.Match[str]) -> str:
+    return match["case"] if "case" in match.re.groupindex else match[1]
+
+
+def _by_case(matches: Mapping[Path, re.Match[str]], shared: Sequence[str]) -> dict[Key, Path]:
+    paths: dict[Key, Path] = {}
+    for path, match in matches.items():
+        case = (_case(match), *(match[group] or "" for group in shared))
+        if case in paths:
+            remedy = "Make the pattern narrower, or remove one of them."
+            raise DatalistError(path, f"it and {paths[case]} are both of the case {case[0]!r}.", remedy)
+        paths[case] = path
+    return paths
+
+
+def _sorted_pairs(
+    label_of: dict[Path, Path], images: Sequence[Path], labels: Sequence[Path], found: Found, root: Path
+) -> dict[Path, Path]:
+    """The pairs sorted by the image, after a look at what has no partner."""
+    if not label_of:
+        every = [path.relative_to(root).as_posix() for path in (*found.scans, *found.labels)]
+        examples = f", such as {', '.join(every[:_NAMED_AT_MOST])}" if every else ""
+        raise FileNotFoundError(
+            f"{root}: no image with a label. Of {len(every)} scans{examples}, {len(images)} look like an image and "
+            f"{len(labels)} like a label. {_HOW_TO_PAIR}"
+        )
+    for kind, other, every_file, paired in (
+        ("images", "label", images, set(label_of)),
+        ("labels", "image", labels, set(label_of.values())),
+    ):
+        if lone := [file for file in every_file if file not in paired]:
+            named = first_of(sorted(file.relative_to(root).as_posix() for file in lone), _NAMED_AT_MOST)
+            hint = f". {_CHANNELS}" if any(_FURTHER_CHANNEL.search(scan_stem(file)) for file in lone) else ""
+            logger.warning("%d of the %s found have no %s and are left out: %s%s", len(lone), kind, other, named, hint)
+    return dict(sorted(label_of.items(), key=lambda pair: str(pair[0])))
