@@ -31,9 +31,8 @@ class ImageNetWeightsError(RuntimeError):
 class SlicewiseUNet(nn.Module):
     """MONAI's ``FlexibleUNet`` with an EfficientNet encoder, run on every slice along Z separately.
 
-    A grey slice is copied to all three colour channels and scaled like ImageNet's images: minus the mean (0.485, 0.456,
-    0.406), divided by (0.229, 0.224, 0.225). The encoder starts with ImageNet weights from torch's cache
-    (``$TORCH_HOME/hub/checkpoints``) or a download, the decoder and the head with random weights.
+    A grey slice is copied to all three colour channels and scaled like ImageNet's images. The encoder starts with ImageNet
+    weights from torch's cache (``$TORCH_HOME/hub/checkpoints``) or a download, the decoder and the head with random weights.
 
     Args:
         in_channels: 1 (grey), or 3, which are taken as red, green and blue.

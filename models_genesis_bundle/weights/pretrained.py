@@ -23,15 +23,7 @@ from models_genesis_bundle.weights.transfer import transfer_weights
 from models_genesis_bundle.weights.transfer_report import TransferReport
 from monai.bundle import ConfigComponent
 
-__all__ = [
-    "find_weights",
-    "load_pretrained",
-    "load_published",
-    "published_network",
-    "published_records",
-    "push_to_hub",
-    "save_pretrained",
-]
+__all__ = ["find_weights", "load_pretrained", "load_published", "published_records", "push_to_hub", "save_pretrained"]
 
 SHIPPED_WEIGHTS = Path(__file__).resolve().parents[2] / "models" / "model.pt"
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
