@@ -21,7 +21,7 @@ from models_genesis_bundle.weights import (
     write_for,
 )
 from models_genesis_bundle.weights.sources import read_weight_file
-from models_genesis_bundle.weights.targets.registry import find_target
+from models_genesis_bundle.weights.targets.convert import find_target
 from monai.bundle import ConfigParser
 from monai.utils import ensure_tuple
 

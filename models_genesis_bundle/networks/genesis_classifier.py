@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from models_genesis_bundle.networks.encoder import Encoder, keys_by_part, require_stage_widths
-from models_genesis_bundle.networks.plain_values import plain
-from models_genesis_bundle.networks.pretrained import Pretrained
+from models_genesis_bundle.networks.genesis_unet import Encoder
+from models_genesis_bundle.networks.pretrained import Pretrained, plain
 from monai.utils import ensure_tuple
 from torch import nn
 
@@ -19,11 +18,9 @@ __all__ = ["GenesisClassifier"]
 class GenesisClassifier(nn.Module, Pretrained):
     """An encoder, global average pooling, a dense layer with ReLU, a dense layer to the classes.
 
-    By default the encoder is that of ``GenesisUNet``, under the same keys ``encoder.*``, so that pretrained weights
-    fit without renaming; the two dense layers are ``head.*``.
-
-    Any other encoder works that returns one feature map, or a list of them with the deepest last. To rebuild the network,
-    name the encoder's class again, since a module is not a plain value. With an encoder of MONAI, in a configuration:
+    By default the encoder is that of ``GenesisUNet``, under the same keys ``encoder.*``, so that pretrained weights fit without
+    renaming; the dense layers are ``head.*``. Another one returns a feature map, or a list of them with the deepest last;
+    ``config()`` has the name of its class. With an encoder of MONAI, in a configuration:
 
         network_def:
           _target_: models_genesis_bundle.networks.GenesisClassifier
@@ -32,8 +29,8 @@ class GenesisClassifier(nn.Module, Pretrained):
 
     Args:
         num_classes: number of classes, at least 2.
-        encoder: None for that of ``GenesisUNet``; else a module from (B, in_channels, X, Y[, Z]) to a map (B, C, x,
-            y[, z]) or a list of maps. See ``encoder_of`` for networks without an encoder module.
+        encoder: None for that of ``GenesisUNet``; else a module from (B, in_channels, X, Y[, Z]) to one or more maps
+            (B, C, x, y[, z]). See ``encoder_of`` for networks without an encoder module.
         hidden: width of the first dense layer.
         spatial_dims: 2 or 3.
         in_channels: channels of the input.
@@ -80,8 +77,6 @@ class GenesisClassifier(nn.Module, Pretrained):
             raise ValueError(f"GenesisClassifier: hidden and in_channels must be above 0, got {hidden}, {in_channels}.")
         if not 0 <= dropout < 1:
             raise ValueError(f"GenesisClassifier: dropout must lie in 0 … 1, below 1, got {dropout}.")
-        if encoder is None:
-            require_stage_widths(features, "GenesisClassifier")
         self.smallest_side = 1 if encoder is not None else 2 ** (len(features) - 1)
         self.deepest_width = features[-1]
         self._config = {
@@ -121,13 +116,3 @@ class GenesisClassifier(nn.Module, Pretrained):
                 f"{self.deepest_width}: let features end with the encoder's width."
             )
         return self.head(deepest.flatten(2).mean(dim=2))
-
-    @torch.jit.unused
-    def config(self) -> dict[str, Any]:
-        """The constructor's arguments as plain values; for your own encoder, the name of its class."""
-        return dict(self._config)
-
-    @torch.jit.unused
-    def parts(self) -> dict[str, list[str]]:
-        """The keys of the state dict that belong to ``encoder``, ``decoder`` (none) and ``head``."""
-        return keys_by_part(self)

@@ -1,4 +1,4 @@
-"""The 3D U-Net of Models Genesis."""
+"""The 3D U-Net of Models Genesis, and the encoder that it shares with the classifier."""
 
 from __future__ import annotations
 
@@ -6,17 +6,50 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from models_genesis_bundle.networks.encoder import ConvUnit, Encoder, keys_by_part, require_stage_widths
-from models_genesis_bundle.networks.plain_values import plain
-from models_genesis_bundle.networks.pretrained import Pretrained
-from monai.networks.layers.factories import Conv
-from monai.networks.layers.utils import get_act_layer
+from models_genesis_bundle.networks.pretrained import Pretrained, plain
+from monai.networks.layers.factories import Conv, Pool
+from monai.networks.layers.utils import get_act_layer, get_norm_layer
 from monai.utils import ensure_tuple
 from torch import nn
 
-__all__ = ["GenesisUNet"]
+__all__ = ["Encoder", "GenesisUNet"]
 
 UPSAMPLINGS = ("deconv", "nearest")
+
+
+class ConvUnit(nn.Sequential):
+    """A convolution of kernel 3 with bias, a normalisation, an activation; the sides do not change."""
+
+    def __init__(self, spatial_dims: int, in_channels: int, out_channels: int, norm: Any, act: Any) -> None:
+        super().__init__()
+        self.add_module("conv", Conv[Conv.CONV, spatial_dims](in_channels, out_channels, kernel_size=3, padding=1))
+        self.add_module("norm", get_norm_layer(norm, spatial_dims, out_channels))
+        self.add_module("act", get_act_layer(act))
+
+
+class Encoder(nn.Module):
+    """Stages of two convolutions, the first to half of the stage's width, the second to all of it; poolings between them."""
+
+    def __init__(self, spatial_dims: int, in_channels: int, features: Sequence[int], norm: Any, act: Any) -> None:
+        super().__init__()
+        if len(features) < 2 or any(width < 2 or width % 2 for width in features):
+            raise ValueError(f"features: expected two or more even widths above 0, found {features}.")
+        self.stages = nn.ModuleList(
+            nn.Sequential(
+                ConvUnit(spatial_dims, before, width // 2, norm, act),
+                ConvUnit(spatial_dims, width // 2, width, norm, act),
+            )
+            for before, width in zip([in_channels, *features], features, strict=False)
+        )
+        self.pool = Pool[Pool.MAX, spatial_dims](kernel_size=2)
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Feature maps of all stages, finest first."""
+        pyramid: list[torch.Tensor] = []
+        for depth, stage in enumerate(self.stages):
+            x = stage(x if depth == 0 else self.pool(x))
+            pyramid.append(x)
+        return pyramid
 
 
 class DecoderStage(nn.Module):
@@ -63,8 +96,8 @@ class GenesisUNet(nn.Module, Pretrained):
     max pooling between them; three decoder stages that upsample, join the skip connection and convolve twice to its width;
     a 1×1×1 convolution; a sigmoid.
 
-    The published code normalises with the batch's own statistics in evaluation as well. ``norm=("batch",
-    {"track_running_stats": False})`` reproduces that; the default uses running statistics in evaluation.
+    The published code normalises with the batch's own statistics in evaluation as well, as ``norm=("batch",
+    {"track_running_stats": False})`` does; the default uses running statistics there.
 
     Args:
         spatial_dims: 2 or 3.
@@ -110,7 +143,6 @@ class GenesisUNet(nn.Module, Pretrained):
         features = [int(width) for width in ensure_tuple(features)]
         if spatial_dims not in (2, 3):
             raise ValueError(f"GenesisUNet: spatial_dims must be 2 or 3, got {spatial_dims!r}.")
-        require_stage_widths(features, "GenesisUNet")
         if in_channels < 1 or out_channels < 1:
             raise ValueError(f"GenesisUNet: needs channels in and out, got {in_channels} and {out_channels}.")
         if upsample not in UPSAMPLINGS:
@@ -129,7 +161,13 @@ class GenesisUNet(nn.Module, Pretrained):
         self.encoder = Encoder(spatial_dims, in_channels, features, norm, act)
         self.decoder = Decoder(spatial_dims, features, upsample, norm, act)
         self.head = Conv[Conv.CONV, spatial_dims](features[0], out_channels, kernel_size=1)
-        self.output_activation = _output_activation(output_activation)
+        self.output_activation: nn.Module
+        if output_activation is None:
+            self.output_activation = nn.Identity()
+        elif output_activation == "softmax":
+            self.output_activation = nn.Softmax(dim=1)
+        else:
+            self.output_activation = get_act_layer(output_activation)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Restore, or segment, ``x`` of shape (B, C, X, Y[, Z])."""
@@ -137,17 +175,7 @@ class GenesisUNet(nn.Module, Pretrained):
 
     @torch.jit.export
     def encode(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Feature maps of the encoder's stages, finest first.
-
-        Args:
-            x: (B, in_channels, X, Y[, Z]), sides divisible by ``2 ** (len(features) - 1)``.
-
-        Returns:
-            (B, features[i], X / 2**i, Y / 2**i[, Z / 2**i]) for each stage i.
-
-        Raises:
-            ValueError: when a side is not divisible.
-        """
+        """The maps of the encoder's stages, finest first: (B, features[i], X / 2**i, Y / 2**i[, Z / 2**i])."""
         for side in x.shape[2:]:
             if side % self.divisor != 0:
                 raise ValueError(
@@ -155,19 +183,3 @@ class GenesisUNet(nn.Module, Pretrained):
                     "pad or crop the input, for example with MONAI's DivisiblePad."
                 )
         return self.encoder(x)
-
-    @torch.jit.unused
-    def config(self) -> dict[str, Any]:
-        """The constructor's arguments as plain values, so that ``GenesisUNet(**network.config())`` is the same network."""
-        return dict(self._config)
-
-    @torch.jit.unused
-    def parts(self) -> dict[str, list[str]]:
-        """The keys of the state dict that belong to ``encoder``, ``decoder`` and ``head``."""
-        return keys_by_part(self)
-
-
-def _output_activation(name: str | Sequence[Any] | None) -> nn.Module:
-    if name is None:
-        return nn.Identity()
-    return nn.Softmax(dim=1) if name == "softmax" else get_act_layer(name)

@@ -1,4 +1,4 @@
-"""Loading, preprocessing, saving and sharing of networks with pretrained weights."""
+"""What the bundle's networks share: their arguments and parts, and weights that are loaded, saved and shared."""
 
 from __future__ import annotations
 
@@ -6,17 +6,31 @@ import os
 from pathlib import Path
 from typing import Any, Self
 
-__all__ = ["Pretrained"]
+from models_genesis_bundle.data import ScanPreprocessing
+from models_genesis_bundle.weights import load_pretrained, push_to_hub, save_pretrained
+from monai.transforms import Compose
+
+__all__ = ["Pretrained", "plain"]
 
 
 class Pretrained:
-    """Methods of networks that have ``config()``. They import `data` and `weights` when called, since these import `networks`.
+    """Methods of networks with the modules ``encoder``, ``head`` and perhaps ``decoder``.
 
     Attributes:
         preprocessing_record: preprocessing of the scans that the weights were trained with; None when it is not known.
     """
 
     preprocessing_record: dict[str, Any] | None = None
+    _config: dict[str, Any]
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments as plain values, so that ``type(network)(**network.config())`` is the same network."""
+        return dict(self._config)
+
+    def parts(self) -> dict[str, list[str]]:
+        """The keys of the state dict that belong to ``encoder``, ``decoder`` and ``head``."""
+        keys = list(self.state_dict())  # type: ignore[attr-defined]
+        return {part: [key for key in keys if key.startswith(f"{part}.")] for part in ("encoder", "decoder", "head")}
 
     @classmethod
     def from_pretrained(
@@ -36,26 +50,20 @@ class Pretrained:
             TransferError: when the weights do not fit.
 
         Examples:
-            >>> from models_genesis_bundle.networks import GenesisClassifier, GenesisUNet
+            >>> from models_genesis_bundle.networks import GenesisUNet
             >>> GenesisUNet.from_pretrained().config()["features"]
             [16, 32, 64, 128]
-            >>> GenesisClassifier.from_pretrained(num_classes=3, hidden=64).config()["features"]
-            [16, 32, 64, 128]
         """
-        from models_genesis_bundle.weights import load_pretrained
-
         network, preprocessing = load_pretrained(cls, source, revision, arguments)
         network.preprocessing_record = preprocessing
         return network
 
-    def preprocessing(self) -> Any:
+    def preprocessing(self) -> Compose:
         """The MONAI transforms from ``{"image": path}`` to the network's input, (1, X, Y[, Z]), under ``image``.
 
         Raises:
             ValueError: when the weights have no record of their preprocessing.
         """
-        from models_genesis_bundle.data import ScanPreprocessing
-
         if self.preprocessing_record is None:
             raise ValueError(
                 f"{type(self).__name__}: its weights have no record of their preprocessing. Build a ScanPreprocessing yourself."
@@ -63,27 +71,16 @@ class Pretrained:
         return ScanPreprocessing.from_record(self.preprocessing_record)
 
     def save_pretrained(self, folder: str | os.PathLike, license: str = "apache-2.0") -> Path:
-        """Write ``model.safetensors``, ``config.json`` and a model card, for ``from_pretrained``.
-
-        Args:
-            folder: created if missing.
-            license: of the weights, by the Hub's identifier, such as ``cc-by-4.0``.
-        """
-        from models_genesis_bundle.weights import save_pretrained
-
+        """Write ``model.safetensors``, ``config.json`` and a model card, as ``weights.save_pretrained`` does."""
         return save_pretrained(self, folder, self.preprocessing_record, license=license)
 
     def push_to_hub(
         self, repo_id: str, license: str = "apache-2.0", private: bool = False, token: str | None = None
     ) -> str:
-        """Upload what ``save_pretrained`` writes to the Hugging Face Hub; returns the commit's address.
-
-        Args:
-            repo_id: ``owner/name``; created if missing.
-            license: of the weights, by the Hub's identifier.
-            private: of a new repository.
-            token: of the Hub; None: the one stored by ``hf auth login``.
-        """
-        from models_genesis_bundle.weights import push_to_hub
-
+        """Upload what ``save_pretrained`` writes to the Hugging Face Hub, as ``weights.push_to_hub`` does."""
         return push_to_hub(self, repo_id, self.preprocessing_record, license, private, token)
+
+
+def plain(value: Any) -> Any:
+    """A layer's description, such as ``("instance", {"affine": True})``, with lists instead of tuples, as JSON has it."""
+    return [plain(part) for part in value] if isinstance(value, list | tuple) else value

@@ -1,30 +1,38 @@
-"""2D U-Nets that process a volume slice by slice."""
+"""2D U-Nets that process a volume slice by slice, and ImageNet weights for their encoders."""
 
 from __future__ import annotations
 
+import pickle
+import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
+from models_genesis_bundle.files import file_sha256
 from models_genesis_bundle.networks.genesis_unet import GenesisUNet
-from models_genesis_bundle.networks.imagenet_weights import MEAN, STANDARD_DEVIATION, load_imagenet_weights
 from monai.networks.nets import FlexibleUNet
 from monai.networks.nets.efficientnet import url_map
 from torch import nn
 
-__all__ = ["SlicewiseGenesisUNet", "SlicewiseUNet", "by_slice"]
+__all__ = ["ImageNetWeightsError", "SlicewiseGenesisUNet", "SlicewiseUNet", "by_slice"]
 
 BACKBONES = tuple(name for name in url_map if name.startswith("efficientnet-"))
 UNUSED_LAYERS = ("_conv_head", "_bn1", "_fc")  # of the classifier that the encoder was: no gradient reaches them
 SMALLEST_SIDE = 32  # the encoder halves five times
+MEAN = (0.485, 0.456, 0.406)  # of ImageNet's red, green and blue in 0 … 1: what the weights expect taken off …
+STANDARD_DEVIATION = (0.229, 0.224, 0.225)  # … and divided by
+
+
+class ImageNetWeightsError(RuntimeError):
+    """ImageNet weights could not be loaded; the message says where to put the file."""
 
 
 class SlicewiseUNet(nn.Module):
     """MONAI's ``FlexibleUNet`` with an EfficientNet encoder, run on every slice along Z separately.
 
-    A grey slice is copied to all three colour channels and scaled like ImageNet's images: minus the mean (0.485, 0.456,
-    0.406), divided by (0.229, 0.224, 0.225). The encoder starts with ImageNet weights from torch's cache
-    (``$TORCH_HOME/hub/checkpoints``) or a download, the decoder and the head with random weights.
+    A grey slice is copied to all three colour channels and scaled like ImageNet's images. The encoder starts with ImageNet
+    weights from torch's cache (``$TORCH_HOME/hub/checkpoints``) or a download, the decoder and the head with random weights.
 
     Args:
         in_channels: 1 (grey), or 3, which are taken as red, green and blue.
@@ -61,7 +69,7 @@ class SlicewiseUNet(nn.Module):
         for layer in UNUSED_LAYERS:
             delattr(unet.encoder, layer)
         if pretrained:
-            load_imagenet_weights(unet.encoder, backbone)
+            _load_imagenet_weights(unet.encoder, backbone)
         self.encoder = unet.encoder
         self.decoder = unet.decoder
         self.head = unet.segmentation_head
@@ -88,19 +96,44 @@ class SlicewiseUNet(nn.Module):
         return dict(self._config)
 
 
+def _load_imagenet_weights(encoder: nn.Module, backbone: str) -> None:
+    """Load all weights that MONAI names for an EfficientNet, or raise.
+
+    MONAI's own loader skips tensors that are not in the file, and does not check a file in the cache; this one compares it with
+    the beginning of its SHA-256, which is in its name.
+    """
+    url = url_map[backbone]
+    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+    refused = f"{path}: no ImageNet weights of {backbone}"
+    try:
+        found = torch.hub.load_state_dict_from_url(url, map_location="cpu", check_hash=True, weights_only=True)
+        if (digest := torch.hub.HASH_REGEX.search(path.name)) and not file_sha256(path).startswith(digest[1]):
+            raise OSError("its SHA-256 does not begin as its name says")
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        advice = f"it is not there: download {url} and put it there, or set TORCH_HOME to the cache that has it"
+        if path.exists():
+            advice = "the file there is damaged: remove it"
+        raise ImageNetWeightsError(
+            f"{refused} ({str(error).split('. ')[0]}); {advice}, or start without them (`--network_def::pretrained false`)."
+        ) from error
+    # The number of batches that a normalisation has seen is no weight, and older files lack it.
+    own = {key: value for key, value in encoder.state_dict().items() if not key.endswith("num_batches_tracked")}
+    # MONAI numbers the blocks within their stages (_blocks.stage.block), the file through all of them (_blocks.block).
+    theirs = {key: re.sub(r"^_blocks\.\d+\.", "_blocks.", key) for key in own}
+    missing = [name for key, name in theirs.items() if name not in found or found[name].shape != own[key].shape]
+    if missing:
+        raise ImageNetWeightsError(
+            f"{refused}: {len(missing)} of {len(own)} tensors are missing or of another shape, first {missing[0]}; put the file "
+            f"from {url} there."
+        )
+    encoder.load_state_dict({key: found[name] for key, name in theirs.items()}, strict=False)
+
+
 class SlicewiseGenesisUNet(GenesisUNet):
     """``GenesisUNet(spatial_dims=2)``, run on every slice of a volume along Z separately.
 
-    Its keys are those of the 2D network, so that weights of 2D pretraining fit without renaming.
-
-    Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        features: width of each stage, finest first, all even.
-        norm: normalisation, as MONAI's ``get_norm_layer`` takes it.
-        act: activation, as MONAI's ``get_act_layer`` takes it.
-        upsample: ``"deconv"`` or ``"nearest"``.
-        output_activation: activation of the output, or None for logits.
+    Its keys are those of the 2D network, so that weights of 2D pretraining fit without renaming, and its arguments those of
+    ``GenesisUNet`` without ``spatial_dims``.
 
     Shape:
         Input (B, in_channels, X, Y, Z), X and Y divisible by ``2 ** (len(features) - 1)``, 8 by default, Z any; output

@@ -1,14 +1,14 @@
-"""The feature maps of a network's encoder, stage by stage."""
+"""The encoder of any network as one module, and its feature maps, stage by stage."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 
 import torch
-from models_genesis_bundle.networks.encoder_of import encoder_of
 from torch import nn
 
-__all__ = ["StageMaps"]
+__all__ = ["StageMaps", "encoder_of"]
 
 ENCODERS = ("encoder", "swinViT")  # names of encoder modules in networks
 PARTS = {  # by class, for networks without an encoder module: see encoder_of
@@ -16,6 +16,43 @@ PARTS = {  # by class, for networks without an encoder module: see encoder_of
     "DynUNet": ("input_block", "downsamples", "bottleneck"),
     "SegResNet": ("convInit", "down_layers"),
 }
+
+
+def encoder_of(network: nn.Module, parts: Sequence[str]) -> nn.Sequential:
+    """The named parts of a network, one after the other, as an encoder for ``GenesisClassifier``.
+
+    Networks with an encoder module need no such adapter: MONAI's ``SegResNetDS`` has a ``SegResEncoder``, ``SwinUNETR`` a
+    ``SwinTransformer``. ``DynUNet`` has the parts ``input_block``, ``downsamples`` and ``bottleneck``, ``BasicUNet`` those of the
+    example. With the prefix ``encoder.`` of the classifier, the keys are the network's.
+
+    Args:
+        network: has the parts; it shares them with the result.
+        parts: names of modules, in the order of the forward pass. Each takes the map of the one before; a list of modules counts
+            as its members in order.
+
+    Raises:
+        ValueError: for a part that the network does not have, with those that it has.
+
+    Examples:
+        >>> from monai.networks.nets import BasicUNet
+        >>> from models_genesis_bundle.networks import encoder_of
+        >>> encoder = encoder_of(BasicUNet(features=(4, 4, 8, 8, 16, 4)), ["conv_0", "down_1", "down_2", "down_3", "down_4"])
+        >>> encoder(torch.rand(1, 1, 32, 32, 32)).shape
+        torch.Size([1, 16, 2, 2, 2])
+    """
+    children = dict(network.named_children())
+    missing = [name for name in parts if name not in children]
+    if missing or not parts:
+        raise ValueError(
+            f"encoder_of: {type(network).__name__} has no parts {missing or 'named'}. "
+            f"Name some of {', '.join(children)} in the order of the forward pass."
+        )
+    return nn.Sequential(
+        OrderedDict(
+            (name, nn.Sequential(*children[name]) if isinstance(children[name], nn.ModuleList) else children[name])
+            for name in parts
+        )
+    )
 
 
 class StageMaps(nn.Module):
@@ -59,14 +96,14 @@ class StageMaps(nn.Module):
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         """The maps of all stages, finest first."""
-        if type(self.encoder) is nn.Sequential:  # its parts follow each other; a subclass is a block
-            maps = []
-            for stage in _stages(self.encoder):
-                x = stage(x)
-                maps.append(x)
-            return maps
-        found = self.encoder(x)
-        return [found] if isinstance(found, torch.Tensor) else list(found)
+        if type(self.encoder) is not nn.Sequential:  # a subclass is a block
+            found = self.encoder(x)
+            return [found] if isinstance(found, torch.Tensor) else list(found)
+        maps = []
+        for stage in _stages(self.encoder):
+            x = stage(x)
+            maps.append(x)
+        return maps
 
 
 def _stages(chain: nn.Sequential) -> Iterator[nn.Module]:

@@ -21,14 +21,13 @@ _EPSILON = 1e-8
 class Muon(torch.optim.Optimizer):
     """Steps along the orthogonalised momentum of each convolution; all other parameters are optimised by AdamW.
 
-    The momentum of a kernel is reshaped to a matrix, first axis by all others, and brought to singular values of about one,
-    so that a step changes all directions alike; with AdamW, short trainings collapse deep layers into few directions. Updates have
-    the root mean square of AdamW's, so that its learning rates fit. Biases, normalisation and kernels that are a single
-    vector are optimised by AdamW with ``betas=(0.9, 0.999)`` and without weight decay.
+    The momentum of a kernel is reshaped to a matrix, first axis by all others, and brought to singular values of about one, so
+    that a step changes all directions alike; with AdamW, short trainings collapse deep layers into few directions. Updates have the
+    root mean square of AdamW's, so that its learning rates fit. Biases, normalisation and kernels that are a single vector are
+    optimised by AdamW with ``betas=(0.9, 0.999)`` and without weight decay.
 
-    ``torch.optim.Muon`` (torch 2.13) takes only matrices, not kernels, and computes in bfloat16, which most CPUs emulate. This
-    class does so on CUDA devices only. Kernels of one shape are computed as one batch. When torch's takes kernels, it replaces
-    this class.
+    ``torch.optim.Muon`` (torch 2.13) takes only matrices, not kernels, and computes in bfloat16, which most CPUs emulate; this
+    class does so on CUDA devices only. When torch's takes kernels, it replaces this class.
 
     Args:
         params: parameters or parameter groups, as every optimizer takes them.
@@ -72,10 +71,18 @@ class Muon(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            learnt = [parameter for parameter in group["params"] if parameter.grad is not None]
-            for alike in _by_shape(filter(_is_matrix, learnt)):
+            others: list[torch.Tensor] = []
+            kernels: dict[tuple, list[torch.Tensor]] = {}
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                if parameter.ndim < 2 or min(_matrix_shape(parameter)) < 2:
+                    others.append(parameter)
+                else:
+                    kernels.setdefault((parameter.shape, parameter.dtype, parameter.device), []).append(parameter)
+            for alike in kernels.values():
                 self._step_kernels(alike, group)
-            self._step_others([parameter for parameter in learnt if not _is_matrix(parameter)], group["lr"])
+            self._step_others(others, group["lr"])
         return loss
 
     def _step_kernels(self, kernels: list[torch.Tensor], group: Mapping[str, Any]) -> None:
@@ -116,14 +123,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalised(matrices: torch.Tensor) -> torch.Tensor:
-    """Matrices with their singular values brought to about one, by a Newton–Schulz iteration.
-
-    Args:
-        matrices: shape (…, M, N).
-
-    Returns:
-        Shape (…, M, N), of the same type.
-    """
+    """Matrices (…, M, N) with their singular values brought to about one, by a Newton–Schulz iteration."""
     a, b, c = _NEWTON_SCHULZ
     tall = matrices.shape[-2] > matrices.shape[-1]
     low = matrices.to(torch.bfloat16) if matrices.is_cuda else matrices.float()
@@ -135,16 +135,5 @@ def orthogonalised(matrices: torch.Tensor) -> torch.Tensor:
     return (result.mT if tall else result).to(matrices.dtype)
 
 
-def _by_shape(kernels: Iterable[torch.Tensor]) -> Iterable[list[torch.Tensor]]:
-    groups: dict[tuple, list[torch.Tensor]] = {}
-    for kernel in kernels:
-        groups.setdefault((kernel.shape, kernel.dtype, kernel.device), []).append(kernel)
-    return groups.values()
-
-
 def _matrix_shape(kernel: torch.Tensor) -> tuple[int, int]:
     return kernel.shape[0], kernel[0].numel()
-
-
-def _is_matrix(parameter: torch.Tensor) -> bool:
-    return parameter.ndim > 1 and min(_matrix_shape(parameter)) > 1

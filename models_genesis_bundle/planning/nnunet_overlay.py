@@ -10,8 +10,7 @@ from typing import Any
 from models_genesis_bundle.planning.plan import Setting
 from models_genesis_bundle.weights import TargetError
 from models_genesis_bundle.weights.checkpoint_file import require_data
-from models_genesis_bundle.weights.targets.nnunet import zyx_order
-from models_genesis_bundle.weights.targets.nnunet_plans import UNETS, PlannedTraining, read_plans
+from models_genesis_bundle.weights.targets.nnunet import UNETS, PlannedTraining, read_plans, zyx_order
 
 __all__ = ["settings_from_plans"]
 

@@ -1,8 +1,12 @@
 """Weights: the bundle's file format, written atomically, and transfers that report every tensor."""
 
-from models_genesis_bundle.weights.checkpoint_file import CheckpointError, read_checkpoint, write_checkpoint
-from models_genesis_bundle.weights.foreground_prior import set_foreground_prior
-from models_genesis_bundle.weights.initial_weights import InitialWeights
+from models_genesis_bundle.weights.checkpoint_file import (
+    CheckpointError,
+    TargetError,
+    read_checkpoint,
+    write_checkpoint,
+)
+from models_genesis_bundle.weights.initial_weights import InitialWeights, set_foreground_prior
 from models_genesis_bundle.weights.key_parts import UnknownLayoutError, key_parts, network_parts, select_parts, unwrap
 from models_genesis_bundle.weights.model_file import (
     WeightFile,
@@ -13,14 +17,18 @@ from models_genesis_bundle.weights.model_file import (
     require_same_network,
     write_weights,
 )
-from models_genesis_bundle.weights.pretrained import find_weights, load_pretrained, push_to_hub, save_pretrained
-from models_genesis_bundle.weights.published.load import load_published, published_records
+from models_genesis_bundle.weights.pretrained import (
+    find_weights,
+    load_pretrained,
+    load_published,
+    published_records,
+    push_to_hub,
+    save_pretrained,
+)
 from models_genesis_bundle.weights.sources import recorded_features
-from models_genesis_bundle.weights.targets.convert import convert
-from models_genesis_bundle.weights.targets.registry import TARGETS, write_for
-from models_genesis_bundle.weights.targets.target import TargetError
-from models_genesis_bundle.weights.transfer import TransferError, transfer_weights
-from models_genesis_bundle.weights.transfer_plan import TensorTransfer, TransferReport, fit_input_channels
+from models_genesis_bundle.weights.targets.convert import TARGETS, convert, write_for
+from models_genesis_bundle.weights.transfer import TransferError, fit_input_channels, transfer_weights
+from models_genesis_bundle.weights.transfer_report import TensorTransfer, TransferReport
 from models_genesis_bundle.weights.weight_norms import LayerSpectrum, layer_spectra, weight_norms_kept
 
 __all__ = [

@@ -17,16 +17,9 @@ import torch
 from models_genesis_bundle.files import whole_file
 from models_genesis_bundle.weights.key_parts import WRAPPER_PREFIXES, wrapper_prefix
 from monai.bundle import ConfigComponent
+from monai.utils import optional_import
 
-__all__ = [
-    "FORMAT_VERSION",
-    "CheckpointError",
-    "checked_state",
-    "read_checkpoint",
-    "require_data",
-    "require_finite",
-    "write_checkpoint",
-]
+__all__ = ["CheckpointError", "TargetError", "read_checkpoint", "write_checkpoint"]
 
 FORMAT_VERSION = 2  # 1: a mapping with the state dict under `model`; 2: a state dict with the attribute `records`
 
@@ -48,12 +41,22 @@ class CheckpointError(RuntimeError):
     """A checkpoint could not be written, read or used; the message names the file and what to do."""
 
 
+class TargetError(CheckpointError):
+    """The weights of a network cannot be written in the form that was asked for; the message says why and what to do."""
+
+
+def optional_package(name: str, purpose: str, install: str) -> Any:
+    """A package that is installed separately; a ``CheckpointError`` that says how where it is missing."""
+    package, available = optional_import(name)
+    if not available:
+        raise CheckpointError(f"{purpose} needs the package {name.partition('.')[0]}: `pip install {install}`.")
+    return package
+
+
 def write_checkpoint(
     content: Mapping[str, Any], path: str | os.PathLike, records: Mapping[str, Any] | None = None
 ) -> Path:
     """Write ``content`` to ``path``, which holds either the old file or the whole new one.
-
-    The same content gives the same bytes under any file name.
 
     Args:
         content: tensors and plain Python values only, so that ``torch.load(weights_only=True)`` reads them.
@@ -71,7 +74,7 @@ def write_checkpoint(
         vars(written).update(records=dict(records))
     try:
         with whole_file(path) as unfinished, unfinished.open("wb") as file:
-            torch.save(written, file)  # given a path, torch writes its name into the file
+            torch.save(written, file)  # not to a path, whose name torch would write into the file
     except (OSError, RuntimeError) as error:
         free = shutil.disk_usage(path.parent).free / 2**20
         kept = "the previous checkpoint there is kept" if path.exists() else "no checkpoint was there before"
@@ -85,7 +88,7 @@ def write_checkpoint(
 def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     """Read a checkpoint without running code from it (``weights_only=True``), and compare its checksums.
 
-    NumPy's single numbers are read as well; its arrays are not. Files of PyTorch before version 1.6 have no checksums.
+    NumPy's single numbers are read as well, its arrays are not.
 
     Args:
         path: the file.
@@ -103,8 +106,15 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
         with path.open("rb") as file, torch.serialization.safe_globals(NUMPY_NUMBERS):
             _compare_checksums(file)
             content = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(f"{path}: refused, because {_unpickling_problem(error)}") from error
+    except pickle.UnpicklingError as error:  # PyTorch's own message advises to read the file all the same
+        wanted = re.search(r"GLOBAL (\S+)", str(error))
+        reason = "it is no PyTorch checkpoint, or is damaged. Copy it again, or use another one."
+        if wanted is not None:
+            reason = (
+                f"it wants {wanted[1]} to be run, and only tensors and plain values are read. If you trust the file, load it "
+                "with the program that wrote it, and save the state dict alone."
+            )
+        raise CheckpointError(f"{path}: refused, because {reason}") from error
     except Exception as error:  # a damaged or foreign file makes torch raise almost anything
         raise CheckpointError(
             f"{path}: the checkpoint is truncated or damaged ({path.stat().st_size} bytes; {error}), or the file is of another "
@@ -113,9 +123,7 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path}: expected a mapping of names to tensors, found {type(content).__name__}.")
     records = getattr(content, "records", None)
-    if isinstance(records, Mapping):
-        return {**records, "model": dict(content)}
-    return dict(content)
+    return {**records, "model": dict(content)} if isinstance(records, Mapping) else dict(content)
 
 
 def _compare_checksums(file: BinaryIO) -> None:
@@ -128,17 +136,6 @@ def _compare_checksums(file: BinaryIO) -> None:
     file.seek(0)
 
 
-def _unpickling_problem(error: pickle.UnpicklingError) -> str:
-    """PyTorch's message without its advice to read the file all the same."""
-    wanted = re.search(r"GLOBAL (\S+)", str(error))
-    if wanted is None:
-        return "it is no PyTorch checkpoint, or is damaged. Copy it again, or use another one."
-    return (
-        f"it wants {wanted[1]} to be run, and only tensors and plain values are read. If you trust the file, load it with "
-        "the program that wrote it, and save the state dict alone."
-    )
-
-
 def checked_state(
     records: Mapping[str, Any],
     state: Mapping[str, Any],
@@ -148,10 +145,7 @@ def checked_state(
 ) -> tuple[dict[str, torch.Tensor], str]:
     """Check the records and the weights of a checkpoint; return its tensors without wrappers' prefixes, and the prefix.
 
-    ``own_keys`` are those of the network that is to be loaded: a prefix that is its own stays.
-
-    Raises:
-        CheckpointError: a newer format, records that are no plain data, or weights that are NaN or infinite.
+    A prefix of all ``own_keys``, those of the network that is to be loaded, stays.
     """
     version = records.get("format_version", 0)
     if not isinstance(version, int) or version > FORMAT_VERSION:
@@ -170,8 +164,7 @@ def require_data(records: Mapping[str, Any], name: str | os.PathLike) -> None:
     """Refuse records that MONAI would run as code inside a configuration; the error names the first one.
 
     These are texts that begin with ``$``, ``@`` or ``%``, and mappings with MONAI's own keys such as ``_target_``. The class of
-    the network is a name, which nothing imports. ``initial_weights`` holds the names of earlier files, which no configuration
-    reads: it is left out.
+    the network is a name, which nothing imports; ``initial_weights``, the names of earlier files, is read by no configuration.
     """
     network = records.get("network", {})
     if not isinstance(network, Mapping) or not isinstance(network.get("arguments", {}), Mapping):

@@ -1,8 +1,9 @@
-"""The weights that a run starts from, as a setting of its configuration."""
+"""What a network starts from: the weights of a file, or none, and a new head whose first output is mostly background."""
 
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -13,12 +14,13 @@ from typing import Any
 import torch
 from models_genesis_bundle.files import file_sha256
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError
+from models_genesis_bundle.weights.key_parts import UnknownLayoutError, network_parts, unwrap
 from models_genesis_bundle.weights.sources import WeightSource, read_source, read_weight_file
 from models_genesis_bundle.weights.transfer import transfer_weights
-from models_genesis_bundle.weights.transfer_plan import TransferReport
+from models_genesis_bundle.weights.transfer_report import TransferReport
 from models_genesis_bundle.weights.weight_norms import weight_norms_kept
 
-__all__ = ["InitialWeights"]
+__all__ = ["InitialWeights", "set_foreground_prior"]
 
 logger = logging.getLogger(__name__)
 
@@ -29,10 +31,10 @@ class InitialWeights:
     The file is read once, at its first use.
 
     Args:
-        path: a checkpoint or a published file (see ``read_source``); None or ``"none"``: from scratch.
-        parts: what to load, as in ``transfer_weights``.
-        require: what must be loaded, as in ``transfer_weights``.
-        key_map: as in ``transfer_weights``; None: the file's keys are the network's.
+        path: a file that ``transfer_weights`` reads; None or ``"none"``: from scratch.
+        parts: what to load, as in ``transfer_weights``; ``require`` and ``key_map`` likewise.
+        require: what must be loaded.
+        key_map: beginnings of the file's keys and their replacements.
         keep_weight_norms: scale the loaded convolutions to the size of new ones, see ``weight_norms_kept``.
 
     Attributes:
@@ -92,21 +94,20 @@ class InitialWeights:
         """
         if self.path is None:
             logger.info("No initial weights: %s trains from scratch.", type(network).__name__)
-        else:
-            with weight_norms_kept(network) if self.keep_weight_norms else nullcontext():
-                self.report = transfer_weights(
-                    network, self.content, self.parts, self.require, self.key_map, name=str(self.path)
-                )
-            if self.keep_weight_norms:
-                logger.info("Convolutions in front of a normalisation are scaled to the size of new ones.")
+            return network
+        with weight_norms_kept(network) if self.keep_weight_norms else nullcontext():
+            self.report = transfer_weights(
+                network, self.content, self.parts, self.require, self.key_map, name=str(self.path)
+            )
+        if self.keep_weight_norms:
+            logger.info("Convolutions in front of a normalisation are scaled to the size of new ones.")
         return network
 
     def record(self) -> dict[str, Any]:
         """Plain values that name the start of a run, for the checkpoints that it writes.
 
-        ``file``: the file's name, ``none`` from scratch. For a file also ``sha256``, ``data`` and ``initial_weights`` (the file's
-        own records of its training data and its own start, None when it has none) and, after ``load_into``, ``transfer``
-        (tensors and values by part and outcome).
+        ``file``: the file's name, ``none`` from scratch. For a file also ``sha256``, its own records ``data`` and
+        ``initial_weights``, None when it has none, and, after ``load_into``, ``transfer``: ``report.counts()``.
         """
         if self.path is None:
             return {"file": "none"}
@@ -117,3 +118,53 @@ class InitialWeights:
             "initial_weights": self.content.get("initial_weights"),
         }
         return record if self.report is None else record | {"transfer": self.report.counts()}
+
+
+@torch.no_grad()
+def set_foreground_prior(network: torch.nn.Module, probability: float | None) -> torch.nn.Module:
+    """Set the biases of a new head so that softmax gives each foreground class a small probability.
+
+    A new head gives all classes the same probability. With small structures, the first few hundred steps then only teach that
+    most voxels are background, and classes with few voxels may never be predicted. Call it before weights are loaded: a loaded
+    head keeps its own biases.
+
+    Args:
+        network: changed in place; its first output channel is background. A network without a known head (see
+            ``network_parts``), or without biases there, stays as it is, and the log says so.
+        probability: of all foreground classes together, which share it equally, above 0 and below 1; None keeps the biases.
+
+    Raises:
+        ValueError: a probability out of range.
+
+    Source:
+        Lin et al., *Focal loss for dense object detection*, ICCV 2017, section 4.1, for detection.
+
+    Examples:
+        >>> from models_genesis_bundle.networks import GenesisUNet
+        >>> from models_genesis_bundle.weights import set_foreground_prior
+        >>> network = set_foreground_prior(GenesisUNet(out_channels=3, features=(4, 8)), 0.02)
+        >>> network.head.bias.detach().softmax(0)
+        tensor([0.9800, 0.0100, 0.0100])
+    """
+    if probability is None:
+        return network
+    if not 0 < probability < 1:
+        raise ValueError(
+            f"foreground_prior::probability: expected a number above 0 and below 1, or null, found {probability}."
+        )
+    bare = unwrap(network)
+    try:
+        head = network_parts(bare)["head"]
+    except UnknownLayoutError:
+        head = []
+    parameters = {key: value for key, value in bare.named_parameters() if key in head}
+    biases = [value for key, value in parameters.items() if key.endswith(".bias") and len(value) > 1]
+    if not biases:
+        logger.warning(
+            "foreground_prior: %s has no known head with a bias for each class; it starts without the prior.",
+            type(bare).__name__,
+        )
+    for bias in biases:
+        bias.fill_(math.log(probability / (len(bias) - 1)))
+        bias[0] = math.log(1 - probability)
+    return network

@@ -9,18 +9,7 @@ import torch
 from monai.utils import ensure_tuple
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-__all__ = [
-    "PYTORCH_PREFIXES",
-    "WRAPPER_PREFIXES",
-    "UnknownLayoutError",
-    "key_parts",
-    "layout_name",
-    "network_parts",
-    "renamed",
-    "select_parts",
-    "unwrap",
-    "wrapper_prefix",
-]
+__all__ = ["UnknownLayoutError", "key_parts", "network_parts", "select_parts", "unwrap"]
 
 PYTORCH_PREFIXES = ("module.", "_orig_mod.")  # DataParallel and DistributedDataParallel; torch.compile
 WRAPPER_PREFIXES = (*PYTORCH_PREFIXES, "model.", "network.", "net.")  # Lightning modules as well
@@ -69,9 +58,7 @@ def unwrap(network: torch.nn.Module) -> torch.nn.Module:
     return unwrap(network._orig_mod) if hasattr(network, "_orig_mod") else network
 
 
-def wrapper_prefix(
-    keys: Collection[str], prefixes: Sequence[str] = WRAPPER_PREFIXES, own_keys: Collection[str] = ()
-) -> str:
+def wrapper_prefix(keys: Collection[str], prefixes: Sequence[str], own_keys: Collection[str]) -> str:
     """The wrappers' prefixes that all keys begin with; a prefix of all ``own_keys``, of the network, is no wrapper's."""
     wrappers = [prefix for prefix in prefixes if not own_keys or not _all_begin(own_keys, prefix)]
     found = ""
@@ -88,11 +75,9 @@ def renamed(
     state: Mapping[str, torch.Tensor], *changes: tuple[str, str | Callable[[re.Match[str]], str]]
 ) -> dict[str, torch.Tensor]:
     """The tensors by other keys; ``changes``: pattern and replacement for ``re.sub``, one after the other."""
-    own = {}
-    for key, value in state.items():
-        for pattern, replacement in changes:
-            key = re.sub(pattern, replacement, key)
-        own[key] = value
+    own = dict(state)
+    for pattern, replacement in changes:
+        own = {re.sub(pattern, replacement, key): value for key, value in own.items()}
     return own
 
 
@@ -113,15 +98,11 @@ def key_parts(keys: Iterable[str]) -> dict[str, list[str]]:
     Raises:
         UnknownLayoutError: the keys belong to no known network.
     """
-    return _recognise(keys)[1]
+    return recognised_layout(keys)[1]
 
 
-def layout_name(keys: Iterable[str]) -> str:
-    """The class names of the networks with these keys, a comma between them; raises as ``key_parts``."""
-    return _recognise(keys)[0]
-
-
-def _recognise(keys: Iterable[str]) -> tuple[str, dict[str, list[str]]]:
+def recognised_layout(keys: Iterable[str]) -> tuple[str, dict[str, list[str]]]:
+    """The class names of the networks with these keys, a comma between them, and the keys of each part."""
     keys = list(keys)
     for name, patterns in LAYOUTS.items():
         parts = {part: [key for key in keys if re.match(pattern, key)] for part, pattern in patterns.items()}

@@ -23,14 +23,11 @@ from models_genesis_bundle.weights.sources import read_weight_file
 
 __all__ = [
     "WeightFile",
-    "bundle_records",
-    "differing_arguments",
     "load_weights",
     "network_record",
     "read_weights",
     "release_weights",
     "require_same_network",
-    "state_on_cpu",
     "write_weights",
 ]
 
@@ -45,8 +42,8 @@ RUNS = {
 def network_record(network: torch.nn.Module) -> dict[str, Any]:
     """A weight file's record of a network: its class, its arguments and the keys of encoder, decoder and head.
 
-    Arguments are known for networks with a method ``config()``, such as ``GenesisUNet``; parts as in ``network_parts``. Unknown
-    entries are left out.
+    Arguments are those of a method ``config()``, as ``GenesisUNet`` has, parts those of ``network_parts``; what is unknown is left
+    out.
     """
     network = unwrap(network)
     record: dict[str, Any] = {"_target_": f"{type(network).__module__}.{type(network).__qualname__}"}
@@ -65,7 +62,7 @@ def bundle_records(network: torch.nn.Module) -> dict[str, Any]:
 def write_weights(path: str | os.PathLike, network: torch.nn.Module, **records: Any) -> Path:
     """Write a network's state dict with the records ``network``, ``format_version``, ``bundle_version`` and the given ones.
 
-    Any program loads the file as a plain state dict; the records are its attribute ``records``, see ``write_checkpoint``.
+    Any program loads the file as a plain state dict, with the attribute ``records``.
 
     Args:
         path: the file.
@@ -73,7 +70,7 @@ def write_weights(path: str | os.PathLike, network: torch.nn.Module, **records: 
         records: plain values that describe the weights: ``preprocessing``, ``data``, ``metrics``, ``epoch``.
 
     Raises:
-        CheckpointError: the file could not be written, or a record is no plain data; an earlier file at ``path`` is kept.
+        CheckpointError: the file could not be written, or a record is no plain data; an earlier file is kept.
     """
     records = {**bundle_records(network), **records}
     require_data(records, path)
@@ -100,9 +97,7 @@ class WeightFile(dict[str, Any]):
 
 
 def read_weights(path: str | os.PathLike, own_keys: Collection[str] = ()) -> WeightFile:
-    """Read a weight file of this bundle, with all checks of ``checked_state``.
-
-    The prefixes of ``DataParallel`` and ``torch.compile`` are removed from the keys of ``model``.
+    """Read a weight file of this bundle, without the prefixes of ``DataParallel`` and ``torch.compile`` in the keys of ``model``.
 
     Args:
         path: the file.
@@ -185,25 +180,18 @@ def state_on_cpu(network: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def differing_arguments(written: Mapping[str, Any], wanted: Mapping[str, Any], ignored: Collection[str] = ()) -> str:
-    """A sentence for an error message: the arguments that differ, each with the setting that gives it the file's value.
-
-    It is empty when the arguments of one of the two records (see ``network_record``) are not known, or none differs.
-    """
+    """A sentence about the arguments that two records of networks give otherwise, with the settings for the file's; else empty."""
     theirs, own = written.get("arguments", {}), wanted.get("arguments", {})
     differing = [
-        f"{name} is {theirs[name]!r} in the file and {own[name]!r} here (`--network_def::{name} {_quoted(theirs[name])}`)"
+        f"{name} is {theirs[name]!r} in the file and {own[name]!r} here (`--network_def::{name} {_for_shell(theirs[name])}`)"
         for name in theirs
         if name in own and name not in ignored and theirs[name] != own[name]
     ]
     return f"Set what differs in the definition: {'; '.join(differing)}. " if differing else ""
 
 
-def _quoted(value: Any) -> str:
-    """A value for the command line, safe from the shell."""
-    text = str(value)
-    if "'" not in text:
-        return f"'{text}'"
-    return shlex.quote(text) if set(text) & set('"$`\\!') else f'"{text}"'
+def _for_shell(value: Any) -> str:
+    return shlex.quote(str(value).replace("'", '"'))
 
 
 def release_weights(source: str | os.PathLike, output: str | os.PathLike, licence: str) -> Path:

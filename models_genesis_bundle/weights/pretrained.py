@@ -13,13 +13,17 @@ from typing import Any
 import torch
 from models_genesis_bundle.files import whole_file, write_json
 from models_genesis_bundle.messages import causes
-from models_genesis_bundle.weights.checkpoint_file import CheckpointError
+from models_genesis_bundle.weights.checkpoint_file import CheckpointError, optional_package
 from models_genesis_bundle.weights.initial_weights import InitialWeights
+from models_genesis_bundle.weights.key_parts import network_parts
 from models_genesis_bundle.weights.model_file import bundle_records, state_on_cpu
-from models_genesis_bundle.weights.sources import CONFIG_FILE, WEIGHTS_FILE, safetensors
-from monai.utils import optional_import
+from models_genesis_bundle.weights.published import KNOWN
+from models_genesis_bundle.weights.sources import CONFIG_FILE, WEIGHTS_FILE, WeightSource
+from models_genesis_bundle.weights.transfer import transfer_weights
+from models_genesis_bundle.weights.transfer_report import TransferReport
+from monai.bundle import ConfigComponent
 
-__all__ = ["SHIPPED_WEIGHTS", "find_weights", "load_pretrained", "push_to_hub", "save_pretrained"]
+__all__ = ["find_weights", "load_pretrained", "load_published", "published_records", "push_to_hub", "save_pretrained"]
 
 SHIPPED_WEIGHTS = Path(__file__).resolve().parents[2] / "models" / "model.pt"
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
@@ -88,27 +92,73 @@ def load_pretrained(
 ) -> tuple[Any, dict[str, Any] | None]:
     """Build a network of a class from the weights' record of it, and load them, as ``GenesisUNet.from_pretrained`` does.
 
-    From a record of another class, the arguments that both classes have are taken. ``arguments`` replace recorded ones; parts
-    that get other shapes stay new, but the encoder must fit.
+    From a record of another class, the arguments that both classes have are taken. ``arguments`` replace recorded ones; the
+    encoder must fit then, and without ``arguments`` every part of a network of the same class.
 
     Returns:
         The network in evaluation mode, and the record of its preprocessing, if there is one.
 
     Raises:
         CheckpointError: the source cannot be used.
-        TransferError: the encoder does not fit, or without ``arguments`` any part of a network of the same class.
+        TransferError: less fits than that.
     """
-    path = find_weights(source, revision)
-    initial = InitialWeights(path, parts="all")
+    initial = InitialWeights(find_weights(source, revision), parts="all")
     record = initial.source.network
     taken = signature(network_class).parameters
     known = {name: value for name, value in record.get("arguments", {}).items() if name in taken}
     network = network_class(**{**known, **arguments})
-    same_class = str(record.get("_target_", "")).endswith(f".{network_class.__qualname__}")
-    if same_class and not arguments:
+    if not arguments and str(record.get("_target_", "")).endswith(f".{network_class.__qualname__}"):
         initial.require = "all"
     initial.load_into(network)
     return network.eval(), initial.preprocessing
+
+
+def load_published(path: str | os.PathLike) -> torch.nn.Module:
+    """Build the network of a published file, and load all of its weights.
+
+    The file's tensors show its layout, channels and widths; docs/how-to/published_weights.md lists the files, their networks and
+    their licences. The transfer is logged (see ``transfer_weights``); a decoder or a head that the file does not hold is new.
+
+    Returns:
+        The network in evaluation mode. Its output for an input is that of the published network, up to rounding; for CT-FM and
+        nnssl the axes of input and output are (X, Y, Z), not (Z, Y, X).
+
+    Raises:
+        CheckpointError: the file cannot be read, has no published layout, or lacks a tensor.
+    """
+    return published_network(path)[0].eval()
+
+
+def published_network(path: str | os.PathLike) -> tuple[torch.nn.Module, WeightSource, TransferReport]:
+    """The network of ``load_published``, in training mode, what the file holds, and the report of the transfer."""
+    initial = _published(path)
+    source = initial.source
+    network = ConfigComponent({"_target_": source.network["_target_"], **source.network["arguments"]}).instantiate()
+    held = [part for part, keys in network_parts(network).items() if not source.state.keys().isdisjoint(keys)]
+    return network, source, transfer_weights(network, initial.content, "all", require=held, name=source.name)
+
+
+def published_records(path: str | os.PathLike) -> dict[str, Any]:
+    """The records for a published network's weights, as ``write_weights(target, network, **records)`` takes them.
+
+    These are ``preprocessing`` of the training scans (see ``ScanPreprocessing.record``), None when it is not known, and
+    ``data``: name, source and licence of the file and its training data.
+
+    Raises:
+        CheckpointError: the file cannot be read or has no published layout.
+    """
+    source = _published(path).source
+    return {"preprocessing": source.preprocessing, "data": source.data}
+
+
+def _published(path: str | os.PathLike) -> InitialWeights:
+    initial = InitialWeights(path)
+    if initial.source.layout is None:
+        raise CheckpointError(
+            f"{path}: none of the published files that are known: {KNOWN}. Its keys begin with "
+            f"{', '.join(list(initial.source.state)[:3])}. Load a file of this bundle with load_weights."
+        )
+    return initial
 
 
 def save_pretrained(
@@ -130,8 +180,9 @@ def save_pretrained(
     folder = Path(folder)
     scans = None if preprocessing is None else dict(preprocessing)
     state = {key: value.contiguous() for key, value in state_on_cpu(network).items()}
+    package = optional_package("safetensors.torch", f"{folder / WEIGHTS_FILE}: writing it", "safetensors")
     with whole_file(folder / WEIGHTS_FILE) as unfinished:
-        unfinished.write_bytes(safetensors().save(state, metadata={"format": "pt"}))
+        unfinished.write_bytes(package.save(state, metadata={"format": "pt"}))
     write_json(folder / CONFIG_FILE, {**bundle_records(network), "preprocessing": scans})
     card = CARD.format(name=name or folder.name, network=type(network).__name__, license=license)
     (folder / "README.md").write_text(card)
@@ -150,7 +201,7 @@ def push_to_hub(
 
     Without ``token``, the one that ``hf auth login`` has stored is used. Returns the address of the commit.
     """
-    api = _hub().HfApi(token=token)
+    api = optional_package("huggingface_hub", f"{repo_id}: the Hugging Face Hub", "huggingface_hub").HfApi(token=token)
     api.create_repo(repo_id, private=private, exist_ok=True)
     with TemporaryDirectory() as folder:
         save_pretrained(network, folder, preprocessing, repo_id, license)
@@ -160,21 +211,13 @@ def push_to_hub(
 
 def _downloaded(repo_id: str, revision: str | None) -> Path:
     """The folder with a repository's weights in the Hub's cache."""
-    hub = _hub()
+    hub = optional_package("huggingface_hub", f"{repo_id}: the Hugging Face Hub", "huggingface_hub")
     try:
-        return Path(
-            hub.snapshot_download(repo_id, revision=revision, allow_patterns=[WEIGHTS_FILE, CONFIG_FILE, IN_A_BUNDLE])
-        )
+        wanted = [WEIGHTS_FILE, CONFIG_FILE, IN_A_BUNDLE]
+        return Path(hub.snapshot_download(repo_id, revision=revision, allow_patterns=wanted))
     except Exception as error:  # the Hub's client also raises those of its HTTP library
         reason = " ".join(str(causes(error)[-1]).split())
         raise CheckpointError(
             f"{repo_id}: there is no such file or folder here, and the repository could not be loaded from the Hugging Face Hub "
             f"({reason})."
         ) from error
-
-
-def _hub() -> Any:
-    module, available = optional_import("huggingface_hub")
-    if not available:
-        raise CheckpointError("The package huggingface_hub is needed for the Hub: pip install huggingface_hub.")
-    return module

@@ -10,20 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from models_genesis_bundle.weights.checkpoint_file import CheckpointError, checked_state, read_checkpoint
+from models_genesis_bundle.weights.checkpoint_file import (
+    CheckpointError,
+    checked_state,
+    optional_package,
+    read_checkpoint,
+)
+from models_genesis_bundle.weights.published import translated
 from models_genesis_bundle.weights.published.layout import Layout
-from models_genesis_bundle.weights.published.table import translated
-from monai.utils import optional_import
 
-__all__ = [
-    "CONFIG_FILE",
-    "WEIGHTS_FILE",
-    "WeightSource",
-    "read_source",
-    "read_weight_file",
-    "recorded_features",
-    "safetensors",
-]
+__all__ = ["WeightSource", "read_source", "read_weight_file", "recorded_features"]
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"  # its records, as on the Hugging Face Hub
@@ -38,33 +34,19 @@ SHIPPED = (16, 32, 64, 128)  # features of models/model.pt
 
 @dataclass(frozen=True)
 class WeightSource:
-    """Tensors to load, and the file's records.
+    """Tensors to load, and the file's records."""
 
-    Attributes:
-        name: for messages: the path, or ``the given weights``.
-        state: the tensors by key, without wrappers' prefixes.
-        prefix: what was removed from each key.
-        network: the record of the network (see ``network_record``); empty when there is none.
-        preprocessing: the record of the training data's preprocessing, or None.
-        data: the record of the training data, or None.
-        layout: of a published file, whose tensors have the keys of a network here; None for other files.
-    """
-
-    name: str
-    state: dict[str, torch.Tensor]
-    prefix: str = ""
-    network: Mapping[str, Any] = field(default_factory=dict)
-    preprocessing: dict[str, Any] | None = None
+    name: str  # for messages: the path, or "the given weights"
+    state: dict[str, torch.Tensor]  # without wrappers' prefixes
+    prefix: str = ""  # what was removed from each key
+    network: Mapping[str, Any] = field(default_factory=dict)  # see network_record
+    preprocessing: dict[str, Any] | None = None  # of the training data
     data: dict[str, Any] | None = None
-    layout: Layout | None = None
+    layout: Layout | None = None  # of a published file, whose tensors have the keys of a network here
 
 
 def read_weight_file(path: str | os.PathLike) -> dict[str, Any]:
-    """The content of a weight file of PyTorch (``read_checkpoint``), safetensors or Keras 2.
-
-    Raises:
-        CheckpointError: the file cannot be read.
-    """
+    """The content of a weight file of PyTorch (see ``read_checkpoint``), safetensors or Keras 2."""
     path = Path(path)
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
@@ -77,7 +59,8 @@ def read_weight_file(path: str | os.PathLike) -> dict[str, Any]:
 
 def _read_safetensors(path: Path) -> dict[str, Any]:
     """The records, none without a ``config.json`` in the folder, and the tensors under ``model``."""
-    config, package = path.with_name(CONFIG_FILE), safetensors()
+    package = optional_package("safetensors.torch", f"{path}: reading it", "safetensors")
+    config = path.with_name(CONFIG_FILE)
     try:
         state = package.load_file(path)
     except Exception as error:  # a damaged file raises what the package's own library defines
@@ -91,21 +74,9 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     return {**records, "model": state}
 
 
-def safetensors() -> Any:
-    """The package ``safetensors.torch``, where it is installed."""
-    module, available = optional_import("safetensors.torch")
-    if not available:
-        raise CheckpointError("The package safetensors is needed for files of the Hub: pip install safetensors.")
-    return module
-
-
 def _read_keras_file(path: Path) -> dict[str, Any]:
-    """Weights that ``Model.save_weights`` or ``Model.save`` wrote, by their paths, such as ``depth_0_conv/depth_0_conv/kernel``."""
-    h5py, available = optional_import("h5py")
-    if not available:
-        raise CheckpointError(
-            f"{path}: reading a Keras file needs the package h5py: `pip install models-genesis-bundle[keras]`."
-        )
+    """Weights of ``Model.save_weights`` or ``Model.save``, by their paths, such as ``depth_0_conv/depth_0_conv/kernel``."""
+    h5py = optional_package("h5py", f"{path}: reading a Keras file", "models-genesis-bundle[keras]")
     weights: dict[str, Any] = {}
 
     def collect(name: str, item: Any) -> None:
@@ -125,20 +96,10 @@ def _read_keras_file(path: Path) -> dict[str, Any]:
 def read_source(
     source: str | os.PathLike | Mapping[str, Any], name: str | None = None, own_keys: Collection[str] = ()
 ) -> WeightSource:
-    """Find the state dict in a checkpoint of this bundle, MONAI or nnU-Net, in a published file, or in a bare state dict.
+    """Find the state dict in what ``transfer_weights`` takes, with its checks.
 
-    The tensors of a published file (see ``load_published``) get the keys of its network here, and its known properties become
-    the records.
-
-    Args:
-        source: path or content of a checkpoint: a mapping with the state dict under ``model``, ``state_dict``,
-            ``network_weights``, ``net`` or ``student``, or the state dict itself.
-        name: for messages; by default its path.
-        own_keys: keys of the network that is to be loaded; a prefix that is its own, as MONAI's ``UNet`` has ``model.``, stays.
-
-    Raises:
-        CheckpointError: the file cannot be read, has a newer format, holds no state dict, weights that are not finite, or
-            records that are no plain data.
+    The tensors of a published file get the keys of its network here, and its known properties become the records. ``own_keys``
+    are those of the network to be loaded: a prefix that is its own, as MONAI's ``UNet`` has ``model.``, stays.
     """
     if isinstance(source, Mapping):
         name, content = name or "the given weights", source
@@ -156,17 +117,15 @@ def read_source(
     known = None if "network" in records else translated(state, content)
     if known is not None:
         layout, own = known
-        network = {"_target_": own.target, "arguments": dict(own.arguments)}
-        scans = None if own.preprocessing is None else dict(own.preprocessing)
-        return WeightSource(name, own.state, prefix, network, scans, layout.record(), layout)
+        network = {"_target_": own.target, "arguments": own.arguments}
+        return WeightSource(name, own.state, prefix, network, own.preprocessing, layout.record(), layout)
     network = records.get("network", {})
     return WeightSource(name, state, prefix, network, records.get("preprocessing"), records.get("data"))
 
 
 def recorded_features(network: Mapping[str, Any], otherwise: Sequence[int] = SHIPPED) -> list[int]:
-    """Channels by level of the ``GenesisUNet`` in a weight file, so that a configuration builds the network that fits it.
+    """Channels by level of the ``GenesisUNet`` in a weight file's record of its network, so that a configuration builds it.
 
-    ``network`` is the file's record of its network; without channels in it, ``otherwise``: by default those of the weights
-    that ship.
+    ``otherwise``: where the record has none; by default those of the weights that ship.
     """
     return list(network.get("arguments", {}).get("features", otherwise))

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError
-from models_genesis_bundle.weights.key_parts import UnknownLayoutError, network_parts, select_parts, unwrap
+from models_genesis_bundle.weights.key_parts import UnknownLayoutError, key_parts, network_parts, select_parts, unwrap
 from models_genesis_bundle.weights.model_file import differing_arguments, network_record
-from models_genesis_bundle.weights.published.table import KNOWN
+from models_genesis_bundle.weights.published import KNOWN
 from models_genesis_bundle.weights.sources import WeightSource, read_source
-from models_genesis_bundle.weights.transfer_plan import LACKING, WHOLE, TransferReport, plan_transfer
+from models_genesis_bundle.weights.transfer_report import TensorTransfer, TransferReport
 from monai.utils import ensure_tuple
 
-__all__ = ["TransferError", "transfer_weights"]
+__all__ = ["TransferError", "fit_input_channels", "transfer_weights"]
 
 logger = logging.getLogger(__name__)
 
 FREE_ARGUMENTS = ("in_channels", "out_channels", "output_activation")  # input channels are fitted, the head is new
+WHOLE = "network"  # the only part of a network whose layout is not known
+LACKING = "in no file of this kind"
 
 
 class TransferError(CheckpointError):
@@ -51,7 +55,9 @@ def transfer_weights(
     Args:
         network: any network, wrapped or not; changed in place. Its method ``parts()`` or ``key_parts`` gives its parts; without
             either, ``parts`` and ``require`` can only be ``"all"`` or empty.
-        source: a checkpoint's path or content, see ``read_source``.
+        source: path or content of a checkpoint of this bundle, MONAI or nnU-Net, of a published file (see ``load_published``) or
+            of a bare state dict: the state dict itself, or a mapping with it under ``model``, ``state_dict``,
+            ``network_weights``, ``net`` or ``student``.
         parts: names out of ``encoder``, ``decoder``, ``head``, or ``"all"``. A part that the network does not have is no error:
             a classifier has no decoder.
         require: the parts of which every tensor must be loaded or adapted, except tensors that no published file of that kind
@@ -63,7 +69,8 @@ def transfer_weights(
     Raises:
         TransferError: a tensor of a required part would stay initial. Nothing is loaded; the message names the missing tensors
             and the likely cause.
-        CheckpointError: the source holds no weights, or as in ``read_source``.
+        CheckpointError: the file cannot be read, has a newer format, holds no state dict, weights that are not finite, or
+            records that are no plain data.
         UnknownLayoutError: parts are named, and the network's are not known.
         ValueError: an unknown part, a required part that is not to be loaded or that the network lacks, or a ``key_map`` that
             gives two tensors one key.
@@ -80,15 +87,41 @@ def transfer_weights(
     weights = read_source(source, name, network.state_dict())
     known, wanted, required = _parts(network, parts, require)
     renamed = _renamed(weights.state, key_map or {})
-    plan, entries = plan_transfer(network, weights, renamed, known, wanted)
+    plan, entries = _plan(network, weights, renamed, known, wanted)
     recognised = weights.layout.title if weights.layout else ""
     report = TransferReport(weights.name, weights.prefix, wanted, tuple(entries), recognised)
     _refuse_too_little(network, weights, report, required, renamed)
     with torch.no_grad():
-        for own, value in plan.values():
+        for own, value in plan:
             own.copy_(value)
-    _log(report)
+    logger.log(logging.INFO if plan else logging.WARNING, "%s", report)
+    for entry in report.tensors:
+        logger.debug("%s: %s %s %s", entry.key, entry.outcome, entry.reason, entry.detail)
     return report
+
+
+def fit_input_channels(weight: torch.Tensor, channels: int) -> torch.Tensor:
+    """Change how many input channels a convolution's weight takes.
+
+    More channels than the present number ``s``: channel ``j`` gets the weights of channel ``j mod s``, divided by the number of
+    channels that share them. Fewer, ``t``: channel ``j`` gets the sum of the channels ``i`` with ``i mod t = j``. Either way,
+    the response to an image with the same content in all channels stays.
+
+    Args:
+        weight: (outputs, s, kernel sides …).
+        channels: the number of input channels wanted, ``t``.
+
+    Returns:
+        (outputs, t, kernel sides …).
+    """
+    present = weight.shape[1]
+    if channels > present:
+        index = torch.arange(channels, device=weight.device) % present
+        sharing = torch.bincount(index)[index].view(1, -1, *[1] * (weight.dim() - 2))
+        return weight[:, index] / sharing
+    index = torch.arange(present, device=weight.device) % channels
+    fitted = weight.new_zeros(weight.shape[0], channels, *weight.shape[2:])
+    return fitted.index_add_(1, index, weight)
 
 
 def _parts(
@@ -120,6 +153,88 @@ def _renamed(state: Mapping[str, torch.Tensor], key_map: Mapping[str, str]) -> d
             raise ValueError(f"key_map: gives both {renamed[name]} and {key} the key {name}.")
         renamed[name] = key
     return renamed
+
+
+def _plan(
+    network: torch.nn.Module,
+    weights: WeightSource,
+    renamed: Mapping[str, str],
+    known: Mapping[str, list[str]],
+    wanted: tuple[str, ...],
+) -> tuple[list[tuple[torch.Tensor, torch.Tensor]], list[TensorTransfer]]:
+    """The pairs of tensors to copy, the network's own and the new one, and the report's entries; nothing is changed."""
+    own_state, found, placed = {}, {}, set()
+    for own, keys in _keys_by_tensor(network.state_dict()):
+        own_state[keys[0]] = own
+        theirs = [renamed[key] for key in keys if key in renamed]
+        placed.update(theirs)
+        if theirs:
+            found[keys[0]] = weights.state[theirs[0]]
+    part_of = {key: part for part, keys in known.items() for key in keys}
+    channels = _input_channels(own_state, found, known.get("encoder", own_state))
+    lacks = weights.layout.lacks if weights.layout else ""
+    plan, entries = [], []
+    for key, own in own_state.items():
+        part, detail = part_of.get(key, WHOLE), ""
+        if part not in wanted:
+            outcome, reason = "initial", "not to be loaded"
+        elif key not in found:
+            outcome, reason = "initial", LACKING if lacks and re.match(lacks, key) else "not in the file"
+        else:
+            outcome, reason, detail, value = _fit(part, own, found[key], channels)
+            if value is not None:
+                plan.append((own, value))
+        entries.append(TensorTransfer(key, part, outcome, reason, detail, own.numel()))
+    return plan, entries + _unused(weights, placed)
+
+
+def _keys_by_tensor(state: Mapping[str, torch.Tensor]) -> list[tuple[torch.Tensor, list[str]]]:
+    """Each tensor once, with all its keys: those whose tensors share their memory."""
+    keys_of: dict[tuple, tuple[torch.Tensor, list[str]]] = {}
+    for key, value in state.items():
+        if isinstance(value, torch.Tensor):  # a module may add other state
+            memory = (value.data_ptr(), value.shape, value.stride()) if value.numel() else (key,)
+            keys_of.setdefault(memory, (value, []))[1].append(key)
+    return list(keys_of.values())
+
+
+def _input_channels(
+    own: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor], encoder: Iterable[str]
+) -> tuple[int, int]:
+    """Input channels in the file and here, from the first convolution of the encoder that both have."""
+    for key in encoder:
+        if key in own and key in found and own[key].dim() == found[key].dim() >= 3:
+            return found[key].shape[1], own[key].shape[1]
+    return 0, 0
+
+
+def _fit(
+    part: str, own: torch.Tensor, value: torch.Tensor, channels: tuple[int, int]
+) -> tuple[str, str, str, torch.Tensor | None]:
+    """Outcome, reason, its numbers, and the tensor to copy, None for an initial one."""
+    if value.shape == own.shape:
+        return "loaded", "", "", value
+    only_inputs = value.dim() >= 3 and value[:, :1].shape == own[:, :1].shape
+    if only_inputs and part in ("encoder", WHOLE) and (value.shape[1], own.shape[1]) == channels:
+        detail = f"{channels[0]} in the file, {channels[1]} here"
+        return "adapted", "input channels", detail, fit_input_channels(value, channels[1])
+    only_outputs = part == "head" and value.shape[1:] == own.shape[1:]
+    reason = "another number of outputs" if only_outputs else "another shape"
+    return "initial", reason, f"{tuple(value.shape)} in the file, {tuple(own.shape)} here", None
+
+
+def _unused(weights: WeightSource, placed: set[str]) -> list[TensorTransfer]:
+    parts = weights.network.get("parts")
+    if parts is None:
+        with contextlib.suppress(UnknownLayoutError):
+            parts = key_parts(weights.state)
+    part_of = {key: part for part, keys in (parts or {}).items() for key in keys}
+    reason = "the network has no such tensor"
+    return [
+        TensorTransfer(key, part_of.get(key, WHOLE), "unused", reason, "", value.numel())
+        for value, (key, *others) in _keys_by_tensor(weights.state)
+        if placed.isdisjoint((key, *others))
+    ]
 
 
 def _refuse_too_little(
@@ -162,10 +277,3 @@ def _likely_cause(network: torch.nn.Module, weights: WeightSource, renamed: Mapp
     if theirs != own["_target_"]:
         return f"It is of another network ({theirs}; here {own['_target_']}). "
     return "The network probably has other widths or another depth than the file's. "
-
-
-def _log(report: TransferReport) -> None:
-    loaded = any(entry.outcome in ("loaded", "adapted") for entry in report.tensors)
-    logger.log(logging.INFO if loaded else logging.WARNING, "%s", report)
-    for entry in report.tensors:
-        logger.debug("%s: %s %s %s", entry.key, entry.outcome, entry.reason, entry.detail)

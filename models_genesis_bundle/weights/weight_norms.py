@@ -30,14 +30,13 @@ class LayerSpectrum(NamedTuple):
 def layer_spectra(source: str | os.PathLike | Mapping[str, Any]) -> list[LayerSpectrum]:
     """The size and the stable rank of every convolution and dense layer in a weight file.
 
-    ``norm_ratio`` is the Frobenius norm over √(rows / 3), the mean norm under PyTorch's default initialisation. In front of a
-    normalisation the size of the weights changes only the size of a step: at a ratio of 3, the same learning rate turns a layer
-    a third as far as a new one. ``stable_rank`` is the squared Frobenius norm over the squared largest singular value (Rudelson
-    and Vershynin, "Sampling from large matrices", Journal of the ACM 2007): 1 when all channels are multiples of one, at most
-    their number, about two thirds of it in new layers. A low rank means that channels repeat each other.
+    ``norm_ratio`` is the Frobenius norm over √(rows / 3), the mean norm under PyTorch's default initialisation: at a ratio of 3,
+    a step of the same learning rate turns a layer in front of a normalisation a third as far as a new one. ``stable_rank`` is the
+    squared Frobenius norm over the squared largest singular value (Rudelson and Vershynin, "Sampling from large matrices",
+    Journal of the ACM 2007): 1 when all channels are multiples of one, about two thirds of their number in new layers.
 
     Args:
-        source: a weight file's path or content, see ``read_source``.
+        source: a weight file's path or content, as ``transfer_weights`` reads it.
 
     Returns:
         The layers in the file's order; single filters are left out.
@@ -45,22 +44,16 @@ def layer_spectra(source: str | os.PathLike | Mapping[str, Any]) -> list[LayerSp
     Raises:
         CheckpointError: the file does not exist, or holds no weights.
     """
-    state = read_source(source).state
-    return [
-        _spectrum(key, value) for key, value in state.items() if value.dim() > 1 and min(value.flatten(1).shape) > 1
-    ]
-
-
-def _spectrum(key: str, value: torch.Tensor) -> LayerSpectrum:
-    matrix = value.double().flatten(1)
-    norm = matrix.norm().item()
-    largest = torch.linalg.matrix_norm(matrix, 2).item()
-    return LayerSpectrum(
-        layer=key.removesuffix(".weight"),
-        channels=len(matrix),
-        norm_ratio=norm / math.sqrt(len(matrix) / 3),
-        stable_rank=(norm / largest) ** 2 if largest else 0.0,
-    )
+    spectra = []
+    for key, value in read_source(source).state.items():
+        if value.dim() > 1 and min(value.flatten(1).shape) > 1:
+            matrix = value.double().flatten(1)
+            norm, largest = matrix.norm().item(), torch.linalg.matrix_norm(matrix, 2).item()
+            rank = (norm / largest) ** 2 if largest else 0.0
+            spectra.append(
+                LayerSpectrum(key.removesuffix(".weight"), len(matrix), norm / math.sqrt(len(matrix) / 3), rank)
+            )
+    return spectra
 
 
 @contextmanager
@@ -70,21 +63,22 @@ def weight_norms_kept(network: nn.Module) -> Iterator[None]:
     The normalisation undoes the scale of its input, so that the outputs stay. The scale decides how far a step of a given
     learning rate turns the weights (van Laarhoven, "L2 regularization versus batch and weight normalization", arXiv 1706.05350):
     weights that grew in pretraining learn more slowly than new ones. A bias is scaled with its weights, and the running
-    statistics of a batch normalisation with both.
-
-    The convolution and the normalisation follow each other in an ``nn.Sequential``, as in this package's networks and in MONAI's
-    ``Convolution``. Other convolutions keep what is loaded.
-
-    Args:
-        network: any network; changed in place when the block succeeds.
+    statistics of a batch normalisation with both. Convolutions that no normalisation follows in an ``nn.Sequential``, as in this
+    package's networks and in MONAI's ``Convolution``, keep what is loaded.
     """
     norms = [(unit, normalisation, unit.weight.detach().norm()) for unit, normalisation in _normalised(network)]
     yield
     with torch.no_grad():
         for unit, normalisation, norm in norms:
             loaded = unit.weight.norm()
-            if loaded > 0:
-                _scale(unit, normalisation, norm / loaded)
+            if loaded == 0:
+                continue
+            unit.weight.mul_(norm / loaded)
+            if unit.bias is not None:
+                unit.bias.mul_(norm / loaded)
+            if getattr(normalisation, "running_mean", None) is not None:
+                normalisation.running_mean.mul_(norm / loaded)
+                normalisation.running_var.mul_((norm / loaded) ** 2)
 
 
 def _normalised(network: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
@@ -94,12 +88,3 @@ def _normalised(network: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
                 normalisation = following[0] if isinstance(following, nn.Sequential) and len(following) else following
                 if isinstance(unit, CONVOLUTIONS) and isinstance(normalisation, NORMALISATIONS):
                     yield unit, normalisation
-
-
-def _scale(unit: nn.Module, normalisation: nn.Module, factor: torch.Tensor) -> None:
-    unit.weight.mul_(factor)
-    if unit.bias is not None:
-        unit.bias.mul_(factor)
-    if getattr(normalisation, "running_mean", None) is not None:
-        normalisation.running_mean.mul_(factor)
-        normalisation.running_var.mul_(factor**2)

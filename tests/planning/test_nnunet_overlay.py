@@ -10,7 +10,7 @@ from bundle_commands import ROOT, TINY, arguments, run_here
 from models_genesis_bundle.data import IntensityScaling
 from models_genesis_bundle.planning import settings_from_plans
 from models_genesis_bundle.weights import CheckpointError, TargetError, convert, load_weights, read_checkpoint
-from models_genesis_bundle.weights.targets.nnunet_plans import network_of_plans, read_plans
+from models_genesis_bundle.weights.targets.nnunet import network_of_plans, read_plans
 from monai.bundle import ConfigParser
 
 unet = pytest.importorskip(

@@ -285,8 +285,8 @@ def test_configurations_take_these_ways(config):
 
 ALLOWED = {
     r"\btorch\.load\(": {"weights/checkpoint_file.py"},
-    r"\.load_state_dict\(": {"weights/model_file.py", "engines/training_state.py", "networks/imagenet_weights.py"},
-    r"\bload_state_dict_from_url\(": {"networks/imagenet_weights.py"},
+    r"\.load_state_dict\(": {"weights/model_file.py", "engines/training_state.py", "networks/slicewise_unet.py"},
+    r"\bload_state_dict_from_url\(": {"networks/slicewise_unet.py"},
     "CheckpointLoader": set(),
 }
 

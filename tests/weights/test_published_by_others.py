@@ -17,7 +17,7 @@ from models_genesis_bundle.weights import (
     write_checkpoint,
     write_weights,
 )
-from models_genesis_bundle.weights.published.table import FILES, LAYOUTS
+from models_genesis_bundle.weights.published import FILES, LAYOUTS
 from monai.networks.nets import SegResNet, SegResNetDS, SwinUNETR
 from others_files import (
     WRITTEN,

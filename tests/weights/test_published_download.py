@@ -9,9 +9,8 @@ from functools import partial
 import pytest
 from hub_server import HubHandler
 from local_server import answering
-from models_genesis_bundle.weights.published import download
+from models_genesis_bundle.weights.published import FILES, download
 from models_genesis_bundle.weights.published.download import DownloadError, download_published
-from models_genesis_bundle.weights.published.table import FILES
 
 NAME = "Genesis_Chest_CT.pt"
 CONTENT = bytes(range(256)) * 10_000

@@ -20,8 +20,8 @@ from models_genesis_bundle.weights import (
     write_checkpoint,
     write_weights,
 )
-from models_genesis_bundle.weights.published.table import FILES as FILES_BY_NAME
-from models_genesis_bundle.weights.published.table import translated
+from models_genesis_bundle.weights.published import FILES as FILES_BY_NAME
+from models_genesis_bundle.weights.published import translated
 from published_files import WRITERS, published_unet_tensors, write_keras_unet, write_nnunet, write_pytorch_unet
 
 FILES = tuple(WRITERS)

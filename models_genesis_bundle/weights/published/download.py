@@ -10,8 +10,8 @@ from pathlib import Path
 
 from models_genesis_bundle.files import file_sha256, whole_file
 from models_genesis_bundle.messages import causes
+from models_genesis_bundle.weights.published import FILES
 from models_genesis_bundle.weights.published.layout import Layout
-from models_genesis_bundle.weights.published.table import FILES
 from monai.utils import optional_import
 
 __all__ = ["DownloadError", "download_published", "licence_summary"]
@@ -52,8 +52,7 @@ def download_published(
         The file's path; a file that is already there is not downloaded again.
 
     Raises:
-        DownloadError: an unknown name, a file that cannot be downloaded or written, or another digest than ``sha256``. A
-            downloaded file of another digest is removed, one that was there before stays.
+        DownloadError: an unknown name, a file that cannot be downloaded or written, or another digest than ``sha256``.
     """
     address = _layout(name).files[name]
     path = Path(output_dir) / name
@@ -67,9 +66,8 @@ def download_published(
             path.unlink()
             consequence = "It was removed: another version of the file, or damaged on the way."
         raise DownloadError(f"{path}: SHA-256 is {digest}, expected {str(sha256).lower()}. {consequence}")
-    logger.info(
-        "%s%s: %d bytes, SHA-256 %s", path, "" if downloaded else " is already there", path.stat().st_size, digest
-    )
+    known = "" if downloaded else " is already there"
+    logger.info("%s%s: %d bytes, SHA-256 %s", path, known, path.stat().st_size, digest)
     return path
 
 

@@ -82,9 +82,7 @@ def _read_keras(state: State, content: Mapping[str, Any]) -> Translation | None:
     return _translation(own, KERAS_NORM, "nearest", LUNA16)
 
 
-def _translation(
-    own: dict[str, torch.Tensor], norm: Any, upsample: str, scans: Mapping[str, Any]
-) -> Translation | None:
+def _translation(own: dict[str, torch.Tensor], norm: Any, upsample: str, scans: dict[str, Any]) -> Translation | None:
     if not all(f"{unit}.conv.weight" in own for unit in UNITS):
         return None
     arguments = {

@@ -1,4 +1,4 @@
-"""What the bundle knows of a kind of published weight files."""
+"""A kind of published weight files: how it is recognised, and where its files come from."""
 
 from __future__ import annotations
 
@@ -16,44 +16,28 @@ State = Mapping[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class Translation:
-    """A file's tensors by the keys of a network that can be built here.
-
-    Attributes:
-        state: the tensors; one that the network does not have may have any key.
-        target: class of the network.
-        arguments: of its constructor, as far as the tensors show them.
-        preprocessing: of the training scans, see ``ScanPreprocessing.record``; None when the bundle has no such preprocessing.
-    """
+    """A file's tensors by the keys of a network that can be built here; one that the network does not have may have any key."""
 
     state: dict[str, torch.Tensor]
-    target: str
-    arguments: Mapping[str, Any]
-    preprocessing: Mapping[str, Any] | None
+    target: str  # class of the network
+    arguments: dict[str, Any]  # of its constructor, as far as the tensors show them
+    preprocessing: dict[str, Any] | None  # of the training scans; None when the bundle has no such preprocessing
 
 
 @dataclass(frozen=True)
 class Layout:
     """A kind of published files, recognised by their tensors under any file name.
 
-    Attributes:
-        title: their name in messages.
-        files: address of each file, by the name to save it under, folder included.
-        licence: of the files, in words.
-        page: where the authors publish the licence.
-        data: the training data.
-        read: translates tensors by key, without wrappers' prefixes; also receives the whole content of the file. None for files of
-            another layout.
-        lacks: regular expression for the beginning of keys of the network that no such file holds; the transfer does not
-            require them.
+    ``read`` translates tensors without wrappers' prefixes, and also gets the whole content of the file; None for another layout.
     """
 
-    title: str
-    files: Mapping[str, str]
+    title: str  # in messages
+    files: Mapping[str, str]  # address of each file, by the name to save it under, folder included
     licence: str
-    page: str
-    data: str
+    page: str  # where the authors publish the licence
+    data: str  # the training data
     read: Callable[[State, Mapping[str, Any]], Translation | None]
-    lacks: str = ""
+    lacks: str = ""  # begins the keys of the network that no such file holds; the transfer does not require them
 
     def record(self) -> dict[str, Any]:
         """Source, licence and training data of the weights."""

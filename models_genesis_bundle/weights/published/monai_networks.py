@@ -88,7 +88,7 @@ def _second_version(own: State) -> bool:
     return any(key.startswith("swinViT.layers1c.") for key in own)
 
 
-def _swin(own: dict[str, Any], scans: Mapping[str, Any]) -> Translation | None:
+def _swin(own: dict[str, Any], scans: dict[str, Any]) -> Translation | None:
     if FIRST_SWIN not in own:
         return None
     arguments = {

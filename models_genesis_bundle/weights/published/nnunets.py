@@ -10,7 +10,13 @@ from models_genesis_bundle.data import IntensityScaling, ScanPreprocessing
 from models_genesis_bundle.weights.key_parts import renamed
 from models_genesis_bundle.weights.published.genesis_unets import GENESIS
 from models_genesis_bundle.weights.published.layout import Layout, State, Translation, hub
-from models_genesis_bundle.weights.targets.nnunet import each_once, kernels_from_zyx, nnunet_architecture, with_classes
+from models_genesis_bundle.weights.targets.nnunet import (
+    UNETS,
+    each_once,
+    kernels_from_zyx,
+    nnunet_architecture,
+    with_classes,
+)
 
 __all__ = ["NNSSL", "NNUNET"]
 
@@ -88,7 +94,7 @@ def _read_nnssl(state: State, content: Mapping[str, Any]) -> Translation | None:
         "strides": [1, *[2] * (arguments["n_stages"] - 1)],
         "n_conv_per_stage_decoder": 1,
     }
-    target = f"dynamic_network_architectures.architectures.unet.{name}"
+    target = f"{UNETS}.{name}"
     return Translation(own, target, with_classes(arguments), _nnssl_preprocessing(pretraining))
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-from models_genesis_bundle.weights.targets.nnunet import IMPORTED, NNUNET, each_once, nnunet_architecture, with_aliases
-from models_genesis_bundle.weights.targets.target import State, TargetError
+from models_genesis_bundle.weights.checkpoint_file import TargetError
+from models_genesis_bundle.weights.targets.nnunet import IMPORTED, State, each_once, nnunet_architecture, with_aliases
 
-__all__ = ["NNSSL"]
+__all__ = ["nnssl_content", "nnssl_hub_files"]
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +25,7 @@ CITATION = {
 }
 
 
-def _content(
+def nnssl_content(
     state: State, preprocessing: Mapping[str, Any] | None, patch_size: Sequence[int] = (160, 160, 160)
 ) -> dict[str, Any]:
     """The checkpoint; ``patch_size``: sides in voxels, (Z, Y, X), for nnU-Net's training, by default nnssl's recommendation."""
@@ -95,7 +94,7 @@ def _pretrain_plan(xyz_spacing: Sequence[float] | None, zscored: bool, patch_siz
     }
 
 
-def _hub_files(content: dict[str, Any]) -> dict[str, Any]:
+def nnssl_hub_files(content: dict[str, Any]) -> dict[str, Any]:
     """nnU-Net recognises a repository of nnssl by ``adaptation_plan.json``; the Hub counts downloads of ``config.json``."""
     plan = content["nnssl_adaptation_plan"]
     config = {
@@ -106,6 +105,3 @@ def _hub_files(content: dict[str, Any]) -> dict[str, Any]:
         "num_input_channels": plan["pretrain_num_input_channels"],
     }
     return {"adaptation_plan.json": {**plan, "trainer_name": WRITER}, "config.json": config}
-
-
-NNSSL = replace(NNUNET, name="nnssl", content=_content, spatial_dims=3, hub_files=_hub_files)

@@ -1,42 +1,36 @@
-"""nnU-Net version 2: its axes, its U-Nets' keys and arguments, and the file for ``nnUNetv2_train … -pretrained_weights FILE``."""
+"""nnU-Net version 2: axes, keys and arguments of its U-Nets, its plans, and the file for its training."""
 
 from __future__ import annotations
 
+import json
+import os
 import pydoc
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
+from models_genesis_bundle.weights.checkpoint_file import TargetError, optional_package
 from models_genesis_bundle.weights.key_parts import renamed
-from models_genesis_bundle.weights.targets.target import State, Target, TargetError
 from monai.networks.layers.factories import split_args
 
-__all__ = [
-    "IMPORTED",
-    "NNUNET",
-    "as_nnunet_names",
-    "check_nnunet_settings",
-    "each_once",
-    "encoder_kernels",
-    "kernels_from_zyx",
-    "kernels_to_zyx",
-    "nnunet_architecture",
-    "with_aliases",
-    "with_classes",
-    "zyx_order",
-]
+__all__ = ["UNETS", "PlannedTraining", "kernels_from_zyx", "nnunet_content", "read_plans", "zyx_order"]
 
+State = dict[str, torch.Tensor]
+UNETS = "dynamic_network_architectures.architectures.unet"
 IMPORTED = ("conv_op", "norm_op", "dropout_op", "nonlin")  # arguments that nnU-Net's plans give as names of classes
 AXIS = {"R": 0, "L": 0, "A": 1, "P": 1, "S": 2, "I": 2}  # X, Y, Z
-Kernels = list[list[torch.Tensor]]
+# The convolutions of a stage; of a residual block the first.
+ENCODER_KERNEL = r"encoder\.stages\.(\d+)\.(0\.convs\.\d+|blocks\.\d+\.conv1)\.conv\.weight"
+DECODER_KERNEL = r"decoder\.stages\.(\d+)\.convs\.\d+\.conv\.weight"
 
 
 def zyx_order(orientation: str, transpose: Sequence[int] = (0, 1, 2)) -> tuple[int, ...]:
     """The permutation that brings the axes of an array into the order Z, Y, X: (2, 1, 0) for ``RAS``, (0, 1, 2) for ``SPL``.
 
-    ``orientation`` has one letter of R, L, A, P, S, I for each axis. ``transpose`` is a further permutation, of (Z, Y, X):
-    ``transpose_forward`` in nnU-Net's plans.
+    ``transpose`` is a further permutation, of (Z, Y, X): ``transpose_forward`` in nnU-Net's plans.
     """
     axes = [AXIS[letter] for letter in orientation]
     return tuple(axes.index(2 - place) for place in transpose if 2 - place in axes)
@@ -67,23 +61,19 @@ def each_once(state: Mapping[str, torch.Tensor]) -> State:
 
 
 def with_aliases(state: Mapping[str, torch.Tensor]) -> State:
-    """A U-Net's tensors under all keys that nnU-Net looks for.
-
-    Each block lists its convolution and its norm again as ``all_modules.0`` and ``all_modules.1``, and the decoder holds the
-    encoder.
-    """
+    """A U-Net's tensors under all keys that nnU-Net looks for: a block's again in ``all_modules``, the encoder's in the decoder."""
     aliases = renamed(state, (r"\.conv\.(?=\w+$)", ".all_modules.0."), (r"\.norm\.(?=\w+$)", ".all_modules.1."))
     listed = {**state, **aliases}
     return listed | {f"decoder.{key}": value for key, value in listed.items() if key.startswith("encoder.")}
 
 
 def as_nnunet_names(state: Mapping[str, torch.Tensor]) -> State:
-    """The tensors of a ``DynUNet``, or of one of nnU-Net's own networks, by nnU-Net's keys, each once."""
-    return _from_dynunet(state) if "input_block.conv1.conv.weight" in state else each_once(state)
+    """The tensors of one of nnU-Net's own networks, or of a ``DynUNet``, by nnU-Net's keys, each once.
 
-
-def _from_dynunet(state: Mapping[str, torch.Tensor]) -> State:
-    """As a ``PlainConvUNet`` with two convolutions a stage; its convolutions have a bias, which is zero here."""
+    A ``DynUNet`` becomes a ``PlainConvUNet`` with two convolutions a stage, whose biases are zero.
+    """
+    if "input_block.conv1.conv.weight" not in state:
+        return each_once(state)
     if any(".conv3." in key for key in state):
         raise TargetError(
             "nnU-Net has no network with DynUNet's residual blocks: pretrain with res_block: false, as in "
@@ -121,17 +111,8 @@ def _dynunet_changes(downsamples: int) -> list[tuple[str, str]]:
     ]
 
 
-def encoder_kernels(state: Mapping[str, torch.Tensor]) -> Kernels:
-    """The convolutions of each stage of the encoder, finest first; of a residual block the first one."""
-    return _by_stage(state, r"encoder\.stages\.(\d+)\.(0\.convs\.\d+|blocks\.\d+\.conv1)\.conv\.weight")
-
-
-def _decoder_kernels(state: Mapping[str, torch.Tensor]) -> Kernels:
-    """The convolutions of each stage of the decoder, deepest first."""
-    return _by_stage(state, r"decoder\.stages\.(\d+)\.convs\.\d+\.conv\.weight")
-
-
-def _by_stage(state: Mapping[str, torch.Tensor], pattern: str) -> Kernels:
+def _by_stage(state: Mapping[str, torch.Tensor], pattern: str) -> list[list[torch.Tensor]]:
+    """The convolutions of each stage: the encoder's finest first, the decoder's deepest first."""
     stages: dict[int, list[torch.Tensor]] = {}
     for key, value in state.items():
         if match := re.fullmatch(pattern, key):
@@ -146,7 +127,7 @@ def nnunet_architecture(state: Mapping[str, torch.Tensor]) -> tuple[str, dict[st
     undoes it. Tensors do not show norm and activation; these are nnU-Net's.
     """
     residual = "encoder.stem.convs.0.conv.weight" in state
-    encoder, decoder = encoder_kernels(state), _decoder_kernels(state)
+    encoder, decoder = _by_stage(state, ENCODER_KERNEL), _by_stage(state, DECODER_KERNEL)
     upsampling = _by_stage(state, r"decoder\.transpconvs\.(\d+)\.weight")
     arguments = {
         "n_stages": len(encoder),
@@ -172,6 +153,74 @@ def with_classes(arguments: Mapping[str, Any], names: Iterable[str] = IMPORTED) 
     return {**arguments, **{name: arguments[name] and pydoc.locate(arguments[name]) for name in names}}
 
 
+@dataclass(frozen=True)
+class PlannedTraining:
+    """A configuration in nnU-Net's plans, with inherited settings; entries that are missing raise a ``TargetError``."""
+
+    path: Path
+    configuration: str
+    settings: dict[str, Any]
+    plans: dict[str, Any]
+
+    @property
+    def network(self) -> str:
+        """The class of the network: ``PlainConvUNet`` or ``ResidualEncoderUNet``."""
+        name = str(self.architecture["network_class_name"]).rpartition(".")[2]
+        if name not in ("PlainConvUNet", "ResidualEncoderUNet"):
+            raise TargetError(
+                f"{self.path}: {self.configuration} plans a {name}; only PlainConvUNet and ResidualEncoderUNet are known."
+            )
+        return name
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """Class and arguments of the network; the plans of nnU-Net 2.3 and older have none."""
+        return self.get("architecture")
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The permutation of an array (Z, Y, X) in nnU-Net's training."""
+        return tuple(self.plans.get("transpose_forward", (0, 1, 2)))
+
+    def get(self, name: str) -> Any:
+        """An entry of the configuration."""
+        if name not in self.settings:
+            raise TargetError(
+                f"{self.path}: no {name} for {self.configuration}. The entries are {', '.join(self.settings)}. Plan again "
+                "with a current nnU-Net (nnUNetv2_plan_experiment)."
+            )
+        return self.settings[name]
+
+
+def read_plans(plans: str | os.PathLike, configuration: str = "3d_fullres") -> PlannedTraining:
+    """Read a configuration, such as ``3d_fullres`` or ``2d``, of the ``nnUNetPlans.json`` that nnU-Net wrote."""
+    path = Path(plans)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        configurations = content["configurations"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TargetError(
+            f"{path}: no plans of nnU-Net ({error}). Give the nnUNetPlans.json in nnUNet_preprocessed."
+        ) from error
+    settings: dict[str, Any] = {}
+    name, seen = configuration, set()
+    while name and name not in seen:
+        if name not in configurations:
+            raise TargetError(f"{path}: no configuration {name}. The configurations are {', '.join(configurations)}.")
+        seen.add(name)
+        settings = {**configurations[name], **settings}
+        name = configurations[name].get("inherits_from", "")
+    return PlannedTraining(path, configuration, settings, content)
+
+
+def network_of_plans(planned: PlannedTraining, in_channels: int, out_channels: int) -> torch.nn.Module:
+    """Build the planned network as ``nnUNetv2_train`` does; needs the package ``dynamic-network-architectures``."""
+    architecture = planned.architecture
+    unets = optional_package(UNETS, f"{planned.path}: building its network", "models-genesis-bundle[nnunet]")
+    arguments = with_classes(architecture["arch_kwargs"], architecture["_kw_requires_import"])
+    return getattr(unets, planned.network)(input_channels=in_channels, num_classes=out_channels, **arguments)
+
+
 def check_nnunet_settings(network: torch.nn.Module) -> None:
     """Refuse a ``DynUNet`` whose outputs are others than those of a ``PlainConvUNet`` with the same tensors."""
     if not hasattr(network, "upsample_kernel_size"):
@@ -187,7 +236,7 @@ def check_nnunet_settings(network: torch.nn.Module) -> None:
             f"nnU-Net's activation is a leaky ReLU of slope 0.01, but act_name is {network.act_name}: "
             "pretrain with act_name: [leakyrelu, { inplace: true, negative_slope: 0.01 }]."
         )
-    first, *rest = (torch.as_tensor(stride) for stride in network.strides)
+    first, *rest = map(torch.as_tensor, network.strides)
     if (first != 1).any() or any((stride > 2).any() for stride in rest):
         raise TargetError(
             f"nnU-Net's strides are 1 in the first stage and 1 or 2 in the others, but strides is {network.strides}: "
@@ -195,24 +244,14 @@ def check_nnunet_settings(network: torch.nn.Module) -> None:
         )
 
 
-def _content(state: State, preprocessing: Mapping[str, Any] | None) -> dict[str, Any]:
+def nnunet_content(state: State, preprocessing: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The file for ``nnUNetv2_train … -pretrained_weights``, with every key that it asks for."""
     state = each_once(state)
-    same_stage = [kernels[0].shape[2:] for kernels in reversed(encoder_kernels(state)[:-1])]
-    if same_stage != [kernels[0].shape[2:] for kernels in _decoder_kernels(state)]:
+    same_stage = [kernels[0].shape[2:] for kernels in reversed(_by_stage(state, ENCODER_KERNEL)[:-1])]
+    if same_stage != [kernels[0].shape[2:] for kernels in _by_stage(state, DECODER_KERNEL)]:
         raise TargetError(
             "In each stage of its decoder DynUNet has the kernel of the encoder's stage below, nnU-Net that of the same stage: "
             "with kernels of several sizes only the encoder can be written. Give the plans of the network that will be trained "
             "(plans=…), or pretrain with one kernel size."
         )
     return {"network_weights": with_aliases(state), "preprocessing": preprocessing}
-
-
-NNUNET = Target(
-    name="nnunet",
-    networks=("DynUNet", "PlainConvUNet", "ResidualEncoderUNet"),
-    advice="Pretrain with configs/network_dynunet.yaml (PlainConvUNet) or configs/network_resenc.yaml.",
-    content=_content,
-    rename=as_nnunet_names,
-    check=check_nnunet_settings,
-    zyx=True,
-)

@@ -1,0 +1,78 @@
+"""The sizes that a network takes, and the main one of its outputs."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+__all__ = ["finest_output", "require_fitting_size"]
+
+DIVISORS = (2, 4, 8, 16, 32, 64)
+
+
+def finest_output(outputs: torch.Tensor | Sequence[torch.Tensor], inputs: torch.Tensor) -> torch.Tensor:
+    """The finest of several outputs (deep supervision); a single output unchanged.
+
+    MONAI's ``SegResNetDS`` returns a list, ``DynUNet`` stacks (B, outputs, C, X, Y[, Z]); in both the finest comes first.
+
+    Args:
+        outputs: the network's outputs.
+        inputs: (B, C, X, Y[, Z]), the network's inputs.
+
+    Returns:
+        (B, C, X, Y[, Z]).
+
+    Examples:
+        >>> from models_genesis_bundle.networks import finest_output
+        >>> finest_output([torch.zeros(1, 2, 8, 8), torch.zeros(1, 2, 4, 4)], torch.zeros(1, 1, 8, 8)).shape
+        torch.Size([1, 2, 8, 8])
+    """
+    if not isinstance(outputs, torch.Tensor):
+        return outputs[0]
+    return outputs[:, 0] if outputs.dim() > inputs.dim() else outputs
+
+
+def require_fitting_size(network: torch.nn.Module, size: Sequence[int], setting: str = "cube_size") -> None:
+    """Refuse a cube whose sides a network cannot take, or does not keep.
+
+    A copy of the network is run on PyTorch's ``meta`` device (shapes without arithmetic), which takes fractions of a second. A
+    network that cannot run there at all, because it makes tensors on another device, is not checked.
+
+    Args:
+        network: from (B, C, X, Y[, Z]) to maps of the same sides, or several (see ``finest_output``).
+        size: the sides of a cube in voxels.
+        setting: the setting's name in the configuration, for the message.
+
+    Raises:
+        ValueError: naming the setting, the nearest larger size that fits, the divisor of its sides, and the network's own message.
+    """
+    size = [int(side) for side in size]
+    on_meta: dict[int, Any] = {id(buffer): buffer.to("meta") for buffer in network.buffers()}
+    on_meta |= {id(weight): torch.nn.Parameter(weight.detach().to("meta")) for weight in network.parameters()}
+    twin = copy.deepcopy(network, on_meta)  # its values are not copied
+    problem = _problem(twin, size)
+    if not problem:
+        return
+    for divisor in DIVISORS:
+        larger = [-(-side // divisor) * divisor for side in size]
+        if larger != size and not _problem(twin, larger):
+            raise ValueError(
+                f"{setting}: {type(network).__name__} cannot take {size}. Sides divisible by {divisor} fit: "
+                f"`--{setting} '{larger}'`. The network says: {problem}"
+            )
+
+
+def _problem(network: torch.nn.Module, size: list[int]) -> str:
+    """Why a batch of cubes fails; empty when it does not."""
+    channels = next((weight.shape[1] for weight in network.parameters() if weight.dim() > 2), 1)
+    cubes = torch.empty(2, channels, *size, device="meta")
+    try:
+        with torch.no_grad():
+            output = finest_output(network(cubes), cubes)
+    except Exception as error:  # networks raise different errors for a size
+        return str(error)
+    sides = list(output.shape[2:])
+    return "" if sides == size else f"it gives back the sides {sides}."

@@ -1,0 +1,135 @@
+"""Learning rates for each layer of a network, and a schedule that trains the decoder before the whole network."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import Any
+
+import torch
+from models_genesis_bundle.weights import UnknownLayoutError, network_parts, unwrap
+from torch.optim.lr_scheduler import LambdaLR
+
+__all__ = ["parameter_groups", "sawtooth"]
+
+
+def parameter_groups(
+    network: torch.nn.Module, learning_rate: float, encoder_lr_factor: float = 1.0, layer_decay: float = 1.0
+) -> list[dict[str, Any]]:
+    """Groups for a torch optimizer, with smaller learning rates for pretrained layers.
+
+    The head, or the last part with parameters to train, comes first: logs and ``metrics.csv`` show the rate of the first group,
+    which is ``learning_rate``. Frozen parameters (see ``engines.freeze_parts``) are in no group.
+
+    Args:
+        network: with parts as in ``weights.network_parts``; one of an unknown layout makes a single group ``"network"``.
+        learning_rate: of the head.
+        encoder_lr_factor: the rates of the encoder are multiplied by it; above 0.
+        layer_decay: each layer has ``layer_decay`` times the rate of the layer after it; above 0, up to 1. Layers are the
+            network's numbered modules: a stage of ``GenesisUNet``, a level of MONAI's networks.
+
+    Returns:
+        ``{"params", "lr", "name"}`` for each part with parameters to train, or for each layer when ``layer_decay`` is below 1.
+        ``name`` starts with the name of the part: ``"encoder"``, ``"encoder.stages.0"``.
+
+    Raises:
+        ValueError: for a factor or decay out of range, and when nothing is left to train.
+        UnknownLayoutError: when the parts are needed and not known.
+
+    Source:
+        Clark et al., *ELECTRA*, ICLR 2020, for the decay by layer.
+
+    Examples:
+        >>> from models_genesis_bundle.networks import GenesisUNet
+        >>> from models_genesis_bundle.optim import parameter_groups
+        >>> groups = parameter_groups(GenesisUNet(features=(4, 8)), 0.1, layer_decay=0.5)
+        >>> [(group["name"], group["lr"]) for group in groups]
+        [('head', 0.1), ('decoder.stages.0', 0.05), ('encoder.stages.1', 0.025), ('encoder.stages.0', 0.0125)]
+    """
+    if encoder_lr_factor <= 0:
+        raise ValueError(
+            f"encoder_lr_factor: expected a number above 0, found {encoder_lr_factor}; freeze the encoder to keep it unchanged."
+        )
+    if not 0 < layer_decay <= 1:
+        raise ValueError(f"layer_decay: expected a number above 0, up to 1, found {layer_decay}.")
+    bare = unwrap(network)
+    trained = {name: parameter for name, parameter in bare.named_parameters() if parameter.requires_grad}
+    if not trained:
+        raise ValueError("freeze: expected parts of the network, found all of them: nothing is left to train.")
+    try:
+        parts = network_parts(bare)
+    except UnknownLayoutError:
+        if encoder_lr_factor != 1 or layer_decay != 1:
+            raise
+        return [{"params": list(trained.values()), "lr": learning_rate, "name": "network"}]
+    groups: dict[str, dict[str, Any]] = {}
+    for part in ("encoder", "decoder", "head"):
+        factor = encoder_lr_factor if part == "encoder" else 1.0
+        for key in filter(trained.__contains__, parts.get(part, [])):
+            name = _layer(part, key) if layer_decay < 1 else part
+            groups.setdefault(name, {"params": [], "lr": learning_rate * factor, "name": name})["params"].append(
+                trained[key]
+            )
+    backwards = list(reversed(groups.values()))
+    for depth, group in enumerate(backwards):
+        group["lr"] *= layer_decay**depth
+    return backwards
+
+
+def _layer(part: str, key: str) -> str:
+    """The name of a layer: the part, and the start of the key up to its first numbered module."""
+    numbered = re.match(r"\w*\d(?=\.)|.*?\.\d+(?=\.)", key)
+    if numbered is None:
+        return part
+    return numbered[0] if key.startswith(f"{part}.") else f"{part}.{numbered[0]}"
+
+
+def sawtooth(optimizer: torch.optim.Optimizer, warmup_epochs: int, max_epochs: int, power: float = 0.9) -> LambdaLR:
+    """Two linear warm-ups, the first without the encoder, then a polynomial decay to 0.
+
+    In the first ``warmup_epochs`` the encoder's rate is 0, so that its weights do not change while the new layers learn; the
+    statistics of its batch normalisation follow the data. In the second, all rates rise from 0 again. Step it after each epoch.
+
+    Args:
+        optimizer: with groups named as ``parameter_groups`` names them.
+        warmup_epochs: length of each of the two, 1 or more.
+        max_epochs: of the whole training, more than ``2 * warmup_epochs``.
+        power: of the decay.
+
+    Raises:
+        ValueError: for lengths out of range, and for an optimizer without a group of the encoder.
+
+    Source:
+        Wald et al., *An OpenMind for 3D medical vision self-supervised learning*, 2025, "sawtooth".
+
+    Examples:
+        >>> from models_genesis_bundle.networks import GenesisUNet
+        >>> from models_genesis_bundle.optim import parameter_groups, sawtooth
+        >>> groups = parameter_groups(GenesisUNet(features=(4, 8)), 0.1, layer_decay=0.5)
+        >>> schedule = sawtooth(torch.optim.SGD(groups), warmup_epochs=2, max_epochs=10)
+        >>> schedule.get_last_lr()
+        [0.05, 0.025, 0.0, 0.0]
+    """
+    if warmup_epochs < 1 or max_epochs <= 2 * warmup_epochs:
+        raise ValueError(
+            f"warmup_epochs: expected 1 to {(max_epochs - 1) // 2} (two warm-ups within max_epochs={max_epochs}), "
+            f"found {warmup_epochs}."
+        )
+    names = [str(group.get("name", "")) for group in optimizer.param_groups]
+    in_encoder = [name.startswith("encoder") for name in names]
+    if not any(in_encoder) or all(in_encoder):
+        raise ValueError(
+            "sawtooth: expected an optimizer with groups of the encoder and of other parts, as parameter_groups makes them, "
+            f"found {', '.join(names)}. It cannot be combined with freeze."
+        )
+    factor = partial(_factor, warmup_epochs=warmup_epochs, max_epochs=max_epochs, power=power)
+    return LambdaLR(optimizer, [partial(factor, starts_at=warmup_epochs if encoder else 0) for encoder in in_encoder])
+
+
+def _factor(epoch: int, warmup_epochs: int, max_epochs: int, power: float, starts_at: int) -> float:
+    """The factor of the learning rate in an epoch, counted from 0."""
+    if epoch < starts_at:
+        return 0.0
+    if epoch < 2 * warmup_epochs:
+        return (epoch % warmup_epochs + 1) / warmup_epochs
+    return (1 - (epoch - 2 * warmup_epochs) / (max_epochs - 2 * warmup_epochs)) ** power
