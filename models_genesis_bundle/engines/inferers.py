@@ -7,8 +7,8 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
-from models_genesis_bundle.networks.finest_output import finest_output
-from models_genesis_bundle.networks.plain_values import plain
+from models_genesis_bundle.networks import finest_output
+from models_genesis_bundle.networks.pretrained import plain
 from models_genesis_bundle.weights import unwrap
 from monai.inferers import Inferer, SimpleInferer
 from monai.networks.layers.utils import get_act_layer
