@@ -13,7 +13,7 @@ import torch
 from models_genesis_bundle.data.datalists.path_words import names_a_thing, words_of
 from models_genesis_bundle.data.scans.files import DICOM_SUFFIXES, SCAN_SUFFIXES, is_dicom_file, scan_stem, scan_suffix
 from models_genesis_bundle.data.scans.load_scan import LoadScand
-from models_genesis_bundle.data.scans.scan_compose import ScanError
+from models_genesis_bundle.data.scans.raw_scan import ScanError
 from models_genesis_bundle.files import RUN_MARKER
 
 __all__ = ["Found", "is_label_word", "look_below", "sorted_paths"]

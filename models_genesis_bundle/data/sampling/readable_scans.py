@@ -8,7 +8,8 @@ from multiprocessing.pool import ThreadPool
 from typing import Any
 
 from models_genesis_bundle.data.scans.labelled_preprocessing import UnknownLabelsError
-from models_genesis_bundle.data.scans.scan_compose import ScanCompose, ScanError, scan_error_in
+from models_genesis_bundle.data.scans.preprocessing import ScanCompose
+from models_genesis_bundle.data.scans.raw_scan import ScanError, scan_error_in
 from monai.data import CacheDataset
 from torch.utils.data import Dataset
 from tqdm import tqdm

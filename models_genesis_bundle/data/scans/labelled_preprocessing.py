@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from models_genesis_bundle.data.scans.load_scan import LoadScand, grid_difference
-from models_genesis_bundle.data.scans.preprocessing import RAS_LABELS, ScanPreprocessing
-from models_genesis_bundle.data.scans.scan_compose import ScanCompose, ScanError
+from models_genesis_bundle.data.scans.preprocessing import RAS_LABELS, ScanCompose, ScanPreprocessing
+from models_genesis_bundle.data.scans.raw_scan import ScanError
 from models_genesis_bundle.messages import first_of
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import CastToTyped, MapLabelValue, MapTransform, Orientationd, Spacingd
+from monai.transforms import CastToTyped, MapLabelValue, MapTransform, Orientationd, Spacingd, Transform
 
 __all__ = ["LabelledPreprocessing", "LoadLabeld", "UnknownLabelsError"]
 
@@ -84,26 +84,29 @@ class LoadLabeld(MapTransform):
         if outside.numel():
             wanted = "" if self.num_classes is None else f" for {self.num_classes} classes"
             mapped = f" after label_map {self.label_map}" if self.label_map else ""
-            raise UnknownLabelsError(
-                file,
-                f"labels{wanted} lie in 0 … {largest}, found {_listed(outside)}{mapped}.",
-                "Map them to a class with label_map, or raise num_classes." if wanted else "Map them with label_map.",
+            found = f"labels{wanted} lie in 0 … {largest}, found {_listed(outside)}{mapped}."
+            remedy = (
+                "Map them to a class with label_map, or raise num_classes." if wanted else "Map them with label_map."
             )
+            raise UnknownLabelsError(file, found, remedy)
         return label.to(torch.uint8)
 
 
 def _whole_numbers(label_map: Mapping[Any, Any], classes: int) -> dict[int, int]:
+    """The mapping with numbers in place of texts, without labels that stay."""
     mapping: dict[int, int] = {}
     for value, label in label_map.items():
         try:
-            mapping[int(value)] = int(label)
+            old, new = int(value), int(label)
         except (TypeError, ValueError):
             raise ValueError(f"LoadLabeld: label_map must map whole numbers, got {value!r}: {label!r}.") from None
-        if int(value) < 0 or not 0 <= int(label) < classes:
+        if old < 0 or not 0 <= new < classes:
             raise ValueError(
                 f"LoadLabeld: label_map must map labels from 0 to classes 0 … {classes - 1}, got {value!r}: {label!r}."
             )
-    return {value: label for value, label in mapping.items() if value != label}
+        if old != new:
+            mapping[old] = new
+    return mapping
 
 
 def _listed(values: torch.Tensor) -> str:
@@ -120,9 +123,7 @@ class LabelledPreprocessing(ScanCompose):
     `ScanPreprocessing`, or with this object.
 
     Args:
-        preprocessing: the steps for the scan; `image_key` must be its only key.
-        image_key: key that holds the path of the scan.
-        label_key: key that holds the path of the label map.
+        preprocessing: the steps for the scan; ``image`` must be its only key.
         label_map: the new values of labels, see `LoadLabeld`.
         num_classes: number of classes with the background; other labels are refused.
         ignore_label_affine: give a label of the scan's shape the scan's affine, for data whose label headers are known to
@@ -134,8 +135,8 @@ class LabelledPreprocessing(ScanCompose):
         ignore_label_affine: as given.
 
     Shape:
-        Result: ``image_key`` a float32 MetaTensor ``(C, X, Y, Z)``, ``label_key`` a uint8 MetaTensor ``(1, X, Y, Z)`` of the
-        same affine, or as its file has it with `label_as_stored`; other keys stay.
+        Result: ``image`` a float32 MetaTensor ``(C, X, Y, Z)``, ``label`` a uint8 MetaTensor ``(1, X, Y, Z)`` of the same
+        affine, or as its file has it with `label_as_stored`; other keys stay.
 
     Raises:
         ValueError: a `preprocessing` with other keys.
@@ -151,53 +152,43 @@ class LabelledPreprocessing(ScanCompose):
     def __init__(
         self,
         preprocessing: ScanPreprocessing,
-        image_key: str = "image",
-        label_key: str = "label",
         label_map: Mapping[int, int] | None = None,
         num_classes: int | None = None,
         ignore_label_affine: bool = False,
         label_as_stored: bool = False,
     ) -> None:
-        if tuple(preprocessing.keys) != (image_key,):
+        if preprocessing.keys != ("image",):
+            keys = ", ".join(map(str, preprocessing.keys))
             raise ValueError(
-                f"LabelledPreprocessing: the preprocessing must be that of the key {image_key!r}, it is of "
-                f"{', '.join(map(str, preprocessing.keys))}."
+                f"LabelledPreprocessing: the preprocessing must be that of the key 'image', it is of {keys}."
             )
         self.label_map = None if label_map is None else {str(old): new for old, new in label_map.items()}
         self.ignore_label_affine = ignore_label_affine
         dims = preprocessing.spatial_dims
         load_scan, *further_steps = preprocessing.transforms
-        steps: list[Any] = [
-            load_scan,
-            LoadLabeld(label_key, label_map, num_classes, dims),
-            _RequireSameGridd(label_key, image_key, ignore_label_affine),
-            *further_steps,
-        ]
+        load_label = LoadLabeld("label", label_map, num_classes, dims)
+        steps: list[Any] = [load_scan, load_label, _RequireSameGrid(ignore_label_affine), *further_steps]
         if preprocessing.orientation is not None and not label_as_stored:
-            steps.append(Orientationd(label_key, axcodes=preprocessing.orientation, labels=RAS_LABELS[:dims]))
+            steps.append(Orientationd("label", axcodes=preprocessing.orientation, labels=RAS_LABELS[:dims]))
         if preprocessing.spacing is not None and not label_as_stored:
-            steps.append(Spacingd(label_key, pixdim=preprocessing.spacing, mode="nearest"))
-            steps.append(CastToTyped(label_key, dtype=torch.uint8))
+            steps.append(Spacingd("label", pixdim=preprocessing.spacing, mode="nearest"))
+            steps.append(CastToTyped("label", dtype=torch.uint8))
         super().__init__(steps)
 
 
-class _RequireSameGridd(MapTransform):
+class _RequireSameGrid(Transform):
     """Refuses a label map on another grid than the image, and gives it exactly the image's affine."""
 
-    def __init__(self, key: str, image_key: str, ignore_affine: bool) -> None:
-        super().__init__(key)
-        self.image_key, self.ignore_affine = image_key, ignore_affine
+    def __init__(self, ignore_affine: bool) -> None:
+        self.ignore_affine = ignore_affine
 
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        checked = dict(data)
-        image, label = checked[self.image_key], checked[self.first_key(checked)]
+    def __call__(self, data: dict[Hashable, Any]) -> dict[Hashable, Any]:
+        image, label = data["image"], data["label"]
         if found := grid_difference(label, image, self.ignore_affine):
-            is_affine = label.shape[1:] == image.shape[1:]
-            raise ScanError(
-                label.meta["filename_or_obj"],
-                f"{found} of its image {image.meta['filename_or_obj']}.",
-                "Check that they belong together; resample the label onto the image."
-                + " If only its header is wrong, set ignore_label_affine." * is_affine,
-            )
+            remedy = "Check that they belong together; resample the label onto the image."
+            if label.shape[1:] == image.shape[1:]:
+                remedy += " If only its header is wrong, set ignore_label_affine."
+            found += f" of its image {image.meta['filename_or_obj']}."
+            raise ScanError(label.meta["filename_or_obj"], found, remedy)
         label.affine = image.affine
-        return checked
+        return data
