@@ -11,10 +11,16 @@ from models_genesis_bundle.data.datalists.patients import labelled_record, patie
 from models_genesis_bundle.data.datalists.pretraining import list_scans, pretraining_datalist
 from models_genesis_bundle.data.datalists.segmentation import list_labelled_scans, segmentation_datalist
 from models_genesis_bundle.data.datalists.splits import take_fraction
-from models_genesis_bundle.data.sampling.balanced_sampler import BalancedEpochSampler, class_weights, training_sampler
 from models_genesis_bundle.data.sampling.patch_centres import PatchCentresd
 from models_genesis_bundle.data.sampling.readable_scans import ReadableScans, SkippedScansError, SkipUnreadable
-from models_genesis_bundle.data.sampling.seeded_dataset import EpochIndex, EpochSampler, SeededDataset
+from models_genesis_bundle.data.sampling.seeded_dataset import (
+    BalancedEpochSampler,
+    EpochIndex,
+    EpochSampler,
+    SeededDataset,
+    class_weights,
+    training_sampler,
+)
 from models_genesis_bundle.data.scans.intensity import IntensityScaling, RestoreScanIntensityd, ScaleScanIntensityd
 from models_genesis_bundle.data.scans.labelled_preprocessing import LabelledPreprocessing, LoadLabeld
 from models_genesis_bundle.data.scans.load_scan import LoadScand
