@@ -13,7 +13,7 @@ from models_genesis_bundle.data.scans.raw_scan import ScanError
 from models_genesis_bundle.messages import first_of
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import CastToTyped, MapLabelValue, MapTransform, Orientationd, Spacingd, Transform
+from monai.transforms import CastToTyped, MapLabelValue, Orientationd, Spacingd, Transform
 
 __all__ = ["LabelledPreprocessing", "LoadLabeld", "UnknownLabelsError"]
 
@@ -26,7 +26,7 @@ class UnknownLabelsError(ScanError):
     """A label map has labels without a class; the settings may be wrong, and not the file."""
 
 
-class LoadLabeld(MapTransform):
+class LoadLabeld(LoadScand):
     """Dictionary transform that reads label maps of one channel, in the formats of `LoadScand`.
 
     A map may have no foreground. Values within 0.001 of a whole number, as a scale factor in the file leaves them, are
@@ -57,16 +57,15 @@ class LoadLabeld(MapTransform):
         spatial_dims: int = 3,
         allow_missing_keys: bool = False,
     ) -> None:
-        super().__init__(keys, allow_missing_keys)
+        super().__init__(keys, spatial_dims, allow_constant=True, allow_missing_keys=allow_missing_keys)
         if num_classes is not None and not 2 <= num_classes <= _LARGEST + 1:
             raise ValueError(f"LoadLabeld: num_classes must lie in 2 … {_LARGEST + 1}, got {num_classes}.")
         self.label_map = _whole_numbers(label_map or {}, (_LARGEST + 1) if num_classes is None else num_classes)
         self.num_classes = num_classes
-        self._load = LoadScand(self.keys, spatial_dims, allow_constant=True, allow_missing_keys=allow_missing_keys)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Replace the paths of `data` by the label maps."""
-        loaded = self._load(data)
+        loaded = super().__call__(data)
         for key in self.key_iterator(loaded):
             loaded[key] = self._checked(loaded[key], str(data[key]))
         return loaded

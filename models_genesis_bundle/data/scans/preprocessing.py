@@ -125,9 +125,16 @@ class ScanPreprocessing(ScanCompose):
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], keys: KeysCollection = "image") -> ScanPreprocessing:
-        """Build the steps from a `record`, for any keys."""
-        settings = dict(record)
-        return cls(keys=keys, intensity=IntensityScaling.from_record(settings.pop("intensity")), **settings)
+        """Build the steps from a `record`, for any keys; a `ValueError` if it cannot be understood."""
+        try:
+            settings = dict(record)
+            return cls(keys=keys, intensity=IntensityScaling.from_record(settings.pop("intensity")), **settings)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"The record of the preprocessing in the weights cannot be understood ({type(error).__name__}: {error}); "
+                f"expected the entries {', '.join(cls().record())}, found {record}. Take weights that this version wrote, "
+                "or train from scratch."
+            ) from error
 
 
 def recorded_preprocessing(
@@ -139,7 +146,7 @@ def recorded_preprocessing(
     spatial_dims: int | None = None,
     channels: Channels | None = None,
 ) -> ScanPreprocessing:
-    """The preprocessing that initial weights were trained with, changed by the other arguments.
+    """The preprocessing that initial weights were trained with, changed by the other arguments, for the key ``image``.
 
     A network recognises what it has learnt only in scans that are scaled like those of its pretraining. A change of the
     record is therefore logged as a warning with both values.
@@ -147,35 +154,33 @@ def recorded_preprocessing(
     Args:
         record: `ScanPreprocessing.record` from the weights' file; None, for training from scratch or weights without a
             record, means the defaults of `ScanPreprocessing`.
-        intensity: the scaling, or its mode (``"window"``, ``"percentile"``) with the usual limits; None for the recorded one.
-        spacing: side of a voxel in millimetres, one number or one for each axis; ``"scan"`` for the scan's own; None for the
-            recorded one.
-        orientation: axis codes such as ``"RAS"``; ``"scan"`` for the file's own; None for the recorded one.
-        volume: the volume to take from a file with several, see `LoadScand`; None for the recorded one.
-        spatial_dims: axes of a scan, 2 or 3; None for the recorded number.
-        channels: number or names of a scan's channels, see `ScanPreprocessing`; None for the recorded ones. With several, a
-            recorded volume is ignored.
-
-    Returns:
-        The steps for the key ``image``.
+        intensity: the scaling, or its mode (``"window"``, ``"percentile"``, ``"zscore"``) with the usual limits.
+        spacing: side of a voxel in millimetres, one number or one for each axis; ``"scan"`` for the scan's own.
+        orientation: axis codes such as ``"RAS"``; ``"scan"`` for the file's own.
+        volume: the volume to take from a file with several, see `LoadScand`. With several channels a recorded one is
+            ignored.
+        spatial_dims: axes of a scan, 2 or 3.
+        channels: number or names of a scan's channels, see `ScanPreprocessing`.
 
     Raises:
         ValueError: an invalid record, or a setting out of range.
     """
-    recorded = ScanPreprocessing(spatial_dims=spatial_dims or 3) if record is None else _from_record(record)
-    if isinstance(intensity, str):
-        intensity = IntensityScaling(intensity)
-    channels = recorded.channels if channels is None else channels
-    if volume is None and channel_count(channels) == 1:
-        volume = recorded.volume
-    chosen = ScanPreprocessing(
-        intensity=recorded.intensity if intensity is None else intensity,
-        spacing=_chosen(spacing, recorded.spacing),
-        orientation=_chosen(orientation, recorded.orientation),
-        spatial_dims=recorded.spatial_dims if spatial_dims is None else spatial_dims,
-        volume=volume,
-        channels=channels,
-    )
+    recorded = ScanPreprocessing(spatial_dims=spatial_dims or 3)
+    if record is not None:
+        recorded = ScanPreprocessing.from_record(record)
+    given = {
+        "intensity": IntensityScaling(intensity) if isinstance(intensity, str) else intensity,
+        "spacing": spacing,
+        "orientation": orientation,
+        "volume": volume,
+        "spatial_dims": spatial_dims,
+        "channels": channels,
+    }
+    settings: dict[str, Any] = {name: getattr(recorded, name) for name in given}
+    settings |= {name: None if value == "scan" else value for name, value in given.items() if value is not None}
+    if volume is None and channel_count(settings["channels"]) > 1:
+        settings["volume"] = None
+    chosen = ScanPreprocessing(**settings)
     if record is None:
         logger.info("Preprocessing as set or by default, since no weights record theirs: %s", chosen.record())
         return chosen
@@ -187,20 +192,3 @@ def recorded_preprocessing(
             logger.warning(message, name, now, before)
     logger.info("Preprocessing as recorded with the weights, except for the warnings above: %s", chosen.record())
     return chosen
-
-
-def _from_record(record: Mapping[str, Any]) -> ScanPreprocessing:
-    try:
-        return ScanPreprocessing.from_record(record)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"The record of the preprocessing in the weights cannot be understood ({type(error).__name__}: {error}); "
-            f"expected the entries {', '.join(ScanPreprocessing().record())}, found {dict(record)}. Take weights that this "
-            "version wrote, or train from scratch."
-        ) from error
-
-
-def _chosen(given: Any, recorded: Any) -> Any:
-    if given is None:
-        return recorded
-    return None if given == "scan" else given
