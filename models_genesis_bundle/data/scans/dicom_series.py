@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from models_genesis_bundle.data.scans.files import is_dicom_file
-from models_genesis_bundle.data.scans.itk_file import itk_affine, itk_image, itk_name
+from models_genesis_bundle.data.scans.itk_file import itk_image, itk_name, itk_scan
 from models_genesis_bundle.data.scans.raw_scan import LPS_TO_RAS, RawScan, ScanError, require_shape
 from models_genesis_bundle.messages import first_of
 
@@ -83,10 +83,7 @@ def read_flat_dicom(file: Path) -> RawScan:
     if not any(values is not None and (values > 0).all() for values in spacing):
         logger.warning("%s: its header gives no PixelSpacing above 0; a pixel is assumed to be 1 mm.", file)
     image = itk.imread(itk_name(file), imageio=itk.GDCMImageIO.New())
-    values = itk.array_from_image(image).T
-    if image.GetNumberOfComponentsPerPixel() > 1:
-        values = np.moveaxis(values, 0, -1)
-    return RawScan(values, itk_affine(image), header.texts["Modality"])
+    return itk_scan(image, header.texts["Modality"])
 
 
 class _DicomImage:
@@ -124,38 +121,33 @@ class _DicomImage:
     @cached_property
     def position(self) -> np.ndarray:
         """Centre of the first pixel (3,)."""
-        return self._required("ImagePositionPatient", 3, "three numbers", "no_position")
+        position = self.numbers("ImagePositionPatient", 3)
+        if position is None:
+            raise self._invalid("ImagePositionPatient", "three numbers", "no_position")
+        return position
 
     @cached_property
     def spacing(self) -> np.ndarray:
         """Distance of pixels along a row and along a column (2,)."""
-        wanted = "two numbers above 0"
-        return self._required("PixelSpacing", 2, wanted, "no_spacing", lambda sides: bool((sides > 0).all()))[::-1]
+        spacing = self.numbers("PixelSpacing", 2)
+        if spacing is None or not (spacing > 0).all():
+            raise self._invalid("PixelSpacing", "two numbers above 0", "no_spacing")
+        return spacing[::-1]
 
     @cached_property
     def axes(self) -> np.ndarray:
         """Unit vectors along a row, along a column, and their normal (3, 3)."""
-
-        def are_axes(cosines: np.ndarray) -> bool:
-            products = cosines.reshape(2, 3) @ cosines.reshape(2, 3).T
-            return np.allclose(products, np.eye(2), rtol=0, atol=_COSINE_TOLERANCE)
-
-        wanted = "two unit vectors at right angles"
-        cosines = self._required("ImageOrientationPatient", 6, wanted, "no_orientation", are_axes)
-        row, column = (vector / np.linalg.norm(vector) for vector in cosines.reshape(2, 3))
+        cosines = self.numbers("ImageOrientationPatient", 6)
+        row, column = np.zeros((2, 3)) if cosines is None else cosines.reshape(2, 3)
+        if not np.allclose([row @ row, column @ column, row @ column], [1, 1, 0], atol=_COSINE_TOLERANCE):
+            raise self._invalid("ImageOrientationPatient", "two unit vectors at right angles", "no_orientation")
+        row, column = row / np.linalg.norm(row), column / np.linalg.norm(column)
         return np.stack([row, column, np.cross(row, column)])
 
-    def _required(
-        self, keyword: str, count: int, wanted: str, rule: str, is_valid: Callable[[np.ndarray], bool] = lambda _: True
-    ) -> np.ndarray:
-        values = self.numbers(keyword, count)
-        if values is None or not is_valid(values):
-            found = (
-                f"{keyword} in the header of {self.name} must be {wanted}, found {self.texts[keyword] or 'nothing'}."
-            )
-            remedy = f"Without it the place of the slices is not known: {_EXPORT}"
-            raise ScanError(self.file.parent, found, remedy, rule)
-        return values
+    def _invalid(self, keyword: str, wanted: str, rule: str) -> ScanError:
+        found = f"{keyword} in the header of {self.name} must be {wanted}, found {self.texts[keyword] or 'nothing'}."
+        remedy = f"Without it the place of the slices is not known: {_EXPORT}"
+        return ScanError(self.file.parent, found, remedy, rule)
 
     def pixels(self) -> np.ndarray:
         """Float32 ``(rows, columns)``: stored value × slope + intercept of this file; MONOCHROME1 is inverted to dark air.

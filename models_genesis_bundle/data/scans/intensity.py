@@ -16,36 +16,30 @@ from monai.utils import convert_data_type, convert_to_dst_type
 
 __all__ = ["IntensityScaling", "RestoreScanIntensityd", "ScaleScanIntensityd"]
 
-_DEFAULT_LIMITS: dict[str, tuple[float | None, float | None]] = {
-    "window": (-1000.0, 1000.0),
-    "percentile": (0.5, 99.5),
-    "zscore": (None, None),
-}
+_LIMITS: dict[str, Any] = {"window": (-1000.0, 1000.0), "percentile": (0.5, 99.5), "zscore": (None, None)}  # defaults
 
 
 @dataclass(frozen=True)
 class IntensityScaling:
     """The map from the voxels of a scan to the network's input.
 
-    ============== ========================================================== ================= ===============
-    mode           what happens                                               range             can be inverted
-    ============== ========================================================== ================= ===============
-    ``window``     ``[lower, upper]``, in the scan's unit, is mapped to       [0, 1]            yes, up to
-                   [0, 1] and clipped                                                           the clipping
-    ``percentile`` the scan's own percentiles ``lower`` and ``upper`` are     [0, 1]            no
-                   mapped to [0, 1] and clipped
-    ``zscore``     ``(voxel - mean) / std``, clipped to ``±clip``; without    [-clip, clip]     with ``mean``
-                   ``mean`` and ``std``, with those of all voxels of the scan                   and ``std``
-    ============== ========================================================== ================= ===============
-
-    ``zscore`` with ``mean``, ``std``, ``lower`` and ``upper`` clips to ``[lower, upper]``, in the scan's unit, instead of
-    ``±clip``, as nnU-Net does with CT.
+    ============== =================================================== ============= ========================
+    mode           what happens                                        range         can be inverted
+    ============== =================================================== ============= ========================
+    ``window``     ``[lower, upper]``, in the scan's unit, is mapped   [0, 1]        yes, up to the clipping
+                   to [0, 1] and clipped
+    ``percentile`` the scan's own percentiles ``lower`` and ``upper``  [0, 1]        no
+                   are mapped to [0, 1] and clipped
+    ``zscore``     ``(voxel - mean) / std``, clipped to ``±clip``      [-clip, clip] with ``mean`` and ``std``
+    ============== =================================================== ============= ========================
 
     Args:
         mode: ``"window"`` (CT), ``"percentile"`` (MR and other arbitrary units) or ``"zscore"``.
-        lower: lower end of the window (default -1000, air in HU) or lower percentile (default 0.5); of ``"zscore"``: see above.
-        upper: upper end of the window (default 1000 HU) or upper percentile (default 99.5); of ``"zscore"``: see above.
-        mean: mean for ``"zscore"``, together with ``std``. The published nnU-Net variant uses -775.8457 HU.
+        lower: lower end of the window (default -1000, air in HU) or lower percentile (default 0.5). With ``upper``,
+            ``mean`` and ``std``, ``"zscore"`` clips to ``[lower, upper]``, in the scan's unit, as nnU-Net does with CT.
+        upper: upper end of the window (default 1000 HU) or upper percentile (default 99.5).
+        mean: mean for ``"zscore"``, together with ``std``; None for that of all voxels of the scan. The published nnU-Net
+            variant uses -775.8457 HU.
         std: standard deviation for ``"zscore"``. The published nnU-Net variant uses 251.9326 HU.
         clip: largest magnitude after ``"zscore"``, in standard deviations.
 
@@ -68,8 +62,8 @@ class IntensityScaling:
     clip: float = 5.0
 
     def __post_init__(self) -> None:
-        if self.mode not in _DEFAULT_LIMITS:
-            raise ValueError(f"IntensityScaling: mode must be one of {', '.join(_DEFAULT_LIMITS)}, got {self.mode!r}.")
+        if self.mode not in _LIMITS:
+            raise ValueError(f"IntensityScaling: mode must be one of {', '.join(_LIMITS)}, got {self.mode!r}.")
         if (self.mean is None) != (self.std is None):
             raise ValueError("IntensityScaling: zscore needs both mean and std, or neither (the scan's own).")
         if self.mode != "zscore" and self.mean is not None:
@@ -78,7 +72,7 @@ class IntensityScaling:
             raise ValueError(f"IntensityScaling: std must be above 0, got {self.std}.")
         if not self.clip > 0:
             raise ValueError(f"IntensityScaling: clip must be above 0, got {self.clip}.")
-        for name, default in zip(("lower", "upper"), _DEFAULT_LIMITS[self.mode], strict=True):
+        for name, default in zip(("lower", "upper"), _LIMITS[self.mode], strict=True):
             given = getattr(self, name)
             object.__setattr__(self, name, default if given is None else float(given))
         if self.lower is None and self.upper is None:
@@ -108,20 +102,17 @@ class IntensityScaling:
         return self.mode == "window" or self.mean is not None
 
     def __call__(self, image: NdarrayOrTensor) -> NdarrayOrTensor:
-        """Scale a scan.
+        """Scale a scan of any shape, in its own unit (HU for CT).
 
-        Args:
-            image: array, tensor or MetaTensor of any shape, in the scan's unit (HU for CT).
-
-        Returns:
-            The same type and shape as float32 within `value_range`.
+        The result has the same type and shape, is float32 and lies within `value_range`; a MetaTensor keeps its metadata.
 
         Raises:
             ValueError: the scan's percentiles are equal, or its standard deviation is 0.
         """
         tensor, *_ = convert_data_type(image, torch.Tensor, dtype=torch.float32)
         offset, unit = self._offset_and_unit(tensor)
-        return _like(image, ((tensor - offset) / unit).clamp(*self.value_range))
+        scaled = ((tensor - offset) / unit).clamp(*self.value_range)
+        return convert_to_dst_type(scaled, image, dtype=torch.float32)[0]
 
     def _offset_and_unit(self, tensor: torch.Tensor) -> tuple[float, float]:
         """The two numbers of the map, ``(voxel - offset) / unit``."""
@@ -137,9 +128,8 @@ class IntensityScaling:
         if self.mode == "percentile":
             lower, upper = (float(value) for value in percentile(tensor, [lower, upper]))
             if not lower < upper:
-                raise ValueError(
-                    f"percentiles {self.lower} and {self.upper} are both {lower:g}: nearly all voxels are equal"
-                )
+                both = f"percentiles {self.lower} and {self.upper} are both {lower:g}"
+                raise ValueError(f"{both}: nearly all voxels are equal")
         return lower, upper - lower
 
     def invert(self, image: NdarrayOrTensor) -> NdarrayOrTensor:
@@ -155,7 +145,7 @@ class IntensityScaling:
             )
         tensor, *_ = convert_data_type(image, torch.Tensor, dtype=torch.float32)
         offset, unit = self._offset_and_unit(tensor)
-        return _like(image, tensor * unit + offset)
+        return convert_to_dst_type(tensor * unit + offset, image, dtype=torch.float32)[0]
 
     def scaled_value(self, value: float) -> float:
         """The scaled value of one value in the scan's unit, such as a threshold in HU.
@@ -178,11 +168,6 @@ class IntensityScaling:
     def from_record(cls, record: Mapping[str, Any]) -> IntensityScaling:
         """Build the scaling from a `record`."""
         return cls(**record)
-
-
-def _like(image: NdarrayOrTensor, values: torch.Tensor) -> NdarrayOrTensor:
-    """The values as float32 in the type of `image`, for a MetaTensor with its metadata and history."""
-    return convert_to_dst_type(values, dst=image, dtype=torch.float32)[0]
 
 
 class ScaleScanIntensityd(MapTransform):
@@ -211,7 +196,7 @@ class ScaleScanIntensityd(MapTransform):
             except ValueError as error:
                 file = getattr(image, "meta", {}).get("filename_or_obj", str(key))
                 raise ScanError(file, f"it cannot be scaled: {error}.", "Leave it out or use mode 'window'.") from error
-            scaled[key] = _like(image, torch.stack(channels))
+            scaled[key] = convert_to_dst_type(torch.stack(channels), image)[0]
         return scaled
 
 

@@ -15,14 +15,13 @@ from models_genesis_bundle.data.scans.raw_scan import (
     LPS_TO_RAS,
     RawScan,
     ScanError,
-    colour_voxels,
-    complex_voxels,
     require_bytes,
+    require_grey,
     require_shape,
     require_spacing,
 )
 
-__all__ = ["TEXT_HEADER_SUFFIXES", "itk_affine", "itk_image", "itk_name", "read_itk_file", "read_text_header"]
+__all__ = ["TEXT_HEADER_SUFFIXES", "itk_image", "itk_name", "itk_scan", "read_itk_file", "read_text_header"]
 
 TEXT_HEADER_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 
@@ -76,10 +75,8 @@ def read_itk_file(path: Path, spatial_dims: int = 3) -> RawScan:
     io = (itk.NrrdImageIO if is_nrrd else itk.MetaImageIO).New(FileName=itk_name(path))
     io.ReadImageInformation()
     kind = io.GetPixelTypeAsString(io.GetPixelType())
-    if "complex" in kind:
-        raise complex_voxels(path)
-    if kind in ("rgb", "rgba") and spatial_dims == 3:
-        raise colour_voxels(path, kind.upper())
+    has_colours = spatial_dims == 3 and kind in ("rgb", "rgba")
+    require_grey(path, "complex" in kind, kind.upper() if has_colours else "")
     axes = range(io.GetNumberOfDimensions())
     components = [io.GetNumberOfComponents()] if io.GetNumberOfComponents() > 1 else []
     shape = [*components, *map(io.GetDimensions, axes)]
@@ -88,11 +85,8 @@ def read_itk_file(path: Path, spatial_dims: int = 3) -> RawScan:
     if not any(header.fields.get(name, "0") != "0" for name in ("byteskip", "lineskip", "headersize")):
         _check_voxels(path, header, encoding, shape, io.GetImageSizeInBytes())
     image = itk_image(path, io, (itk.VectorImage if components else itk.Image)[itk.F, len(axes)])
-    values = itk.array_from_image(image).T
-    affine = itk_affine(image)
-    affine[:3] *= millimetres
     modality = header.fields.get("modality", "").removeprefix("MET_MOD_")
-    return RawScan(np.moveaxis(values, 0, -1) if components else values, affine, modality)
+    return itk_scan(image, modality, millimetres)
 
 
 def itk_name(path: Path) -> str:
@@ -113,14 +107,21 @@ def itk_image(path: Path, io: Any, image_type: Any) -> Any:
     return reader.GetOutput()
 
 
-def itk_affine(image: Any) -> np.ndarray:
-    """The 4 × 4 affine of an ITK image in RAS millimetres, for its first three axes; missing axes are 1 mm."""
+def itk_scan(image: Any, modality: str, millimetres: float = 1.0) -> RawScan:
+    """The scan in an ITK image of a unit of so many millimetres; components are its last axis."""
+    import itk
+
+    values = itk.array_from_image(image).T
+    if image.GetNumberOfComponentsPerPixel() > 1:
+        values = np.moveaxis(values, 0, -1)
     direction = np.asarray(image.GetDirection())
     axes = min(len(direction), 3)
     affine = np.eye(4)
     affine[:axes, :axes] = direction[:axes, :axes] * np.asarray(image.GetSpacing())[:axes]
     affine[:axes, 3] = np.asarray(image.GetOrigin())[:axes]
-    return LPS_TO_RAS @ affine
+    affine = LPS_TO_RAS @ affine
+    affine[:3] *= millimetres
+    return RawScan(values, affine, modality)
 
 
 def _check_data_file(path: Path, name: str) -> None:

@@ -116,10 +116,8 @@ class LabelledPreprocessing(ScanCompose):
     """Read a scan and its label map, apply a `ScanPreprocessing` to the scan, and turn and resample the label alike.
 
     The label must lie on the scan's grid: the same shape, and no corner voxel more than a tenth of a voxel away from the
-    scan's. It is resampled by nearest neighbours.
-
-    `monai.transforms.Invertd` takes a prediction back to the file's grid with ``transform=preprocessing``, the given
-    `ScanPreprocessing`, or with this object.
+    scan's. It is resampled by nearest neighbours. `monai.transforms.Invertd` takes a prediction back to the file's grid with
+    ``transform=preprocessing`` or with this object.
 
     Args:
         preprocessing: the steps for the scan; ``image`` must be its only key.

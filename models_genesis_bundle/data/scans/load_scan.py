@@ -31,19 +31,19 @@ _LARGEST_SHIFT = 0.1  # of a voxel
 class LoadScand(MapTransform):
     """Dictionary transform that reads scans of one channel, or of several.
 
-    Nibabel reads NIfTI; ITK reads NRRD, MetaImage (``.mhd``, ``.mha``) and DICOM folders; ``.npy`` gets the identity as its
-    affine. In 2D, it also reads PNG, JPEG (colours become grey) and single DICOM files. DICOM with inverted grey values
-    (``MONOCHROME1``) is inverted, so that air is dark.
+    It reads NIfTI, NRRD, MetaImage (``.mhd``, ``.mha``), DICOM folders and ``.npy``, which gets the identity as its affine;
+    in 2D also PNG, JPEG (colours become grey) and single DICOM files. DICOM with inverted grey values (``MONOCHROME1``) is
+    inverted, so that air is dark.
 
     Args:
         keys: keys that hold the path of a file, or of a folder with one DICOM series, or a list of such paths.
         spatial_dims: 3, or 2 for flat images.
         volume: the volume to take from a file with several (a time series, several MR contrasts; in 2D frames or colours),
             from 0. None refuses such a file, unless there are several `channels`.
-        channels: the number of channels of a scan. Several channels are as many files on the same grid (the item's
-            ``channel_files`` if it has them, see `segmentation_datalist`), or one file with as many volumes.
         allow_constant: accept a scan with the same value everywhere, such as a label map without foreground.
         allow_missing_keys: ignore missing keys.
+        channels: the number of channels of a scan. Several channels are as many files on the same grid (the item's
+            ``channel_files`` if it has them, see `segmentation_datalist`), or one file with as many volumes.
 
     Shape:
         Result: a float32 MetaTensor ``(C, X, Y, Z)`` or ``(C, X, Y)``, in the file's unit, with its affine in RAS
@@ -52,10 +52,9 @@ class LoadScand(MapTransform):
         spacing, with its axes to the left and the back.
 
     Raises:
-        ScanError: the file does not exist, cannot be read or is truncated; it has too few spatial axes (an axis of length 1
-            does not count), or several volumes; its voxels are NaN, infinite, complex, colours or all the same; its
-            affine is singular; its DICOM slices do not make a regular grid; it has another number of channels, or their
-            files lie on different grids. Its ``rule`` names the reason.
+        ScanError: the file is absent, damaged or flat, or has several volumes; its voxels are NaN, infinite, complex, colours
+            or all the same; its affine is singular; its DICOM slices make no regular grid; its channels are of another
+            number or on different grids. Its ``rule`` names the reason.
     """
 
     def __init__(

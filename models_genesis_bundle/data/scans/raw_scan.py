@@ -16,11 +16,9 @@ __all__ = [
     "LPS_TO_RAS",
     "RawScan",
     "ScanError",
-    "colour_voxels",
-    "complex_voxels",
     "damaged",
     "require_bytes",
-    "require_real_numbers",
+    "require_grey",
     "require_shape",
     "require_spacing",
     "scan_error_in",
@@ -103,23 +101,11 @@ def require_spacing(path: Path, spacing: Sequence[float], name: str = "spacing")
         raise ScanError(path, found, "Write the right spacing into its header.", "spacing")
 
 
-def complex_voxels(path: Path) -> ScanError:
-    """The error of a scan of complex numbers."""
-    remedy = "Save their magnitude (numpy.abs) as a scan of its own."
-    return ScanError(path, "its voxels are complex numbers.", remedy, "complex")
-
-
-def colour_voxels(path: Path, colours: str) -> ScanError:
-    """The error of a 3D scan of colours."""
-    remedy = "Give the scan that the colours were made from, or save one channel as a scan of its own."
-    return ScanError(path, f"its voxels are colours ({colours}).", remedy, "colour")
-
-
-def require_real_numbers(path: Path, dtype: np.dtype) -> None:
-    """Refuse complex numbers, colours and anything else that is not a number."""
-    if dtype.kind == "c":
-        raise complex_voxels(path)
-    if dtype.names:
-        raise colour_voxels(path, ", ".join(dtype.names))
-    if dtype.kind not in "biuf":
-        raise ScanError(path, f"its voxels are of the type {dtype}, not numbers.", "Save them as numbers.")
+def require_grey(path: Path, is_complex: bool, colours: str) -> None:
+    """Refuse complex numbers, and colours, which are named or ``""``."""
+    if is_complex:
+        remedy = "Save their magnitude (numpy.abs) as a scan of its own."
+        raise ScanError(path, "its voxels are complex numbers.", remedy, "complex")
+    if colours:
+        remedy = "Give the scan that the colours were made from, or save one channel as a scan of its own."
+        raise ScanError(path, f"its voxels are colours ({colours}).", remedy, "colour")

@@ -16,7 +16,7 @@ from models_genesis_bundle.data.scans.raw_scan import (
     RawScan,
     ScanError,
     require_bytes,
-    require_real_numbers,
+    require_grey,
     require_shape,
     require_spacing,
 )
@@ -52,7 +52,7 @@ def read_raw_scan(path: Path, spatial_dims: int = 3) -> RawScan:
 
 def _read_numpy(path: Path) -> RawScan:
     values = np.load(path, mmap_mode="r", allow_pickle=False)
-    require_real_numbers(path, values.dtype)
+    require_grey(path, values.dtype.kind == "c", ", ".join(values.dtype.names or ()))
     require_shape(path, values.shape)
     return RawScan(values, np.eye(4))
 
@@ -95,8 +95,8 @@ def _read_nifti(path: Path) -> RawScan:
 
 
 def _check_nifti_header(path: Path, header: Any) -> None:
-    require_real_numbers(path, header.get_data_dtype())
-    shape = header.get_data_shape()
+    dtype, shape = header.get_data_dtype(), header.get_data_shape()
+    require_grey(path, dtype.kind == "c", ", ".join(dtype.names or ()))
     require_shape(path, shape)
     if header["sform_code"] <= 0:  # the affine uses pixdim
         spacing = [side for side, length in zip(header["pixdim"][1:4], shape, strict=False) if length > 1]
