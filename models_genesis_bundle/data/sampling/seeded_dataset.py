@@ -176,9 +176,6 @@ class BalancedEpochSampler(EpochSampler):
 
     def items(self) -> Iterator[EpochIndex]:
         """This rank's draws of the epoch."""
-        return iter(self._draws()[self.rank : self.total_size : self.num_replicas])
-
-    def _draws(self) -> list[EpochIndex]:
         rng = np.random.default_rng((self.seed, self.epoch))
         members = [np.flatnonzero(self.labels == label) for label in np.unique(self.labels)]
         chosen = rng.integers(len(members), size=self.total_size)
@@ -189,7 +186,7 @@ class BalancedEpochSampler(EpochSampler):
                 if place == 0:
                     items = rng.permutation(items)
                 draws[position] = EpochIndex(self.epoch, int(items[place]), repeat)
-        return draws
+        return iter(draws[self.rank : self.total_size : self.num_replicas])
 
 
 def training_sampler(
