@@ -15,15 +15,21 @@ from models_genesis_bundle.data.datalists.scan_lists import (
     segmentation_datalist,
 )
 from models_genesis_bundle.data.datalists.splits import take_fraction
-from models_genesis_bundle.data.sampling.balanced_sampler import BalancedEpochSampler, class_weights, training_sampler
 from models_genesis_bundle.data.sampling.patch_centres import PatchCentresd
 from models_genesis_bundle.data.sampling.readable_scans import ReadableScans, SkippedScansError, SkipUnreadable
-from models_genesis_bundle.data.sampling.seeded_dataset import EpochIndex, EpochSampler, SeededDataset
+from models_genesis_bundle.data.sampling.seeded_dataset import (
+    BalancedEpochSampler,
+    EpochIndex,
+    EpochSampler,
+    SeededDataset,
+    class_weights,
+    training_sampler,
+)
 from models_genesis_bundle.data.scans.intensity import IntensityScaling, RestoreScanIntensityd, ScaleScanIntensityd
 from models_genesis_bundle.data.scans.labelled_preprocessing import LabelledPreprocessing, LoadLabeld
 from models_genesis_bundle.data.scans.load_scan import LoadScand
-from models_genesis_bundle.data.scans.preprocessing import ScanPreprocessing, recorded_preprocessing
-from models_genesis_bundle.data.scans.scan_compose import ScanCompose, ScanError
+from models_genesis_bundle.data.scans.preprocessing import ScanCompose, ScanPreprocessing, recorded_preprocessing
+from models_genesis_bundle.data.scans.raw_scan import ScanError
 from models_genesis_bundle.data.volumes.candidate_cubes import CandidateCubes
 from models_genesis_bundle.data.volumes.cube_rules import BodyRule, CubeRule, LungRule
 from models_genesis_bundle.data.volumes.cube_sampler import CubeSampler

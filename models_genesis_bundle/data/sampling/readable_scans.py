@@ -8,20 +8,13 @@ from multiprocessing.pool import ThreadPool
 from typing import Any
 
 from models_genesis_bundle.data.scans.labelled_preprocessing import UnknownLabelsError
-from models_genesis_bundle.data.scans.scan_compose import ScanCompose, ScanError, scan_error_in
+from models_genesis_bundle.data.scans.preprocessing import ScanCompose
+from models_genesis_bundle.data.scans.raw_scan import ScanError, scan_error_in
 from monai.data import CacheDataset
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-__all__ = [
-    "SKIPPED",
-    "ReadableScans",
-    "SkipUnreadable",
-    "SkippedScansError",
-    "require_on_unreadable",
-    "skip_reason",
-    "skipped_text",
-]
+__all__ = ["SKIPPED", "ReadableScans", "SkipUnreadable", "SkippedScansError", "require_on_unreadable", "skipped_text"]
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +55,7 @@ class SkipUnreadable(Dataset):
             return self.dataset[index]
         except Exception as error:
             image = str(self.dataset.data[index]["image"])
-            return {SKIPPED: {"image": image, "reason": skip_reason(image, error, self.on_unreadable)}}
+            return {SKIPPED: {"image": image, "reason": _skip_reason(image, error, self.on_unreadable)}}
 
 
 def require_on_unreadable(on_unreadable: str) -> None:
@@ -71,13 +64,8 @@ def require_on_unreadable(on_unreadable: str) -> None:
         raise ValueError(f"on_unreadable must be skip or raise, got {on_unreadable!r}.")
 
 
-def skip_reason(image: str, error: Exception, on_unreadable: str) -> str:
-    """The reason to skip a scan, with the name of the rule, from the error that reading it raised.
-
-    Raises:
-        Exception: `error`, if there is no `ScanError` in it; the `ScanError` if it is an `UnknownLabelsError` or
-            `on_unreadable` is ``"raise"``.
-    """
+def _skip_reason(image: str, error: Exception, on_unreadable: str) -> str:
+    """The reason to skip a scan, with the name of the rule; raises an error that is no reason."""
     refusal = scan_error_in(error)
     if refusal is None:
         raise error
@@ -87,17 +75,9 @@ def skip_reason(image: str, error: Exception, on_unreadable: str) -> str:
 
 
 def skipped_text(skipped: Mapping[str, str], total: int) -> str:
-    """The number of scans that could not be used, of a total, and a line for each.
-
-    Args:
-        skipped: the reasons by the scans' paths.
-        total: number of all scans.
-    """
-    some = len(skipped) < total
-    head = (
-        f"{len(skipped)} of {total} scans could not be used:" if some else f"None of the {total} scans could be used:"
-    )
-    return "\n".join([head, *(f"  {image}: {reason}" for image, reason in skipped.items())])
+    """A line with the number of skipped scans of a total, and a line for each scan with its reason."""
+    count = f"{len(skipped)} of {total} scans could not" if len(skipped) < total else f"None of the {total} scans could"
+    return "\n".join([f"{count} be used:", *(f"  {image}: {reason}" for image, reason in skipped.items())])
 
 
 class ReadableScans(CacheDataset):
@@ -171,7 +151,7 @@ class ReadableScans(CacheDataset):
             item = super()._load_cache_item(idx)
         except ScanError as error:
             image = str(self.data[idx]["image"])
-            self.skipped[image] = skip_reason(image, error, self.on_unreadable)
+            self.skipped[image] = _skip_reason(image, error, self.on_unreadable)
             return None
         if self.foreground_key is not None and len(item[self.foreground_key]):
             self.has_foreground = True

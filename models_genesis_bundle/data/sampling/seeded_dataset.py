@@ -1,18 +1,21 @@
-"""A dataset whose items depend on seed, epoch and index alone, and its sampler."""
+"""A dataset whose items depend on seed, epoch and index alone, and its samplers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 import torch.distributed as dist
 from monai.transforms import Randomizable, apply_transform
 from torch.utils.data import Dataset
 from torch.utils.data.distributed import DistributedSampler
 
-__all__ = ["EpochIndex", "EpochSampler", "RandomStates", "SeededDataset"]
+__all__ = ["BalancedEpochSampler", "EpochIndex", "EpochSampler", "SeededDataset", "class_weights", "training_sampler"]
+
+_BALANCES = ("sampler", "loss", "none")
 
 
 class EpochIndex(NamedTuple):
@@ -57,7 +60,7 @@ class SeededDataset(Dataset):
         self.transform = transform
         self.seed = seed
         self.redraw = redraw
-        self._states: RandomStates | None = None
+        self._states: list[np.random.RandomState] = []
 
     def __len__(self) -> int:
         return len(self.data)
@@ -65,15 +68,38 @@ class SeededDataset(Dataset):
     def __getitem__(self, index: int | EpochIndex) -> Any:
         epoch, number, repeat = index if isinstance(index, EpochIndex) else EpochIndex(0, index)
         epoch = epoch if self.redraw else 0
-        by_epoch = getattr(self.data, "by_epoch", False)
-        item = self.data[EpochIndex(epoch, number, repeat) if by_epoch else number]
+        item = self.data[EpochIndex(epoch, number, repeat) if getattr(self.data, "by_epoch", False) else number]
         if self.transform is None:
             return item
         if isinstance(self.transform, Randomizable):
-            if self._states is None or not self._states.are_current():
-                self._states = RandomStates(self.transform)
-            self._states.seed((self.seed, epoch, number, repeat))
+            self._seed(self.transform, (self.seed, epoch, number, repeat))
         return apply_transform(self.transform, item, map_items=False)
+
+    def _seed(self, transform: Randomizable, entropy: Sequence[int]) -> None:
+        """Seed the random states of the transform and of its parts, each differently.
+
+        ``set_random_state`` would make new states every time, which takes longer than a deformation.
+        """
+        if not self._states or transform.R is not self._states[0]:  # MONAI gives others in a new worker
+            transform.set_random_state(seed=0)
+            states = (part.R for part in _parts(transform, set()) if "R" in vars(part))
+            self._states = list({id(state): state for state in states}.values())
+        seeds = np.random.SeedSequence(entropy).generate_state(len(self._states))
+        for state, seed in zip(self._states, seeds, strict=True):
+            state.seed(int(seed))
+
+
+def _parts(value: Any, seen: set[int]) -> Iterator[Randomizable]:
+    """The transforms in `value`: in its attributes, lists, tuples and dictionaries."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, Randomizable):
+        yield value
+        value = vars(value)
+    within = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    for part in within:
+        yield from _parts(part, seen)
 
 
 class EpochSampler(DistributedSampler):
@@ -117,40 +143,103 @@ class EpochSampler(DistributedSampler):
         return (EpochIndex(self.epoch, index) for index in super().__iter__())
 
 
-class RandomStates:
-    """The random states of a transform and of all its parts.
+class BalancedEpochSampler(EpochSampler):
+    """Draws each item of an epoch from a class chosen with equal probability, and yields `EpochIndex`.
 
-    ``transform.set_random_state`` makes a new generator for each part, which takes longer than a deformation. Seeding the
-    existing generators takes microseconds.
+    Within a class, items are shuffled, and no item repeats before all were drawn. An epoch thus repeats the items of a rare
+    class, each time with other augmentation, and has a new part of the items of a frequent one. The draws depend on (`seed`,
+    epoch) alone; ranks take turns.
 
     Args:
-        transform: gets states of its own, and so do its parts in attributes, lists, tuples and dictionaries.
+        labels: class of each item.
+        seed: seed of the draws.
+        num_samples: items of an epoch, over all ranks; None for as many as there are.
+
+    Raises:
+        ValueError: no labels, or `num_samples` below 1.
+
+    Examples:
+        >>> from models_genesis_bundle.data import BalancedEpochSampler
+        >>> len(list(BalancedEpochSampler(labels=[0, 0, 0, 1], num_samples=6)))
+        6
     """
 
-    def __init__(self, transform: Randomizable) -> None:
-        self.transform = transform
-        transform.set_random_state(seed=0)
-        own = (part.R for part in _parts(transform, set()) if "R" in vars(part))
-        self.states = list({id(state): state for state in own}.values())
+    def __init__(self, labels: Sequence[int], seed: int = 0, num_samples: int | None = None) -> None:
+        self.labels = np.asarray(labels, dtype=np.int64)
+        wanted = len(self.labels) if num_samples is None else num_samples
+        if wanted < 1:
+            raise ValueError(
+                f"BalancedEpochSampler: needs labels and num_samples of 1 or more, got {len(self.labels)} labels and "
+                f"num_samples={num_samples}."
+            )
+        super().__init__(range(wanted), seed=seed)
 
-    def are_current(self) -> bool:
-        """False after other code, such as MONAI in a new worker, has given the transform other states."""
-        return self.transform.R is self.states[0]
+    def items(self) -> Iterator[EpochIndex]:
+        """This rank's draws of the epoch."""
+        rng = np.random.default_rng((self.seed, self.epoch))
+        members = [np.flatnonzero(self.labels == label) for label in np.unique(self.labels)]
+        chosen = rng.integers(len(members), size=self.total_size)
+        draws: list[EpochIndex] = [EpochIndex(self.epoch, 0)] * self.total_size
+        for label, items in enumerate(members):
+            for count, position in enumerate(np.flatnonzero(chosen == label)):
+                repeat, place = divmod(count, len(items))
+                if place == 0:
+                    items = rng.permutation(items)
+                draws[position] = EpochIndex(self.epoch, int(items[place]), repeat)
+        return iter(draws[self.rank : self.total_size : self.num_replicas])
 
-    def seed(self, entropy: Iterable[int]) -> None:
-        """Seed every state from the same numbers, each differently."""
-        seeds = np.random.SeedSequence(tuple(entropy)).generate_state(len(self.states))
-        for state, seed in zip(self.states, seeds, strict=True):
-            state.seed(int(seed))
+
+def training_sampler(
+    dataset: Sized, labels: Sequence[int], balance: str = "sampler", seed: int = 0, num_samples: int | None = None
+) -> EpochSampler:
+    """The sampler for a ``balance`` setting.
+
+    Args:
+        dataset: the training items.
+        labels: class of each.
+        balance: ``"sampler"`` for a `BalancedEpochSampler`; ``"loss"`` (see `class_weights`) and ``"none"`` for every item once
+            an epoch.
+        seed: seed of the draws.
+        num_samples: items of an epoch, with ``"sampler"``; None for as many as there are.
+
+    Raises:
+        ValueError: another `balance`, or `num_samples` without ``"sampler"``.
+    """
+    if balance not in _BALANCES:
+        raise ValueError(f"balance: expected one of {', '.join(_BALANCES)}, found {balance!r}.")
+    if balance == "sampler":
+        return BalancedEpochSampler(labels, seed, num_samples)
+    if num_samples is not None:
+        raise ValueError(
+            f"samples per epoch: only balance 'sampler' takes a number, found {num_samples} and {balance!r}."
+        )
+    return EpochSampler(dataset, seed)
 
 
-def _parts(value: Any, seen: set[int]) -> Iterator[Randomizable]:
-    if id(value) in seen:
-        return
-    seen.add(id(value))
-    if isinstance(value, Randomizable):
-        yield value
-        value = vars(value)
-    within = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-    for part in within:
-        yield from _parts(part, seen)
+def class_weights(labels: Sequence[int], num_classes: int) -> torch.Tensor:
+    """Weights for ``torch.nn.CrossEntropyLoss``: items / (`num_classes` · items of the class).
+
+    Every class then has the same share in a mean over all items.
+
+    Args:
+        labels: class of each training item, 0 … `num_classes` - 1.
+        num_classes: number of classes.
+
+    Returns:
+        (num_classes,), float32.
+
+    Raises:
+        ValueError: a class without an item, or an item of another class.
+
+    Examples:
+        >>> from models_genesis_bundle.data import class_weights
+        >>> class_weights([0, 0, 0, 1], num_classes=2)
+        tensor([0.6667, 2.0000])
+    """
+    counts = np.bincount(np.asarray(labels, dtype=np.int64), minlength=num_classes)
+    if len(counts) > num_classes or not counts.all():
+        raise ValueError(
+            f"class_weights: each of the classes 0 … {num_classes - 1} needs training items and no other may occur, "
+            f"found {dict(enumerate(counts.tolist()))} items by class."
+        )
+    return torch.as_tensor(len(labels) / (num_classes * counts), dtype=torch.float32)

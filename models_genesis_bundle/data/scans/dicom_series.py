@@ -1,57 +1,172 @@
-"""A folder of DICOM slices as one volume, each slice at the place that its own header gives."""
+"""Reading DICOM: a folder of slices as one volume, each at the place that its own header gives, or one flat image."""
 
 from __future__ import annotations
 
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from models_genesis_bundle.data.scans.dicom_image import DicomImage
-from models_genesis_bundle.data.scans.dicom_slices import DicomSlice, in_space, lps_affine
 from models_genesis_bundle.data.scans.files import is_dicom_file
-from models_genesis_bundle.data.scans.raw_scan import LPS_TO_RAS, RawScan, require_shape
-from models_genesis_bundle.data.scans.scan_compose import ScanError
+from models_genesis_bundle.data.scans.itk_file import itk_image, itk_name, itk_scan
+from models_genesis_bundle.data.scans.raw_scan import LPS_TO_RAS, RawScan, ScanError, require_shape
 from models_genesis_bundle.messages import first_of
 
-__all__ = ["read_dicom_series"]
+__all__ = ["read_dicom_series", "read_flat_dicom"]
 
 logger = logging.getLogger(__name__)
 
+_TAGS = {
+    "ImageType": "0008|0008",
+    "SOPInstanceUID": "0008|0018",
+    "Modality": "0008|0060",
+    "ImagerPixelSpacing": "0018|1164",
+    "SeriesInstanceUID": "0020|000e",
+    "InstanceNumber": "0020|0013",
+    "ImagePositionPatient": "0020|0032",
+    "ImageOrientationPatient": "0020|0037",
+    "SamplesPerPixel": "0028|0002",
+    "NumberOfFrames": "0028|0008",
+    "Rows": "0028|0010",
+    "Columns": "0028|0011",
+    "PixelSpacing": "0028|0030",
+    "RescaleIntercept": "0028|1052",
+    "RescaleSlope": "0028|1053",
+}
 _NAMED_AT_MOST = 10
 _GRID_TOLERANCE = 1e-3
+_COSINE_TOLERANCE = 0.01
+_SAME_PLACE = 0.01  # of a pixel
+_LARGEST_SHIFT = 0.1  # mm, and at most this share of the gap between two slices
+_LARGEST_TILT = 0.5  # degrees
+_SMALLEST_SLIP = 0.1  # mm between the first and the last slice; a tilt with less is rounding
+_GAP_TOLERANCE = 0.1
 _CONVERT = "Convert the series to NIfTI, with dcm2niix for example."
+_RESAMPLE = "Resample it to a straight, even grid, as dcm2niix does while it converts to NIfTI, or leave it out."
+_SEPARATE = "Give the images of each volume a folder of their own."
+_EXPORT = "export the series again, or leave it out."
 
 
-def read_dicom_series(folder: Path, volume: int | None = None) -> RawScan:
+def read_dicom_series(folder: Path) -> RawScan:
     """Read the series with the most images directly in a folder, each slice with its own rescale slope and intercept.
 
     Voxel ``(0, 0, k)`` lies at the ImagePositionPatient of slice k. If there are several images at each place (time points,
-    echoes), `volume` is the one to take, from 0 in the order of their InstanceNumber.
+    echoes), they are a fourth axis in the order of their InstanceNumber.
     """
     images, unread = _images(folder)
-    images = _largest_series(folder, [image for image in images if "LOCALIZER" not in image.image_type] or images)
-    require_shape(folder, (*images[0].size, len(images)))
-    slices = in_space(folder, _slices(folder, images), volume)
-    affine = lps_affine(folder, slices, unread)
+    images = _largest_series(folder, [image for image in images if not image.is_localiser] or images)
+    first = images[0]
+    require_shape(folder, (*first.size, len(images)))
+    for image in images:
+        _require_slice(folder, image, first)
+    places = _in_space(folder, images)
+    affine = _lps_affine(folder, [place[0] for place in places], unread)
     if unread:
         logger.warning("%s: not an image, or not readable, and left out: %s", folder, first_of(unread, _NAMED_AT_MOST))
-    columns, rows = images[0].size
-    values = np.empty((len(slices), rows, columns), dtype=np.float32)
-    for place, one in zip(values, slices, strict=True):
-        place[...] = one.image.pixels()
-    return RawScan(values.T, LPS_TO_RAS @ affine, images[0].text("Modality"))
+    columns, rows = first.size
+    values = np.empty((len(places[0]), len(places), rows, columns), dtype=np.float32)
+    for number, place in enumerate(places):
+        for volume, image in zip(values, place, strict=True):
+            volume[number] = image.pixels()
+    scan = values if len(values) > 1 else values[0]
+    return RawScan(scan.T, LPS_TO_RAS @ affine, first.texts["Modality"])
 
 
-def _images(folder: Path) -> tuple[list[DicomImage], list[str]]:
+def read_flat_dicom(file: Path) -> RawScan:
+    """Read a DICOM file as a flat image ``(X, Y, 1)``, with a further axis for frames or colours."""
+    import itk
+
+    header = _DicomImage(file)
+    spacing = [header.numbers(keyword, 2) for keyword in ("PixelSpacing", "ImagerPixelSpacing")]
+    if not any(values is not None and (values > 0).all() for values in spacing):
+        logger.warning("%s: its header gives no PixelSpacing above 0; a pixel is assumed to be 1 mm.", file)
+    image = itk.imread(itk_name(file), imageio=itk.GDCMImageIO.New())
+    return itk_scan(image, header.texts["Modality"])
+
+
+class _DicomImage:
+    """A DICOM file with pixels: the texts of its header by DICOM keyword, and its geometry in LPS millimetres.
+
+    ITK raises `RuntimeError` for a file without pixels, or one that it cannot read.
+    """
+
+    def __init__(self, file: Path) -> None:
+        import itk
+
+        io = itk.GDCMImageIO.New(FileName=itk_name(file))
+        io.ReadImageInformation()
+        found = io.GetMetaDataDictionary()
+        self.file, self.name = file, file.name
+        self.texts = {keyword: found[tag].strip("\0 ") if found.HasKey(tag) else "" for keyword, tag in _TAGS.items()}
+        self.kinds = self.texts["ImageType"].upper().split("\\")
+        self.is_localiser = "LOCALIZER" in self.kinds
+        self.size = (self.count("Columns"), self.count("Rows"))
+        self.order = (self.count("InstanceNumber"), self.name)  # of the images at one place
+
+    def numbers(self, keyword: str, count: int) -> np.ndarray | None:
+        """The numbers of an element; None if it is missing, has another number of values than `count`, or is not finite."""
+        try:
+            values = np.array([float(word) for word in self.texts[keyword].split("\\")])
+        except ValueError:
+            return None
+        return values if values.shape == (count,) and np.isfinite(values).all() else None
+
+    def count(self, keyword: str) -> int:
+        """The number in an element that counts something; 1 if it is missing."""
+        values = self.numbers(keyword, 1)
+        return 1 if values is None else int(values[0])
+
+    @cached_property
+    def position(self) -> np.ndarray:
+        """Centre of the first pixel (3,)."""
+        position = self.numbers("ImagePositionPatient", 3)
+        if position is None:
+            raise self._invalid("ImagePositionPatient", "three numbers", "no_position")
+        return position
+
+    @cached_property
+    def spacing(self) -> np.ndarray:
+        """Distance of pixels along a row and along a column (2,)."""
+        spacing = self.numbers("PixelSpacing", 2)
+        if spacing is None or not (spacing > 0).all():
+            raise self._invalid("PixelSpacing", "two numbers above 0", "no_spacing")
+        return spacing[::-1]
+
+    @cached_property
+    def axes(self) -> np.ndarray:
+        """Unit vectors along a row, along a column, and their normal (3, 3)."""
+        cosines = self.numbers("ImageOrientationPatient", 6)
+        row, column = np.zeros((2, 3)) if cosines is None else cosines.reshape(2, 3)
+        if not np.allclose([row @ row, column @ column, row @ column], [1, 1, 0], atol=_COSINE_TOLERANCE):
+            raise self._invalid("ImageOrientationPatient", "two unit vectors at right angles", "no_orientation")
+        row, column = row / np.linalg.norm(row), column / np.linalg.norm(column)
+        return np.stack([row, column, np.cross(row, column)])
+
+    def _invalid(self, keyword: str, wanted: str, rule: str) -> ScanError:
+        found = f"{keyword} in the header of {self.name} must be {wanted}, found {self.texts[keyword] or 'nothing'}."
+        remedy = f"Without it the place of the slices is not known: {_EXPORT}"
+        return ScanError(self.file.parent, found, remedy, rule)
+
+    def pixels(self) -> np.ndarray:
+        """Float32 ``(rows, columns)``: stored value × slope + intercept of this file; MONOCHROME1 is inverted to dark air.
+
+        ITK raises `RuntimeError` for pixels that are truncated or cannot be decoded.
+        """
+        import itk
+
+        return itk.array_from_image(itk_image(self.file, itk.GDCMImageIO.New(), itk.Image[itk.F, 2]))
+
+
+def _images(folder: Path) -> tuple[list[_DicomImage], list[str]]:
     """The headers of all images, and the names of the other DICOM files."""
     images, unread = [], []
     for file in sorted(folder.iterdir()):
         if file.name.startswith(".") or not is_dicom_file(file):
             continue
         try:
-            images.append(DicomImage.open(file))
+            images.append(_DicomImage(file))
         except RuntimeError:
             unread.append(file.name)
     if not images:
@@ -61,17 +176,16 @@ def _images(folder: Path) -> tuple[list[DicomImage], list[str]]:
     return images, unread
 
 
-def _largest_series(folder: Path, images: Sequence[DicomImage]) -> list[DicomImage]:
+def _largest_series(folder: Path, images: Sequence[_DicomImage]) -> list[_DicomImage]:
     """The series with the most images, each image once."""
-    by_uid: dict[str, dict[tuple, DicomImage]] = defaultdict(dict)
+    by_uid: dict[str, dict[tuple, _DicomImage]] = defaultdict(dict)
     copies = []
     for image in images:
-        series = by_uid[image.text("SeriesInstanceUID")]
-        instance = (image.text("SOPInstanceUID") or image.name, image.text("ImagePositionPatient"))
+        series = by_uid[image.texts["SeriesInstanceUID"]]
+        instance = (image.texts["SOPInstanceUID"] or image.name, image.texts["ImagePositionPatient"])
         if instance in series:
             copies.append(image.name)
-        else:
-            series[instance] = image
+        series.setdefault(instance, image)
     largest = list(max(by_uid.values(), key=len).values())
     if len(by_uid) > 1:
         message = (
@@ -85,38 +199,93 @@ def _largest_series(folder: Path, images: Sequence[DicomImage]) -> list[DicomIma
     return largest
 
 
-def _slices(folder: Path, images: Sequence[DicomImage]) -> list[DicomSlice]:
-    """The images with their geometry; refuses images that are not slices of one volume."""
-    for image in images:
-        if "LOCALIZER" in image.image_type:
-            found = f"it holds only localisers (ImageType of {image.name} has LOCALIZER)."
-            raise ScanError(folder, found, "Leave it out.", "localiser")
-        if image.count("NumberOfFrames") > 1:
-            found = f"{image.name} holds {image.count('NumberOfFrames')} frames (enhanced multi-frame DICOM)."
-            raise ScanError(folder, found, _CONVERT, "multi_frame")
-        if "MOSAIC" in image.image_type:
-            found = f"{image.name} shows many slices side by side (Siemens mosaic)."
-            raise ScanError(folder, found, _CONVERT, "mosaic")
-        if image.count("SamplesPerPixel") > 1:
-            remedy = "Give the series that the colours were made from, or leave it out."
-            raise ScanError(folder, f"{image.name} holds colours.", remedy, "colour")
-    slices = [DicomSlice.of(image, folder) for image in images]
-    for one in slices:
-        _require_same_grid(folder, slices[0], one)
-    return slices
-
-
-def _require_same_grid(folder: Path, first: DicomSlice, other: DicomSlice) -> None:
-    for what, wanted, found, tolerance in (
-        ("size", first.image.size, other.image.size, 0),
-        ("PixelSpacing", first.spacing, other.spacing, _GRID_TOLERANCE),
-        ("ImageOrientationPatient", first.axes[:2], other.axes[:2], _GRID_TOLERANCE),
+def _require_slice(folder: Path, image: _DicomImage, first: _DicomImage) -> None:
+    """Refuse an image that is no slice of a volume, that cannot be scaled, or that lies on another grid than the first."""
+    name, frames = image.name, image.count("NumberOfFrames")
+    if image.is_localiser:
+        found = f"it holds only localisers (ImageType of {name} has LOCALIZER)."
+        raise ScanError(folder, found, "Leave it out.", "localiser")
+    if frames > 1:
+        found = f"{name} holds {frames} frames (enhanced multi-frame DICOM)."
+        raise ScanError(folder, found, _CONVERT, "multi_frame")
+    if "MOSAIC" in image.kinds:
+        raise ScanError(folder, f"{name} shows many slices side by side (Siemens mosaic).", _CONVERT, "mosaic")
+    if image.count("SamplesPerPixel") > 1:
+        remedy = "Give the series that the colours were made from, or leave it out."
+        raise ScanError(folder, f"{name} holds colours.", remedy, "colour")
+    for keyword, excluded in (("RescaleSlope", 0), ("RescaleIntercept", None)):
+        text, value = image.texts[keyword], image.numbers(keyword, 1)
+        if text and (value is None or value[0] == excluded):
+            found = f"{keyword} in the header of {name} is {text}, which is not a number to scale with."
+            raise ScanError(folder, found, f"Its values are not known: {_EXPORT}", "rescale")
+    for what, wanted, values, tolerance in (
+        ("size", first.size, image.size, 0),
+        ("PixelSpacing", first.spacing, image.spacing, _GRID_TOLERANCE),
+        ("ImageOrientationPatient", first.axes[:2], image.axes[:2], _GRID_TOLERANCE),
     ):
-        if not np.allclose(wanted, found, rtol=tolerance, atol=tolerance):
-            one, two = (np.round(np.ravel(values), 4).tolist() for values in (wanted, found))
-            raise ScanError(
-                folder,
-                f"its images differ in {what}: {one} in {first.name}, {two} in {other.name}.",
-                "Give the images of each volume a folder of their own.",
-                "mixed_images",
-            )
+        if not np.allclose(wanted, values, rtol=tolerance, atol=tolerance):
+            one, two = (np.round(np.ravel(numbers), 4).tolist() for numbers in (wanted, values))
+            difference = f"its images differ in {what}: {one} in {first.name}, {two} in {name}."
+            raise ScanError(folder, difference, _SEPARATE, "mixed_images")
+
+
+def _in_space(folder: Path, images: Sequence[_DicomImage]) -> list[list[_DicomImage]]:
+    """The images at each place, in the order of InstanceNumber; the places are ordered along the normal."""
+    normal = images[0].axes[2]
+    places: list[list[_DicomImage]] = []
+    for image in sorted(images, key=lambda image: image.position @ normal):
+        if places and (image.position - places[-1][0].position) @ normal < _SAME_PLACE * image.spacing.min():
+            places[-1].append(image)
+        else:
+            places.append([image])
+        spread = np.linalg.norm(image.position - places[-1][0].position)
+        if spread > _LARGEST_SHIFT:
+            found = f"{image.name} lies {spread:.3g} mm next to {places[-1][0].name}, in the same plane."
+            raise ScanError(folder, found, _SEPARATE, "repeated_slices")
+    count, most = (extreme(map(len, places)) for extreme in (min, max))
+    if count < most:
+        raise ScanError(folder, f"{count} to {most} images lie at each place.", _SEPARATE, "repeated_slices")
+    return [sorted(place, key=lambda image: image.order) for place in places]
+
+
+def _lps_affine(folder: Path, slices: Sequence[_DicomImage], unread: Sequence[str]) -> np.ndarray:
+    """The 4 × 4 matrix from ``(column, row, slice)`` to LPS millimetres that agrees with the header of every slice.
+
+    It puts the first pixel of each slice within 0.1 mm of its ImagePositionPatient. Missing slices, uneven gaps and a gantry
+    tilt are refused; `unread` names the files that could not be read, for the message.
+    """
+    row, column, normal = slices[0].axes
+    positions = np.stack([image.position for image in slices])
+    origin, steps = positions[0], max(len(slices) - 1, 1)
+    step = (positions[-1] - origin) / steps if len(slices) > 1 else normal
+    shift = np.linalg.norm(positions - origin - np.arange(len(slices))[:, None] * step, axis=1).max()
+    if shift > _LARGEST_SHIFT * min(1.0, float(np.linalg.norm(step))):
+        raise _uneven(folder, slices, np.diff(positions @ normal), shift, unread)
+    slip = np.linalg.norm(step - step @ normal * normal)
+    tilt = np.degrees(np.arctan2(slip, step @ normal))
+    if tilt > _LARGEST_TILT and slip * steps > _SMALLEST_SLIP:
+        found = f"its slices have a gantry tilt of {tilt:.1f} degrees: they do not lie straight above each other."
+        raise ScanError(folder, found, _RESAMPLE, "gantry_tilt")
+    affine = np.eye(4)
+    affine[:3] = np.stack([row * slices[0].spacing[0], column * slices[0].spacing[1], step, origin], axis=1)
+    return affine
+
+
+def _uneven(
+    folder: Path, slices: Sequence[_DicomImage], gaps: np.ndarray, shift: float, unread: Sequence[str]
+) -> ScanError:
+    gap = np.median(gaps[gaps < 1.5 * gaps.min()])
+    missing = np.round(gaps / gap).astype(int) - 1
+    if missing.any() and np.allclose(gaps, (missing + 1) * gap, rtol=0, atol=_GAP_TOLERANCE * gap):
+        where = [
+            f"{missing[k]} between {slices[k].name} and {slices[k + 1].name}" for k in np.flatnonzero(missing).tolist()
+        ]
+        cause = f" Not readable: {', '.join(unread)}." if unread else ""
+        count, total = missing.sum(), missing.sum() + len(slices)
+        found = f"slices are missing: {count} of {total} ({first_of(where, _NAMED_AT_MOST)}).{cause}"
+        return ScanError(folder, found, "Copy the whole series again, or leave it out.", "missing_slices")
+    found = (
+        f"its slices are not evenly spaced: the gaps between them are {gaps.min():.4g} to {gaps.max():.4g} mm, "
+        f"and a slice lies up to {shift:.3g} mm from its place on an even grid."
+    )
+    return ScanError(folder, found, _RESAMPLE, "uneven_slices")

@@ -86,26 +86,24 @@ def scan_fingerprint(path: str | Path, *further: str | Path) -> str:
     """A short text that changes when any file of a scan does; ``""`` if the scan does not exist.
 
     It is a hash of the name, size and time of the last change of each file: of all visible files of a DICOM folder, of a header
-    (``.mhd``, ``.nhdr`` …) and the data files that it names, or of the one file. `further` are the files of other channels.
+    (``.mhd``, ``.nhdr`` …) and the data file that it names, or of the one file. `further` are the files of other channels.
     """
     if further:
         states = [scan_fingerprint(file) for file in (path, *further)]
         return hashlib.sha256("\n".join(states).encode()).hexdigest()[:16] if all(states) else ""
     path = os.path.normpath(path)
-    folder = os.path.dirname(path)
     digest = hashlib.sha256()
     try:
         files = _files_of_scan(path)
+        os.stat(path)
     except OSError:
         return ""
     for file in files:
-        digest.update(os.fsencode(file[len(folder) :]))
+        digest.update(os.fsencode(file[len(os.path.dirname(path)) :]))
         try:
             status = os.stat(file)
             digest.update(f"\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
         except OSError:
-            if file == path:
-                return ""
             digest.update(b"\0absent\0")
     return digest.hexdigest()[:16]
 
@@ -114,8 +112,9 @@ def _files_of_scan(path: str) -> list[str]:
     if os.path.isdir(path):
         with os.scandir(path) as entries:
             return sorted(entry.path for entry in entries if not entry.name.startswith(".") and entry.is_file())
-    if scan_suffix(path) in TEXT_HEADER_SUFFIXES and os.path.isfile(path):
-        return [path, *(os.path.join(os.path.dirname(path), name) for name in read_text_header(Path(path)).data_files)]
+    if scan_suffix(path) in TEXT_HEADER_SUFFIXES:
+        data_file = read_text_header(Path(path)).data_file
+        return [path, os.path.join(os.path.dirname(path), data_file)] if data_file else [path]
     return [path]
 
 

@@ -3,46 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from models_genesis_bundle.data.scans.scan_compose import ScanError
+from models_genesis_bundle.data.scans.raw_scan import ScanError
 from monai.config import KeysCollection, NdarrayOrTensor
-from monai.data import MetaTensor
-from monai.transforms import MapTransform, NormalizeIntensity, ScaleIntensityRange
+from monai.transforms import MapTransform
 from monai.transforms.utils_pytorch_numpy_unification import percentile
 from monai.utils import convert_data_type, convert_to_dst_type
 
 __all__ = ["IntensityScaling", "RestoreScanIntensityd", "ScaleScanIntensityd"]
 
-_MODES = ("window", "percentile", "zscore")
+_LIMITS: dict[str, Any] = {"window": (-1000.0, 1000.0), "percentile": (0.5, 99.5), "zscore": (None, None)}  # defaults
 
 
 @dataclass(frozen=True)
 class IntensityScaling:
     """The map from the voxels of a scan to the network's input.
 
-    ============== ========================================================== ================= ===============
-    mode           what happens                                               range             can be inverted
-    ============== ========================================================== ================= ===============
-    ``window``     ``[lower, upper]``, in the scan's unit, is mapped to       [0, 1]            yes, up to
-                   [0, 1] and clipped                                                           the clipping
-    ``percentile`` the scan's own percentiles ``lower`` and ``upper`` are     [0, 1]            no
-                   mapped to [0, 1] and clipped
-    ``zscore``     ``(voxel - mean) / std``, clipped to ``±clip``; without    [-clip, clip]     with ``mean``
-                   ``mean`` and ``std``, with those of all voxels of the scan                   and ``std``
-    ============== ========================================================== ================= ===============
-
-    ``zscore`` with ``mean``, ``std``, ``lower`` and ``upper`` clips to ``[lower, upper]``, in the scan's unit, instead of
-    ``±clip``, as nnU-Net does with CT.
+    ============== =================================================== ============= ========================
+    mode           what happens                                        range         can be inverted
+    ============== =================================================== ============= ========================
+    ``window``     ``[lower, upper]``, in the scan's unit, is mapped   [0, 1]        yes, up to the clipping
+                   to [0, 1] and clipped
+    ``percentile`` the scan's own percentiles ``lower`` and ``upper``  [0, 1]        no
+                   are mapped to [0, 1] and clipped
+    ``zscore``     ``(voxel - mean) / std``, clipped to ``±clip``      [-clip, clip] with ``mean`` and ``std``
+    ============== =================================================== ============= ========================
 
     Args:
         mode: ``"window"`` (CT), ``"percentile"`` (MR and other arbitrary units) or ``"zscore"``.
-        lower: lower end of the window (default -1000, air in HU) or lower percentile (default 0.5); of ``"zscore"``: see above.
-        upper: upper end of the window (default 1000 HU) or upper percentile (default 99.5); of ``"zscore"``: see above.
-        mean: mean for ``"zscore"``, together with ``std``. The published nnU-Net variant uses -775.8457 HU.
+        lower: lower end of the window (default -1000, air in HU) or lower percentile (default 0.5). With ``upper``,
+            ``mean`` and ``std``, ``"zscore"`` clips to ``[lower, upper]``, in the scan's unit, as nnU-Net does with CT.
+        upper: upper end of the window (default 1000 HU) or upper percentile (default 99.5).
+        mean: mean for ``"zscore"``, together with ``std``; None for that of all voxels of the scan. The published nnU-Net
+            variant uses -775.8457 HU.
         std: standard deviation for ``"zscore"``. The published nnU-Net variant uses 251.9326 HU.
         clip: largest magnitude after ``"zscore"``, in standard deviations.
 
@@ -65,36 +62,30 @@ class IntensityScaling:
     clip: float = 5.0
 
     def __post_init__(self) -> None:
-        if self.mode not in _MODES:
-            raise ValueError(f"IntensityScaling: mode must be one of {', '.join(_MODES)}, got {self.mode!r}.")
-        if self.mode == "zscore":
-            limits = (self.lower, self.upper)
-            if limits != (None, None) and (None in limits or self.mean is None):
-                raise ValueError(
-                    "IntensityScaling: zscore takes lower and upper both, and with mean and std; else leave lower and upper out."
-                )
-            if self.lower is not None and self.upper is not None and not self.lower < self.upper:
-                raise ValueError(f"IntensityScaling: lower must be below upper, got {self.lower} and {self.upper}.")
-            if (self.mean is None) != (self.std is None):
-                raise ValueError("IntensityScaling: zscore needs both mean and std, or neither (the scan's own).")
-            if self.std is not None and not self.std > 0:
-                raise ValueError(f"IntensityScaling: std must be above 0, got {self.std}.")
-            if not self.clip > 0:
-                raise ValueError(f"IntensityScaling: clip must be above 0, got {self.clip}.")
-            return
-        if self.mean is not None or self.std is not None:
+        if self.mode not in _LIMITS:
+            raise ValueError(f"IntensityScaling: mode must be one of {', '.join(_LIMITS)}, got {self.mode!r}.")
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("IntensityScaling: zscore needs both mean and std, or neither (the scan's own).")
+        if self.mode != "zscore" and self.mean is not None:
             raise ValueError(f"IntensityScaling: mean and std belong to zscore, not to {self.mode}.")
-        default_lower, default_upper = (-1000.0, 1000.0) if self.mode == "window" else (0.5, 99.5)
-        lower = default_lower if self.lower is None else float(self.lower)
-        upper = default_upper if self.upper is None else float(self.upper)
-        if not lower < upper:
-            raise ValueError(f"IntensityScaling: lower must be below upper, got {lower} and {upper}.")
-        if self.mode == "percentile" and not (lower >= 0 and upper <= 100):
+        if self.std is not None and not self.std > 0:
+            raise ValueError(f"IntensityScaling: std must be above 0, got {self.std}.")
+        if not self.clip > 0:
+            raise ValueError(f"IntensityScaling: clip must be above 0, got {self.clip}.")
+        for name, default in zip(("lower", "upper"), _LIMITS[self.mode], strict=True):
+            given = getattr(self, name)
+            object.__setattr__(self, name, default if given is None else float(given))
+        if self.lower is None and self.upper is None:
+            return
+        if self.lower is None or self.upper is None or (self.mode == "zscore" and self.mean is None):
             raise ValueError(
-                f"IntensityScaling: percentiles lie in 0 … 100, got {lower} and {upper}; 0.5 and 99.5 are usual."
+                "IntensityScaling: zscore takes lower and upper both, and with mean and std; else leave lower and upper out."
             )
-        object.__setattr__(self, "lower", lower)
-        object.__setattr__(self, "upper", upper)
+        if not self.lower < self.upper:
+            raise ValueError(f"IntensityScaling: lower must be below upper, got {self.lower} and {self.upper}.")
+        if self.mode == "percentile" and not 0 <= self.lower < self.upper <= 100:
+            limits = f"{self.lower} and {self.upper}"
+            raise ValueError(f"IntensityScaling: percentiles lie in 0 … 100, got {limits}; 0.5 and 99.5 are usual.")
 
     @property
     def value_range(self) -> tuple[float, float]:
@@ -111,39 +102,35 @@ class IntensityScaling:
         return self.mode == "window" or self.mean is not None
 
     def __call__(self, image: NdarrayOrTensor) -> NdarrayOrTensor:
-        """Scale a scan.
+        """Scale a scan of any shape, in its own unit (HU for CT).
 
-        Args:
-            image: array, tensor or MetaTensor of any shape, in the scan's unit (HU for CT).
-
-        Returns:
-            The same type and shape as float32 within `value_range`.
+        The result has the same type and shape, is float32 and lies within `value_range`; a MetaTensor keeps its metadata.
 
         Raises:
             ValueError: the scan's percentiles are equal, or its standard deviation is 0.
         """
         tensor, *_ = convert_data_type(image, torch.Tensor, dtype=torch.float32)
-        if self.mode == "zscore":
-            scaled = self._zscore(tensor)
-        else:
-            lower, upper = self.lower, self.upper
-            if self.mode == "percentile":
-                lower, upper = (float(value) for value in percentile(tensor, [self.lower, self.upper]))
-                if not lower < upper:
-                    raise ValueError(
-                        f"percentiles {self.lower} and {self.upper} are both {lower:g}: nearly all voxels are equal"
-                    )
-            scaled = ScaleIntensityRange(lower, upper, 0.0, 1.0, clip=True)(tensor)
-        return _like(image, scaled)
+        offset, unit = self._offset_and_unit(tensor)
+        scaled = ((tensor - offset) / unit).clamp(*self.value_range)
+        return convert_to_dst_type(scaled, image, dtype=torch.float32)[0]
 
-    def _zscore(self, tensor: torch.Tensor) -> torch.Tensor:
-        mean, std = self.mean, self.std
-        if mean is None or std is None:
-            values = torch.as_tensor(tensor).double()
-            mean, std = values.mean().item(), values.std(correction=0).item()
+    def _offset_and_unit(self, tensor: torch.Tensor) -> tuple[float, float]:
+        """The two numbers of the map, ``(voxel - offset) / unit``."""
+        if self.mean is not None and self.std is not None:
+            return self.mean, self.std
+        if self.mode == "zscore":
+            mean, std = tensor.double().mean().item(), tensor.double().std(correction=0).item()
             if not std > 0:
                 raise ValueError(f"the standard deviation of the scan is {std:g}: all voxels are equal")
-        return NormalizeIntensity(subtrahend=mean, divisor=std)(tensor).clamp(*self.value_range)
+            return mean, std
+        lower, upper = self.lower, self.upper
+        assert lower is not None and upper is not None
+        if self.mode == "percentile":
+            lower, upper = (float(value) for value in percentile(tensor, [lower, upper]))
+            if not lower < upper:
+                both = f"percentiles {self.lower} and {self.upper} are both {lower:g}"
+                raise ValueError(f"{both}: nearly all voxels are equal")
+        return lower, upper - lower
 
     def invert(self, image: NdarrayOrTensor) -> NdarrayOrTensor:
         """Convert scaled values, of any shape, back to the scan's unit; clipped values stay at the limit.
@@ -157,11 +144,8 @@ class IntensityScaling:
                 "use mode 'window', or 'zscore' with mean and std, to come back to the scan's unit."
             )
         tensor, *_ = convert_data_type(image, torch.Tensor, dtype=torch.float32)
-        if self.mode == "window":
-            assert self.lower is not None and self.upper is not None
-            return _like(image, tensor * (self.upper - self.lower) + self.lower)
-        assert self.mean is not None and self.std is not None
-        return _like(image, tensor * self.std + self.mean)
+        offset, unit = self._offset_and_unit(tensor)
+        return convert_to_dst_type(tensor * unit + offset, image, dtype=torch.float32)[0]
 
     def scaled_value(self, value: float) -> float:
         """The scaled value of one value in the scan's unit, such as a threshold in HU.
@@ -182,17 +166,8 @@ class IntensityScaling:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> IntensityScaling:
-        """Build the scaling from a `record`; an unknown key is a `ValueError`."""
-        unknown = set(record) - {field.name for field in fields(cls)}
-        if unknown:
-            raise ValueError(f"IntensityScaling: unknown entries in the record: {', '.join(sorted(unknown))}.")
+        """Build the scaling from a `record`."""
         return cls(**record)
-
-
-def _like(image: NdarrayOrTensor, values: NdarrayOrTensor) -> NdarrayOrTensor:
-    """The values as float32 in the type of `image`, for a MetaTensor with its metadata and history."""
-    result, *_ = convert_to_dst_type(values, dst=image, dtype=torch.float32)
-    return result.copy_meta_from(image) if isinstance(result, MetaTensor) else result
 
 
 class ScaleScanIntensityd(MapTransform):
@@ -217,16 +192,12 @@ class ScaleScanIntensityd(MapTransform):
         for key in self.key_iterator(scaled):
             image = scaled[key]
             try:
-                scaled[key] = self._scaled(image)
+                channels = [torch.as_tensor(self.intensity(channel)) for channel in image]
             except ValueError as error:
                 file = getattr(image, "meta", {}).get("filename_or_obj", str(key))
                 raise ScanError(file, f"it cannot be scaled: {error}.", "Leave it out or use mode 'window'.") from error
+            scaled[key] = convert_to_dst_type(torch.stack(channels), image)[0]
         return scaled
-
-    def _scaled(self, image: NdarrayOrTensor) -> NdarrayOrTensor:
-        if len(image) == 1 or self.intensity.is_invertible:  # one map for all
-            return self.intensity(image)
-        return _like(image, torch.stack([torch.as_tensor(self.intensity(channel)) for channel in image]))
 
 
 class RestoreScanIntensityd(MapTransform):

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from models_genesis_bundle.data.scans.load_scan import LoadScand, grid_difference
-from models_genesis_bundle.data.scans.preprocessing import RAS_LABELS, ScanPreprocessing
-from models_genesis_bundle.data.scans.scan_compose import ScanCompose, ScanError
+from models_genesis_bundle.data.scans.preprocessing import RAS_LABELS, ScanCompose, ScanPreprocessing
+from models_genesis_bundle.data.scans.raw_scan import ScanError
 from models_genesis_bundle.messages import first_of
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import CastToTyped, MapLabelValue, MapTransform, Orientationd, Spacingd
+from monai.transforms import CastToTyped, MapLabelValue, Orientationd, Spacingd, Transform
 
 __all__ = ["LabelledPreprocessing", "LoadLabeld", "UnknownLabelsError"]
 
@@ -26,7 +26,7 @@ class UnknownLabelsError(ScanError):
     """A label map has labels without a class; the settings may be wrong, and not the file."""
 
 
-class LoadLabeld(MapTransform):
+class LoadLabeld(LoadScand):
     """Dictionary transform that reads label maps of one channel, in the formats of `LoadScand`.
 
     A map may have no foreground. Values within 0.001 of a whole number, as a scale factor in the file leaves them, are
@@ -57,16 +57,15 @@ class LoadLabeld(MapTransform):
         spatial_dims: int = 3,
         allow_missing_keys: bool = False,
     ) -> None:
-        super().__init__(keys, allow_missing_keys)
+        super().__init__(keys, spatial_dims, allow_constant=True, allow_missing_keys=allow_missing_keys)
         if num_classes is not None and not 2 <= num_classes <= _LARGEST + 1:
             raise ValueError(f"LoadLabeld: num_classes must lie in 2 … {_LARGEST + 1}, got {num_classes}.")
         self.label_map = _whole_numbers(label_map or {}, (_LARGEST + 1) if num_classes is None else num_classes)
         self.num_classes = num_classes
-        self._load = LoadScand(self.keys, spatial_dims, allow_constant=True, allow_missing_keys=allow_missing_keys)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Replace the paths of `data` by the label maps."""
-        loaded = self._load(data)
+        loaded = super().__call__(data)
         for key in self.key_iterator(loaded):
             loaded[key] = self._checked(loaded[key], str(data[key]))
         return loaded
@@ -84,26 +83,29 @@ class LoadLabeld(MapTransform):
         if outside.numel():
             wanted = "" if self.num_classes is None else f" for {self.num_classes} classes"
             mapped = f" after label_map {self.label_map}" if self.label_map else ""
-            raise UnknownLabelsError(
-                file,
-                f"labels{wanted} lie in 0 … {largest}, found {_listed(outside)}{mapped}.",
-                "Map them to a class with label_map, or raise num_classes." if wanted else "Map them with label_map.",
+            found = f"labels{wanted} lie in 0 … {largest}, found {_listed(outside)}{mapped}."
+            remedy = (
+                "Map them to a class with label_map, or raise num_classes." if wanted else "Map them with label_map."
             )
+            raise UnknownLabelsError(file, found, remedy)
         return label.to(torch.uint8)
 
 
 def _whole_numbers(label_map: Mapping[Any, Any], classes: int) -> dict[int, int]:
+    """The mapping with numbers in place of texts, without labels that stay."""
     mapping: dict[int, int] = {}
     for value, label in label_map.items():
         try:
-            mapping[int(value)] = int(label)
+            old, new = int(value), int(label)
         except (TypeError, ValueError):
             raise ValueError(f"LoadLabeld: label_map must map whole numbers, got {value!r}: {label!r}.") from None
-        if int(value) < 0 or not 0 <= int(label) < classes:
+        if old < 0 or not 0 <= new < classes:
             raise ValueError(
                 f"LoadLabeld: label_map must map labels from 0 to classes 0 … {classes - 1}, got {value!r}: {label!r}."
             )
-    return {value: label for value, label in mapping.items() if value != label}
+        if old != new:
+            mapping[old] = new
+    return mapping
 
 
 def _listed(values: torch.Tensor) -> str:
@@ -114,15 +116,11 @@ class LabelledPreprocessing(ScanCompose):
     """Read a scan and its label map, apply a `ScanPreprocessing` to the scan, and turn and resample the label alike.
 
     The label must lie on the scan's grid: the same shape, and no corner voxel more than a tenth of a voxel away from the
-    scan's. It is resampled by nearest neighbours.
-
-    `monai.transforms.Invertd` takes a prediction back to the file's grid with ``transform=preprocessing``, the given
-    `ScanPreprocessing`, or with this object.
+    scan's. It is resampled by nearest neighbours. `monai.transforms.Invertd` takes a prediction back to the file's grid with
+    ``transform=preprocessing`` or with this object.
 
     Args:
-        preprocessing: the steps for the scan; `image_key` must be its only key.
-        image_key: key that holds the path of the scan.
-        label_key: key that holds the path of the label map.
+        preprocessing: the steps for the scan; ``image`` must be its only key.
         label_map: the new values of labels, see `LoadLabeld`.
         num_classes: number of classes with the background; other labels are refused.
         ignore_label_affine: give a label of the scan's shape the scan's affine, for data whose label headers are known to
@@ -134,8 +132,8 @@ class LabelledPreprocessing(ScanCompose):
         ignore_label_affine: as given.
 
     Shape:
-        Result: ``image_key`` a float32 MetaTensor ``(C, X, Y, Z)``, ``label_key`` a uint8 MetaTensor ``(1, X, Y, Z)`` of the
-        same affine, or as its file has it with `label_as_stored`; other keys stay.
+        Result: ``image`` a float32 MetaTensor ``(C, X, Y, Z)``, ``label`` a uint8 MetaTensor ``(1, X, Y, Z)`` of the same
+        affine, or as its file has it with `label_as_stored`; other keys stay.
 
     Raises:
         ValueError: a `preprocessing` with other keys.
@@ -151,53 +149,43 @@ class LabelledPreprocessing(ScanCompose):
     def __init__(
         self,
         preprocessing: ScanPreprocessing,
-        image_key: str = "image",
-        label_key: str = "label",
         label_map: Mapping[int, int] | None = None,
         num_classes: int | None = None,
         ignore_label_affine: bool = False,
         label_as_stored: bool = False,
     ) -> None:
-        if tuple(preprocessing.keys) != (image_key,):
+        if preprocessing.keys != ("image",):
+            keys = ", ".join(map(str, preprocessing.keys))
             raise ValueError(
-                f"LabelledPreprocessing: the preprocessing must be that of the key {image_key!r}, it is of "
-                f"{', '.join(map(str, preprocessing.keys))}."
+                f"LabelledPreprocessing: the preprocessing must be that of the key 'image', it is of {keys}."
             )
         self.label_map = None if label_map is None else {str(old): new for old, new in label_map.items()}
         self.ignore_label_affine = ignore_label_affine
         dims = preprocessing.spatial_dims
         load_scan, *further_steps = preprocessing.transforms
-        steps: list[Any] = [
-            load_scan,
-            LoadLabeld(label_key, label_map, num_classes, dims),
-            _RequireSameGridd(label_key, image_key, ignore_label_affine),
-            *further_steps,
-        ]
+        load_label = LoadLabeld("label", label_map, num_classes, dims)
+        steps: list[Any] = [load_scan, load_label, _RequireSameGrid(ignore_label_affine), *further_steps]
         if preprocessing.orientation is not None and not label_as_stored:
-            steps.append(Orientationd(label_key, axcodes=preprocessing.orientation, labels=RAS_LABELS[:dims]))
+            steps.append(Orientationd("label", axcodes=preprocessing.orientation, labels=RAS_LABELS[:dims]))
         if preprocessing.spacing is not None and not label_as_stored:
-            steps.append(Spacingd(label_key, pixdim=preprocessing.spacing, mode="nearest"))
-            steps.append(CastToTyped(label_key, dtype=torch.uint8))
+            steps.append(Spacingd("label", pixdim=preprocessing.spacing, mode="nearest"))
+            steps.append(CastToTyped("label", dtype=torch.uint8))
         super().__init__(steps)
 
 
-class _RequireSameGridd(MapTransform):
+class _RequireSameGrid(Transform):
     """Refuses a label map on another grid than the image, and gives it exactly the image's affine."""
 
-    def __init__(self, key: str, image_key: str, ignore_affine: bool) -> None:
-        super().__init__(key)
-        self.image_key, self.ignore_affine = image_key, ignore_affine
+    def __init__(self, ignore_affine: bool) -> None:
+        self.ignore_affine = ignore_affine
 
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        checked = dict(data)
-        image, label = checked[self.image_key], checked[self.first_key(checked)]
+    def __call__(self, data: dict[Hashable, Any]) -> dict[Hashable, Any]:
+        image, label = data["image"], data["label"]
         if found := grid_difference(label, image, self.ignore_affine):
-            is_affine = label.shape[1:] == image.shape[1:]
-            raise ScanError(
-                label.meta["filename_or_obj"],
-                f"{found} of its image {image.meta['filename_or_obj']}.",
-                "Check that they belong together; resample the label onto the image."
-                + " If only its header is wrong, set ignore_label_affine." * is_affine,
-            )
+            remedy = "Check that they belong together; resample the label onto the image."
+            if label.shape[1:] == image.shape[1:]:
+                remedy += " If only its header is wrong, set ignore_label_affine."
+            found += f" of its image {image.meta['filename_or_obj']}."
+            raise ScanError(label.meta["filename_or_obj"], found, remedy)
         label.affine = image.affine
-        return checked
+        return data

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 from models_genesis_bundle.data.scans.files import CHANNEL_FILES, scan_suffix
-from models_genesis_bundle.data.scans.raw_scan import damaged
+from models_genesis_bundle.data.scans.raw_scan import ScanError, damaged
 from models_genesis_bundle.data.scans.readers import read_raw_scan
-from models_genesis_bundle.data.scans.scan_compose import ScanError
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.data.utils import affine_to_spacing, to_affine_nd
@@ -32,19 +31,19 @@ _LARGEST_SHIFT = 0.1  # of a voxel
 class LoadScand(MapTransform):
     """Dictionary transform that reads scans of one channel, or of several.
 
-    Nibabel reads NIfTI; ITK reads NRRD, MetaImage (``.mhd``, ``.mha``) and DICOM folders; ``.npy`` gets the identity as its
-    affine. In 2D, it also reads PNG, JPEG (colours become grey) and single DICOM files. DICOM with inverted grey values
-    (``MONOCHROME1``) is inverted, so that air is dark.
+    It reads NIfTI, NRRD, MetaImage (``.mhd``, ``.mha``), DICOM folders and ``.npy``, which gets the identity as its affine;
+    in 2D also PNG, JPEG (colours become grey) and single DICOM files. DICOM with inverted grey values (``MONOCHROME1``) is
+    inverted, so that air is dark.
 
     Args:
         keys: keys that hold the path of a file, or of a folder with one DICOM series, or a list of such paths.
         spatial_dims: 3, or 2 for flat images.
         volume: the volume to take from a file with several (a time series, several MR contrasts; in 2D frames or colours),
             from 0. None refuses such a file, unless there are several `channels`.
-        channels: the number of channels of a scan. Several channels are as many files on the same grid (the item's
-            ``channel_files`` if it has them, see `segmentation_datalist`), or one file with as many volumes.
         allow_constant: accept a scan with the same value everywhere, such as a label map without foreground.
         allow_missing_keys: ignore missing keys.
+        channels: the number of channels of a scan. Several channels are as many files on the same grid (the item's
+            ``channel_files`` if it has them, see `segmentation_datalist`), or one file with as many volumes.
 
     Shape:
         Result: a float32 MetaTensor ``(C, X, Y, Z)`` or ``(C, X, Y)``, in the file's unit, with its affine in RAS
@@ -53,10 +52,9 @@ class LoadScand(MapTransform):
         spacing, with its axes to the left and the back.
 
     Raises:
-        ScanError: the file does not exist, cannot be read or is truncated; it has too few spatial axes (an axis of length 1
-            does not count), or several volumes; its voxels are NaN, infinite, complex, colours or all the same; its
-            affine is singular; its DICOM slices do not make a regular grid; it has another number of channels, or their
-            files lie on different grids. Its ``rule`` names the reason.
+        ScanError: the file is absent, damaged or flat, or has several volumes; its voxels are NaN, infinite, complex, colours
+            or all the same; its affine is singular; its DICOM slices make no regular grid; its channels are of another
+            number or on different grids. Its ``rule`` names the reason.
     """
 
     def __init__(
@@ -105,7 +103,7 @@ class LoadScand(MapTransform):
         if not path.exists():
             raise ScanError(path, "there is no such file.", "Check the path and the datalist.", "absent")
         try:
-            raw = read_raw_scan(path, self.spatial_dims, self.volume)
+            raw = read_raw_scan(path, self.spatial_dims)
             values = self._channels_first(raw.values, path, channels)
             image = torch.from_numpy(np.array(values, dtype=np.float32, order="C"))
         except (ScanError, MemoryError):
@@ -114,11 +112,7 @@ class LoadScand(MapTransform):
             reason = " ".join(str(error).split())[-300:]
             raise damaged(path, f"it cannot be read ({type(error).__name__}: {reason}).") from error
         affine = torch.from_numpy(raw.affine)
-        for channel in image:
-            self._check_voxels(channel, path)
-        if not torch.isfinite(affine).all() or torch.linalg.det(affine).abs() == 0:
-            remedy = "Write a valid orientation and spacing into its header."
-            raise ScanError(path, "its affine is singular or not finite.", remedy, "affine")
+        self._check(image, affine, path)
         meta = {
             MetaKeys.ORIGINAL_AFFINE: raw.affine,
             MetaKeys.SPATIAL_SHAPE: np.asarray(image.shape[1:]),
@@ -131,8 +125,8 @@ class LoadScand(MapTransform):
 
     def _channels_first(self, values: np.ndarray, path: Path, channels: int) -> np.ndarray:
         """The values as (C, X, Y[, Z])."""
-        dims, found = self.spatial_dims, values.shape
-        if scan_suffix(path) == ".npy" and len(found) == dims + 1 and found[0] == 1:
+        dims, found = self.spatial_dims, f"its shape {values.shape} has"
+        if scan_suffix(path) == ".npy" and values.ndim == dims + 1 and len(values) == 1:
             values = values[0]
         values = values.reshape(*values.shape[:dims], *(side for side in values.shape[dims:] if side > 1))
         further = values.shape[dims:]
@@ -141,40 +135,39 @@ class LoadScand(MapTransform):
                 remedy = f"volume {self.volume} is none of them; count from 0."
                 raise ScanError(path, f"it holds {further[0]} volumes.", remedy, "volume")
             values, further = values[..., self.volume], ()
+        sides = "×".join(map(str, further)) or "1"
         if channels > 1 and further != (channels,):
-            raise ScanError(
-                path,
-                f"its shape {found} has {'×'.join(map(str, further)) or '1'} channels, and the network sees {channels}.",
-                "Give a file for each channel or one with all of them, see Several channels in "
-                "docs/reference/labelled_data.md.",
-                "channels",
-            )
+            found = f"{found} {sides} channels, and the network sees {channels}."
+            remedy = "Give a file for each channel or one with all of them"
+            remedy += ", see Several channels in docs/reference/labelled_data.md."
+            raise ScanError(path, found, remedy, "channels")
         if channels == 1 and further:
             what, hint = _FURTHER_AXES[dims]
-            raise ScanError(
-                path,
-                f"its shape {found} has {values.ndim} axes instead of {dims}: {'×'.join(map(str, further))} {what}.",
+            remedy = (
                 f"Name the one to take with volume=0 … {further[-1] - 1}, or save it to a file of its own{hint}. In "
-                f"fine-tuning, scan_preprocessing::channels={further[-1]} takes all of them.",
-                "several_volumes",
+                f"fine-tuning, scan_preprocessing::channels={further[-1]} takes all of them."
             )
+            found = f"{found} {values.ndim} axes instead of {dims}: {sides} {what}."
+            raise ScanError(path, found, remedy, "several_volumes")
         values = np.moveaxis(values, -1, 0) if further else values[None]
         if values.ndim <= dims or 1 in values.shape[1:]:
             instead = ", or set spatial_dims=2 and use a 2D network for flat images" if dims == 3 else ""
-            raise ScanError(
-                path, f"its shape {found} has no {dims} axes longer than 1.", f"Leave it out{instead}.", "flat"
-            )
+            raise ScanError(path, f"{found} no {dims} axes longer than 1.", f"Leave it out{instead}.", "flat")
         return values
 
-    def _check_voxels(self, values: torch.Tensor, path: Path) -> None:
-        finite = torch.isfinite(values)
-        if not finite.all():
-            found = f"{int((~finite).sum())} of its {values.numel()} voxels are NaN or infinite."
-            remedy = "Replace them (numpy.nan_to_num with the value of the background) or leave the scan out."
-            raise ScanError(path, found, remedy, "not_finite")
-        low, high = values.min().item(), values.max().item()
-        if low == high and not self.allow_constant:
-            raise ScanError(path, f"it is constant: every voxel is {low:g}.", "Leave it out.", "constant")
+    def _check(self, image: torch.Tensor, affine: torch.Tensor, path: Path) -> None:
+        for channel in image:
+            unusable = int((~torch.isfinite(channel)).sum())
+            if unusable:
+                found = f"{unusable} of its {channel.numel()} voxels are NaN or infinite."
+                remedy = "Replace them (numpy.nan_to_num with the value of the background) or leave the scan out."
+                raise ScanError(path, found, remedy, "not_finite")
+            low, high = channel.min().item(), channel.max().item()
+            if low == high and not self.allow_constant:
+                raise ScanError(path, f"it is constant: every voxel is {low:g}.", "Leave it out.", "constant")
+        if not torch.isfinite(affine).all() or torch.linalg.det(affine).abs() == 0:
+            remedy = "Write a valid orientation and spacing into its header."
+            raise ScanError(path, "its affine is singular or not finite.", remedy, "affine")
 
 
 def flat_affine(affine: torch.Tensor) -> torch.Tensor:

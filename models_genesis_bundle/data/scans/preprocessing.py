@@ -3,22 +3,48 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from models_genesis_bundle.data.scans.files import Channels, channel_count
 from models_genesis_bundle.data.scans.intensity import IntensityScaling, ScaleScanIntensityd
 from models_genesis_bundle.data.scans.load_scan import LoadScand
-from models_genesis_bundle.data.scans.scan_compose import ScanCompose
+from models_genesis_bundle.data.scans.raw_scan import scan_error_in
 from monai.config import KeysCollection
-from monai.transforms import Orientationd, Spacingd
+from monai.transforms import Compose, Orientationd, Spacingd
 from monai.utils import ensure_tuple, ensure_tuple_rep
 
-__all__ = ["RAS_LABELS", "ScanPreprocessing", "recorded_preprocessing"]
+__all__ = ["RAS_LABELS", "ScanCompose", "ScanPreprocessing", "recorded_preprocessing"]
 
 logger = logging.getLogger(__name__)
 
 RAS_LABELS = (("L", "R"), ("P", "A"), ("I", "S"))
+
+
+class ScanCompose(Compose):
+    """MONAI's `Compose`, which raises the `ScanError` of a step instead of a `RuntimeError` around it.
+
+    The steps are in one flat list, because ``CacheDataset`` takes a nested ``Compose`` for a random transform and caches
+    nothing after it.
+
+    Args:
+        transforms: the steps; the steps of a `ScanCompose` among them are inserted.
+    """
+
+    def __init__(self, transforms: Sequence[Callable]) -> None:
+        nested = [step.transforms if isinstance(step, ScanCompose) else (step,) for step in transforms]
+        super().__init__(list(chain.from_iterable(nested)))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Apply the steps, as `Compose` does."""
+        try:
+            return super().__call__(*args, **kwargs)
+        except RuntimeError as error:
+            cause = scan_error_in(error)
+            if cause is None:
+                raise
+            raise cause from None
 
 
 class ScanPreprocessing(ScanCompose):
@@ -69,20 +95,22 @@ class ScanPreprocessing(ScanCompose):
         if self.spacing is not None and not all(side > 0 for side in self.spacing):
             raise ValueError(f"ScanPreprocessing: spacing must be above 0 mm, got {self.spacing}.")
         self.orientation = None if orientation is None else orientation[:spatial_dims]
-        if self.orientation is not None:
-            _check_orientation(self.orientation, spatial_dims)
+        axes = [axis for code in self.orientation or "" for axis in range(spatial_dims) if code in RAS_LABELS[axis]]
+        if self.orientation is not None and sorted(axes) != list(range(spatial_dims)):
+            raise ValueError(
+                "ScanPreprocessing: orientation must name one of L and R, of P and A"
+                f"{', of I and S' * (spatial_dims - 2)}, such as {'RAS'[:spatial_dims]}, got {self.orientation!r}."
+            )
         self.spatial_dims = spatial_dims
         self.volume = volume
         self.channels = channels if isinstance(channels, int) else [str(name) for name in channels]
         self.num_channels = channel_count(channels)
-        load = LoadScand(self.keys, spatial_dims=spatial_dims, volume=volume, channels=self.num_channels)
-        transforms: list[Any] = [load]
+        steps: list[Callable] = [LoadScand(self.keys, spatial_dims, volume, channels=self.num_channels)]
         if self.orientation is not None:
-            transforms.append(Orientationd(self.keys, axcodes=self.orientation, labels=RAS_LABELS[:spatial_dims]))
+            steps.append(Orientationd(self.keys, axcodes=self.orientation, labels=RAS_LABELS[:spatial_dims]))
         if self.spacing is not None:
-            transforms.append(Spacingd(self.keys, pixdim=self.spacing, mode="bilinear"))
-        transforms.append(ScaleScanIntensityd(self.keys, self.intensity))
-        super().__init__(transforms)
+            steps.append(Spacingd(self.keys, pixdim=self.spacing, mode="bilinear"))
+        super().__init__([*steps, ScaleScanIntensityd(self.keys, self.intensity)])
 
     def record(self) -> dict[str, Any]:
         """Plain values for JSON and checkpoints, which `from_record` turns back into the same steps."""
@@ -97,18 +125,16 @@ class ScanPreprocessing(ScanCompose):
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], keys: KeysCollection = "image") -> ScanPreprocessing:
-        """Build the steps from a `record`, for any keys."""
-        settings = dict(record)
-        return cls(keys=keys, intensity=IntensityScaling.from_record(settings.pop("intensity")), **settings)
-
-
-def _check_orientation(orientation: str, spatial_dims: int) -> None:
-    axes = [axis for code in orientation for axis, ends in enumerate(RAS_LABELS[:spatial_dims]) if code in ends]
-    if sorted(axes) != list(range(spatial_dims)):
-        raise ValueError(
-            f"ScanPreprocessing: orientation must name one of L and R, of P and A{', of I and S' * (spatial_dims - 2)}, "
-            f"such as {'RAS'[:spatial_dims]}, got {orientation!r}."
-        )
+        """Build the steps from a `record`, for any keys; a `ValueError` if it cannot be understood."""
+        try:
+            settings = dict(record)
+            return cls(keys=keys, intensity=IntensityScaling.from_record(settings.pop("intensity")), **settings)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"The record of the preprocessing in the weights cannot be understood ({type(error).__name__}: {error}); "
+                f"expected the entries {', '.join(cls().record())}, found {record}. Take weights that this version wrote, "
+                "or train from scratch."
+            ) from error
 
 
 def recorded_preprocessing(
@@ -120,7 +146,7 @@ def recorded_preprocessing(
     spatial_dims: int | None = None,
     channels: Channels | None = None,
 ) -> ScanPreprocessing:
-    """The preprocessing that initial weights were trained with, changed by the other arguments.
+    """The preprocessing that initial weights were trained with, changed by the other arguments, for the key ``image``.
 
     A network recognises what it has learnt only in scans that are scaled like those of its pretraining. A change of the
     record is therefore logged as a warning with both values.
@@ -128,67 +154,41 @@ def recorded_preprocessing(
     Args:
         record: `ScanPreprocessing.record` from the weights' file; None, for training from scratch or weights without a
             record, means the defaults of `ScanPreprocessing`.
-        intensity: the scaling, or its mode (``"window"``, ``"percentile"``) with the usual limits; None for the recorded one.
-        spacing: side of a voxel in millimetres, one number or one for each axis; ``"scan"`` for the scan's own; None for the
-            recorded one.
-        orientation: axis codes such as ``"RAS"``; ``"scan"`` for the file's own; None for the recorded one.
-        volume: the volume to take from a file with several, see `LoadScand`; None for the recorded one.
-        spatial_dims: axes of a scan, 2 or 3; None for the recorded number.
-        channels: number or names of a scan's channels, see `ScanPreprocessing`; None for the recorded ones. With several, a
-            recorded volume is ignored.
-
-    Returns:
-        The steps for the key ``image``.
+        intensity: the scaling, or its mode (``"window"``, ``"percentile"``, ``"zscore"``) with the usual limits.
+        spacing: side of a voxel in millimetres, one number or one for each axis; ``"scan"`` for the scan's own.
+        orientation: axis codes such as ``"RAS"``; ``"scan"`` for the file's own.
+        volume: the volume to take from a file with several, see `LoadScand`. With several channels a recorded one is
+            ignored.
+        spatial_dims: axes of a scan, 2 or 3.
+        channels: number or names of a scan's channels, see `ScanPreprocessing`.
 
     Raises:
         ValueError: an invalid record, or a setting out of range.
     """
-    recorded = ScanPreprocessing(spatial_dims=spatial_dims or 3) if record is None else _from_record(record)
-    if isinstance(intensity, str):
-        intensity = IntensityScaling(intensity)
-    channels = recorded.channels if channels is None else channels
-    if volume is None and channel_count(channels) == 1:
-        volume = recorded.volume
-    chosen = ScanPreprocessing(
-        intensity=recorded.intensity if intensity is None else intensity,
-        spacing=_chosen(spacing, recorded.spacing),
-        orientation=_chosen(orientation, recorded.orientation),
-        spatial_dims=recorded.spatial_dims if spatial_dims is None else spatial_dims,
-        volume=volume,
-        channels=channels,
-    )
+    recorded = ScanPreprocessing(spatial_dims=spatial_dims or 3)
+    if record is not None:
+        recorded = ScanPreprocessing.from_record(record)
+    given = {
+        "intensity": IntensityScaling(intensity) if isinstance(intensity, str) else intensity,
+        "spacing": spacing,
+        "orientation": orientation,
+        "volume": volume,
+        "spatial_dims": spatial_dims,
+        "channels": channels,
+    }
+    settings: dict[str, Any] = {name: getattr(recorded, name) for name in given}
+    settings |= {name: None if value == "scan" else value for name, value in given.items() if value is not None}
+    if volume is None and channel_count(settings["channels"]) > 1:
+        settings["volume"] = None
+    chosen = ScanPreprocessing(**settings)
     if record is None:
         logger.info("Preprocessing as set or by default, since no weights record theirs: %s", chosen.record())
         return chosen
     for name in ("intensity", "spacing", "orientation"):
         now, before = getattr(chosen, name), getattr(recorded, name)
         if now != before:
-            logger.warning(
-                "%s is %s, but the weights were pretrained with %s; they may be of little use for such input",
-                name,
-                _named(now),
-                _named(before),
-            )
+            now, before = ("the scan's own" if value is None else value for value in (now, before))
+            message = "%s is %s, but the weights were pretrained with %s; they may be of little use for such input"
+            logger.warning(message, name, now, before)
     logger.info("Preprocessing as recorded with the weights, except for the warnings above: %s", chosen.record())
     return chosen
-
-
-def _from_record(record: Mapping[str, Any]) -> ScanPreprocessing:
-    try:
-        return ScanPreprocessing.from_record(record)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"The record of the preprocessing in the weights cannot be understood ({type(error).__name__}: {error}); "
-            f"expected the entries {', '.join(ScanPreprocessing().record())}, found {dict(record)}. Take weights that this "
-            "version wrote, or train from scratch."
-        ) from error
-
-
-def _chosen(given: Any, recorded: Any) -> Any:
-    if given is None:
-        return recorded
-    return None if given == "scan" else given
-
-
-def _named(value: Any) -> str:
-    return "the scan's own" if value is None else str(value)

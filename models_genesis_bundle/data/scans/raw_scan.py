@@ -8,18 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from models_genesis_bundle.data.scans.scan_compose import ScanError
+from models_genesis_bundle.files import printable
+from models_genesis_bundle.messages import causes
+from monai.config import PathLike
 
 __all__ = [
     "LPS_TO_RAS",
     "RawScan",
-    "colour_voxels",
-    "complex_voxels",
+    "ScanError",
     "damaged",
     "require_bytes",
-    "require_real_numbers",
+    "require_grey",
     "require_shape",
     "require_spacing",
+    "scan_error_in",
 ]
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -34,6 +36,30 @@ class RawScan:
     values: np.ndarray  # (X, Y), (X, Y, Z) or with further axes, in the file's unit
     affine: np.ndarray  # 4 × 4 matrix from voxel indices to RAS millimetres
     modality: str = ""  # as DICOM abbreviates it (CT, MR, PT …), or "" if the file does not say
+
+
+class ScanError(ValueError):
+    """A scan that cannot be used.
+
+    Args:
+        file: the scan's file or folder.
+        found: what is wrong with it, a sentence.
+        remedy: what to do about it, a sentence.
+        rule: short identifier of the reason, such as ``constant`` or ``missing_slices``, for logs and tables.
+    """
+
+    def __init__(self, file: PathLike, found: str, remedy: str, rule: str = "unreadable") -> None:
+        super().__init__(str(file), found, remedy, rule)
+        self.file, self.found, self.remedy, self.rule = str(file), found, remedy, rule
+
+    def __str__(self) -> str:
+        """The message; bytes of a file name that are not UTF-8 are escaped, so that it can always be printed."""
+        return printable(f"{self.file}: {self.found} {self.remedy}")
+
+
+def scan_error_in(error: BaseException) -> ScanError | None:
+    """The `ScanError` that MONAI wrapped into `error`, once for each transform around it; None for any other error."""
+    return next((cause for cause in causes(error) if isinstance(cause, ScanError)), None)
 
 
 def damaged(path: Path, found: str) -> ScanError:
@@ -75,23 +101,11 @@ def require_spacing(path: Path, spacing: Sequence[float], name: str = "spacing")
         raise ScanError(path, found, "Write the right spacing into its header.", "spacing")
 
 
-def complex_voxels(path: Path) -> ScanError:
-    """The error of a scan of complex numbers."""
-    remedy = "Save their magnitude (numpy.abs) as a scan of its own."
-    return ScanError(path, "its voxels are complex numbers.", remedy, "complex")
-
-
-def colour_voxels(path: Path, colours: str) -> ScanError:
-    """The error of a 3D scan of colours."""
-    remedy = "Give the scan that the colours were made from, or save one channel as a scan of its own."
-    return ScanError(path, f"its voxels are colours ({colours}).", remedy, "colour")
-
-
-def require_real_numbers(path: Path, dtype: np.dtype) -> None:
-    """Refuse complex numbers, colours and anything else that is not a number."""
-    if dtype.kind == "c":
-        raise complex_voxels(path)
-    if dtype.names:
-        raise colour_voxels(path, ", ".join(dtype.names))
-    if dtype.kind not in "biuf":
-        raise ScanError(path, f"its voxels are of the type {dtype}, not numbers.", "Save them as numbers.")
+def require_grey(path: Path, is_complex: bool, colours: str) -> None:
+    """Refuse complex numbers, and colours, which are named or ``""``."""
+    if is_complex:
+        remedy = "Save their magnitude (numpy.abs) as a scan of its own."
+        raise ScanError(path, "its voxels are complex numbers.", remedy, "complex")
+    if colours:
+        remedy = "Give the scan that the colours were made from, or save one channel as a scan of its own."
+        raise ScanError(path, f"its voxels are colours ({colours}).", remedy, "colour")

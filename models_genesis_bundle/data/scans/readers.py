@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import gzip
 import math
-import os
-from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from models_genesis_bundle.data.scans.dicom_image import read_flat_dicom
-from models_genesis_bundle.data.scans.dicom_series import read_dicom_series
+from models_genesis_bundle.data.scans.dicom_series import read_dicom_series, read_flat_dicom
 from models_genesis_bundle.data.scans.files import IMAGE_SUFFIXES, SCAN_SUFFIXES, is_dicom_file, scan_suffix
 from models_genesis_bundle.data.scans.itk_file import TEXT_HEADER_SUFFIXES, read_itk_file
 from models_genesis_bundle.data.scans.raw_scan import (
     LPS_TO_RAS,
     RawScan,
+    ScanError,
     require_bytes,
-    require_real_numbers,
+    require_grey,
     require_shape,
     require_spacing,
 )
-from models_genesis_bundle.data.scans.scan_compose import ScanError
 from nibabel import Nifti1Image, Nifti2Image
 
 __all__ = ["read_raw_scan"]
@@ -30,22 +27,15 @@ __all__ = ["read_raw_scan"]
 _GREY_MODES = ("1", "L", "I", "I;16", "F")
 _GZIP_MAGIC = b"\x1f\x8b"
 _LARGEST_HEADER = 540
-_BLOCK = 2**20
 _SPATIAL_UNIT_BITS = 7
 _MILLIMETRES = {1: 1000.0, 3: 0.001}  # by NIfTI's code of metre and micron; others are millimetres
 
 
-def read_raw_scan(path: Path, spatial_dims: int = 3, volume: int | None = None) -> RawScan:
-    """Read a file or a folder with one DICOM series as it is; for a damaged file a library raises any exception.
-
-    Args:
-        path: the file or folder.
-        spatial_dims: with 2, a single DICOM file is an image.
-        volume: the image to take if a DICOM series has several at each place; files of other formats are read whole.
-    """
-    if path.is_dir():
-        return read_dicom_series(path, volume)
+def read_raw_scan(path: Path, spatial_dims: int = 3) -> RawScan:
+    """Read a file, or a folder with one DICOM series, as it is; for a damaged file a library raises any exception."""
     suffix = scan_suffix(path)
+    if path.is_dir():
+        return read_dicom_series(path)
     if suffix in (".nii", ".nii.gz"):
         return _read_nifti(path)
     if suffix in TEXT_HEADER_SUFFIXES:
@@ -62,7 +52,7 @@ def read_raw_scan(path: Path, spatial_dims: int = 3, volume: int | None = None) 
 
 def _read_numpy(path: Path) -> RawScan:
     values = np.load(path, mmap_mode="r", allow_pickle=False)
-    require_real_numbers(path, values.dtype)
+    require_grey(path, values.dtype.kind == "c", ", ".join(values.dtype.names or ()))
     require_shape(path, values.shape)
     return RawScan(values, np.eye(4))
 
@@ -86,37 +76,28 @@ def _read_nifti(path: Path) -> RawScan:
         is_compressed = file.read(2) == _GZIP_MAGIC
     with gzip.open(path) if is_compressed else open(path, "rb") as stream:
         start = stream.read(_LARGEST_HEADER)
-        kinds = [kind for kind in (Nifti1Image, Nifti2Image) if kind.header_class.may_contain_header(start)]
-        if not kinds:
+        kind = next((kind for kind in (Nifti1Image, Nifti2Image) if kind.header_class.may_contain_header(start)), None)
+        if kind is None:
             raise ValueError("it does not start like NIfTI")
-        header = kinds[0].header_class(start[: kinds[0].header_class.template_dtype.itemsize], check=False)
+        header = kind.header_class(start[: kind.header_class.template_dtype.itemsize], check=False)
         _check_nifti_header(path, header)
         stream.seek(0)
-        image = kinds[0].from_stream(stream)
+        image = kind.from_stream(stream)
         proxy: Any = image.dataobj
-        size = math.prod(image.shape) * header.get_data_dtype().itemsize
-        if not is_compressed:
-            require_bytes(path, image.shape, size, os.path.getsize(path) - int(proxy.offset))
         values = np.asanyarray(proxy)
-        if is_compressed:
-            require_bytes(path, image.shape, size, size + _rest(stream, size))
+        size = math.prod(image.shape) * header.get_data_dtype().itemsize
+        stream.seek(proxy.offset + size)
+        padding = stream.read(size // max(image.shape) + 1)
+        require_bytes(path, image.shape, size, size + len(padding))
     affine = image.affine.copy()
     affine[:3] *= _MILLIMETRES.get(int(header["xyzt_units"]) & _SPATIAL_UNIT_BITS, 1.0)
     return RawScan(values, affine)
 
 
 def _check_nifti_header(path: Path, header: Any) -> None:
-    require_real_numbers(path, header.get_data_dtype())
-    shape = header.get_data_shape()
+    dtype, shape = header.get_data_dtype(), header.get_data_shape()
+    require_grey(path, dtype.kind == "c", ", ".join(dtype.names or ()))
     require_shape(path, shape)
     if header["sform_code"] <= 0:  # the affine uses pixdim
         spacing = [side for side, length in zip(header["pixdim"][1:4], shape, strict=False) if length > 1]
         require_spacing(path, spacing, "spacing (pixdim)")
-
-
-def _rest(stream: BufferedIOBase, enough: int) -> int:
-    """The number of bytes to the end of the stream, counted up to about `enough`."""
-    count = 0
-    while count < enough and (block := stream.read(_BLOCK)):
-        count += len(block)
-    return count

@@ -16,7 +16,7 @@ import numpy as np
 from models_genesis_bundle.data.sampling.readable_scans import SkippedScansError, require_on_unreadable, skipped_text
 from models_genesis_bundle.data.scans.files import scan_files, scan_fingerprint
 from models_genesis_bundle.data.scans.preprocessing import ScanPreprocessing
-from models_genesis_bundle.data.scans.scan_compose import ScanError
+from models_genesis_bundle.data.scans.raw_scan import ScanError
 from models_genesis_bundle.data.volumes.item_folder import ItemFolder, Record
 from models_genesis_bundle.data.volumes.quality import INTENSITY_KIND_RULE, ScanFacts, odd_intensity_kinds, quality_rule
 from models_genesis_bundle.data.volumes.volume_file import DamagedVolumeError, VolumeFile, write_volume

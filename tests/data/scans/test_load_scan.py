@@ -44,7 +44,7 @@ def test_numpy_files_lie_on_a_grid_of_one_millimetre(tmp_path, shape):
     [
         (VOXELS.astype(np.complex64), "complex"),
         (np.zeros(VOXELS.shape, dtype=[("R", "u1"), ("G", "u1")]), "colour"),
-        (np.full(VOXELS.shape, "a"), "unreadable"),
+        (np.full(VOXELS.shape, "a"), "damaged"),
         (VOXELS[:0], "damaged"),
     ],
 )
