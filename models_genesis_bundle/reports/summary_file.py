@@ -28,7 +28,7 @@ def write_summary(path: str | os.PathLike, summary: Mapping[str, Any]) -> Path:
     Every report's summary has ``metrics``, which maps the name of a metric to its value ``mean``, its interval ``low`` …
     ``high``, the number ``n`` of its cases, and further keys of some metrics.
     """
-    return write_json(path, _plain(summary), allow_nan=False)
+    return write_json(path, _plain(summary))
 
 
 def _plain(value: Any) -> Any:
