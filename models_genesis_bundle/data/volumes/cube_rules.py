@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -67,8 +67,12 @@ def body_mask(scan: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
     threshold, separability = otsu_threshold(reduced)
     if separability < _LEAST_SEPARABILITY:
         return np.ones(reduced.shape, dtype=bool), factors
-    bright = _large_components(reduced >= threshold)
-    mask = _fill_slices(bright)
+    labels, _ = ndimage.label(reduced >= threshold)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    bright = (sizes >= _LEAST_COMPONENT * sizes.max())[labels]
+    in_a_slice = ndimage.generate_binary_structure(2, 1).reshape(3, 3, *[1] * (len(shape) - 2))
+    mask = ndimage.binary_fill_holes(bright, in_a_slice)
     floor = float(reduced.min())
     air_limit = floor + _AIR_LEVEL * (float(reduced[bright].mean()) - floor)
     labels, count = ndimage.label(~mask)
@@ -78,27 +82,12 @@ def body_mask(scan: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
     return mask, factors
 
 
-def _large_components(mask: np.ndarray) -> np.ndarray:
-    labels, _ = ndimage.label(mask)
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    keep = sizes >= _LEAST_COMPONENT * sizes.max()
-    keep[0] = False
-    return keep[labels]
-
-
-def _fill_slices(mask: np.ndarray) -> np.ndarray:
-    if mask.ndim == 2:
-        return ndimage.binary_fill_holes(mask)
-    return np.stack([ndimage.binary_fill_holes(mask[..., z]) for z in range(mask.shape[-1])], axis=-1)
-
-
 CubeTest = Callable[[tuple[slice, ...]], bool]
 
 
 @runtime_checkable
 class CubeRule(Protocol):
-    """The methods of a rule that a `CubeSampler` uses."""
+    """What a `CubeSampler` asks of a rule."""
 
     def prepare(self, scan: np.ndarray, intensity: IntensityScaling) -> CubeTest:
         """Prepare the decisions about a scan.
@@ -113,10 +102,11 @@ class CubeRule(Protocol):
 
     def record(self) -> dict[str, Any]:
         """The rule and its settings as plain values."""
+        return {"name": type(self).__name__, **vars(self)}
 
 
 @dataclass(frozen=True)
-class BodyRule:
+class BodyRule(CubeRule):
     """Keep a cube with enough body, for any CT or MR body region.
 
     Air around the patient, the couch and padding are not body; lungs and other enclosed air are.
@@ -147,13 +137,9 @@ class BodyRule:
 
         return holds_body
 
-    def record(self) -> dict[str, Any]:
-        """The rule and its settings as plain values."""
-        return {"name": type(self).__name__, **asdict(self)}
-
 
 @dataclass(frozen=True)
-class LungRule:
+class LungRule(CubeRule):
     """Keep a cube with little dense tissue: the paper's rule for chest CT, which gives mostly lung.
 
     A voxel at or above `threshold` scores 1, a voxel below it scores 0.5 if its neighbour in the next slice of the scan along
@@ -194,7 +180,3 @@ class LungRule:
             return bool(itself.sum() + 0.5 * only_next.sum() <= self.max_dense * itself.size)
 
         return is_mostly_lung
-
-    def record(self) -> dict[str, Any]:
-        """The rule and its settings as plain values."""
-        return {"name": type(self).__name__, **asdict(self)}

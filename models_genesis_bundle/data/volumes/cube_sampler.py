@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -87,28 +88,23 @@ class CubeSampler:
             raise ValueError(f"CubeSampler: cubes of {self.cube_size} do not fit a scan of shape {shape}.")
         if any(after for _, after in self.padding(shape)):
             raise ValueError(f"CubeSampler: a scan of {shape} is smaller than the cube {self.cube_size}: pad it first.")
-        lowest = ensure_tuple_rep(self.margin, len(shape))
-        places = [have - side - 2 * free + 1 for have, side, free in zip(shape, self.cube_size, lowest, strict=True)]
+        margin = ensure_tuple_rep(self.margin, len(shape))
+        places = [have - side - 2 * free + 1 for have, side, free in zip(shape, self.cube_size, margin, strict=True)]
         if min(places) < 1:
             return []
         accepts = self.rule.prepare(scan, intensity)
-        drawn = self._draws(places, count * self.max_attempts_per_cube, rng)
-        corners = (tuple(int(p) + free for p, free in zip(place, lowest, strict=True)) for place in drawn)
+        total, attempts = math.prod(places), count * self.max_attempts_per_cube
+        if total <= attempts:
+            drawn = rng.permutation(total)
+        else:
+            drawn = np.unique(rng.integers(total, size=attempts))
+            rng.shuffle(drawn)
+        corners = map(tuple, (np.column_stack(np.unravel_index(drawn, places)) + margin).tolist())
         return list(islice((corner for corner in corners if accepts(self.cube_at(corner))), count))
 
     def cube_at(self, corner: Sequence[int]) -> tuple[slice, ...]:
         """The cube with this lowest corner, as a slice for each spatial axis."""
         return tuple(slice(start, start + side) for start, side in zip(corner, self.cube_size, strict=True))
-
-    @staticmethod
-    def _draws(places: Sequence[int], attempts: int, rng: np.random.Generator) -> Iterator[tuple[Any, ...]]:
-        total = int(np.prod(places, dtype=np.int64))
-        if total <= attempts:
-            flat = rng.permutation(total)
-        else:
-            flat = np.unique(rng.integers(total, size=attempts))
-            rng.shuffle(flat)
-        yield from zip(*np.unravel_index(flat, places), strict=True)
 
     def record(self) -> dict[str, Any]:
         """The sampler's settings as plain values."""
