@@ -105,7 +105,7 @@ def test_an_unusable_scan_is_left_out_by_name_and_fatal_by_option_or_alone(tmp_p
 
     found = cubes("cache", [bad, good])
     assert found.places.images == [good["image"]]
-    said = {**found.volumes.left_out, **found.places.without}
+    said = {**found.volumes.left_out, **found.without}
     assert gist in said[bad["image"]]
     assert documented(said[bad["image"]].rpartition(" [")[0] or said[bad["image"]])
     assert f"{bad['image']}: " in caplog.text

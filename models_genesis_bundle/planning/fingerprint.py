@@ -176,10 +176,11 @@ def _bytes_on_disk(scan: Path) -> int:
 
 def _other_kinds(facts: Sequence[ScanFacts]) -> tuple[dict[int, str], list[str]]:
     """The scans of other kinds than the largest one, and a note if these are many: a plan is for one kind."""
-    odd = odd_intensity_kinds(facts, majority=0)
-    if len(odd) == len(odd_intensity_kinds(facts)):
+    kinds = [intensity_kind(scan) for scan in facts]
+    odd, clear = odd_intensity_kinds(kinds)
+    if clear:
         return odd, []
-    counts = Counter(intensity_kind(scan) or "open" for scan in facts)
+    counts = Counter(kind or "open" for kind in kinds)
     shares = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
     return odd, [
         f"The scans are mixed: {shares}. The plan is for one part; plan for the rest from a folder of its own."

@@ -200,8 +200,8 @@ def _intensity(facts: Sequence[ScanFacts], kind: str) -> tuple[Mapping[str, Any]
         return target | {"mode": "percentile", "lower": lower, "upper": upper}, reason
     lower, upper = _PUBLISHED_WINDOW
     occurring = (
-        max(lower, _WINDOW_STEP * math.floor(np.percentile([s.percentile(0.5) for s in facts], 5) / _WINDOW_STEP)),
-        min(upper, _WINDOW_STEP * math.ceil(np.percentile([s.percentile(99.5) for s in facts], 95) / _WINDOW_STEP)),
+        max(lower, _WINDOW_STEP * math.floor(np.percentile([s.low for s in facts], 5) / _WINDOW_STEP)),
+        min(upper, _WINDOW_STEP * math.ceil(np.percentile([s.high for s in facts], 95) / _WINDOW_STEP)),
     )
     reason = "CT in HU: the published window, from air to dense bone."
     if occurring[1] - occurring[0] < _NARROW_WINDOW * (upper - lower):

@@ -8,16 +8,17 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 
 import pytest
 from models_genesis_bundle.data import ScanPreprocessing, Volumes, list_scans
-from models_genesis_bundle.data.volumes.workers import run_over
+from models_genesis_bundle.data.volumes.item_folder import run_jobs
 
 
 def test_without_workers_it_runs_here():
-    assert list(run_over(lambda item: (item, os.getpid()), [1, 2], num_workers=0)) == [
-        (1, os.getpid()),
-        (2, os.getpid()),
+    assert list(run_jobs([("a", os.getpid), ("b", os.getpid)], num_workers=0)) == [
+        ("a", os.getpid()),
+        ("b", os.getpid()),
     ]
 
 
@@ -28,8 +29,8 @@ def kill_second(item: int) -> int:
 
 
 def test_a_killed_process_is_said_with_the_remedy():
-    with pytest.raises(RuntimeError, match=r"was killed, .* Use fewer of them \(preparation_workers\)"):
-        list(run_over(kill_second, list(range(4)), num_workers=2))
+    with pytest.raises(RuntimeError, match=r"was killed, .* Use fewer of them \(volumes::num_workers\)"):
+        list(run_jobs([(str(item), partial(kill_second, item)) for item in range(4)], num_workers=2))
 
 
 def free_port() -> int:
