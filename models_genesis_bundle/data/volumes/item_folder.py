@@ -89,13 +89,9 @@ class ItemFolder:
 
         An interrupted call loses only the items in work. A second process that wants the same folder waits for the first.
 
-        Args:
-            wanted: by key, the fingerprint of the item's source.
-            job: gives for a key a function that makes its file and returns its record, with the size of the file as ``bytes``
-                (0: no file is needed). The function is sent to a process, so it must be picklable and should be small. An
-                item whose record has ``unreadable`` is tried again by every run.
-            num_workers: see `run_jobs`.
-            scheduler: see `run_jobs`.
+        `wanted` has the fingerprint of each item's source, by key. `job` gives for a key a small, picklable function that makes
+        the file and returns its record, with the size of the file as ``bytes`` (0: no file is needed). An item whose record
+        has ``unreadable`` is tried again by every run. See `run_jobs` for `num_workers` and `scheduler`.
         """
         records = self._fitting(wanted)
         if len(records) < len(wanted):

@@ -96,9 +96,11 @@ class VolumeFile:
         Raises:
             DamagedVolumeError: a needed part of the file has changed.
         """
-        box = np.full((self.shape[0], *size), fill, dtype=np.float32)
         low = np.maximum(corner, 0)
         high = np.minimum(np.add(corner, size), self.shape[1:])
+        box = np.empty((self.shape[0], *size), dtype=np.float32)
+        if (high - low < size).any():
+            box.fill(fill)
         if (low >= high).any():
             return box
         try:
