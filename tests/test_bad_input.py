@@ -104,8 +104,8 @@ def test_an_unusable_scan_is_left_out_by_name_and_fatal_by_option_or_alone(tmp_p
         return ScanCubes(volumes, scans, CubeSampler((32, 32, 16)), cubes_per_scan=2)
 
     found = cubes("cache", [bad, good])
-    assert found.places.images == [good["image"]]
-    said = {**found.volumes.left_out, **found.places.without}
+    assert found.images == [good["image"]]
+    said = {**found.volumes.left_out, **found.without}
     assert gist in said[bad["image"]]
     assert documented(said[bad["image"]].rpartition(" [")[0] or said[bad["image"]])
     assert f"{bad['image']}: " in caplog.text

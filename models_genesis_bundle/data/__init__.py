@@ -31,8 +31,7 @@ from models_genesis_bundle.data.scans.load_scan import LoadScand
 from models_genesis_bundle.data.scans.preprocessing import ScanCompose, ScanPreprocessing, recorded_preprocessing
 from models_genesis_bundle.data.scans.raw_scan import ScanError
 from models_genesis_bundle.data.volumes.candidate_cubes import CandidateCubes
-from models_genesis_bundle.data.volumes.cube_rules import BodyRule, CubeRule, LungRule
-from models_genesis_bundle.data.volumes.cube_sampler import CubeSampler
+from models_genesis_bundle.data.volumes.cube_sampler import BodyRule, CubeRule, CubeSampler, LungRule
 from models_genesis_bundle.data.volumes.scan_cubes import ScanCubes
 from models_genesis_bundle.data.volumes.volumes import Volumes
 from models_genesis_bundle.phantoms import classification_source, make_phantoms, phantom_candidates, scans_or_phantoms

@@ -17,7 +17,7 @@ from models_genesis_bundle.data.datalists.candidates import join_candidates, rea
 from models_genesis_bundle.data.datalists.scan_lists import list_scans
 from models_genesis_bundle.data.scans.files import CHANNEL_FILES, Channels, channel_count
 from models_genesis_bundle.data.scans.load_scan import flat_affine
-from models_genesis_bundle.data.volumes.places import corners_around, middle_corner
+from models_genesis_bundle.data.volumes.candidate_cubes import corners_around, middle_corner
 from models_genesis_bundle.embeddings.labelled_vectors import Embeddings
 from models_genesis_bundle.files import file_sha256
 from models_genesis_bundle.reports import ScanResults

@@ -1,6 +1,10 @@
 """Synthetic chest CTs, for a first run and for tests."""
 
-from models_genesis_bundle.phantoms.phantom_set import make_phantoms, phantom_candidates
-from models_genesis_bundle.phantoms.source import classification_source, scans_or_phantoms
+from models_genesis_bundle.phantoms.phantom_set import (
+    classification_source,
+    make_phantoms,
+    phantom_candidates,
+    scans_or_phantoms,
+)
 
 __all__ = ["classification_source", "make_phantoms", "phantom_candidates", "scans_or_phantoms"]

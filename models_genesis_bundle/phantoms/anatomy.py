@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 from models_genesis_bundle.phantoms.canvas import PhantomCanvas
@@ -49,8 +48,8 @@ def body_and_cage(
 ) -> np.ndarray:
     """Table, skin, fat, muscle and ribs; returns the signed distance of the space inside the ribs."""
     table = 10 - np.abs(canvas.y + half_depth + 16 - (canvas.x / 330) ** 2 * 60)
-    canvas.paint(np.minimum(table, 190 - np.abs(canvas.x)) + 0 * canvas.z, -850)
-    canvas.paint(np.minimum(table - 8, 190 - np.abs(canvas.x)) + 0 * canvas.z, -250)
+    canvas.paint(np.minimum(table, 190 - np.abs(canvas.x)), -850)
+    canvas.paint(np.minimum(table - 8, 190 - np.abs(canvas.x)), -250)
     shoulders = 1 + 0.10 / (1 + np.exp(-(canvas.z - 95) / 14))
     power = 2.5
     x, y = np.abs(canvas.x) / (half_width * shoulders), np.abs(canvas.y) / half_depth
@@ -70,7 +69,7 @@ def body_and_cage(
     slope = 0.42 * canvas.y + 0.06 * np.abs(canvas.x)
     phase = (canvas.z + slope + random.uniform(0, period)) / period
     across = (np.abs(phase - np.round(phase))) * period
-    ribs = np.minimum(5.6 - across, 3.6 - np.abs(cage + 4.2)) + 0 * canvas.z
+    ribs = np.minimum(5.6 - across, 3.6 - np.abs(cage + 4.2))
     front = (canvas.y > 0.62 * half_depth) & (np.abs(canvas.x) < 55)
     canvas.paint(ribs, np.where(front, 130, CORTEX))
     canvas.paint(ribs - 1.9, np.where(front, 100, MARROW + 60))
@@ -85,13 +84,12 @@ def lungs_and_abdomen(canvas: PhantomCanvas, random: np.random.Generator, scale:
         floor + lift - (((canvas.x - centre) / 62) ** 2 + ((canvas.y - 12) / 88) ** 2) * depth
         for centre, lift, depth in ((66 * scale, random.uniform(38, 52), 44), (-66 * scale, random.uniform(26, 42), 42))
     ]
-    diaphragm = np.maximum(*domes) + 0 * canvas.z
+    diaphragm = np.maximum(*domes)
     below = np.minimum(diaphragm - canvas.z, wall)
     canvas.paint(below, FAT + 10)
-    organ = np.minimum(below - 2.5, 999)
-    canvas.paint(
-        np.minimum(organ, canvas.ellipsoid((54, 8, floor - 20), (88, 78, 72), 2.3)), LIVER + random.uniform(-8, 40)
-    )
+    organ = below - 2.5
+    liver = np.minimum(organ, canvas.ellipsoid((54, 8, floor - 20), (88, 78, 72), 2.3))
+    canvas.paint(liver, LIVER + random.uniform(-8, 40))
     canvas.paint(np.minimum(organ, canvas.ellipsoid((-92, -38, floor - 8), (32, 40, 44))), 55)
     stomach = np.minimum(organ, canvas.ellipsoid((-58, 24, floor - 2), (38, 44, 36)))
     canvas.paint(stomach, 35)
@@ -126,23 +124,16 @@ def mediastinum(canvas: PhantomCanvas, random: np.random.Generator, scale: float
     cava = [(26, 12, -10), (24, 10, 60), (16, 18, 100)]
     for margin, hu in ((2.5, FAT + 20), (0.0, blood)):
         for vessel, radius in ((arch, 13.5), (pulmonary, 12), (cava, 8.5)):
-            tube(canvas, np.array(vessel) * scale, radius * scale + margin, hu)
+            canvas.paint_tube(np.array(vessel) * scale, radius * scale + margin, hu)
     for side in (1, -1):
         branch = np.array([(-6, -4, 18), (side * 24, -8, 12), (side * 40, -10, 6)]) * scale
-        tube(canvas, branch, 8.5 * scale, blood)
+        canvas.paint_tube(branch, 8.5 * scale, blood)
     carina = np.array((2, -16, 30)) * scale
     for end, radius in (((3, -12, 200), 8.2), ((34, -18, 6), 6.2), ((-36, -18, 4), 5.8)):
-        path = np.array([carina, np.array(end) * scale])
-        tube(canvas, path, radius * scale + 1.8, 40)
-        tube(canvas, path, radius * scale, -985)
-    tube(canvas, np.array([(-6, -34, 150), (-4, -36, 0), (-12, -38, -90)]) * scale, 7 * scale, 38)
-
-
-def tube(canvas: PhantomCanvas, path: np.ndarray, radius: float, hu: float) -> None:
-    """Paint a tube along a path of points (N, 3) in millimetres."""
-    for start, end in pairwise(path):
-        distance, box = canvas.capsule(start, end, (radius, radius))
-        canvas.paint(distance, hu, box)
+        path = [carina, np.array(end) * scale]
+        canvas.paint_tube(path, radius * scale + 1.8, 40)
+        canvas.paint_tube(path, radius * scale, -985)
+    canvas.paint_tube(np.array([(-6, -34, 150), (-4, -36, 0), (-12, -38, -90)]) * scale, 7 * scale, 38)
 
 
 def spine_and_sternum(canvas: PhantomCanvas, random: np.random.Generator, half_depth: float) -> None:
@@ -156,7 +147,7 @@ def spine_and_sternum(canvas: PhantomCanvas, random: np.random.Generator, half_d
     height = 0.5 * period - np.abs(phase - np.round(phase)) * period
     radius = 15.5 + 1.6 * np.cos(2 * np.pi * phase)
     muscle = 26 - np.sqrt(((np.abs(canvas.x) - 27) / 1.1) ** 2 + (canvas.y - centre + 22) ** 2)
-    canvas.paint(muscle + 0 * canvas.z, MUSCLE)
+    canvas.paint(muscle, MUSCLE)
     canvas.paint(radius - from_axis, 85)
     body = np.minimum(radius - from_axis, height - 2.6)
     canvas.paint(body, CORTEX - 250)
@@ -168,7 +159,7 @@ def spine_and_sternum(canvas: PhantomCanvas, random: np.random.Generator, half_d
     transverse = np.minimum(4 - np.abs(canvas.y - centre + 21), 32 - np.abs(canvas.x))
     canvas.paint(np.minimum(transverse, height - 7), CORTEX - 200)
     canal = 8.4 - np.sqrt((canvas.x / 1.15) ** 2 + (canvas.y - centre + 22) ** 2)
-    canvas.paint(canal + 0 * canvas.z, 28)
+    canvas.paint(canal, 28)
     front = half_depth * 0.80 - 0.0016 * (canvas.z - 10) ** 2
     sternum = np.minimum(6.2 - np.abs(canvas.y - front), 17 - np.abs(canvas.x))
     sternum = np.minimum(sternum, np.minimum(canvas.z + 62, 98 - canvas.z))
@@ -183,9 +174,8 @@ def vessels(canvas: PhantomCanvas, random: np.random.Generator, lungs: np.ndarra
     branches = []
     for _ in range(14):
         direction = outward * random.uniform(0.3, 1) + random.normal(size=3) * (0.4, 0.75, 1.0)
-        branches.append(
-            (hilum + random.normal(size=3) * 4, direction / np.linalg.norm(direction), random.uniform(3.6, 5.4))
-        )
+        start = hilum + random.normal(size=3) * 4
+        branches.append((start, direction / np.linalg.norm(direction), random.uniform(3.6, 5.4)))
     while branches:
         start, direction, radius = branches.pop()
         length = radius * random.uniform(4.0, 8.0) + 5
@@ -198,16 +188,13 @@ def vessels(canvas: PhantomCanvas, random: np.random.Generator, lungs: np.ndarra
         else:
             continue
         thin = radius * random.uniform(0.8, 0.92)
-        distance, box = canvas.capsule(start, end, (radius, thin))
-        canvas.paint(distance, BLOOD, box)
+        canvas.paint_capsule(start, end, (radius, thin), BLOOD)
         if radius > 2.2:
             aside = np.cross(direction, (0.3, 0.2, 1.0))
             aside *= radius * 1.75 / np.linalg.norm(aside)
             for widening, hu in ((1.1, -350), (0.0, -970)):
-                bronchus, box = canvas.capsule(
-                    start + aside, end + aside, (radius * 0.7 + widening, thin * 0.7 + widening)
-                )
-                canvas.paint(bronchus, hu, box)
+                radii = radius * 0.7 + widening, thin * 0.7 + widening
+                canvas.paint_capsule(start + aside, end + aside, radii, hu)
         if thin < 0.8:
             continue
         for _ in range(2 if random.uniform() < 0.85 else 3):

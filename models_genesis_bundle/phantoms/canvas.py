@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
 __all__ = ["PhantomCanvas"]
 
-Box = tuple[slice, slice, slice]
+Box = tuple[slice, ...]
 Point = Sequence[float] | np.ndarray
 
 
@@ -33,33 +34,33 @@ class PhantomCanvas:
         self.hu = np.full(self.size, background, dtype=np.float32)
         self.edge = float(np.mean(self.spacing))
 
-    def paint(self, distance: np.ndarray, hu: float | np.ndarray, box: Box | None = None) -> None:
-        """Paint a shape of these HU over the volume; ``distance`` covers the whole grid, or ``box``."""
-        target = self.hu if box is None else self.hu[box]
+    def paint(self, distance: np.ndarray, hu: float | np.ndarray, box: Box = ()) -> None:
+        """Mix HU into the voxels of a box, or of the whole volume, as far as the shape covers them."""
+        target = self.hu[box]
         covered = np.clip(distance / self.edge + 0.5, 0, 1)  # fraction of each voxel inside of the shape
         target += covered * (hu - target)
 
-    def ellipsoid(self, centre: Point, axes: Point, power: float = 2.0) -> np.ndarray:
-        """Approximate signed distance of a superellipsoid with half axes in millimetres."""
-        parts = (
-            np.abs((coordinate - c) / a) ** power
-            for coordinate, c, a in zip((self.x, self.y, self.z), centre, axes, strict=True)
-        )
-        return (1 - sum(parts) ** (1 / power)) * np.float32(min(axes))
+    def paint_tube(self, path: Sequence[Point] | np.ndarray, radius: float, hu: float) -> None:
+        """Paint a tube along a path of points in millimetres."""
+        for start, end in pairwise(path):
+            self.paint_capsule(start, end, (radius, radius), hu)
 
-    def capsule(self, start: Point, end: Point, radii: tuple[float, float]) -> tuple[np.ndarray, Box]:
-        """Signed distance of a tube between two points, with a radius that changes linearly, within its box."""
+    def paint_capsule(self, start: Point, end: Point, radii: tuple[float, float], hu: float) -> None:
+        """Paint a tube between two points, with a radius that changes linearly."""
         first, last = np.asarray(start, dtype=np.float32), np.asarray(end, dtype=np.float32)
         reach = max(radii) + self.edge
         box = self.box(np.minimum(first, last) - reach, np.maximum(first, last) + reach)
         points = self.points(box)
         along = last - first
-        length2 = max(float(along @ along), 1e-6)
-        share = np.clip(
-            sum((p - s) * a for p, s, a in zip(points, first, along, strict=True)) / np.float32(length2), 0, 1
-        )
+        length2 = np.float32(max(float(along @ along), 1e-6))
+        share = np.clip(sum((p - s) * a for p, s, a in zip(points, first, along, strict=True)) / length2, 0, 1)
         away = np.sqrt(sum((p - s - share * a) ** 2 for p, s, a in zip(points, first, along, strict=True)))
-        return radii[0] + (radii[1] - radii[0]) * share - away, box
+        self.paint(radii[0] + (radii[1] - radii[0]) * share - away, hu, box)
+
+    def ellipsoid(self, centre: Point, axes: Point, power: float = 2.0) -> np.ndarray:
+        """Approximate signed distance of a superellipsoid with half axes in millimetres."""
+        parts = (np.abs((p - c) / a) ** power for p, c, a in zip((self.x, self.y, self.z), centre, axes, strict=True))
+        return (1 - sum(parts) ** (1 / power)) * np.float32(min(axes))
 
     def points(self, box: Box) -> list[np.ndarray]:
         """The coordinates of a box's voxels in millimetres, an array for each axis that broadcasts with the others."""
@@ -68,8 +69,7 @@ class PhantomCanvas:
 
     def box(self, low: Point, high: Point) -> Box:
         """The voxels between two corners in millimetres; empty where the box lies outside of the grid."""
-        bounds = [
+        return tuple(
             slice(int(np.searchsorted(axis, a)), int(np.searchsorted(axis, b, side="right")))
             for axis, a, b in zip(self.axes, low, high, strict=True)
-        ]
-        return bounds[0], bounds[1], bounds[2]
+        )

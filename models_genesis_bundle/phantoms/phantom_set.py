@@ -1,8 +1,9 @@
-"""Sets of phantoms: synthetic chest CTs with labels and candidates, for a first run and for tests."""
+"""Sets of phantoms, with labels and candidates: for a first run, and for tests."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,9 @@ from models_genesis_bundle.phantoms.anatomy import LUNG_LABEL, NODULE_LABEL, dra
 from scipy import ndimage
 from tqdm import tqdm
 
-__all__ = ["make_phantoms", "phantom_candidates"]
+__all__ = ["classification_source", "make_phantoms", "phantom_candidates", "scans_or_phantoms"]
+
+logger = logging.getLogger(__name__)
 
 DATALIST = "dataset.json"
 FORMAT_VERSION = 2
@@ -31,14 +34,13 @@ def make_phantoms(
     spacing: Sequence[float] = (2.0, 2.0, 2.5),
     seed: int = 0,
 ) -> Path:
-    """Make a set of phantoms, or reuse an existing one.
+    """Make a set of phantoms, or complete an existing one.
 
     A phantom is a chest CT drawn from shapes: body wall with fat, muscle and ribs, lungs with vessel trees and bronchi, heart
     and great vessels, spine, sternum, liver and stomach, one to five nodules, a scanner's blur and noise. It depends on
     ``seed`` and its number only. The files are ``images/phantom_000.nii.gz`` (int16 HU), ``labels/phantom_000.nii.gz``
-    (0 background, 1 lung, 2 nodule) and an MSD-style ``dataset.json``. Sets of other seeds have other phantoms with other names:
-    with ``seed=7`` the first is ``phantom_7_000``. An unfinished set is completed; processes that make the same set at the
-    same time wait for each other.
+    (0 background, 1 lung, 2 nodule) and an MSD-style ``dataset.json``. Sets of other seeds have other names: with ``seed=7``
+    the first is ``phantom_7_000``. Processes that make the same set at the same time wait for each other.
 
     Args:
         directory: receives the set.
@@ -69,9 +71,10 @@ def make_phantoms(
     settings = {"size": list(size), "spacing": list(spacing), "seed": seed, "format_version": FORMAT_VERSION}
     directory.mkdir(parents=True, exist_ok=True)
     with FileLock(directory / ".lock"):
-        _require_own_directory(directory, settings)
-        _write_datalist(directory, settings, count)
-        files = [f"{_name(seed, index)}.nii.gz" for index in range(count)]
+        listed = max(count, _count_listed(directory, settings))
+        names = [f"phantom_{seed}_{index:03d}" if seed else f"phantom_{index:03d}" for index in range(listed)]
+        _write_datalist(directory / DATALIST, names, settings)
+        files = [f"{name}.nii.gz" for name in names[:count]]
         missing = [index for index, file in enumerate(files) if not (directory / "labels" / file).exists()]
         for index in tqdm(missing, desc="Making phantoms", unit="phantom", disable=not missing):
             hu, labels = draw_chest(size, spacing, np.random.default_rng((seed, index)))
@@ -80,28 +83,24 @@ def make_phantoms(
     return directory
 
 
-def _name(seed: int, index: int) -> str:
-    return f"phantom_{seed}_{index:03d}" if seed else f"phantom_{index:03d}"
-
-
-def _require_own_directory(directory: Path, settings: dict) -> None:
+def _count_listed(directory: Path, settings: dict[str, Any]) -> int:
+    """The number of phantoms in the datalist of a folder, which must be new or hold phantoms of these settings."""
     datalist = directory / DATALIST
     if datalist.exists():
-        found = json.loads(datalist.read_text()).get("phantom_settings")
+        content = json.loads(datalist.read_text())
+        found = content.get("phantom_settings")
         if found != settings:
             raise FileExistsError(
                 f"{directory}: holds phantoms of other settings ({found} instead of {settings}). "
                 "Remove the folder, or name another one."
             )
-    elif any(path.name != ".lock" for path in directory.iterdir()):
+        return len(content["training"])
+    if any(path.name != ".lock" for path in directory.iterdir()):
         raise FileExistsError(f"{directory}: holds files that are no phantoms; name an empty folder, or a new one.")
+    return 0
 
 
-def _write_datalist(directory: Path, settings: dict, count: int) -> None:
-    datalist = directory / DATALIST
-    if datalist.exists():
-        count = max(count, len(json.loads(datalist.read_text())["training"]))
-    names = [_name(settings["seed"], index) for index in range(count)]
+def _write_datalist(path: Path, names: Sequence[str], settings: dict[str, Any]) -> None:
     content = {
         "name": "Phantoms: synthetic chest CTs",
         "description": "Drawn from shapes, not measured on anybody.",
@@ -112,7 +111,7 @@ def _write_datalist(directory: Path, settings: dict, count: int) -> None:
             {"image": f"images/{name}.nii.gz", "label": f"labels/{name}.nii.gz", "patient": name} for name in names
         ],
     }
-    write_json(datalist, content)
+    write_json(path, content)
 
 
 def _write_nifti(array: np.ndarray, spacing: Sequence[float], path: Path) -> None:
@@ -154,14 +153,12 @@ def _candidates(label_file: Path, negatives: int, rng: np.random.Generator) -> l
     spacing = nibabel.affines.voxel_sizes(affine)
     name = label_file.name.removesuffix(".nii.gz")
     numbered, count = ndimage.label(labels == NODULE_LABEL)
-    found = list(range(1, count + 1))
-    centres = ndimage.center_of_mass(np.ones_like(numbered), numbered, found)
-    volumes = ndimage.sum_labels(np.ones_like(numbered), numbered, found) * np.prod(spacing)
-    diameters = np.cbrt(6 * volumes / np.pi).round(3)
-    rows = [
-        _row(name, centre, affine, 1, lesion=f"{name}_{number}", diameter_mm=float(diameter))
-        for number, centre, diameter in zip(found, centres, diameters, strict=True)
-    ]
+    rows = []
+    for number in range(1, count + 1):
+        voxels = np.argwhere(numbered == number)
+        diameter = np.cbrt(6 * len(voxels) * np.prod(spacing) / np.pi).round(3)
+        nodule = {"lesion": f"{name}_{number}", "diameter_mm": float(diameter)}
+        rows.append(_row(name, voxels.mean(axis=0), affine, 1) | nodule)
     free = labels == LUNG_LABEL
     if count:
         free &= ndimage.distance_transform_edt(labels != NODULE_LABEL, sampling=spacing) >= SMALLEST_DISTANCE
@@ -170,7 +167,59 @@ def _candidates(label_file: Path, negatives: int, rng: np.random.Generator) -> l
     return rows + [_row(name, places[place], affine, 0) for place in chosen]
 
 
-def _row(scan: str, voxel: Any, affine: np.ndarray, label: int, **more: Any) -> dict[str, Any]:
+def _row(scan: str, voxel: np.ndarray, affine: np.ndarray, label: int) -> dict[str, Any]:
     x, y, z = nibabel.affines.apply_affine(affine, voxel)
-    coordinates = {"coordX": round(-x, 3), "coordY": round(-y, 3), "coordZ": round(z, 3)}
-    return {"seriesuid": scan, **coordinates, "class": label, **more}
+    return {"seriesuid": scan, "coordX": round(-x, 3), "coordY": round(-y, 3), "coordZ": round(z, 3), "class": label}
+
+
+def scans_or_phantoms(
+    dataset_dir: str | os.PathLike | None, phantom_dir: str, count: int = 10, seed: int = 0, labelled: bool = False
+) -> str:
+    """The folder, or datalist, of the user's scans; without one, phantoms.
+
+    Args:
+        dataset_dir: the user's; returned unchanged.
+        phantom_dir: where phantoms are made when ``dataset_dir`` is None; made only once.
+        count: number of phantoms.
+        seed: start of their random shapes.
+        labelled: True: return the folder of the phantoms' ``dataset.json``, with labels, instead of the folder of their
+            images.
+    """
+    if dataset_dir is not None:
+        return str(dataset_dir)
+    logger.info("No dataset_dir was given: %d phantoms (synthetic chest CTs) in %s are used.", count, phantom_dir)
+    phantoms = make_phantoms(phantom_dir, count=count, seed=seed)
+    return str(phantoms if labelled else phantoms / "images")
+
+
+def classification_source(
+    dataset_dir: str | os.PathLike | None,
+    candidates_file: str | os.PathLike | None,
+    phantom_dir: str,
+    count: int = 10,
+    seed: int = 0,
+) -> dict[str, str | None]:
+    """The user's scans and candidates; without scans, phantoms with candidates at nodules and elsewhere in the lung.
+
+    Args:
+        dataset_dir: the user's; returned unchanged, with ``candidates_file``.
+        candidates_file: the user's, or None for a class per image.
+        phantom_dir: as for `scans_or_phantoms`.
+        count: number of phantoms.
+        seed: start of their random shapes and candidates.
+
+    Returns:
+        ``dataset_dir`` and ``candidates_file``.
+
+    Raises:
+        ValueError: candidates without scans.
+    """
+    if dataset_dir is None:
+        if candidates_file is not None:
+            raise ValueError(f"{candidates_file}: candidates need their scans; give dataset_dir as well.")
+        dataset_dir = scans_or_phantoms(None, phantom_dir, count, seed)
+        candidates_file = phantom_candidates(phantom_dir, seed=seed)
+    return {
+        "dataset_dir": str(dataset_dir),
+        "candidates_file": None if candidates_file is None else str(candidates_file),
+    }

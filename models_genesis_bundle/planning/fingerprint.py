@@ -106,7 +106,7 @@ def fingerprint_scans(
     patients = {scan["image"]: scan["patient"] for name in ("training", "validation") for scan in datalist[name]}
     images, notes = _sampled(sorted(patients), sample_size, split_seed)
     facts, rules = _read(images, spatial_dims, num_workers)
-    odd = odd_intensity_kinds(list(facts.values()), majority=0)  # a plan is for one kind
+    odd, _ = odd_intensity_kinds([intensity_kind(scan) for scan in facts.values()])  # a plan is for one kind
     rules |= {image: (INTENSITY_KIND_RULE, odd[place]) for place, image in enumerate(facts) if place in odd}
     kept = {image: found for image, found in facts.items() if image not in rules}
     left_out = [

@@ -154,8 +154,8 @@ def _intensity(facts: Sequence[ScanFacts], kind: str) -> tuple[dict[str, Any], s
         mode = "window"
         lower, upper = _PUBLISHED_WINDOW
         reason = "CT in HU: the published window, from air to dense bone."
-        darkest = np.percentile([scan.percentile(0.5) for scan in facts], 5)
-        brightest = np.percentile([scan.percentile(99.5) for scan in facts], 95)
+        darkest = np.percentile([scan.low for scan in facts], 5)
+        brightest = np.percentile([scan.high for scan in facts], 95)
         low = max(lower, _WINDOW_STEP * math.floor(darkest / _WINDOW_STEP))
         high = min(upper, _WINDOW_STEP * math.ceil(brightest / _WINDOW_STEP))
         if high - low < _NARROW_WINDOW * (upper - lower):

@@ -11,7 +11,7 @@ import torch
 from models_genesis_bundle.bundle_config import genesis_pairs
 from models_genesis_bundle.data import IntensityScaling, ScanPreprocessing
 from models_genesis_bundle.data.scans.preprocessing import RAS_LABELS
-from models_genesis_bundle.data.volumes.places import corners_around
+from models_genesis_bundle.data.volumes.candidate_cubes import corners_around
 from models_genesis_bundle.visualize.cube_pictures import draw_corners
 from monai.data import MetaTensor
 from monai.data.utils import affine_to_spacing

@@ -1,11 +1,13 @@
 import json
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
+from unittest import mock
 
 import nibabel
 import numpy as np
 import pytest
-from models_genesis_bundle.phantoms import make_phantoms
+from models_genesis_bundle.phantoms import make_phantoms, scans_or_phantoms
 from models_genesis_bundle.phantoms.anatomy import draw_chest
 from scipy import ndimage
 
@@ -115,3 +117,26 @@ def test_other_settings_and_foreign_files_are_refused(tmp_path):
         make_phantoms(tmp_path / "mine", count=1, **SMALL)
     with pytest.raises(ValueError, match="at least 1"):
         make_phantoms(tmp_path / "none", count=0)
+
+
+def test_the_users_data_are_passed_on_as_they_are(tmp_path, caplog):
+    caplog.set_level("INFO")
+    for labelled in (False, True):
+        assert scans_or_phantoms(tmp_path / "mine", str(tmp_path / "phantoms"), labelled=labelled) == str(
+            tmp_path / "mine"
+        )
+    assert not caplog.records
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_data_phantoms_are_made_once_and_said(tmp_path, caplog):
+    caplog.set_level("INFO")
+    with mock.patch("models_genesis_bundle.phantoms.phantom_set.make_phantoms", partial(make_phantoms, **SMALL)):
+        images = scans_or_phantoms(None, str(tmp_path / "phantoms"), count=2)
+        before = [path.stat().st_mtime_ns for path in sorted((tmp_path / "phantoms").rglob("*.nii.gz"))]
+        labelled = scans_or_phantoms(None, str(tmp_path / "phantoms"), count=2, labelled=True)
+    assert images == str(tmp_path / "phantoms/images")
+    assert (labelled, len(before)) == (str(tmp_path / "phantoms"), 4)
+    assert (tmp_path / "phantoms/dataset.json").exists()
+    assert before == [path.stat().st_mtime_ns for path in sorted((tmp_path / "phantoms").rglob("*.nii.gz"))]
+    assert "No dataset_dir was given: 2 phantoms (synthetic chest CTs)" in caplog.text

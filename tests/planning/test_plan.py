@@ -13,8 +13,8 @@ from scan_facts import scan
 
 CPU = Device("CPU, 2 cores", memory=None, cores=2)
 GPU = Device("a GPU", memory=80 * 2**30, cores=16)
-CHEST = (-1024.0, -1000.0, -870.0, -200.0, 30.0, 120.0, 650.0)
-MR = (0.0, 3.0, 40.0, 180.0, 300.0, 520.0, 900.0)
+CHEST = (-1024.0, -200.0, 650.0)
+MR = (0.0, 180.0, 900.0)
 
 
 def chests(count: int = 10, shape=(200, 200, 160), spacing=(1.5, 1.5, 1.5)):
@@ -61,7 +61,7 @@ def test_intensities_without_a_unit_are_scaled_by_percentiles(kind):
 
 
 def test_a_ct_of_little_contrast_gets_a_window_of_what_occurs():
-    soft_tissue = (-131.0, -90.0, -10.0, 40.0, 60.0, 120.0, 214.0)
+    soft_tissue = (-131.0, 40.0, 214.0)
     intensity = make_plan([scan((150, 150, 150), (1, 1, 1), soft_tissue)] * 5, CT_IN_HU, 4, CPU).intensity
     assert (intensity.lower, intensity.upper) == (-150, 250)
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
 import numpy as np
 from models_genesis_bundle.data.datalists.patients import patient_hashes
 from models_genesis_bundle.data.datalists.splits import take_fraction
-from models_genesis_bundle.data.volumes.places import corners_around, middle_corner
 from models_genesis_bundle.data.volumes.volumes import Volumes
 from torch.utils.data import Dataset
 
-__all__ = ["CandidateCubes"]
+__all__ = ["CandidateCubes", "corners_around", "middle_corner"]
 
 logger = logging.getLogger(__name__)
+
+_LARGEST_DISTANCE_OUTSIDE = 1.0
 
 
 class CandidateCubes(Dataset):
@@ -89,13 +90,16 @@ class CandidateCubes(Dataset):
 
     def _find_corners(self) -> np.ndarray:
         corners = []
-        for image, own in groupby(self.items, key=lambda item: item["image"]):  # they are in the order of their scans
+        # The items are in the order of their scans.
+        for image, own in itertools.groupby(self.items, key=lambda item: item["image"]):
             points, shape = [item["point"] for item in own if "point" in item], self.volumes.shape(image)
+            if not points:
+                corners.append(middle_corner(shape, self.size)[None])
+                continue
             try:
-                around = corners_around(points, self.volumes.affine(image), shape, self.size) if points else None
+                corners.append(corners_around(points, self.volumes.affine(image), shape, self.size))
             except ValueError as error:
                 raise ValueError(f"{image}: {error}") from error
-            corners.append(middle_corner(shape, self.size)[None] if around is None else around)
         return np.concatenate(corners)
 
     def __len__(self) -> int:
@@ -129,3 +133,52 @@ class CandidateCubes(Dataset):
             "settings": {"preprocessing": self.volumes.preprocessing.record(), "cube_size": list(self.size)},
             "classes": {str(label): count for label, count in sorted(Counter(self.labels).items())},
         }
+
+
+def middle_corner(shape: Sequence[int], size: Sequence[int]) -> np.ndarray:
+    """The lowest corner, in voxels, of the cube in the middle of a volume; negative if the volume is smaller."""
+    return np.trunc((np.array(shape) - np.array(size)) / 2).astype(int)
+
+
+def corners_around(
+    points: Sequence[Sequence[float]], affine: np.ndarray, shape: Sequence[int], size: Sequence[int]
+) -> np.ndarray:
+    """The lowest corners of cubes around points, (points, axes), in voxels; negative if a cube begins outside of the volume.
+
+    The voxel nearest to a point lies at ``size // 2`` of its cube, as in MONAI's ``SpatialCrop``.
+
+    Args:
+        points: in millimetres, in the LPS axes of ITK, DICOM and LUNA16 (x to the patient's left, y to the back, z to the
+            head).
+        affine: from voxels to millimetres in RAS, 4 × 4 (3 × 3 in 2D).
+        shape: sides of the volume in voxels.
+        size: sides of the cubes in voxels.
+
+    Raises:
+        ValueError: a point has another number of coordinates, or lies outside of the volume.
+
+    Examples:
+        >>> corners_around([(-5.0, -5.0, 5.0)], np.eye(4), (10, 10, 10), (4, 4, 4)).tolist()
+        [[3, 3, 3]]
+    """
+    dims = len(size)
+    wrong = next((point for point in points if len(point) != dims), None)
+    if wrong is not None:
+        raise ValueError(f"A point needs {dims} coordinates for cubes of {tuple(size)}, got {wrong}.")
+    to_lps = np.array([-1, -1, 1])[:dims]
+    ras = np.array(points, dtype=np.float64) * to_lps
+    voxels = np.linalg.solve(affine[:dims, :dims], (ras - affine[:dims, -1]).T).T
+    highest = np.array(shape) - 1
+    outside = ((voxels < -_LARGEST_DISTANCE_OUTSIDE) | (voxels > highest + _LARGEST_DISTANCE_OUTSIDE)).any(axis=1)
+    if outside.any():
+        ends = np.array(list(itertools.product(*((0, end) for end in highest))))
+        ends = (ends @ affine[:dims, :dims].T + affine[:dims, -1]) * to_lps
+        lowest, largest = ends.min(axis=0), ends.max(axis=0)
+        reach = ", ".join(f"{low:.1f} … {high:.1f}" for low, high in zip(lowest, largest, strict=True))
+        first = ", ".join(f"{value:.1f}" for value in points[int(np.flatnonzero(outside)[0])])
+        raise ValueError(
+            f"{int(outside.sum())} of {len(voxels)} points lie outside of the scan: the first is ({first}) mm, the scan "
+            f"reaches over {reach} mm. Points must be in millimetres and LPS axes, as in ITK and LUNA16: for RAS (NIfTI, "
+            "3D Slicer's display) change the signs of x and y."
+        )
+    return np.floor(voxels + 0.5).astype(int) - np.array(size) // 2

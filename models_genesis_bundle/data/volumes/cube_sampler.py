@@ -1,20 +1,126 @@
-"""Drawing the places of training cubes in a scan."""
+"""Drawing the places of training cubes in a scan, and the rules that accept or reject a place."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from models_genesis_bundle.data.scans.intensity import IntensityScaling
-from models_genesis_bundle.data.volumes.cube_rules import BodyRule, CubeRule
 from monai.utils import ensure_tuple_rep
+from scipy import ndimage
 
-__all__ = ["CubeSampler"]
+__all__ = ["BodyRule", "CubeRule", "CubeSampler", "LungRule", "body_mask", "otsu_threshold"]
 
 Corner = tuple[int, ...]
+CubeTest = Callable[[tuple[slice, ...]], bool]
+
+_LONGEST_SIDE = 128
+_BINS = 256
+_LEAST_SEPARABILITY = 0.7
+_AIR_LEVEL = 0.08
+_LEAST_COMPONENT = 0.1
+
+
+@runtime_checkable
+class CubeRule(Protocol):
+    """What a `CubeSampler` asks of a rule."""
+
+    def prepare(self, scan: np.ndarray, intensity: IntensityScaling) -> CubeTest:
+        """Prepare the decisions about a scan.
+
+        Args:
+            scan: ``(C, X, Y, Z)`` or ``(C, X, Y)``, scaled by `intensity`.
+            intensity: the scaling, for thresholds in the scan's unit.
+
+        Returns:
+            A function that says whether to keep a cube, given by a slice for each spatial axis.
+        """
+
+    def record(self) -> dict[str, Any]:
+        """The rule and its settings as plain values."""
+        return {"name": type(self).__name__, **vars(self)}
+
+
+@dataclass(frozen=True)
+class BodyRule(CubeRule):
+    """Keep a cube with enough body, for any CT or MR body region.
+
+    Air around the patient, the couch and padding are not body; lungs and other enclosed air are.
+
+    Args:
+        min_body: smallest share of the cube's voxels inside the body, in [0, 1].
+
+    Examples:
+        >>> from models_genesis_bundle.data import BodyRule, CubeSampler
+        >>> sampler = CubeSampler(cube_size=(32, 32, 16), rule=BodyRule(min_body=0.8))
+    """
+
+    min_body: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_body <= 1:
+            raise ValueError(f"BodyRule: min_body must lie in 0 … 1, got {self.min_body}.")
+
+    def prepare(self, scan: np.ndarray, intensity: IntensityScaling) -> CubeTest:
+        """Make the body mask of a scan; see `CubeRule.prepare`."""
+        mask, factors = body_mask(scan)
+
+        def holds_body(cube: tuple[slice, ...]) -> bool:
+            place = tuple(
+                slice(side.start // factor, -(-side.stop // factor)) for side, factor in zip(cube, factors, strict=True)
+            )
+            return bool(mask[place].mean() >= self.min_body)
+
+        return holds_body
+
+
+@dataclass(frozen=True)
+class LungRule(CubeRule):
+    """Keep a cube with little dense tissue: the paper's rule for chest CT, which gives mostly lung.
+
+    A voxel at or above `threshold` scores 1, a voxel below it scores 0.5 if its neighbour in the next slice of the scan along
+    Z is at or above it, and any other scores 0. The mean over the cube must not exceed `max_dense`. The rule is for 3D and a
+    scaling with a fixed unit. It cannot tell lung from the air around the patient, which the paper's margin of
+    ``(100, 100, 30)`` voxels keeps out.
+
+    Args:
+        threshold: in the scan's unit, -150 HU in the paper.
+        max_dense: largest mean score, in [0, 1].
+
+    Based on: the published sampling of Zhou et al., "Models Genesis", Medical Image Analysis 67, 2021, 101840.
+
+    Examples:
+        >>> from models_genesis_bundle.data import CubeSampler, LungRule
+        >>> sampler = CubeSampler(margin=(100, 100, 30), rule=LungRule())  # as published, for LUNA16
+    """
+
+    threshold: float = -150.0
+    max_dense: float = 0.15
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_dense <= 1:
+            raise ValueError(f"LungRule: max_dense must lie in 0 … 1, got {self.max_dense}.")
+
+    def prepare(self, scan: np.ndarray, intensity: IntensityScaling) -> CubeTest:
+        """Scale the threshold like the scan; a `ValueError` in 2D, or if the scaling depends on the scan or clips it."""
+        if scan.ndim != 4:
+            raise ValueError("LungRule looks at neighbouring slices: use it on 3D scans, and BodyRule in 2D.")
+        threshold = intensity.scaled_value(self.threshold)
+
+        def is_mostly_lung(cube: tuple[slice, ...]) -> bool:
+            x, y, z = cube
+            dense = scan[0, x, y, z.start : z.stop + 1] >= threshold
+            size = z.stop - z.start
+            itself, following = dense[..., :size], dense[..., 1:]
+            only_next = following & ~itself[..., : following.shape[-1]]
+            return bool(itself.sum() + 0.5 * only_next.sum() <= self.max_dense * itself.size)
+
+        return is_mostly_lung
 
 
 @dataclass(frozen=True)
@@ -87,28 +193,23 @@ class CubeSampler:
             raise ValueError(f"CubeSampler: cubes of {self.cube_size} do not fit a scan of shape {shape}.")
         if any(after for _, after in self.padding(shape)):
             raise ValueError(f"CubeSampler: a scan of {shape} is smaller than the cube {self.cube_size}: pad it first.")
-        lowest = ensure_tuple_rep(self.margin, len(shape))
-        places = [have - side - 2 * free + 1 for have, side, free in zip(shape, self.cube_size, lowest, strict=True)]
+        margin = ensure_tuple_rep(self.margin, len(shape))
+        places = [have - side - 2 * free + 1 for have, side, free in zip(shape, self.cube_size, margin, strict=True)]
         if min(places) < 1:
             return []
         accepts = self.rule.prepare(scan, intensity)
-        drawn = self._draws(places, count * self.max_attempts_per_cube, rng)
-        corners = (tuple(int(p) + free for p, free in zip(place, lowest, strict=True)) for place in drawn)
+        total, attempts = math.prod(places), count * self.max_attempts_per_cube
+        if total <= attempts:
+            drawn = rng.permutation(total)
+        else:
+            drawn = np.unique(rng.integers(total, size=attempts))
+            rng.shuffle(drawn)
+        corners = map(tuple, (np.column_stack(np.unravel_index(drawn, places)) + margin).tolist())
         return list(islice((corner for corner in corners if accepts(self.cube_at(corner))), count))
 
     def cube_at(self, corner: Sequence[int]) -> tuple[slice, ...]:
         """The cube with this lowest corner, as a slice for each spatial axis."""
         return tuple(slice(start, start + side) for start, side in zip(corner, self.cube_size, strict=True))
-
-    @staticmethod
-    def _draws(places: Sequence[int], attempts: int, rng: np.random.Generator) -> Iterator[tuple[Any, ...]]:
-        total = int(np.prod(places, dtype=np.int64))
-        if total <= attempts:
-            flat = rng.permutation(total)
-        else:
-            flat = np.unique(rng.integers(total, size=attempts))
-            rng.shuffle(flat)
-        yield from zip(*np.unravel_index(flat, places), strict=True)
 
     def record(self) -> dict[str, Any]:
         """The sampler's settings as plain values."""
@@ -119,3 +220,65 @@ class CubeSampler:
             "max_attempts_per_cube": self.max_attempts_per_cube,
             "small_scans": self.small_scans,
         }
+
+
+def otsu_threshold(values: np.ndarray) -> tuple[float, float]:
+    """The threshold that splits the values of an array into two classes of least variance.
+
+    Returns:
+        The threshold and the separability, the share of the variance that is between the classes: 0.64 for one normal
+        distribution, 0.75 for a uniform one, near 1 for two narrow peaks, 0 if all values are equal.
+
+    Based on: Otsu, "A threshold selection method from gray-level histograms", IEEE Trans. SMC 9, 1979, 62–66.
+    """
+    counts, edges = np.histogram(values, bins=_BINS)
+    centres = (edges[:-1] + edges[1:]) / 2
+    share = counts / counts.sum()
+    below = np.cumsum(share)[:-1]
+    mean_below = np.cumsum(share * centres)[:-1]
+    total_mean = float((share * centres).sum())
+    variance = float((share * (centres - total_mean) ** 2).sum())
+    if variance == 0:
+        return float(centres[0]), 0.0
+    weight = below * (1 - below)
+    between = np.divide((total_mean * below - mean_below) ** 2, weight, out=np.zeros_like(weight), where=weight > 0)
+    best = int(between.argmax())
+    return float(edges[best + 1]), float(between[best] / variance)
+
+
+def body_mask(scan: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Find the body in a scan at reduced resolution.
+
+    The scan is averaged down to at most 128 voxels a side and split by Otsu's threshold. Components of at least a tenth of
+    the largest are kept (two legs, but not the couch). Holes are filled slice by slice along the last axis, so that lungs
+    are body. Lungs that reach the border of the scan are not holes: a dark region is body as well if its median is above the
+    scan's minimum by 8 % of the difference to the bright mean. A scan without two classes, such as a crop from within
+    an organ, is all body.
+
+    Args:
+        scan: ``(C, X, Y, Z)`` or ``(C, X, Y)``, of which the first channel is used; any unit in which air is darkest.
+
+    Returns:
+        The mask, ``(x, y, z)`` booleans, and the number of the scan's voxels along each axis in one voxel of the mask.
+    """
+    shape = scan.shape[1:]
+    factors = tuple(-(-side // _LONGEST_SIDE) for side in shape)
+    first = torch.as_tensor(np.ascontiguousarray(scan[:1], dtype=np.float32))
+    pool = torch.nn.functional.avg_pool3d if len(shape) == 3 else torch.nn.functional.avg_pool2d
+    reduced = pool(first, factors, stride=factors, ceil_mode=True, count_include_pad=False)[0].numpy()
+    threshold, separability = otsu_threshold(reduced)
+    if separability < _LEAST_SEPARABILITY:
+        return np.ones(reduced.shape, dtype=bool), factors
+    labels, _ = ndimage.label(reduced >= threshold)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    bright = (sizes >= _LEAST_COMPONENT * sizes.max())[labels]
+    in_a_slice = ndimage.generate_binary_structure(2, 1).reshape(3, 3, *[1] * (len(shape) - 2))
+    mask = ndimage.binary_fill_holes(bright, in_a_slice)
+    floor = float(reduced.min())
+    air_limit = floor + _AIR_LEVEL * (float(reduced[bright].mean()) - floor)
+    labels, count = ndimage.label(~mask)
+    if count:
+        medians = ndimage.median(reduced, labels, index=np.arange(1, count + 1))
+        mask |= np.concatenate([[False], medians > air_limit])[labels]
+    return mask, factors

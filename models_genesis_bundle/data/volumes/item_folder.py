@@ -8,18 +8,21 @@ import json
 import logging
 import os
 import shutil
+import threading
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import joblib
 from filelock import AcquireReturnProxy, FileLock, Timeout
-from models_genesis_bundle.data.volumes.workers import run_over
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from models_genesis_bundle.files import write_json
 from tqdm import tqdm
 
-__all__ = ["ItemFolder", "Job", "Journal", "Record"]
+__all__ = ["ItemFolder", "Job", "Journal", "Record", "run_jobs"]
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +30,7 @@ Record = dict[str, Any]
 Job = Callable[[], Record]
 
 _START = time.time()
+_IDLE_SECONDS = 10  # after which a process without work ends
 
 
 class Journal:
@@ -41,11 +45,13 @@ class Journal:
 
     def read(self) -> dict[str, Record]:
         """All records by key; empty if there is no file."""
-        try:
-            lines = self.path.read_bytes().split(b"\n")
-        except FileNotFoundError:
-            return {}
-        return dict(record for line in lines if (record := _record(line)) is not None)
+        records = {}
+        if self.path.exists():
+            for line in self.path.read_bytes().split(b"\n"):
+                checksum, _, text = line.partition(b" ")
+                if checksum == b"%08x" % zlib.crc32(text):
+                    key, records[key] = json.loads(text)
+        return records
 
     def append(self, key: str, record: Mapping[str, Any]) -> None:
         """Add a record, or replace the one with the same key; an `OSError` names the file."""
@@ -55,14 +61,6 @@ class Journal:
                 file.write(b"\n%08x %s\n" % (zlib.crc32(text), text))  # the first newline ends an interrupted line
         except OSError as error:
             raise OSError(error.errno, f"{self.path} could not be written: {error.strerror or error}") from error
-
-
-def _record(line: bytes) -> tuple[str, Record] | None:
-    checksum, _, text = line.partition(b" ")
-    if checksum != b"%08x" % zlib.crc32(text):
-        return None
-    key, record = json.loads(text)
-    return key, record
 
 
 class ItemFolder:
@@ -79,37 +77,21 @@ class ItemFolder:
         self.settings = json.loads(text)
         self.journal = Journal(self.folder / "index.jsonl")
 
-    def file(self, key: str) -> Path:
-        """The file of an item; files are spread over up to 256 folders."""
-        return Path(self.path(key))
-
     def path(self, key: str) -> str:
-        """The file of an item as text, which is faster for a hundred thousand items."""
+        """The file of an item, in one of up to 256 folders; a `Path` would be slow for a hundred thousand items."""
         name = hashlib.sha256(os.fsencode(key)).hexdigest()[:24]
         return f"{self.folder}{os.sep}{name[:2]}{os.sep}{name}{self.suffix}"
 
     def open_or_make(
-        self,
-        wanted: Mapping[str, str],
-        job: Callable[[str], Job],
-        num_workers: int = 0,
-        scheduler: str | None = None,
-        description: str = "Preparing",
-        each: Callable[[Record], None] = lambda record: None,
+        self, wanted: Mapping[str, str], job: Callable[[str], Job], num_workers: int, scheduler: str | None
     ) -> dict[str, Record]:
         """The records of items, after making those that are missing, incomplete or outdated.
 
         An interrupted call loses only the items in work. A second process that wants the same folder waits for the first.
 
-        Args:
-            wanted: by key, the fingerprint of the item's source.
-            job: gives for a key a function that makes its file and returns its record, with the size of the file as ``bytes``
-                (0: no file is needed). The function is sent to a process, so it must be picklable and should be small. An
-                item whose record has ``unreadable`` is tried again by every run.
-            num_workers: see `run_over`.
-            scheduler: see `run_over`.
-            description: title of the progress bar.
-            each: called with the record of each item that was made; an exception ends the work.
+        `wanted` has the fingerprint of each item's source, by key. `job` gives for a key a small, picklable function that makes
+        the file and returns its record, with the size of the file as ``bytes`` (0: no file is needed). An item whose record
+        has ``unreadable`` is tried again by every run. See `run_jobs` for `num_workers` and `scheduler`.
         """
         records = self._fitting(wanted)
         if len(records) < len(wanted):
@@ -121,12 +103,12 @@ class ItemFolder:
                 if records and missing:
                     logger.info("%s: %d of %d are there already.", self.folder, len(records), len(wanted))
                 jobs = ((key, job(key)) for key in missing)  # each is made when it is sent to a process
-                results = run_over(_run_keyed, jobs, min(num_workers, len(missing)), scheduler)
                 sizes: list[int] = []
-                with tqdm(total=len(wanted), initial=len(records), desc=description, unit="scan") as progress:
-                    for key, made in results:
+                with tqdm(
+                    total=len(wanted), initial=len(records), desc=f"Preparing {self.name}", unit="scan"
+                ) as progress:
+                    for key, made in run_jobs(jobs, min(num_workers, len(missing)), scheduler):
                         records[key] = self._keep(key, wanted[key], made)
-                        each(records[key])
                         sizes.append(made["bytes"])
                         self._require_space(sizes, len(missing) - len(sizes))
                         progress.update()
@@ -151,7 +133,7 @@ class ItemFolder:
         }
 
     def _is_usable(self, key: str, record: Record) -> bool:
-        if record.get("unreadable"):
+        if "unreadable" in record:
             return record["time"] >= _START
         try:
             return not record["bytes"] or os.stat(self.path(key)).st_size == record["bytes"]
@@ -160,8 +142,7 @@ class ItemFolder:
 
     def _require_space(self, sizes: Sequence[int], left: int) -> None:
         """Refuse to go on if as many files as are left, of the average size so far, do not fit on the disk."""
-        needed = left * sum(sizes) / len(sizes)
-        free = shutil.disk_usage(self.folder).free
+        needed, free = left * sum(sizes) / len(sizes), shutil.disk_usage(self.folder).free
         if needed > free:
             raise OSError(
                 errno.ENOSPC,
@@ -178,7 +159,54 @@ class ItemFolder:
             return lock.acquire()
 
 
-def _run_keyed(keyed: tuple[str, Job]) -> tuple[str, Record]:
-    """The key with the result, since results come in any order."""
-    key, job = keyed
+def run_jobs(
+    jobs: Iterable[tuple[str, Job]], num_workers: int, scheduler: str | None = None
+) -> Iterator[tuple[str, Record]]:
+    """Run picklable jobs, each with a key, and yield keys and results as they are ready, in any order.
+
+    Args:
+        jobs: what to do.
+        num_workers: processes on this machine; 0 and 1 work in this process.
+        scheduler: address of a Dask scheduler, such as ``"tcp://10.0.0.1:8786"``, whose workers are used instead. They
+            need this package and must see the same files. If a worker dies, another one repeats its work.
+    """
+    with ExitStack() as stack:
+        if scheduler is None:
+            loky = {"idle_worker_timeout": _IDLE_SECONDS, "initializer": _end_with_parent}
+            stack.enter_context(joblib.parallel_config("loky", n_jobs=max(1, num_workers), **loky))
+        else:
+            stack.enter_context(_dask_client(scheduler))
+            stack.enter_context(joblib.parallel_config("dask"))
+        parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1)
+        try:
+            yield from parallel(joblib.delayed(_run_keyed)(key, job) for key, job in jobs)
+        except TerminatedWorkerError as error:
+            raise RuntimeError(
+                "A process that prepares data was killed, most likely because memory ran out. Use fewer of them "
+                "(volumes::num_workers) and start again: what is done is kept."
+            ) from error
+
+
+def _run_keyed(key: str, job: Job) -> tuple[str, Record]:
     return key, job()
+
+
+def _end_with_parent() -> None:
+    """Let this process end with its parent, even if that is killed."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _dask_client(scheduler: str) -> Any:
+    try:
+        from dask.distributed import Client
+    except ImportError as error:
+        install = "pip install 'models-genesis-bundle[distributed]'"
+        raise ImportError(f"scheduler={scheduler} needs Dask: {install}.") from error
+    return Client(scheduler, timeout="30s")

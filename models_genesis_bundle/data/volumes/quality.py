@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import nibabel
 import numpy as np
@@ -16,7 +15,6 @@ __all__ = [
     "CT_IN_HU",
     "INTENSITY_KIND_RULE",
     "NOT_IN_HU",
-    "PERCENTILES",
     "ScanFacts",
     "intensity_kind",
     "odd_intensity_kinds",
@@ -24,7 +22,6 @@ __all__ = [
     "thinned",
 ]
 
-PERCENTILES = (0.5, 5.0, 25.0, 50.0, 75.0, 95.0, 99.5)
 INTENSITY_KIND_RULE = "intensity_kind"
 CT_IN_HU = "CT in HU"
 NOT_IN_HU = "not in HU"
@@ -40,18 +37,12 @@ _MOST_VOXELS = 2_000_000
 _FEWEST_SLICES = 3
 _LARGEST_PADDING = 0.95
 _MOST_LABELS = 32
+_CLEAR_MAJORITY = 3
 _LOCALISER_SLICES = 5
 _LOCALISER_GAP = 7.0  # mm
 _LOCALISER_RATIO = 3.0
-
-# CT in HU has fat, lung or air well below 0, but nothing below the values that scanners pad with.
-_FAT = -100.0
-_AIR = -200.0
-_LOWEST_PADDING = -3100.0
-_HIGHEST_MEDIAN = 700.0
 _SMALLEST_SPREAD = 20.0
-# A crop of soft tissue without fat or air has no voxel below 0 HU, and none dark or bright.
-_SOFT_TISSUE_CROP = {0.5: (10.0, np.inf), 50.0: (20.0, 150.0), 99.5: (-np.inf, 400.0)}
+_LOWEST_PADDING, _AIR, _FAT, _HIGHEST_MEDIAN = -3100.0, -200.0, -100.0, 700.0  # HU
 
 
 @dataclass(frozen=True)
@@ -63,7 +54,9 @@ class ScanFacts:
     modality: str  # as in the header, such as "CT" or "MR", or ""
     minimum: float
     maximum: float
-    percentiles: tuple[float, ...]  # at `PERCENTILES`
+    low: float  # the 0.5th percentile
+    median: float
+    high: float  # the 99.5th percentile
     padding: float  # share of the voxels that have the most frequent value
 
     @classmethod
@@ -75,28 +68,18 @@ class ScanFacts:
         values = np.sort(thinned(voxels.numpy(), _MOST_VOXELS))
         changes = np.flatnonzero(np.diff(values)) + 1
         longest = int(np.diff(changes, prepend=0, append=len(values)).max())
+        low, median, high = np.percentile(values, (0.5, 50.0, 99.5)).tolist()
         return cls(
             shape=tuple(int(voxels.shape[axis]) for axis in order),
             spacing=tuple(float(spacing[axis]) for axis in order),
             modality=str(image.meta.get("modality") or "").strip().upper(),
             minimum=float(voxels.min()),
             maximum=float(voxels.max()),
-            percentiles=tuple(float(value) for value in np.percentile(values, PERCENTILES)),
+            low=low,
+            median=median,
+            high=high,
             padding=longest / len(values),
         )
-
-    def percentile(self, number: float) -> float:
-        """The value at one of `PERCENTILES`."""
-        return self.percentiles[PERCENTILES.index(number)]
-
-    def record(self) -> dict[str, Any]:
-        """Plain values for JSON, which `from_record` reads."""
-        return asdict(self)
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> ScanFacts:
-        """The facts of a `record`, also after JSON has made lists of the tuples."""
-        return cls(**{**record, **{name: tuple(record[name]) for name in ("shape", "spacing", "percentiles")}})
 
 
 def thinned(voxels: np.ndarray, most: int) -> np.ndarray:
@@ -130,7 +113,9 @@ def quality_rule(facts: ScanFacts) -> tuple[str, str] | None:
         return "localiser", f"it looks like a localiser: {slices} slices, {gap:.3g} mm apart."
     if facts.padding > _LARGEST_PADDING:
         return "mostly_padding", f"{facts.padding:.1%} of its voxels have the same value."
-    if facts.minimum == 0 and all(value in range(_MOST_LABELS + 1) for value in (facts.maximum, *facts.percentiles)):
+    if facts.minimum == 0 and all(
+        value in range(_MOST_LABELS + 1) for value in (facts.maximum, facts.low, facts.median, facts.high)
+    ):
         return "label_map", f"it looks like a label map: whole numbers from 0 to {facts.maximum:g}."
     return None
 
@@ -152,27 +137,27 @@ def intensity_kind(facts: ScanFacts) -> str:
     return _CT_NOT_IN_HU if modality == "CT" else NOT_IN_HU
 
 
-def odd_intensity_kinds(facts: Sequence[ScanFacts], majority: float = 3.0) -> dict[int, str]:
-    """Find the scans whose intensities are of another kind than those of the rest, each with the reason by its position.
+def odd_intensity_kinds(kinds: Sequence[str]) -> tuple[dict[int, str], bool]:
+    """Find the scans whose intensities are of another kind than those of the rest.
 
-    The rest are the scans of the most frequent kind; without a clear majority no scan is odd. An unknown kind is never odd,
-    and ``"not in HU"`` agrees with any modality but CT in HU.
+    The rest are the scans of the most frequent kind. An unknown kind is never odd, and ``"not in HU"`` agrees with any modality
+    but CT in HU.
 
     Args:
-        facts: of all scans of a set.
-        majority: the least ratio of scans that agree with the most frequent kind to those that do not; 0 for no minimum.
+        kinds: the `intensity_kind` of each scan.
+
+    Returns:
+        The reasons by the position of an odd scan, and whether the rest are a clear majority, at least three for each.
     """
-    kinds = [intensity_kind(scan) for scan in facts]
     counts = Counter(kind for kind in kinds if kind)
     if not counts:
-        return {}
+        return {}, True
     # Of two kinds with as many scans, CT in HU wins: its unit is the same in every scan.
     largest = max(counts, key=lambda kind: (counts[kind], kind == CT_IN_HU, kind))
     odd = [place for place, kind in enumerate(kinds) if not _agree(kind, largest)]
     agreeing = counts.total() - len(odd)
-    if agreeing < majority * len(odd):
-        return {}
-    return {place: f"it is {kinds[place]}, while {agreeing} other scans are {largest}." for place in odd}
+    reasons = {place: f"it is {kinds[place]}, while {agreeing} other scans are {largest}." for place in odd}
+    return reasons, agreeing >= _CLEAR_MAJORITY * len(odd)
 
 
 def _agree(kind: str, other: str) -> bool:
@@ -180,12 +165,14 @@ def _agree(kind: str, other: str) -> bool:
 
 
 def _is_in_hu(facts: ScanFacts) -> bool | None:
-    low, middle, high = (facts.percentile(number) for number in (0.5, 50.0, 99.5))
-    if high - low <= _SMALLEST_SPREAD:
+    """Whether the values are CT in HU; None if they may or may not be."""
+    if facts.high - facts.low <= _SMALLEST_SPREAD:
         return False  # scaled to 0 ... 1, or by mean and standard deviation
     if facts.minimum >= 0:
-        crop = all(least < facts.percentile(at) < most for at, (least, most) in _SOFT_TISSUE_CROP.items())
-        return None if crop else False
-    if facts.minimum <= _AIR and _LOWEST_PADDING <= low <= _FAT and middle <= _HIGHEST_MEDIAN:
+        # A crop of soft tissue without fat or air has no voxel below 0 HU, and none dark or bright.
+        is_crop = facts.low > 10 and 20 < facts.median < 150 and facts.high < 400
+        return None if is_crop else False
+    # Any other CT has fat, lung or air well below 0 HU, but little below the values that scanners pad with.
+    if facts.minimum <= _AIR and _LOWEST_PADDING <= facts.low <= _FAT and facts.median <= _HIGHEST_MEDIAN:
         return True
     return None

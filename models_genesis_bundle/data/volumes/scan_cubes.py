@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import operator
 import os
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
-from itertools import product
+import zlib
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from models_genesis_bundle.data.datalists.patients import patient_hashes
-from models_genesis_bundle.data.sampling.readable_scans import skipped_text
+from models_genesis_bundle.data.sampling.readable_scans import SkippedScansError, skipped_text
 from models_genesis_bundle.data.sampling.seeded_dataset import EpochIndex
 from models_genesis_bundle.data.volumes.cube_sampler import CubeSampler
-from models_genesis_bundle.data.volumes.places import Places
+from models_genesis_bundle.data.volumes.item_folder import ItemFolder, Job, Record
+from models_genesis_bundle.data.volumes.oblique import random_matrix, read_oblique
 from models_genesis_bundle.data.volumes.volumes import Volumes
-from monai.networks.layers.factories import Pool
-from scipy.spatial.transform import Rotation
+from models_genesis_bundle.files import whole_file
 from torch.utils.data import Dataset
 
-__all__ = ["ScanCubes", "random_matrix", "read_oblique"]
+__all__ = ["ScanCubes"]
 
 logger = logging.getLogger(__name__)
 
-_DRAWS = ("fresh", "fixed")
 _FRESH_PLACES = 2048
-
-
-@lru_cache(maxsize=512)
-def _order(seed: int, scan: int, passes: int, count: int) -> np.ndarray:
-    """The order of a volume's places after this number of passes over all of them."""
-    return np.random.default_rng((seed, scan, passes)).permutation(count)
 
 
 class ScanCubes(Dataset):
@@ -42,6 +36,9 @@ class ScanCubes(Dataset):
     With ``draw="fresh"`` each volume has up to 2048 places. Each epoch takes new ones until all were taken, and then again in
     another order. An item depends on (`seed`, epoch, index) alone, so that it is the same in any worker and after a
     restart. With ``draw="fixed"`` there are `cubes_per_scan` places, as in the paper.
+
+    The places are drawn once and kept in the folder of the volumes, because the sampler's rule reads a whole volume. They
+    depend on the seed, the patient and the name of the scan's file.
 
     Args:
         volumes: the prepared volumes.
@@ -56,6 +53,11 @@ class ScanCubes(Dataset):
     Shape:
         ``cubes[i]``, or ``cubes[EpochIndex(epoch, i)]``: ``{"image": (C, X, Y, Z) float32 array, "source": path of the
         scan, "cube": i}``. Axes along which the cubes are one voxel thick are dropped: slices of volumes are (C, X, Y).
+
+    Attributes:
+        images: the scans that have a place.
+        counts: number of places of each of them.
+        without: why other scans have no place, by path.
 
     Raises:
         SkippedScansError: no scan gives a cube.
@@ -85,7 +87,7 @@ class ScanCubes(Dataset):
     ) -> None:
         if cubes_per_scan < 1:
             raise ValueError(f"ScanCubes: cubes_per_scan must be 1 or more, got {cubes_per_scan}.")
-        if draw not in _DRAWS:
+        if draw not in ("fresh", "fixed"):
             raise ValueError(f"ScanCubes: draw must be 'fresh' or 'fixed', got {draw!r}.")
         if not 0 <= rotation <= 180 or len(zoom) != 2 or not 0 < zoom[0] <= zoom[1]:
             raise ValueError(
@@ -101,21 +103,38 @@ class ScanCubes(Dataset):
         self.volumes, self.sampler, self.seed, self.draw = volumes, sampler, int(seed), draw
         self.rotation, self.zoom = float(rotation), tuple(float(factor) for factor in zoom)
         self.cubes_per_scan = int(cubes_per_scan)
-        count = max(_FRESH_PLACES, self.cubes_per_scan) if draw == "fresh" else self.cubes_per_scan
-        self.patients = {os.path.abspath(scan["image"]): str(scan["patient"]) for scan in scans}
-        self.places = Places(volumes, self.patients, sampler, count, self.seed)
-        self._ends = np.cumsum(np.minimum(self.places.counts, self.cubes_per_scan))
+        patients = {os.path.abspath(scan["image"]): str(scan["patient"]) for scan in scans}
+        self.patients = {image: patient for image, patient in patients.items() if image in volumes}
+        self._records = self._draw_places()
+        self.images = [image for image, record in self._records.items() if record["count"]]
+        self.counts = [self._records[image]["count"] for image in self.images]
+        self.without = {image: record["reason"] for image, record in self._records.items() if not record["count"]}
+        if not self.images:
+            raise SkippedScansError(skipped_text(self.without, len(self.without)))
+        self._ends = np.cumsum(np.minimum(self.counts, self.cubes_per_scan))
         self._report()
 
+    def _draw_places(self) -> dict[str, Record]:
+        count = max(_FRESH_PLACES, self.cubes_per_scan) if self.draw == "fresh" else self.cubes_per_scan
+        settings = {"sampler": self.sampler.record(), "count": count, "seed": self.seed}
+        self._places = ItemFolder(self.volumes.items.folder, "places", settings, ".places")
+
+        def job(image: str) -> Job:
+            identity = f"{self.seed}|{self.patients[image]}|{Path(image).name}"
+            volumes, path = self.volumes.alone(image), self._places.path(image)
+            return partial(_draw_corners, image, identity, volumes, self.sampler, count, path)
+
+        wanted = {image: f"{self.volumes.fingerprint(image)} {patient}" for image, patient in self.patients.items()}
+        return self._places.open_or_make(wanted, job, self.volumes.num_workers, self.volumes.scheduler)
+
     def _report(self) -> None:
-        counts = np.array(self.places.counts)
-        logger.info("%d cubes of %d scans in an epoch (%s)", len(self), len(counts), self.draw)
-        if short := int((counts < self.cubes_per_scan).sum()):
+        logger.info("%d cubes of %d scans in an epoch (%s)", len(self), len(self.images), self.draw)
+        if short := sum(count < self.cubes_per_scan for count in self.counts):
             logger.info("%d scans have fewer places than the %d cubes wanted", short, self.cubes_per_scan)
-        if self.places.padded:
-            logger.info("%d scans are smaller than a cube and are padded", self.places.padded)
-        if self.places.without:
-            logger.warning("%s", skipped_text(self.places.without, len(counts) + len(self.places.without)))
+        if padded := sum(record.get("padded", False) for record in self._records.values()):
+            logger.info("%d scans are smaller than a cube and are padded", padded)
+        if self.without:
+            logger.warning("%s", skipped_text(self.without, len(self._records)))
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -125,38 +144,40 @@ class ScanCubes(Dataset):
         number = operator.index(item)
         if not 0 <= number < len(self):
             raise IndexError(f"ScanCubes: cube {item} of {len(self)}.")
-        image = self.image_of(number)
-        if self.draw == "fixed":
-            epoch = repeat = 0
+        image = self.images[self._scan_of(number)]
         corner = self.corner_of(number, epoch)
         size = self.sampler.cube_size
         if self.turned:
             generator = np.random.default_rng((self.seed, epoch, number, repeat))
             matrix = random_matrix(self.rotation, self.zoom, self.volumes.spacing(image), generator)
-            cube = read_oblique(lambda low, sides: self.volumes.read(image, low, sides), corner, size, matrix)
+            cube = read_oblique(partial(self.volumes.read, image), corner, size, matrix)
         else:
             cube = self.volumes.read(image, corner, size)
         flat = cube.reshape(cube.shape[0], *(side for side in size if side > 1))
         return {"image": flat, "source": image, "cube": number}
 
-    def image_of(self, number: int) -> str:
-        """The scan of an item."""
-        return self.places.images[int(np.searchsorted(self._ends, number, side="right"))]
+    def _scan_of(self, number: int) -> int:
+        return int(np.searchsorted(self._ends, number, side="right"))
 
     def corner_of(self, number: int, epoch: int = 0) -> tuple[int, ...]:
         """The lowest corner of an item's cube in an epoch, in voxels of the volume; negative if it starts in padding."""
-        scan = int(np.searchsorted(self._ends, number, side="right"))
+        scan = self._scan_of(number)
         of_scan = number - (int(self._ends[scan - 1]) if scan else 0)
-        corners = self.places.corners(self.places.images[scan])
+        corners = self.corners(self.images[scan])
         if self.draw == "fresh":
             in_an_epoch = min(len(corners), self.cubes_per_scan)
             passes, place = divmod(epoch * in_an_epoch + of_scan, len(corners))
             of_scan = int(_order(self.seed, scan, passes, len(corners))[place])
         return tuple(corners[of_scan].tolist())
 
+    def corners(self, image: str) -> np.ndarray:
+        """The lowest corners at all places of a scan, (count, axes), in voxels."""
+        record = self._records[image]
+        return _read_corners(self._places.path(image), record["checksum"], record["count"])
+
     def record(self) -> dict[str, Any]:
         """Plain values about the data, for checkpoints: numbers of scans, patients and cubes, hashes of the patients, settings."""
-        hashes = patient_hashes({self.patients[image] for image in self.places.images})
+        hashes = patient_hashes({self.patients[image] for image in self.images})
         settings = {
             "preprocessing": self.volumes.preprocessing.record(),
             "sampler": self.sampler.record(),
@@ -167,7 +188,7 @@ class ScanCubes(Dataset):
             "zoom": list(self.zoom),
         }
         return {
-            "scans": len(self.places.images),
+            "scans": len(self.images),
             "patients": len(hashes),
             "patient_hashes": hashes,
             "cubes": len(self),
@@ -175,57 +196,40 @@ class ScanCubes(Dataset):
         }
 
 
-def random_matrix(
-    rotation: float, zoom: Sequence[float], spacing: Sequence[float], generator: np.random.Generator
-) -> np.ndarray:
-    """Draw a rotation and a zoom, in millimetres, as a matrix from voxel offsets in the cube to those in the volume.
-
-    Args:
-        rotation: largest angle about each axis, in degrees; angles are uniform in ±rotation.
-        zoom: smallest and largest magnification of the anatomy in the cube; its logarithm is uniform.
-        spacing: sides of a voxel in millimetres, 3 or 2.
-        generator: source of the draws.
-    """
-    axes = len(spacing)
-    names, signs = ("z", [1]) if axes == 2 else ("xyz", [1, -1, 1])
-    angles = generator.uniform(-rotation, rotation, len(names)) * signs
-    turn = Rotation.from_euler(names, angles, degrees=True).as_matrix().reshape(3, 3)[:axes, :axes]
-    scale = np.exp(generator.uniform(*np.log(zoom)))
-    return np.diag(1 / np.array(spacing)) @ turn @ np.diag(spacing) / scale
+@lru_cache(maxsize=512)
+def _order(seed: int, scan: int, passes: int, count: int) -> np.ndarray:
+    """The order of a volume's places after this number of passes over all of them."""
+    return np.random.default_rng((seed, scan, passes)).permutation(count)
 
 
-def read_oblique(
-    read: Callable[[Sequence[int], Sequence[int]], np.ndarray],
-    corner: Sequence[int],
-    size: Sequence[int],
-    matrix: np.ndarray,
-) -> np.ndarray:
-    """Read a box that holds the turned cube, and resample it once, linearly, to float32 (C, *size).
+@lru_cache(maxsize=512)
+def _read_corners(file: str, checksum: int, count: int) -> np.ndarray:
+    content = Path(file).read_bytes()
+    if zlib.crc32(content) != checksum:
+        raise ValueError(f"{file}: this list of places is damaged. Remove the file and start again: it is made anew.")
+    return np.frombuffer(content, dtype="<i4").reshape(count, -1)
 
-    If the cube's voxels are at least twice as long as the volume's, the box is first averaged over blocks of voxels, so that
-    voxels between the sampled points count.
 
-    Args:
-        read: gives (C, *size) for a lowest corner and a size in voxels.
-        corner: lowest voxel of the cube before it is turned about its middle.
-        size: its sides in voxels.
-        matrix: see `random_matrix`.
-    """
-    half = (np.array(size) - 1) / 2
-    middle = np.array(corner) + half
-    block = max(1, int(np.linalg.det(matrix) ** (1 / len(size)) + 1e-6))  # voxels of the volume in one of the cube
-    reach = np.abs([matrix @ (half * signs) for signs in product((-1, 1), repeat=len(size))]).max(axis=0)
-    reach = reach + (block - 1) / 2
-    lowest = np.floor(middle - reach).astype(int)
-    sides = np.ceil((np.ceil(middle + reach) - lowest + 1) / block).astype(int)
-    box = torch.from_numpy(read(lowest.tolist(), (sides * block).tolist()))[None]
-    if block > 1:
-        box = Pool[Pool.AVG, len(size)](block)(box)
-    # grid_sample needs the matrix between offsets from the middles, as parts of half the sides, with the last axis first.
-    half_box = np.maximum((sides - 1) / 2, 0.5)
-    shift = ((middle - lowest - (block - 1) / 2) / block - (sides - 1) / 2) / half_box
-    scaled = matrix / block * np.maximum(half, 0.5) / half_box[:, None]
-    theta = torch.as_tensor(np.column_stack([scaled[::-1, ::-1], shift[::-1]])[None], dtype=torch.float32)
-    grid = torch.nn.functional.affine_grid(theta, [1, box.shape[1], *size], align_corners=True)
-    cube = torch.nn.functional.grid_sample(box, grid, mode="bilinear", padding_mode="border", align_corners=True)
-    return cube[0].numpy()
+def _draw_corners(image: str, identity: str, volumes: Volumes, sampler: CubeSampler, count: int, path: str) -> Record:
+    """Draw the places in one volume and write them, in any process."""
+    shape = volumes.shape(image)
+    padding = sampler.padding(shape)
+    padded = any(after for _, after in padding)
+    if padded and sampler.small_scans == "skip":
+        return {"bytes": 0, "count": 0, "reason": f"its shape {shape} is below the cube {sampler.cube_size}."}
+    corner = [-before for before, _ in padding]
+    size = [side + sum(more) for side, more in zip(shape, padding, strict=True)]
+    scan = volumes.read(image, corner, size)
+    digest = hashlib.sha256(os.fsencode(identity)).digest()
+    generator = np.random.default_rng(int.from_bytes(digest[:16], "big"))
+    try:
+        found = sampler.sample(scan, volumes.preprocessing.intensity, count, generator)
+    except ValueError as error:
+        raise ValueError(f"{image}: {error}") from error
+    if not found:
+        reason = f"no cube of {sampler.cube_size} with margin {sampler.margin} in its shape {tuple(size)} satisfies {sampler.rule}."
+        return {"bytes": 0, "count": 0, "reason": reason}
+    content = (np.array(found, dtype="<i4") + np.array(corner, dtype="<i4")).tobytes()
+    with whole_file(path) as unfinished:
+        unfinished.write_bytes(content)
+    return {"bytes": len(content), "count": len(found), "checksum": zlib.crc32(content), "padded": padded}

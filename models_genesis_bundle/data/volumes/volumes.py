@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,20 +16,26 @@ from models_genesis_bundle.data.sampling.readable_scans import SkippedScansError
 from models_genesis_bundle.data.scans.files import scan_files, scan_fingerprint
 from models_genesis_bundle.data.scans.preprocessing import ScanPreprocessing
 from models_genesis_bundle.data.scans.raw_scan import ScanError
-from models_genesis_bundle.data.volumes.item_folder import ItemFolder, Record
-from models_genesis_bundle.data.volumes.quality import INTENSITY_KIND_RULE, ScanFacts, odd_intensity_kinds, quality_rule
+from models_genesis_bundle.data.volumes.item_folder import ItemFolder, Job, Record
+from models_genesis_bundle.data.volumes.quality import (
+    INTENSITY_KIND_RULE,
+    ScanFacts,
+    intensity_kind,
+    odd_intensity_kinds,
+    quality_rule,
+)
 from models_genesis_bundle.data.volumes.volume_file import DamagedVolumeError, VolumeFile, write_volume
 from monai.config import PathLike
-from monai.data import MetaTensor
 from monai.data.utils import affine_to_spacing
 
 __all__ = ["Volumes"]
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 4
+_FORMAT = 5
 _KNOWN_FILES = 1024
 _MOST_MAPPED_BYTES = 512 * 2**20
+_MAPPED_BY_OPENING = 4 * 2**20  # about: the system also maps what lies next to the bytes that are read
 
 
 class Volumes:
@@ -83,73 +88,68 @@ class Volumes:
         if num_workers < 0:
             raise ValueError(f"Volumes: num_workers must be 0 or more, got {num_workers}.")
         self.preprocessing = preprocessing
-        self.num_workers, self.scheduler = num_workers, scheduler
+        self.num_workers, self.scheduler, self.on_unreadable = num_workers, scheduler, on_unreadable
         settings = {"format": _FORMAT, **preprocessing.record()}
         self.items = ItemFolder(Path(os.path.abspath(directory)), "volumes", settings, ".b2nd")
-        self._prepare = _Preparation(self.items, preprocessing)
         self._files: OrderedDict[str, VolumeFile] = OrderedDict()
         self._mapped_bytes = 0
         self._scan_files = {
             os.path.abspath(scan["image"]): [os.path.abspath(file) for file in scan_files(scan)] for scan in scans
         }
         wanted = {image: scan_fingerprint(*files) for image, files in self._scan_files.items()}
-
-        def require_readable(record: Record) -> None:
-            if record.get("unreadable") and on_unreadable == "raise":
-                raise ScanError(*record["error"])
-
-        records = self.items.open_or_make(
-            wanted, self._job, num_workers, scheduler, "Preparing volumes", require_readable
-        )
-        for record in records.values():
-            require_readable(record)
-        self._records = {image: record for image, record in records.items() if "shape" in record}
+        records = self.items.open_or_make(wanted, self._job, num_workers, scheduler)
+        if on_unreadable == "raise" and (unreadable := [r for r in records.values() if "unreadable" in r]):
+            raise ScanError(*unreadable[0]["unreadable"])
         self.left_out = {
             image: f"{record['reason']} [{record['rule']}]"
             for image, record in records.items()
-            if "rule" in record and ("shape" not in record or apply_rules)
+            if "rule" in record and (apply_rules or "unreadable" in record)
         }
+        self._records = {image: record for image, record in records.items() if "kind" in record}
         if apply_rules:
             self._leave_out_odd_kinds()
         for image in self.left_out:
             self._records.pop(image, None)
         self._report()
 
-    def _job(self, key: str) -> Callable[[], Record]:
-        return partial(self._prepare, key, self._scan_files[key])
+    def _job(self, key: str) -> Job:
+        files, path = self._scan_files[key], self.items.path(key)
+        return partial(_prepare, key, files, path, self.preprocessing, self.on_unreadable)
 
     def _leave_out_odd_kinds(self) -> None:
-        facts = [ScanFacts.from_record(record["facts"]) for record in self._records.values()]
-        names = list(self._records)
-        odd = odd_intensity_kinds(facts)
-        for number, reason in odd.items():
-            self.left_out.setdefault(names[number], f"{reason} [{INTENSITY_KIND_RULE}]")
-        others = odd_intensity_kinds(facts, majority=0)
-        if len(others) > len(odd):
-            first, reason = next(iter(others.items()))
-            logger.warning(
-                "The scans are mixed, and all of them are used: %d of %d differ from the rest. The first is %s: %s "
-                "Plan for a folder of each kind, or use planning, which keeps the larger part.",
-                len(others),
-                len(facts),
-                names[first],
-                reason,
-            )
-
-    def alone(self, image: PathLike) -> Volumes:
-        """A copy with the record of one volume only, for a job that is sent to a process."""
-        key, alone = os.path.abspath(image), copy(self)
-        alone._records, alone.left_out, alone._files = {key: self._records[key]}, {}, OrderedDict()
-        alone._scan_files = {key: self._scan_files[key]}
-        return alone
+        images = list(self._records)
+        odd, clear = odd_intensity_kinds([record["kind"] for record in self._records.values()])
+        if clear:
+            for number, reason in odd.items():
+                self.left_out.setdefault(images[number], f"{reason} [{INTENSITY_KIND_RULE}]")
+            return
+        first, reason = next(iter(odd.items()))
+        logger.warning(
+            "The scans are mixed, and all of them are used: %d of %d differ from the rest. The first is %s: %s "
+            "Plan for a folder of each kind, or use planning, which keeps the larger part.",
+            len(odd),
+            len(images),
+            images[first],
+            reason,
+        )
 
     def _report(self) -> None:
         total = sum(record["bytes"] for record in self._records.values())
         logger.info("%s: %d volumes, %.1f MiB", self.items.folder, len(self), total / 2**20)
+        text = skipped_text(self.left_out, len(self) + len(self.left_out))
         if not self._records:
-            raise SkippedScansError(skipped_text(self.left_out, len(self.left_out)))
+            raise SkippedScansError(text)
         if self.left_out:
-            logger.warning("%s", skipped_text(self.left_out, len(self) + len(self.left_out)))
+            logger.warning("%s", text)
+
+    def alone(self, image: PathLike) -> Volumes:
+        """A copy with the record of one volume only, for a job that is sent to a process."""
+        key, alone = os.path.abspath(image), copy(self)
+        alone._records, alone._scan_files, alone.left_out = {key: self._records[key]}, {key: self._scan_files[key]}, {}
+        return alone
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_files": OrderedDict()}
 
     def __len__(self) -> int:
         return len(self._records)
@@ -188,7 +188,7 @@ class Volumes:
         except DamagedVolumeError as error:
             logger.warning("%s It is made again.", error)
             self._files.pop(key, None)
-            fingerprint = self._records[key]["fingerprint"]
+            fingerprint = self.fingerprint(key)
             if scan_fingerprint(*self._scan_files[key]) != fingerprint:
                 found = "its prepared volume is damaged, and the scan has changed since it was made."
                 raise ScanError(key, found, "Start again.", "changed") from error
@@ -196,59 +196,47 @@ class Volumes:
             return self._read(key, corner, size)
 
     def _read(self, key: str, corner: Sequence[int], size: Sequence[int]) -> np.ndarray:
-        file = self._open(key)
-        before = file.mapped_bytes
+        file = self._files.pop(key, None) or VolumeFile(self.items.path(key), self._records[key]["ends"])
+        self._files[key] = file  # at the end, behind those that were not used for longer
+        if len(self._files) > _KNOWN_FILES:
+            self._files.popitem(last=False)
+        opened = file.array is None
         box = file.read(corner, size, self.preprocessing.intensity.value_range[0])
-        self._mapped_bytes += file.mapped_bytes - before
+        self._mapped_bytes += 2 * box.nbytes + opened * _MAPPED_BY_OPENING
         if self._mapped_bytes > _MOST_MAPPED_BYTES:
             self._mapped_bytes = 0
             for known in self._files.values():
                 known.release()
         return box
 
-    def _open(self, key: str) -> VolumeFile:
-        if key in self._files:
-            self._files.move_to_end(key)
-        else:
-            self._files[key] = VolumeFile(self.items.file(key), self._records[key]["ends"])
-            if len(self._files) > _KNOWN_FILES:
-                self._files.popitem(last=False)
-        return self._files[key]
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_files": OrderedDict()}
-
-
-@dataclass(frozen=True)
-class _Preparation:
-    """Makes the volume of a scan, in any process."""
-
-    items: ItemFolder
-    preprocessing: ScanPreprocessing
-
-    def __call__(self, image: str, files: Sequence[str]) -> Record:
-        key = self.preprocessing.keys[0]
-        load, *further_steps = self.preprocessing.transforms
-        try:
-            loaded = load({key: files})
-            facts = ScanFacts.of(loaded[key])
-            for step in further_steps:
-                loaded = step(loaded)
-        except ScanError as error:
-            parts = [error.file, error.found, error.remedy, error.rule]
-            reason = f"{error.found} {error.remedy}"
-            return {"bytes": 0, "unreadable": True, "rule": error.rule, "reason": reason, "error": parts}
-        except Exception as error:
-            error.add_note(f"The scan was {image}.")
+def _prepare(
+    image: str, files: Sequence[str], path: str, preprocessing: ScanPreprocessing, on_unreadable: str
+) -> Record:
+    """Make the volume of a scan, in any process."""
+    key = preprocessing.keys[0]
+    load, *further_steps = preprocessing.transforms
+    try:
+        loaded = load({key: files})
+        facts = ScanFacts.of(loaded[key])
+        for step in further_steps:
+            loaded = step(loaded)
+    except ScanError as error:
+        if on_unreadable == "raise":
             raise
-        scan: MetaTensor = loaded[key]
-        size, ends = write_volume(self.items.file(image), scan.numpy())
-        record: Record = {
-            "bytes": size,
-            "ends": ends,
-            "shape": list(scan.shape),
-            "affine": np.asarray(scan.affine).tolist(),
-            "facts": facts.record(),
-        }
-        rule = quality_rule(facts)
-        return record if rule is None else record | {"rule": rule[0], "reason": rule[1]}
+        parts = [error.file, error.found, error.remedy, error.rule]
+        return {"bytes": 0, "rule": error.rule, "reason": f"{error.found} {error.remedy}", "unreadable": parts}
+    except Exception as error:
+        error.add_note(f"The scan was {image}.")
+        raise
+    scan = loaded[key]
+    size, ends = write_volume(path, scan.numpy())
+    record: Record = {
+        "bytes": size,
+        "ends": ends,
+        "shape": list(scan.shape),
+        "affine": np.asarray(scan.affine).tolist(),
+        "kind": intensity_kind(facts),
+    }
+    rule = quality_rule(facts)
+    return record if rule is None else record | {"rule": rule[0], "reason": rule[1]}

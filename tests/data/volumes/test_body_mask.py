@@ -4,7 +4,7 @@ import nibabel
 import numpy as np
 import pytest
 from models_genesis_bundle.data import IntensityScaling
-from models_genesis_bundle.data.volumes.cube_rules import body_mask, otsu_threshold
+from models_genesis_bundle.data.volumes.cube_sampler import body_mask, otsu_threshold
 from scipy import ndimage
 
 AIR, LUNG, TISSUE = -1000, -850, 40

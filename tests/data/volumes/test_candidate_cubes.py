@@ -9,7 +9,7 @@ import itk
 import numpy as np
 import pytest
 from models_genesis_bundle.data import CandidateCubes, ScanPreprocessing, Volumes, patient_hashes
-from models_genesis_bundle.data.volumes.places import corners_around
+from models_genesis_bundle.data.volumes.candidate_cubes import corners_around
 from scan_writers import write_scan
 
 SIZE = (8, 6, 5)

@@ -5,7 +5,7 @@ import nibabel
 import numpy as np
 import pytest
 from models_genesis_bundle.data import BodyRule, CubeRule, CubeSampler, IntensityScaling, LungRule
-from models_genesis_bundle.data.volumes.cube_rules import body_mask
+from models_genesis_bundle.data.volumes.cube_sampler import body_mask
 
 CT = IntensityScaling()
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from models_genesis_bundle.data.volumes.scan_cubes import random_matrix, read_oblique
+from models_genesis_bundle.data.volumes.oblique import random_matrix, read_oblique
 from scipy import ndimage
 
 SIZE = (9, 8, 7)

@@ -86,7 +86,7 @@ def test_fixed_cubes_lie_where_they_always_did(volumes, scans):
 
 def test_each_epoch_takes_other_places_until_all_were_taken(volumes, scans):
     found = cubes(volumes, scans[:1], cubes_per_scan=8)
-    count = found.places.counts[0]
+    count = found.counts[0]
     assert count > 1000
     passes = [
         [found.corner_of(number % 8, epoch=number // 8) for number in range(start, start + count)]
@@ -107,12 +107,12 @@ def test_fresh_places_of_few_are_all_taken_in_each_epoch(tmp_path):
 def test_places_depend_on_neither_the_folder_nor_the_company_nor_the_processes(volumes, scans, tmp_path):
     few = cubes(volumes, [scans[2], scans[0]])
     every = cubes(volumes, scans)
-    np.testing.assert_array_equal(few.places.corners(scans[2]["image"]), every.places.corners(scans[2]["image"]))
+    np.testing.assert_array_equal(few.corners(scans[2]["image"]), every.corners(scans[2]["image"]))
     (tmp_path / "moved").mkdir()
     moved = {"image": str(tmp_path / "moved" / Path(scans[2]["image"]).name), "patient": scans[2]["patient"]}
     Path(moved["image"]).symlink_to(scans[2]["image"])
     again = own(tmp_path, [moved])
-    np.testing.assert_array_equal(again.places.corners(moved["image"]), every.places.corners(scans[2]["image"]))
+    np.testing.assert_array_equal(again.corners(moved["image"]), every.corners(scans[2]["image"]))
 
 
 def test_processes_draw_the_same_places(volumes, scans, tmp_path):
@@ -122,7 +122,7 @@ def test_processes_draw_the_same_places(volumes, scans, tmp_path):
     others.num_workers = 2
     wanted, found = cubes(volumes, scans), cubes(others, scans)
     for scan in scans:
-        np.testing.assert_array_equal(found.places.corners(scan["image"]), wanted.places.corners(scan["image"]))
+        np.testing.assert_array_equal(found.corners(scan["image"]), wanted.corners(scan["image"]))
 
 
 def test_workers_and_ranks_read_the_same_cubes(volumes, scans):
@@ -182,7 +182,7 @@ def test_small_scans_and_scans_without_a_place_are_named(tmp_path, caplog):
         write_nifti(tmp_path / "air.nii", air),
     ]
     found = own(tmp_path, scans, small_scans="skip")
-    assert found.places.images == [scans[0]["image"]]
+    assert found.images == [scans[0]["image"]]
     assert "2 of 3 scans could not be used:" in caplog.text
     assert "small.nii: its shape (10, 20, 20) is below the cube (16, 16, 12)." in caplog.text
     assert "air.nii: no cube of (16, 16, 12) with margin (0, 0, 0)" in caplog.text
@@ -193,7 +193,7 @@ def test_small_scans_and_scans_without_a_place_are_named(tmp_path, caplog):
 
 def test_margin_and_rule_hold_for_every_place(volumes, scans):
     found = cubes(volumes, scans, margin=(14, 18, 6), rule=LungRule(max_dense=0.3))
-    corners = np.concatenate([found.places.corners(scan["image"]) for scan in scans])
+    corners = np.concatenate([found.corners(scan["image"]) for scan in scans])
     assert len(corners) > 100
     assert (corners >= (14, 18, 6)).all()
     assert (corners + SIZE <= np.array((64, 64, 48)) - (14, 18, 6)).all()
@@ -253,4 +253,4 @@ def test_slices_of_air_are_not_taken(tmp_path):
     voxels = np.full((40, 40, 40), -1000.0)
     voxels[5:35, 5:35, 20:] = organ(30, 30, 20)
     found = own(tmp_path, [write_nifti(tmp_path / "half.nii", voxels)], size=(32, 32, 1))
-    assert found.places.corners(str(tmp_path / "half.nii"))[:, 2].min() >= 20
+    assert found.corners(str(tmp_path / "half.nii"))[:, 2].min() >= 20

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from models_genesis_bundle.files import printable, remove_unfinished, whole_file, write_json, write_table
+from models_genesis_bundle.files import file_sha256, printable, remove_unfinished, whole_file, write_json, write_table
 
 
 def test_a_failure_leaves_what_was_there(tmp_path):
@@ -68,24 +68,13 @@ with whole_file(sys.argv[1]) as unfinished:
     return folder
 
 
-def test_what_a_killed_process_left_is_removed_when_the_file_is_written_again(killed_writer):
+def test_what_a_killed_process_left_is_removed_a_day_later(killed_writer):
+    (left,) = killed_writer.iterdir()
+    assert remove_unfinished(killed_writer, older_than=3600) == [], "another process may be writing it"
+    os.utime(left, (0, 0))
     with whole_file(killed_writer / "scan.nii.gz") as unfinished:
         unfinished.write_bytes(b"whole")
     assert [path.name for path in killed_writer.iterdir()] == ["scan.nii.gz"]
-
-
-def test_what_is_being_written_is_not_removed(killed_writer):
-    with whole_file(killed_writer / "other.json") as unfinished:
-        assert remove_unfinished(killed_writer) == []
-        unfinished.write_text("{}")
-    assert (killed_writer / "other.json").read_text() == "{}"
-
-
-def test_where_computers_share_a_folder_the_files_of_others_stay(killed_writer):
-    (left,) = killed_writer.iterdir()
-    elsewhere = left.rename(left.with_name(".unfinished-00000000-0123456789abcdef.part.nii.gz"))
-    assert remove_unfinished(killed_writer, shared=True) == []
-    assert remove_unfinished(killed_writer) == [elsewhere], "who has the folder to himself removes all"
 
 
 def test_links_are_replaced_and_never_written_through(tmp_path, monkeypatch):
@@ -139,3 +128,8 @@ def test_file_names_of_any_bytes_can_be_written(tmp_path):
     assert write_table(tmp_path / "a.csv", [{"case": name}]).read_text() == "case\ns\\udce9rie.nii\n"
     assert printable(name) == r"s\udce9rie.nii"
     assert printable("größe.nii") == "größe.nii"
+
+
+def test_the_digest_of_a_file(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert file_sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -8,16 +8,17 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 
 import pytest
 from models_genesis_bundle.data import ScanPreprocessing, Volumes, list_scans
-from models_genesis_bundle.data.volumes.workers import run_over
+from models_genesis_bundle.data.volumes.item_folder import Journal, run_jobs
 
 
 def test_without_workers_it_runs_here():
-    assert list(run_over(lambda item: (item, os.getpid()), [1, 2], num_workers=0)) == [
-        (1, os.getpid()),
-        (2, os.getpid()),
+    assert list(run_jobs([("a", os.getpid), ("b", os.getpid)], num_workers=0)) == [
+        ("a", os.getpid()),
+        ("b", os.getpid()),
     ]
 
 
@@ -28,8 +29,8 @@ def kill_second(item: int) -> int:
 
 
 def test_a_killed_process_is_said_with_the_remedy():
-    with pytest.raises(RuntimeError, match=r"was killed, .* Use fewer of them \(preparation_workers\)"):
-        list(run_over(kill_second, list(range(4)), num_workers=2))
+    with pytest.raises(RuntimeError, match=r"was killed, .* Use fewer of them \(volumes::num_workers\)"):
+        list(run_jobs([(str(item), partial(kill_second, item)) for item in range(4)], num_workers=2))
 
 
 def free_port() -> int:
@@ -87,3 +88,40 @@ def test_a_dask_cluster_prepares_the_same_bytes_when_a_worker_is_killed(cluster,
         for folder in ("cluster", "here")
     ]
     assert made[0] == made[1]
+
+
+@pytest.fixture
+def journal(tmp_path):
+    journal = Journal(tmp_path / "index.jsonl")
+    for key in ("a", "b", "\udcff no UTF-8"):
+        journal.append(key, {"name": key, "list": [1, 2.5, None]})
+    return journal
+
+
+def test_the_last_record_of_a_key_counts(journal):
+    journal.append("a", {"name": "new"})
+    records = Journal(journal.path).read()
+    assert list(records) == ["a", "b", "\udcff no UTF-8"]
+    assert records["a"] == {"name": "new"}
+    assert records["\udcff no UTF-8"]["list"] == [1, 2.5, None]
+
+
+def test_there_may_be_no_file(tmp_path):
+    assert Journal(tmp_path / "none").read() == {}
+
+
+def test_an_interrupted_line_costs_its_record_alone(journal):
+    content = journal.path.read_bytes()
+    for length in range(len(content) - 60, len(content)):
+        journal.path.write_bytes(content[:length])
+        journal.append("c", {"name": "c"})
+        assert {"a", "b", "c"} <= set(journal.read())
+
+
+def test_a_flipped_bit_costs_its_record_alone(journal):
+    content = journal.path.read_bytes()
+    for place in range(len(content)):
+        journal.path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+        records = journal.read()
+        assert len(records) >= 1
+        assert all(record["name"] == key for key, record in records.items())
