@@ -67,7 +67,7 @@ def evaluated_cases(engine: Engine) -> list[dict[str, Any]]:
 
 def write_summary(path: str | os.PathLike, summary: Mapping[str, Any]) -> None:
     """Write a summary as JSON, atomically; NaN, which JSON lacks, becomes ``null``."""
-    write_json(path, json.loads(json.dumps(summary), parse_constant=lambda name: None), allow_nan=False)
+    write_json(path, json.loads(json.dumps(summary), parse_constant=lambda name: None))
 
 
 class CaseHandler:
