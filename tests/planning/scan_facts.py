@@ -5,4 +5,4 @@ from models_genesis_bundle.data.volumes.quality import ScanFacts
 
 def scan(shape, spacing, percentiles=(0.0, 50.0, 99.5)) -> ScanFacts:
     low, median, high = percentiles
-    return ScanFacts(tuple(shape), tuple(spacing), "", low, high, low, median, high, 0.1)
+    return ScanFacts(tuple(shape), tuple(spacing), "", low, high, low, median, high, 0.1, True)

@@ -124,7 +124,7 @@ def test_what_is_left_out_stands_in_the_datalist_with_its_rule(tmp_path):
 
 
 def test_reasons_of_any_length_and_sign_leave_the_overlay_readable(tmp_path):
-    facts = ScanFacts((100, 100), (0.2, 0.2), "", 0.0, 255.0, 0.0, 3.0, 6.0, 0.1)
+    facts = ScanFacts((100, 100), (0.2, 0.2), "", 0.0, 255.0, 0.0, 3.0, 6.0, 0.1, True)
     made = make_plan([facts], "X-ray", 3, Device("CPU: 2 cores # fast", None, 2))
     write_overlay(tmp_path / "plan.yaml", made.settings, "for\n  a: command")
     assert yaml.safe_load((tmp_path / "plan.yaml").read_text()) == made.values

@@ -58,10 +58,11 @@ class ScanFacts:
     median: float
     high: float  # the 99.5th percentile
     padding: float  # share of the voxels that have the most frequent value
+    whole: bool  # all values are whole numbers
 
     @classmethod
     def of(cls, image: MetaTensor) -> ScanFacts:
-        """The facts of the first channel of an unscaled scan from `LoadScand`; percentiles are of about 2 million voxels."""
+        """The facts of the first channel of an unscaled scan from `LoadScand`, but for the extremes of about 2 million voxels."""
         voxels = image.as_tensor()[0]
         order = np.argsort(nibabel.io_orientation(np.asarray(image.affine))[:, 0])
         spacing = affine_to_spacing(image.affine, r=voxels.ndim)
@@ -79,6 +80,7 @@ class ScanFacts:
             median=median,
             high=high,
             padding=longest / len(values),
+            whole=bool((values == np.rint(values)).all()),
         )
 
 
@@ -113,9 +115,7 @@ def quality_rule(facts: ScanFacts) -> tuple[str, str] | None:
         return "localiser", f"it looks like a localiser: {slices} slices, {gap:.3g} mm apart."
     if facts.padding > _LARGEST_PADDING:
         return "mostly_padding", f"{facts.padding:.1%} of its voxels have the same value."
-    if facts.minimum == 0 and all(
-        value in range(_MOST_LABELS + 1) for value in (facts.maximum, facts.low, facts.median, facts.high)
-    ):
+    if facts.whole and facts.minimum == 0 and facts.maximum <= _MOST_LABELS:
         return "label_map", f"it looks like a label map: whole numbers from 0 to {facts.maximum:g}."
     return None
 
