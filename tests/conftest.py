@@ -29,7 +29,9 @@ SLOW = (
         "engines/test_run_training",
         "planning/test_run",
     ),
-    *("planning/test_nnunet_overlay", "weights/test_pretrained", "test_"),
+    *("planning/test_nnunet_overlay", "weights/test_pretrained", "weights/test_published_fine_tuning"),
+    *("test_bad_input", "test_channels", "test_classification", "test_configs", "test_inference", "test_pretrain"),
+    *("test_segmentation", "test_tracking"),
 )
 
 
