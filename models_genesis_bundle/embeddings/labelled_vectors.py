@@ -44,9 +44,8 @@ class Embeddings:
     patient: np.ndarray  # (n,) names
     point: np.ndarray  # (n, axes) the middle of each cube in LPS millimetres, as in LUNA16's lists
     voxel: np.ndarray  # (n, axes) the same in voxels of the file
-    perturbed: Mapping[str, np.ndarray] = field(
-        default_factory=dict
-    )  # vectors_<kind>, statistics_<kind> of changed cubes
+    # vectors_<kind> and statistics_<kind> of changed cubes
+    perturbed: Mapping[str, np.ndarray] = field(default_factory=dict)
     record: Mapping[str, Any] = field(default_factory=dict)  # plain values: weights, stage, pooling, preprocessing
 
     def __len__(self) -> int:

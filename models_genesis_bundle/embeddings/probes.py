@@ -35,9 +35,8 @@ class ProbeTask:
     labels: np.ndarray  # (n,) of the cubes
     patients: np.ndarray  # (n,) of the cubes; none is learnt from and tested at once
     section: np.ndarray | None = None  # (n,) the list of each cube
-    test_section: str | None = (
-        None  # the list to test after learning from all others; None: cross-validation by patient
-    )
+    # the list to test after learning from all others; None: cross-validation by patient
+    test_section: str | None = None
     folds: int = 5  # of the cross-validation
     seed: int = 0  # of its folds, and of the draw of shots
     shots: int | None = None  # number of patients to learn from, drawn as take_fraction does, by class; None: all

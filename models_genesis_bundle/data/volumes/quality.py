@@ -19,7 +19,6 @@ __all__ = [
     "intensity_kind",
     "odd_intensity_kinds",
     "quality_rule",
-    "thinned",
 ]
 
 INTENSITY_KIND_RULE = "intensity_kind"
@@ -66,7 +65,7 @@ class ScanFacts:
         voxels = image.as_tensor()[0]
         order = np.argsort(nibabel.io_orientation(np.asarray(image.affine))[:, 0])
         spacing = affine_to_spacing(image.affine, r=voxels.ndim)
-        values = np.sort(thinned(voxels.numpy(), _MOST_VOXELS))
+        values = np.sort(_thinned(voxels.numpy(), _MOST_VOXELS))
         changes = np.flatnonzero(np.diff(values)) + 1
         longest = int(np.diff(changes, prepend=0, append=len(values)).max())
         low, median, high = np.percentile(values, (0.5, 50.0, 99.5)).tolist()
@@ -84,7 +83,7 @@ class ScanFacts:
         )
 
 
-def thinned(voxels: np.ndarray, most: int) -> np.ndarray:
+def _thinned(voxels: np.ndarray, most: int) -> np.ndarray:
     """At most about `most` voxels of a scan, at even steps along all axes, in one row."""
     step = int(np.ceil((voxels.size / most) ** (1 / voxels.ndim)))
     return voxels[(slice(None, None, max(step, 1)),) * voxels.ndim].ravel()
