@@ -167,8 +167,9 @@ def read_labels(
 
 
 def _read(path: Path) -> pd.DataFrame:
+    folder = path.absolute().parent
     if path.suffix == ".json":
-        sections = read_json_datalist(path, path.parent)
+        sections = read_json_datalist(path, folder)
         table = pd.DataFrame([{**item, "section": name} for name in SECTIONS for item in sections.get(name, [])])
     else:
         try:
@@ -176,7 +177,7 @@ def _read(path: Path) -> pd.DataFrame:
         except ValueError as error:  # pandas' parsing errors are of this kind
             raise EmbeddingsError(f"{path}: it is no CSV ({error}).") from error
     if "image" in table:
-        table["image"] = [os.path.abspath(path.parent / str(image)) for image in table["image"]]
+        table["image"] = [os.path.abspath(folder / str(image)) for image in table["image"]]
     for axis in set(_POINT) & set(table):
         table[axis] = table[axis].astype(float).round(3)
     return table

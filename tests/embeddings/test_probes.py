@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -232,14 +233,17 @@ def test_labels_that_do_not_fit_are_refused(tmp_path):
     assert "more than once" in refusal({"case": ["a", "a"], "label": [1, 0]})
 
 
-def test_a_datalist_names_images_and_sections(tmp_path):
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_datalist_names_images_and_sections(tmp_path, monkeypatch, relative):
     scan = tmp_path / "ct0.nii.gz"
     scan.write_bytes(b"")
     (tmp_path / "datalist.json").write_text(json.dumps({"training": [{"image": scan.name, "ill": 1, "patient": "0"}]}))
     own = embeddings_of(telling(LABELS, 0))
     own.image[:2] = str(scan)[: own.image.dtype.itemsize // 4]
     own = Embeddings(**{**vars(own), "image": np.array([str(scan)] * 2 + own.image[2:].tolist())})
-    labels = read_labels(tmp_path / "datalist.json", own, "ill")
+    monkeypatch.chdir(tmp_path.parent)
+    folder = Path(tmp_path.name) if relative else tmp_path
+    labels = read_labels(folder / "datalist.json", own, "ill")
     assert labels.index.tolist() == [0, 1]
     assert labels["section"].tolist() == ["training", "training"]
 
