@@ -124,8 +124,8 @@ def initialise(
         result = _initialise(folder, sources)
         if result.reason:
             has_weights = (folder / WEIGHTS_FILE).is_file()
-            earlier = " It still starts from those that it got earlier." if has_weights else ""
-            logger.warning("%s takes none of the weights. %s%s", folder.name, result.reason, earlier)
+            earlier = " It still starts from the weights of an earlier call." if has_weights else ""
+            logger.warning("%s: none of the weights can be used. %s%s", folder.name, result.reason, earlier)
         results.append(result)
     return results
 
@@ -184,7 +184,9 @@ def _generated_algorithms(work_dir: str | os.PathLike, algos: Sequence[str]) -> 
     names = {folder: (folder.name.split("_")[0], folder.name) for folder in found}
     known = dict.fromkeys(itertools.chain.from_iterable(names.values()))
     if unknown := [name for name in algos if name not in known]:
-        raise Auto3DSegError(f"algos: {work_dir} has {', '.join(known)}, not {', '.join(unknown)}.")
+        raise Auto3DSegError(
+            f"algos: expected algorithms of {work_dir} ({', '.join(known)}), found {', '.join(unknown)}."
+        )
     return [folder for folder in found if not algos or set(algos).intersection(names[folder])]
 
 

@@ -97,7 +97,7 @@ def _misread(command: RunCommand, resolved: ConfigParser) -> dict[str, str]:
             if kind is not None and not kind.accepts(None):
                 instead = f"Expected {kind.expected}."
             if stays != "None":
-                misread[place] = f"--{name} {word}: MONAI drops None, and {stays} would stay. {instead}"
+                misread[place] = f"--{name} {word}: MONAI ignores None, so {stays} would stay. {instead}"
         elif (
             value != word and not _QUOTED.fullmatch(word.strip())
             if isinstance(value, str)
@@ -109,13 +109,13 @@ def _misread(command: RunCommand, resolved: ConfigParser) -> dict[str, str]:
 
 def _in_quotes(name: str, word: str) -> str:
     quoted = f"'{word}'"
-    return f'For a text write it in two kinds of quotes: `--{name} "{quoted}"`.'
+    return f'To give it as text, use two kinds of quotes: `--{name} "{quoted}"`.'
 
 
 def _no_switches(command: RunCommand, files: ConfigParser) -> dict[str, str]:
     """By place, a message for each switch that is neither true nor false."""
     return {
-        name: f"--{name} {value}: this is a switch; write `--{name} True` or `--{name} False`."
+        name: f"--{name} {value}: expected true or false; write `--{name} True` or `--{name} False`."
         for name, value in command.overrides.items()
         if isinstance(files.get(name), bool) and not isinstance(value, bool) and value != "true"
     }

@@ -75,8 +75,8 @@ def require_same_settings(recorded: Mapping[str, Any], now: Mapping[str, Any], r
     ]
     if changed:
         raise SettingsError(
-            f"{record_path}: a resumed run needs the settings of its start: {first_of(changed, 8, '; ')}. "
-            "Give these again, or start another run with another output_dir. If only a path has changed, correct it in that file."
+            f"{record_path}: a resumed run needs the same settings as before. Changed settings: {first_of(changed, 8, '; ')}. "
+            "Set the old values, or start a new run with another output_dir. If only a path has changed, correct it in this file."
         )
 
 
@@ -90,4 +90,4 @@ def _same(place: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> bo
 
 
 def _shown(leaves: Mapping[str, Any], place: str) -> str:
-    return repr(leaves[place]) if place in leaves else "not there"
+    return repr(leaves[place]) if place in leaves else "not set"

@@ -162,7 +162,7 @@ def _require_same_trainings(steps: Sequence[_Steps]) -> None:
     changes = [(one.run, change) for one in steps if (change := _change(one.record, one.wanted))]
     if changes:
         run, change = changes[0]
-        more = f"So were {len(changes) - 1} more. " if len(changes) > 1 else ""
+        more = f"{len(changes) - 1} other runs also differ. " if len(changes) > 1 else ""
         raise ComparisonError(
             f"{run.folder}: this run was started with other settings: {change}. {more}"
             "Undo the change in the plan, give it another output_dir, or move these folders away to repeat the runs."
@@ -195,6 +195,6 @@ def _alone_in(folder: Path) -> Iterator[None]:
             yield
     except Timeout:
         raise ComparisonError(
-            f"{folder}: another process is carrying out this comparison. Wait for it; `--report_only true` reports on "
+            f"{folder}: another process is running this comparison. Wait until it ends. `--report_only true` reports on "
             "the finished runs."
         ) from None

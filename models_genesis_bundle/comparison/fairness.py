@@ -50,8 +50,8 @@ def check_plan(plan: ComparisonPlan) -> dict[str, str | None]:
     for name in plan.compared:
         same = seen.setdefault((hashes[name], str(plan.initialisations[name].transfer)), name)
         if same != name:
-            what = "start from scratch" if hashes[name] is None else "load the same of weight files of one content"
-            raise ComparisonError(f"initialisations: {same} and {name} {what}: leave one of them out.")
+            what = "start from scratch" if hashes[name] is None else "load the same parts of identical weight files"
+            raise ComparisonError(f"initialisations: {same} and {name} {what}. Remove one of them.")
     return hashes
 
 
@@ -67,7 +67,7 @@ def _check_step(run: Run, step: str, command: RunCommand) -> None:
     except SettingsError as error:
         raise ComparisonError(
             f"{where}: {error} (`overrides` must exist in the configurations of both training and evaluation; "
-            "`training_overrides` and `evaluation_overrides` are for one of them.)"
+            "use `training_overrides` or `evaluation_overrides` for settings of one of them.)"
         ) from None
 
 
@@ -114,8 +114,8 @@ class Fairness:
             differing = [f"{name} is {found.get(name)!r} here and {wanted.get(name)!r} there" for name in names]
             raise ComparisonError(
                 f"{run} is not comparable with {other}: {first_of(differing, SHOWN, '; ')}. Runs of a comparison may differ "
-                "in the initialisation alone. Set what differs under `task`, for all arms, and give the plan another "
-                "output_dir."
+                "only in the initialisation. Put these settings under `task`, so that they apply to all arms, and give the plan "
+                "another output_dir."
             )
         cases = set(cases_of(run)["case"])
         other, same = self._first_cases.setdefault((run.labels, run.seed), (run, cases))
@@ -131,7 +131,10 @@ def _settings(run: Run) -> dict[str, Any]:
     """The settings that must be the same, by place."""
     path = run.folder / "config.yaml"
     if not path.is_file():
-        raise ComparisonError(f"{path}: the training has written no resolved configuration to compare.")
+        raise ComparisonError(
+            f"{path}: the training wrote no resolved configuration, which the comparison needs. Move {run.folder} away "
+            "to repeat the run."
+        )
     config = ConfigParser(ConfigParser.load_config_file(str(path)))
     planned = run.training().overrides
     for name in ("initial_weights", "seed", run.labels.setting, *run.initialisation.transfer):

@@ -134,7 +134,9 @@ class CubeVectors(Inferer):
 
     def __post_init__(self) -> None:
         if unknown := [kind for kind in self.perturbations if kind not in PERTURBATIONS]:
-            raise ValueError(f"perturbations: expected some of {', '.join(PERTURBATIONS)}, found {', '.join(unknown)}.")
+            raise ValueError(
+                f"perturbations: expected names from {', '.join(PERTURBATIONS)}, found {', '.join(unknown)}."
+            )
         self.pool = None if self.pooling is None else _pooling(self.pooling)
         self.run = AutocastInferer(self.dtype)
 

@@ -46,7 +46,7 @@ class ProbeTask:
             raise EmbeddingsError(f"labels: every cube has the label {self.labels[0]}; expected two classes or more.")
         for learn, _ in self.splits:
             if not self.is_regression and len(np.unique(self.truth[learn])) < len(np.unique(self.truth)):
-                raise EmbeddingsError("labels: the cubes to learn from lack a class. Take fewer folds, or more cubes.")
+                raise EmbeddingsError("labels: the training cubes lack a class. Use fewer folds, or more cubes.")
 
     @cached_property
     def is_regression(self) -> bool:
@@ -76,11 +76,13 @@ class ProbeTask:
         test = sections == self.test_section
         if not test.any() or test.all():
             raise EmbeddingsError(
-                f"test_section: {int(test.sum())} of {len(test)} cubes are of {self.test_section!r}; the labels have the "
-                f"sections {', '.join(sorted(set(sections.tolist()) - {''})) or 'none'}. Name one of several."
+                f"test_section: expected some of the cubes in {self.test_section!r}, but not all, found {int(test.sum())} of "
+                f"{len(test)}. The sections are {', '.join(sorted(set(sections.tolist()) - {''})) or 'none'}."
             )
         if both := set(self.groups[test]) & set(self.groups[~test]):
-            raise EmbeddingsError(f"test_section: {len(both)} patients have cubes in it and in other sections.")
+            raise EmbeddingsError(
+                f"test_section: {len(both)} patients have cubes both in {self.test_section!r} and in other sections."
+            )
         return [(self._drawn(every[~test]), every[test])]
 
     def _drawn(self, learn: np.ndarray) -> np.ndarray:
@@ -103,7 +105,7 @@ class ProbeTask:
         fewest = min(len(np.unique(self.groups[rows][classes == one])) for one in np.unique(classes))
         if fewest < 2:
             raise EmbeddingsError(
-                "labels: a class has cubes of one patient only; expected two patients of each or more."
+                "labels: expected two or more patients for each class, found a class with one patient."
             )
         if self.is_regression:
             return GroupKFold(min(count, fewest))

@@ -111,8 +111,8 @@ class CubePlacesd(MapTransform):
         points = placed.pop("points", None)
         if (points is not None) != (self.places == "points"):
             raise ValueError(
-                f"places: {self.places} with{'' if points is not None else 'out'} a candidates_file; points, and only points, "
-                "need one. Leave places out: it follows from the candidates_file."
+                f"places: found {self.places} with{'' if points is not None else 'out'} a candidates_file. Use places=points if, "
+                "and only if, there is a candidates_file; this is the default."
             )
         scan: MetaTensor = placed[self.keys[0]]
         shape, dims = scan.shape[1:], len(scan.shape) - 1

@@ -50,9 +50,9 @@ class UndefinedMetric:
         if not self.said:
             self.said = True
             logger.warning(
-                "%s is undefined in epoch %d: the validation has no foreground, or one class alone, to measure it on. Such an "
-                "epoch is not taken for a better one. Put scans with all classes into the validation (split::split_file, "
-                "split::validation_fraction or another split::seed), and look at how labels and classes are named.",
+                "%s is undefined in epoch %d, because the validation data have no foreground, or only one class. Such an epoch is "
+                "never the best one. Put scans of all classes into the validation list (split::split_file, "
+                "split::validation_fraction or another split::seed), and check the names of labels and classes.",
                 name,
                 engine.state.epoch,
             )
@@ -117,7 +117,7 @@ class BestWeights:
 
     def _write_without_best(self, engine: Engine) -> None:
         if self.validator.state.best_metric_epoch == -1:
-            logger.warning("No validation defined a best epoch: %s holds the weights of the last one.", self.path)
+            logger.warning("No validation had a defined result: %s holds the weights of the last epoch.", self.path)
             self._write(engine)
 
     def _write(self, engine: Engine) -> None:

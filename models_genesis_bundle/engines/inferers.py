@@ -140,8 +140,8 @@ class RestorationInferer(AutocastInferer):
         own = bare.config().get("output_activation") if hasattr(bare, "config") else None
         if own not in (None, self.activation):
             raise ValueError(
-                f"output_activation: {type(bare).__name__} ends with {own!r}, but the outputs are to end with "
-                f"{self.activation!r}. Let network_def::output_activation be the same, or null."
+                f"output_activation: expected {self.activation!r}, but {type(bare).__name__} already applies {own!r}. Set "
+                "network_def::output_activation to the same value, or to null."
             )
         return own is not None
 

@@ -50,9 +50,9 @@ def require_process_group() -> None:
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if processes > 1 and not torch.distributed.is_initialized():
         raise RuntimeError(
-            f"torchrun has started {processes} processes, and each would do the whole run. Training shares it where "
-            "--config_file lists configs/multi_gpu.yaml after the training's configuration; start everything else with "
-            "`python` in place of `torchrun`."
+            f"torchrun has started {processes} processes, and each would do the whole run. For training, add "
+            "configs/multi_gpu.yaml after the training configuration in --config_file. Start all other runs with `python` "
+            "instead of `torchrun`."
         )
 
 

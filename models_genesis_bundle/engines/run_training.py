@@ -69,7 +69,7 @@ def run_training(trainer: Engine, state: TrainingState, run_folder: RunFolder) -
         return
     if is_main_process():
         logger.warning(
-            "%s ended the run in epoch %d, iteration %d. The same command with `--resume true` goes on from %s.",
+            "%s ended the run in epoch %d, iteration %d. The same command with `--resume true` continues from %s.",
             "Ctrl-C" if interruption.ended_by == signal.SIGINT else signal.Signals(interruption.ended_by).name,
             trainer.state.epoch,
             trainer.state.iteration,
@@ -136,5 +136,5 @@ def _remedy(error: RuntimeError, state: TrainingState) -> str:
         f"A process that prepares training items was lost: {said} Either the machine's memory ran out, or /dev/shm, through "
         f"which the processes hand over their items, is too small: it has {shared.total >> 20} MiB, {shared.free >> 20} of "
         "them free now. Prepare the items without processes (`--num_workers 0`) or with fewer, or, in a container, enlarge "
-        f"/dev/shm (`docker run --shm-size 8g`). `--resume true` goes on from {state.path}."
+        f"/dev/shm (`docker run --shm-size 8g`). `--resume true` continues from {state.path}."
     )

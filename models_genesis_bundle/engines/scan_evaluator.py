@@ -31,7 +31,7 @@ class ScanEvaluator(SupervisedEvaluator):
         """Go through the scans once; without scans, only log it."""
         self.skipped.clear()
         if self.state.epoch_length == 0:
-            logger.warning("There is no scan to work on, and nothing was run.")
+            logger.warning("There are no scans to process.")
             return
         super().run()
         if self.skipped:
@@ -41,7 +41,7 @@ class ScanEvaluator(SupervisedEvaluator):
         if SKIPPED not in batchdata:
             return super()._iteration(engine, batchdata)
         (image,), (reason,) = (batchdata[SKIPPED][key] for key in ("image", "reason"))
-        logger.warning("%s: left out: %s", image, reason)
+        logger.warning("%s: skipped: %s", image, reason)
         self.skipped[image] = reason
         engine.state.batch = []
         return []

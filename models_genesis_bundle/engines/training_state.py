@@ -118,7 +118,9 @@ class TrainingState:
             CheckpointError: when the file is damaged, of another network, or lacks a part.
         """
         if not self.path.exists():
-            logger.warning("%s is not there yet: nothing to resume, the run starts from its beginning.", self.path)
+            logger.warning(
+                "%s does not exist yet: there is nothing to resume, and the run starts from the beginning.", self.path
+            )
             return
         content = read_weights(self.path, unwrap(self.network).state_dict())
         stateful = self._all_stateful(engine)
@@ -140,7 +142,7 @@ class TrainingState:
                 part.load_state_dict(content[name])
             except (KeyError, ValueError, RuntimeError) as error:
                 raise CheckpointError(
-                    f"{self.path}: {name!r} is of other settings and cannot be resumed: {error}"
+                    f"{self.path}: {name!r} does not match the settings of this run and cannot be resumed: {error}"
                 ) from error
         if rates is not None:
             for group, rate in zip(self.stateful["optimizer"].param_groups, rates, strict=True):

@@ -69,7 +69,7 @@ class PretrainingSite:
         own, found = set(self.algo.trainer.network.state_dict()), set(weights)
         if own != found:
             raise ValueError(
-                f"The global weights are of another network: {len(own - found)} tensors of this site's are missing and "
+                f"The global weights are of another network: {len(own - found)} tensors of this site's network are missing and "
                 f"{len(found - own)} are unknown, first {sorted(own ^ found)[0]!r}. "
                 "All sites and the server need the same `network_def`."
             )

@@ -109,7 +109,7 @@ def _require_fitting(
     if classes != len(label_names) + 1:
         message = (
             f"{len(label_names) + 1} channels of probabilities, the background and {', '.join(label_names)}, found "
-            f"{classes}. label_names are those of the foreground only."
+            f"{classes}. label_names must not include the background."
         )
     elif list(label.shape) != shape or len(spacing) != len(shape):
         message = (

@@ -112,7 +112,7 @@ class GenesisClassifier(nn.Module, Pretrained):
         deepest = maps if isinstance(maps, torch.Tensor) else maps[-1]
         if deepest.shape[1] != self.deepest_width:
             raise ValueError(
-                f"GenesisClassifier: the encoder's deepest map has {deepest.shape[1]} channels and features ends with "
-                f"{self.deepest_width}: let features end with the encoder's width."
+                f"GenesisClassifier: the encoder's deepest map has {deepest.shape[1]} channels, but the last value of features is "
+                f"{self.deepest_width}. Set it to {deepest.shape[1]}."
             )
         return self.head(deepest.flatten(2).mean(dim=2))

@@ -144,7 +144,9 @@ class GenesisUNet(nn.Module, Pretrained):
         if spatial_dims not in (2, 3):
             raise ValueError(f"GenesisUNet: spatial_dims must be 2 or 3, got {spatial_dims!r}.")
         if in_channels < 1 or out_channels < 1:
-            raise ValueError(f"GenesisUNet: needs channels in and out, got {in_channels} and {out_channels}.")
+            raise ValueError(
+                f"GenesisUNet: in_channels and out_channels must be above 0, got {in_channels} and {out_channels}."
+            )
         if upsample not in UPSAMPLINGS:
             raise ValueError(f"GenesisUNet: upsample must be one of {', '.join(UPSAMPLINGS)}, got {upsample!r}.")
         self.divisor = 2 ** (len(features) - 1)

@@ -66,7 +66,8 @@ class Pretrained:
         """
         if self.preprocessing_record is None:
             raise ValueError(
-                f"{type(self).__name__}: its weights have no record of their preprocessing. Build a ScanPreprocessing yourself."
+                f"{type(self).__name__}: its weights have no record of their preprocessing. Create a "
+                "ScanPreprocessing with the right settings."
             )
         return ScanPreprocessing.from_record(self.preprocessing_record)
 

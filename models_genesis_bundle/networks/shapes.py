@@ -75,4 +75,4 @@ def _problem(network: torch.nn.Module, size: list[int]) -> str:
     except Exception as error:  # networks raise different errors for a size
         return str(error)
     sides = list(output.shape[2:])
-    return "" if sides == size else f"it gives back the sides {sides}."
+    return "" if sides == size else f"its output has the sides {sides}."

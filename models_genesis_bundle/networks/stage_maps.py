@@ -44,8 +44,8 @@ def encoder_of(network: nn.Module, parts: Sequence[str]) -> nn.Sequential:
     missing = [name for name in parts if name not in children]
     if missing or not parts:
         raise ValueError(
-            f"encoder_of: {type(network).__name__} has no parts {missing or 'named'}. "
-            f"Name some of {', '.join(children)} in the order of the forward pass."
+            f"encoder_of: expected names of modules of {type(network).__name__}, found {missing or 'none'}. "
+            f"Choose from {', '.join(children)}, in the order of the forward pass."
         )
     return nn.Sequential(
         OrderedDict(
@@ -90,7 +90,7 @@ class StageMaps(nn.Module):
             self.encoder = children[name]
         else:
             raise ValueError(
-                f"StageMaps: the encoder of {type(network).__name__} is not known. Name the parts that make it, out of "
+                f"StageMaps: the encoder of {type(network).__name__} is not known. Name its modules, from "
                 f"{', '.join(children) or 'none'}, in the order of the forward pass."
             )
 

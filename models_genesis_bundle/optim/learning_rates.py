@@ -55,7 +55,9 @@ def parameter_groups(
     bare = unwrap(network)
     trained = {name: parameter for name, parameter in bare.named_parameters() if parameter.requires_grad}
     if not trained:
-        raise ValueError("freeze: expected parts of the network, found all of them: nothing is left to train.")
+        raise ValueError(
+            "freeze: all parameters of the network are frozen, so there is nothing to train. Freeze fewer parts."
+        )
     try:
         parts = network_parts(bare)
     except UnknownLayoutError:
@@ -119,8 +121,8 @@ def sawtooth(optimizer: torch.optim.Optimizer, warmup_epochs: int, max_epochs: i
     in_encoder = [name.startswith("encoder") for name in names]
     if not any(in_encoder) or all(in_encoder):
         raise ValueError(
-            "sawtooth: expected an optimizer with groups of the encoder and of other parts, as parameter_groups makes them, "
-            f"found {', '.join(names)}. It cannot be combined with freeze."
+            "sawtooth: expected an optimizer with parameter groups for the encoder and for other parts, as parameter_groups "
+            f"makes them, found {', '.join(names)}. It cannot be combined with freeze."
         )
     factor = partial(_factor, warmup_epochs=warmup_epochs, max_epochs=max_epochs, power=power)
     return LambdaLR(optimizer, [partial(factor, starts_at=warmup_epochs if encoder else 0) for encoder in in_encoder])

@@ -91,12 +91,12 @@ def _count_listed(directory: Path, settings: dict[str, Any]) -> int:
         found = content.get("phantom_settings")
         if found != settings:
             raise FileExistsError(
-                f"{directory}: holds phantoms of other settings ({found} instead of {settings}). "
-                "Remove the folder, or name another one."
+                f"{directory}: contains phantoms with other settings ({found} instead of {settings}). "
+                "Remove the folder, or choose another one."
             )
         return len(content["training"])
     if any(path.name != ".lock" for path in directory.iterdir()):
-        raise FileExistsError(f"{directory}: holds files that are no phantoms; name an empty folder, or a new one.")
+        raise FileExistsError(f"{directory}: contains files that are not phantoms. Choose an empty or a new folder.")
     return 0
 
 
@@ -216,7 +216,7 @@ def classification_source(
     """
     if dataset_dir is None:
         if candidates_file is not None:
-            raise ValueError(f"{candidates_file}: candidates need their scans; give dataset_dir as well.")
+            raise ValueError(f"{candidates_file}: candidates need their scans. Set dataset_dir.")
         dataset_dir = scans_or_phantoms(None, phantom_dir, count, seed)
         candidates_file = phantom_candidates(phantom_dir, seed=seed)
     return {

@@ -186,13 +186,13 @@ def _log(notes: Sequence[str], left_out: Sequence[Mapping[str, str]]) -> None:
         logger.warning("%s", note)
     for rule, count in Counter(scan["rule"] for scan in left_out).most_common():
         named = [f"{scan['image']}: {scan['reason']}" for scan in left_out if scan["rule"] == rule]
-        logger.warning("Left out by the rule %s: %d scans. %s", rule, count, printable(first_of(named, 3, " ")))
+        logger.warning("Excluded by the rule %s: %d scans. %s", rule, count, printable(first_of(named, 3, " ")))
 
 
 def _without(datalist: Datalist, dropped: Mapping[str, Rule], split: SplitRequest, dataset_dir: PathLike) -> Datalist:
     kept = {name: [scan for scan in scans if scan["image"] not in dropped] for name, scans in datalist.items()}
     if empty := [name for name in ("training", "validation") if not kept[name]]:
-        logger.warning("None of the scans for %s can be used; training and validation are split anew.", empty[0])
+        logger.warning("None of the scans for %s can be used; training and validation are split again.", empty[0])
         both = kept["training"] + kept["validation"]
         kept |= split_sections({"training": both, "test": kept["test"]}, split, dataset_dir)
     return kept

@@ -46,7 +46,7 @@ def settings_from_plans(plans: str | os.PathLike, configuration: str = "3d_fullr
         if len(patch_size) == 2 and planned.axes[0] != 0:
             raise TargetError(
                 f"{planned.path}: {configuration} is planned for other slices than axial ones (transpose_forward "
-                f"{list(planned.axes)}), which pretraining in 2D does not take. Take 3d_fullres."
+                f"{list(planned.axes)}), which pretraining in 2D does not support. Use 3d_fullres."
             )
         network = f"The {planned.network} that nnU-Net will train, its axes X, Y, Z."
         batch_size = int(planned.get("batch_size"))
@@ -111,7 +111,7 @@ def _intensity(planned: PlannedTraining, channel: int) -> list[Setting]:
         scaling = _SCALINGS[scheme]
     else:
         raise TargetError(
-            f"{planned.path}: channel {channel} has the normalisation {scheme}; pretraining has CTNormalization, "
+            f"{planned.path}: channel {channel} has the normalisation {scheme}; pretraining supports CTNormalization, "
             f"{', '.join(_SCALINGS)}."
         )
     masked = scheme == "ZScoreNormalization" and planned.get("use_mask_for_norm")[channel]

@@ -142,7 +142,7 @@ def make_plan(
         Setting("num_workers", workers, "Processes that deform cubes; on a CPU the network itself fills the cores."),
     ]
     if places < _PLACES_IN_A_CROP:
-        reason = "The scans are crops hardly larger than a cube: a cube counts however little body it holds."
+        reason = "The scans are crops that are hardly larger than a cube, so every cube is accepted, even one with little body."
         settings.insert(3, Setting("cube_sampler::rule::min_body", 0.0, reason))
     if len(cube_size) == 2:
         settings.insert(0, Setting("scan_dims", 2, "The images are flat."))
@@ -160,14 +160,12 @@ def _intensity(facts: Sequence[ScanFacts], kind: str) -> tuple[dict[str, Any], s
         high = min(upper, _WINDOW_STEP * math.ceil(brightest / _WINDOW_STEP))
         if high - low < _NARROW_WINDOW * (upper - lower):
             lower, upper = low, high
-            reason = "CT in HU: what occurs in the scans, much less than the published window of -1000 to 1000 HU."
+            reason = "CT in HU: the range in the scans, which is much narrower than the published window of -1000 to 1000 HU."
     else:
         mode = "percentile"
         lower, upper = _PERCENTILES
         ends = f"{min(scan.minimum for scan in facts):.4g} to {max(scan.maximum for scan in facts):.4g}"
-        reason = (
-            f"Intensities from {ends} have no fixed unit: each scan's percentiles {lower} and {upper} become 0 and 1."
-        )
+        reason = f"Intensities from {ends} have no fixed unit: the percentiles {lower} and {upper} of each scan become 0 and 1."
     target = "models_genesis_bundle.data.IntensityScaling"
     return {"_target_": target, "mode": mode, "lower": float(lower), "upper": float(upper)}, reason
 

@@ -77,7 +77,7 @@ class PlanFolder:
         )
         logger.info("%s", speed)
         write_report(page, self.fingerprint, self.plan, examples, speed, config_files, command)
-        logger.info("Look at %s, then run: %s", page, command)
+        logger.info("Read %s, then run: %s", page, command)
 
 
 def _put_earlier_files_aside(files: Sequence[Path]) -> None:
@@ -88,7 +88,7 @@ def _put_earlier_files_aside(files: Sequence[Path]) -> None:
         aside.mkdir(parents=True)
         for path in earlier:
             path.rename(aside / path.name)
-        logger.info("The files of an earlier planning were moved to %s.", aside)
+        logger.info("The files of an earlier plan were moved to %s.", aside)
 
 
 def training_hours(plan: Plan, datalist: Datalist, cubes_per_second: float) -> float:

@@ -33,8 +33,8 @@ def case_source(case: Mapping[str, Any]) -> str:
     if isinstance(image, MetaTensor) and "filename_or_obj" in image.meta:
         return str(image.meta["filename_or_obj"])
     raise KeyError(
-        "A report calls each case by its entry 'case' or by the file of its image, found neither among "
-        f"{sorted(map(str, case))}. Keep the image's metadata (`track_meta: true`), or give each case a name."
+        "A report names each case by its entry 'case' or by the file of its image, but this case has neither: its entries are "
+        f"{sorted(map(str, case))}. Keep the image's metadata (`track_meta: true`), or add an entry 'case'."
     )
 
 

@@ -60,7 +60,7 @@ class PredictionsTable(CaseHandler):
             of_each = values.size == len(self.class_names) and (values > -ROUNDING).all()
             if not of_each or not abs(values.sum() - 1) < ROUNDING * values.size:
                 raise ValueError(
-                    f"{source}: expected a probability for each of {', '.join(self.class_names)}, 1 in sum, found "
+                    f"{source}: expected a probability for each of {', '.join(self.class_names)}, with the sum 1, found "
                     f"{values[:8].tolist()}. Put a softmax into the postprocessing."
                 )
             self.rows.append({"case": source, **self.columns(source, case)})
@@ -218,9 +218,7 @@ class ClassificationReport(PredictionsTable):
         try:
             return float(case[key])
         except (TypeError, ValueError):
-            raise ValueError(
-                f"{source}: expected a number (NaN where not known) as {key!r}, found {case[key]!r}."
-            ) from None
+            raise ValueError(f"{source}: expected a number (NaN if unknown) as {key!r}, found {case[key]!r}.") from None
 
     def _column(self, key: str) -> list[str] | None:
         values = [row[key] for row in self.rows if key in row]

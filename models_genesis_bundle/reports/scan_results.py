@@ -190,8 +190,8 @@ def result_names(images: Sequence[str], dataset_dir: str) -> list[str]:
         name = os.path.normpath(name).replace(os.sep, "/")
         if name in image_of:
             raise ValueError(
-                f"{image_of[name]} and {path}: the results of both scans would be called {name}. Rename one of them, or "
-                "give them to two runs, each with an output_dir of its own."
+                f"{image_of[name]} and {path}: the results of both scans would have the same name, {name}. Rename one of them, "
+                "or process them in two runs with different output_dirs."
             )
         image_of[name] = path
     return list(image_of)
@@ -218,6 +218,6 @@ def _refuse_scans_among_results(images: Sequence[str], dataset_dir: str, output_
     inside = [image for image in images if os.path.realpath(image).startswith(results)]
     if inside:
         raise ValueError(
-            f"output_dir {output_dir}: {len(inside)} of the scans lie there, the first is {inside[0]}, and results next to "
-            "them would be taken for scans. Give another output_dir."
+            f"output_dir {output_dir}: {len(inside)} of the scans are in this folder, the first is {inside[0]}. A later run "
+            "would mistake results for scans. Set another output_dir."
         )

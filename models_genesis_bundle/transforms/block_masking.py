@@ -63,8 +63,8 @@ class RandBlockMasking(RandDeformation):
         masked = round(self.share * number)
         if not 0 < masked < number:
             raise ValueError(
-                f"RandBlockMasking: {masked} of {number} blocks would be masked, since an image of {self.sides} voxels has so few "
-                f"blocks of {block} at share {self.share}; use smaller blocks, or larger cubes."
+                f"RandBlockMasking: {masked} of {number} blocks would be masked, because an image of {self.sides} voxels has few "
+                f"blocks of {block} voxels (share {self.share}). Use smaller blocks, or larger cubes."
             )
         blocks = np.zeros(number, dtype=bool)
         blocks[self.R.choice(number, masked, replace=False)] = True

@@ -125,7 +125,7 @@ def draw_corners(
     corners = CubeSampler(cube_size=cube_size).sample(scan, intensity, count, np.random.default_rng(seed))
     if not corners:
         raise ValueError(
-            f"cube_size: expected cubes that fit into the body, found none of {tuple(cube_size)} voxels in a scan of "
+            f"cube_size: expected cubes that fit into the body, but no cube of {tuple(cube_size)} voxels fits in a scan of "
             f"{tuple(scan.shape[1:])} voxels. Give a smaller one."
         )
     return corners
@@ -159,4 +159,4 @@ def try_to_save_figure(figure: Figure, path: str | Path) -> None:
     try:
         save_figure(figure, path)
     except OSError as error:
-        logger.warning("%s: the picture could not be written, and the run goes on without it: %s", path, error)
+        logger.warning("%s: the picture could not be written, and the run continues without it: %s", path, error)

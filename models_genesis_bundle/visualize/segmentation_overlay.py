@@ -72,7 +72,7 @@ def segmentation_slices(
     if len(set(shapes)) > 1:
         raise ValueError(
             f"segmentation_slices: expected image, label and prediction of the same shape, found {shapes}. "
-            "Bring the image into the label's geometry as well."
+            "Resample the image to the label's grid."
         )
     if volumes[0].ndim == 2:
         return [_cut(volumes, "", 1.0)]

@@ -67,8 +67,8 @@ class InitialWeights:
         self.report: TransferReport | None = None
         if self.path is not None and not self.path.is_file():
             raise CheckpointError(
-                f"{self.path}: there is no such file to take initial weights from. Give the path of a checkpoint, "
-                "such as the model.pt of a pretraining run, or none to train from scratch."
+                f"{self.path}: the file of the initial weights does not exist. Give the path of a checkpoint, such as the "
+                "model.pt of a pretraining run, or none to train from scratch."
             )
 
     @cached_property
@@ -100,7 +100,7 @@ class InitialWeights:
                 network, self.content, self.parts, self.require, self.key_map, name=str(self.path)
             )
         if self.keep_weight_norms:
-            logger.info("Convolutions in front of a normalisation are scaled to the size of new ones.")
+            logger.info("Loaded convolutions before a normalisation were rescaled to the weight norm of new ones.")
         return network
 
     def record(self) -> dict[str, Any]:
@@ -161,7 +161,7 @@ def set_foreground_prior(network: torch.nn.Module, probability: float | None) ->
     biases = [value for key, value in parameters.items() if key.endswith(".bias") and len(value) > 1]
     if not biases:
         logger.warning(
-            "foreground_prior: %s has no known head with a bias for each class; it starts without the prior.",
+            "foreground_prior: %s has no known head with a bias for each class; the prior is not set.",
             type(bare).__name__,
         )
     for bias in biases:

@@ -91,7 +91,7 @@ class WeightFile(dict[str, Any]):
         wanted = "a fine-tuning" if record == "split" else RUNS.get(record, "another run")
         found = next((run for telling, run in RUNS.items() if telling in self), "a pretraining")
         raise CheckpointError(
-            f"{self.path}: the weight file has no record {record!r}, which is needed here. It is of {found}: give the "
+            f"{self.path}: the weight file has no record {record!r}, which is needed here. It is from {found}. Give the "
             f"model.pt of {wanted}."
         )
 
@@ -117,7 +117,7 @@ def read_weights(path: str | os.PathLike, own_keys: Collection[str] = ()) -> Wei
     content = read_weight_file(path)
     if not isinstance(content.get("model"), Mapping):
         raise CheckpointError(
-            f"{path}: no weight file of this bundle: expected a state dict with records, or under the key 'model', "
+            f"{path}: not a weight file of this bundle: expected a state dict with records, or under the key 'model', "
             f"found the keys {sorted(map(str, content))[:8]}."
         )
     records = {key: value for key, value in content.items() if key != "model" and not isinstance(value, torch.Tensor)}

@@ -68,7 +68,7 @@ def find_weights(source: str | os.PathLike | None = None, revision: str | None =
     if source is None:
         if not SHIPPED_WEIGHTS.is_file():
             raise CheckpointError(
-                f"{SHIPPED_WEIGHTS}: not found. The weights that ship are in the bundle's folder, and this package is not "
+                f"{SHIPPED_WEIGHTS}: not found. The weights of this bundle are in the bundle's folder, and this package is not "
                 "installed from there. Give a weight file, a folder, or a repository of the Hugging Face Hub."
             )
         return SHIPPED_WEIGHTS
@@ -155,7 +155,7 @@ def _published(path: str | os.PathLike) -> InitialWeights:
     initial = InitialWeights(path)
     if initial.source.layout is None:
         raise CheckpointError(
-            f"{path}: none of the published files that are known: {KNOWN}. Its keys begin with "
+            f"{path}: not one of the known published files: {KNOWN}. Its keys begin with "
             f"{', '.join(list(initial.source.state)[:3])}. Load a file of this bundle with load_weights."
         )
     return initial
@@ -218,6 +218,6 @@ def _downloaded(repo_id: str, revision: str | None) -> Path:
     except Exception as error:  # the Hub's client also raises those of its HTTP library
         reason = " ".join(str(causes(error)[-1]).split())
         raise CheckpointError(
-            f"{repo_id}: there is no such file or folder here, and the repository could not be loaded from the Hugging Face Hub "
+            f"{repo_id}: there is no such local file or folder, and the repository could not be loaded from the Hugging Face Hub "
             f"({reason})."
         ) from error

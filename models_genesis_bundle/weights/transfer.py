@@ -150,7 +150,7 @@ def _renamed(state: Mapping[str, torch.Tensor], key_map: Mapping[str, str]) -> d
         start = max((start for start in key_map if key.startswith(start)), key=len, default="")
         name = key_map.get(start, "") + key.removeprefix(start)
         if name in renamed:
-            raise ValueError(f"key_map: gives both {renamed[name]} and {key} the key {name}.")
+            raise ValueError(f"key_map: maps both {renamed[name]} and {key} to the key {name}.")
         renamed[name] = key
     return renamed
 
@@ -251,8 +251,8 @@ def _refuse_too_little(
         return
     named = [f"{entry.key}: {': '.join(filter(None, (entry.reason, entry.detail)))}" for entry in missing[:3]]
     raise TransferError(
-        f"{weights.name}: {len(missing)} of the {len(concerned)} tensors that are required ({', '.join(required)}) are not "
-        f"in it or do not fit, and nothing was loaded. {_likely_cause(network, weights, renamed)}First missing: {'; '.join(named)}."
+        f"{weights.name}: {len(missing)} of the {len(concerned)} required tensors ({', '.join(required)}) are missing in "
+        f"the file or do not fit. Nothing was loaded. {_likely_cause(network, weights, renamed)}First missing: {'; '.join(named)}."
     )
 
 
@@ -265,15 +265,15 @@ def _likely_cause(network: torch.nn.Module, weights: WeightSource, renamed: Mapp
     if weights.layout is not None:
         arguments = ", ".join(f"{name}={value!r}" for name, value in weights.network["arguments"].items())
         return (
-            f"It is {weights.layout.title}, whose network is {theirs}({arguments}); here it is {own['_target_']}. "
+            f"It is {weights.layout.title}, with the network {theirs}({arguments}); the network here is {own['_target_']}. "
             "docs/how-to/published_weights.md names the settings for it. "
         )
     if disjoint:
         return (
             f"It is of another network ({theirs}; here {own['_target_']}): no key is the same. Its keys begin with "
-            f"{next(iter(renamed))}, the network's with {next(iter(network.state_dict()))}; give the replacements in key_map. "
-            f"Known files of others: {KNOWN}. "
+            f"{next(iter(renamed))}, the network's keys with {next(iter(network.state_dict()))}. Map the prefixes with key_map. "
+            f"Known published files: {KNOWN}. "
         )
     if theirs != own["_target_"]:
         return f"It is of another network ({theirs}; here {own['_target_']}). "
-    return "The network probably has other widths or another depth than the file's. "
+    return "The network probably has other channel numbers or another depth than the network of the file. "

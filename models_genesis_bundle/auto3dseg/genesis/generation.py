@@ -112,14 +112,14 @@ def _label_names(source: Mapping[str, Any], summary: Mapping[str, Any]) -> list[
     found = sorted({label_map.get(int(label), int(label)) for label in summary["label_stats"]["labels"]} | {0})
     if found != list(range(len(found))):
         raise ValueError(
-            f"The labels are {', '.join(map(str, found))}, expected 0, 1, 2, … without a gap. Set `label_map` in "
+            f"Expected the labels 0, 1, 2, … without a gap, found {', '.join(map(str, found))}. Map them with `label_map` in "
             "Auto3DSeg's input, such as {4: 3}."
         )
     names = list(source.get("class_names") or [f"class_{label}" for label in found[1:]])
     if len(names) != len(found) - 1:
         raise ValueError(
-            f"`class_names` has {len(names)} names ({', '.join(names)}) for the {len(found) - 1} labels "
-            f"{', '.join(map(str, found[1:]))}: name the classes without the background."
+            f"`class_names`: expected one name for each of the {len(found) - 1} labels {', '.join(map(str, found[1:]))}, found "
+            f"{len(names)} names ({', '.join(names)}). Do not name the background."
         )
     return names
 
@@ -206,13 +206,15 @@ def fold_datalist(source: Mapping[str, Any], fold: int) -> dict[str, list[dict[s
     for section, scans in sections.items():
         if not scans:
             folds = ", ".join(sorted({str(entry.get("fold")) for entry in listed}))
-            raise ValueError(f"{file}: fold {fold} leaves nothing for {section}: its entries have the folds {folds}.")
+            raise ValueError(
+                f"{file}: with fold {fold}, the {section} list is empty. The entries have the folds {folds}."
+            )
     try:
         check_patients_disjoint(sections)
     except ValueError as error:
         raise ValueError(
-            f"{file}, fold {fold}: {error} Auto3DSeg draws folds by scan where the entries have no `fold`: write one into "
-            "each, the same for all scans of a patient."
+            f"{file}, fold {fold}: {error} If the entries have no `fold`, Auto3DSeg assigns folds by scan, not by patient. "
+            "Write a `fold` into each entry, the same one for all scans of a patient."
         ) from None
     return {section: [_entry(scan) for scan in scans] for section, scans in sections.items()}
 

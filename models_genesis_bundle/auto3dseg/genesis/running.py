@@ -74,7 +74,8 @@ def write_progress(output_dir: str | os.PathLike) -> Path:
     validated = [epoch for epoch, score in scores.items() if not math.isnan(score)]
     if not validated:
         raise ValueError(
-            f"{metrics_path}: no epoch has a val_dice; validate at least once (val_interval), on scans with foreground."
+            f"{metrics_path}: no epoch has a val_dice. Lower val_interval so that a validation runs, and validate on scans with "
+            "foreground."
         )
     best = max(validated, key=scores.__getitem__)
     progress = [{"best_avg_dice_score": scores[best], "best_avg_dice_score_epoch": best}]

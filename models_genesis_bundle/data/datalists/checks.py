@@ -65,8 +65,8 @@ def check_patients_disjoint(datalist: Mapping[str, Sequence[Mapping[str, Any]]])
         ]
         raise DatalistError(
             "datalist",
-            "Patients on both sides of the split:\n" + "\n".join(lines) + "\n",
-            "Put all scans of a patient into one list; if they are different people, give patient_regex or the key 'patient' "
+            "Some patients are in more than one list of the split:\n" + "\n".join(lines) + "\n",
+            "Put all scans of a patient into one list. If they are different patients, set patient_regex or the key 'patient' "
             "so that their names differ.",
         )
 
@@ -100,7 +100,7 @@ def _log_datalist(
     used = {item["label"] for item in every if isinstance(item.get("label"), str)}
     left_out = [str(label) for label in dataset.found.labels if str(label) not in used]
     if left_out:
-        logger.warning("%s: label maps, left out of the scans: %s", request.root, _some(left_out, request))
+        logger.warning("%s: label maps, excluded from the scans: %s", request.root, _some(left_out, request))
 
 
 def _patients(items: Sequence[Mapping[str, Any]]) -> int:

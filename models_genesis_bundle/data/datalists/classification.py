@@ -109,8 +109,8 @@ def classification_datalist(
         if section != "test" and len(counts) < len(names):
             raise DatalistError(
                 candidates_file or request.root,
-                f"the {section} list needs items of each class, found {classes}.",
-                "Change validation_fraction, test_fraction or the seed of the split, name it in a split_file, or correct "
+                f"the {section} list needs items of every class, found {classes}.",
+                "Change validation_fraction, test_fraction or the seed of the split, give a split_file, or correct "
                 "num_classes and class_names.",
             )
         logger.info("%s: %s; %d patients", section, classes, len({item["patient"] for item in items}))
@@ -149,8 +149,8 @@ def dataset_class_names(
         raise DatalistError(
             root,
             f"expected {wanted}, found {', '.join(folders) or 'none'}.",
-            "Set num_classes and class_names as the folders are, give a JSON datalist, or a candidates_file for scans "
-            "without a class of their own.",
+            "Set num_classes and class_names to match the folders, or give a JSON datalist. For candidates in scans, give a "
+            "candidates_file.",
         )
     return names
 
@@ -194,15 +194,15 @@ def _with_classes(sections: Sections, class_key: str, names: Sequence[str], sour
     for section, entries in sections.items():
         having = [entry for entry in entries if class_key in entry]
         if absent := len(entries) - len(having):
-            logger.warning("%s: %d entries of %s have no %r and are left out", source, absent, section, class_key)
+            logger.warning("%s: %d entries of %s have no %r and are skipped", source, absent, section, class_key)
         labelled[section] = [
             {**entry, "label": _class_of(entry, class_key, names, f"{source}, {section}, {entry['image']}")}
             for entry in having
         ]
     if not labelled["training"]:
         keys = sorted({key for entry in sections["training"] for key in entry} - {"image", "patient"})
-        found = f"no training entry has the class_key {class_key!r}; its entries have {', '.join(keys) or 'none'}."
-        raise DatalistError(source, found, "Set class_key to the entry that holds the class.")
+        found = f"no training entry has the class_key {class_key!r}; the keys of its entries are {', '.join(keys) or 'none'}."
+        raise DatalistError(source, found, "Set class_key to the key of the class.")
     return labelled
 
 

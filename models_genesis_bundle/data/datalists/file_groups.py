@@ -24,8 +24,8 @@ _FIRST_CHANNEL = "_0000"
 _FURTHER_CHANNEL = re.compile(r"_000[1-9]$")
 _NAMED_AT_MOST = 5
 _CHANNELS = (
-    "If they are the channels of one scan, set scan_preprocessing::channels to their number, or to the words at the ends of "
-    "their names, as ['flair', 't1']."
+    "If they are the channels of one scan, set scan_preprocessing::channels to their number, or to the endings of their "
+    "file names, such as ['flair', 't1']."
 )
 _HOW_TO_PAIR = (
     "Pair them with image_pattern and label_pattern, for example image_pattern='([^/]+)/ct' with "
@@ -165,9 +165,11 @@ def _without_channel(images: Mapping[Key, list[Path]], labels: Mapping[Key, list
 
 def _only(images: Sequence[Path], labels: Sequence[Path]) -> Path:
     if len(images) > 1:
-        raise DatalistError(labels[0], f"it fits {len(images)} images: {_some(images)}.", f"{_HOW_TO_PAIR} {_CHANNELS}")
+        raise DatalistError(
+            labels[0], f"it matches {len(images)} images: {_some(images)}.", f"{_HOW_TO_PAIR} {_CHANNELS}"
+        )
     if len(labels) > 1:
-        remedy = f"Merge the ones that you need into one map, or choose one. {_HOW_TO_PAIR}"
+        remedy = f"Merge them into one label map, or choose one. {_HOW_TO_PAIR}"
         raise DatalistError(images[0], f"it has {len(labels)} label maps: {_some(labels)}.", remedy)
     return images[0]
 
@@ -191,8 +193,8 @@ def pair_by_patterns(
     if both := images.keys() & labels.keys():
         raise DatalistError(
             min(both),
-            f"it fits image_pattern {image_pattern!r} and label_pattern {label_pattern!r}.",
-            "Make them narrower, so that no file fits both.",
+            f"it matches both image_pattern {image_pattern!r} and label_pattern {label_pattern!r}.",
+            "Change the patterns so that no file matches both.",
         )
     shared = sorted((set(images_re.groupindex) & set(labels_re.groupindex)) - {"case"})
     image_of, label_of = _by_case(images, shared), _by_case(labels, shared)
@@ -204,7 +206,9 @@ def pair_by_patterns(
 def _with_group(setting: str, pattern: str) -> re.Pattern[str]:
     compiled = compiled_pattern(setting, pattern)
     if not compiled.groups:
-        raise DatalistError(f"{setting} {pattern!r}", "it has no group.", "Put the name of the case into parentheses.")
+        raise DatalistError(
+            f"{setting} {pattern!r}", "it has no group.", "Put the part that matches the case into parentheses."
+        )
     return compiled
 
 
@@ -217,8 +221,8 @@ def _by_case(matches: Mapping[Path, re.Match[str]], shared: Sequence[str]) -> di
     for path, match in matches.items():
         case = (_case(match), *(match[group] or "" for group in shared))
         if case in paths:
-            remedy = "Make the pattern narrower, or remove one of them."
-            raise DatalistError(path, f"it and {paths[case]} are both of the case {case[0]!r}.", remedy)
+            remedy = "Make the pattern more specific, or remove one of the files."
+            raise DatalistError(path, f"it and {paths[case]} both match the case {case[0]!r}.", remedy)
         paths[case] = path
     return paths
 
@@ -241,5 +245,5 @@ def _sorted_pairs(
         if lone := [file for file in every_file if file not in paired]:
             named = first_of(sorted(file.relative_to(root).as_posix() for file in lone), _NAMED_AT_MOST)
             hint = f". {_CHANNELS}" if any(_FURTHER_CHANNEL.search(scan_stem(file)) for file in lone) else ""
-            logger.warning("%d of the %s found have no %s and are left out: %s%s", len(lone), kind, other, named, hint)
+            logger.warning("%d of the %s have no %s and are skipped: %s%s", len(lone), kind, other, named, hint)
     return dict(sorted(label_of.items(), key=lambda pair: str(pair[0])))

@@ -85,7 +85,7 @@ def read_json_datalist(
         file_keys: keys of paths; the first must be in every entry.
     """
     if not file.exists():
-        raise FileNotFoundError(f"{file}: there is no such datalist or split file.")
+        raise FileNotFoundError(f"{file}: this datalist or split file does not exist.")
     content = _parsed(file)
     if not isinstance(content, dict):
         raise DatalistError(file, f"expected {_WANTED}, found a {type(content).__name__}.", "Write it in this form.")
@@ -119,7 +119,7 @@ def _labelled_entries(
         found = f"none of the {left_out} entries of {section} has a {' and a '.join(further)}."
         raise DatalistError(file, found, "Add them.")
     if left_out:
-        message = "%s: %d of %d entries of %s have no %s and are left out"
+        message = "%s: %d of %d entries of %s have no %s and are skipped"
         logger.warning(message, file, left_out, len(listed), section, " or no ".join(further))
     return entries
 

@@ -57,7 +57,9 @@ def patient_names(scans: Sequence[Path], root: Path, patient_regex: str | None =
     names = [os.fsencode(name).decode("utf-8", "backslashreplace") for name in _shortest_that_merge(_by_tree(paths))]
     for name, count in Counter(names).most_common(1):
         if count > _MOST_SCANS_OF_ONE:
-            message = "%s: %d scans count as those of one patient, %s; if these are several people, give patient_regex"
+            message = (
+                "%s: %d scans count as scans of one patient, %s. If they are from several patients, set patient_regex"
+            )
             logger.warning(message, root, count, name)
     return names
 
@@ -74,7 +76,7 @@ def compiled_pattern(setting: str, pattern: str) -> re.Pattern[str]:
 def _match_patient(patient_regex: re.Pattern[str], path: str, root: PathLike) -> str:
     match = patient_regex.search(path)
     if match is None:
-        remedy = "Widen it, so that it finds the patient in the path of every scan."
+        remedy = "Change it so that it matches the path of every scan."
         raise DatalistError(root, f"patient_regex {patient_regex.pattern!r} does not match {path!r}.", remedy)
     if "patient" in patient_regex.groupindex:
         return match["patient"]

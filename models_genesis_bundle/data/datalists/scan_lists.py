@@ -231,5 +231,5 @@ def segmentation_datalist(
     if label_fraction < 1 or shots is not None:
         patients = [len({scan["patient"] for scan in scans}) for scans in (kept, datalist["training"])]
         setting = f"label_fraction={label_fraction:g}" if shots is None else f"shots={shots}"
-        logger.info("%s keeps the labels of %d of %d training patients", setting, *patients)
+        logger.info("%s: %d of %d training patients are used", setting, *patients)
     return datalist | {"training": kept}

@@ -138,9 +138,9 @@ class ReadableScans(CacheDataset):
             logger.warning("%s", skipped_text(self.skipped, total))
         if self.foreground_key is not None and not self.has_foreground:
             raise ValueError(
-                f"None of the {len(self.data)} training labels has a voxel of a class, first {self.data[0].get('label')}: "
-                "all are 0. There is nothing to learn. Check whether the paths of the labels are right, and whether "
-                "labelled_preprocessing::label_map maps all labels to 0."
+                f"All voxels of all {len(self.data)} training labels are 0 (background); the first label is "
+                f"{self.data[0].get('label')}. Check the paths of the labels, and check that "
+                "labelled_preprocessing::label_map does not map all labels to 0."
             )
         kept = [item for item, good in zip(cache, usable, strict=False) if good]
         self.cache_num = len(kept)

@@ -211,7 +211,7 @@ def training_sampler(
         return BalancedEpochSampler(labels, seed, num_samples)
     if num_samples is not None:
         raise ValueError(
-            f"samples per epoch: only balance 'sampler' takes a number, found {num_samples} and {balance!r}."
+            f"num_samples: only balance='sampler' takes a number, found {num_samples} with balance={balance!r}."
         )
     return EpochSampler(dataset, seed)
 
@@ -239,7 +239,7 @@ def class_weights(labels: Sequence[int], num_classes: int) -> torch.Tensor:
     counts = np.bincount(np.asarray(labels, dtype=np.int64), minlength=num_classes)
     if len(counts) > num_classes or not counts.all():
         raise ValueError(
-            f"class_weights: each of the classes 0 … {num_classes - 1} needs training items and no other may occur, "
-            f"found {dict(enumerate(counts.tolist()))} items by class."
+            f"class_weights: expected training items of every class 0 … {num_classes - 1} and of no other, found these numbers "
+            f"of items by class: {dict(enumerate(counts.tolist()))}."
         )
     return torch.as_tensor(len(labels) / (num_classes * counts), dtype=torch.float32)

@@ -74,7 +74,7 @@ class LoadLabeld(LoadScand):
         values, label = label.as_tensor(), label.round()
         odd = values[(label.as_tensor() < 0) | ((values - label.as_tensor()).abs() > _ROUNDING)]
         if odd.numel():
-            remedy = "Check that it is the label and not the image, and that it was resampled with nearest neighbours."
+            remedy = "Check that it is the label and not the image, and that it was resampled with nearest-neighbour interpolation."
             raise ScanError(file, f"a label map holds whole numbers from 0, found {_listed(odd)}.", remedy)
         if self.label_map:
             label = MapLabelValue(list(self.label_map), list(self.label_map.values()), dtype=torch.float32)(label)
@@ -157,7 +157,7 @@ class LabelledPreprocessing(ScanCompose):
         if preprocessing.keys != ("image",):
             keys = ", ".join(map(str, preprocessing.keys))
             raise ValueError(
-                f"LabelledPreprocessing: the preprocessing must be that of the key 'image', it is of {keys}."
+                f"LabelledPreprocessing: expected a preprocessing of the key 'image' alone, found the keys {keys}."
             )
         self.label_map = None if label_map is None else {str(old): new for old, new in label_map.items()}
         self.ignore_label_affine = ignore_label_affine
@@ -182,7 +182,7 @@ class _RequireSameGrid(Transform):
     def __call__(self, data: dict[Hashable, Any]) -> dict[Hashable, Any]:
         image, label = data["image"], data["label"]
         if found := grid_difference(label, image, self.ignore_affine):
-            remedy = "Check that they belong together; resample the label onto the image."
+            remedy = "Check that image and label belong together. If they do, resample the label to the image's grid."
             if label.shape[1:] == image.shape[1:]:
                 remedy += " If only its header is wrong, set ignore_label_affine."
             found += f" of its image {image.meta['filename_or_obj']}."

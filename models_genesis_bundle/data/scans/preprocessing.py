@@ -131,8 +131,8 @@ class ScanPreprocessing(ScanCompose):
             return cls(keys=keys, intensity=IntensityScaling.from_record(settings.pop("intensity")), **settings)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
-                f"The record of the preprocessing in the weights cannot be understood ({type(error).__name__}: {error}); "
-                f"expected the entries {', '.join(cls().record())}, found {record}. Take weights that this version wrote, "
+                f"The weights have an invalid record of their preprocessing ({type(error).__name__}: {error}): "
+                f"expected the entries {', '.join(cls().record())}, found {record}. Use weights that this version wrote, "
                 "or train from scratch."
             ) from error
 
@@ -182,13 +182,13 @@ def recorded_preprocessing(
         settings["volume"] = None
     chosen = ScanPreprocessing(**settings)
     if record is None:
-        logger.info("Preprocessing as set or by default, since no weights record theirs: %s", chosen.record())
+        logger.info("Preprocessing, from settings and defaults, because no weights record it: %s", chosen.record())
         return chosen
     for name in ("intensity", "spacing", "orientation"):
         now, before = getattr(chosen, name), getattr(recorded, name)
         if now != before:
             now, before = ("the scan's own" if value is None else value for value in (now, before))
-            message = "%s is %s, but the weights were pretrained with %s; they may be of little use for such input"
+            message = "%s is %s, but the weights were pretrained with %s. They may be of little use for such input."
             logger.warning(message, name, now, before)
-    logger.info("Preprocessing as recorded with the weights, except for the warnings above: %s", chosen.record())
+    logger.info("Preprocessing, as recorded with the weights except for the warnings above: %s", chosen.record())
     return chosen

@@ -104,8 +104,8 @@ def require_spacing(path: Path, spacing: Sequence[float], name: str = "spacing")
 def require_grey(path: Path, is_complex: bool, colours: str) -> None:
     """Refuse complex numbers, and colours, which are named or ``""``."""
     if is_complex:
-        remedy = "Save their magnitude (numpy.abs) as a scan of its own."
+        remedy = "Save their magnitude (numpy.abs) as a separate scan."
         raise ScanError(path, "its voxels are complex numbers.", remedy, "complex")
     if colours:
-        remedy = "Give the scan that the colours were made from, or save one channel as a scan of its own."
+        remedy = "Give the original grey-level scan, or save one channel as a separate scan."
         raise ScanError(path, f"its voxels are colours ({colours}).", remedy, "colour")

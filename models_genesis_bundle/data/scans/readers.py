@@ -47,7 +47,7 @@ def read_raw_scan(path: Path, spatial_dims: int = 3) -> RawScan:
     if spatial_dims == 2 and is_dicom_file(path):
         return read_flat_dicom(path)
     remedy = f"Give a folder of DICOM slices or a file of {', '.join(SCAN_SUFFIXES + IMAGE_SUFFIXES)}."
-    raise ScanError(path, "its suffix is of no known format.", remedy, "unknown_format")
+    raise ScanError(path, "its suffix is not that of a supported format.", remedy, "unknown_format")
 
 
 def _read_numpy(path: Path) -> RawScan:

@@ -109,7 +109,7 @@ class LungRule(CubeRule):
     def prepare(self, scan: np.ndarray, intensity: IntensityScaling) -> CubeTest:
         """Scale the threshold like the scan; a `ValueError` in 2D, or if the scaling depends on the scan or clips it."""
         if scan.ndim != 4:
-            raise ValueError("LungRule looks at neighbouring slices: use it on 3D scans, and BodyRule in 2D.")
+            raise ValueError("LungRule needs 3D scans, because it compares neighbouring slices. Use BodyRule in 2D.")
         threshold = intensity.scaled_value(self.threshold)
 
         def is_mostly_lung(cube: tuple[slice, ...]) -> bool:

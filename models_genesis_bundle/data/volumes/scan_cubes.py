@@ -206,7 +206,9 @@ def _order(seed: int, scan: int, passes: int, count: int) -> np.ndarray:
 def _read_corners(file: str, checksum: int, count: int) -> np.ndarray:
     content = Path(file).read_bytes()
     if zlib.crc32(content) != checksum:
-        raise ValueError(f"{file}: this list of places is damaged. Remove the file and start again: it is made anew.")
+        raise ValueError(
+            f"{file}: this list of places is damaged. Remove the file and start again; it will be created again."
+        )
     return np.frombuffer(content, dtype="<i4").reshape(count, -1)
 
 

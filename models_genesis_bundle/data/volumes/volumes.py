@@ -125,8 +125,8 @@ class Volumes:
             return
         first, reason = next(iter(odd.items()))
         logger.warning(
-            "The scans are mixed, and all of them are used: %d of %d differ from the rest. The first is %s: %s "
-            "Plan for a folder of each kind, or use planning, which keeps the larger part.",
+            "The scans have different kinds of intensities, and all of them are used: %d of %d differ from the rest. The first "
+            "is %s: %s Put each kind into a separate folder, or use planning, which keeps the largest group.",
             len(odd),
             len(images),
             images[first],

@@ -65,7 +65,7 @@ class Target:
             )
         dims = max(value.dim() for value in state.values()) - 2
         if self.spatial_dims not in (None, dims):
-            raise TargetError(f"{self.name} takes {self.spatial_dims}D networks, this one is {dims}D.")
+            raise TargetError(f"{self.name} takes {self.spatial_dims}D networks, found a {dims}D network.")
 
     def turned(
         self, state: State, preprocessing: Mapping[str, Any] | None, transpose: Sequence[int] = (0, 1, 2)
@@ -140,7 +140,7 @@ TARGETS = {
 def find_target(name: str) -> Target:
     """The target of a name; an unknown name raises a ``TargetError``."""
     if name not in TARGETS:
-        raise TargetError(f"{name}: no target for weights. There are {', '.join(TARGETS)}.")
+        raise TargetError(f"{name}: unknown target for weights. Choose from {', '.join(TARGETS)}.")
     return TARGETS[name]
 
 
@@ -222,7 +222,7 @@ def convert(
     networks, own_parts = recognised_layout(weights.state)
     chosen.require_network(networks.split(", "), weights.state)
     if plans is not None and target != "nnunet":
-        raise TargetError(f"plans: only the target nnunet has them, not {target}.")
+        raise TargetError(f"plans: only the target nnunet uses plans, found the target {target}.")
 
     named = chosen.rename(weights.state)
     placed = {value.data_ptr() for value in named.values()}
