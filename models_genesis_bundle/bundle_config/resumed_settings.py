@@ -59,13 +59,14 @@ def is_below(place: str, others: Collection[str]) -> bool:
 
 
 def require_same_settings(recorded: Mapping[str, Any], now: Mapping[str, Any], record_path: Path) -> None:
-    """Refuse other settings for a resumed run, which would be ignored or make another run of it.
+    """Raise an error if a resumed run has other settings than before, which would be ignored or change the run.
 
-    The optimizer's and the schedule's settings are restored with their state, so that another learning rate would be ignored;
-    other data or another network make another run. ``recorded`` is the run's configuration, from the file ``record_path``.
+    The settings of the optimizer and the schedule are restored with their state, so that another learning rate would be
+    ignored. Other data or another network would make it a different run. ``recorded`` is the configuration of the run, from the
+    file ``record_path``.
 
     Raises:
-        SettingsError: naming each setting that differs.
+        SettingsError: a setting differs; the message names each such setting.
     """
     before, after = dict(leaves(recorded)), dict(leaves(now))
     changed = [

@@ -1,4 +1,4 @@
-"""The folder of a run: for one run at a time, with earlier runs kept, and a record of configuration and environment."""
+"""The folder of a run: a lock, earlier runs, and a record of configuration and environment."""
 
 from __future__ import annotations
 

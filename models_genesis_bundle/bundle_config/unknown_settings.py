@@ -1,4 +1,4 @@
-"""Settings and arguments that do not exist, each with a message that names what may have been meant."""
+"""Settings and arguments that do not exist, with a message that suggests similar names."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _STEPS = {"imports", "initialize", "finalize", "run"}
 
 
 def near_names(name: str, known: Iterable[str], before: str = "", quote: str = "`", cutoff: float = 0.6) -> str:
-    """The nearest known name of a misspelt one, or the two nearest, joined by "or"; empty where none resembles it.
+    """The nearest known name of a misspelt one, or the two nearest, joined by "or"; empty if no name is similar.
 
     Args:
         name: the misspelt name.
         known: the names that exist.
         before: a prefix of each in the message, such as ``--split::``.
-        quote: around each.
-        cutoff: the least similarity, from 0 to 1, as ``difflib`` measures it.
+        quote: character around each name.
+        cutoff: the smallest similarity, from 0 to 1, as ``difflib`` measures it.
 
     Examples:
         >>> near_names("max_epohcs", ["max_epochs", "seed"], before="--")

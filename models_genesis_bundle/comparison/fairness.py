@@ -1,4 +1,4 @@
-"""What makes a comparison unfair: refused before the runs and after each, or said to the reader."""
+"""Checks that a comparison is fair, before the runs and after each run, and cautions for the report."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def check_plan(plan: ComparisonPlan) -> dict[str, str | None]:
         SHA-256 of the initial weights by arm, None for scratch.
 
     Raises:
-        ComparisonError: a configuration or weight file that is not there, a setting that the configurations do not have,
+        ComparisonError: a configuration or weight file that does not exist, a setting that the configurations do not have,
             or two arms that load the same.
     """
     for run in planned_runs(plan):
@@ -87,7 +87,7 @@ def _weights_hash(plan: ComparisonPlan, arm: str) -> str | None:
 class Fairness:
     """Compares each finished run with those before it.
 
-    Within each recipe, all arms that are no baselines, and all runs of one baseline, must have the same
+    Within each recipe, all arms that are not baselines, and all runs of one baseline, must have the same
 
     * resolved training configurations, except for initial weights and how they are loaded, seed, amount of labels, output
       folder and paths below it and, between amounts of labels, the settings that the plan gives by amount;

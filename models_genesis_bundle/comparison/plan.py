@@ -163,7 +163,7 @@ class ComparisonPlan(PlanPart):
     reference: str  # the arm that the others are tested against
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], *EachOnce]  # one run of each arm for each
     label_fractions: Annotated[tuple[Share, ...], *EachOnce] | None = None  # of the training patients
-    shots: Annotated[tuple[Number, ...], *EachOnce] | None = None  # numbers of them, in place of label_fractions
+    shots: Annotated[tuple[Number, ...], *EachOnce] | None = None  # numbers of them, instead of label_fractions
     recipes: dict[FolderName, Recipe] = {}  # others are tested against the first
     section: Literal["test", "validation"] = "test"  # which patients are scored
     jobs: Number = 1  # runs at a time

@@ -38,7 +38,7 @@ class Comparison:
     Args:
         plan: what was compared.
         table: a row for each finished run, see `results_table`.
-        statistics: of the table.
+        statistics: statistics of the table.
         missing: a text about each unfinished run.
         cautions: warnings for the reader.
     """

@@ -120,7 +120,7 @@ def read_labels(
 
     Returns:
         The columns ``label``, ``covariate`` if one is named, and ``section`` if the table has it; the index holds the cubes'
-        positions in the embeddings. Cubes without a label, or without the covariate, are left out and counted in the log.
+        positions in the embeddings. Cubes without a label, or without the covariate, are skipped and counted in the log.
 
     Raises:
         FileNotFoundError: the file does not exist.

@@ -56,9 +56,9 @@ def probe_embeddings(
         covariate: see ``read_labels``; it is probed alone as well.
         test_section: see ``ProbeTask``.
         folds: see ``ProbeTask``.
-        neighbours: that vote in the nearest-neighbour probe.
-        resamples: bootstrap samples.
-        seed: of folds, resampling and the draw of `shots`.
+        neighbours: number of neighbours that vote in the nearest-neighbour probe.
+        resamples: number of bootstrap samples.
+        seed: random seed of folds, resampling and the draw of `shots`.
         shots: see ``ProbeTask``.
 
     Returns:

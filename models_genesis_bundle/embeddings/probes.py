@@ -26,7 +26,7 @@ _INNER_FOLDS = 3
 
 @dataclass(frozen=True)
 class ProbeTask:
-    """Labels to predict from vectors, and the patients to learn from and to test.
+    """Labels to predict from vectors, and the training and test patients.
 
     Labels are classes, except numbers with more than ten different values, which are predicted as numbers. One class only,
     too few patients of a class, or a patient on both sides of the test are an ``EmbeddingsError``.
@@ -161,8 +161,8 @@ def linear_scores(vectors: np.ndarray, task: ProbeTask) -> np.ndarray:
 def knn_scores(vectors: np.ndarray, task: ProbeTask, neighbours: int = 20) -> np.ndarray:
     """Scores by the nearest neighbours among the cubes to learn from, by the cosine of standardised vectors.
 
-    With one number for each cube, its difference is the distance. The result is as in ``linear_scores``: the share of the votes
-    for each class, or the neighbours' mean.
+    With one number for each cube, its difference is the distance. The result is as in ``linear_scores``: the fraction of the
+    votes for each class, or the neighbours' mean.
     """
     kind = KNeighborsRegressor if task.is_regression else KNeighborsClassifier
     scaling = [StandardScaler()] if vectors.shape[1] == 1 else [StandardScaler(), Normalizer()]

@@ -1,4 +1,4 @@
-"""Runs a trainer and explains its end: as planned, by a signal, or because a worker was lost."""
+"""Runs a trainer, and handles its interruption by a signal or by a lost worker."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def run_training(trainer: Engine, state: TrainingState, run_folder: RunFolder) -
     """Run a trainer so that an interruption loses nothing.
 
     Ctrl-C and SIGTERM end the run after the current iteration, or after the validation that is running, with its state
-    saved and one line that says how to continue; if the sampler is no `EpochSampler`, after the epoch. A second signal ends
-    the process at once. Of several processes all end after the same iteration.
+    saved and one line that says how to continue; if the sampler is not an `EpochSampler`, the run ends after the epoch. A
+    second signal ends the process at once. Several processes all end after the same iteration.
 
     Args:
         trainer: MONAI's ``SupervisedTrainer``.
-        state: what saves the run; one of the trainer's handlers.
+        state: saves the state of the run; it is one of the trainer's handlers.
         run_folder: a ``RunFolder``; it is released for another run in this process if this one does not end as
             planned.
 
     Raises:
-        SystemExit: a signal ended the run; the status is 128 plus the signal's number, as in shells.
+        SystemExit: a signal ended the run; the status is 128 plus the signal's number, as in a shell.
         LostWorkerError: a worker of the data loader was killed, or ``/dev/shm`` is too small.
     """
     interruption = _Interruption(state)

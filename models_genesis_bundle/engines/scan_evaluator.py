@@ -16,8 +16,8 @@ logger = logging.getLogger(__name__)
 class ScanEvaluator(SupervisedEvaluator):
     """MONAI's `SupervisedEvaluator`, for a data loader over `SkipUnreadable` with a batch size of 1.
 
-    A scan that cannot be used gives an empty list of cases, so that handlers skip it. The log names it at
-    once, and lists all of them at the end.
+    A scan that cannot be used gives an empty list of cases, so that handlers skip it. The log names it
+    at once, and lists all skipped scans at the end.
 
     Attributes:
         skipped: the reasons by the scans' paths.
@@ -28,7 +28,7 @@ class ScanEvaluator(SupervisedEvaluator):
         self.skipped: dict[str, str] = {}
 
     def run(self) -> None:
-        """Go through the scans once; without scans, only log it."""
+        """Process all scans once. If there are no scans, log a warning."""
         self.skipped.clear()
         if self.state.epoch_length == 0:
             logger.warning("There are no scans to process.")

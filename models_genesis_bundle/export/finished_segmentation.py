@@ -37,7 +37,7 @@ class FinishedSegmentation:
 
     Attributes:
         path: the file.
-        content: of the file, with ``label_names``, the classes 1, 2, …; 0 is the background.
+        content: content of the file, with ``label_names``, the classes 1, 2, …; 0 is the background.
         network_def: definition of the network for a configuration; it may refer to ``@in_channels`` and ``@out_channels``.
     """
 
@@ -95,7 +95,7 @@ class FinishedSegmentation:
 
 
 def recorded_network(path: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """The definition of the network in a weight file's record, if it is one of ``NETWORKS``; else an ``ExportError``."""
+    """The definition of the network in a weight file's record, if it is one of ``NETWORKS``; otherwise an ``ExportError``."""
     module, _, name = record["_target_"].rpartition(".")
     if not f"{module}.".startswith(f"{networks.__name__}.") or name not in NETWORKS or "arguments" not in record:
         raise ExportError(

@@ -42,7 +42,7 @@ def make_segmentation_bundle(
         output: the folder to write; it must be new or empty.
         bundle_root: folder of this bundle, the source of configurations and licence.
         network_config: see ``FinishedSegmentation.read``.
-        licence: of the weights; kept in ``model.pt``.
+        licence: licence of the weights; kept in ``model.pt``.
         metadata: entries that replace the generated ones, such as ``version`` and ``authors``.
         torchscript: whether to write ``model.ts``; TorchScript does not support every network.
 
@@ -120,7 +120,7 @@ def plain_preprocessing(record: Mapping[str, Any]) -> dict[str, Any]:
     Unlike ``LoadScand``, they do not refuse unusable scans.
 
     Args:
-        record: of ``ScanPreprocessing.record``.
+        record: the result of ``ScanPreprocessing.record``.
 
     Returns:
         A ``Compose`` with its arguments, as in a bundle's configuration.

@@ -37,11 +37,11 @@ class PretrainingSite:
     weights.
 
     Args:
-        name: of the site, for the log.
+        name: name of the site, for the log.
         bundle_root: the bundle's folder, which holds ``configs``.
         output_dir: folder of the site's metrics, panels and checkpoints, for this job alone.
         local_epochs: epochs of a round.
-        settings: of the configuration, ``dataset_dir`` among them.
+        settings: settings of the configuration, including ``dataset_dir``.
     """
 
     def __init__(

@@ -141,7 +141,7 @@ class SlicewiseGenesisUNet(GenesisUNet):
         (B, out_channels, X, Y, Z).
 
     Raises:
-        ValueError: as ``GenesisUNet``, and for inputs that are no volumes.
+        ValueError: as ``GenesisUNet``, and for inputs that are not volumes.
 
     Examples:
         >>> from models_genesis_bundle.networks import SlicewiseGenesisUNet
@@ -181,7 +181,7 @@ def by_slice(network: Callable[[torch.Tensor], torch.Tensor], volumes: torch.Ten
         (B, D, X, Y, Z).
 
     Raises:
-        ValueError: for an input that is no volume.
+        ValueError: for an input that is not a volume.
 
     Examples:
         >>> from models_genesis_bundle.networks import by_slice

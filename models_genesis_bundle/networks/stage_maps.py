@@ -58,13 +58,13 @@ def encoder_of(network: nn.Module, parts: Sequence[str]) -> nn.Sequential:
 class StageMaps(nn.Module):
     """A network's encoder, which returns the feature maps of all stages.
 
-    Known are ``GenesisUNet`` and ``GenesisClassifier``, MONAI's ``SegResNetDS``, ``SegResNet``, ``DynUNet``, ``SwinUNETR`` and
+    It supports ``GenesisUNet`` and ``GenesisClassifier``, MONAI's ``SegResNetDS``, ``SegResNet``, ``DynUNet``, ``SwinUNETR`` and
     ``BasicUNet``, nnU-Net's ``PlainConvUNet`` and ``ResidualEncoderUNet``, and every other network whose encoder is a module
-    ``encoder``. For others name the parts.
+    ``encoder``. For other networks, give ``parts``.
 
     Args:
         network: its encoder is shared with the result.
-        parts: names of its modules that make the encoder, as in ``encoder_of``; None: as known.
+        parts: names of the encoder's modules, as in ``encoder_of``; None: for a supported network.
 
     Shape:
         Input (B, C, X, Y[, Z]), sides as the network takes them; output a list of maps (B, C_i, X_i, Y_i[, Z_i]), finest first.

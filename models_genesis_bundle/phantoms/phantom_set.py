@@ -47,7 +47,7 @@ def make_phantoms(
         count: number of phantoms, at least 1.
         size: voxels along X (right), Y (front), Z (head).
         spacing: sides of a voxel in millimetres; the whole chest needs 320 mm along each axis.
-        seed: start of the random shapes.
+        seed: random seed of the shapes.
 
     Returns:
         The directory.
@@ -132,7 +132,7 @@ def phantom_candidates(directory: str | os.PathLike, negatives_per_scan: int = 6
     Args:
         directory: the phantoms, as `make_phantoms` makes them.
         negatives_per_scan: candidates of class 0 in each phantom.
-        seed: start of the draws.
+        seed: random seed of the draws.
 
     Returns:
         ``candidates.csv`` in the folder, in LUNA16's layout: coordinates in millimetres and LPS axes, and the columns
@@ -181,7 +181,7 @@ def scans_or_phantoms(
         dataset_dir: the user's; returned unchanged.
         phantom_dir: where phantoms are made when ``dataset_dir`` is None; made only once.
         count: number of phantoms.
-        seed: start of their random shapes.
+        seed: random seed of their shapes.
         labelled: True: return the folder of the phantoms' ``dataset.json``, with labels, instead of the folder of their
             images.
     """
@@ -206,7 +206,7 @@ def classification_source(
         candidates_file: the user's, or None for a class per image.
         phantom_dir: as for `scans_or_phantoms`.
         count: number of phantoms.
-        seed: start of their random shapes and candidates.
+        seed: random seed of their shapes and candidates.
 
     Returns:
         ``dataset_dir`` and ``candidates_file``.

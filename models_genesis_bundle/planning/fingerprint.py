@@ -78,15 +78,15 @@ def fingerprint_scans(
     """Read the scans of a dataset, or a sample of them, and exclude those that cannot be used.
 
     Args:
-        dataset_dir: as for `pretraining_datalist`, and so are `validation_fraction`, `patient_regex` and `layout`.
+        dataset_dir: see `pretraining_datalist`, also for `validation_fraction`, `patient_regex` and `layout`.
         spatial_dims: 3 for volumes, 2 for flat images; None for 3 unless there are only pictures.
         sample_size: number of scans to read if all together have more than 1 GiB on the disk. They are drawn at random; the
             others are listed unread.
         validation_fraction: fraction of the patients for validation if the data name no split.
-        split_seed: seed of the split and of the sample.
+        split_seed: random seed of the split and of the sample.
         patient_regex: finds the patient in a path.
-        layout: of the folder.
-        num_workers: processes that read; 0 reads in this one.
+        layout: layout of the folder.
+        num_workers: number of processes that read; with 0, this process reads.
 
     Raises:
         FileNotFoundError: no such folder or file, or no scan in it.
@@ -133,7 +133,7 @@ def fingerprint_scans(
 
 
 def _find_any(find: Callable[..., Datalist]) -> tuple[int, Datalist]:
-    """Volumes, or flat images where there are no volumes."""
+    """Volumes, or flat images if there are no volumes."""
     try:
         datalist = find(spatial_dims=3)
     except FileNotFoundError:

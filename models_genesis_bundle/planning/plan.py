@@ -1,4 +1,4 @@
-"""The settings for a set of scans, each with its reason."""
+"""The planned settings for a set of scans, with their reasons."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ _FLAT_VOXELS = 224 * 224
 
 @dataclass(frozen=True)
 class _Effort:
-    """What is affordable on a kind of device."""
+    """The network and amount of training for a kind of device."""
 
     features: tuple[int, ...]  # channels of the network by level
     why_features: str
-    voxels: int  # of a cube in 3D
-    batch: int  # cubes of a step
-    cubes: int  # of the whole training
+    voxels: int  # in a 3D cube
+    batch: int  # cubes in a batch
+    cubes: int  # in the whole training
     why_cubes: str
-    epoch: int  # cubes of an epoch
+    epoch: int  # cubes in an epoch
 
 
 _ON_CPU = _Effort(
     features=(16, 32, 64, 128),
-    why_features="a narrow network, as that of the weights that ship",
+    why_features="a narrow network, as in models/model.pt",
     voxels=48 * 48 * 24,
     batch=4,
     cubes=12_000,
-    why_cubes="about as many as the weights that ship have seen.",
+    why_cubes="about as many as in the training of models/model.pt.",
     epoch=1_000,
 )
 _ON_GPU = _Effort(
@@ -104,12 +104,12 @@ def make_plan(
     """Choose the settings for a set of scans.
 
     Args:
-        facts: of the scans, or of a sample of them; all 3D or all 2D.
+        facts: properties of the scans, or of a sample of them; all 3D or all 2D.
         kind: kind of their intensities, see `intensity_kind`.
         training_scans: number of training scans.
         device: the training's device.
-        training_cubes: cubes that the whole training sees; None: as the device affords.
-        features: channels of the network by level; None: as the device affords.
+        training_cubes: number of cubes in the whole training; None: chosen for the device.
+        features: channels of each level of the network; None: chosen for the device.
         optimizer: the settings of ``configs/optimizer_muon.yaml``; None leaves the pretraining's own.
     """
     effort = _ON_CPU if device.memory is None else _ON_GPU

@@ -34,13 +34,13 @@ class PlanFolder:
     """Writes ``datalist.json``, ``plan.yaml`` and ``report.html``.
 
     Args:
-        fingerprint: of the scans.
+        fingerprint: the fingerprint of the scans.
         plan: the settings for them.
         output_dir: receives the files. Those of an earlier planning move to ``previous/1``, ``previous/2``, ...
         training_config: the configuration that the plan is an overlay for.
         device: for the measurement of the speed.
-        examples: scans that are drawn.
-        seconds: how long the speed is measured.
+        examples: number of scans to show in the report.
+        seconds: duration of the speed measurement.
     """
 
     fingerprint: Fingerprint

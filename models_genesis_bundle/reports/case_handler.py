@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 def case_source(case: Mapping[str, Any]) -> str:
-    """The source of a case: its entry ``case`` if it has one, else the file of its image, see `case_path` for several."""
+    """The source of a case: its entry ``case`` if it has one, otherwise the file of its image, see `case_path` for several."""
     if "case" in case:
         return str(case["case"])
     if CHANNEL_FILES in case:

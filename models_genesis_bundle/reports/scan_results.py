@@ -1,4 +1,4 @@
-"""The results of an inference: one place for each scan, written atomically, computed once."""
+"""The results of an inference, written atomically; existing results are not computed again."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _NOT_OF_THE_RESULT = (
 
 
 class ScanResults(CaseHandler):
-    """Writes the results of each scan as NIfTI, in folders like those of the scans, and finds the scans that have results already.
+    """Writes the results of each scan as NIfTI, in the folder structure of the scans, and skips scans with existing results.
 
     The scan ``a/ct.nii.gz`` gives ``a/ct_restored.nii.gz``; for a scan of several files see `case_path`. List the object among
     the handlers of a `ScanEvaluator` with ``decollate: true``. Files are written atomically. Then ``results.json`` records the

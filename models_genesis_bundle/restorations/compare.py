@@ -1,4 +1,4 @@
-"""A page with the restorations of one scan by several weight files."""
+"""An HTML page that compares the restorations of one scan by several weight files."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def compare_restorations(
         network_configs: by the names of `weights`, a configuration with ``network_def`` for each network that is no
             ``GenesisUNet``: the run's ``config.yaml``. Configurations run code: give your own, or one that you trust.
         cube_size: sides of the cubes in voxels; None: as in the pretraining of the first file.
-        cubes: how many cubes the table is computed from.
-        stage: of the encoder, whose features are shown: 1 for the finest, None for the deepest.
-        seed: of the cubes, the deformations and the random weights.
-        device: of the networks.
+        cubes: number of cubes for the table.
+        stage: the encoder stage whose features are shown: 1 for the finest, None for the deepest.
+        seed: random seed of the cubes, the deformations and the random weights.
+        device: device of the networks.
         config_file: the pretraining configuration with the deformations.
 
     Raises:

@@ -56,7 +56,7 @@ def segmentation_slices(
     surroundings of the foreground, at least 64 voxels where the image has them.
 
     Args:
-        image: (C, X, Y[, Z]) in any intensity, of which the first channel is drawn.
+        image: (C, X, Y[, Z]) in any intensity, whose first channel is drawn.
         label: (1, X, Y[, Z]), the classes' numbers.
         prediction: (1, X, Y[, Z]), the classes' numbers.
         affine: (4, 4) from voxels to mm to the right, front and head; None: voxels of 1 mm along these axes.

@@ -56,7 +56,7 @@ def optional_package(name: str, purpose: str, install: str) -> Any:
 def write_checkpoint(
     content: Mapping[str, Any], path: str | os.PathLike, records: Mapping[str, Any] | None = None
 ) -> Path:
-    """Write ``content`` to ``path``, which holds either the old file or the whole new one.
+    """Write ``content`` to ``path`` atomically: the path holds either the old file or the complete new one.
 
     Args:
         content: tensors and plain Python values only, so that ``torch.load(weights_only=True)`` reads them.
@@ -88,7 +88,7 @@ def write_checkpoint(
 def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     """Read a checkpoint without running code from it (``weights_only=True``), and compare its checksums.
 
-    NumPy's single numbers are read as well, its arrays are not.
+    Single NumPy numbers are also read, but NumPy arrays are not.
 
     Args:
         path: the file.

@@ -84,7 +84,7 @@ def renamed(
 def key_parts(keys: Iterable[str]) -> dict[str, list[str]]:
     """Sort the keys of a state dict into ``encoder``, ``decoder`` and ``head``.
 
-    Known are ``GenesisUNet`` and ``GenesisClassifier``, MONAI's ``SegResNetDS``, ``SegResNet``, ``DynUNet``, ``SwinUNETR``,
+    It recognises ``GenesisUNet`` and ``GenesisClassifier``, MONAI's ``SegResNetDS``, ``SegResNet``, ``DynUNet``, ``SwinUNETR``,
     ``BasicUNet`` and ``DiNTS``, and nnU-Net's ``PlainConvUNet`` and ``ResidualEncoderUNet``. The encoder is everything before
     the first upsampling, with the blocks on the skip connections of ``SwinUNETR``; the head is the layers that make the outputs,
     those of deep supervision included; the decoder is between them.

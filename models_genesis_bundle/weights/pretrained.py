@@ -59,7 +59,7 @@ def find_weights(source: str | os.PathLike | None = None, revision: str | None =
 
     Args:
         source: a weight file; a folder with ``model.safetensors``, or a bundle's with ``models/model.pt``; a repository of the
-            Hugging Face Hub, as ``owner/name``; None: the weights that ship with the bundle.
+            Hugging Face Hub, as ``owner/name``; None: the weights of this bundle, ``models/model.pt``.
         revision: branch, tag or commit of a repository; None: its newest.
 
     Raises:
@@ -100,7 +100,7 @@ def load_pretrained(
 
     Raises:
         CheckpointError: the source cannot be used.
-        TransferError: less fits than that.
+        TransferError: a required tensor does not fit.
     """
     initial = InitialWeights(find_weights(source, revision), parts="all")
     record = initial.source.network
@@ -173,9 +173,9 @@ def save_pretrained(
     Args:
         network: with a method ``config()``, as ``GenesisUNet`` has.
         folder: created if missing.
-        preprocessing: of its scans, see ``ScanPreprocessing.record``.
+        preprocessing: preprocessing of its scans, see ``ScanPreprocessing.record``.
         name: title of the card; by default the folder's name.
-        license: of the weights, by the Hub's identifier, such as ``cc-by-4.0``.
+        license: licence of the weights, by the Hub's identifier, such as ``cc-by-4.0``.
     """
     folder = Path(folder)
     scans = None if preprocessing is None else dict(preprocessing)

@@ -126,6 +126,6 @@ def read_source(
 def recorded_features(network: Mapping[str, Any], otherwise: Sequence[int] = SHIPPED) -> list[int]:
     """Channels by level of the ``GenesisUNet`` in a weight file's record of its network, so that a configuration builds it.
 
-    ``otherwise``: where the record has none; by default those of the weights that ship.
+    ``otherwise``: the channels if the record has none; by default those of ``models/model.pt``.
     """
     return list(network.get("arguments", {}).get("features", otherwise))

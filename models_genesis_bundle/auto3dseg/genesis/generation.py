@@ -1,4 +1,4 @@
-"""What a generated ``genesis`` algorithm holds: its settings, and the datalist of its fold."""
+"""The content of a generated ``genesis`` algorithm: its settings, and the datalist of its fold."""
 
 from __future__ import annotations
 
@@ -164,13 +164,13 @@ def voxel_budget(patches: int, first_width: int = 64, device_memory: int | None 
 
 
 def choose_patch_size(shape: Sequence[float], spacing: Sequence[float], voxels: int, divisor: int = 8) -> list[int]:
-    """The whole scan if it is small enough, else a part of it with about equal sides in millimetres.
+    """The whole scan if it is small enough, otherwise a part of it with about equal sides in millimetres.
 
     Args:
         shape: voxels along each axis of the usual scan.
         spacing: sides of a voxel in millimetres.
         voxels: largest number in the patch.
-        divisor: of each side; a side has at least 16 voxels if the scan has as many.
+        divisor: divisor of each side; a side has at least 16 voxels if the scan has as many.
     """
     sides = [math.ceil(side / divisor) * divisor for side in shape]
     shortest = math.ceil(SHORTEST_SIDE / divisor) * divisor
@@ -185,9 +185,9 @@ def fold_datalist(source: Mapping[str, Any], fold: int) -> dict[str, list[dict[s
 
     Args:
         source: Auto3DSeg's input: ``datalist`` (a JSON whose ``training`` has entries with ``image``, a path or a list of
-            them, one for each channel, ``label`` and ``fold``), ``dataroot`` (the folder of its relative paths) and, if
-            wanted, ``patient_regex``.
-        fold: from 0.
+            them, one for each channel, ``label`` and ``fold``), ``dataroot`` (the folder of its relative paths) and,
+            optionally, ``patient_regex``.
+        fold: number of the fold, from 0.
 
     Returns:
         ``training`` and ``validation``: ``[{"image": path or list of paths, "label": path, "patient": name}, …]`` with
@@ -195,7 +195,7 @@ def fold_datalist(source: Mapping[str, Any], fold: int) -> dict[str, list[dict[s
 
     Raises:
         FileNotFoundError: the datalist or a listed file is missing.
-        ValueError: an invalid entry, a fold that no entry or that all entries have, or a patient on both sides.
+        ValueError: an invalid entry, a fold that no entry or every entry has, or a patient in both lists.
     """
     file, root = Path(source["datalist"]), Path(source["dataroot"]).absolute()
     listed = read_json_datalist(file, root, source.get("patient_regex"), file_keys=("image", "label"))["training"]

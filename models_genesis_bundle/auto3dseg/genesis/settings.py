@@ -71,7 +71,7 @@ def training_settings(given: Mapping[str, Any], config_files: Sequence[str]) -> 
         config_files: the configurations, merged from left to right.
 
     Returns:
-        Values by the setting's name. A parameter that is no setting is left out, and the log warns of it.
+        Values by the setting's name. A parameter that is not a setting is ignored, and the log warns of it.
 
     Raises:
         SettingsError: values that the settings cannot have.

@@ -40,7 +40,7 @@ def read_candidates(path: PathLike, labelled: bool = True) -> list[dict[str, Any
 
     Raises:
         FileNotFoundError: no such CSV.
-        DatalistError: a missing column, a cell that is not a number (with its line), or no candidate at all.
+        DatalistError: a missing column, a cell that is not a number (the message has the line), or no candidates.
     """
     path = Path(path)
     if not path.is_file():
@@ -92,7 +92,7 @@ def join_candidates(
 ) -> list[dict[str, Any]]:
     """Add ``image`` and ``patient`` to each candidate, from the scan whose file has its ``seriesuid`` as name.
 
-    The candidates come scan by scan in the order of `scans`. The log counts candidates of other scans, which are left out, and
+    The candidates come scan by scan in the order of `scans`. The log counts candidates of other scans, which are skipped, and
     scans without a candidate. Errors name `source`, the CSV.
     """
     names = [scan_stem(case_path(scan_files(scan))) for scan in scans]
@@ -123,15 +123,15 @@ def join_candidates(
 
 
 def limit_negatives(items: Sequence[Mapping[str, Any]], max_per_scan: int | None, seed: int = 0) -> list[Any]:
-    """Keep at most some of the candidates of class 0 of each scan, seeded, and all of the others.
+    """Keep at most `max_per_scan` candidates of class 0 of each scan, drawn at random, and all other candidates.
 
-    LUNA16 has 750 000 candidates, 1 in 480 a nodule. Their cubes of 64×64×32 voxels take 200 GB, those of 100 negatives a
-    scan 23 GB.
+    LUNA16 has 750 000 candidates, and one in 480 is a nodule. All their cubes of 64×64×32 voxels take 200 GB; with 100
+    negatives for each scan they take 23 GB.
 
     Args:
         items: with ``scan`` and ``label``.
         max_per_scan: negatives kept of each scan, 1 or more; None keeps all.
-        seed: seed of the choice, which depends on the scan's name but not on other scans.
+        seed: random seed of the choice, which depends on the scan's name but not on other scans.
     """
     if max_per_scan is None:
         return list(items)

@@ -33,7 +33,7 @@ def checked_whole(request: DatasetRequest, dataset: Dataset) -> list[dict[str, A
 def checked_split(
     request: DatasetRequest, dataset: Dataset, split: SplitRequest, split_file: PathLike | None = None
 ) -> Sections:
-    """Split a dataset by a file, or else as it names itself, and refuse a scan that is listed twice or a patient in two lists."""
+    """Split a dataset by a file, or by its own lists; refuse a scan that is listed twice, and a patient in two lists."""
     if split_file is None:
         sections = split_sections(dataset.sections, split, request.root)
     else:
@@ -84,7 +84,7 @@ def _check_listed_once(scans: Iterable[Mapping[str, Any]]) -> None:
 def _log_datalist(
     request: DatasetRequest, dataset: Dataset, datalist: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> None:
-    """Log what a datalist holds, and what it leaves out; label maps as a warning."""
+    """Log the contents of a datalist, and what was skipped; label maps are a warning."""
     every = [item for items in datalist.values() for item in items]
     examples = every[:: max(1, -(-len(every) // _EXAMPLES))]
     lists = datalist if len(datalist) > 1 else {}

@@ -1,4 +1,4 @@
-"""Lists of images, or of candidate points in scans, with a class each, split by patient."""
+"""Datalists for classification: images, or candidate points in scans, with their classes, split by patient."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def classification_datalist(
     class_names: Sequence[str] | None = None,
     channels: Channels = 1,
 ) -> Sections:
-    """List images or candidates with their class, split by patient.
+    """List images or candidates with their classes, split by patient.
 
     ================= ======================================================================================
     layout            images, classes and split
@@ -51,26 +51,26 @@ def classification_datalist(
     ``auto``          the first of these that the data have
     ================= ======================================================================================
 
-    With a `candidates_file`, the items are its points, and `dataset_dir` holds the scans, named by their ``seriesuid``. Without
-    a list for validation or test in the data, patients are taken from the training list, seeded.
+    With a `candidates_file`, the items are its points, and `dataset_dir` holds the scans, named by their ``seriesuid``. If
+    the data have no validation or test list, patients for it are drawn from the training list.
 
     Args:
         dataset_dir: a folder, or the JSON itself.
         class_key: entry of the JSON that holds the class: its number, true or false, or its name.
         layout: one of the table.
         patient_regex: see `list_scans`; for class folders it is searched below the folder of the class.
-        validation_fraction: share of the training patients for validation, in (0, 1), or their number, 1 or more.
+        validation_fraction: fraction of the training patients for validation, in (0, 1), or their number, 1 or more.
         test_fraction: the same for the test; 0 for none.
-        seed: seed of the split.
-        split_file: JSON with the lists ``training`` and ``validation``, and perhaps ``test``, of paths of images or scans,
-            relative to `dataset_dir` or to itself. It replaces the split; images that it does not list are left out.
+        seed: random seed of the split.
+        split_file: JSON with the lists ``training`` and ``validation``, and optionally ``test``, of paths of images or scans,
+            relative to `dataset_dir` or to itself. It replaces the split; images that it does not list are skipped.
         candidates_file: CSV of candidate points, see `read_candidates`.
         num_classes: number of classes.
         class_names: their names, in the order of their numbers.
         channels: number or names of a scan's channels, see `segmentation_datalist`.
 
     Returns:
-        ``training``, ``validation`` and ``test`` (perhaps empty) of ``{"image": path, "label": class number, "patient":
+        ``training``, ``validation`` and ``test`` (which may be empty) of ``{"image": path, "label": class number, "patient":
         name}`` with the other plain entries of the JSON, or with ``point`` (x, y, z) in millimetres and LPS axes, ``scan``
         and the further columns of the CSV; with ``channel_files`` if a scan has a file for each channel.
 
@@ -126,8 +126,8 @@ def dataset_class_names(
 ) -> list[str]:
     """The names of a dataset's classes in the order of their numbers.
 
-    They are `class_names`, else those of the class folders, else ``class 0``, ``class 1``, …. The arguments are those of
-    `classification_datalist`.
+    They are `class_names`, otherwise those of the class folders, otherwise ``class 0``, ``class 1``, …. The arguments are
+    those of `classification_datalist`.
 
     Raises:
         DatalistError: the number or the names of the classes differ from `num_classes` or from the class folders.

@@ -1,4 +1,4 @@
-"""Which files belong together, by their names: the channels of a scan, and an image and its label map."""
+"""Grouping of files by their names: the channels of a scan, and an image with its label map."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ Key = tuple[str, ...]
 
 
 def group_channels(found: Found, channels: Channels, root: Path) -> Found:
-    """Make one scan of the files that are its channels; a `DatalistError` if one lacks a channel or has it twice.
+    """Group the channel files of each scan into one scan; a `DatalistError` if one lacks a channel or has it twice.
 
     Files whose names end with a channel's name in any case (``p7_flair``, ``p7-T1.nii.gz``) are one scan if the rest of the
-    names is the same; scans with other names are then passed over. If no name ends so, the channels may have nnU-Net's
-    numbers, ``case_0000``, ``case_0001``, …. A file without either is a scan of its own.
+    names is the same; scans with other names are then skipped. If no name ends so, the channels may have nnU-Net's
+    numbers, ``case_0000``, ``case_0001``, …. A file without either is a separate scan.
     """
     if channels == 1:
         return found
@@ -184,7 +184,7 @@ def pair_by_patterns(
     """Pair images and label maps whose paths match regular expressions, see `segmentation_datalist`.
 
     Returns:
-        The label map of each image that has one, and the patients: the images' groups ``patient``, else the cases.
+        The label map of each image that has one, and the patients: the images' groups ``patient``, otherwise the cases.
     """
     images_re, labels_re = _with_group("image_pattern", image_pattern), _with_group("label_pattern", label_pattern)
     names = {path: path.relative_to(root).as_posix() for path in (*found.scans, *found.labels)}

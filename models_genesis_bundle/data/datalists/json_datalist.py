@@ -70,12 +70,12 @@ def read_json_datalist(
     required: Sequence[str] = ("training",),
     file_keys: Sequence[str] = ("image",),
 ) -> dict[str, list[dict[str, Any]]]:
-    """Read the lists ``training``, ``validation`` and ``test`` of a JSON; missing lists are empty.
+    """Read the lists ``training``, ``validation`` and ``test`` of a JSON file; missing lists are empty.
 
-    An entry is a path, or a mapping with the paths of `file_keys`, perhaps ``patient``, and further entries, of which plain
+    An entry is a path, or a mapping with the paths of `file_keys`, optionally ``patient``, and further entries, of which plain
     ones (text, numbers, true and false) are kept. A list of paths under the first of the `file_keys`, a file for each
     channel, becomes the entry ``channel_files``, and its first path stays. Entries without one of the other `file_keys`, such
-    as the Decathlon's test list without labels, are left out and counted in the log.
+    as the Decathlon's test list without labels, are skipped and counted in the log.
 
     Args:
         file: the JSON.

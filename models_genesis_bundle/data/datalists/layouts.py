@@ -1,4 +1,4 @@
-"""Reading a dataset in any layout: its scans, label maps, classes and patients, and the split that it names."""
+"""Reading a dataset in any layout: scans, label maps, classes, patients, and its own split."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class DatasetRequest:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What was read of a dataset."""
+    """The content of a dataset."""
 
     sections: Sections  # its items by list; all are in ``training`` if it has no split
     found: Found = field(default_factory=Found)  # everything below its folder; empty for a JSON

@@ -1,4 +1,4 @@
-"""Splitting a dataset into training, validation and test, and taking a share of the training patients."""
+"""Splitting a dataset into training, validation and test, and taking a fraction of the training patients."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ Item = TypeVar("Item", bound=Mapping[str, Any])
 
 @dataclass(frozen=True)
 class SplitRequest:
-    """How to split a dataset that has no split of its own; a fraction out of range is a `DatalistError`."""
+    """How to split a dataset without its own split; a fraction out of range raises a `DatalistError`."""
 
-    validation_fraction: float = 0.2  # below 1 a share of the patients, rounded, at least one; from 1 their number
+    validation_fraction: float = 0.2  # below 1 a fraction of the patients, rounded, at least one; from 1 their number
     test_fraction: float = 0.0  # the same; 0 for none
     seed: int = 0  # of the shuffled patients
 
@@ -144,17 +144,17 @@ def take_fraction(
     stratify_key: str | None = None,
     shots: int | None = None,
 ) -> list[Item]:
-    """Take the items of a share of the patients, or of a number of them.
+    """Take the items of a fraction of the patients, or of a number of patients.
 
-    The order of the patients depends on the seed and their names alone, and a smaller share is the beginning of a larger
-    one: 10 % are among the 30 %, and the patient of one shot is among those of two.
+    The order of the patients depends only on the seed and their names. A smaller fraction is a subset of a larger one: the
+    patients of 10 % are among those of 30 %, and the patient of one shot is among those of two shots.
 
     Args:
         items: anything with a ``patient``; either all items of a patient are taken or none.
-        fraction: share of the patients in (0, 1], rounded, at least one patient.
+        fraction: fraction of the patients in (0, 1], rounded, at least one patient.
         seed: another seed gives another draw of the same size.
-        stratify_key: key of a class. Every class then keeps at least one item, if necessary by more patients than
-            asked for, and the classes keep about their shares. A patient with items of several classes counts for
+        stratify_key: key of a class. Every class then keeps at least one item, with more patients than requested if
+            necessary, and the classes keep about their frequencies. A patient with items of several classes counts for
             the rarest of them.
         shots: number of patients, instead of `fraction`.
 

@@ -39,7 +39,7 @@ _NAMED_AT_MOST = 10
 _GRID_TOLERANCE = 1e-3
 _COSINE_TOLERANCE = 0.01
 _SAME_PLACE = 0.01  # of a pixel
-_LARGEST_SHIFT = 0.1  # mm, and at most this share of the gap between two slices
+_LARGEST_SHIFT = 0.1  # mm, and at most this fraction of the gap between two slices
 _LARGEST_TILT = 0.5  # degrees
 _SMALLEST_SLIP = 0.1  # mm between the first and the last slice; a tilt with less is rounding
 _GAP_TOLERANCE = 0.1
@@ -202,7 +202,7 @@ def _largest_series(folder: Path, images: Sequence[_DicomImage]) -> list[_DicomI
 
 
 def _require_slice(folder: Path, image: _DicomImage, first: _DicomImage) -> None:
-    """Refuse an image that is no slice of a volume, that cannot be scaled, or that lies on another grid than the first."""
+    """Refuse an image that is not a slice of a volume, that cannot be scaled, or that has another grid than the first."""
     name, frames = image.name, image.count("NumberOfFrames")
     if image.is_localiser:
         found = f"it holds only localisers (ImageType of {name} has LOCALIZER)."

@@ -21,7 +21,7 @@ _LIMITS: dict[str, Any] = {"window": (-1000.0, 1000.0), "percentile": (0.5, 99.5
 
 @dataclass(frozen=True)
 class IntensityScaling:
-    """The map from the voxels of a scan to the network's input.
+    """The scaling from the voxels of a scan to the network's input.
 
     ============== =================================================== ============= ========================
     mode           what happens                                        range         can be inverted
@@ -44,7 +44,7 @@ class IntensityScaling:
         clip: largest magnitude after ``"zscore"``, in standard deviations.
 
     Raises:
-        ValueError: an unknown mode, or numbers that define no increasing map.
+        ValueError: an unknown mode, or numbers that do not define an increasing map.
 
     Based on: the CT window of Zhou et al., "Models Genesis", Medical Image Analysis 67, 2021, 101840.
 

@@ -169,7 +169,7 @@ def _millimetres(path: Path, fields: dict[str, str]) -> float:
 
 
 def _check_voxels(path: Path, header: TextHeader, encoding: str, shape: Sequence[int], size: int) -> None:
-    """Check the size of uncompressed voxels and the checksum of compressed ones, as ITK does not."""
+    """Check the size of uncompressed voxels and the checksum of compressed ones; ITK does not check them."""
     file = path.parent / header.data_file if header.data_file else path
     start = 0 if header.data_file else header.length
     if encoding == "raw":

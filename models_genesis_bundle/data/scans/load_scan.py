@@ -1,4 +1,4 @@
-"""Reading one scan, or refusing it with the reason."""
+"""The transform that reads one scan, or refuses it with the reason."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ class LoadScand(MapTransform):
             from 0. None refuses such a file, unless there are several `channels`.
         allow_constant: accept a scan with the same value everywhere, such as a label map without foreground.
         allow_missing_keys: ignore missing keys.
-        channels: the number of channels of a scan. Several channels are as many files on the same grid (the item's
-            ``channel_files`` if it has them, see `segmentation_datalist`), or one file with as many volumes.
+        channels: the number of channels of a scan. Several channels are stored in one file each, on the same grid (the item's
+            ``channel_files``, see `segmentation_datalist`), or as volumes of one file.
 
     Shape:
         Result: a float32 MetaTensor ``(C, X, Y, Z)`` or ``(C, X, Y)``, in the file's unit, with its affine in RAS
         millimetres and ``meta["modality"]`` (``CT``, ``MR`` …; ``""`` if the file does not say). Axes of length 1 after the
-        spatial ones are dropped. In 2D the affine is that within the axial plane; an image of another plane has only its
-        spacing, with its axes to the left and the back.
+        spatial ones are dropped. In 2D the affine is restricted to the axial plane. For an image of another plane
+        it has only the spacing, with axes to the left and the back.
 
     Raises:
         ScanError: the file is absent, damaged or flat, or has several volumes; its voxels are NaN, infinite, complex, colours
-            or all the same; its affine is singular; its DICOM slices make no regular grid; its channels are of another
-            number or on different grids. Its ``rule`` names the reason.
+            or all the same; its affine is singular; its DICOM slices do not form a regular grid; the number of channels is
+            wrong, or they are on different grids. Its ``rule`` names the reason.
     """
 
     def __init__(

@@ -25,15 +25,15 @@ _LARGEST_DISTANCE_OUTSIDE = 1.0
 class CandidateCubes(Dataset):
     """Dataset of one cube for each item of a list, read from prepared volumes.
 
-    An item with a ``point`` gives the cube around it, an item without gives the middle of its image. Outside of the scan a cube
-    has the darkest value. Items of scans that `volumes` left out are left out, and counted in the log.
+    An item with a ``point`` gives the cube around this point; an item without a point gives the middle of its image. Voxels
+    outside of the scan have the darkest value. Items whose scans `volumes` skipped are skipped and counted in the log.
 
     Args:
         items: ``{"image": path, "patient": name, "label": class}``, with ``"point"``: (x, y, z) in millimetres and LPS
             axes for cubes around points; see `classification_datalist`. ``label`` may be missing for inference.
         volumes: the prepared volumes of the items' scans.
-        cube_size: sides of a cube in voxels; two make axial slices of volumes.
-        label_fraction: share of the patients whose cubes are used, in (0, 1], each class at least once; see
+        cube_size: sides of a cube in voxels; with two sides, the cubes are axial slices of volumes.
+        label_fraction: fraction of the patients whose cubes are used, in (0, 1], each class at least once; see
             `take_fraction`.
         label_fraction_seed: another seed takes other patients.
         shots: number of patients whose cubes are used, instead of `label_fraction`.

@@ -1,4 +1,4 @@
-"""A folder of files that are made one by one, each from a source file, and made again when they no longer fit."""
+"""A folder of files, each made from a source file, and made again when the source or the settings change."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class ItemFolder:
             return False
 
     def _require_space(self, sizes: Sequence[int], left: int) -> None:
-        """Refuse to go on if as many files as are left, of the average size so far, do not fit on the disk."""
+        """Raise an error if the remaining files, at the average size so far, do not fit on the disk."""
         needed, free = left * sum(sizes) / len(sizes), shutil.disk_usage(self.folder).free
         if needed > free:
             raise OSError(

@@ -199,13 +199,13 @@ def convert(
 
     Args:
         source: a weight file of this bundle, a published one, or another that ``transfer_weights`` reads.
-        target: ``bundle`` for this bundle's own format, from a published file; else as in ``write_for``.
+        target: ``bundle`` for this bundle's own format, from a published file; otherwise as in ``write_for``.
         path: the file or folder to write, as in ``write_for``.
         in_channels: input channels of the network that will be trained, by default the file's. The kernels that see the image
             are fitted to them (see ``fit_input_channels``).
         plans: for ``nnunet``: the ``nnUNetPlans.json`` of the network that will be trained. Tensors that do not fit it keep
             initial values; an encoder that does not fit is refused.
-        configuration: of the plans.
+        configuration: name of the configuration in the plans.
         options: as in ``write_for``.
 
     Raises:

@@ -123,7 +123,7 @@ def _by_stage(state: Mapping[str, torch.Tensor], pattern: str) -> list[list[torc
 def nnunet_architecture(state: Mapping[str, torch.Tensor]) -> tuple[str, dict[str, Any]]:
     """Class name and arguments of the 3D network that the tensors are of, in the form of nnU-Net's plans.
 
-    The numbers of input channels and of classes are left out. A stage's stride is the kernel of the transposed convolution that
+    The numbers of input channels and of classes are not included. A stage's stride is the kernel of the transposed convolution that
     undoes it. Tensors do not show norm and activation; these are nnU-Net's.
     """
     residual = "encoder.stem.convs.0.conv.weight" in state
