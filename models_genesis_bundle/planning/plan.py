@@ -135,11 +135,17 @@ def make_plan(
         Setting("cube_size", cube_size, why_cube),
         Setting("cubes_per_scan", per_scan, why_per_scan),
         Setting("batch_size", batch, why_batch),
-        Setting("validate::dataloader::batch_size", 2 * batch, "Validation keeps nothing for a backward pass."),
+        Setting(
+            "validate::dataloader::batch_size", 2 * batch, "Validation has no backward pass, so it needs less memory."
+        ),
         Setting("network_def::features", widths, why_widths),
         Setting("max_epochs", max_epochs, why_epochs),
         *(Setting(name, value, _WHY_MUON) for name, value in (optimizer or {}).items()),
-        Setting("num_workers", workers, "Processes that deform cubes; on a CPU the network itself fills the cores."),
+        Setting(
+            "num_workers",
+            workers,
+            "Processes that deform cubes; on a CPU only one, because the network uses the cores.",
+        ),
     ]
     if places < _PLACES_IN_A_CROP:
         reason = "The scans are crops that are hardly larger than a cube, so every cube is accepted, even one with little body."
@@ -200,15 +206,16 @@ def _batch_size(cube_size: Sequence[int], widths: Sequence[int], effort: _Effort
     fitting = _fitting_batch(cube_size, widths, device)
     if fitting < wanted:
         return 2 ** int(math.log2(max(fitting, 1))), "As many cubes as fit into 60 % of the GPU's memory."
-    return wanted, f"{wanted * math.prod(cube_size) / 1000:.0f} thousand voxels in a step, which keep the device busy."
+    return (
+        wanted,
+        f"{wanted * math.prod(cube_size) / 1000:.0f} thousand voxels in a step, enough to use the device fully.",
+    )
 
 
 def _cubes_per_scan(places: float, training_scans: int, epoch: int) -> tuple[int, str]:
     most = min(_MOST_CUBES_PER_SCAN, max(1, round(_CUBES_PER_PLACE * places)))
     wanted = max(1, round(epoch / training_scans))
     if wanted > most:
-        reason = (
-            f"A scan has room for {max(places, 1):.3g} cubes side by side; more than {most} would be nearly the same."
-        )
+        reason = f"A scan has room for {max(places, 1):.3g} cubes side by side; more than {most} cubes would overlap too much."
         return most, reason
     return wanted, f"With {training_scans} training scans this gives about {wanted * training_scans} cubes in an epoch."

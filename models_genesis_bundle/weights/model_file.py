@@ -187,7 +187,7 @@ def differing_arguments(written: Mapping[str, Any], wanted: Mapping[str, Any], i
         for name in theirs
         if name in own and name not in ignored and theirs[name] != own[name]
     ]
-    return f"Set what differs in the definition: {'; '.join(differing)}. " if differing else ""
+    return f"Change the network definition: {'; '.join(differing)}. " if differing else ""
 
 
 def _for_shell(value: Any) -> str:

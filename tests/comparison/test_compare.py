@@ -81,7 +81,7 @@ def test_the_validation_patients_are_scored_beside_the_test_and_the_report_says_
     assert not summary.missing
     text = (tmp_path / "results" / "validation" / "results.md").read_text()
     assert "Score: `dice_mean` on the validation patients" in text
-    assert "Test patients were not touched." in text
+    assert "Test patients were not used." in text
     assert "| shots   | initialisation   |" in text
     assert "- 2 shots: genesis has one pair" in text
     assert not (tmp_path / "results" / "results.md").exists()
