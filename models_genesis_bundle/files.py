@@ -1,4 +1,4 @@
-"""Files that are written atomically: a path has the old content or the whole new one."""
+"""Atomic writing of files: a path has either the old content or the complete new content."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
         The temporary path, with the suffix of ``path`` and a random name.
 
     Raises:
-        OSError: the file could not be written (a full disk, say); names ``path``.
+        OSError: the file could not be written (a full disk, say); the message names ``path``.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

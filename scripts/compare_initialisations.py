@@ -14,8 +14,8 @@ def compare(plan: str, jobs: int | None = None, section: str | None = None, repo
 
     Args:
         plan: the YAML file; docs/how-to/comparison.md describes it.
-        jobs: runs at a time, in place of the plan's.
-        section: validation: score the validation patients, to choose a recipe; test; in place of the plan's.
+        jobs: number of runs at the same time; by default as in the plan.
+        section: test or validation: the patients to score; by default as in the plan. Use validation to choose a recipe.
         report_only: true: report on what is there and run nothing.
     """
     try:

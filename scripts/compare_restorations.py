@@ -38,8 +38,8 @@ def compare(
             "{'mine': 'runs/pretrain/config.yaml'}".
         cube_size: sides of the cubes in voxels; by default as in the pretraining of the first file.
         cubes: how many cubes the table is about.
-        stage: of the encoder, whose features are shown; 1 is the finest, by default the deepest.
-        seed: of the cubes, the deformations and the random weights.
+        stage: the encoder stage whose features are shown; 1 is the finest, by default the deepest.
+        seed: random seed of the cubes, the deformations and the random weights.
         device: where to compute.
     """
     files = [weights] if isinstance(weights, str) else weights

@@ -14,8 +14,8 @@ def convert_weights(source: str, to: str, output: str, **options: Any) -> None:
 
     Args:
         source: a weight file of this bundle, or a published one.
-        to: segresnet, segresnet2d, segresnet_encoder, swinunetr, dints, dynunet, nnunet or nnssl; bundle: from a published file to
-            this bundle's format.
+        to: segresnet, segresnet2d, segresnet_encoder, swinunetr, dints, dynunet, nnunet or nnssl; bundle: from a published
+            file to this bundle's format.
         output: the file to write; for nnssl without an ending: a folder for the hub.
         options: in_channels (of the network that will be trained); plans and configuration (nnunet: its nnUNetPlans.json);
             patch_size (nnssl: voxels, Z, Y, X).

@@ -19,7 +19,7 @@ def download(
     download that broke off is continued by the same command.
 
     Args:
-        name: of a file in docs/how-to/published_weights.md, such as Genesis_Chest_CT.pt.
+        name: name of a file in docs/how-to/published_weights.md, such as Genesis_Chest_CT.pt.
         output_dir: folder that the file is put into.
         accept_licence: true: you have read the licence and accept it.
         base_url: address of another server's folder with the file; by default where the authors publish it.

@@ -17,14 +17,14 @@ def make_bundle(
 ) -> None:
     """Write a fine-tuned segmentation as a MONAI bundle of its own, for MONAI Label, MONAI Deploy and colleagues.
 
-    Ends with exit code 1 when the file is of no segmentation; nothing is written then. docs/how-to/monai_label_deploy.md says what
-    is in the folder.
+    Ends with exit code 1 if the file is not a segmentation; then nothing is written. docs/how-to/monai_label_deploy.md
+    says what is in the folder.
 
     Args:
         ckpt_path: checkpoints/model.pt of a run of configs/finetune_segmentation.yaml.
         output: the folder to write.
         network_config: for another network than GenesisUNet, a configuration with its network_def: the run's config.yaml.
-        licence: of the weights.
+        licence: licence of the weights.
         metadata: entries of metadata.json, such as "{'version': '1.1.0', 'authors': 'Jane Doe'}".
         torchscript: False: without models/model.ts, for a network that TorchScript does not take.
     """

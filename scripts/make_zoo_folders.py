@@ -22,7 +22,7 @@ def make_zoo_folders(archive: str, owner: str, output_dir: str = "dist") -> None
 
     Args:
         archive: ``<name>_v<version>.zip``, as ``make_archive.py`` writes it.
-        owner: of the repository on the Hub; it has the bundle's name, and the version as a tag.
+        owner: owner of the repository on the Hub; the repository has the bundle's name, and the version as a tag.
         output_dir: gets ``hub`` and ``model-zoo``, which must not be there.
     """
     name, _, version = Path(archive).stem.rpartition("_v")

@@ -8,14 +8,14 @@ from models_genesis_bundle.weights import CheckpointError
 
 
 def overlay_from_plans(plans: str, output: str, configuration: str = "3d_fullres", channel: int = 0) -> None:
-    """Write an overlay for configs/pretrain.yaml from nnU-Net's plans, and say what to run next, see docs/weights_out.md.
+    """Write an overlay for configs/pretrain.yaml from nnU-Net's plans, and say what to run next, see docs/how-to/weights_out.md.
 
     Ends with exit code 1 when the plans cannot be read, or hold what pretraining cannot do; nothing is written then.
 
     Args:
         plans: the nnUNetPlans.json in nnUNet_preprocessed.
         output: the YAML to write.
-        configuration: of the plans: 3d_fullres, 3d_lowres, 3d_cascade_fullres or 2d.
+        configuration: name of the configuration in the plans: 3d_fullres, 3d_lowres, 3d_cascade_fullres or 2d.
         channel: whose intensities are taken, where the images have several, counted from 0.
     """
     settings = settings_from_plans(plans, configuration, channel)

@@ -24,7 +24,7 @@ def plot(
         output: the PNG.
         cube_size: sides of the cube in voxels.
         pairs: how many cubes of the whole recipe.
-        seed: of the cube's place and of the draws.
+        seed: random seed of the cube's place and of the draws.
         config_file: the pretraining configuration whose recipe it is.
     """
     with tempfile.TemporaryDirectory() as folder:

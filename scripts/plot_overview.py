@@ -39,7 +39,7 @@ def plot(output: str = "docs/images/overview.png", weights: str = "models/model.
     Args:
         output: the PNG.
         weights: those that ship, which restore the cubes.
-        seed: of the phantom and the deformations.
+        seed: random seed of the phantom and the deformations.
     """
     scan, label = _phantom(seed)
     level = int((label == len(COLOURS)).sum(axis=(0, 1, 2)).argmax())  # the slice that shows most of the nodules

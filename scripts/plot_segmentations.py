@@ -39,7 +39,7 @@ def plot(
         predictions: folders of label maps, ``<case>_segmentation.nii.gz``, by the network's name.
         images: the folder of the scans, ``<case>.nii.gz``, on the grid of the label maps.
         labels: the folder of the true label maps, ``<case>.nii.gz``.
-        label_names: of the classes 1, 2, ….
+        label_names: names of the classes 1, 2, ….
         output: the PNG.
         plane: ``axial``, ``coronal`` or ``sagittal``.
         num_cases: how many cases, from 1.

@@ -34,13 +34,13 @@ def probe(
         against: other files by name, such as "{'scratch': 'runs/embed_scratch/embeddings.npz'}".
         label: the column that holds the label; by default label or class.
         covariate: the column of a number that may explain the label, such as diameter_mm.
-        test_section: test this section by what all others teach, in place of a cross-validation.
+        test_section: train on all other sections and test on this one, instead of a cross-validation.
         output: the CSV; by default probe.csv next to the embeddings.
-        folds: of the cross-validation.
-        neighbours: that vote in the nearest-neighbour probe.
-        resamples: bootstrap samples.
-        seed: of folds, resampling and the draw of shots.
-        shots: number of patients to learn from, in place of all.
+        folds: number of folds of the cross-validation.
+        neighbours: number of neighbours that vote in the nearest-neighbour probe.
+        resamples: number of bootstrap samples.
+        seed: random seed of folds, resampling and the draw of shots.
+        shots: number of patients to learn from, instead of all.
     """
     if against is not None and not isinstance(against, Mapping):
         sys.exit(

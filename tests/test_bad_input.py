@@ -207,11 +207,11 @@ def unknown_orientation(folder: Path, scans: list[str]) -> dict[str, object]:
 
 
 REFUSED = {
-    empty: "no scan below this folder. Looked for .nii.gz",
+    empty: "no scan in this folder or its subfolders. Looked for .nii.gz",
     absent: "there is no such folder or datalist. Check dataset_dir.",
     split_without_validation: "training, validation is missing or empty; expected",
     split_of_absent_scans: "1 of the listed scans do not exist: gone.nii.gz. Paths are relative to",
-    patient_on_both_sides: "Patients on both sides of the split:",
+    patient_on_both_sides: "Some patients are in more than one list of the split:",
     scan_listed_twice: "The same scan is listed twice:",
     indivisible_cubes: "every side must be divisible by 2",
     unknown_orientation: "orientation must name one of L and R, of P and A, of I and S",

@@ -110,7 +110,7 @@ def test_scans_of_other_channels_than_the_networks_are_named(trained, phantoms, 
         )
     error = root_cause(raised.value)
     assert isinstance(error, SkippedScansError)
-    assert "has 1 channels, and the network sees 2" in str(error)
+    assert "has 1 channels, but the network takes 2" in str(error)
 
 
 def test_one_channel_more_than_the_network_sees_ends_an_inference_before_it_starts(trained, phantoms, tmp_path):

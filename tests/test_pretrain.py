@@ -227,8 +227,8 @@ def test_keywords_of_python_are_checked_as_those_of_the_command_line(tmp_path, r
     error = root_cause(raised.value)
     assert isinstance(error, SettingsError)
     assert str(error).splitlines() == [
-        "max_epohcs: nothing uses a setting of this name; did you mean `max_epochs`?",
-        "optimizer::momentun: SGD takes no 'momentun'; did you mean `optimizer::momentum`?",
+        "max_epohcs: no component uses this setting; did you mean `max_epochs`?",
+        "optimizer::momentun: SGD has no argument 'momentun'; did you mean `optimizer::momentum`?",
         "max_gradient_norm: expected a number, 0 or more; 0: no clipping, found -1.",
     ]
     assert not (tmp_path / "never").exists()

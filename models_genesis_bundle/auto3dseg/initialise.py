@@ -1,4 +1,4 @@
-"""Stock algorithms of Auto3DSeg, generated and not yet trained, made to start from pretrained weights."""
+"""Initialisation of Auto3DSeg's generated stock algorithms with pretrained weights."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class Auto3DSegError(RuntimeError):
 
 @dataclass(frozen=True)
 class Initialisation:
-    """What became of one algorithm.
+    """The result for one algorithm.
 
     Attributes:
         algorithm: its folder's name.
-        weights: the file that it starts from; None when it took none.
-        report: what became of each tensor.
-        reason: why it took none; empty when it took one.
+        weights: the file that it starts from; None if no file can be used.
+        report: the outcome for each tensor.
+        reason: why no file can be used; empty if a file is used.
     """
 
     algorithm: str
@@ -64,7 +64,7 @@ class Entry:
         switch: the key that turns it on.
         file: the key of the file's path.
         overruling: a key that overrides these when it is set.
-        spatial_dims: of the network.
+        spatial_dims: number of spatial axes of the network.
         remark: other effects of starting from a file.
     """
 
@@ -101,8 +101,8 @@ def initialise(
 
     For each algorithm this builds the network that it will train, transfers the first weight file whose encoder fits
     (see ``transfer_weights``), writes the network to ``genesis_weights.pt`` in the algorithm's folder, and sets the keys of
-    ``configs/hyper_parameters.yaml`` that make the algorithm start from there. What does not come from the weights, such as
-    the heads, holds initial values. A second call replaces both.
+    ``configs/hyper_parameters.yaml`` that make the algorithm start from there. Tensors that are not in the weights,
+    such as the heads, keep their initial values. A second call replaces both files.
 
     Args:
         work_dir: the folder, after the generation of the algorithms.
@@ -110,7 +110,7 @@ def initialise(
         algos: names of algorithms (``segresnet``) or folders (``segresnet_0``) to restrict it to.
 
     Returns:
-        What became of each algorithm; the same is logged.
+        The result for each algorithm; it is also logged.
 
     Raises:
         Auto3DSegError: when there are no algorithms, or not those that are named.
@@ -124,8 +124,8 @@ def initialise(
         result = _initialise(folder, sources)
         if result.reason:
             has_weights = (folder / WEIGHTS_FILE).is_file()
-            earlier = " It still starts from those that it got earlier." if has_weights else ""
-            logger.warning("%s takes none of the weights. %s%s", folder.name, result.reason, earlier)
+            earlier = " It still starts from the weights of an earlier call." if has_weights else ""
+            logger.warning("%s: none of the weights can be used. %s%s", folder.name, result.reason, earlier)
         results.append(result)
     return results
 
@@ -184,7 +184,9 @@ def _generated_algorithms(work_dir: str | os.PathLike, algos: Sequence[str]) -> 
     names = {folder: (folder.name.split("_")[0], folder.name) for folder in found}
     known = dict.fromkeys(itertools.chain.from_iterable(names.values()))
     if unknown := [name for name in algos if name not in known]:
-        raise Auto3DSegError(f"algos: {work_dir} has {', '.join(known)}, not {', '.join(unknown)}.")
+        raise Auto3DSegError(
+            f"algos: expected algorithms of {work_dir} ({', '.join(known)}), found {', '.join(unknown)}."
+        )
     return [folder for folder in found if not algos or set(algos).intersection(names[folder])]
 
 
@@ -227,7 +229,7 @@ def intensities(preprocessing: Mapping[str, Any] | None, settings: Mapping[str, 
 
     Args:
         preprocessing: the weight file's record (``ScanPreprocessing.record``); None when it has none.
-        settings: of a generated algorithm.
+        settings: settings of a generated algorithm.
     """
     before = (preprocessing or {}).get("intensity")
     here = {name: settings[name] for name in ("normalize_mode", "intensity_bounds") if name in settings}  # segresnet

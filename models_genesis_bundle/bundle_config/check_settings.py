@@ -29,27 +29,27 @@ _REREAD = re.compile(r"#|(?<!\w)\d+_\d")  # read by Python as something else: a 
 
 
 class SettingsError(ValueError):
-    """Settings that a run cannot have; the message names each, its fault, and what to write instead."""
+    """Invalid settings; the message names each setting, what is wrong with it, and what to write instead."""
 
 
 def check_settings(command: RunCommand | None = None) -> None:
-    """Refuse settings that do not exist, that the command line would change, or that have a wrong value.
+    """Raise an error for settings that do not exist, that the command line would change, or that have a wrong value.
 
     - A setting that the configuration files do not have. MONAI would add it silently, and ``--max_epohcs 5`` would train for the
       default number of epochs. An argument of a component that the files do not give (``--network_def::act relu``) is accepted
       when the component takes it. The same holds for keys of overlays.
-    - A word that the command line reads as something else: ``None``, which MONAI drops; ``2024_03``, ``scan#1``; a switch given
-      as ``false``, which is a text and counts as true.
+    - A value that the command line reads as something else: ``None``, which MONAI ignores; ``2024_03``, ``scan#1``; a switch
+      given as ``false``, which is text and counts as true.
     - A value of another type or out of range, see `SETTINGS`. Expressions are checked unless a component must be built for it.
 
     Settings of a workflow that Python runs (``monai.bundle.run(...)``, ``ConfigWorkflow(...)``) are checked in the configuration
     that holds them: an unused setting is refused if its name resembles another one.
 
     Args:
-        command: to check; None: this process's, or the configuration that calls this function.
+        command: the command to check; None: the command of this process, or the configuration that calls this function.
 
     Raises:
-        SettingsError: naming all of them.
+        SettingsError: at least one such setting; the message names all of them.
     """
     command = command or RunCommand.from_arguments()
     if command is not None:
@@ -97,7 +97,7 @@ def _misread(command: RunCommand, resolved: ConfigParser) -> dict[str, str]:
             if kind is not None and not kind.accepts(None):
                 instead = f"Expected {kind.expected}."
             if stays != "None":
-                misread[place] = f"--{name} {word}: MONAI drops None, and {stays} would stay. {instead}"
+                misread[place] = f"--{name} {word}: MONAI ignores None, so {stays} would stay. {instead}"
         elif (
             value != word and not _QUOTED.fullmatch(word.strip())
             if isinstance(value, str)
@@ -109,13 +109,13 @@ def _misread(command: RunCommand, resolved: ConfigParser) -> dict[str, str]:
 
 def _in_quotes(name: str, word: str) -> str:
     quoted = f"'{word}'"
-    return f'For a text write it in two kinds of quotes: `--{name} "{quoted}"`.'
+    return f'To give it as text, use two kinds of quotes: `--{name} "{quoted}"`.'
 
 
 def _no_switches(command: RunCommand, files: ConfigParser) -> dict[str, str]:
     """By place, a message for each switch that is neither true nor false."""
     return {
-        name: f"--{name} {value}: this is a switch; write `--{name} True` or `--{name} False`."
+        name: f"--{name} {value}: expected true or false; write `--{name} True` or `--{name} False`."
         for name, value in command.overrides.items()
         if isinstance(files.get(name), bool) and not isinstance(value, bool) and value != "true"
     }

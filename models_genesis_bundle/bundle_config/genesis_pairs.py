@@ -1,4 +1,4 @@
-"""The pairs of a pretraining configuration, from any cubes."""
+"""Genesis pairs (deformed and original cube) as a pretraining configuration makes them, from any cubes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def genesis_pairs(
     seed: int = 0,
     settings: Mapping[str, Any] | None = None,
 ) -> SeededDataset:
-    """The data set of Genesis pairs in ``config_file``, from other cubes.
+    """The dataset of Genesis pairs as ``config_file`` defines it, from the given cubes.
 
     Args:
         cubes: items with ``image``: (1, X, Y[, Z]) arrays in 0 … 1.
         config_file: a pretraining configuration, or one with its overlays.
-        seed: start of the draws.
-        settings: values by their place in the configuration, such as ``{"deformations::flip::prob": 0}``.
+        seed: random seed of the draws.
+        settings: values by their path in the configuration, such as ``{"deformations::flip::prob": 0}``.
     """
     parser = ConfigParser()
     parser.read_config(config_file)

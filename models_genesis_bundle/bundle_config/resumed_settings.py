@@ -59,13 +59,14 @@ def is_below(place: str, others: Collection[str]) -> bool:
 
 
 def require_same_settings(recorded: Mapping[str, Any], now: Mapping[str, Any], record_path: Path) -> None:
-    """Refuse other settings for a resumed run, which would be ignored or make another run of it.
+    """Raise an error if a resumed run has other settings than before, which would be ignored or change the run.
 
-    The optimizer's and the schedule's settings are restored with their state, so that another learning rate would be ignored;
-    other data or another network make another run. ``recorded`` is the run's configuration, from the file ``record_path``.
+    The settings of the optimizer and the schedule are restored with their state, so that another learning rate would be
+    ignored. Other data or another network would make it a different run. ``recorded`` is the configuration of the run, from the
+    file ``record_path``.
 
     Raises:
-        SettingsError: naming each setting that differs.
+        SettingsError: a setting differs; the message names each such setting.
     """
     before, after = dict(leaves(recorded)), dict(leaves(now))
     changed = [
@@ -75,8 +76,8 @@ def require_same_settings(recorded: Mapping[str, Any], now: Mapping[str, Any], r
     ]
     if changed:
         raise SettingsError(
-            f"{record_path}: a resumed run needs the settings of its start: {first_of(changed, 8, '; ')}. "
-            "Give these again, or start another run with another output_dir. If only a path has changed, correct it in that file."
+            f"{record_path}: a resumed run needs the same settings as before. Changed settings: {first_of(changed, 8, '; ')}. "
+            "Set the old values, or start a new run with another output_dir. If only a path has changed, correct it in this file."
         )
 
 
@@ -90,4 +91,4 @@ def _same(place: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> bo
 
 
 def _shown(leaves: Mapping[str, Any], place: str) -> str:
-    return repr(leaves[place]) if place in leaves else "not there"
+    return repr(leaves[place]) if place in leaves else "not set"

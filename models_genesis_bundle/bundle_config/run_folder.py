@@ -1,4 +1,4 @@
-"""The folder of a run: for one run at a time, with earlier runs kept, and a record of configuration and environment."""
+"""The folder of a run: a lock, earlier runs, and a record of configuration and environment."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class RunFolder:
             self.lock.acquire(timeout=0)
         except Timeout:
             raise RuntimeError(
-                f"{self.output_dir}: another run is writing here. Wait for it, or give this one another `--output_dir`."
+                f"{self.output_dir}: another run is writing to this folder. Wait until it ends, or set another `--output_dir`."
             ) from None
         (self.output_dir / RUN_MARKER).touch()
         for folder in {self.output_dir, self.ckpt_dir or self.output_dir}:
@@ -115,7 +115,7 @@ def _read(path: Path) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError, YAMLError):
         pass
-    logger.warning("%s is empty or damaged: it is written anew, with the settings of this start.", path)
+    logger.warning("%s is empty or damaged: it is written again, with the current settings.", path)
     return None
 
 

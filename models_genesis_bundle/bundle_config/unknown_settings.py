@@ -1,4 +1,4 @@
-"""Settings and arguments that do not exist, each with a message that names what may have been meant."""
+"""Settings and arguments that do not exist, with a message that suggests similar names."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _STEPS = {"imports", "initialize", "finalize", "run"}
 
 
 def near_names(name: str, known: Iterable[str], before: str = "", quote: str = "`", cutoff: float = 0.6) -> str:
-    """The nearest known name of a misspelt one, or the two nearest, joined by "or"; empty where none resembles it.
+    """The nearest known name of a misspelt one, or the two nearest, joined by "or"; empty if no name is similar.
 
     Args:
         name: the misspelt name.
         known: the names that exist.
         before: a prefix of each in the message, such as ``--split::``.
-        quote: around each.
-        cutoff: the least similarity, from 0 to 1, as ``difflib`` measures it.
+        quote: character around each name.
+        cutoff: the smallest similarity, from 0 to 1, as ``difflib`` measures it.
 
     Examples:
         >>> near_names("max_epohcs", ["max_epochs", "seed"], before="--")
@@ -88,7 +88,7 @@ def unused_settings(node: Mapping[str, Any], parser: ConfigParser, above: str = 
         elif not (_is_expression(value) or kind_of(place) or _is_referred_to(place, parser.get())):
             declared = [other for other in node if kind_of(f"{above}{other}")]
             if meant := _meant(name, declared, above, parser):
-                yield place, f"{place}: nothing uses a setting of this name; did you mean {meant}?"
+                yield place, f"{place}: no component uses this setting; did you mean {meant}?"
 
 
 def unknown_arguments(node: Any, parser: ConfigParser, above: str = "") -> Iterator[str]:
@@ -115,7 +115,7 @@ def _unknown(place: str, config: ConfigParser, files: Sequence[str], dashes: str
     if len(walked) == len(parts) - 1 and isinstance(node, Mapping) and "_target_" in node:
         return _unknown_argument(place, node, config, dashes)
     meant = _meant(part, known, dashes + "".join(f"{name}::" for name in walked), config)
-    return f"no setting of {', '.join(files)} is called {part!r}" + (f"; did you mean {meant}?" if meant else ".")
+    return f"there is no setting {part!r} in {', '.join(files)}" + (f"; did you mean {meant}?" if meant else ".")
 
 
 def _meant(name: str, known: Iterable[str], before: str, config: ConfigParser) -> str:
@@ -140,8 +140,8 @@ def _unknown_argument(place: str, component: Mapping[str, Any], parser: ConfigPa
     if name in known or takes_any or name.startswith("_"):
         return None
     meant = near_names(name, known, f"{dashes}{above}::")
-    return f"{str(target).rpartition('.')[2]} takes no {name!r}; " + (
-        f"did you mean {meant}?" if meant else f"it takes {', '.join(known)}."
+    return f"{str(target).rpartition('.')[2]} has no argument {name!r}; " + (
+        f"did you mean {meant}?" if meant else f"its arguments are {', '.join(known)}."
     )
 
 

@@ -1,4 +1,4 @@
-"""The device that a command was asked to use."""
+"""The device of a command."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["usable_device"]
 
 
 def usable_device(name: str | torch.device) -> torch.device:
-    """The device of a name.
+    """The torch device with this name.
 
     Raises:
         ValueError: PyTorch does not know the name, or this machine does not have the device.

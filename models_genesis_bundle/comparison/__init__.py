@@ -1,4 +1,4 @@
-"""Does pretraining help? Comparison of initialisations over seeds and amounts of labels."""
+"""Comparison of initialisations over seeds and amounts of labels, to measure whether pretraining helps."""
 
 from models_genesis_bundle.comparison.compare import compare_initialisations
 from models_genesis_bundle.comparison.fairness import ComparisonError, check_plan

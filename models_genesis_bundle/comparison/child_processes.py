@@ -66,7 +66,7 @@ class ChildProcesses:
                     check=False,
                 ).returncode
         if self._ended:
-            raise ChildrenEndedError("the commands were ended.")
+            raise ChildrenEndedError("the commands were stopped.")
         return code
 
     def end_all(self) -> None:

@@ -1,4 +1,4 @@
-"""From a plan to its report: runs several at a time, each once, also after interruptions."""
+"""Runs the trainings and evaluations of a plan, also after interruptions, and writes the report."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ def compare_initialisations(
     report_only: bool = False,
     program: Sequence[str] = PROGRAM,
 ) -> Comparison:
-    """Carry out the missing runs of a comparison, and report on all runs.
+    """Run the missing trainings and evaluations of a comparison, and report on all runs.
 
     Args:
         plan: the YAML file, see `read_plan`.
-        jobs: runs at a time, in place of the plan's.
-        section: which patients are scored, ``test`` or ``validation``, in place of the plan's.
+        jobs: number of runs at the same time; None: as in the plan.
+        section: the patients to score, ``test`` or ``validation``; None: as in the plan.
         report_only: report on the finished runs and run nothing.
-        program: the command that a run's words follow.
+        program: the command to which the arguments of a run are added.
 
     Returns:
-        What was reported; its ``missing`` is empty when every run is finished.
+        The reported results; ``missing`` is empty if every run is finished.
 
     Raises:
         PlanError: the plan cannot be followed.
-        ComparisonError: the comparison would be unfair, another process is carrying it out, or a run lacks the metrics
+        ComparisonError: the comparison would be unfair, another process is running it, or a run lacks the metrics
             that the plan names.
     """
     checked = read_plan(plan, jobs=jobs, section=section)
@@ -162,7 +162,7 @@ def _require_same_trainings(steps: Sequence[_Steps]) -> None:
     changes = [(one.run, change) for one in steps if (change := _change(one.record, one.wanted))]
     if changes:
         run, change = changes[0]
-        more = f"So were {len(changes) - 1} more. " if len(changes) > 1 else ""
+        more = f"{len(changes) - 1} other runs also differ. " if len(changes) > 1 else ""
         raise ComparisonError(
             f"{run.folder}: this run was started with other settings: {change}. {more}"
             "Undo the change in the plan, give it another output_dir, or move these folders away to repeat the runs."
@@ -195,6 +195,6 @@ def _alone_in(folder: Path) -> Iterator[None]:
             yield
     except Timeout:
         raise ComparisonError(
-            f"{folder}: another process is carrying out this comparison. Wait for it; `--report_only true` reports on "
+            f"{folder}: another process is running this comparison. Wait until it ends. `--report_only true` reports on "
             "the finished runs."
         ) from None

@@ -1,4 +1,4 @@
-"""What makes a comparison unfair: refused before the runs and after each, or said to the reader."""
+"""Checks that a comparison is fair, before the runs and after each run, and cautions for the report."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def check_plan(plan: ComparisonPlan) -> dict[str, str | None]:
         SHA-256 of the initial weights by arm, None for scratch.
 
     Raises:
-        ComparisonError: a configuration or weight file that is not there, a setting that the configurations do not have,
+        ComparisonError: a configuration or weight file that does not exist, a setting that the configurations do not have,
             or two arms that load the same.
     """
     for run in planned_runs(plan):
@@ -50,8 +50,8 @@ def check_plan(plan: ComparisonPlan) -> dict[str, str | None]:
     for name in plan.compared:
         same = seen.setdefault((hashes[name], str(plan.initialisations[name].transfer)), name)
         if same != name:
-            what = "start from scratch" if hashes[name] is None else "load the same of weight files of one content"
-            raise ComparisonError(f"initialisations: {same} and {name} {what}: leave one of them out.")
+            what = "start from scratch" if hashes[name] is None else "load the same parts of identical weight files"
+            raise ComparisonError(f"initialisations: {same} and {name} {what}. Remove one of them.")
     return hashes
 
 
@@ -67,7 +67,7 @@ def _check_step(run: Run, step: str, command: RunCommand) -> None:
     except SettingsError as error:
         raise ComparisonError(
             f"{where}: {error} (`overrides` must exist in the configurations of both training and evaluation; "
-            "`training_overrides` and `evaluation_overrides` are for one of them.)"
+            "use `training_overrides` or `evaluation_overrides` for settings of one of them.)"
         ) from None
 
 
@@ -87,7 +87,7 @@ def _weights_hash(plan: ComparisonPlan, arm: str) -> str | None:
 class Fairness:
     """Compares each finished run with those before it.
 
-    Within each recipe, all arms that are no baselines, and all runs of one baseline, must have the same
+    Within each recipe, all arms that are not baselines, and all runs of one baseline, must have the same
 
     * resolved training configurations, except for initial weights and how they are loaded, seed, amount of labels, output
       folder and paths below it and, between amounts of labels, the settings that the plan gives by amount;
@@ -114,8 +114,8 @@ class Fairness:
             differing = [f"{name} is {found.get(name)!r} here and {wanted.get(name)!r} there" for name in names]
             raise ComparisonError(
                 f"{run} is not comparable with {other}: {first_of(differing, SHOWN, '; ')}. Runs of a comparison may differ "
-                "in the initialisation alone. Set what differs under `task`, for all arms, and give the plan another "
-                "output_dir."
+                "only in the initialisation. Put these settings under `task`, so that they apply to all arms, and give the plan "
+                "another output_dir."
             )
         cases = set(cases_of(run)["case"])
         other, same = self._first_cases.setdefault((run.labels, run.seed), (run, cases))
@@ -131,7 +131,10 @@ def _settings(run: Run) -> dict[str, Any]:
     """The settings that must be the same, by place."""
     path = run.folder / "config.yaml"
     if not path.is_file():
-        raise ComparisonError(f"{path}: the training has written no resolved configuration to compare.")
+        raise ComparisonError(
+            f"{path}: the training wrote no resolved configuration, which the comparison needs. Move {run.folder} away "
+            "to repeat the run."
+        )
     config = ConfigParser(ConfigParser.load_config_file(str(path)))
     planned = run.training().overrides
     for name in ("initial_weights", "seed", run.labels.setting, *run.initialisation.transfer):

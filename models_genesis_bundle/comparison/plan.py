@@ -36,13 +36,13 @@ def nearest_name(name: str, known: Iterable[str]) -> str:
 
 def _without_own_settings(overrides: dict[str, Any]) -> dict[str, Any]:
     for name in OWN_SETTINGS.intersection(overrides):
-        raise ValueError(f"{name!r} is set by the comparison for each run; leave it out.")
+        raise ValueError(f"{name!r} is set by the comparison for each run. Remove it.")
     return overrides
 
 
 def _each_once(values: tuple) -> tuple:
     if len(set(values)) < len(values):
-        raise ValueError(f"a number is given twice in {list(values)}.")
+        raise ValueError(f"expected different numbers, found {list(values)}.")
     return values
 
 
@@ -117,11 +117,11 @@ class Initialisation(PlanPart):
         if not self.baseline and (self.configs or self.overrides):
             raise ValueError(
                 f"{'configs' if self.configs else 'overrides'} for one arm would make it differ in more than the "
-                "initialisation. Put what all arms share under `task`; mark another network with `baseline: true`."
+                "initialisation. Put settings of all arms under `task`. For an arm with another network, set `baseline: true`."
             )
         if self.initial_weights is None and self.transfer:
             given = next(key for key in TRANSFER_SETTINGS if getattr(self, key) is not None)
-            raise ValueError(f"{given} says how initial_weights are loaded, and there are none.")
+            raise ValueError(f"{given} needs initial_weights, found none. Remove it, or give initial_weights.")
         return self
 
     @property
@@ -163,7 +163,7 @@ class ComparisonPlan(PlanPart):
     reference: str  # the arm that the others are tested against
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], *EachOnce]  # one run of each arm for each
     label_fractions: Annotated[tuple[Share, ...], *EachOnce] | None = None  # of the training patients
-    shots: Annotated[tuple[Number, ...], *EachOnce] | None = None  # numbers of them, in place of label_fractions
+    shots: Annotated[tuple[Number, ...], *EachOnce] | None = None  # numbers of them, instead of label_fractions
     recipes: dict[FolderName, Recipe] = {}  # others are tested against the first
     section: Literal["test", "validation"] = "test"  # which patients are scored
     jobs: Number = 1  # runs at a time
@@ -184,8 +184,8 @@ class ComparisonPlan(PlanPart):
         for labels in self.labels if own else ():
             if labels.amount not in own:
                 raise ValueError(
-                    f"task.{'shots' if self.shots else 'fraction'}_overrides: there are none for {labels.amount:g}, only for "
-                    f"{', '.join(map('{:g}'.format, own))}. Where one amount of labels has some, all must: {{}} for nothing."
+                    f"task.{'shots' if self.shots else 'fraction'}_overrides: expected an entry for each amount of labels, "
+                    f"found none for {labels.amount:g}, only for {', '.join(map('{:g}'.format, own))}. Write {{}} for no overrides."
                 )
         return self
 
@@ -194,7 +194,7 @@ class ComparisonPlan(PlanPart):
         if len(self.initialisations) < 2:
             raise ValueError(f"initialisations: expected two or more to compare, found {len(self.initialisations)}.")
         if self.reference in self.initialisations and self.reference not in self.compared:
-            raise ValueError(f"reference: {self.reference!r} is a baseline, another network; the tests need an arm.")
+            raise ValueError(f"reference: expected an initialisation that is not a baseline, found {self.reference!r}.")
         if self.reference not in self.compared:
             near = nearest_name(self.reference, self.compared)
             raise ValueError(f"reference: {self.reference!r} is no initialisation of this plan; {near}")

@@ -38,7 +38,7 @@ class Comparison:
     Args:
         plan: what was compared.
         table: a row for each finished run, see `results_table`.
-        statistics: of the table.
+        statistics: statistics of the table.
         missing: a text about each unfinished run.
         cautions: warnings for the reader.
     """
@@ -57,16 +57,16 @@ def score_cautions(plan: ComparisonPlan, scores: pd.DataFrame) -> list[str]:
         where, runs = f"{row['arm']} at {condition(plan, row)}", row["runs"]
         if row["settled"] < runs:
             cautions.append(
-                f"{where}: {runs - row['settled']} of {runs} runs had not settled when they ended: still getting better, or "
-                "too short to tell. Train longer before you rely on these scores."
+                f"{where}: {runs - row['settled']} of {runs} runs had not settled when they ended: they were still improving, "
+                "or too short to judge. Train longer before you rely on these scores."
             )
         if row["missed"]:
             start = f"missed_{CLASS_DICE}"
             missed = {name.removeprefix(start): row[name] for name in row if name.startswith(start)}
             classes = ", ".join(f"{name} ({count})" for name, count in missed.items() if count)
             cautions.append(
-                f"{where}: {row['missed']} of {runs} runs miss a class: {classes}. That decides the mean score. "
-                "Look for a recipe by which every class is learnt."
+                f"{where}: {row['missed']} of {runs} runs miss a class: {classes}. This dominates the mean score. "
+                "Find a recipe that learns every class."
             )
     return cautions
 
@@ -182,9 +182,9 @@ def _table_of_tests(plan: ComparisonPlan, tests: pd.DataFrame) -> str:
 
 def _sentence(plan: ComparisonPlan, row: Row, name: str, reference: str) -> str:
     if row["pairs"] == 1:
-        return f"{name} has one pair with {reference}: **no test, nothing can be said.**"
+        return f"{name} has one pair with {reference}: **no test, no conclusion.**"
     if pd.isna(row["t_holm"]):
-        return f"{name}: **no t-test** ({row['note']}), nothing can be said."
+        return f"{name}: **no t-test** ({row['note']}), no conclusion."
     p = f"p {'' if row['t_holm'] < 0.001 else '= '}{_p(row['t_holm'])} after Holm's correction"
     if not row["significant"]:
         return f"{name} and {reference} do **not differ significantly** ({p})."

@@ -85,12 +85,12 @@ def _row(run: Run, record: RunRecord) -> dict[str, Any]:
     for key, name in [("metric", task.metric), *(("further_metrics", name) for name in task.further_metrics)]:
         if name not in metrics:
             near = nearest_name(name, metrics)
-            raise ComparisonError(f"{run.summary_path}: task.{key} names no metric of it: {name!r}; {near}")
+            raise ComparisonError(f"{run.summary_path}: there is no metric {name!r} (task.{key}) in this file; {near}")
     means = {name: math.nan if found["mean"] is None else float(found["mean"]) for name, found in metrics.items()}
     if math.isnan(means[task.metric]):
         raise ComparisonError(
-            f"{run.summary_path}: {task.metric} is not a number, since no case has one. Choose another `task.metric`, or "
-            "cases that have it."
+            f"{run.summary_path}: {task.metric} is not a number (NaN), because no case has a value. Choose another "
+            "`task.metric`, or test cases for which it is defined."
         )
     classes = [name for name in summary.get("settings", {}).get("label_names", ()) if f"dice_{name}" in metrics]
     curve, epochs = _curve(run)
@@ -122,5 +122,7 @@ def _curve(run: Run) -> tuple[pd.Series, int]:
     curve = metrics.set_index("epoch")[name].dropna() if name in metrics else pd.Series()
     if curve.empty:
         near = nearest_name(name, metrics.columns)
-        raise ComparisonError(f"{path}: task.validation_metric names no column of numbers: {name!r}; {near}")
+        raise ComparisonError(
+            f"{path}: there is no numeric column {name!r} (task.validation_metric) in this file; {near}"
+        )
     return curve.set_axis(curve.index.astype(int)), int(metrics["epoch"].iloc[-1])

@@ -25,11 +25,11 @@ class Run:
     """One fine-tuning with its evaluation.
 
     Args:
-        plan: of the comparison that the run belongs to.
+        plan: plan of the comparison.
         arm: name of the initialisation.
         labels: the amount of labelled training patients.
         recipe: name of the recipe; empty where the plan has none.
-        seed: of all random draws.
+        seed: random seed of all draws.
     """
 
     plan: ComparisonPlan = field(repr=False, compare=False)
@@ -149,7 +149,7 @@ class RunRecord(BaseModel):
         seconds: duration of the training; a killed one counts up to the last line of its log.
         trained: whether the training has ended well.
         evaluated: the words of the evaluations that have ended well, by section.
-        failure: ``step``, ``exit_code`` and ``log`` (its last lines) of a step that has failed, else empty.
+        failure: ``step``, ``exit_code`` and ``log`` (its last lines) of a step that has failed, otherwise empty.
     """
 
     training: tuple[str, ...]

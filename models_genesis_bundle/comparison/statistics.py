@@ -27,9 +27,9 @@ class Statistics:
         scores: ``runs``, ``mean``, ``sd``, ``median`` and ``best`` of the scores, ``settled`` runs, median ``best_epoch`` and
             ``seconds``; for each further metric and class ``NAME``, ``NAME_sd`` and ``NAME_runs``; ``missed_NAME`` runs
             whose Dice of a class is below `engines.UNLEARNT_DICE`, and ``missed`` runs with any such class.
-        differences: of the arms from the reference: what `paired_test` gives, ``t_holm``, ``wilcoxon_holm`` and
+        differences: differences of the arms from the reference: what `paired_test` gives, ``t_holm``, ``wilcoxon_holm`` and
             ``significant``.
-        recipe_differences: of the recipes from the first, for each arm, with the same columns.
+        recipe_differences: differences of the recipes from the first, for each arm, with the same columns.
         reaching: how many of the ``pairs`` of runs with the same seed ``reached`` the reference's best validation, the median of
             their ``epochs``, and of these divided by the reference's.
         label_efficiency: how many labels the reference needs for the scores of the other arms, see `label_efficiency`.

@@ -1,4 +1,4 @@
-"""From scans on disk to training cubes."""
+"""Data: scan lists, preprocessing, prepared volumes, training cubes and samplers."""
 
 from models_genesis_bundle.data.datalists.candidates import limit_negatives, read_candidates
 from models_genesis_bundle.data.datalists.checks import check_patients_disjoint

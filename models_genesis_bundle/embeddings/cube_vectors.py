@@ -1,4 +1,4 @@
-"""From the cubes of a scan to vectors: the network, small changes of the cubes, and statistics to compare with."""
+"""Vectors of the cubes of a scan: the network, perturbations of the cubes, and intensity statistics as a baseline."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def _pooling(name: str) -> Callable[..., torch.Tensor]:
 
 
 class Embedder(nn.Module):
-    """A network as one from cubes to vectors: the pooled map of one stage of its encoder.
+    """A network that turns cubes into vectors: the pooled feature map of one stage of its encoder.
 
     Args:
         network: any network that ``StageMaps`` knows.
-        stage: which stage's map, 1 for the finest; None for the deepest.
-        pooling: over the voxels of the map, ``"mean"`` or ``"max"``.
-        parts: names of the encoder's modules, see ``StageMaps``; None: those that it knows.
+        stage: the stage whose map is used, 1 for the finest; None for the deepest.
+        pooling: pooling over the voxels of the map, ``"mean"`` or ``"max"``.
+        parts: names of the encoder's modules, see ``StageMaps``; None: for a supported network.
 
     Shape:
         Input (B, C, X, Y[, Z]); output (B, channels of the stage).
@@ -72,7 +72,7 @@ class Embedder(nn.Module):
 
 @dataclass(frozen=True)
 class Perturber:
-    """Small changes of cubes that should change their vectors little.
+    """Small perturbations of cubes, which should change their vectors only a little.
 
     ============= ==========================================================================================
     kind          change
@@ -85,7 +85,7 @@ class Perturber:
     """
 
     value_range: Sequence[float] = (0.0, 1.0)  # smallest and largest intensity
-    noise: float = 0.02  # standard deviation of the noise, as a share of the range: 0.02 of the CT window is 40 HU
+    noise: float = 0.02  # standard deviation of the noise, as a fraction of the range: 0.02 of the CT window is 40 HU
     shift: int = 4  # voxels
     slices: int = 4  # that become one
 
@@ -134,7 +134,9 @@ class CubeVectors(Inferer):
 
     def __post_init__(self) -> None:
         if unknown := [kind for kind in self.perturbations if kind not in PERTURBATIONS]:
-            raise ValueError(f"perturbations: expected some of {', '.join(PERTURBATIONS)}, found {', '.join(unknown)}.")
+            raise ValueError(
+                f"perturbations: expected names from {', '.join(PERTURBATIONS)}, found {', '.join(unknown)}."
+            )
         self.pool = None if self.pooling is None else _pooling(self.pooling)
         self.run = AutocastInferer(self.dtype)
 

@@ -97,8 +97,8 @@ class Embeddings:
             return cls.of(content, json.loads(str(content.pop("record"))))
         except (KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
             raise EmbeddingsError(
-                f"{path}: no file of embeddings ({type(error).__name__}: {error}). Give the embeddings.npz that a run of "
-                "configs/embed.yaml wrote."
+                f"{path}: not a file of embeddings ({type(error).__name__}: {error}). Give the embeddings.npz of a run of "
+                "configs/embed.yaml."
             ) from error
 
 
@@ -120,7 +120,7 @@ def read_labels(
 
     Returns:
         The columns ``label``, ``covariate`` if one is named, and ``section`` if the table has it; the index holds the cubes'
-        positions in the embeddings. Cubes without a label, or without the covariate, are left out and counted in the log.
+        positions in the embeddings. Cubes without a label, or without the covariate, are skipped and counted in the log.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -128,26 +128,26 @@ def read_labels(
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such file of labels.")
+        raise FileNotFoundError(f"{path}: this file of labels does not exist.")
     table = _read(path)
     label = label or ("class" if "class" in table and "label" not in table else "label")
     wanted = {"label": label, **({"covariate": covariate} if covariate else {})}
     if missing := [name for name in wanted.values() if name not in table]:
         raise EmbeddingsError(
-            f"{path}: there is no column {', '.join(missing)}; its columns are {', '.join(map(str, table))}. Name the label's "
-            "with --label and a covariate's with --covariate."
+            f"{path}: there is no column {', '.join(missing)}; its columns are {', '.join(map(str, table))}. Give the column "
+            "of the label with --label, and the column of a covariate with --covariate."
         )
     cubes = _names(embeddings)
     key = next((key for key in _KEYS if set(key) <= set(table) & set(cubes)), None)
     if key is None:
         raise EmbeddingsError(
-            f"{path}: no column names its rows; expected one of {'; '.join(','.join(key) for key in _KEYS)}, found "
-            f"{', '.join(map(str, table))}. Add such a column: embeddings.csv has the names."
+            f"{path}: no column identifies its rows; expected one of {'; '.join(','.join(key) for key in _KEYS)}, found "
+            f"{', '.join(map(str, table))}. Add such a column with the names in embeddings.csv."
         )
     names, cubes = table[key], cubes[key]
     if (twice := names.duplicated()).any():
         raise EmbeddingsError(
-            f"{path}: {', '.join(map(str, names[twice].iloc[0]))} stands there more than once. Keep one row of each."
+            f"{path}: {', '.join(map(str, names[twice].iloc[0]))} occurs in more than one row. Keep one of these rows."
         )
     columns = {name: table[column] for name, column in wanted.items()}
     known = names.assign(**columns).dropna(subset=list(columns))
@@ -157,12 +157,10 @@ def read_labels(
     if found.empty:
         row, cube = (tuple(frame.iloc[0]) if len(frame) else "(none)" for frame in (names, cubes))
         raise EmbeddingsError(
-            f"{path}: none of its rows is of an embedded cube. By {','.join(key)}, rows are called {row!r}, cubes {cube!r}."
+            f"{path}: none of its rows matches an embedded cube. Compared by {','.join(key)}: a row has {row!r}, a cube {cube!r}."
         )
     if without := np.delete(embeddings.case, found.index).tolist():
-        logger.warning(
-            "%s: %d of %d cubes have no label there: %s", path, len(without), len(cubes), first_of(without, 3)
-        )
+        logger.warning("%s has no label for %d of %d cubes: %s", path, len(without), len(cubes), first_of(without, 3))
     return found.astype({"covariate": float}) if covariate else found
 
 
@@ -175,7 +173,7 @@ def _read(path: Path) -> pd.DataFrame:
         try:
             table = pd.read_csv(path, dtype={"case": str, "image": str, "seriesuid": str, "patient": str})
         except ValueError as error:  # pandas' parsing errors are of this kind
-            raise EmbeddingsError(f"{path}: it is no CSV ({error}).") from error
+            raise EmbeddingsError(f"{path}: it is not a CSV file ({error}).") from error
     if "image" in table:
         table["image"] = [os.path.abspath(folder / str(image)) for image in table["image"]]
     for axis in set(_POINT) & set(table):

@@ -56,9 +56,9 @@ def probe_embeddings(
         covariate: see ``read_labels``; it is probed alone as well.
         test_section: see ``ProbeTask``.
         folds: see ``ProbeTask``.
-        neighbours: that vote in the nearest-neighbour probe.
-        resamples: bootstrap samples.
-        seed: of folds, resampling and the draw of `shots`.
+        neighbours: number of neighbours that vote in the nearest-neighbour probe.
+        resamples: number of bootstrap samples.
+        seed: random seed of folds, resampling and the draw of `shots`.
         shots: see ``ProbeTask``.
 
     Returns:
@@ -76,7 +76,9 @@ def probe_embeddings(
     own = Embeddings.read(embeddings)
     sets = {OWN: own, **{name: _aligned(own, path) for name, path in (against or {}).items()}}
     if len(sets) <= len(against or {}) or PLAIN in sets:
-        raise EmbeddingsError(f"against: give the files other names than {OWN!r} and {PLAIN!r}.")
+        raise EmbeddingsError(
+            f"against: the names {OWN!r} and {PLAIN!r} are reserved. Choose other names for the files."
+        )
     rows: list[dict[str, Any]] = []
     if labels is not None:
         found = read_labels(labels, own, label, covariate)
@@ -91,7 +93,7 @@ def probe_embeddings(
     rows += _stability(sets, resamples, seed)
     if not rows:
         raise EmbeddingsError(
-            f"{embeddings}: without labels only the stability can be measured, and these vectors have none: embed them with "
+            f"{embeddings}: without labels, only the stability can be measured, and this file has no perturbed vectors. Embed with "
             "`--perturbations \"['noise','shift','flip','thickness']\"`, or give --labels."
         )
     return rows
@@ -104,7 +106,7 @@ def _aligned(own: Embeddings, path: str | os.PathLike) -> Embeddings:
     missing = own.case[order < 0].tolist()
     if missing or len(other) != len(own):
         raise EmbeddingsError(
-            f"{path}: it has other cases: {len(missing)} of {len(own)} are not there"
+            f"{path}: it has other cases: {len(missing)} of {len(own)} are missing"
             + (f", the first is {missing[0]!r}" if missing else f", and it has {len(other)}")
             + ". Embed the same scans with the same places and cube_size."
         )

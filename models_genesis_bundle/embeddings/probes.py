@@ -26,7 +26,7 @@ _INNER_FOLDS = 3
 
 @dataclass(frozen=True)
 class ProbeTask:
-    """Labels to predict from vectors, and the patients to learn from and to test.
+    """Labels to predict from vectors, and the training and test patients.
 
     Labels are classes, except numbers with more than ten different values, which are predicted as numbers. One class only,
     too few patients of a class, or a patient on both sides of the test are an ``EmbeddingsError``.
@@ -46,7 +46,7 @@ class ProbeTask:
             raise EmbeddingsError(f"labels: every cube has the label {self.labels[0]}; expected two classes or more.")
         for learn, _ in self.splits:
             if not self.is_regression and len(np.unique(self.truth[learn])) < len(np.unique(self.truth)):
-                raise EmbeddingsError("labels: the cubes to learn from lack a class. Take fewer folds, or more cubes.")
+                raise EmbeddingsError("labels: the training cubes lack a class. Use fewer folds, or more cubes.")
 
     @cached_property
     def is_regression(self) -> bool:
@@ -76,11 +76,13 @@ class ProbeTask:
         test = sections == self.test_section
         if not test.any() or test.all():
             raise EmbeddingsError(
-                f"test_section: {int(test.sum())} of {len(test)} cubes are of {self.test_section!r}; the labels have the "
-                f"sections {', '.join(sorted(set(sections.tolist()) - {''})) or 'none'}. Name one of several."
+                f"test_section: expected some of the cubes in {self.test_section!r}, but not all, found {int(test.sum())} of "
+                f"{len(test)}. The sections are {', '.join(sorted(set(sections.tolist()) - {''})) or 'none'}."
             )
         if both := set(self.groups[test]) & set(self.groups[~test]):
-            raise EmbeddingsError(f"test_section: {len(both)} patients have cubes in it and in other sections.")
+            raise EmbeddingsError(
+                f"test_section: {len(both)} patients have cubes both in {self.test_section!r} and in other sections."
+            )
         return [(self._drawn(every[~test]), every[test])]
 
     def _drawn(self, learn: np.ndarray) -> np.ndarray:
@@ -103,7 +105,7 @@ class ProbeTask:
         fewest = min(len(np.unique(self.groups[rows][classes == one])) for one in np.unique(classes))
         if fewest < 2:
             raise EmbeddingsError(
-                "labels: a class has cubes of one patient only; expected two patients of each or more."
+                "labels: expected two or more patients for each class, found a class with one patient."
             )
         if self.is_regression:
             return GroupKFold(min(count, fewest))
@@ -159,8 +161,8 @@ def linear_scores(vectors: np.ndarray, task: ProbeTask) -> np.ndarray:
 def knn_scores(vectors: np.ndarray, task: ProbeTask, neighbours: int = 20) -> np.ndarray:
     """Scores by the nearest neighbours among the cubes to learn from, by the cosine of standardised vectors.
 
-    With one number for each cube, its difference is the distance. The result is as in ``linear_scores``: the share of the votes
-    for each class, or the neighbours' mean.
+    With one number for each cube, its difference is the distance. The result is as in ``linear_scores``: the fraction of the
+    votes for each class, or the neighbours' mean.
     """
     kind = KNeighborsRegressor if task.is_regression else KNeighborsClassifier
     scaling = [StandardScaler()] if vectors.shape[1] == 1 else [StandardScaler(), Normalizer()]

@@ -42,15 +42,15 @@ def embedded_scans(
     spatial_dims: int = 3,
     channels: Channels = 1,
 ) -> list[dict[str, Any]]:
-    """List scans, with the candidate points of each where a file names them.
+    """List scans, with the candidate points of each scan if there is a file of candidates.
 
     Args:
         dataset_dir: a scan, a folder of scans, or a JSON datalist.
-        candidates_file: CSV of points, see `read_candidates`, without classes. Scans without a point are left out.
+        candidates_file: CSV of points, see `read_candidates`, without classes. Scans without a point are skipped.
         patient_regex: see `list_scans`.
         spatial_dims: with 2, PNG, JPEG and single DICOM files are scans.
-        channels: how many the network takes, or their names, see `segmentation_datalist`. For one, each file of a scan with
-            several is a scan of its own.
+        channels: number of channels of the network, or their names, see `segmentation_datalist`. With one channel, each file
+            of a multi-channel scan is a separate scan.
 
     Returns:
         As `list_scans`; with a `candidates_file` also ``points``, different (x, y, z) in LPS millimetres.
@@ -92,7 +92,7 @@ class CubePlacesd(MapTransform):
     Shape:
         Adds ``corner`` (n, axes), the cubes' lowest voxels in the preprocessed scan, negative where a cube begins outside;
         ``point`` (m, axes), the middle of each cube in LPS millimetres; ``voxel`` (m, axes), the same in voxels of the file
-        (fractions count from the middle of a voxel). m is 1 for ``scan``, else n. ``points`` is removed.
+        (fractions count from the middle of a voxel). m is 1 for ``scan``, otherwise n. ``points`` is removed.
 
     Raises:
         ValueError: other places; points without ``places: points``, or the reverse; a point outside its scan.
@@ -111,8 +111,8 @@ class CubePlacesd(MapTransform):
         points = placed.pop("points", None)
         if (points is not None) != (self.places == "points"):
             raise ValueError(
-                f"places: {self.places} with{'' if points is not None else 'out'} a candidates_file; points, and only points, "
-                "need one. Leave places out: it follows from the candidates_file."
+                f"places: found {self.places} with{'' if points is not None else 'out'} a candidates_file. Use places=points if, "
+                "and only if, there is a candidates_file; this is the default."
             )
         scan: MetaTensor = placed[self.keys[0]]
         shape, dims = scan.shape[1:], len(scan.shape) - 1
@@ -146,7 +146,7 @@ def _grid(shape: Sequence[int], size: Sequence[int]) -> np.ndarray:
 
 
 class ScanVectors(ScanResults):
-    """Write the vectors of each scan, such as ``a/ct_vectors.npz``, leave out scans that have theirs, and join all to one file.
+    """Write the vectors of each scan, such as ``a/ct_vectors.npz``, and join them in one file; scans with vectors are skipped.
 
     List the object among the handlers of a `ScanEvaluator` whose inferer is `CubeVectors`, and call `join` after it.
 

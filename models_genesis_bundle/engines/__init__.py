@@ -1,4 +1,4 @@
-"""Handlers and inferers that Ignite and MONAI lack: exact resume, CPU autocast, clear ends of runs."""
+"""Handlers and inferers that Ignite and MONAI lack: exact resume, autocast on CPUs, and clear messages when a run ends."""
 
 from models_genesis_bundle.engines.after_validation import (
     UNLEARNT_DICE,

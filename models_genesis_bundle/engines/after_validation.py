@@ -21,15 +21,15 @@ UNLEARNT_DICE = 0.01  # mean Dice below which a class counts as not learnt
 
 
 class UndefinedMetric:
-    """Makes the key metric of a validation NaN where it is undefined, and its epoch not the best one.
+    """Sets an undefined key metric of a validation to NaN, so that its epoch cannot be the best one.
 
-    The Dice of scans without foreground and the area under the ROC curve of one class alone are undefined. MONAI gives 0 for
-    the former, and always takes the first epoch as the best so far. List it first among the validator's
+    The Dice of scans without foreground is undefined, and so is the area under the ROC curve of a single class. MONAI returns 0
+    for the Dice, and always takes the first epoch as the best so far. List it first among the validator's
     handlers, before those that write the metrics.
     """
 
     def __init__(self) -> None:
-        self.said = False
+        self.warned = False
 
     def attach(self, engine: Engine) -> None:
         """Follow an evaluator with a key metric."""
@@ -47,12 +47,12 @@ class UndefinedMetric:
             return
         engine.state.metrics[name] = math.nan
         engine.state.best_metric, engine.state.best_metric_epoch = self.best
-        if not self.said:
-            self.said = True
+        if not self.warned:
+            self.warned = True
             logger.warning(
-                "%s is undefined in epoch %d: the validation has no foreground, or one class alone, to measure it on. Such an "
-                "epoch is not taken for a better one. Put scans with all classes into the validation (split::split_file, "
-                "split::validation_fraction or another split::seed), and look at how labels and classes are named.",
+                "%s is undefined in epoch %d, because the validation data have no foreground, or only one class. Such an epoch is "
+                "never the best one. Put scans of all classes into the validation list (split::split_file, "
+                "split::validation_fraction or another split::seed), and check the names of labels and classes.",
                 name,
                 engine.state.epoch,
             )
@@ -61,9 +61,9 @@ class UndefinedMetric:
 class StepSchedule:
     """Steps a schedule after each epoch; a ``ReduceLROnPlateau`` after each validation, by its key metric.
 
-    The patience of a plateau thus counts validations, without those whose key metric is undefined. MONAI's
-    ``LrScheduleHandler`` steps after every epoch: with validations further apart it has no metric after the first epoch, and
-    counts each later one several times. List it after the ``ValidationHandler``.
+    The patience of ``ReduceLROnPlateau`` therefore counts validations with a defined key metric. MONAI's
+    ``LrScheduleHandler`` steps after every epoch: if validations are less frequent, it has no metric after the first epoch, and
+    counts each later metric several times. List it after the ``ValidationHandler``.
 
     Args:
         lr_scheduler: the schedule.
@@ -88,7 +88,7 @@ class StepSchedule:
 
 
 class BestWeights:
-    """Writes a weight file after each epoch with the best validation so far; if there is none, at the end of the run.
+    """Writes a weight file after each epoch with the best validation so far. If there is none, writes it at the end.
 
     List it among the trainer's handlers after the ``ValidationHandler``.
 
@@ -106,7 +106,7 @@ class BestWeights:
         self.records = records or {}
 
     def attach(self, engine: Engine) -> None:
-        """Look after each epoch, and at the end; on the main process only."""
+        """Check after each epoch and at the end, on the main process only."""
         if is_main_process():
             engine.add_event_handler(Events.EPOCH_COMPLETED, self._write_if_best)
             engine.add_event_handler(Events.COMPLETED, self._write_without_best)
@@ -117,7 +117,7 @@ class BestWeights:
 
     def _write_without_best(self, engine: Engine) -> None:
         if self.validator.state.best_metric_epoch == -1:
-            logger.warning("No validation defined a best epoch: %s holds the weights of the last one.", self.path)
+            logger.warning("No validation had a defined result: %s holds the weights of the last epoch.", self.path)
             self._write(engine)
 
     def _write(self, engine: Engine) -> None:
@@ -126,13 +126,13 @@ class BestWeights:
 
 
 class EarlyStopping:
-    """Ends training when the best validation lies ``patience`` epochs back.
+    """Ends training when there was no better validation for ``patience`` epochs.
 
     It counts from the evaluator's ``best_metric_epoch``, which ``TrainingState`` restores; MONAI's ``EarlyStopHandler`` starts
     again at a resume. List it after the ``ValidationHandler`` and ``TrainingState``.
 
     Args:
-        patience: epochs without a better validation before the run ends; infinity: never.
+        patience: epochs without a better validation before the run ends, 1 or more; infinity: never.
         validator: the evaluator that keeps ``best_metric_epoch``.
     """
 
@@ -143,7 +143,7 @@ class EarlyStopping:
         self.validator = validator
 
     def attach(self, engine: Engine) -> None:
-        """Check after each epoch, and at the start: a run may resume where it had stalled, or with less patience."""
+        """Check after each epoch, and at the start, because a run may resume with a smaller patience."""
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._end_if_stalled)
         engine.add_event_handler(Events.STARTED, self._end_if_stalled)
 
@@ -157,10 +157,10 @@ class EarlyStopping:
 
 
 class UnlearntClasses:
-    """Warns at the end of a training of each class with a validation Dice below 0.01, and says what to do.
+    """Warns at the end of training about each class with a validation Dice below 0.01.
 
-    A mean over classes hides a class that is never predicted. The classes are those of the best validation, whose weights
-    are kept. List it among the trainer's handlers after the ``ValidationHandler``.
+    A mean over classes hides a class that is never predicted. The values are those of the best validation, whose weights are
+    kept. List it among the trainer's handlers after the ``ValidationHandler``.
 
     Args:
         label_names: the foreground classes, in the order of the metric's columns.

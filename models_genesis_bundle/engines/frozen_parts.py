@@ -1,4 +1,4 @@
-"""Parts of a network that training does not change."""
+"""Frozen parts of a network."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["freeze_parts"]
 def freeze_parts(network: torch.nn.Module, parts: str | Sequence[str]) -> torch.nn.Module:
     """Freeze parts of a network: no gradients, and fixed normalisation statistics.
 
-    The parts' modules are in evaluation mode in every forward pass, also after ``network.train()``: a hook sets it just
-    before. MONAI's trainer calls ``train()`` in each iteration after all events that could be handled.
-    Freeze before the network is wrapped in ``DistributedDataParallel``, which looks only once which parameters have gradients.
+    A forward hook sets the modules of these parts to evaluation mode before every forward pass, because MONAI's trainer calls
+    ``network.train()`` in each iteration, after all events that a handler could use. Freeze the parts before the network is
+    wrapped in ``DistributedDataParallel``, which checks only once which parameters have gradients.
 
     Args:
         network: changed in place.
-        parts: names out of ``encoder``, ``decoder``, ``head``; none: nothing happens.
+        parts: names from ``encoder``, ``decoder``, ``head``; an empty list freezes nothing.
 
     Returns:
         The network.

@@ -15,7 +15,7 @@ class NonFiniteStepError(RuntimeError):
 
 
 class RequireFiniteStep:
-    """Raises before the optimizer step when a batch's loss or gradients are NaN or infinite, before any weight changes.
+    """Raises an error before the optimizer step if the loss or a gradient is NaN or infinite, so that no weight changes.
 
     With a gradient scaler (``amp: true``) infinite gradients are allowed: the scaler skips that step. List it before handlers
     that change the gradients.
@@ -65,13 +65,13 @@ class RequireFiniteStep:
 
 
 class GradientClipping:
-    """Scales the gradients down to a largest norm between the backward pass and the optimizer step.
+    """Clips the norm of the gradients between the backward pass and the optimizer step.
 
-    Where a step adds up the gradients of several iterations (``accumulation_steps``), their sum is clipped. A gradient
+    If a step accumulates the gradients of several iterations (``accumulation_steps``), their sum is clipped. A gradient
     scaler unscales them first.
 
     Args:
-        max_norm: largest Euclidean norm of all gradients together; 0: they are not clipped.
+        max_norm: largest Euclidean norm of all gradients together; 0: no clipping.
     """
 
     def __init__(self, max_norm: float) -> None:

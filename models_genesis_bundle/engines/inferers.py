@@ -1,4 +1,4 @@
-"""How a network is run: number format, memory format, and the outputs of restoration."""
+"""Inferers: number format, memory format, and the outputs of restoration."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ CONVOLUTIONS = (torch.conv2d, torch.conv3d, torch.conv_transpose2d, torch.conv_t
 
 
 def precision_dtype(precision: str, device: str | torch.device) -> torch.dtype:
-    """The number format that a ``precision`` setting means on a device.
+    """The data type for a ``precision`` setting on a device.
 
     Args:
         precision: ``"float32"``, ``"bfloat16"``, ``"float16"`` (GPU only, with MONAI's gradient scaler: set the trainer's
-            ``amp``), or ``"auto"``: bfloat16 where the device computes it natively, else float16 on a GPU and float32
-            on a CPU.
+            ``amp``), or ``"auto"``: bfloat16 if the device supports it natively, otherwise float16 on a GPU and
+            float32 on a CPU.
         device: where the network runs.
 
     Raises:
@@ -46,9 +46,9 @@ def precision_dtype(precision: str, device: str | torch.device) -> torch.dtype:
 
 
 def to_memory_format(network: torch.nn.Module, channels_last: bool = True) -> torch.nn.Module:
-    """Put a 2D or 3D network's convolution weights channels-last, which convolutions are fastest in (CPU and GPU).
+    """Store a 2D or 3D network's convolution weights channels-last, the fastest memory format for convolutions on CPU and GPU.
 
-    Values and results stay the same but for rounding; the order of the weights in a state dict does not change.
+    Results change only by rounding. The order of the weights in a state dict does not change.
     """
     if not channels_last:
         return network
@@ -59,12 +59,12 @@ def to_memory_format(network: torch.nn.Module, channels_last: bool = True) -> to
 class AutocastInferer(Inferer):
     """Runs another inferer under ``torch.autocast``, on CPU as on GPU, and returns float32.
 
-    MONAI's ``amp: true`` is CUDA only. bfloat16 has float32's range and needs no gradient scaler, so that the forward pass
-    is the only place that has to know. On a CPU, bfloat16 leaves the smallest maps out: see ``Float32OnSmallMaps``.
+    MONAI's ``amp: true`` works only with CUDA. bfloat16 has the range of float32 and needs no gradient scaler; therefore only
+    the forward pass must change. On a CPU, the smallest feature maps stay in float32: see ``Float32OnSmallMaps``.
 
     Args:
-        dtype: ``torch.float32`` leaves the inferer as it is.
-        inferer: what runs the network, a ``SimpleInferer`` by default.
+        dtype: data type of the forward pass; ``torch.float32`` disables autocast.
+        inferer: runs the network; a ``SimpleInferer`` by default.
     """
 
     def __init__(self, dtype: torch.dtype, inferer: Inferer | None = None) -> None:
@@ -84,16 +84,16 @@ class AutocastInferer(Inferer):
 class RestorationInferer(AutocastInferer):
     """An ``AutocastInferer`` for restoration: turns a network's output into the restored cube.
 
-    - Of several outputs (deep supervision in training) the finest is taken; see ``finest_output``.
-    - The activation follows, in float32. A network that already ends with one, as ``GenesisUNet`` says in ``config()``,
-      gets no second one. With a sliding window it acts on each window before they are blended.
-    - With a mask, voxels outside of it stay as they are in the input: they have no error and no gradient. MONAI's
+    - If the network has several outputs (deep supervision in training), the finest is used; see ``finest_output``.
+    - Then the activation is applied, in float32, unless the network already ends with one (``GenesisUNet`` records this in
+      ``config()``). With a sliding window, it is applied to each window before the windows are blended.
+    - With a mask, voxels outside of it keep the values of the input: they have no error and no gradient. MONAI's
       ``PrepareBatchExtraInput`` passes the mask of a batch on.
 
     Args:
-        dtype: of the network's forward pass; ``torch.float32``: no autocast.
+        dtype: data type of the network's forward pass; ``torch.float32`` disables autocast.
         activation: the output activation, as MONAI's ``get_act_layer`` takes it; None: the network's outputs as they are.
-        inferer: what runs the network, a ``SimpleInferer`` by default.
+        inferer: runs the network; a ``SimpleInferer`` by default.
 
     Shape:
         Input (B, C, X, Y[, Z]); output the same, float32, in (0, 1) with ``"sigmoid"``.
@@ -140,17 +140,17 @@ class RestorationInferer(AutocastInferer):
         own = bare.config().get("output_activation") if hasattr(bare, "config") else None
         if own not in (None, self.activation):
             raise ValueError(
-                f"output_activation: {type(bare).__name__} ends with {own!r}, but the outputs are to end with "
-                f"{self.activation!r}. Let network_def::output_activation be the same, or null."
+                f"output_activation: expected {self.activation!r}, but {type(bare).__name__} already applies {own!r}. Set "
+                "network_def::output_activation to the same value, or to null."
             )
         return own is not None
 
 
 class Float32OnSmallMaps(TorchFunctionMode):
-    """While it is entered, convolutions of maps with a side shorter than their kernel leave autocast and compute in float32.
+    """Context in which convolutions of maps with a side shorter than the kernel compute in float32, without autocast.
 
-    oneDNN 3.12, which torch 2.13 and 2.14 compute with, gets bfloat16 wrong on such maps; they are so small that float32 costs
-    nothing:
+    oneDNN 3.12 (in torch 2.13 and 2.14) gives wrong results in bfloat16 on such maps. They are so small that float32 costs no
+    time. The affected results are:
 
     - With AVX-512 BF16, the gradient of a 3D convolution's weights when the first side is shorter than the kernel, in
       channels-last (``compute_od_loop_common`` of ``jit_avx512_core_bf16_conv_kernel.cpp``): it reads past the map's end, so

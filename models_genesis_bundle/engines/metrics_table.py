@@ -19,7 +19,7 @@ __all__ = ["MetricsTable", "Throughput", "TrainingProgress", "read_metrics"]
 
 
 class MetricsTable:
-    """Writes ``metrics.csv``: epoch, learning rate, the trainer's metrics and, in epochs with a validation, the evaluator's.
+    """Writes ``metrics.csv``: epoch, learning rate, the trainer's metrics and, after a validation, the evaluator's metrics.
 
     The cell of an undefined metric stays empty. The file is replaced atomically after each epoch; a resumed run continues after
     the epoch that it resumes from, and drops later rows of the interrupted run. List it after the ``ValidationHandler`` and
@@ -64,7 +64,7 @@ class Throughput:
     """Puts ``cubes_per_second``, ``data_wait_fraction`` and ``train_seconds`` of each epoch into the trainer's metrics.
 
     ``data_wait_fraction`` is the fraction of the training time (without validation) in which the trainer waited for a batch: with
-    0 workers the time of reading and deforming, with workers the part of it that the workers could not hide.
+    0 workers it is the time for reading and deforming; with workers it is the part of this time that they did not hide.
     """
 
     def attach(self, engine: Engine) -> None:

@@ -31,7 +31,7 @@ def join_process_group(device: str | torch.device) -> None:
     """Join the processes that ``torchrun`` has started; all but the main one log only warnings and errors.
 
     Args:
-        device: this process's: ``nccl`` connects GPUs, ``gloo`` everything else.
+        device: the device of this process. The backend is ``nccl`` for GPUs and ``gloo`` for other devices.
     """
     device = torch.device(device)
     if device.type == "cuda":
@@ -42,7 +42,7 @@ def join_process_group(device: str | torch.device) -> None:
 
 
 def require_process_group() -> None:
-    """Refuse a run that every process of ``torchrun`` would do alone.
+    """Raise an error if every process of ``torchrun`` would repeat the whole run.
 
     Raises:
         RuntimeError: several processes have been started, and have not joined.
@@ -50,18 +50,18 @@ def require_process_group() -> None:
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if processes > 1 and not torch.distributed.is_initialized():
         raise RuntimeError(
-            f"torchrun has started {processes} processes, and each would do the whole run. Training shares it where "
-            "--config_file lists configs/multi_gpu.yaml after the training's configuration; start everything else with "
-            "`python` in place of `torchrun`."
+            f"torchrun has started {processes} processes, and each would do the whole run. For training, add "
+            "configs/multi_gpu.yaml after the training configuration in --config_file. Start all other runs with `python` "
+            "instead of `torchrun`."
         )
 
 
 def seed_run(seed: int, deterministic: bool = True) -> None:
-    """Seed Python, NumPy and torch, and say how cuDNN chooses its kernels.
+    """Seed Python, NumPy and torch, and configure cuDNN.
 
     Args:
         seed: 0 or more.
-        deterministic: cuDNN takes kernels that give the same values in every run. False: it tries all, and takes the fastest.
+        deterministic: True: cuDNN uses deterministic kernels. False: cuDNN benchmarks its kernels and uses the fastest.
     """
     set_determinism(seed)
     torch.backends.cudnn.deterministic = deterministic
@@ -88,8 +88,8 @@ def loader_workers(num_workers: int | str, device: str | torch.device) -> int:
     """The number of processes that prepare a loader's items.
 
     Args:
-        num_workers: the number, or ``"auto"``: with a GPU one for each core that this process has to itself but one, at least
-            1 and at most 8; without, none, since they would share the cores with the network.
+        num_workers: the number, or ``"auto"``: with a GPU, one less than the CPU cores of this process, at least 1 and at most
+            8; without a GPU 0, because workers would compete with the network for the cores.
         device: where the network computes.
     """
     if num_workers != "auto":

@@ -1,4 +1,4 @@
-"""Runs a trainer and explains its end: as planned, by a signal, or because a worker was lost."""
+"""Runs a trainer, and handles its interruption by a signal or by a lost worker."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def run_training(trainer: Engine, state: TrainingState, run_folder: RunFolder) -
     """Run a trainer so that an interruption loses nothing.
 
     Ctrl-C and SIGTERM end the run after the current iteration, or after the validation that is running, with its state
-    saved and one line that says how to continue; if the sampler is no `EpochSampler`, after the epoch. A second signal ends
-    the process at once. Of several processes all end after the same iteration.
+    saved and one line that says how to continue; if the sampler is not an `EpochSampler`, the run ends after the epoch. A
+    second signal ends the process at once. Several processes all end after the same iteration.
 
     Args:
         trainer: MONAI's ``SupervisedTrainer``.
-        state: what saves the run; one of the trainer's handlers.
+        state: saves the state of the run; it is one of the trainer's handlers.
         run_folder: a ``RunFolder``; it is released for another run in this process if this one does not end as
             planned.
 
     Raises:
-        SystemExit: a signal ended the run; the status is 128 plus the signal's number, as in shells.
+        SystemExit: a signal ended the run; the status is 128 plus the signal's number, as in a shell.
         LostWorkerError: a worker of the data loader was killed, or ``/dev/shm`` is too small.
     """
     interruption = _Interruption(state)
@@ -69,7 +69,7 @@ def run_training(trainer: Engine, state: TrainingState, run_folder: RunFolder) -
         return
     if is_main_process():
         logger.warning(
-            "%s ended the run in epoch %d, iteration %d. The same command with `--resume true` goes on from %s.",
+            "%s ended the run in epoch %d, iteration %d. The same command with `--resume true` continues from %s.",
             "Ctrl-C" if interruption.ended_by == signal.SIGINT else signal.Signals(interruption.ended_by).name,
             trainer.state.epoch,
             trainer.state.iteration,
@@ -136,5 +136,5 @@ def _remedy(error: RuntimeError, state: TrainingState) -> str:
         f"A process that prepares training items was lost: {said} Either the machine's memory ran out, or /dev/shm, through "
         f"which the processes hand over their items, is too small: it has {shared.total >> 20} MiB, {shared.free >> 20} of "
         "them free now. Prepare the items without processes (`--num_workers 0`) or with fewer, or, in a container, enlarge "
-        f"/dev/shm (`docker run --shm-size 8g`). `--resume true` goes on from {state.path}."
+        f"/dev/shm (`docker run --shm-size 8g`). `--resume true` continues from {state.path}."
     )

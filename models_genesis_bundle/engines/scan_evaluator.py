@@ -16,8 +16,8 @@ logger = logging.getLogger(__name__)
 class ScanEvaluator(SupervisedEvaluator):
     """MONAI's `SupervisedEvaluator`, for a data loader over `SkipUnreadable` with a batch size of 1.
 
-    A scan that cannot be used gives an empty list of cases, so that handlers skip it. The log names it at
-    once, and lists all of them at the end.
+    A scan that cannot be used gives an empty list of cases, so that handlers skip it. The log names it
+    at once, and lists all skipped scans at the end.
 
     Attributes:
         skipped: the reasons by the scans' paths.
@@ -28,10 +28,10 @@ class ScanEvaluator(SupervisedEvaluator):
         self.skipped: dict[str, str] = {}
 
     def run(self) -> None:
-        """Go through the scans once; without scans, only log it."""
+        """Process all scans once. If there are no scans, log a warning."""
         self.skipped.clear()
         if self.state.epoch_length == 0:
-            logger.warning("There is no scan to work on, and nothing was run.")
+            logger.warning("There are no scans to process.")
             return
         super().run()
         if self.skipped:
@@ -41,7 +41,7 @@ class ScanEvaluator(SupervisedEvaluator):
         if SKIPPED not in batchdata:
             return super()._iteration(engine, batchdata)
         (image,), (reason,) = (batchdata[SKIPPED][key] for key in ("image", "reason"))
-        logger.warning("%s: left out: %s", image, reason)
+        logger.warning("%s: skipped: %s", image, reason)
         self.skipped[image] = reason
         engine.state.batch = []
         return []

@@ -33,14 +33,14 @@ logger = logging.getLogger(__name__)
 
 
 class TrainingState:
-    """Saves the whole state of a run after an epoch, and restores it when the run starts again.
+    """Saves the complete state of a run after an epoch, and restores it when the run is resumed.
 
-    It saves network, optimizer, schedule, gradient scaler, epoch, iteration, best metric and its epoch, what ``also`` names
+    It saves network, optimizer, schedule, gradient scaler, epoch, iteration, best metric and its epoch, the objects in ``also``
     and, for each process, the random states and the states of the training metrics. A run that was stopped within an epoch
     continues there, if its data loader has an `EpochSampler`, with the same number of processes. MONAI's checkpoint handlers
     restore epoch and learning rate, but neither the best value nor the random states.
 
-    A schedule that depends on the epoch alone is not restored but stepped again to the run's epoch: it then follows the
+    A schedule that depends only on the epoch is not restored; it is stepped to the run's epoch, so that it follows the
     ``max_epochs`` of the resumed run. List it last among the trainer's handlers, after validation and schedule, so that
     it saves the end of the epoch.
 
@@ -48,11 +48,11 @@ class TrainingState:
         path: the file, replaced atomically each time.
         network: the network in training, wrapped or not.
         optimizer: its optimizer.
-        lr_scheduler: the schedule, when there is one.
+        lr_scheduler: the schedule, or None.
         validator: the evaluator that keeps ``best_metric`` and ``best_metric_epoch``.
         also: more objects with ``state_dict`` and ``load_state_dict``, by name: an EMA network, for example.
         resume: restore from ``path`` when the trainer starts; a run that has not yet written one starts from its beginning.
-        interval: epochs between two savings.
+        interval: epochs between two saves.
     """
 
     def __init__(
@@ -112,13 +112,15 @@ class TrainingState:
         )
 
     def restore(self, engine: Engine) -> None:
-        """Put everything back as it was saved.
+        """Restore the saved state.
 
         Raises:
             CheckpointError: when the file is damaged, of another network, or lacks a part.
         """
         if not self.path.exists():
-            logger.warning("%s is not there yet: nothing to resume, the run starts from its beginning.", self.path)
+            logger.warning(
+                "%s does not exist yet: there is nothing to resume, and the run starts from the beginning.", self.path
+            )
             return
         content = read_weights(self.path, unwrap(self.network).state_dict())
         stateful = self._all_stateful(engine)
@@ -140,7 +142,7 @@ class TrainingState:
                 part.load_state_dict(content[name])
             except (KeyError, ValueError, RuntimeError) as error:
                 raise CheckpointError(
-                    f"{self.path}: {name!r} is of other settings and cannot be resumed: {error}"
+                    f"{self.path}: {name!r} does not match the settings of this run and cannot be resumed: {error}"
                 ) from error
         if rates is not None:
             for group, rate in zip(self.stateful["optimizer"].param_groups, rates, strict=True):

@@ -37,7 +37,7 @@ class FinishedSegmentation:
 
     Attributes:
         path: the file.
-        content: of the file, with ``label_names``, the classes 1, 2, …; 0 is the background.
+        content: content of the file, with ``label_names``, the classes 1, 2, …; 0 is the background.
         network_def: definition of the network for a configuration; it may refer to ``@in_channels`` and ``@out_channels``.
     """
 
@@ -63,16 +63,18 @@ class FinishedSegmentation:
         path, content = Path(ckpt_path), read_weights(ckpt_path)
         if missing := [name for name in RECORDS if name not in content]:
             raise ExportError(
-                f"{path}: no fine-tuned segmentation, it has no {', '.join(missing)}. Give the checkpoints/model.pt of a run "
+                f"{path}: not a fine-tuned segmentation: it has no {', '.join(missing)}. Give the checkpoints/model.pt of a run "
                 "of configs/finetune_segmentation.yaml."
             )
         names = content["label_names"]
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ExportError(f"{path}: expected a list of texts as label_names, found {names!r:.80}.")
+            raise ExportError(f"{path}: expected a list of strings as label_names, found {names!r:.80}.")
         try:
             json.dumps({name: content.get(name) for name in (*RECORDS, "metrics", "data")})
         except (TypeError, ValueError) as error:
-            raise ExportError(f"{path}: its records are no plain values ({error}): it cannot be exported.") from error
+            raise ExportError(
+                f"{path}: its records are not plain values ({error}), so it cannot be exported."
+            ) from error
         if network_config is None:
             definition = recorded_network(path, content["network"])
         else:
@@ -93,13 +95,12 @@ class FinishedSegmentation:
 
 
 def recorded_network(path: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """The definition of the network in a weight file's record, if it is one of ``NETWORKS``; else an ``ExportError``."""
+    """The definition of the network in a weight file's record, if it is one of ``NETWORKS``; otherwise an ``ExportError``."""
     module, _, name = record["_target_"].rpartition(".")
     if not f"{module}.".startswith(f"{networks.__name__}.") or name not in NETWORKS or "arguments" not in record:
         raise ExportError(
-            f"{path}: the file does not define its {name}, as it does {', '.join(NETWORKS)} of this package. Give a "
-            "configuration that defines it, such as the run's own: "
-            "`--network_config runs/finetune_segmentation/config.yaml`."
+            f"{path}: the file does not define the arguments of its {name}; files define them only for {', '.join(NETWORKS)}. "
+            "Give the configuration of the run: `--network_config runs/finetune_segmentation/config.yaml`."
         )
     return {"_target_": f"{networks.__name__}.{name}", **record["arguments"], **NETWORKS[name]}
 
@@ -116,5 +117,5 @@ def configured_network(network_config: str | os.PathLike) -> dict[str, Any]:
         raise ExportError(f"{network_config}: it cannot be read as a configuration ({error}).") from error
     definition = config.get("network_def") if isinstance(config, dict) else None
     if not isinstance(definition, dict):
-        raise ExportError(f"{network_config}: it defines no network: the key 'network_def' is not there.")
+        raise ExportError(f"{network_config}: it defines no network: the key 'network_def' is missing.")
     return {key: value for key, value in definition.items() if key != "_requires_"}

@@ -42,7 +42,7 @@ def make_segmentation_bundle(
         output: the folder to write; it must be new or empty.
         bundle_root: folder of this bundle, the source of configurations and licence.
         network_config: see ``FinishedSegmentation.read``.
-        licence: of the weights; kept in ``model.pt``.
+        licence: licence of the weights; kept in ``model.pt``.
         metadata: entries that replace the generated ones, such as ``version`` and ``authors``.
         torchscript: whether to write ``model.ts``; TorchScript does not support every network.
 
@@ -56,7 +56,7 @@ def make_segmentation_bundle(
     """
     output, own_configs = Path(output), Path(bundle_root) / "configs"
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise ExportError(f"{output}: the folder is not empty. Name another folder, or remove this one.")
+        raise ExportError(f"{output}: the folder is not empty. Give another folder, or remove this one.")
     segmentation = FinishedSegmentation.read(ckpt_path, network_config)
     inference = _config(segmentation, own_configs, "inference_segmentation", "segmentation_bundle_inference")
     # its parts are read without the weights, as inside a TorchScript file
@@ -120,7 +120,7 @@ def plain_preprocessing(record: Mapping[str, Any]) -> dict[str, Any]:
     Unlike ``LoadScand``, they do not refuse unusable scans.
 
     Args:
-        record: of ``ScanPreprocessing.record``.
+        record: the result of ``ScanPreprocessing.record``.
 
     Returns:
         A ``Compose`` with its arguments, as in a bundle's configuration.
@@ -131,9 +131,9 @@ def plain_preprocessing(record: Mapping[str, Any]) -> dict[str, Any]:
     steps = ScanPreprocessing.from_record(record)
     if steps.spatial_dims != 3 or steps.volume is not None or steps.num_channels > 1:
         raise ValueError(
-            f"preprocessing: only that of single volumes can be expressed in MONAI's transforms; this one has spatial_dims "
-            f"{steps.spatial_dims}, volume {steps.volume} and channels {steps.channels}. Fine-tune on files with one volume "
-            "each."
+            "preprocessing: MONAI's transforms can express it only for 3D scans with one volume and one channel; this one has "
+            f"spatial_dims {steps.spatial_dims}, volume {steps.volume} and channels {steps.channels}. Fine-tune on files with "
+            "one volume each."
         )
     transforms: list[dict[str, Any]] = [
         {"_target_": "LoadImaged", "keys": "image"},

@@ -35,7 +35,7 @@ def pretraining_job(config: ConfigParser, sites: int, rounds: int, client_argume
     network = network_record(config.get_parsed_content("network_def"))
     if "arguments" not in network:
         raise ValueError(
-            f"{network['_target_']}: the server builds the network from what config() returns; it has no config()."
+            f"{network['_target_']}: expected a network with a method config(), from which the server builds it."
         )
     words = [word for name, value in client_arguments.items() for word in (f"--{name}", str(value))]
     return FedAvgRecipe(

@@ -37,11 +37,11 @@ class PretrainingSite:
     weights.
 
     Args:
-        name: of the site, for the log.
+        name: name of the site, for the log.
         bundle_root: the bundle's folder, which holds ``configs``.
         output_dir: folder of the site's metrics, panels and checkpoints, for this job alone.
         local_epochs: epochs of a round.
-        settings: of the configuration, ``dataset_dir`` among them.
+        settings: settings of the configuration, including ``dataset_dir``.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class PretrainingSite:
         own, found = set(self.algo.trainer.network.state_dict()), set(weights)
         if own != found:
             raise ValueError(
-                f"The global weights are of another network: {len(own - found)} tensors of this site's are missing and "
+                f"The global weights are of another network: {len(own - found)} tensors of this site's network are missing and "
                 f"{len(found - own)} are unknown, first {sorted(own ^ found)[0]!r}. "
                 "All sites and the server need the same `network_def`."
             )

@@ -25,22 +25,22 @@ def mean_with_interval(
 
     The interval is the bias-corrected and accelerated one (BCa) of `scipy.stats.bootstrap`, and the percentile one where
     BCa is not defined or there are more than 5000 patients. When ``patients`` are given, patients are drawn with all their
-    cases, since the cases of one patient are alike and an interval that treats them as independent is too narrow. The mean
+    cases, because cases of one patient are correlated, and an interval that treats them as independent is too narrow. The mean
     itself is always taken over cases.
 
     Based on: Efron, Better Bootstrap Confidence Intervals, J. Am. Stat. Assoc. 82 (1987), doi:10.1080/01621459.1987.10478410.
 
     Args:
-        values: one for each case; NaN means that a case has none: it is left out, and counted.
+        values: one for each case; NaN means that the case has no value: it is skipped and counted as ``missing``.
         patients: the patient of each case; None: each case is its own patient.
-        confidence: of the interval, 0 … 1.
+        confidence: confidence level of the interval, 0 … 1.
         resamples: number of bootstrap samples.
-        seed: of the resampling.
+        seed: random seed of the resampling.
 
     Returns:
         ``mean``, ``sd`` (between cases), ``median``, ``low`` and ``high`` (the interval), ``n`` (cases with a value),
-        ``missing`` (cases without). NaN are all but the counts without values, ``low`` and ``high`` if all values are of one
-        patient, and ``sd`` of one value.
+        ``missing`` (cases without). Without values, all but the counts are NaN. ``low`` and ``high`` are NaN if all
+        values are of one patient, ``sd`` is NaN for one value.
 
     Examples:
         >>> summary = mean_with_interval([0.7, 0.8, 0.8, 0.9], patients=["ana", "ana", "ben", "eva"])
@@ -109,11 +109,11 @@ def bootstrap_interval(
 
     Args:
         statistic: takes the number of draws of each group, (groups,) integers, and returns the metric, or NaN for a resample that
-            does not define it; such resamples are left out.
+            does not define it; such resamples are skipped.
         groups: number of groups.
-        confidence: of the interval, 0 … 1.
+        confidence: confidence level of the interval, 0 … 1.
         resamples: number of bootstrap samples.
-        seed: of the resampling.
+        seed: random seed of the resampling.
         may_be_infinite: whether the metric can be infinite; the ends are then resamples' own values, not between two of them.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The metrics of a classification, and its calibration: do predicted probabilities match observed frequencies?"""
+"""The metrics of a classification, and the calibration of its probabilities."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ def predicted_classes(probabilities: np.ndarray, positive_class: int = 1, thresh
 
     Args:
         probabilities: (n, classes).
-        positive_class: with two classes, the one that is predicted at or above ``threshold``.
-        threshold: with two classes, of the positive class's probability; with more, the most probable class is predicted.
+        positive_class: with two classes, the class that is predicted at or above ``threshold``.
+        threshold: with two classes, the threshold of the positive class's probability. It is ignored with more classes: the
+            most probable class is predicted.
     """
     if probabilities.shape[1] > 2:
         return probabilities.argmax(axis=1)
@@ -62,18 +63,18 @@ def classification_scores(
     Always: ``accuracy``; ``balanced_accuracy``, the mean over classes of the recall of each; ``brier``;
     ``expected_calibration_error`` of the positive class's probability, or of the most probable class's with several classes,
     without an interval, since resampling biases it. With two classes use ``youden_threshold`` as ``threshold`` for the
-    evaluation of **other** cases. The metrics of a class without cases are NaN and left out of means over classes.
+    evaluation of **other** cases. The metrics of a class without cases are NaN and excluded from means over classes.
 
     Args:
         labels: (n,) class numbers.
         probabilities: (n, classes), 0 … 1.
-        class_names: of all classes, in order.
+        class_names: names of all classes, in the order of their numbers.
         positive_class: with two classes, the number of the class to detect.
         threshold: with two classes, the probability from which a case is called positive.
         patients: (n,) the patient of each case; None: each case is its own patient.
-        confidence: of the intervals, 0 … 1.
-        resamples: bootstrap samples of metrics that have no interval of their own.
-        seed: of the bootstrap.
+        confidence: confidence level of the intervals, 0 … 1.
+        resamples: number of bootstrap samples of metrics without a closed-form interval.
+        seed: random seed of the bootstrap.
 
     Returns:
         For each metric ``mean`` (the value), ``low``, ``high``, ``n`` and further keys of the metric's own function.
@@ -166,7 +167,7 @@ def reliability_curve(
         outcomes: (n,) 1 or 0: the case is of the positive class or, with several classes, the most probable class was
             correct.
         probabilities: (n,) predicted probabilities of the outcome, 0 … 1.
-        bins: of equal width.
+        bins: number of bins, all of equal width.
     """
     came_true, probabilities = binary_scores(outcomes, probabilities)
     arrays = (torch.as_tensor(array, dtype=torch.float32)[None, None] for array in (probabilities, came_true))

@@ -1,4 +1,4 @@
-"""Does a classification know more than a covariate that correlates with the label?"""
+"""Comparison of a classification with a covariate that correlates with the label."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def matched_pairs(
     The cases of the rarer class are taken in random order; each gets the nearest free case of the other class,
     unless that is further away than the caliper. Cases without a covariate (NaN) get no partner.
 
-    Based on: Austin, Pharmaceutical Statistics 10 (2011), 150-161, doi:10.1002/pst.433, from where the default caliper is.
+    Based on: Austin, Pharmaceutical Statistics 10 (2011), 150-161, doi:10.1002/pst.433, also the source of the default caliper.
 
     Args:
         labels: (n,) 1 for positive cases, 0 for negative ones.
         covariate: (n,) the value to match, such as a diameter in mm.
         caliper: largest difference in a pair, in the covariate's unit; None: 0.2 standard deviations of the covariate.
-        seed: of the order.
+        seed: random seed of the order.
 
     Returns:
         (pairs, 2), the numbers of the positive and of the negative case of each pair.
@@ -65,17 +65,17 @@ def covariate_scores(
     """Compare a classification with a covariate alone, and among cases that are matched by the covariate.
 
     For example, the diameter of a nodule alone separates most malignant cases, and a network that does little more than
-    measure it looks good. Cases without a covariate are left out of these metrics, and counted as ``missing``.
+    measure it looks good. Cases without a covariate are excluded from these metrics, and counted as ``missing``.
 
     Args:
         labels: (n,) 1 for positive cases, 0 for negative ones.
-        scores: (n,) of the classification.
-        covariate: (n,) a number of each case, higher for what looks more positive; NaN where not known.
-        name: of the covariate.
+        scores: (n,) scores of the classification.
+        covariate: (n,) a number for each case, higher for more positive cases; NaN if unknown.
+        name: name of the covariate.
         patients: (n,) the patient of each case; None: each case is its own patient.
-        confidence: of the intervals, 0 … 1.
+        confidence: confidence level of the intervals, 0 … 1.
         caliper: largest difference in a matched pair; see ``matched_pairs``.
-        seed: of the matching.
+        seed: random seed of the matching.
 
     Returns:
         ``auc_of_<name>``: the covariate's own area under the ROC curve; ``auc_gain_over_<name>``: the classification's

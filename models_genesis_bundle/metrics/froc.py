@@ -17,9 +17,9 @@ FALSE_POSITIVES_PER_SCAN = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 class Froc:
     """Sensitivity for lesions against false positives per scan, over all thresholds.
 
-    A lesion is found at a threshold when one of its candidates has that score or a higher one; its further candidates
-    are ignored. Each negative candidate at or above the threshold is a false positive. As in the LUNA16 challenge, the curve
-    is interpolated linearly, and stays where it is after its last point.
+    A lesion is found at a threshold if the score of at least one of its candidates reaches the threshold; its other
+    candidates are ignored. Each negative candidate at or above the threshold is a false positive. As in the LUNA16
+    challenge, the curve is interpolated linearly, and is constant after its last point.
 
     Based on: Setio et al., LUNA16, Medical Image Analysis 42 (2017), 1-13, doi:10.1016/j.media.2017.06.015.
 

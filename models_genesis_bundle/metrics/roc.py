@@ -51,7 +51,7 @@ def auc_with_interval(
         labels: (n,) 1 for positive cases, 0 for negative ones.
         scores: (n,) higher for what looks more positive; ties count half.
         patients: (n,) the patient of each case; None: each case is its own patient.
-        confidence: of the interval, 0 … 1.
+        confidence: confidence level of the interval, 0 … 1.
 
     Returns:
         ``mean`` (the area), ``low``, ``high``, ``n``, ``positives``, ``negatives``. The area is NaN if all cases are
@@ -89,7 +89,7 @@ def compare_aucs(
         first: (n,) scores.
         second: (n,) scores of another model for the same cases, on any scale.
         patients: (n,) the patient of each case, as in ``auc_with_interval``.
-        confidence: of the interval, 0 … 1.
+        confidence: confidence level of the interval, 0 … 1.
 
     Returns:
         ``mean`` (first minus second), ``low``, ``high``, the two-sided ``p``, and ``n``. Scores that rank the cases alike
@@ -150,7 +150,7 @@ def sensitivity_and_specificity(
         scores: (n,) a case is called positive when its score is at or above ``threshold``.
         threshold: choose it on other cases, such as ``youden_threshold`` of the validation.
         patients: (n,) the patient of each case; None: each case is its own patient.
-        confidence: of the intervals, 0 … 1.
+        confidence: confidence level of the intervals, 0 … 1.
 
     Returns:
         ``sensitivity`` and ``specificity``, each as ``proportion_with_interval`` gives it.
@@ -203,7 +203,7 @@ def proportion_with_interval(
     Args:
         hits: (n,) whether each case is one.
         patients: (n,) the patient of each case; None: each case is its own patient.
-        confidence: of the interval, 0 … 1.
+        confidence: confidence level of the interval, 0 … 1.
 
     Returns:
         ``mean`` (the share), ``low``, ``high``, ``n``; NaN without cases.

@@ -31,14 +31,14 @@ def segmentation_scores(
     ``dice_…``            Dice coefficient, 0 … 1
     ``foreground_iou_…``  intersection over union, 0 … 1
     ``hd95_mm_…``         95th percentile of the distances between the two surfaces, the larger direction, mm
-    ``surface_dice_…``    share of the two surfaces within ``tolerance_mm`` of the other, 0 … 1
+    ``surface_dice_…``    fraction of the two surfaces within ``tolerance_mm`` of the other, 0 … 1
     ====================  ===================================================================================
 
     and each of these has its mean over the classes, ``dice_mean`` and so on. `thresholded_mean_iou` is that of all foreground
     together; with several classes each has its own, ``thresholded_mean_iou_…``, as well.
 
-    The scores of a class that neither label nor prediction contains are NaN: leave them out. A class that only one of them
-    contains has Dice, IoU and surface Dice 0, and a distance of NaN.
+    The scores of a class that neither label nor prediction contains are NaN; exclude them from means. A class that only one
+    of them contains has Dice, IoU and surface Dice 0, and a distance of NaN.
 
     Based on: Dice, IoU, Hausdorff distance and surface Dice of MONAI; surface Dice is that of Nikolov et al.
     (doi:10.2196/26151), which weighs surface elements by their area.
@@ -48,7 +48,7 @@ def segmentation_scores(
         label: (1, X, Y[, Z]) or (X, Y[, Z]), the classes' numbers 0 … N − 1.
         label_names: the foreground classes' names, in order: N − 1 of them.
         spacing: sides of a voxel in mm, along X, Y[, Z].
-        tolerance_mm: of the surface Dice.
+        tolerance_mm: tolerance of the surface Dice, in mm.
 
     Returns:
         The metrics by name.
@@ -109,7 +109,7 @@ def _require_fitting(
     if classes != len(label_names) + 1:
         message = (
             f"{len(label_names) + 1} channels of probabilities, the background and {', '.join(label_names)}, found "
-            f"{classes}. label_names are those of the foreground only."
+            f"{classes}. label_names must not include the background."
         )
     elif list(label.shape) != shape or len(spacing) != len(shape):
         message = (
@@ -151,12 +151,12 @@ def thresholded_mean_iou(
     77.1 % by this metric on the same scans. Compare it only with metrics of the same definition.
 
     At each threshold a voxel is foreground when its probability is above it. The two classes' IoUs are averaged; a class
-    that neither the label nor the prediction has is left out of that average.
+    that neither the label nor the prediction has is excluded from that average.
 
     Based on: Zhou et al., Models Genesis, Medical Image Analysis 67 (2021), 101840, doi:10.1016/j.media.2020.101840.
 
     Args:
-        probability: of the foreground, 0 … 1, any shape.
+        probability: probability of the foreground, 0 … 1, any shape.
         label: the same shape; everything but 0 is foreground.
         thresholds: ascending; those of the papers are 0.50, 0.55 … 0.95.
 

@@ -16,11 +16,11 @@ __all__ = ["GenesisClassifier"]
 
 
 class GenesisClassifier(nn.Module, Pretrained):
-    """An encoder, global average pooling, a dense layer with ReLU, a dense layer to the classes.
+    """Classification network: an encoder, global average pooling, a dense layer with ReLU, and a dense layer for the classes.
 
-    By default the encoder is that of ``GenesisUNet``, under the same keys ``encoder.*``, so that pretrained weights fit without
-    renaming; the dense layers are ``head.*``. Another one returns a feature map, or a list of them with the deepest last;
-    ``config()`` has the name of its class. With an encoder of MONAI, in a configuration:
+    By default the encoder is the encoder of ``GenesisUNet``, with the same keys ``encoder.*``, so that pretrained weights fit
+    without renaming. The keys of the dense layers are ``head.*``. Another encoder must return a feature map, or a list of
+    feature maps with the deepest last; ``config()`` has the name of its class. An encoder of MONAI in a configuration:
 
         network_def:
           _target_: models_genesis_bundle.networks.GenesisClassifier
@@ -29,7 +29,7 @@ class GenesisClassifier(nn.Module, Pretrained):
 
     Args:
         num_classes: number of classes, at least 2.
-        encoder: None for that of ``GenesisUNet``; else a module from (B, in_channels, X, Y[, Z]) to one or more maps
+        encoder: None for that of ``GenesisUNet``; otherwise a module from (B, in_channels, X, Y[, Z]) to one or more maps
             (B, C, x, y[, z]). See ``encoder_of`` for networks without an encoder module.
         hidden: width of the first dense layer.
         spatial_dims: 2 or 3.
@@ -112,7 +112,7 @@ class GenesisClassifier(nn.Module, Pretrained):
         deepest = maps if isinstance(maps, torch.Tensor) else maps[-1]
         if deepest.shape[1] != self.deepest_width:
             raise ValueError(
-                f"GenesisClassifier: the encoder's deepest map has {deepest.shape[1]} channels and features ends with "
-                f"{self.deepest_width}: let features end with the encoder's width."
+                f"GenesisClassifier: the encoder's deepest map has {deepest.shape[1]} channels, but the last value of features is "
+                f"{self.deepest_width}. Set it to {deepest.shape[1]}."
             )
         return self.head(deepest.flatten(2).mean(dim=2))

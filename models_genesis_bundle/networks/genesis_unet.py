@@ -90,13 +90,13 @@ class Decoder(nn.Module):
 
 
 class GenesisUNet(nn.Module, Pretrained):
-    """The encoder–decoder that Models Genesis pretrains; with its defaults the published one of 19.07 M parameters.
+    """The 3D U-Net of Models Genesis. With the default arguments it is the published network with 19.07 M parameters.
 
     Four encoder stages of two 3×3×3 convolutions (32→64, 64→128, 128→256, 256→512), each with batch normalisation and ReLU,
     max pooling between them; three decoder stages that upsample, join the skip connection and convolve twice to its width;
     a 1×1×1 convolution; a sigmoid.
 
-    The published code normalises with the batch's own statistics in evaluation as well, as ``norm=("batch",
+    The published code also uses batch statistics in evaluation, as ``norm=("batch",
     {"track_running_stats": False})`` does; the default uses running statistics there.
 
     Args:
@@ -144,7 +144,9 @@ class GenesisUNet(nn.Module, Pretrained):
         if spatial_dims not in (2, 3):
             raise ValueError(f"GenesisUNet: spatial_dims must be 2 or 3, got {spatial_dims!r}.")
         if in_channels < 1 or out_channels < 1:
-            raise ValueError(f"GenesisUNet: needs channels in and out, got {in_channels} and {out_channels}.")
+            raise ValueError(
+                f"GenesisUNet: in_channels and out_channels must be above 0, got {in_channels} and {out_channels}."
+            )
         if upsample not in UPSAMPLINGS:
             raise ValueError(f"GenesisUNet: upsample must be one of {', '.join(UPSAMPLINGS)}, got {upsample!r}.")
         self.divisor = 2 ** (len(features) - 1)

@@ -1,4 +1,4 @@
-"""What the bundle's networks share: their arguments and parts, and weights that are loaded, saved and shared."""
+"""Methods of the bundle's networks: arguments, parts, and loading and saving of weights."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class Pretrained:
 
         Args:
             source: a weight file of this bundle or a published one; a folder with ``model.safetensors`` or
-                ``models/model.pt``; a repository of the Hugging Face Hub, as ``owner/name``; None: the weights that ship.
+                ``models/model.pt``; a repository of the Hugging Face Hub, as ``owner/name``; None: the weights of this bundle.
             revision: branch, tag or commit of a repository; None: its newest.
-            arguments: of the constructor, which replace the recorded ones, such as ``out_channels=3, output_activation=None``.
-                Parts with other shapes are then initialised anew; the encoder must fit.
+            arguments: arguments of the constructor, such as ``out_channels=3, output_activation=None``; they replace recorded ones.
+                Parts with other shapes are then initialised randomly; the encoder must fit.
 
         Raises:
             CheckpointError: for a source that cannot be used.
@@ -66,7 +66,8 @@ class Pretrained:
         """
         if self.preprocessing_record is None:
             raise ValueError(
-                f"{type(self).__name__}: its weights have no record of their preprocessing. Build a ScanPreprocessing yourself."
+                f"{type(self).__name__}: its weights have no record of their preprocessing. Create a "
+                "ScanPreprocessing with the right settings."
             )
         return ScanPreprocessing.from_record(self.preprocessing_record)
 

@@ -1,4 +1,4 @@
-"""The sizes that a network takes, and the main one of its outputs."""
+"""The input sizes that a network accepts, and the finest of its outputs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def finest_output(outputs: torch.Tensor | Sequence[torch.Tensor], inputs: torch.
 
 
 def require_fitting_size(network: torch.nn.Module, size: Sequence[int], setting: str = "cube_size") -> None:
-    """Refuse a cube whose sides a network cannot take, or does not keep.
+    """Refuse a cube size that a network does not accept, or that its output does not keep.
 
     A copy of the network is run on PyTorch's ``meta`` device (shapes without arithmetic), which takes fractions of a second. A
     network that cannot run there at all, because it makes tensors on another device, is not checked.
@@ -47,7 +47,8 @@ def require_fitting_size(network: torch.nn.Module, size: Sequence[int], setting:
         setting: the setting's name in the configuration, for the message.
 
     Raises:
-        ValueError: naming the setting, the nearest larger size that fits, the divisor of its sides, and the network's own message.
+        ValueError: naming the setting, the nearest larger size that fits, the divisor of its sides, and the network's own
+            message.
     """
     size = [int(side) for side in size]
     on_meta: dict[int, Any] = {id(buffer): buffer.to("meta") for buffer in network.buffers()}
@@ -75,4 +76,4 @@ def _problem(network: torch.nn.Module, size: list[int]) -> str:
     except Exception as error:  # networks raise different errors for a size
         return str(error)
     sides = list(output.shape[2:])
-    return "" if sides == size else f"it gives back the sides {sides}."
+    return "" if sides == size else f"its output has the sides {sides}."

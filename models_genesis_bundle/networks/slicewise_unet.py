@@ -108,13 +108,14 @@ def _load_imagenet_weights(encoder: nn.Module, backbone: str) -> None:
     try:
         found = torch.hub.load_state_dict_from_url(url, map_location="cpu", check_hash=True, weights_only=True)
         if (digest := torch.hub.HASH_REGEX.search(path.name)) and not file_sha256(path).startswith(digest[1]):
-            raise OSError("its SHA-256 does not begin as its name says")
+            raise OSError("its SHA-256 does not match its name")
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        advice = f"it is not there: download {url} and put it there, or set TORCH_HOME to the cache that has it"
+        advice = f"the file does not exist: download {url} to this path, or set TORCH_HOME to a cache that has it"
         if path.exists():
-            advice = "the file there is damaged: remove it"
+            advice = "the file is damaged: remove it"
         raise ImageNetWeightsError(
-            f"{refused} ({str(error).split('. ')[0]}); {advice}, or start without them (`--network_def::pretrained false`)."
+            f"{refused} ({str(error).split('. ')[0]}); {advice}, or train without ImageNet weights "
+            "(`--network_def::pretrained false`)."
         ) from error
     # The number of batches that a normalisation has seen is no weight, and older files lack it.
     own = {key: value for key, value in encoder.state_dict().items() if not key.endswith("num_batches_tracked")}
@@ -123,8 +124,8 @@ def _load_imagenet_weights(encoder: nn.Module, backbone: str) -> None:
     missing = [name for key, name in theirs.items() if name not in found or found[name].shape != own[key].shape]
     if missing:
         raise ImageNetWeightsError(
-            f"{refused}: {len(missing)} of {len(own)} tensors are missing or of another shape, first {missing[0]}; put the file "
-            f"from {url} there."
+            f"{refused}: {len(missing)} of {len(own)} tensors are missing or of another shape, first {missing[0]}. Replace the "
+            f"file by {url}."
         )
     encoder.load_state_dict({key: found[name] for key, name in theirs.items()}, strict=False)
 
@@ -140,7 +141,7 @@ class SlicewiseGenesisUNet(GenesisUNet):
         (B, out_channels, X, Y, Z).
 
     Raises:
-        ValueError: as ``GenesisUNet``, and for inputs that are no volumes.
+        ValueError: as ``GenesisUNet``, and for inputs that are not volumes.
 
     Examples:
         >>> from models_genesis_bundle.networks import SlicewiseGenesisUNet
@@ -180,7 +181,7 @@ def by_slice(network: Callable[[torch.Tensor], torch.Tensor], volumes: torch.Ten
         (B, D, X, Y, Z).
 
     Raises:
-        ValueError: for an input that is no volume.
+        ValueError: for an input that is not a volume.
 
     Examples:
         >>> from models_genesis_bundle.networks import by_slice

@@ -44,8 +44,8 @@ def encoder_of(network: nn.Module, parts: Sequence[str]) -> nn.Sequential:
     missing = [name for name in parts if name not in children]
     if missing or not parts:
         raise ValueError(
-            f"encoder_of: {type(network).__name__} has no parts {missing or 'named'}. "
-            f"Name some of {', '.join(children)} in the order of the forward pass."
+            f"encoder_of: expected names of modules of {type(network).__name__}, found {missing or 'none'}. "
+            f"Choose from {', '.join(children)}, in the order of the forward pass."
         )
     return nn.Sequential(
         OrderedDict(
@@ -58,13 +58,13 @@ def encoder_of(network: nn.Module, parts: Sequence[str]) -> nn.Sequential:
 class StageMaps(nn.Module):
     """A network's encoder, which returns the feature maps of all stages.
 
-    Known are ``GenesisUNet`` and ``GenesisClassifier``, MONAI's ``SegResNetDS``, ``SegResNet``, ``DynUNet``, ``SwinUNETR`` and
+    It supports ``GenesisUNet`` and ``GenesisClassifier``, MONAI's ``SegResNetDS``, ``SegResNet``, ``DynUNet``, ``SwinUNETR`` and
     ``BasicUNet``, nnU-Net's ``PlainConvUNet`` and ``ResidualEncoderUNet``, and every other network whose encoder is a module
-    ``encoder``. For others name the parts.
+    ``encoder``. For other networks, give ``parts``.
 
     Args:
         network: its encoder is shared with the result.
-        parts: names of its modules that make the encoder, as in ``encoder_of``; None: as known.
+        parts: names of the encoder's modules, as in ``encoder_of``; None: for a supported network.
 
     Shape:
         Input (B, C, X, Y[, Z]), sides as the network takes them; output a list of maps (B, C_i, X_i, Y_i[, Z_i]), finest first.
@@ -90,7 +90,7 @@ class StageMaps(nn.Module):
             self.encoder = children[name]
         else:
             raise ValueError(
-                f"StageMaps: the encoder of {type(network).__name__} is not known. Name the parts that make it, out of "
+                f"StageMaps: the encoder of {type(network).__name__} is not known. Name its modules, from "
                 f"{', '.join(children) or 'none'}, in the order of the forward pass."
             )
 

@@ -16,15 +16,15 @@ __all__ = ["parameter_groups", "sawtooth"]
 def parameter_groups(
     network: torch.nn.Module, learning_rate: float, encoder_lr_factor: float = 1.0, layer_decay: float = 1.0
 ) -> list[dict[str, Any]]:
-    """Groups for a torch optimizer, with smaller learning rates for pretrained layers.
+    """Parameter groups for a torch optimizer, with smaller learning rates for pretrained layers.
 
     The head, or the last part with parameters to train, comes first: logs and ``metrics.csv`` show the rate of the first group,
     which is ``learning_rate``. Frozen parameters (see ``engines.freeze_parts``) are in no group.
 
     Args:
         network: with parts as in ``weights.network_parts``; one of an unknown layout makes a single group ``"network"``.
-        learning_rate: of the head.
-        encoder_lr_factor: the rates of the encoder are multiplied by it; above 0.
+        learning_rate: learning rate of the head.
+        encoder_lr_factor: factor of the encoder's learning rates, above 0.
         layer_decay: each layer has ``layer_decay`` times the rate of the layer after it; above 0, up to 1. Layers are the
             network's numbered modules: a stage of ``GenesisUNet``, a level of MONAI's networks.
 
@@ -55,7 +55,9 @@ def parameter_groups(
     bare = unwrap(network)
     trained = {name: parameter for name, parameter in bare.named_parameters() if parameter.requires_grad}
     if not trained:
-        raise ValueError("freeze: expected parts of the network, found all of them: nothing is left to train.")
+        raise ValueError(
+            "freeze: all parameters of the network are frozen, so there is nothing to train. Freeze fewer parts."
+        )
     try:
         parts = network_parts(bare)
     except UnknownLayoutError:
@@ -85,16 +87,16 @@ def _layer(part: str, key: str) -> str:
 
 
 def sawtooth(optimizer: torch.optim.Optimizer, warmup_epochs: int, max_epochs: int, power: float = 0.9) -> LambdaLR:
-    """Two linear warm-ups, the first without the encoder, then a polynomial decay to 0.
+    """A schedule with two linear warm-ups, the first without the encoder, and then a polynomial decay to 0.
 
     In the first ``warmup_epochs`` the encoder's rate is 0, so that its weights do not change while the new layers learn; the
     statistics of its batch normalisation follow the data. In the second, all rates rise from 0 again. Step it after each epoch.
 
     Args:
         optimizer: with groups named as ``parameter_groups`` names them.
-        warmup_epochs: length of each of the two, 1 or more.
-        max_epochs: of the whole training, more than ``2 * warmup_epochs``.
-        power: of the decay.
+        warmup_epochs: epochs of each of the two warm-ups, 1 or more.
+        max_epochs: epochs of the whole training, more than ``2 * warmup_epochs``.
+        power: exponent of the decay.
 
     Raises:
         ValueError: for lengths out of range, and for an optimizer without a group of the encoder.
@@ -119,8 +121,8 @@ def sawtooth(optimizer: torch.optim.Optimizer, warmup_epochs: int, max_epochs: i
     in_encoder = [name.startswith("encoder") for name in names]
     if not any(in_encoder) or all(in_encoder):
         raise ValueError(
-            "sawtooth: expected an optimizer with groups of the encoder and of other parts, as parameter_groups makes them, "
-            f"found {', '.join(names)}. It cannot be combined with freeze."
+            "sawtooth: expected an optimizer with parameter groups for the encoder and for other parts, as parameter_groups "
+            f"makes them, found {', '.join(names)}. It cannot be combined with freeze."
         )
     factor = partial(_factor, warmup_epochs=warmup_epochs, max_epochs=max_epochs, power=power)
     return LambdaLR(optimizer, [partial(factor, starts_at=warmup_epochs if encoder else 0) for encoder in in_encoder])

@@ -22,9 +22,9 @@ class Muon(torch.optim.Optimizer):
     """Steps along the orthogonalised momentum of each convolution; all other parameters are optimised by AdamW.
 
     The momentum of a kernel is reshaped to a matrix, first axis by all others, and brought to singular values of about one, so
-    that a step changes all directions alike; with AdamW, short trainings collapse deep layers into few directions. Updates have the
-    root mean square of AdamW's, so that its learning rates fit. Biases, normalisation and kernels that are a single vector are
-    optimised by AdamW with ``betas=(0.9, 0.999)`` and without weight decay.
+    that a step changes all directions alike; with AdamW, short trainings collapse deep layers into few directions. Updates
+    have the root mean square of AdamW's, so that its learning rates fit. Biases, normalisation and kernels that are a single
+    vector are optimised by AdamW with ``betas=(0.9, 0.999)`` and without weight decay.
 
     ``torch.optim.Muon`` (torch 2.13) takes only matrices, not kernels, and computes in bfloat16, which most CPUs emulate; this
     class does so on CUDA devices only. When torch's takes kernels, it replaces this class.

@@ -47,7 +47,7 @@ def make_phantoms(
         count: number of phantoms, at least 1.
         size: voxels along X (right), Y (front), Z (head).
         spacing: sides of a voxel in millimetres; the whole chest needs 320 mm along each axis.
-        seed: start of the random shapes.
+        seed: random seed of the shapes.
 
     Returns:
         The directory.
@@ -91,12 +91,12 @@ def _count_listed(directory: Path, settings: dict[str, Any]) -> int:
         found = content.get("phantom_settings")
         if found != settings:
             raise FileExistsError(
-                f"{directory}: holds phantoms of other settings ({found} instead of {settings}). "
-                "Remove the folder, or name another one."
+                f"{directory}: contains phantoms with other settings ({found} instead of {settings}). "
+                "Remove the folder, or choose another one."
             )
         return len(content["training"])
     if any(path.name != ".lock" for path in directory.iterdir()):
-        raise FileExistsError(f"{directory}: holds files that are no phantoms; name an empty folder, or a new one.")
+        raise FileExistsError(f"{directory}: contains files that are not phantoms. Choose an empty or a new folder.")
     return 0
 
 
@@ -132,7 +132,7 @@ def phantom_candidates(directory: str | os.PathLike, negatives_per_scan: int = 6
     Args:
         directory: the phantoms, as `make_phantoms` makes them.
         negatives_per_scan: candidates of class 0 in each phantom.
-        seed: start of the draws.
+        seed: random seed of the draws.
 
     Returns:
         ``candidates.csv`` in the folder, in LUNA16's layout: coordinates in millimetres and LPS axes, and the columns
@@ -181,7 +181,7 @@ def scans_or_phantoms(
         dataset_dir: the user's; returned unchanged.
         phantom_dir: where phantoms are made when ``dataset_dir`` is None; made only once.
         count: number of phantoms.
-        seed: start of their random shapes.
+        seed: random seed of their shapes.
         labelled: True: return the folder of the phantoms' ``dataset.json``, with labels, instead of the folder of their
             images.
     """
@@ -206,7 +206,7 @@ def classification_source(
         candidates_file: the user's, or None for a class per image.
         phantom_dir: as for `scans_or_phantoms`.
         count: number of phantoms.
-        seed: start of their random shapes and candidates.
+        seed: random seed of their shapes and candidates.
 
     Returns:
         ``dataset_dir`` and ``candidates_file``.
@@ -216,7 +216,7 @@ def classification_source(
     """
     if dataset_dir is None:
         if candidates_file is not None:
-            raise ValueError(f"{candidates_file}: candidates need their scans; give dataset_dir as well.")
+            raise ValueError(f"{candidates_file}: candidates need their scans. Set dataset_dir.")
         dataset_dir = scans_or_phantoms(None, phantom_dir, count, seed)
         candidates_file = phantom_candidates(phantom_dir, seed=seed)
     return {

@@ -78,15 +78,15 @@ def fingerprint_scans(
     """Read the scans of a dataset, or a sample of them, and exclude those that cannot be used.
 
     Args:
-        dataset_dir: as for `pretraining_datalist`, and so are `validation_fraction`, `patient_regex` and `layout`.
+        dataset_dir: see `pretraining_datalist`, also for `validation_fraction`, `patient_regex` and `layout`.
         spatial_dims: 3 for volumes, 2 for flat images; None for 3 unless there are only pictures.
         sample_size: number of scans to read if all together have more than 1 GiB on the disk. They are drawn at random; the
             others are listed unread.
         validation_fraction: fraction of the patients for validation if the data name no split.
-        split_seed: seed of the split and of the sample.
+        split_seed: random seed of the split and of the sample.
         patient_regex: finds the patient in a path.
-        layout: of the folder.
-        num_workers: processes that read; 0 reads in this one.
+        layout: layout of the folder.
+        num_workers: number of processes that read; with 0, this process reads.
 
     Raises:
         FileNotFoundError: no such folder or file, or no scan in it.
@@ -133,7 +133,7 @@ def fingerprint_scans(
 
 
 def _find_any(find: Callable[..., Datalist]) -> tuple[int, Datalist]:
-    """Volumes, or flat images where there are no volumes."""
+    """Volumes, or flat images if there are no volumes."""
     try:
         datalist = find(spatial_dims=3)
     except FileNotFoundError:
@@ -186,13 +186,13 @@ def _log(notes: Sequence[str], left_out: Sequence[Mapping[str, str]]) -> None:
         logger.warning("%s", note)
     for rule, count in Counter(scan["rule"] for scan in left_out).most_common():
         named = [f"{scan['image']}: {scan['reason']}" for scan in left_out if scan["rule"] == rule]
-        logger.warning("Left out by the rule %s: %d scans. %s", rule, count, printable(first_of(named, 3, " ")))
+        logger.warning("Excluded by the rule %s: %d scans. %s", rule, count, printable(first_of(named, 3, " ")))
 
 
 def _without(datalist: Datalist, dropped: Mapping[str, Rule], split: SplitRequest, dataset_dir: PathLike) -> Datalist:
     kept = {name: [scan for scan in scans if scan["image"] not in dropped] for name, scans in datalist.items()}
     if empty := [name for name in ("training", "validation") if not kept[name]]:
-        logger.warning("None of the scans for %s can be used; training and validation are split anew.", empty[0])
+        logger.warning("None of the scans for %s can be used; training and validation are split again.", empty[0])
         both = kept["training"] + kept["validation"]
         kept |= split_sections({"training": both, "test": kept["test"]}, split, dataset_dir)
     return kept

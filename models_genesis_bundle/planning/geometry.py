@@ -50,7 +50,7 @@ def cube_sides(limits: Sequence[float], spacing: Sequence[float], voxels: int, d
     Args:
         limits: voxels of a scan along each axis; a side may be 2 voxels longer.
         spacing: side of a voxel in mm.
-        voxels: of the whole cube, roughly.
+        voxels: approximate number of voxels in the whole cube.
         divisor: each side is a multiple of it, and 16 voxels or more, which the deformations need.
 
     Returns:

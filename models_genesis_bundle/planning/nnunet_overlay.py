@@ -20,19 +20,20 @@ _TORCH_CLASS = re.compile(r"torch\.nn(\.\w+)+")
 def settings_from_plans(plans: str | os.PathLike, configuration: str = "3d_fullres", channel: int = 0) -> list[Setting]:
     """The settings of ``configs/pretrain.yaml`` that fit one of the configurations of nnU-Net's plans.
 
-    nnU-Net's own class of network, its patch, batch, spacing and intensities. Lists of axes are those of scans in the
-    orientation RAS, (X, Y, Z), where the plans have (Z, Y, X) in the order of ``transpose_forward``.
+    They are nnU-Net's network class, patch size, batch size, spacing and intensity scaling. Lists of axes are those of scans
+    in the orientation RAS, (X, Y, Z), where the plans have (Z, Y, X) in the order of ``transpose_forward``.
 
     Args:
         plans: the file ``nnUNetPlans.json``.
-        configuration: of the plans.
+        configuration: name of the configuration in the plans.
         channel: the channel whose intensities are taken, if the images have several: pretraining reads one.
 
     Returns:
         The settings, each with its reason.
 
     Raises:
-        CheckpointError: when the plans cannot be read, hold what MONAI would run as code, or need what pretraining cannot do.
+        CheckpointError: the plans cannot be read, contain text that MONAI would run as code, or need something that
+            pretraining does not support.
 
     Examples:
         >>> from models_genesis_bundle.planning import settings_from_plans
@@ -46,7 +47,7 @@ def settings_from_plans(plans: str | os.PathLike, configuration: str = "3d_fullr
         if len(patch_size) == 2 and planned.axes[0] != 0:
             raise TargetError(
                 f"{planned.path}: {configuration} is planned for other slices than axial ones (transpose_forward "
-                f"{list(planned.axes)}), which pretraining in 2D does not take. Take 3d_fullres."
+                f"{list(planned.axes)}), which pretraining in 2D does not support. Use 3d_fullres."
             )
         network = f"The {planned.network} that nnU-Net will train, its axes X, Y, Z."
         batch_size = int(planned.get("batch_size"))
@@ -111,7 +112,7 @@ def _intensity(planned: PlannedTraining, channel: int) -> list[Setting]:
         scaling = _SCALINGS[scheme]
     else:
         raise TargetError(
-            f"{planned.path}: channel {channel} has the normalisation {scheme}; pretraining has CTNormalization, "
+            f"{planned.path}: channel {channel} has the normalisation {scheme}; pretraining supports CTNormalization, "
             f"{', '.join(_SCALINGS)}."
         )
     masked = scheme == "ZScoreNormalization" and planned.get("use_mask_for_norm")[channel]

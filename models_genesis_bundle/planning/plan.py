@@ -1,4 +1,4 @@
-"""The settings for a set of scans, each with its reason."""
+"""The planned settings for a set of scans, with their reasons."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ _FLAT_VOXELS = 224 * 224
 
 @dataclass(frozen=True)
 class _Effort:
-    """What is affordable on a kind of device."""
+    """The network and amount of training for a kind of device."""
 
     features: tuple[int, ...]  # channels of the network by level
     why_features: str
-    voxels: int  # of a cube in 3D
-    batch: int  # cubes of a step
-    cubes: int  # of the whole training
+    voxels: int  # in a 3D cube
+    batch: int  # cubes in a batch
+    cubes: int  # in the whole training
     why_cubes: str
-    epoch: int  # cubes of an epoch
+    epoch: int  # cubes in an epoch
 
 
 _ON_CPU = _Effort(
     features=(16, 32, 64, 128),
-    why_features="a narrow network, as that of the weights that ship",
+    why_features="a narrow network, as in models/model.pt",
     voxels=48 * 48 * 24,
     batch=4,
     cubes=12_000,
-    why_cubes="about as many as the weights that ship have seen.",
+    why_cubes="about as many as in the training of models/model.pt.",
     epoch=1_000,
 )
 _ON_GPU = _Effort(
@@ -104,12 +104,12 @@ def make_plan(
     """Choose the settings for a set of scans.
 
     Args:
-        facts: of the scans, or of a sample of them; all 3D or all 2D.
+        facts: properties of the scans, or of a sample of them; all 3D or all 2D.
         kind: kind of their intensities, see `intensity_kind`.
         training_scans: number of training scans.
         device: the training's device.
-        training_cubes: cubes that the whole training sees; None: as the device affords.
-        features: channels of the network by level; None: as the device affords.
+        training_cubes: number of cubes in the whole training; None: chosen for the device.
+        features: channels of each level of the network; None: chosen for the device.
         optimizer: the settings of ``configs/optimizer_muon.yaml``; None leaves the pretraining's own.
     """
     effort = _ON_CPU if device.memory is None else _ON_GPU
@@ -135,14 +135,20 @@ def make_plan(
         Setting("cube_size", cube_size, why_cube),
         Setting("cubes_per_scan", per_scan, why_per_scan),
         Setting("batch_size", batch, why_batch),
-        Setting("validate::dataloader::batch_size", 2 * batch, "Validation keeps nothing for a backward pass."),
+        Setting(
+            "validate::dataloader::batch_size", 2 * batch, "Validation has no backward pass, so it needs less memory."
+        ),
         Setting("network_def::features", widths, why_widths),
         Setting("max_epochs", max_epochs, why_epochs),
         *(Setting(name, value, _WHY_MUON) for name, value in (optimizer or {}).items()),
-        Setting("num_workers", workers, "Processes that deform cubes; on a CPU the network itself fills the cores."),
+        Setting(
+            "num_workers",
+            workers,
+            "Processes that deform cubes; on a CPU only one, because the network uses the cores.",
+        ),
     ]
     if places < _PLACES_IN_A_CROP:
-        reason = "The scans are crops hardly larger than a cube: a cube counts however little body it holds."
+        reason = "The scans are crops that are hardly larger than a cube, so every cube is accepted, even one with little body."
         settings.insert(3, Setting("cube_sampler::rule::min_body", 0.0, reason))
     if len(cube_size) == 2:
         settings.insert(0, Setting("scan_dims", 2, "The images are flat."))
@@ -160,14 +166,12 @@ def _intensity(facts: Sequence[ScanFacts], kind: str) -> tuple[dict[str, Any], s
         high = min(upper, _WINDOW_STEP * math.ceil(brightest / _WINDOW_STEP))
         if high - low < _NARROW_WINDOW * (upper - lower):
             lower, upper = low, high
-            reason = "CT in HU: what occurs in the scans, much less than the published window of -1000 to 1000 HU."
+            reason = "CT in HU: the range in the scans, which is much narrower than the published window of -1000 to 1000 HU."
     else:
         mode = "percentile"
         lower, upper = _PERCENTILES
         ends = f"{min(scan.minimum for scan in facts):.4g} to {max(scan.maximum for scan in facts):.4g}"
-        reason = (
-            f"Intensities from {ends} have no fixed unit: each scan's percentiles {lower} and {upper} become 0 and 1."
-        )
+        reason = f"Intensities from {ends} have no fixed unit: the percentiles {lower} and {upper} of each scan become 0 and 1."
     target = "models_genesis_bundle.data.IntensityScaling"
     return {"_target_": target, "mode": mode, "lower": float(lower), "upper": float(upper)}, reason
 
@@ -202,15 +206,16 @@ def _batch_size(cube_size: Sequence[int], widths: Sequence[int], effort: _Effort
     fitting = _fitting_batch(cube_size, widths, device)
     if fitting < wanted:
         return 2 ** int(math.log2(max(fitting, 1))), "As many cubes as fit into 60 % of the GPU's memory."
-    return wanted, f"{wanted * math.prod(cube_size) / 1000:.0f} thousand voxels in a step, which keep the device busy."
+    return (
+        wanted,
+        f"{wanted * math.prod(cube_size) / 1000:.0f} thousand voxels in a step, enough to use the device fully.",
+    )
 
 
 def _cubes_per_scan(places: float, training_scans: int, epoch: int) -> tuple[int, str]:
     most = min(_MOST_CUBES_PER_SCAN, max(1, round(_CUBES_PER_PLACE * places)))
     wanted = max(1, round(epoch / training_scans))
     if wanted > most:
-        reason = (
-            f"A scan has room for {max(places, 1):.3g} cubes side by side; more than {most} would be nearly the same."
-        )
+        reason = f"A scan has room for {max(places, 1):.3g} cubes side by side; more than {most} cubes would overlap too much."
         return most, reason
     return wanted, f"With {training_scans} training scans this gives about {wanted * training_scans} cubes in an epoch."

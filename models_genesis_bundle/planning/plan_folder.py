@@ -34,13 +34,13 @@ class PlanFolder:
     """Writes ``datalist.json``, ``plan.yaml`` and ``report.html``.
 
     Args:
-        fingerprint: of the scans.
+        fingerprint: the fingerprint of the scans.
         plan: the settings for them.
         output_dir: receives the files. Those of an earlier planning move to ``previous/1``, ``previous/2``, ...
         training_config: the configuration that the plan is an overlay for.
         device: for the measurement of the speed.
-        examples: scans that are drawn.
-        seconds: how long the speed is measured.
+        examples: number of scans to show in the report.
+        seconds: duration of the speed measurement.
     """
 
     fingerprint: Fingerprint
@@ -77,7 +77,7 @@ class PlanFolder:
         )
         logger.info("%s", speed)
         write_report(page, self.fingerprint, self.plan, examples, speed, config_files, command)
-        logger.info("Look at %s, then run: %s", page, command)
+        logger.info("Read %s, then run: %s", page, command)
 
 
 def _put_earlier_files_aside(files: Sequence[Path]) -> None:
@@ -88,7 +88,7 @@ def _put_earlier_files_aside(files: Sequence[Path]) -> None:
         aside.mkdir(parents=True)
         for path in earlier:
             path.rename(aside / path.name)
-        logger.info("The files of an earlier planning were moved to %s.", aside)
+        logger.info("The files of an earlier plan were moved to %s.", aside)
 
 
 def training_hours(plan: Plan, datalist: Datalist, cubes_per_second: float) -> float:

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 def case_source(case: Mapping[str, Any]) -> str:
-    """The source of a case: its entry ``case`` if it has one, else the file of its image, see `case_path` for several."""
+    """The source of a case: its entry ``case`` if it has one, otherwise the file of its image, see `case_path` for several."""
     if "case" in case:
         return str(case["case"])
     if CHANNEL_FILES in case:
@@ -33,8 +33,8 @@ def case_source(case: Mapping[str, Any]) -> str:
     if isinstance(image, MetaTensor) and "filename_or_obj" in image.meta:
         return str(image.meta["filename_or_obj"])
     raise KeyError(
-        "A report calls each case by its entry 'case' or by the file of its image, found neither among "
-        f"{sorted(map(str, case))}. Keep the image's metadata (`track_meta: true`), or give each case a name."
+        "A report names each case by its entry 'case' or by the file of its image, but this case has neither: its entries are "
+        f"{sorted(map(str, case))}. Keep the image's metadata (`track_meta: true`), or add an entry 'case'."
     )
 
 

@@ -1,4 +1,4 @@
-"""The report of a classification's evaluation, and the predictions of one on new cases."""
+"""The report of a classification's evaluation, and the table of predictions for new cases."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PredictionsTable(CaseHandler):
 
     Args:
         path: the CSV file, written at the end, atomically.
-        class_names: of all classes, in order.
+        class_names: names of all classes, in the order of their numbers.
         positive_class: with two classes, the number of the class to detect.
         threshold: with two classes, the probability from which a case is called positive.
     """
@@ -60,7 +60,7 @@ class PredictionsTable(CaseHandler):
             of_each = values.size == len(self.class_names) and (values > -ROUNDING).all()
             if not of_each or not abs(values.sum() - 1) < ROUNDING * values.size:
                 raise ValueError(
-                    f"{source}: expected a probability for each of {', '.join(self.class_names)}, 1 in sum, found "
+                    f"{source}: expected a probability for each of {', '.join(self.class_names)}, with the sum 1, found "
                     f"{values[:8].tolist()}. Put a softmax into the postprocessing."
                 )
             self.rows.append({"case": source, **self.columns(source, case)})
@@ -105,19 +105,19 @@ class ClassificationReport(PredictionsTable):
 
     Args:
         output_dir: receives the files.
-        class_names: of all classes, in order.
+        class_names: names of all classes, in the order of their numbers.
         positive_class: with two classes, the number of the class to detect.
         threshold: with two classes, the probability from which a case is called positive. Choose it on the validation
             cases: their summary has ``youden_threshold``.
-        confidence: of the intervals, 0 … 1.
+        confidence: confidence level of the intervals, 0 … 1.
         covariate_key: the entry of a case with a number that may explain its label, such as ``diameter_mm``; NaN if
             unknown.
         caliper: largest difference of the covariate in a matched pair, in its unit; None: 0.2 standard deviations.
         number_of_scans: all scans, also without candidates; None: those with candidates.
         number_of_lesions: all lesions, also without candidates; None: those with candidates.
         skipped: scans that could not be used, with the reasons, for the summary.
-        resamples: bootstrap samples.
-        seed: of bootstrap and matching.
+        resamples: number of bootstrap samples.
+        seed: random seed of bootstrap and matching.
         settings: plain values for the summary: such as weights and data.
 
     Raises:
@@ -218,9 +218,7 @@ class ClassificationReport(PredictionsTable):
         try:
             return float(case[key])
         except (TypeError, ValueError):
-            raise ValueError(
-                f"{source}: expected a number (NaN where not known) as {key!r}, found {case[key]!r}."
-            ) from None
+            raise ValueError(f"{source}: expected a number (NaN if unknown) as {key!r}, found {case[key]!r}.") from None
 
     def _column(self, key: str) -> list[str] | None:
         values = [row[key] for row in self.rows if key in row]

@@ -15,7 +15,7 @@ from models_genesis_bundle.files import whole_file
 
 __all__ = ["figure_png", "picture_png", "write_page"]
 
-_NO_SOFTWARE: dict[str, Any] = {"Software": None}  # so that the same pixels are the same bytes
+_NO_SOFTWARE: dict[str, Any] = {"Software": None}  # so that the same pixels give the same bytes
 
 
 def figure_png(figure: Figure) -> str:

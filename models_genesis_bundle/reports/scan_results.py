@@ -1,4 +1,4 @@
-"""The results of an inference: one place for each scan, written atomically, computed once."""
+"""The results of an inference, written atomically; existing results are not computed again."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _NOT_OF_THE_RESULT = (
 
 
 class ScanResults(CaseHandler):
-    """Writes the results of each scan as NIfTI, in folders like those of the scans, and finds the scans that have results already.
+    """Writes the results of each scan as NIfTI, in the folder structure of the scans, and skips scans with existing results.
 
     The scan ``a/ct.nii.gz`` gives ``a/ct_restored.nii.gz``; for a scan of several files see `case_path`. List the object among
     the handlers of a `ScanEvaluator` with ``decollate: true``. Files are written atomically. Then ``results.json`` records the
@@ -190,8 +190,8 @@ def result_names(images: Sequence[str], dataset_dir: str) -> list[str]:
         name = os.path.normpath(name).replace(os.sep, "/")
         if name in image_of:
             raise ValueError(
-                f"{image_of[name]} and {path}: the results of both scans would be called {name}. Rename one of them, or "
-                "give them to two runs, each with an output_dir of its own."
+                f"{image_of[name]} and {path}: the results of both scans would have the same name, {name}. Rename one of them, "
+                "or process them in two runs with different output_dirs."
             )
         image_of[name] = path
     return list(image_of)
@@ -218,6 +218,6 @@ def _refuse_scans_among_results(images: Sequence[str], dataset_dir: str, output_
     inside = [image for image in images if os.path.realpath(image).startswith(results)]
     if inside:
         raise ValueError(
-            f"output_dir {output_dir}: {len(inside)} of the scans lie there, the first is {inside[0]}, and results next to "
-            "them would be taken for scans. Give another output_dir."
+            f"output_dir {output_dir}: {len(inside)} of the scans are in this folder, the first is {inside[0]}. A later run "
+            "would mistake results for scans. Set another output_dir."
         )

@@ -46,10 +46,10 @@ class SegmentationReport(CaseHandler):
     Args:
         output_dir: receives the files.
         label_names: the foreground classes' names, in order.
-        tolerance_mm: of the surface Dice.
-        confidence: of the intervals, 0 … 1.
-        resamples: bootstrap samples.
-        seed: of the bootstrap.
+        tolerance_mm: tolerance of the surface Dice, in mm.
+        confidence: confidence level of the intervals, 0 … 1.
+        resamples: number of bootstrap samples.
+        seed: random seed of the bootstrap.
         settings: plain values for the summary: such as weights and data.
     """
 

@@ -1,4 +1,4 @@
-"""A page with the restorations of one scan by several weight files."""
+"""An HTML page that compares the restorations of one scan by several weight files."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def compare_restorations(
         network_configs: by the names of `weights`, a configuration with ``network_def`` for each network that is no
             ``GenesisUNet``: the run's ``config.yaml``. Configurations run code: give your own, or one that you trust.
         cube_size: sides of the cubes in voxels; None: as in the pretraining of the first file.
-        cubes: how many cubes the table is computed from.
-        stage: of the encoder, whose features are shown: 1 for the finest, None for the deepest.
-        seed: of the cubes, the deformations and the random weights.
-        device: of the networks.
+        cubes: number of cubes for the table.
+        stage: the encoder stage whose features are shown: 1 for the finest, None for the deepest.
+        seed: random seed of the cubes, the deformations and the random weights.
+        device: device of the networks.
         config_file: the pretraining configuration with the deformations.
 
     Raises:
@@ -61,7 +61,9 @@ def compare_restorations(
     if cubes < 1:
         raise ValueError(f"cubes: expected 1 or more, found {cubes}.")
     if output.is_dir():
-        raise ValueError(f"output: expected the HTML file to write, found the folder {output}. Name a file in it.")
+        raise ValueError(
+            f"output: expected a path for the HTML file, found the folder {output}. Give a path of a file in it."
+        )
     restorers = _restorers(weights, network_configs or {}, seed)
     first = restorers[0]
     dims, size = first.preprocessing.spatial_dims, tuple(cube_size or first.cube_size)
@@ -113,13 +115,13 @@ def _restorers(
     if not sources:
         raise ValueError("weights: expected one weight file or more, found none.")
     if unknown := [name for name in network_configs if name not in sources]:
-        raise ValueError(f"network_configs: expected some of {', '.join(sources)}, found {', '.join(unknown)}.")
+        raise ValueError(f"network_configs: expected names from {', '.join(sources)}, found {', '.join(unknown)}.")
     found = [Restorer.read(name, source, network_configs.get(name)) for name, source in sources.items()]
     for restorer in found:
         if restorer.dims != found[0].dims:
             raise ValueError(
-                f"{restorer.name}: its network takes {restorer.dims}, but that of {found[0].name} {found[0].dims}. They cannot "
-                "restore the same cubes: make a page for each kind."
+                f"{restorer.name}: its network takes {restorer.dims}, but the network of {found[0].name} takes {found[0].dims}. "
+                "They cannot restore the same cubes. Make a separate page for each."
             )
     return [*found, found[0].with_random_weights(seed)]
 

@@ -52,11 +52,11 @@ class Restorer:
         content = initial.content
         if fine_tuned := next((RUNS[key] for key in ("label_names", "class_names") if key in content), None):
             raise CheckpointError(
-                f"{path}: the file is of {fine_tuned}, whose network restores nothing. Give the model.pt of a pretraining."
+                f"{path}: the file is from {fine_tuned}, whose network does not restore scans. Give the model.pt of a pretraining."
             )
         if initial.preprocessing is None:
             raise CheckpointError(
-                f"{path}: the file has no record of its preprocessing, without which scans cannot be read as in its pretraining. "
+                f"{path}: the file has no record of its preprocessing, so scans cannot be prepared as in its pretraining. "
                 "Give the model.pt of a pretraining of this bundle, or a published file."
             )
         kind = str(initial.source.network.get("_target_", "unknown network")).rpartition(".")[2]
@@ -71,7 +71,7 @@ class Restorer:
             build = partial(GenesisUNet, **network.config())
         else:
             raise CheckpointError(
-                f"{path}: its network is {kind}, and the file does not define it. Give the configuration of its run as well: "
+                f"{path}: its network is {kind}, and the file does not define it. Also give the configuration of its run: "
                 f"--network_configs \"{{'{name}': 'runs/pretrain/config.yaml'}}\"."
             )
         epoch = f", epoch {content['epoch']}" if "epoch" in content else ""
@@ -120,8 +120,8 @@ class Restorer:
                 output = inferer(batch.to(device), self.network).cpu()
                 if output.shape != batch.shape:
                     raise CheckpointError(
-                        f"{self.name}: the network makes {tuple(output.shape[1:])} (channels, sides) of {tuple(batch.shape[1:])}, "
-                        "which is no restored cube. Give the model.pt of a pretraining."
+                        f"{self.name}: expected an output of the shape {tuple(batch.shape[1:])} (channels, sides), found "
+                        f"{tuple(output.shape[1:])}. Give the model.pt of a pretraining."
                     )
                 restored.append(output)
         low, high = self.preprocessing.intensity.value_range

@@ -16,7 +16,7 @@ __all__ = ["RandBlockMasking", "RandBlockMaskingd"]
 class RandBlockMasking(RandDeformation):
     """Masks a fraction of the blocks of a grid, which a network then restores from the visible ones.
 
-    The grid starts at the first voxel of the image. Where a side is not a multiple of the block's side, the last blocks are
+    The grid starts at the first voxel of the image. If a side is not a multiple of the block's side, the last blocks are
     smaller. Of n blocks, round(share · n) are drawn without replacement, each set of blocks with the same probability.
 
     Args:
@@ -63,15 +63,15 @@ class RandBlockMasking(RandDeformation):
         masked = round(self.share * number)
         if not 0 < masked < number:
             raise ValueError(
-                f"RandBlockMasking: {masked} of {number} blocks would be masked, since an image of {self.sides} voxels has so few "
-                f"blocks of {block} at share {self.share}; use smaller blocks, or larger cubes."
+                f"RandBlockMasking: {masked} of {number} blocks would be masked, because an image of {self.sides} voxels has few "
+                f"blocks of {block} voxels (share {self.share}). Use smaller blocks, or larger cubes."
             )
         blocks = np.zeros(number, dtype=bool)
         blocks[self.R.choice(number, masked, replace=False)] = True
         self.blocks = blocks.reshape(grid)
 
     def mask(self, image: NdarrayOrTensor) -> np.ndarray:
-        """Where the last draw masks an image (C, X, Y[, Z]): a bool array (1, X, Y[, Z])."""
+        """The mask of the last draw for an image (C, X, Y[, Z]): a bool array (1, X, Y[, Z])."""
         block = ensure_tuple_rep(self.block_size, image.ndim - 1)
         places = (np.arange(side) // length for side, length in zip(image.shape[1:], block, strict=True))
         return self.blocks[np.ix_(*places)][None]
@@ -87,7 +87,7 @@ class RandBlockMaskingd(RandDeformationd):
     Args:
         keys: keys of the images, which have the same spatial shape.
         prob: probability of the masking.
-        allow_missing_keys: whether a missing key is no error.
+        allow_missing_keys: ignore missing keys.
         mask_key: receives the mask, (1, X, Y[, Z]) of the kind of the first image: bool, true where an image is masked.
         kwargs: the other arguments of ``RandBlockMasking``.
 

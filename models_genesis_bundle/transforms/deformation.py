@@ -48,7 +48,7 @@ class RandDeformationd(RandomizableTransform, MapTransform):
     Args:
         keys: keys of the images, which have the same spatial shape.
         prob: probability of the deformation; None: the default of the array version.
-        allow_missing_keys: whether a missing key is no error.
+        allow_missing_keys: ignore missing keys.
         kwargs: the other arguments of the array version.
     """
 

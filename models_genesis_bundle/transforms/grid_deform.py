@@ -18,14 +18,14 @@ __all__ = ["GridDeformd"]
 class GridDeformd(Randomizable, MapTransform):
     """Applies a dictionary transform to each cube of a grid, the windows of a sliding window without overlap.
 
-    Each cube is read from the undeformed scan. Where a scan's side is no multiple of the cube's, the last cube is moved
+    Each cube is read from the undeformed scan. If a scan's side is not a multiple of the cube's, the last cube is moved
     inwards and overwrites a part of the one before it, as ``SlidingWindowInferer`` with ``overlap=0`` does.
 
     Args:
         keys: keys of the scans (C, X, Y[, Z]), arrays or tensors of the same spatial shape.
         transform: dictionary transform for the same keys, such as a ``Compose`` of deformations.
         cube_size: sides of the cubes in voxels. An axis of length 1 is removed for the transform, which then gets slices.
-        allow_missing_keys: whether a missing key is no error.
+        allow_missing_keys: ignore missing keys.
 
     Raises:
         ValueError: at the call, when a side of the scan is shorter than the cube's.

@@ -14,7 +14,7 @@ __all__ = ["RandLocalPixelShuffle", "RandLocalPixelShuffled"]
 
 
 class RandLocalPixelShuffle(RandDeformation):
-    """Permutes the voxels inside many small random windows, which destroys texture and keeps shape.
+    """Permutes the voxels inside many small random windows. This destroys texture and keeps shape.
 
     Each window's side is uniform in 1 … ``max_side`` for each axis, its corner uniform over all places where it fits, and the
     permutation of its voxels uniform. Every window is read from the undeformed image; a later window overwrites an earlier

@@ -15,7 +15,7 @@ STEPS = np.linspace(0, 1, 1024)  # of the table that a curve is looked up in
 
 
 class RandNonlinearIntensity(RandDeformation):
-    """Maps intensities by a random Bézier curve, which changes appearance and keeps shape.
+    """Maps intensities by a random Bézier curve. This changes appearance and keeps shape.
 
     The curve runs between the corners (0, 0) and (1, 1) of the intensity range, with control points that are uniform in the
     square between them. Its points are sorted along both axes, which gives an increasing map; with probability

@@ -13,7 +13,7 @@ __all__ = ["RandInPainting", "RandInPaintingd", "RandOutPainting", "RandOutPaint
 
 
 class RandInPainting(RandDeformation):
-    """Paints over some windows, which the network then restores from their surroundings.
+    """Replaces the voxels of some windows; the network restores them from their surroundings.
 
     Draws up to ``max_windows`` windows; before each one it stops with probability ``stop_prob``. Each side is
     uniform in dim // 6 … dim // 3, the corner uniform over all places that leave ``margin`` voxels to each face. With the
@@ -131,7 +131,7 @@ class RandInPainting(RandDeformation):
 
 
 class RandOutPainting(RandInPainting):
-    """Paints over everything except some windows, from which the network then restores the rest.
+    """Replaces all voxels except some windows; the network restores the rest from these windows.
 
     The first window is always drawn; before each further one, up to ``max_windows`` in all, it stops with probability
     ``stop_prob``. Each side is dim − u with u uniform in 3·dim // 7 … 4·dim // 7, the corner uniform over all places
@@ -149,7 +149,7 @@ class RandOutPainting(RandInPainting):
     Examples:
         >>> from models_genesis_bundle.transforms import RandOutPainting
         >>> painted = RandOutPainting(prob=1.0).set_random_state(0)(np.zeros((1, 48, 48, 24), np.float32))
-        >>> bool(0 < np.mean(painted == 0) < 1)  # the share that is kept
+        >>> bool(0 < np.mean(painted == 0) < 1)  # the fraction that is kept
         True
     """
 

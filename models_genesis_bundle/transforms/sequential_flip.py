@@ -20,8 +20,8 @@ __all__ = ["RandSequentialFlip", "RandSequentialFlipd"]
 class RandSequentialFlip(RandDeformation, InvertibleTransform):
     """Flips along a random axis, repeatedly, up to ``max_flips`` times.
 
-    Each flip happens with probability ``prob`` given that all before it did; its axis is uniform over ``axes``, with
-    replacement, so that a second flip can undo the first.
+    Each flip happens with probability ``prob`` if all flips before it happened. Its axis is drawn uniformly from ``axes``,
+    with replacement; a second flip can undo the first.
 
     Args:
         prob: probability of a flip, 0.4 as published.

@@ -29,9 +29,9 @@ def classification_figure(
     Args:
         labels: (n,) class numbers.
         probabilities: (n, classes).
-        class_names: of all classes, in order.
-        positive_class: with two classes, the number of the one to find.
-        threshold: with two classes, the least probability of a positive case; it is marked on the ROC curve.
+        class_names: names of all classes, in the order of their numbers.
+        positive_class: with two classes, the number of the class to detect.
+        threshold: with two classes, the smallest probability of a positive case; it is marked on the ROC curve.
         froc: the FROC curve, for candidates that belong to scans; without it, there is no such plot.
     """
     binary = len(class_names) == 2

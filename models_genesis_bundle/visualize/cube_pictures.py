@@ -46,7 +46,7 @@ def restoration_figure(
     """Draw restorations, one a row: the axial and, in 3D, the coronal middle slice of each.
 
     Args:
-        clean: arrays (C, X, Y[, Z]), of which the first channel is drawn.
+        clean: arrays (C, X, Y[, Z]), whose first channel is drawn.
         deformed: the network's input, same shapes.
         restored: its output, same shapes.
         value_range: grey values from black to white; the error is drawn from 0 to half of its width.
@@ -82,7 +82,7 @@ def gallery_figure(cube: np.ndarray, pairs: Sequence[np.ndarray | torch.Tensor] 
     Args:
         cube: (1, X, Y, Z) in 0 … 1.
         pairs: deformed cubes of the same shape from a pretraining's pipeline.
-        seed: of the single deformations.
+        seed: random seed of the single deformations.
     """
     singles: dict[str, Callable] = {
         "clean": np.asarray,
@@ -121,11 +121,11 @@ def draw_cube(scan: np.ndarray, intensity: IntensityScaling, cube_size: Sequence
 def draw_corners(
     scan: np.ndarray, intensity: IntensityScaling, cube_size: Sequence[int], count: int, seed: int
 ) -> list[tuple[int, ...]]:
-    """Draw the lowest corners of ``count`` cubes or, where there are not so many, fewer; see ``draw_cube``."""
+    """Draw the lowest corners of ``count`` cubes or fewer if there are not enough; see ``draw_cube``."""
     corners = CubeSampler(cube_size=cube_size).sample(scan, intensity, count, np.random.default_rng(seed))
     if not corners:
         raise ValueError(
-            f"cube_size: expected cubes that fit into the body, found none of {tuple(cube_size)} voxels in a scan of "
+            f"cube_size: expected cubes that fit into the body, but no cube of {tuple(cube_size)} voxels fits in a scan of "
             f"{tuple(scan.shape[1:])} voxels. Give a smaller one."
         )
     return corners
@@ -159,4 +159,4 @@ def try_to_save_figure(figure: Figure, path: str | Path) -> None:
     try:
         save_figure(figure, path)
     except OSError as error:
-        logger.warning("%s: the picture could not be written, and the run goes on without it: %s", path, error)
+        logger.warning("%s: the picture could not be written, and the run continues without it: %s", path, error)

@@ -29,7 +29,7 @@ def metric_curves(metrics_path: str | Path, plots: Mapping[str, Sequence[str]] |
     """Draw columns of a ``metrics.csv`` over the epochs, one plot next to the other.
 
     Args:
-        metrics_path: the ``metrics.csv``; empty cells are left out.
+        metrics_path: the ``metrics.csv``; empty cells are skipped.
         plots: the title of each plot and its columns; None: those of a pretraining, with the errors of unrestored cubes (the
             identity). A title that ends in "error" gets a logarithmic axis, a column that starts with "identity" a dashed line.
 

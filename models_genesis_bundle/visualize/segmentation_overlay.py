@@ -56,7 +56,7 @@ def segmentation_slices(
     surroundings of the foreground, at least 64 voxels where the image has them.
 
     Args:
-        image: (C, X, Y[, Z]) in any intensity, of which the first channel is drawn.
+        image: (C, X, Y[, Z]) in any intensity, whose first channel is drawn.
         label: (1, X, Y[, Z]), the classes' numbers.
         prediction: (1, X, Y[, Z]), the classes' numbers.
         affine: (4, 4) from voxels to mm to the right, front and head; None: voxels of 1 mm along these axes.
@@ -72,7 +72,7 @@ def segmentation_slices(
     if len(set(shapes)) > 1:
         raise ValueError(
             f"segmentation_slices: expected image, label and prediction of the same shape, found {shapes}. "
-            "Bring the image into the label's geometry as well."
+            "Resample the image to the label's grid."
         )
     if volumes[0].ndim == 2:
         return [_cut(volumes, "", 1.0)]

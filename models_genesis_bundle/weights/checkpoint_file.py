@@ -56,7 +56,7 @@ def optional_package(name: str, purpose: str, install: str) -> Any:
 def write_checkpoint(
     content: Mapping[str, Any], path: str | os.PathLike, records: Mapping[str, Any] | None = None
 ) -> Path:
-    """Write ``content`` to ``path``, which holds either the old file or the whole new one.
+    """Write ``content`` to ``path`` atomically: the path holds either the old file or the complete new one.
 
     Args:
         content: tensors and plain Python values only, so that ``torch.load(weights_only=True)`` reads them.
@@ -88,7 +88,7 @@ def write_checkpoint(
 def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     """Read a checkpoint without running code from it (``weights_only=True``), and compare its checksums.
 
-    NumPy's single numbers are read as well, its arrays are not.
+    Single NumPy numbers are also read, but NumPy arrays are not.
 
     Args:
         path: the file.
@@ -108,11 +108,11 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
             content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:  # PyTorch's own message advises to read the file all the same
         wanted = re.search(r"GLOBAL (\S+)", str(error))
-        reason = "it is no PyTorch checkpoint, or is damaged. Copy it again, or use another one."
+        reason = "it is not a PyTorch checkpoint, or it is damaged. Copy it again, or use another one."
         if wanted is not None:
             reason = (
-                f"it wants {wanted[1]} to be run, and only tensors and plain values are read. If you trust the file, load it "
-                "with the program that wrote it, and save the state dict alone."
+                f"loading it would run {wanted[1]}; only tensors and plain values are read. If you trust the file, load it "
+                "with the program that wrote it, and save only the state dict."
             )
         raise CheckpointError(f"{path}: refused, because {reason}") from error
     except Exception as error:  # a damaged or foreign file makes torch raise almost anything
@@ -150,7 +150,7 @@ def checked_state(
     version = records.get("format_version", 0)
     if not isinstance(version, int) or version > FORMAT_VERSION:
         raise CheckpointError(
-            f"{name}: written in format {version}, this bundle reads up to {FORMAT_VERSION}: update the bundle."
+            f"{name}: written in format {version}, but this bundle reads formats up to {FORMAT_VERSION}. Update the bundle."
         )
     require_data(records, name)
     tensors = {str(key): value for key, value in state.items() if isinstance(value, torch.Tensor)}
@@ -187,8 +187,8 @@ def require_data(records: Mapping[str, Any], name: str | os.PathLike) -> None:
             pending += [(f"{place}.{key}", one) for key, one in entries.items()]
         if found is not None:
             raise CheckpointError(
-                f"{name}: refused, because its record {place} holds {found!r:.80}, which MONAI would run as code. Records are "
-                "plain values; take the file from a source that you trust."
+                f"{name}: refused, because its record {place} holds {found!r:.80}, which MONAI would run as code. Records must be "
+                "plain values. Get the file from a source that you trust."
             )
 
 
@@ -197,6 +197,6 @@ def require_finite(state: Mapping[str, torch.Tensor], name: str | os.PathLike) -
     spoilt = [key for key, value in state.items() if not torch.isfinite(value).all()]
     if spoilt:
         raise CheckpointError(
-            f"{name}: {len(spoilt)} tensors hold NaN or infinite values, first {spoilt[0]}. Nothing is loaded or written: the run "
-            "has diverged, use an earlier checkpoint."
+            f"{name}: {len(spoilt)} tensors hold NaN or infinite values, first {spoilt[0]}. Nothing is loaded or written. The run "
+            "has diverged; use an earlier checkpoint."
         )

@@ -1,4 +1,4 @@
-"""What a network starts from: the weights of a file, or none, and a new head whose first output is mostly background."""
+"""Initial weights of a network: from a file or none, and a new head whose first output is mostly background."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 class InitialWeights:
-    """A checkpoint to start from, or none: the network then trains from scratch, and the log says so.
+    """A checkpoint to start from, or none for training from scratch.
 
     The file is read once, at its first use.
 
@@ -34,12 +34,12 @@ class InitialWeights:
         path: a file that ``transfer_weights`` reads; None or ``"none"``: from scratch.
         parts: what to load, as in ``transfer_weights``; ``require`` and ``key_map`` likewise.
         require: what must be loaded.
-        key_map: beginnings of the file's keys and their replacements.
+        key_map: prefixes of the file's keys and their replacements.
         keep_weight_norms: scale the loaded convolutions to the size of new ones, see ``weight_norms_kept``.
 
     Attributes:
         path: the checkpoint, or None.
-        report: what became of each tensor; None before ``load_into`` and from scratch.
+        report: the outcome for each tensor; None before ``load_into`` and from scratch.
 
     Raises:
         CheckpointError: the file does not exist.
@@ -67,8 +67,8 @@ class InitialWeights:
         self.report: TransferReport | None = None
         if self.path is not None and not self.path.is_file():
             raise CheckpointError(
-                f"{self.path}: there is no such file to take initial weights from. Give the path of a checkpoint, "
-                "such as the model.pt of a pretraining run, or none to train from scratch."
+                f"{self.path}: the file of the initial weights does not exist. Give the path of a checkpoint, such as the "
+                "model.pt of a pretraining run, or none to train from scratch."
             )
 
     @cached_property
@@ -90,7 +90,7 @@ class InitialWeights:
         """Transfer the weights, log and keep the report, and return the network.
 
         Raises:
-            TransferError: less fits than is required.
+            TransferError: a required tensor is missing or does not fit.
         """
         if self.path is None:
             logger.info("No initial weights: %s trains from scratch.", type(network).__name__)
@@ -100,7 +100,7 @@ class InitialWeights:
                 network, self.content, self.parts, self.require, self.key_map, name=str(self.path)
             )
         if self.keep_weight_norms:
-            logger.info("Convolutions in front of a normalisation are scaled to the size of new ones.")
+            logger.info("Loaded convolutions before a normalisation were rescaled to the weight norm of new ones.")
         return network
 
     def record(self) -> dict[str, Any]:
@@ -131,7 +131,8 @@ def set_foreground_prior(network: torch.nn.Module, probability: float | None) ->
     Args:
         network: changed in place; its first output channel is background. A network without a known head (see
             ``network_parts``), or without biases there, stays as it is, and the log says so.
-        probability: of all foreground classes together, which share it equally, above 0 and below 1; None keeps the biases.
+        probability: total probability of the foreground classes, above 0 and below 1; each class gets the same part. None
+            keeps the biases.
 
     Raises:
         ValueError: a probability out of range.
@@ -161,7 +162,7 @@ def set_foreground_prior(network: torch.nn.Module, probability: float | None) ->
     biases = [value for key, value in parameters.items() if key.endswith(".bias") and len(value) > 1]
     if not biases:
         logger.warning(
-            "foreground_prior: %s has no known head with a bias for each class; it starts without the prior.",
+            "foreground_prior: %s has no known head with a bias for each class; the prior is not set.",
             type(bare).__name__,
         )
     for bias in biases:

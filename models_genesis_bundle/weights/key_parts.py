@@ -84,7 +84,7 @@ def renamed(
 def key_parts(keys: Iterable[str]) -> dict[str, list[str]]:
     """Sort the keys of a state dict into ``encoder``, ``decoder`` and ``head``.
 
-    Known are ``GenesisUNet`` and ``GenesisClassifier``, MONAI's ``SegResNetDS``, ``SegResNet``, ``DynUNet``, ``SwinUNETR``,
+    It recognises ``GenesisUNet`` and ``GenesisClassifier``, MONAI's ``SegResNetDS``, ``SegResNet``, ``DynUNet``, ``SwinUNETR``,
     ``BasicUNet`` and ``DiNTS``, and nnU-Net's ``PlainConvUNet`` and ``ResidualEncoderUNet``. The encoder is everything before
     the first upsampling, with the blocks on the skip connections of ``SwinUNETR``; the head is the layers that make the outputs,
     those of deep supervision included; the decoder is between them.
@@ -109,9 +109,9 @@ def recognised_layout(keys: Iterable[str]) -> tuple[str, dict[str, list[str]]]:
         if parts["encoder"] and sum(map(len, parts.values())) == len(keys):
             return name, parts
     raise UnknownLayoutError(
-        f"Cannot tell encoder, decoder and head from the keys {', '.join(keys[:3]) or '(none)'}, …: known are "
-        f"{', '.join(LAYOUTS)}. Give the network's class a method `parts()` that returns the keys of each part "
-        "({'encoder': […], 'decoder': […], 'head': […]}), or name no part: transfer all, freeze none."
+        f"Cannot identify encoder, decoder and head from the keys {', '.join(keys[:3]) or '(none)'}, …. Known layouts: "
+        f"{', '.join(LAYOUTS)}. Add a method `parts()` to the network's class that returns the keys of each part "
+        "({'encoder': […], 'decoder': […], 'head': […]}), or do not name parts: transfer all, freeze none."
     )
 
 
@@ -136,5 +136,5 @@ def select_parts(names: str | Sequence[str], known: Collection[str], setting: st
     wanted = ensure_tuple(names)
     unknown = [name for name in wanted if name not in known and name != "all"]
     if unknown:
-        raise ValueError(f"{setting}: expected names out of {', '.join(known)} and all, found {', '.join(unknown)}.")
+        raise ValueError(f"{setting}: expected names from {', '.join(known)}, or all, found {', '.join(unknown)}.")
     return tuple(known) if "all" in wanted else wanted

@@ -42,8 +42,8 @@ RUNS = {
 def network_record(network: torch.nn.Module) -> dict[str, Any]:
     """A weight file's record of a network: its class, its arguments and the keys of encoder, decoder and head.
 
-    Arguments are those of a method ``config()``, as ``GenesisUNet`` has, parts those of ``network_parts``; what is unknown is left
-    out.
+    Arguments are those of a method ``config()``, as ``GenesisUNet`` has, parts those of ``network_parts``; unknown
+    entries are omitted.
     """
     network = unwrap(network)
     record: dict[str, Any] = {"_target_": f"{type(network).__module__}.{type(network).__qualname__}"}
@@ -70,7 +70,7 @@ def write_weights(path: str | os.PathLike, network: torch.nn.Module, **records: 
         records: plain values that describe the weights: ``preprocessing``, ``data``, ``metrics``, ``epoch``.
 
     Raises:
-        CheckpointError: the file could not be written, or a record is no plain data; an earlier file is kept.
+        CheckpointError: the file could not be written, or a record is not plain data; an earlier file is kept.
     """
     records = {**bundle_records(network), **records}
     require_data(records, path)
@@ -91,7 +91,7 @@ class WeightFile(dict[str, Any]):
         wanted = "a fine-tuning" if record == "split" else RUNS.get(record, "another run")
         found = next((run for telling, run in RUNS.items() if telling in self), "a pretraining")
         raise CheckpointError(
-            f"{self.path}: the weight file has no record {record!r}, which is needed here. It is of {found}: give the "
+            f"{self.path}: the weight file has no record {record!r}, which is needed here. It is from {found}. Give the "
             f"model.pt of {wanted}."
         )
 
@@ -105,7 +105,7 @@ def read_weights(path: str | os.PathLike, own_keys: Collection[str] = ()) -> Wei
 
     Raises:
         CheckpointError: the file cannot be read, has a newer format, holds no ``model``, weights that are not finite, or records
-            that are no plain data.
+            that are not plain data.
 
     Examples:
         >>> from models_genesis_bundle.networks import GenesisUNet
@@ -117,7 +117,7 @@ def read_weights(path: str | os.PathLike, own_keys: Collection[str] = ()) -> Wei
     content = read_weight_file(path)
     if not isinstance(content.get("model"), Mapping):
         raise CheckpointError(
-            f"{path}: no weight file of this bundle: expected a state dict with records, or under the key 'model', "
+            f"{path}: not a weight file of this bundle: expected a state dict with records, or under the key 'model', "
             f"found the keys {sorted(map(str, content))[:8]}."
         )
     records = {key: value for key, value in content.items() if key != "model" and not isinstance(value, torch.Tensor)}
@@ -128,12 +128,12 @@ def read_weights(path: str | os.PathLike, own_keys: Collection[str] = ()) -> Wei
 def load_weights(
     network: torch.nn.Module, path: str | os.PathLike | Mapping[str, Any], name: str | os.PathLike | None = None
 ) -> torch.nn.Module:
-    """Load every weight of a file into a network of the same definition; nothing less is accepted.
+    """Load all weights of a file into a network with the same definition; a missing or extra tensor is an error.
 
     Args:
         network: receives the weights.
         path: a weight file of this bundle, or its content with the state dict under ``model``.
-        name: for messages; by default its path.
+        name: name in messages; by default the path.
 
     Raises:
         CheckpointError: the file is of another network, or as in ``read_weights``; the message names the arguments and tensors
@@ -180,14 +180,14 @@ def state_on_cpu(network: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def differing_arguments(written: Mapping[str, Any], wanted: Mapping[str, Any], ignored: Collection[str] = ()) -> str:
-    """A sentence about the arguments that two records of networks give otherwise, with the settings for the file's; else empty."""
+    """The arguments that differ between two records of networks, as a sentence with the file's settings; empty if none differ."""
     theirs, own = written.get("arguments", {}), wanted.get("arguments", {})
     differing = [
         f"{name} is {theirs[name]!r} in the file and {own[name]!r} here (`--network_def::{name} {_for_shell(theirs[name])}`)"
         for name in theirs
         if name in own and name not in ignored and theirs[name] != own[name]
     ]
-    return f"Set what differs in the definition: {'; '.join(differing)}. " if differing else ""
+    return f"Change the network definition: {'; '.join(differing)}. " if differing else ""
 
 
 def _for_shell(value: Any) -> str:
@@ -198,7 +198,7 @@ def release_weights(source: str | os.PathLike, output: str | os.PathLike, licenc
     """Write a run's weight file with the licence of the weights, an SPDX expression; return ``output``.
 
     Raises:
-        CheckpointError: the source is no weight file, or the output could not be written.
+        CheckpointError: the source is not a weight file, or the output could not be written.
     """
     content = read_weights(source)
     state = content.pop("model")

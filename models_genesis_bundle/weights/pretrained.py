@@ -59,7 +59,7 @@ def find_weights(source: str | os.PathLike | None = None, revision: str | None =
 
     Args:
         source: a weight file; a folder with ``model.safetensors``, or a bundle's with ``models/model.pt``; a repository of the
-            Hugging Face Hub, as ``owner/name``; None: the weights that ship with the bundle.
+            Hugging Face Hub, as ``owner/name``; None: the weights of this bundle, ``models/model.pt``.
         revision: branch, tag or commit of a repository; None: its newest.
 
     Raises:
@@ -68,7 +68,7 @@ def find_weights(source: str | os.PathLike | None = None, revision: str | None =
     if source is None:
         if not SHIPPED_WEIGHTS.is_file():
             raise CheckpointError(
-                f"{SHIPPED_WEIGHTS}: not found. The weights that ship are in the bundle's folder, and this package is not "
+                f"{SHIPPED_WEIGHTS}: not found. The weights of this bundle are in the bundle's folder, and this package is not "
                 "installed from there. Give a weight file, a folder, or a repository of the Hugging Face Hub."
             )
         return SHIPPED_WEIGHTS
@@ -100,7 +100,7 @@ def load_pretrained(
 
     Raises:
         CheckpointError: the source cannot be used.
-        TransferError: less fits than that.
+        TransferError: a required tensor does not fit.
     """
     initial = InitialWeights(find_weights(source, revision), parts="all")
     record = initial.source.network
@@ -155,7 +155,7 @@ def _published(path: str | os.PathLike) -> InitialWeights:
     initial = InitialWeights(path)
     if initial.source.layout is None:
         raise CheckpointError(
-            f"{path}: none of the published files that are known: {KNOWN}. Its keys begin with "
+            f"{path}: not one of the known published files: {KNOWN}. Its keys begin with "
             f"{', '.join(list(initial.source.state)[:3])}. Load a file of this bundle with load_weights."
         )
     return initial
@@ -173,9 +173,9 @@ def save_pretrained(
     Args:
         network: with a method ``config()``, as ``GenesisUNet`` has.
         folder: created if missing.
-        preprocessing: of its scans, see ``ScanPreprocessing.record``.
+        preprocessing: preprocessing of its scans, see ``ScanPreprocessing.record``.
         name: title of the card; by default the folder's name.
-        license: of the weights, by the Hub's identifier, such as ``cc-by-4.0``.
+        license: licence of the weights, by the Hub's identifier, such as ``cc-by-4.0``.
     """
     folder = Path(folder)
     scans = None if preprocessing is None else dict(preprocessing)
@@ -218,6 +218,6 @@ def _downloaded(repo_id: str, revision: str | None) -> Path:
     except Exception as error:  # the Hub's client also raises those of its HTTP library
         reason = " ".join(str(causes(error)[-1]).split())
         raise CheckpointError(
-            f"{repo_id}: there is no such file or folder here, and the repository could not be loaded from the Hugging Face Hub "
+            f"{repo_id}: there is no such local file or folder, and the repository could not be loaded from the Hugging Face Hub "
             f"({reason})."
         ) from error

@@ -64,11 +64,11 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     try:
         state = package.load_file(path)
     except Exception as error:  # a damaged file raises what the package's own library defines
-        raise CheckpointError(f"{path}: no safetensors file, or a damaged one ({error}). Download it again.") from error
+        raise CheckpointError(f"{path}: not a safetensors file, or damaged ({error}). Download it again.") from error
     try:
         records = json.loads(config.read_text()) if config.exists() else {}
     except ValueError as error:
-        raise CheckpointError(f"{config}: no JSON ({error}). Download it again.") from error
+        raise CheckpointError(f"{config}: not a JSON file ({error}). Download it again.") from error
     if not isinstance(records, dict):
         raise CheckpointError(f"{config}: expected the records of {path.name} by name, found {type(records).__name__}.")
     return {**records, "model": state}
@@ -126,6 +126,6 @@ def read_source(
 def recorded_features(network: Mapping[str, Any], otherwise: Sequence[int] = SHIPPED) -> list[int]:
     """Channels by level of the ``GenesisUNet`` in a weight file's record of its network, so that a configuration builds it.
 
-    ``otherwise``: where the record has none; by default those of the weights that ship.
+    ``otherwise``: the channels if the record has none; by default those of ``models/model.pt``.
     """
     return list(network.get("arguments", {}).get("features", otherwise))

@@ -1,4 +1,4 @@
-"""The transfer of weights into another network: everything that fits, reported tensor by tensor, or nothing."""
+"""The transfer of weights into another network, with a report of every tensor."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LACKING = "in no file of this kind"
 
 
 class TransferError(CheckpointError):
-    """Less of the weights fits than was required; the network is as it was before."""
+    """A required tensor is missing or does not fit; the network is unchanged."""
 
 
 def transfer_weights(
@@ -39,7 +39,7 @@ def transfer_weights(
     key_map: Mapping[str, str] | None = None,
     name: str | None = None,
 ) -> TransferReport:
-    """Load the weights of a checkpoint that belong to the given parts and fit; report on every tensor.
+    """Load the tensors of a checkpoint that belong to the given parts and fit, and report the outcome for every tensor.
 
     Tensors, that is parameters and buffers, are matched by their keys. The outcome for a tensor of the network:
 
@@ -58,19 +58,19 @@ def transfer_weights(
         source: path or content of a checkpoint of this bundle, MONAI or nnU-Net, of a published file (see ``load_published``) or
             of a bare state dict: the state dict itself, or a mapping with it under ``model``, ``state_dict``,
             ``network_weights``, ``net`` or ``student``.
-        parts: names out of ``encoder``, ``decoder``, ``head``, or ``"all"``. A part that the network does not have is no error:
+        parts: names from ``encoder``, ``decoder``, ``head``, or ``"all"``. A part that the network does not have is not an error:
             a classifier has no decoder.
         require: the parts of which every tensor must be loaded or adapted, except tensors that no published file of that kind
             holds, such as the convolutions around NVIDIA's Swin transformer.
-        key_map: beginnings of the file's keys and their replacements, ``{"swinViT.": "encoder."}``; the longest that fits
-            counts.
-        name: of the source in report and errors; by default its path.
+        key_map: prefixes of the file's keys and their replacements, ``{"swinViT.": "encoder."}``; the longest matching
+            prefix is used.
+        name: name of the source in the report and in errors; by default its path.
 
     Raises:
         TransferError: a tensor of a required part would stay initial. Nothing is loaded; the message names the missing tensors
             and the likely cause.
         CheckpointError: the file cannot be read, has a newer format, holds no state dict, weights that are not finite, or
-            records that are no plain data.
+            records that are not plain data.
         UnknownLayoutError: parts are named, and the network's are not known.
         ValueError: an unknown part, a required part that is not to be loaded or that the network lacks, or a ``key_map`` that
             gives two tensors one key.
@@ -150,7 +150,7 @@ def _renamed(state: Mapping[str, torch.Tensor], key_map: Mapping[str, str]) -> d
         start = max((start for start in key_map if key.startswith(start)), key=len, default="")
         name = key_map.get(start, "") + key.removeprefix(start)
         if name in renamed:
-            raise ValueError(f"key_map: gives both {renamed[name]} and {key} the key {name}.")
+            raise ValueError(f"key_map: maps both {renamed[name]} and {key} to the key {name}.")
         renamed[name] = key
     return renamed
 
@@ -251,8 +251,8 @@ def _refuse_too_little(
         return
     named = [f"{entry.key}: {': '.join(filter(None, (entry.reason, entry.detail)))}" for entry in missing[:3]]
     raise TransferError(
-        f"{weights.name}: {len(missing)} of the {len(concerned)} tensors that are required ({', '.join(required)}) are not "
-        f"in it or do not fit, and nothing was loaded. {_likely_cause(network, weights, renamed)}First missing: {'; '.join(named)}."
+        f"{weights.name}: {len(missing)} of the {len(concerned)} required tensors ({', '.join(required)}) are missing in "
+        f"the file or do not fit. Nothing was loaded. {_likely_cause(network, weights, renamed)}First missing: {'; '.join(named)}."
     )
 
 
@@ -265,15 +265,15 @@ def _likely_cause(network: torch.nn.Module, weights: WeightSource, renamed: Mapp
     if weights.layout is not None:
         arguments = ", ".join(f"{name}={value!r}" for name, value in weights.network["arguments"].items())
         return (
-            f"It is {weights.layout.title}, whose network is {theirs}({arguments}); here it is {own['_target_']}. "
+            f"It is {weights.layout.title}, with the network {theirs}({arguments}); the network here is {own['_target_']}. "
             "docs/how-to/published_weights.md names the settings for it. "
         )
     if disjoint:
         return (
             f"It is of another network ({theirs}; here {own['_target_']}): no key is the same. Its keys begin with "
-            f"{next(iter(renamed))}, the network's with {next(iter(network.state_dict()))}; give the replacements in key_map. "
-            f"Known files of others: {KNOWN}. "
+            f"{next(iter(renamed))}, the network's keys with {next(iter(network.state_dict()))}. Map the prefixes with key_map. "
+            f"Known published files: {KNOWN}. "
         )
     if theirs != own["_target_"]:
         return f"It is of another network ({theirs}; here {own['_target_']}). "
-    return "The network probably has other widths or another depth than the file's. "
+    return "The network probably has other channel numbers or another depth than the network of the file. "

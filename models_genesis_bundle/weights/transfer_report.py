@@ -34,7 +34,7 @@ class TensorTransfer:
 
 @dataclass(frozen=True)
 class TransferReport:
-    """What became of each tensor of the network and of the file; a tensor with several keys is listed once.
+    """The outcome for each tensor of the network and of the file; a tensor with several keys is listed once.
 
     Attributes:
         source: the file.
@@ -51,7 +51,7 @@ class TransferReport:
     recognised: str = ""
 
     def counts(self) -> dict[str, dict[str, dict[str, int]]]:
-        """``{part: {outcome: {"tensors": …, "values": …}}}``; values are parameters and buffers, zeros are left out."""
+        """``{part: {outcome: {"tensors": …, "values": …}}}``; values are parameters and buffers; zero counts are omitted."""
         counts: dict[str, dict[str, dict[str, int]]] = {}
         for tensor in self.tensors:
             count = counts.setdefault(tensor.part, {}).setdefault(tensor.outcome, {"tensors": 0, "values": 0})

@@ -1,4 +1,4 @@
-"""The size of layers' weights: measured in a file, and kept while other weights are loaded."""
+"""Norms of layers' weights: measured in a file, and kept while other weights are loaded."""
 
 from __future__ import annotations
 
@@ -33,13 +33,14 @@ def layer_spectra(source: str | os.PathLike | Mapping[str, Any]) -> list[LayerSp
     ``norm_ratio`` is the Frobenius norm over √(rows / 3), the mean norm under PyTorch's default initialisation: at a ratio of 3,
     a step of the same learning rate turns a layer in front of a normalisation a third as far as a new one. ``stable_rank`` is the
     squared Frobenius norm over the squared largest singular value (Rudelson and Vershynin, "Sampling from large matrices",
-    Journal of the ACM 2007): 1 when all channels are multiples of one, about two thirds of their number in new layers.
+    Journal of the ACM 2007): it is 1 if all channels are multiples of one channel, and about two thirds of the number of
+    channels in new layers.
 
     Args:
         source: a weight file's path or content, as ``transfer_weights`` reads it.
 
     Returns:
-        The layers in the file's order; single filters are left out.
+        The layers in the file's order, without single filters.
 
     Raises:
         CheckpointError: the file does not exist, or holds no weights.
@@ -60,11 +61,12 @@ def layer_spectra(source: str | os.PathLike | Mapping[str, Any]) -> list[LayerSp
 def weight_norms_kept(network: nn.Module) -> Iterator[None]:
     """Keep the Frobenius norm of every convolution in front of a normalisation while other weights are loaded.
 
-    The normalisation undoes the scale of its input, so that the outputs stay. The scale decides how far a step of a given
-    learning rate turns the weights (van Laarhoven, "L2 regularization versus batch and weight normalization", arXiv 1706.05350):
-    weights that grew in pretraining learn more slowly than new ones. A bias is scaled with its weights, and the running
-    statistics of a batch normalisation with both. Convolutions that no normalisation follows in an ``nn.Sequential``, as in this
-    package's networks and in MONAI's ``Convolution``, keep what is loaded.
+    The normalisation removes the scale of its input, so that the outputs do not change. But the scale of the weights determines
+    how far a step of a given learning rate changes their direction (van Laarhoven, "L2 regularization versus batch and
+    weight normalization", arXiv 1706.05350): weights that grew in pretraining learn more slowly than new ones. A bias is
+    scaled with its weights, and the running statistics of a batch normalisation with both. Convolutions that no
+    normalisation follows in an ``nn.Sequential``, as in this package's networks and in MONAI's ``Convolution``, keep what is
+    loaded.
     """
     norms = [(unit, normalisation, unit.weight.detach().norm()) for unit, normalisation in _normalised(network)]
     yield

@@ -1,7 +1,7 @@
 """The deformations as plain loops, which the compiled ones are measured against.
 
-Written from the description of the method (the windows, probabilities and orders are those of docs/reference/transforms.md) in the
-obvious way: one NumPy call for each window. Cubes are (1, X, Y, Z) arrays in 0 … 1; no function changes its input.
+Written from the description of the method (the windows, probabilities and orders are those of docs/reference/transforms.md)
+in the obvious way: one NumPy call for each window. Cubes are (1, X, Y, Z) arrays in 0 … 1; no function changes its input.
 """
 
 from __future__ import annotations

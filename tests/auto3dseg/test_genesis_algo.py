@@ -154,7 +154,7 @@ def test_labels_with_a_gap_want_a_label_map_and_names_must_be_as_many(tmp_path):
     chosen = generated(stats, tmp_path, label_map={4: 3})
     assert chosen["label_names"] == ["class_1", "class_2", "class_3"]
     assert chosen["labelled_preprocessing"]["label_map"] == {4: 3}
-    with pytest.raises(ValueError, match="without the background"):
+    with pytest.raises(ValueError, match="Do not name the background"):
         generated(summary(), tmp_path, class_names=["background", "liver", "tumour"])
 
 
@@ -192,7 +192,7 @@ def test_a_trained_algorithm_segments_scans_of_several_files(phantoms, tmp_path)
     files = [str(phantoms / "images" / f"phantom_00{number}.nii.gz") for number in range(2)]
     probabilities = inferer.infer({"image": files})
     assert probabilities.shape == (3, 64, 64, 48)
-    with pytest.raises(ScanError, match="1 channels, and the network sees 2"):
+    with pytest.raises(ScanError, match="1 channels, but the network takes 2"):
         inferer.infer(files[0])
 
 
@@ -208,8 +208,8 @@ def test_the_fold_validates_and_the_others_train(tmp_path):
     ("entries", "message"),
     [
         ([{"image": "ana/a.nii", "label": "l", "fold": 0}, {"image": "ana/b.nii", "label": "l", "fold": 1},
-          {"image": "ben/c.nii", "label": "l", "fold": 1}], "ana.*write one into"),
-        ([{"image": "a.nii", "label": "l", "fold": 1}, {"image": "b.nii", "label": "l"}], "leaves nothing for validation"),
+          {"image": "ben/c.nii", "label": "l", "fold": 1}], "ana.*Write a `fold` into"),
+        ([{"image": "a.nii", "label": "l", "fold": 1}, {"image": "b.nii", "label": "l"}], "the validation list is empty"),
         ([{"image": ["t1.nii", 2], "label": "l", "fold": 0}], r"training\[0\] must be a path"),
     ],
 )  # fmt: skip

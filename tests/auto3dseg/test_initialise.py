@@ -124,7 +124,7 @@ def test_each_algorithm_takes_what_fits_and_others_are_named_with_the_reason(tmp
     assert [result.weights for result in taking] == [str(pretrained[0]), str(swinunetr)]
     assert "initial_weights of Auto3DSeg's input" in genesis.reason
     assert "finetune::enabled and finetune::ckpt_name" in other.reason
-    assert f"other_0 takes none of the weights. {other.reason}" in caplog.messages
+    assert f"other_0: none of the weights can be used. {other.reason}" in caplog.messages
     assert (
         "Intensities: pretrained with mode window, lower -1000.0, upper 1000.0; "
         "trained here with normalize_mode meanstd, intensity_bounds [-175.0, 250.0]."
@@ -151,7 +151,7 @@ def test_refused_weights_leave_those_of_before(tmp_path, pretrained, caplog):
     before = _after(folder, initialise(tmp_path / "work", pretrained[0]))
     wide = write_weights(tmp_path / "wide.pt", segresnet(init_filters=16))
     initialise(tmp_path / "work", wide)
-    assert "It still starts from those that it got earlier" in caplog.text
+    assert "It still starts from the weights of an earlier call" in caplog.text
     assert {"file": (folder / "genesis_weights.pt").read_bytes(), "settings": read_settings(folder)} == before
 
 

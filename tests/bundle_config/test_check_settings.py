@@ -63,8 +63,8 @@ def overlaid(tmp_path):
         ("validate::handler", r"`--validate::handlers`"),
         ("zzz", r"called 'zzz'\.$"),
         ("layout", r"called 'layout'; did you mean `--split::layout`\?$"),
-        ("optimizer::weight_decai", r"SGD takes no 'weight_decai'; did you mean `--optimizer::weight_decay`\?"),
-        ("volumes::zzz", r"Volumes takes no 'zzz'; it takes directory, scans, "),
+        ("optimizer::weight_decai", r"SGD has no argument 'weight_decai'; did you mean `--optimizer::weight_decay`\?"),
+        ("volumes::zzz", r"Volumes has no argument 'zzz'; its arguments are directory, scans, "),
     ],
 )
 def test_unknown_settings_are_refused(override, message):
@@ -97,7 +97,7 @@ def test_none_is_refused_where_another_value_would_stay():
     (line,) = faults(SEGMENTATION, "--max_epochs", "None")
     assert line.endswith("would stay. Expected a whole number, 1 or more.")
     (line,) = faults(SEGMENTATION, "--network_def::act", "None")
-    assert "MONAI drops None, and the default would stay." in line
+    assert "MONAI ignores None, so the default would stay." in line
     check(SEGMENTATION, "--initial_weights", "$None", "--network_def::act", "$None")
 
 
@@ -106,7 +106,9 @@ def test_none_is_refused_where_another_value_would_stay():
 )
 def test_words_that_fire_reads_otherwise_are_refused_with_how_to_quote_them(word, read):
     quoted = f"\"'{word}'\"".replace("[", r"\[").replace("]", r"\]")
-    with pytest.raises(SettingsError, match=rf"reads it as {read}\. For a text write it .*: `--dataset_dir {quoted}`"):
+    with pytest.raises(
+        SettingsError, match=rf"reads it as {read}\. To give it as text, use .*: `--dataset_dir {quoted}`"
+    ):
         check(PRETRAIN, "--dataset_dir", word)
     check(PRETRAIN, "--dataset_dir", f"'{word}'")
 
@@ -114,7 +116,7 @@ def test_words_that_fire_reads_otherwise_are_refused_with_how_to_quote_them(word
 def test_a_number_or_a_list_is_no_path_and_its_quoted_word_is():
     (line,) = faults(PRETRAIN, "--dataset_dir", "123", "--cache_dir", "/data/a_1")
     assert line == (
-        "dataset_dir: expected a path, or null, found 123. For a text write it in two kinds of quotes: "
+        "dataset_dir: expected a path, or null, found 123. To give it as text, use two kinds of quotes: "
         "`--dataset_dir \"'123'\"`."
     )
     check(PRETRAIN, "--dataset_dir", "'123'")
@@ -124,7 +126,7 @@ def test_a_number_or_a_list_is_no_path_and_its_quoted_word_is():
 def test_a_switch_as_text_is_refused():
     check(PRETRAIN, "--resume", "true")
     assert faults(PRETRAIN, "--resume", "false") == [
-        "--resume false: this is a switch; write `--resume True` or `--resume False`."
+        "--resume false: expected true or false; write `--resume True` or `--resume False`."
     ]
 
 
@@ -171,7 +173,7 @@ def test_expressions_are_looked_at_and_a_broken_one_is_named():
 
 def test_a_misspelt_key_of_an_overlay_is_refused(overlaid):
     (line,) = faults(overlaid("max_epohcs: 3\n"))
-    assert line.endswith(f"max_epohcs: no setting of {PRETRAIN} is called 'max_epohcs'; did you mean `max_epochs`?")
+    assert line.endswith(f"max_epohcs: there is no setting 'max_epohcs' in {PRETRAIN}; did you mean `max_epochs`?")
     (line,) = faults(overlaid("split: {seed: 3}\nsplit::sed: 4\n", SEGMENTATION))
     assert "did you mean `split::seed`?" in line
 
@@ -186,7 +188,7 @@ def test_keys_that_something_refers_to_and_steps_and_those_of_other_configuratio
 def test_mappings_from_numbers_are_no_places():
     check(SEGMENTATION, "--labelled_preprocessing::label_map", "{2: 1, 4: 1}")
     (line,) = faults(SEGMENTATION, "--labelled_preprocessing::label_map", "{a: 1}")
-    assert line.startswith("labelled_preprocessing::label_map: expected which label becomes which")
+    assert line.startswith("labelled_preprocessing::label_map: expected new values of labels")
 
 
 def test_a_program_without_a_command_is_left_alone():
@@ -209,9 +211,9 @@ def test_keywords_of_a_python_workflow_are_checked():
     assert faults_of_keywords(
         SEGMENTATION, max_epohcs=5, **{"split::sed": 3, "optimizer::weight_decai": 1}, max_gradient_norm=-1
     ) == [
-        "split::sed: nothing uses a setting of this name; did you mean `split::seed`?",
-        "max_epohcs: nothing uses a setting of this name; did you mean `max_epochs`?",
-        "optimizer::weight_decai: AdamW takes no 'weight_decai'; did you mean `optimizer::weight_decay`?",
+        "split::sed: no component uses this setting; did you mean `split::seed`?",
+        "max_epohcs: no component uses this setting; did you mean `max_epochs`?",
+        "optimizer::weight_decai: AdamW has no argument 'weight_decai'; did you mean `optimizer::weight_decay`?",
         "max_gradient_norm: expected a number, 0 or more; 0: no clipping, found -1.",
     ]
     (line,) = faults_of_keywords(PRETRAIN, validation_fraction=0.4)

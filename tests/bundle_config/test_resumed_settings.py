@@ -46,7 +46,7 @@ def test_what_takes_effect_may_change_and_is_recorded(folder, tmp_path):
         ({"learning_rate": "0.2"}, "learning_rate was 0.1, now 0.2"),
         ({"dataset_dir": "others"}, "dataset_dir was 'scans', now 'others'"),
         ({"cube_size": "[32,32,32]"}, "cube_size::2 was 16, now 32"),
-        ({"optimizer::nesterov": "True"}, "optimizer::nesterov was not there, now True"),
+        ({"optimizer::nesterov": "True"}, "optimizer::nesterov was not set, now True"),
         ({"split::seed": "1", "seed": "2"}, "seed was 0, now 2; split::seed was 0, now 1"),
     ],
 )
@@ -54,7 +54,7 @@ def test_what_would_be_ignored_or_make_another_run_is_refused_by_name(folder, tm
     before = recorded(tmp_path)
     with pytest.raises(SettingsError, match=message) as raised:
         folder(True, **changed)
-    assert "start another run with another output_dir" in str(raised.value)
+    assert "start a new run with another output_dir" in str(raised.value)
     assert recorded(tmp_path) == before
     folder(True)
 

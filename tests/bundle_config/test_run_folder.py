@@ -10,7 +10,7 @@ from models_genesis_bundle.weights import write_checkpoint
 def test_two_runs_at_once_are_refused(tmp_path):
     first = RunFolder(tmp_path, tmp_path / "checkpoints")
     first.begin()
-    with pytest.raises(RuntimeError, match="another run is writing here"):
+    with pytest.raises(RuntimeError, match="another run is writing to this folder"):
         RunFolder(tmp_path, tmp_path / "checkpoints").begin()
     first.end()
     RunFolder(tmp_path, tmp_path / "checkpoints").begin()

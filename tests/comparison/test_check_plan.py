@@ -39,7 +39,7 @@ def test_settings_that_the_configurations_do_not_have_are_named(tmp_path):
     with pytest.raises(ComparisonError, match=r"training of scratch: --max_epohcs: .* did you mean `--max_epochs`"):
         check(tmp_path, content)
     content["task"]["overrides"] = {"penalty": 1}
-    with pytest.raises(ComparisonError, match=r"--penalty: .*`evaluation_overrides` are for one of them"):
+    with pytest.raises(ComparisonError, match=r"--penalty: .*`evaluation_overrides` for settings of one of them"):
         check(tmp_path, content)
     content["task"] |= {"overrides": {}, "evaluation_overrides": {"penalty": 1}}
     check(tmp_path, content)
@@ -55,7 +55,7 @@ def test_settings_of_every_fraction_are_checked(tmp_path):
 def test_a_configuration_that_cannot_take_a_label_fraction_is_refused(tmp_path):
     path = write_plan(tmp_path)
     (tmp_path / "configs" / "train.yaml").write_text("{output_dir: out, seed: 0, initial_weights: none, resume: false}")
-    with pytest.raises(ComparisonError, match="--label_fraction: no setting of"):
+    with pytest.raises(ComparisonError, match="--label_fraction: there is no setting"):
         check_plan(read_plan(path))
 
 
@@ -74,7 +74,7 @@ def test_two_arms_with_the_same_weights_are_refused_under_any_name(tmp_path):
     content["initialisations"]["copy"] = "weights/copy.pt"
     write_plan(tmp_path)
     (tmp_path / "weights" / "copy.pt").write_bytes(b"weights")
-    with pytest.raises(ComparisonError, match="genesis and copy load the same of weight files of one content"):
+    with pytest.raises(ComparisonError, match="genesis and copy load the same parts of identical weight files"):
         check(tmp_path, content)
     content["initialisations"] = {"scratch": "none", "again": None}
     with pytest.raises(ComparisonError, match="scratch and again start from scratch"):

@@ -69,7 +69,7 @@ def test_a_metric_that_the_runs_do_not_have_is_refused_with_the_nearest_name(com
     wrong = compared.with_name("wrong.yaml")
     for key, name, near in (("metric", "dice_maen", "dice_mean"), ("validation_metric", "val_dice", "val_mean_dice")):
         wrong.write_text(yaml.safe_dump({**content, "task": {**content["task"], key: name}}))
-        with pytest.raises(ComparisonError, match=f"task.{key} names no .* did you mean '{near}'"):
+        with pytest.raises(ComparisonError, match=rf"\(task.{key}\) in this file; did you mean '{near}'"):
             compare_initialisations(wrong, report_only=True)
 
 
@@ -81,7 +81,7 @@ def test_the_validation_patients_are_scored_beside_the_test_and_the_report_says_
     assert not summary.missing
     text = (tmp_path / "results" / "validation" / "results.md").read_text()
     assert "Score: `dice_mean` on the validation patients" in text
-    assert "Test patients were not touched." in text
+    assert "Test patients were not used." in text
     assert "| shots   | initialisation   |" in text
     assert "- 2 shots: genesis has one pair" in text
     assert not (tmp_path / "results" / "results.md").exists()

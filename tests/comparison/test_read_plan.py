@@ -115,15 +115,15 @@ def task(**changes):
         ),
         (
             {"initialisations": {**ARMS, "x": {"initial_weights": "none", "transfer_parts": ["encoder"]}}},
-            r"initialisations.x: transfer_parts says how initial_weights are loaded, and there are none",
+            r"initialisations.x: transfer_parts needs initial_weights, found none",
         ),
         ({"initialisations": {"scratch": "none"}}, r"initialisations: expected two or more to compare, found 1"),
         ({"reference": "scratsch"}, r"reference: 'scratsch' is no initialisation .* did you mean 'scratch'"),
         (
             {"initialisations": {**ARMS, "scratch": {"initial_weights": "none", "baseline": True}}},
-            r"reference: 'scratch' is a baseline",
+            r"reference: expected an initialisation that is not a baseline, found 'scratch'",
         ),
-        ({"seeds": [0, 1, 0]}, r"seeds: a number is given twice"),
+        ({"seeds": [0, 1, 0]}, r"seeds: expected different numbers, found"),
         ({"seeds": 5}, r"seeds: should be a list, found 5"),
         ({"seeds": [-1]}, r"seeds.0: should be greater than or equal to 0, found -1"),
         ({"label_fractions": [0.1, 30]}, r"label_fractions.1: should be less than or equal to 1, found 30"),
@@ -137,7 +137,7 @@ def task(**changes):
         (task(overrides={"seed": 3}), r"task.overrides: 'seed' is set by the compar"),
         (
             task(fraction_overrides={0.1: {"max_epochs": 9}}),
-            r"task.fraction_overrides: there are none for 0.5, only for 0.1. Where one amount of labels has some, all must",
+            r"task.fraction_overrides: expected an entry for each amount of labels, found none for 0.5, only for 0.1",
         ),
         (task(fraction_overrides={0.5: {"seed": 9}}), r"task.fraction_overrides.0.5: 'seed' is set by the comparison"),
         (task(higher_is_better="no"), r"task.higher_is_better: should be a valid boolean, found 'no'"),

@@ -37,7 +37,7 @@ def test_the_markdown_says_plainly_what_is_and_what_is_not_significant(plan):
     )
     assert "- 100 % of the labels: genesis and scratch do **not differ significantly** (p = " in text
     assert "| 10 % | imagenet † | 5 | 0.9300 ± 0.0158 | 0.9300 | 0.9500 | 5 of 5 | 4 | 1.5 |" in text
-    assert "another network: shown for orientation, outside of all tests" in text
+    assert "another network: shown for comparison, not part of any test" in text
     assert "| 10 % | genesis | 3 of 5 | 1 | 0.25 |" in text
     assert "(2 tests)" in text
     assert "no p below 0.062" in text
@@ -56,7 +56,7 @@ def test_where_lower_is_better_a_higher_score_is_worse(tmp_path):
 def test_one_seed_is_no_test_and_unsettled_runs_are_said(plan):
     table = table_of(plan, settled=lambda run: run.arm != "scratch")
     text = text_of(plan, table[table["seed"] == 0], missing=24 * ["genesis, seed 1: not started"])
-    assert "genesis has one pair with scratch: **no test, nothing can be said.**" in text
+    assert "genesis has one pair with scratch: **no test, no conclusion.**" in text
     assert "| 10 % | scratch | 1 | 0.6100 |" in text
     assert "| 0 of 1 |" in text
     assert "scratch at 10 % of the labels: 1 of 1 runs had not settled" in text
@@ -66,7 +66,7 @@ def test_one_seed_is_no_test_and_unsettled_runs_are_said(plan):
 
 def test_equal_differences_are_no_t_test(plan):
     text = text_of(plan, table_of(plan, score=lambda run: 0.5 + 0.1 * (run.arm == "genesis")))
-    assert "genesis: **no t-test** (all differences are the same: no t-test), nothing can be said." in text
+    assert "genesis: **no t-test** (all differences are the same: no t-test), no conclusion." in text
 
 
 def test_metrics_that_some_runs_lack_are_described_from_the_others(tmp_path):
@@ -92,7 +92,9 @@ def test_runs_that_miss_a_class_are_counted_and_said(tmp_path):
     assert "| 100 % | scratch | 0.5000 ± 0.0000 (2 runs) | 0.7800 ± 0.1095 | 0 of 5 |" in text
     assert "| 100 % | genesis | 0.0090 ± 0.0000 (2 runs) (2 missed) | 0.7800 ± 0.1095 | 2 of 5 |" in text
     assert "| 100 % | imagenet † | – | 0.7800 ± 0.1095 | 0 of 5 |" in text
-    assert "- genesis at 100 % of the labels: 2 of 5 runs miss a class: cord (2). That decides the mean score." in text
+    assert (
+        "- genesis at 100 % of the labels: 2 of 5 runs miss a class: cord (2). This dominates the mean score." in text
+    )
 
 
 def test_recipes_have_a_column_and_a_table_of_differences(tmp_path):

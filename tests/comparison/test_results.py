@@ -101,13 +101,16 @@ def test_metrics_that_a_run_has_not_left_are_named(tmp_path):
     first, second, third = planned_runs(plan)[:3]
     leave(first, 0.5, metrics={"dice_maen": 0.5})
     with pytest.raises(
-        ComparisonError, match=r"task.metric names no metric of it: 'dice_mean'; did you mean 'dice_maen'"
+        ComparisonError, match=r"there is no metric 'dice_mean' \(task.metric\) in this file; did you mean 'dice_maen'"
     ):
         results_table(plan, [(first, RECORD)])
     leave(second, 0.5, metrics={"dice_mean": None})
-    with pytest.raises(ComparisonError, match="dice_mean is not a number, since no case has one"):
+    with pytest.raises(ComparisonError, match=r"dice_mean is not a number \(NaN\), because no case has a value"):
         results_table(plan, [(second, RECORD)])
     leave(third, 0.5)
     (third.folder / "metrics.csv").unlink()
-    with pytest.raises(ComparisonError, match="names no column of numbers: 'val_mean_dice'; known are none"):
+    with pytest.raises(
+        ComparisonError,
+        match=r"no numeric column 'val_mean_dice' \(task.validation_metric\) in this file; known are none",
+    ):
         results_table(plan, [(third, RECORD)])

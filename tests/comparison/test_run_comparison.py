@@ -165,7 +165,7 @@ def test_a_run_started_with_other_settings_is_refused_and_nothing_is_run(finishe
     content["task"]["training_overrides"] = {"learning_rate": 0.5}
     path = write_plan(finished.parent, content)
     before = journal(finished.parent)
-    with pytest.raises(ComparisonError, match=r"--learning_rate was not given, now 0.5. So were 7 more"):
+    with pytest.raises(ComparisonError, match=r"--learning_rate was not given, now 0.5. 7 other runs also differ"):
         run(path)
     assert journal(finished.parent) == before
 
@@ -213,7 +213,7 @@ def test_a_second_comparison_in_the_same_folder_is_refused(tmp_path):
     thread.start()
     run(path)
     thread.join()
-    assert "another process is carrying out this comparison" in refused[0]
+    assert "another process is running this comparison" in refused[0]
 
 
 def test_the_record_of_a_resumed_training_adds_up_the_time_of_its_parts(tmp_path):

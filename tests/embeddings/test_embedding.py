@@ -265,6 +265,6 @@ def test_flat_images_are_embedded_where_they_lie(tmp_path):
     placed = CubePlacesd(cube_size=(4, 4), places="centre")(prepared)
     assert placed["corner"].shape == placed["point"].shape == (1, 2)
     for places, points in (("points", None), ("grid", [(0.0, 0.0)])):
-        with pytest.raises(ValueError, match="points, and only points, need one"):
+        with pytest.raises(ValueError, match="Use places=points if"):
             CubePlacesd(cube_size=(4, 4), places=places)({**prepared, **({"points": points} if points else {})})
     np.testing.assert_allclose(placed["voxel"] % 1, 0.5, atol=1e-4)

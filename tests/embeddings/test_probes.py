@@ -66,7 +66,7 @@ def test_shots_are_patients_to_learn_from_of_each_class():
     for learn, test in ProbeTask(LABELS, OWNERS, shots=6).splits:
         assert len(set(OWNERS[learn])) == 6
         assert not set(OWNERS[learn]) & set(OWNERS[test])
-    with pytest.raises(DatalistError, match="from 1 to the 24 that there are, got 25"):
+    with pytest.raises(DatalistError, match="from 1 to 24, found 25"):
         ProbeTask(LABELS, OWNERS, section, "test", shots=25)
 
 
@@ -135,16 +135,16 @@ def test_a_named_section_is_tested_by_the_others():
     assert np.isnan(scores[section == "training"]).all()
     assert set(task.tested) == set(np.flatnonzero(section == "test"))
     with pytest.raises(
-        EmbeddingsError, match=r"0 of 60 cubes are of 'valid'; the labels have the sections test, training"
+        EmbeddingsError, match=r"in 'valid', but not all, found 0 of 60\. The sections are test, training"
     ):
         ProbeTask(LABELS, OWNERS, section, "valid")
-    with pytest.raises(EmbeddingsError, match="1 patients have cubes in it"):
+    with pytest.raises(EmbeddingsError, match="1 patients have cubes both in"):
         ProbeTask(LABELS, np.where(OWNERS == "25", "3", OWNERS), section, "test")
 
 
 @pytest.mark.parametrize(
     ("labels", "message"),
-    [(np.zeros(60), "every cube has the label 0"), ((OWNERS == "3") * 1, "cubes of one patient only")],
+    [(np.zeros(60), "every cube has the label 0"), ((OWNERS == "3") * 1, "a class with one patient")],
 )
 def test_labels_that_cannot_be_probed_are_refused(labels, message):
     with pytest.raises(EmbeddingsError, match=message):
@@ -188,7 +188,7 @@ def test_files_are_matched_by_case_and_other_cases_refused(labelled):
     fewer.write(labelled / "fewer.npz")
     with pytest.raises(EmbeddingsError, match=r"fewer.npz: it has other cases: 1 of 60 .*'p0/ct \(0\)'"):
         probe_embeddings(labelled / "good.npz", labelled / "labels.csv", {"fewer": labelled / "fewer.npz"})
-    with pytest.raises(EmbeddingsError, match=r"labels.csv: no file of embeddings"):
+    with pytest.raises(EmbeddingsError, match=r"labels.csv: not a file of embeddings"):
         Embeddings.read(labelled / "labels.csv")
 
 
@@ -228,9 +228,9 @@ def test_labels_that_do_not_fit_are_refused(tmp_path):
     assert "no column malignant; its columns are case, label" in refusal(
         {"case": ["a"], "label": [1]}, label="malignant"
     )
-    assert "no column names its rows" in refusal({"name": ["a"], "label": [1]})
-    assert "are called ('a',), cubes ('p0/ct (0)',)" in refusal({"case": ["a"], "label": [1]})
-    assert "more than once" in refusal({"case": ["a", "a"], "label": [1, 0]})
+    assert "no column identifies its rows" in refusal({"name": ["a"], "label": [1]})
+    assert "a row has ('a',), a cube ('p0/ct (0)',)" in refusal({"case": ["a"], "label": [1]})
+    assert "in more than one row" in refusal({"case": ["a", "a"], "label": [1, 0]})
 
 
 @pytest.mark.parametrize("relative", [False, True])

@@ -172,7 +172,9 @@ def test_without_an_activation_outputs_stay_as_they_are(pair):
 
 @pytest.mark.parametrize("activation", [None, "tanh"])
 def test_a_network_that_ends_otherwise_is_refused(pair, activation):
-    with pytest.raises(ValueError, match=r"output_activation: GenesisUNet ends with 'sigmoid', .* network_def::"):
+    with pytest.raises(
+        ValueError, match=r"output_activation: expected .*, but GenesisUNet already applies 'sigmoid'.* network_def::"
+    ):
         RestorationInferer(torch.float32, activation)(CUBES, pair[0])
 
 

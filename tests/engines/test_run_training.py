@@ -96,7 +96,7 @@ def test_a_signal_ends_a_run_where_it_goes_on_exactly(
     assert first.folder.ended
     (line,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert line.startswith(f"{name} ended the run in epoch ")
-    assert "`--resume true` goes on from" in line
+    assert "`--resume true` continues from" in line
     assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == handlers
     second = Run(tmp_path / "last.pt", resume=True, workers=workers).start()
     assert first.seen + second.seen == whole.seen

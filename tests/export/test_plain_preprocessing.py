@@ -40,5 +40,5 @@ def test_it_gives_the_same_voxels_in_the_same_place(settings, turned_scan):
 
 @pytest.mark.parametrize("settings", [{"volume": 1}, {"spatial_dims": 2}, {"channels": 2}])
 def test_what_cannot_be_said_in_them_is_refused(settings):
-    with pytest.raises(ValueError, match="single volumes"):
+    with pytest.raises(ValueError, match="with one volume and one channel"):
         plain_preprocessing(ScanPreprocessing(**settings).record())

@@ -80,7 +80,7 @@ def test_what_does_not_fit_is_refused():
     label = np.zeros((4, 4, 4), dtype=int)
     good = one_hot(label, 2)
     for probabilities, labels, names, spacing, message in (
-        (good, label, ["background", "a"], [1.0] * 3, "names are those of the foreground"),
+        (good, label, ["background", "a"], [1.0] * 3, "label_names must not include the background"),
         (good, label[1:], ["a"], [1.0] * 3, "a label of .3, 4, 4. voxels"),
         (good, label, ["a"], [1.0] * 2, "a spacing of 2 numbers"),
         (good, label + 2, ["a"], [1.0] * 3, r"classes 0 … 1 in the label, found 2 … 2"),

@@ -74,12 +74,14 @@ def test_keys_of_a_taken_encoder_are_those_of_its_network():
     network = BasicUNet(features=(4, 4, 4, 6, 10, 4))
     encoder = encoder_of(network, ["conv_0", "down_1", "down_2", "down_3", "down_4"])
     assert set(encoder.state_dict()) <= set(network.state_dict())
-    with pytest.raises(ValueError, match=r"BasicUNet has no parts \['conv_1'\]\. Name some of conv_0, down_1"):
+    with pytest.raises(
+        ValueError, match=r"names of modules of BasicUNet, found \['conv_1'\]\. Choose from conv_0, down_1"
+    ):
         encoder_of(network, ["conv_1"])
 
 
 def test_an_encoder_of_another_width_is_refused_with_both_widths():
-    with pytest.raises(ValueError, match="has 32 channels and features ends with 64"):
+    with pytest.raises(ValueError, match="has 32 channels, but the last value of features is 64"):
         GenesisClassifier(2, SegResEncoder(init_filters=4), features=64)(torch.rand(1, 1, 16, 16, 16))
 
 

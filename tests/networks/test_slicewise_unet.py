@@ -93,7 +93,7 @@ def test_weights_in_the_cache_are_loaded_as_monai_loads_them(put):
     content = bytearray(path.read_bytes())
     content[content.index(published["_conv_stem.weight"].numpy().tobytes()) + 5] ^= 4
     path.write_bytes(content)
-    with pytest.raises(ImageNetWeightsError, match=r"\.pth: .* the file there is damaged: remove it"):
+    with pytest.raises(ImageNetWeightsError, match=r"\.pth: .* the file is damaged: remove it"):
         SlicewiseUNet()
 
 
@@ -117,7 +117,7 @@ def test_a_file_of_another_network_is_refused(put):
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"PK\x03\x04 cut off"])
 def test_a_damaged_file_is_to_be_removed(cache, content):
     (cache / FILE).write_bytes(content)
-    with pytest.raises(ImageNetWeightsError, match=r"355c32eb\.pth: .* the file there is damaged: remove it"):
+    with pytest.raises(ImageNetWeightsError, match=r"355c32eb\.pth: .* the file is damaged: remove it"):
         SlicewiseUNet()
 
 

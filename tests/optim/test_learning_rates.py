@@ -83,7 +83,7 @@ def test_one_rate_for_all_is_one_group_of_any_network():
     (group,) = parameter_groups(network, 0.5)
     assert (group["lr"], group["name"], len(group["params"])) == (0.5, "network", 2)
     for settings in ({"encoder_lr_factor": 0.1}, {"layer_decay": 0.9}):
-        with pytest.raises(UnknownLayoutError, match="Cannot tell encoder"):
+        with pytest.raises(UnknownLayoutError, match="Cannot identify encoder"):
             parameter_groups(network, 0.5, **settings)
 
 
@@ -140,9 +140,9 @@ def test_bad_settings(settings, message):
 
 
 def test_freezing_what_is_not_there_or_all():
-    with pytest.raises(ValueError, match="freeze: expected names out of encoder, decoder, head and all, found encodr"):
+    with pytest.raises(ValueError, match="freeze: expected names from encoder, decoder, head, or all, found encodr"):
         freeze_parts(unet(), "encodr")
-    with pytest.raises(ValueError, match="nothing is left to train"):
+    with pytest.raises(ValueError, match="there is nothing to train"):
         parameter_groups(freeze_parts(unet(), "all"), 0.1)
 
 
@@ -203,5 +203,5 @@ def test_warm_ups_that_do_not_fit(warmup_epochs):
 
 
 def test_groups_that_are_not_by_part():
-    with pytest.raises(ValueError, match="groups of the encoder and of other parts"):
+    with pytest.raises(ValueError, match="groups for the encoder and for other parts"):
         sawtooth(torch.optim.SGD(torch.nn.Linear(2, 2).parameters()), 1, 10)

@@ -113,7 +113,7 @@ def test_other_settings_and_foreign_files_are_refused(tmp_path):
         make_phantoms(directory, count=1, seed=9, **SMALL)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("precious")
-    with pytest.raises(FileExistsError, match="no phantoms"):
+    with pytest.raises(FileExistsError, match="not phantoms"):
         make_phantoms(tmp_path / "mine", count=1, **SMALL)
     with pytest.raises(ValueError, match="at least 1"):
         make_phantoms(tmp_path / "none", count=0)

@@ -101,7 +101,7 @@ def test_a_list_that_loses_all_its_scans_is_split_anew(folder, caplog):
     (folder / "datalist.json").write_text(json.dumps(content))
     found = fingerprint_scans(folder, num_workers=0)
     assert [len(found.datalist[name]) for name in ("training", "validation")] == [5, 1]
-    assert "None of the scans for validation can be used; training and validation are split anew." in caplog.text
+    assert "None of the scans for validation can be used; training and validation are split again." in caplog.text
 
 
 def test_scans_for_the_test_stay_unseen(folder):
@@ -150,5 +150,5 @@ def test_no_usable_scan_is_an_error_with_the_first_reason(tmp_path):
 
 
 def test_an_empty_folder_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no scan below this folder"):
+    with pytest.raises(FileNotFoundError, match="no scan in this folder"):
         fingerprint_scans(tmp_path, num_workers=0)

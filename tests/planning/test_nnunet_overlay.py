@@ -134,7 +134,7 @@ def test_intensities_are_nnunets(tmp_path, scheme, scaling):
         ({"n_stages": "$print(1)"}, r"arch_kwargs.n_stages holds '\$print\(1\)', which MONAI would run"),
         ({"norm_op_kwargs": {"eps": ["@loss"]}}, "norm_op_kwargs.eps.0 holds '@loss'"),
         ({"nonlin": "os.system"}, "nonlin is 'os.system'; expected a class of torch.nn"),
-        ({"scheme": "NoNormalization"}, "normalisation NoNormalization; pretraining has CTNormalization"),
+        ({"scheme": "NoNormalization"}, "normalisation NoNormalization; pretraining supports CTNormalization"),
     ],
 )
 def test_what_pretraining_cannot_do_is_refused(tmp_path, changes, reason):

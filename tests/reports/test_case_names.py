@@ -24,5 +24,5 @@ def test_where_a_case_comes_from():
     assert case_source({"image": image}) == "scan.nii"
     assert case_source({"image": image, "case": "nodule 7"}) == "nodule 7"
     assert case_source({"image": image, "channel_files": ["p/a_0000.nii", "p/a_0001.nii"]}) == "p/a.nii"
-    with pytest.raises(KeyError, match=r"found neither among \['image'\]"):
+    with pytest.raises(KeyError, match=r"has neither: its entries are \['image'\]"):
         case_source({"image": torch.zeros(1)})

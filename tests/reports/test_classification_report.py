@@ -167,7 +167,7 @@ def test_what_does_not_fit_is_refused(tmp_path, change, message):
 
 
 def test_logits_and_class_names_are_checked(tmp_path):
-    with pytest.raises(ValueError, match=r"1 in sum, .*softmax"):
+    with pytest.raises(ValueError, match=r"with the sum 1, .*softmax"):
         evaluate(ClassificationReport(str(tmp_path), ["no", "yes"]), cases(4), Activationsd("pred", sigmoid=True))
     for names, positive in ((["a"], 0), (["a", "a"], 1), (["a", "b"], 2)):
         with pytest.raises(ValueError, match="two or more different class names"):

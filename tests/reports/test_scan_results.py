@@ -148,7 +148,9 @@ def test_an_interrupted_run_leaves_whole_files_and_its_remains_are_removed(scans
 @pytest.mark.parametrize("place", ["", "b"])
 def test_results_beside_the_scans_are_refused(scans, place):
     root = scans[0].parent.parent
-    with pytest.raises(ValueError, match=r"output_dir .*: [23] of the scans lie there, the first is .*ct\.nii\.gz"):
+    with pytest.raises(
+        ValueError, match=r"output_dir .*: [23] of the scans are in this folder, the first is .*ct\.nii\.gz"
+    ):
         results_of(scans, output=root / place)
     assert results_of(scans, output=root / "results").missing == [0, 1, 2]
     assert results_of(scans, output=root.parent).missing == [0, 1, 2]

@@ -173,16 +173,20 @@ def test_colours_of_one_window_are_the_components_of_its_map():
 @pytest.mark.parametrize(
     ("records", "settings", "text"),
     [
-        ({"label_names": ["liver"]}, {}, r"a\.pt: the file is of a segmentation .* restores nothing"),
+        ({"label_names": ["liver"]}, {}, r"a\.pt: the file is from a segmentation .* does not restore scans"),
         ({"preprocessing": None}, {}, r"a\.pt: the file has no record of its preprocessing"),
-        ({"network": GenesisUNet(features=(4, 8), out_channels=2)}, {}, r"a: the network makes \(2, 16, 16, 16\)"),
+        (
+            {"network": GenesisUNet(features=(4, 8), out_channels=2)},
+            {},
+            r"a: expected an output of the shape .* found \(2, 16, 16, 16\)",
+        ),
         ({}, {"stage": 3}, r"a: stage: expected one of the encoder's stages 1 … 2, found 3"),
         ({}, {"cube_size": (16, 16)}, r"cube_size: expected 3 sides, found \[16, 16\]"),
         ({}, {"cube_size": (15, 16, 16)}, r"a: cube_size: GenesisUNet cannot take \[15, 16, 16\]"),
         ({}, {"device": "gpu"}, "device: expected a device of this machine, such as cpu or cuda:0, found 'gpu': "),
         ({}, {"device": "cuda:99"}, "device: expected a device of this machine.*, found 'cuda:99': "),
         ({}, {"cubes": 0}, r"cubes: expected 1 or more, found 0"),
-        ({}, {"network_configs": {"b": "c.yaml"}}, r"network_configs: expected some of a, found b"),
+        ({}, {"network_configs": {"b": "c.yaml"}}, r"network_configs: expected names from a, found b"),
     ],
 )
 def test_what_cannot_be_shown_is_refused(root, image, tmp_path, records, settings, text):
@@ -198,7 +202,7 @@ def test_2d_and_3d_networks_do_not_meet(root, image, tmp_path):
         tmp_path / "flat.pt", network, cube_size=[16, 16], preprocessing=ScanPreprocessing().record()
     )
     with pytest.raises(
-        ValueError, match=r"flat: its network takes 2D cubes of 3D scans, but that of cube 3D cubes of 3D"
+        ValueError, match=r"flat: its network takes 2D cubes of 3D scans, but the network of cube takes 3D cubes of 3D"
     ):
         compare(root, image, {"cube": written(tmp_path / "cube.pt"), "flat": weights}, tmp_path / "page.html")
     page = compare(root, image, {"flat": weights}, tmp_path / "page.html", cubes=1)
@@ -232,6 +236,6 @@ def test_the_script_takes_lists_and_names_what_is_wrong(phantoms, tmp_path, monk
         ends(weights=weights, scan=phantoms / "images", device="cpu"),
     )
     assert ends(weights=weights, device="gpu").startswith("device: expected a device of this machine")
-    assert "output: expected the HTML file to write, found the folder" in ends(
+    assert "output: expected a path for the HTML file, found the folder" in ends(
         weights=weights, output=tmp_path, device="cpu"
     )

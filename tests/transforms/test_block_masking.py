@@ -14,7 +14,7 @@ def test_whole_blocks_are_masked_exactly_that_many(share, masked):
     """4 x 4 x 2 blocks; round(share * 32) of them."""
     mask = RandBlockMasking(share=share, block_size=16).set_random_state(1)
     if masked in (0, 32):
-        with pytest.raises(ValueError, match=f"{masked} of 32 blocks would be masked.*use smaller blocks"):
+        with pytest.raises(ValueError, match=f"{masked} of 32 blocks would be masked.*Use smaller blocks"):
             mask(CUBE)
         return
     blocks = mask(CUBE).reshape(2, 4, 16, 4, 16, 2, 16).transpose(0, 1, 3, 5, 2, 4, 6).reshape(2, 32, -1)

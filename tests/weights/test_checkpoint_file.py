@@ -78,5 +78,5 @@ def test_single_numbers_of_numpy_are_read(tmp_path, numpy_module):
 )
 def test_what_more_a_file_wants_is_named(tmp_path, value, wanted):
     torch.save({"value": value}, tmp_path / "a.pt")
-    with pytest.raises(CheckpointError, match=rf"a\.pt: refused, because it wants {re.escape(wanted)} to be run"):
+    with pytest.raises(CheckpointError, match=rf"a\.pt: refused, because loading it would run {re.escape(wanted)}"):
         read_checkpoint(tmp_path / "a.pt")

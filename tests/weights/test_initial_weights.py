@@ -89,7 +89,8 @@ def test_a_bare_state_dict_has_no_records(tmp_path):
 
 def test_a_missing_file_is_an_error_at_once(tmp_path):
     with pytest.raises(
-        CheckpointError, match=r"pretrained\.pt: there is no such file .* or none to train from scratch"
+        CheckpointError,
+        match=r"pretrained\.pt: the file of the initial weights does not exist.* or none to train from scratch",
     ):
         InitialWeights(tmp_path / "pretrained.pt")
 

@@ -98,5 +98,5 @@ def test_parts_are_selected_by_name():
     assert select_parts(["head", "encoder"], known, "freeze") == ("head", "encoder")
     assert select_parts("all", known, "freeze") == ("encoder", "decoder", "head")
     assert select_parts([], known, "freeze") == ()
-    with pytest.raises(ValueError, match="freeze: expected names out of encoder, decoder, head and all, found encodr"):
+    with pytest.raises(ValueError, match="freeze: expected names from encoder, decoder, head, or all, found encodr"):
         select_parts(["encoder", "encodr"], known, "freeze")

@@ -153,9 +153,9 @@ def a_table(path: Path) -> None:
 FAULTS = {
     not_finite: r"\d tensors hold NaN or infinite values",
     evaluated: r"its record network\.arguments\.norm holds .* which MONAI would run as code",
-    newer: r"written in format 99, this bundle reads up to 2: update the bundle",
+    newer: r"written in format 99, but this bundle reads formats up to 2. Update the bundle",
     flipped: r"truncated or damaged .* the checksum of \S+/data/\d+ is wrong.* use an earlier one",
-    a_table: r"no PyTorch checkpoint|truncated or damaged",
+    a_table: r"not a PyTorch checkpoint|truncated or damaged",
 }
 
 
@@ -269,8 +269,10 @@ def test_pretrained_weights_in_an_evaluation_are_named(config, record, tmp_path)
         parser.get_parsed_content("network_def")
     message = str(causes(raised.value)[-1])
     run = {"label_names": "segmentation", "class_names": "classification"}[record]
-    assert f"{path}: the weight file has no record {record!r}, which is needed here. It is of a pretraining" in message
-    assert f"give the model.pt of a {run} (configs/finetune_{run}.yaml)" in message
+    assert (
+        f"{path}: the weight file has no record {record!r}, which is needed here. It is from a pretraining" in message
+    )
+    assert f"Give the model.pt of a {run} (configs/finetune_{run}.yaml)" in message
     with pytest.raises(CheckpointError, match=r"no record 'split'.* give the model\.pt of a fine-tuning"):
         read_weights(path)["split"]
 

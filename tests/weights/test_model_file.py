@@ -43,5 +43,5 @@ def test_no_weight_file_and_a_newer_format_are_refused(tmp_path):
     with pytest.raises(CheckpointError, match="expected a state dict with records"):
         read_weights(tmp_path / "other.pt")
     write_checkpoint({"model": {}, "format_version": 99}, tmp_path / "newer.pt")
-    with pytest.raises(CheckpointError, match="update the bundle"):
+    with pytest.raises(CheckpointError, match="Update the bundle"):
         read_weights(tmp_path / "newer.pt")

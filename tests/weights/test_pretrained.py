@@ -121,8 +121,8 @@ def test_a_missing_file_is_not_looked_for_on_the_hub(monkeypatch, source):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("model.safetensors", b"no tensors", "no safetensors file, or a damaged one"),
-        ("config.json", b"{", "config.json: no JSON"),
+        ("model.safetensors", b"no tensors", "not a safetensors file, or damaged"),
+        ("config.json", b"{", "config.json: not a JSON file"),
         ("config.json", b"[]", "expected the records"),
     ],
 )
@@ -156,4 +156,6 @@ def test_to_the_hub_and_back(tmp_path):
         "config.json",
         "model.safetensors",
     ]
-    assert "owner/other: there is no such file or folder here, and the repository could not be loaded" in process.stderr
+    assert (
+        "owner/other: there is no such local file or folder, and the repository could not be loaded" in process.stderr
+    )

@@ -191,7 +191,7 @@ def test_a_bare_state_dict_and_a_mapping_are_recognised_too(tmp_path):
 def test_other_files_are_refused_with_what_is_known(tmp_path):
     write_weights(tmp_path / "own.pt", GenesisUNet(features=(4, 8)))
     with pytest.raises(
-        CheckpointError, match=r"own\.pt: none of the published.*Models Genesis' Keras U-Net.*load_weights"
+        CheckpointError, match=r"own\.pt: not one of the known published.*Models Genesis' Keras U-Net.*load_weights"
     ):
         load_published(tmp_path / "own.pt")
 
@@ -199,7 +199,7 @@ def test_other_files_are_refused_with_what_is_known(tmp_path):
 @pytest.mark.parametrize("arguments", [{"inputs": 2}, {"outputs": 4}])
 def test_other_networks_of_nnunet_are_not_taken_for_the_published_one(tmp_path, arguments):
     write_nnunet(tmp_path / "own.model", **arguments)
-    with pytest.raises(CheckpointError, match="none of the published"):
+    with pytest.raises(CheckpointError, match="not one of the known published"):
         published_records(tmp_path / "own.model")
 
 

@@ -117,7 +117,7 @@ def test_a_network_that_fits_nowhere_is_refused_with_what_to_do(tmp_path, target
 
 
 def test_other_dimensions_and_unknown_targets_are_refused(tmp_path):
-    with pytest.raises(TargetError, match="segresnet takes 3D networks, this one is 2D"):
+    with pytest.raises(TargetError, match="segresnet takes 3D networks, found a 2D network"):
         write_for("segresnet", BUILDERS["segresnet2d"](), tmp_path / "weights.pt")
-    with pytest.raises(TargetError, match=r"monay: no target for weights\. There are segresnet, .*nnssl"):
+    with pytest.raises(TargetError, match=r"monay: unknown target for weights\. Choose from segresnet, .*nnssl"):
         write_for("monay", BUILDERS["dynunet"](), tmp_path / "weights.pt")

@@ -126,8 +126,8 @@ def test_networks_that_nnunet_does_not_plan_are_refused(tmp_path):
     bottlenecks = residual_unet(block=unet.BottleneckD, bottleneck_channels=4)
     flat = DynUNet(2, 1, 1, [3, 3, 3], [1, 2, 2], [2, 2], [4, 6, 8])
     for network, reason in (
-        (bottlenecks, "bottleneck blocks: pretrain with BasicBlockD"),
-        (flat, "3D networks, this one is 2D"),
+        (bottlenecks, r"bottleneck blocks\. Pretrain with BasicBlockD"),
+        (flat, "3D networks, found a 2D network"),
     ):
         with pytest.raises(TargetError, match=reason):
             write_for("nnssl", network, tmp_path / "genesis.pth")

@@ -167,7 +167,7 @@ def test_tensors_of_several_keys_are_written_once(tmp_path):
         ({"act_name": "relu"}, "act_name is relu: pretrain with act_name"),
         ({"act_name": ("leakyrelu", {"negative_slope": 0.2})}, "act_name is .*0.2"),
         ({"last_stride": (4, 2, 2), "kernels": (3, 3, 3, (5, 3, 3))}, "strides is .*4, 2, 2"),
-        ({"kernels": (3, 3, (3, 3, 1), 3)}, "with kernels of several sizes only the encoder can be written"),
+        ({"kernels": (3, 3, (3, 3, 1), 3)}, "With several kernel sizes, only the encoder can be written"),
     ],
 )
 def test_what_nnunet_does_not_compute_is_refused(tmp_path, arguments, reason):
@@ -238,9 +238,7 @@ def test_with_plans_of_several_kernels_the_encoder_goes_over(tmp_path):
 def test_plans_of_another_network_are_refused_before_anything_is_written(tmp_path):
     write_weights(tmp_path / "model.pt", dynunet())
     plans = write_plans(tmp_path / "nnUNetPlans.json", kernels=[3, 3, [1, 3, 3], 3])
-    with pytest.raises(
-        TransferError, match=r"tensors that are required.*another shape.*weights_out\.md says how to pretrain"
-    ):
+    with pytest.raises(TransferError, match=r"required tensors.*another shape.*weights_out\.md says how to pretrain"):
         convert(tmp_path / "model.pt", "nnunet", tmp_path / "genesis.pth", plans=plans)
     assert not (tmp_path / "genesis.pth").exists()
 
@@ -251,14 +249,14 @@ def test_plans_that_cannot_be_used_are_refused(tmp_path):
     other = write_plans(tmp_path / "other.json", class_name="PrimusM")
     (tmp_path / "broken.json").write_text("{}")
     for settings, reason in [
-        ({"plans": tmp_path / "none.json"}, "none.json: no plans of nnU-Net"),
-        ({"plans": tmp_path / "broken.json"}, "broken.json: no plans of nnU-Net"),
+        ({"plans": tmp_path / "none.json"}, "none.json: not a plans file of nnU-Net"),
+        ({"plans": tmp_path / "broken.json"}, "broken.json: not a plans file of nnU-Net"),
         ({"plans": other}, "3d_fullres plans a PrimusM"),
         ({"plans": good, "configuration": "3d_lowres"}, "no configuration 3d_lowres.*3d_fullres, 3d_cascade_fullres"),
     ]:
         with pytest.raises(TargetError, match=reason):
             convert(tmp_path / "model.pt", "nnunet", tmp_path / "genesis.pth", **settings)
-    with pytest.raises(TargetError, match="only the target nnunet has them, not dynunet"):
+    with pytest.raises(TargetError, match="only the target nnunet uses plans, found the target dynunet"):
         convert(tmp_path / "model.pt", "dynunet", tmp_path / "genesis.pth", plans=good)
 
 

@@ -230,9 +230,9 @@ def test_weights_that_are_no_numbers_are_refused():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"parts": ["encodr"]}, "parts: expected names out of encoder, decoder, head and all, found encodr"),
+        ({"parts": ["encodr"]}, "parts: expected names from encoder, decoder, head, or all, found encodr"),
         ({"parts": "decoder", "require": "encoder"}, "require: encoder is required, but only decoder is to be loaded"),
-        ({"key_map": {"encoder.": "a.", "decoder.": "a."}}, "key_map: gives both encoder.* and decoder.* the key a."),
+        ({"key_map": {"encoder.": "a.", "decoder.": "a."}}, "key_map: maps both encoder.* and decoder.* to the key a."),
     ],
 )
 def test_settings_that_contradict(settings, message):

@@ -1,4 +1,4 @@
-"""What a generated ``genesis`` algorithm holds: its settings, and the datalist of its fold."""
+"""The content of a generated ``genesis`` algorithm: its settings, and the datalist of its fold."""
 
 from __future__ import annotations
 
@@ -112,14 +112,14 @@ def _label_names(source: Mapping[str, Any], summary: Mapping[str, Any]) -> list[
     found = sorted({label_map.get(int(label), int(label)) for label in summary["label_stats"]["labels"]} | {0})
     if found != list(range(len(found))):
         raise ValueError(
-            f"The labels are {', '.join(map(str, found))}, expected 0, 1, 2, … without a gap. Set `label_map` in "
+            f"Expected the labels 0, 1, 2, … without a gap, found {', '.join(map(str, found))}. Map them with `label_map` in "
             "Auto3DSeg's input, such as {4: 3}."
         )
     names = list(source.get("class_names") or [f"class_{label}" for label in found[1:]])
     if len(names) != len(found) - 1:
         raise ValueError(
-            f"`class_names` has {len(names)} names ({', '.join(names)}) for the {len(found) - 1} labels "
-            f"{', '.join(map(str, found[1:]))}: name the classes without the background."
+            f"`class_names`: expected one name for each of the {len(found) - 1} labels {', '.join(map(str, found[1:]))}, found "
+            f"{len(names)} names ({', '.join(names)}). Do not name the background."
         )
     return names
 
@@ -164,13 +164,13 @@ def voxel_budget(patches: int, first_width: int = 64, device_memory: int | None 
 
 
 def choose_patch_size(shape: Sequence[float], spacing: Sequence[float], voxels: int, divisor: int = 8) -> list[int]:
-    """The whole scan if it is small enough, else a part of it with about equal sides in millimetres.
+    """The whole scan if it is small enough, otherwise a part of it with about equal sides in millimetres.
 
     Args:
         shape: voxels along each axis of the usual scan.
         spacing: sides of a voxel in millimetres.
         voxels: largest number in the patch.
-        divisor: of each side; a side has at least 16 voxels if the scan has as many.
+        divisor: divisor of each side; a side has at least 16 voxels if the scan has as many.
     """
     sides = [math.ceil(side / divisor) * divisor for side in shape]
     shortest = math.ceil(SHORTEST_SIDE / divisor) * divisor
@@ -185,9 +185,9 @@ def fold_datalist(source: Mapping[str, Any], fold: int) -> dict[str, list[dict[s
 
     Args:
         source: Auto3DSeg's input: ``datalist`` (a JSON whose ``training`` has entries with ``image``, a path or a list of
-            them, one for each channel, ``label`` and ``fold``), ``dataroot`` (the folder of its relative paths) and, if
-            wanted, ``patient_regex``.
-        fold: from 0.
+            them, one for each channel, ``label`` and ``fold``), ``dataroot`` (the folder of its relative paths) and,
+            optionally, ``patient_regex``.
+        fold: number of the fold, from 0.
 
     Returns:
         ``training`` and ``validation``: ``[{"image": path or list of paths, "label": path, "patient": name}, …]`` with
@@ -195,7 +195,7 @@ def fold_datalist(source: Mapping[str, Any], fold: int) -> dict[str, list[dict[s
 
     Raises:
         FileNotFoundError: the datalist or a listed file is missing.
-        ValueError: an invalid entry, a fold that no entry or that all entries have, or a patient on both sides.
+        ValueError: an invalid entry, a fold that no entry or every entry has, or a patient in both lists.
     """
     file, root = Path(source["datalist"]), Path(source["dataroot"]).absolute()
     listed = read_json_datalist(file, root, source.get("patient_regex"), file_keys=("image", "label"))["training"]
@@ -206,13 +206,15 @@ def fold_datalist(source: Mapping[str, Any], fold: int) -> dict[str, list[dict[s
     for section, scans in sections.items():
         if not scans:
             folds = ", ".join(sorted({str(entry.get("fold")) for entry in listed}))
-            raise ValueError(f"{file}: fold {fold} leaves nothing for {section}: its entries have the folds {folds}.")
+            raise ValueError(
+                f"{file}: with fold {fold}, the {section} list is empty. The entries have the folds {folds}."
+            )
     try:
         check_patients_disjoint(sections)
     except ValueError as error:
         raise ValueError(
-            f"{file}, fold {fold}: {error} Auto3DSeg draws folds by scan where the entries have no `fold`: write one into "
-            "each, the same for all scans of a patient."
+            f"{file}, fold {fold}: {error} If the entries have no `fold`, Auto3DSeg assigns folds by scan, not by patient. "
+            "Write a `fold` into each entry, the same one for all scans of a patient."
         ) from None
     return {section: [_entry(scan) for scan in scans] for section, scans in sections.items()}
 

@@ -1,4 +1,4 @@
-"""What Auto3DSeg runs of a generated ``genesis`` algorithm: its training, and its inference for the ensemble."""
+"""Training and inference of a generated ``genesis`` algorithm, as Auto3DSeg calls them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ SHARED_SETTINGS = ("precision", "sliding_window::sw_batch_size", "sliding_window
 def train(config_file: str | Sequence[str], **train_params: Any) -> None:
     """Fine-tune with ``configs/finetune_segmentation.yaml`` and the algorithm's settings, and write the score for Auto3DSeg.
 
-    In the processes of ``torchrun`` the GPUs train together. The log is appended to ``training.log`` in the algorithm's
-    folder, since AutoRunner shows nothing of it.
+    With ``torchrun`` the GPUs train together. The log is appended to ``training.log`` in the algorithm's folder, because
+    AutoRunner does not show it.
 
     Args:
         config_file: the algorithm's configurations, a list or joined by commas: ``hyper_parameters.yaml`` and any other
@@ -74,7 +74,8 @@ def write_progress(output_dir: str | os.PathLike) -> Path:
     validated = [epoch for epoch, score in scores.items() if not math.isnan(score)]
     if not validated:
         raise ValueError(
-            f"{metrics_path}: no epoch has a val_dice; validate at least once (val_interval), on scans with foreground."
+            f"{metrics_path}: no epoch has a val_dice. Lower val_interval so that a validation runs, and validate on scans with "
+            "foreground."
         )
     best = max(validated, key=scores.__getitem__)
     progress = [{"best_avg_dice_score": scores[best], "best_avg_dice_score_epoch": best}]
@@ -89,8 +90,8 @@ class GenesisInferer:
 
     Args:
         config_file: the algorithm's configurations.
-        override: settings of ``configs/evaluate.yaml``, such as ``sliding_window::overlap``; ``rank``: of the process in an
-            ensemble on several GPUs. Other keys are for the ensemble or for other algorithms.
+        override: settings of ``configs/evaluate.yaml``, such as ``sliding_window::overlap``; ``rank``: rank of the process in
+            an ensemble on several GPUs. Other keys are for the ensemble or for other algorithms.
 
     Raises:
         FileNotFoundError: the bundle's configurations are missing.
@@ -129,7 +130,7 @@ class GenesisInferer:
             Probabilities (C, X, Y, Z) of the classes, the background first, on the file's own grid.
 
         Raises:
-            ScanError: a scan that cannot be read, or of other channels than the network sees.
+            ScanError: a scan that cannot be read, or whose channels differ from those of the network.
         """
         path = image_file["image"] if isinstance(image_file, Mapping) else image_file
         scan = self.preprocessing({"image": path})

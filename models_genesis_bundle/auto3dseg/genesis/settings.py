@@ -57,7 +57,7 @@ def input_settings(source: Mapping[str, Any], config: Mapping[str, Any]) -> dict
         nested = " or ".join([repr(place) for place in sorted(known) if place.endswith(f"::{name}")][:2])
         if meant := near_names(name, sorted(known), quote="'", cutoff=ALMOST_SAME) or nested:
             logger.warning(
-                "Auto3DSeg's input: %r is no setting of the genesis algorithm; did you mean %s?", name, meant
+                "Auto3DSeg's input: %r is not a setting of the genesis algorithm; did you mean %s?", name, meant
             )
     return {place: value for place, value in _places(named, config).items() if place in known}
 
@@ -71,7 +71,7 @@ def training_settings(given: Mapping[str, Any], config_files: Sequence[str]) -> 
         config_files: the configurations, merged from left to right.
 
     Returns:
-        Values by the setting's name. A parameter that is no setting is left out, and the log warns of it.
+        Values by the setting's name. A parameter that is not a setting is ignored, and the log warns of it.
 
     Raises:
         SettingsError: values that the settings cannot have.
@@ -79,7 +79,7 @@ def training_settings(given: Mapping[str, Any], config_files: Sequence[str]) -> 
     given = _own_names(given)
     unknown = unknown_settings(RunCommand(tuple(config_files), given))
     for name, text in unknown.items():
-        logger.warning("The training parameter %s is left out: %s", name, text)
+        logger.warning("The training parameter %s is ignored: %s", name, text)
     overrides = {name: value for name, value in given.items() if name not in unknown}
     check_settings(RunCommand(tuple(config_files[:1]), overrides))
     return overrides

@@ -1,4 +1,4 @@
-"""Which scans there are, of which patients, and how they are split."""
+"""Datalists: the scans of a dataset, their patients, and the split into training, validation and test."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ __all__ = ["DatalistError"]
 
 
 class DatalistError(ValueError):
-    """A folder, list or setting that gives no datalist.
+    """A folder, list or setting from which no datalist can be made.
 
     Args:
         source: the file, folder or setting.
-        found: what is wrong with it, a sentence.
-        remedy: what to do about it, a sentence.
+        found: what is wrong with it, as a sentence.
+        remedy: what to do about it, as a sentence.
     """
 
     def __init__(self, source: PathLike, found: str, remedy: str) -> None:

@@ -40,11 +40,11 @@ def read_candidates(path: PathLike, labelled: bool = True) -> list[dict[str, Any
 
     Raises:
         FileNotFoundError: no such CSV.
-        DatalistError: a missing column, a cell that is not a number (with its line), or no candidate at all.
+        DatalistError: a missing column, a cell that is not a number (the message has the line), or no candidates.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such CSV of candidates. Check candidates_file.")
+        raise FileNotFoundError(f"{path}: this CSV file of candidates does not exist. Check candidates_file.")
     with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
         reader = csv.DictReader(file)
         needed = ("seriesuid", *_COORDINATES, *(("class",) if labelled else ()))
@@ -59,9 +59,11 @@ def read_candidates(path: PathLike, labelled: bool = True) -> list[dict[str, Any
         try:
             candidates = [_candidate(row, path, reader.line_num, labelled) for row in reader]
         except csv.Error as error:
-            raise DatalistError(f"{path}, line {reader.line_num}", f"it is no CSV ({error}).", "Correct it.") from error
+            raise DatalistError(
+                f"{path}, line {reader.line_num}", f"it is not a CSV file ({error}).", "Correct it."
+            ) from error
     if not candidates:
-        raise DatalistError(path, "there is no candidate in it.", "Give one line for each.")
+        raise DatalistError(path, "it contains no candidates.", "Write one line for each candidate.")
     return candidates
 
 
@@ -90,16 +92,14 @@ def join_candidates(
 ) -> list[dict[str, Any]]:
     """Add ``image`` and ``patient`` to each candidate, from the scan whose file has its ``seriesuid`` as name.
 
-    The candidates come scan by scan in the order of `scans`. The log counts candidates of other scans, which are left out, and
+    The candidates come scan by scan in the order of `scans`. The log counts candidates of other scans, which are skipped, and
     scans without a candidate. Errors name `source`, the CSV.
     """
     names = [scan_stem(case_path(scan_files(scan))) for scan in scans]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         files = ", ".join(scan["image"] for scan, name in zip(scans, names, strict=True) if name == twice[0])
-        raise DatalistError(
-            source, f"the scan {twice[0]} of its candidates could be any of {files}.", "Keep one of them."
-        )
+        raise DatalistError(source, f"its scan name {twice[0]} matches several scans: {files}.", "Keep one of them.")
     own: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for candidate in candidates:
         own[candidate["scan"]].append(candidate)
@@ -110,32 +110,36 @@ def join_candidates(
     ]
     others, empty = own.keys() - set(names), len(set(names) - own.keys())
     if not joined:
-        found = f"none of its {len(others)} scans exists."
+        found = f"none of the {len(others)} scans that it names was found."
         named = ", ".join(names[:3])
-        remedy = f"A scan's file must have the seriesuid as its name, for example {min(others)}.mhd; found {named}, …."
+        remedy = (
+            f"The file name of a scan must be its seriesuid, for example {min(others)}.mhd. The dataset has {named}, …."
+        )
         raise DatalistError(source, found, remedy)
     if others or empty:
-        message = "%s: %d of its scans do not exist, and %d existing scans have no candidate"
+        message = "%s: %d of the scans that it names were not found, and %d scans of the dataset have no candidate"
         logger.warning(message, source, len(others), empty)
     return joined
 
 
 def limit_negatives(items: Sequence[Mapping[str, Any]], max_per_scan: int | None, seed: int = 0) -> list[Any]:
-    """Keep at most some of the candidates of class 0 of each scan, seeded, and all of the others.
+    """Keep at most `max_per_scan` candidates of class 0 of each scan, drawn at random, and all other candidates.
 
-    LUNA16 has 750 000 candidates, 1 in 480 a nodule. Their cubes of 64×64×32 voxels take 200 GB, those of 100 negatives a
-    scan 23 GB.
+    LUNA16 has 750 000 candidates, and one in 480 is a nodule. All their cubes of 64×64×32 voxels take 200 GB; with 100
+    negatives for each scan they take 23 GB.
 
     Args:
         items: with ``scan`` and ``label``.
         max_per_scan: negatives kept of each scan, 1 or more; None keeps all.
-        seed: seed of the choice, which depends on the scan's name but not on other scans.
+        seed: random seed of the choice, which depends on the scan's name but not on other scans.
     """
     if max_per_scan is None:
         return list(items)
     if max_per_scan < 1:
-        remedy = "It must be 1 or more, or null for all."
-        raise DatalistError("max_negatives_per_scan", f"it is {max_per_scan}.", remedy)
+        remedy = "Correct it."
+        raise DatalistError(
+            "max_negatives_per_scan", f"expected 1 or more, or null for all candidates, found {max_per_scan}.", remedy
+        )
     negatives: dict[str, list[int]] = defaultdict(list)
     for number, item in enumerate(items):
         if item["label"] == 0:

@@ -33,7 +33,7 @@ def checked_whole(request: DatasetRequest, dataset: Dataset) -> list[dict[str, A
 def checked_split(
     request: DatasetRequest, dataset: Dataset, split: SplitRequest, split_file: PathLike | None = None
 ) -> Sections:
-    """Split a dataset by a file, or else as it names itself, and refuse a scan that is listed twice or a patient in two lists."""
+    """Split a dataset by a file, or by its own lists; refuse a scan that is listed twice, and a patient in two lists."""
     if split_file is None:
         sections = split_sections(dataset.sections, split, request.root)
     else:
@@ -65,8 +65,8 @@ def check_patients_disjoint(datalist: Mapping[str, Sequence[Mapping[str, Any]]])
         ]
         raise DatalistError(
             "datalist",
-            "Patients on both sides of the split:\n" + "\n".join(lines) + "\n",
-            "Put all scans of a patient into one list; if they are different people, give patient_regex or the key 'patient' "
+            "Some patients are in more than one list of the split:\n" + "\n".join(lines) + "\n",
+            "Put all scans of a patient into one list. If they are different patients, set patient_regex or the key 'patient' "
             "so that their names differ.",
         )
 
@@ -84,7 +84,7 @@ def _check_listed_once(scans: Iterable[Mapping[str, Any]]) -> None:
 def _log_datalist(
     request: DatasetRequest, dataset: Dataset, datalist: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> None:
-    """Log what a datalist holds, and what it leaves out; label maps as a warning."""
+    """Log the contents of a datalist, and what was skipped; label maps are a warning."""
     every = [item for items in datalist.values() for item in items]
     examples = every[:: max(1, -(-len(every) // _EXAMPLES))]
     lists = datalist if len(datalist) > 1 else {}
@@ -100,7 +100,7 @@ def _log_datalist(
     used = {item["label"] for item in every if isinstance(item.get("label"), str)}
     left_out = [str(label) for label in dataset.found.labels if str(label) not in used]
     if left_out:
-        logger.warning("%s: label maps, left out of the scans: %s", request.root, _some(left_out, request))
+        logger.warning("%s: label maps, excluded from the scans: %s", request.root, _some(left_out, request))
 
 
 def _patients(items: Sequence[Mapping[str, Any]]) -> int:

@@ -1,4 +1,4 @@
-"""Lists of images, or of candidate points in scans, with a class each, split by patient."""
+"""Datalists for classification: images, or candidate points in scans, with their classes, split by patient."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def classification_datalist(
     class_names: Sequence[str] | None = None,
     channels: Channels = 1,
 ) -> Sections:
-    """List images or candidates with their class, split by patient.
+    """List images or candidates with their classes, split by patient.
 
     ================= ======================================================================================
     layout            images, classes and split
@@ -51,26 +51,26 @@ def classification_datalist(
     ``auto``          the first of these that the data have
     ================= ======================================================================================
 
-    With a `candidates_file`, the items are its points, and `dataset_dir` holds the scans, named by their ``seriesuid``. Without
-    a list for validation or test in the data, patients are taken from the training list, seeded.
+    With a `candidates_file`, the items are its points, and `dataset_dir` holds the scans, named by their ``seriesuid``. If
+    the data have no validation or test list, patients for it are drawn from the training list.
 
     Args:
         dataset_dir: a folder, or the JSON itself.
         class_key: entry of the JSON that holds the class: its number, true or false, or its name.
         layout: one of the table.
         patient_regex: see `list_scans`; for class folders it is searched below the folder of the class.
-        validation_fraction: share of the training patients for validation, in (0, 1), or their number, 1 or more.
+        validation_fraction: fraction of the training patients for validation, in (0, 1), or their number, 1 or more.
         test_fraction: the same for the test; 0 for none.
-        seed: seed of the split.
-        split_file: JSON with the lists ``training`` and ``validation``, and perhaps ``test``, of paths of images or scans,
-            relative to `dataset_dir` or to itself. It replaces the split; images that it does not list are left out.
+        seed: random seed of the split.
+        split_file: JSON with the lists ``training`` and ``validation``, and optionally ``test``, of paths of images or scans,
+            relative to `dataset_dir` or to itself. It replaces the split; images that it does not list are skipped.
         candidates_file: CSV of candidate points, see `read_candidates`.
         num_classes: number of classes.
         class_names: their names, in the order of their numbers.
         channels: number or names of a scan's channels, see `segmentation_datalist`.
 
     Returns:
-        ``training``, ``validation`` and ``test`` (perhaps empty) of ``{"image": path, "label": class number, "patient":
+        ``training``, ``validation`` and ``test`` (which may be empty) of ``{"image": path, "label": class number, "patient":
         name}`` with the other plain entries of the JSON, or with ``point`` (x, y, z) in millimetres and LPS axes, ``scan``
         and the further columns of the CSV; with ``channel_files`` if a scan has a file for each channel.
 
@@ -109,8 +109,8 @@ def classification_datalist(
         if section != "test" and len(counts) < len(names):
             raise DatalistError(
                 candidates_file or request.root,
-                f"the {section} list needs items of each class, found {classes}.",
-                "Change validation_fraction, test_fraction or the seed of the split, name it in a split_file, or correct "
+                f"the {section} list needs items of every class, found {classes}.",
+                "Change validation_fraction, test_fraction or the seed of the split, give a split_file, or correct "
                 "num_classes and class_names.",
             )
         logger.info("%s: %s; %d patients", section, classes, len({item["patient"] for item in items}))
@@ -126,8 +126,8 @@ def dataset_class_names(
 ) -> list[str]:
     """The names of a dataset's classes in the order of their numbers.
 
-    They are `class_names`, else those of the class folders, else ``class 0``, ``class 1``, …. The arguments are those of
-    `classification_datalist`.
+    They are `class_names`, otherwise those of the class folders, otherwise ``class 0``, ``class 1``, …. The arguments are
+    those of `classification_datalist`.
 
     Raises:
         DatalistError: the number or the names of the classes differ from `num_classes` or from the class folders.
@@ -149,8 +149,8 @@ def dataset_class_names(
         raise DatalistError(
             root,
             f"expected {wanted}, found {', '.join(folders) or 'none'}.",
-            "Set num_classes and class_names as the folders are, give a JSON datalist, or a candidates_file for scans "
-            "without a class of their own.",
+            "Set num_classes and class_names to match the folders, or give a JSON datalist. For candidates in scans, give a "
+            "candidates_file.",
         )
     return names
 
@@ -194,15 +194,15 @@ def _with_classes(sections: Sections, class_key: str, names: Sequence[str], sour
     for section, entries in sections.items():
         having = [entry for entry in entries if class_key in entry]
         if absent := len(entries) - len(having):
-            logger.warning("%s: %d entries of %s have no %r and are left out", source, absent, section, class_key)
+            logger.warning("%s: %d entries of %s have no %r and are skipped", source, absent, section, class_key)
         labelled[section] = [
             {**entry, "label": _class_of(entry, class_key, names, f"{source}, {section}, {entry['image']}")}
             for entry in having
         ]
     if not labelled["training"]:
         keys = sorted({key for entry in sections["training"] for key in entry} - {"image", "patient"})
-        found = f"no training entry has the class_key {class_key!r}; its entries have {', '.join(keys) or 'none'}."
-        raise DatalistError(source, found, "Set class_key to the entry that holds the class.")
+        found = f"no training entry has the class_key {class_key!r}; the keys of its entries are {', '.join(keys) or 'none'}."
+        raise DatalistError(source, found, "Set class_key to the key of the class.")
     return labelled
 
 

@@ -1,4 +1,4 @@
-"""Which files belong together, by their names: the channels of a scan, and an image and its label map."""
+"""Grouping of files by their names: the channels of a scan, and an image with its label map."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _FIRST_CHANNEL = "_0000"
 _FURTHER_CHANNEL = re.compile(r"_000[1-9]$")
 _NAMED_AT_MOST = 5
 _CHANNELS = (
-    "If they are the channels of one scan, set scan_preprocessing::channels to their number, or to the words at the ends of "
-    "their names, as ['flair', 't1']."
+    "If they are the channels of one scan, set scan_preprocessing::channels to their number, or to the endings of their "
+    "file names, such as ['flair', 't1']."
 )
 _HOW_TO_PAIR = (
     "Pair them with image_pattern and label_pattern, for example image_pattern='([^/]+)/ct' with "
@@ -37,11 +37,11 @@ Key = tuple[str, ...]
 
 
 def group_channels(found: Found, channels: Channels, root: Path) -> Found:
-    """Make one scan of the files that are its channels; a `DatalistError` if one lacks a channel or has it twice.
+    """Group the channel files of each scan into one scan; a `DatalistError` if one lacks a channel or has it twice.
 
     Files whose names end with a channel's name in any case (``p7_flair``, ``p7-T1.nii.gz``) are one scan if the rest of the
-    names is the same; scans with other names are then passed over. If no name ends so, the channels may have nnU-Net's
-    numbers, ``case_0000``, ``case_0001``, …. A file without either is a scan of its own.
+    names is the same; scans with other names are then skipped. If no name ends so, the channels may have nnU-Net's
+    numbers, ``case_0000``, ``case_0001``, …. A file without either is a separate scan.
     """
     if channels == 1:
         return found
@@ -165,9 +165,11 @@ def _without_channel(images: Mapping[Key, list[Path]], labels: Mapping[Key, list
 
 def _only(images: Sequence[Path], labels: Sequence[Path]) -> Path:
     if len(images) > 1:
-        raise DatalistError(labels[0], f"it fits {len(images)} images: {_some(images)}.", f"{_HOW_TO_PAIR} {_CHANNELS}")
+        raise DatalistError(
+            labels[0], f"it matches {len(images)} images: {_some(images)}.", f"{_HOW_TO_PAIR} {_CHANNELS}"
+        )
     if len(labels) > 1:
-        remedy = f"Merge the ones that you need into one map, or choose one. {_HOW_TO_PAIR}"
+        remedy = f"Merge them into one label map, or choose one. {_HOW_TO_PAIR}"
         raise DatalistError(images[0], f"it has {len(labels)} label maps: {_some(labels)}.", remedy)
     return images[0]
 
@@ -182,7 +184,7 @@ def pair_by_patterns(
     """Pair images and label maps whose paths match regular expressions, see `segmentation_datalist`.
 
     Returns:
-        The label map of each image that has one, and the patients: the images' groups ``patient``, else the cases.
+        The label map of each image that has one, and the patients: the images' groups ``patient``, otherwise the cases.
     """
     images_re, labels_re = _with_group("image_pattern", image_pattern), _with_group("label_pattern", label_pattern)
     names = {path: path.relative_to(root).as_posix() for path in (*found.scans, *found.labels)}
@@ -191,8 +193,8 @@ def pair_by_patterns(
     if both := images.keys() & labels.keys():
         raise DatalistError(
             min(both),
-            f"it fits image_pattern {image_pattern!r} and label_pattern {label_pattern!r}.",
-            "Make them narrower, so that no file fits both.",
+            f"it matches both image_pattern {image_pattern!r} and label_pattern {label_pattern!r}.",
+            "Change the patterns so that no file matches both.",
         )
     shared = sorted((set(images_re.groupindex) & set(labels_re.groupindex)) - {"case"})
     image_of, label_of = _by_case(images, shared), _by_case(labels, shared)
@@ -204,7 +206,9 @@ def pair_by_patterns(
 def _with_group(setting: str, pattern: str) -> re.Pattern[str]:
     compiled = compiled_pattern(setting, pattern)
     if not compiled.groups:
-        raise DatalistError(f"{setting} {pattern!r}", "it has no group.", "Put the name of the case into parentheses.")
+        raise DatalistError(
+            f"{setting} {pattern!r}", "it has no group.", "Put the part that matches the case into parentheses."
+        )
     return compiled
 
 
@@ -217,8 +221,8 @@ def _by_case(matches: Mapping[Path, re.Match[str]], shared: Sequence[str]) -> di
     for path, match in matches.items():
         case = (_case(match), *(match[group] or "" for group in shared))
         if case in paths:
-            remedy = "Make the pattern narrower, or remove one of them."
-            raise DatalistError(path, f"it and {paths[case]} are both of the case {case[0]!r}.", remedy)
+            remedy = "Make the pattern more specific, or remove one of the files."
+            raise DatalistError(path, f"it and {paths[case]} both match the case {case[0]!r}.", remedy)
         paths[case] = path
     return paths
 
@@ -241,5 +245,5 @@ def _sorted_pairs(
         if lone := [file for file in every_file if file not in paired]:
             named = first_of(sorted(file.relative_to(root).as_posix() for file in lone), _NAMED_AT_MOST)
             hint = f". {_CHANNELS}" if any(_FURTHER_CHANNEL.search(scan_stem(file)) for file in lone) else ""
-            logger.warning("%d of the %s found have no %s and are left out: %s%s", len(lone), kind, other, named, hint)
+            logger.warning("%d of the %s have no %s and are skipped: %s%s", len(lone), kind, other, named, hint)
     return dict(sorted(label_of.items(), key=lambda pair: str(pair[0])))

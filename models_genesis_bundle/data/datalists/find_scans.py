@@ -1,4 +1,4 @@
-"""Which scans and label maps lie below a folder."""
+"""The search for scans and label maps in a folder and its subfolders."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _IMAGE_FOLDERS = ("image", "images", "img", "imgs")
 
 @dataclass(frozen=True)
 class Found:
-    """What lies below a folder."""
+    """The scans and label maps in a folder and its subfolders."""
 
     scans: list[Path] = field(default_factory=list)  # files and DICOM folders, sorted
     labels: list[Path] = field(default_factory=list)  # label maps, sorted; they are not in `scans`
@@ -34,11 +34,11 @@ class Found:
 
 
 def look_below(folder: str | Path, spatial_dims: int = 3) -> Found:
-    """Find scans and label maps below a folder, at any depth; linked folders are followed.
+    """Find scans and label maps in a folder and its subfolders, at any depth; linked folders are followed.
 
-    A folder of DICOM slices is one scan, whatever else lies in it; in 2D each DICOM, PNG and JPEG file is one. Passed over
-    are hidden files and folders, the results of earlier runs (folders with a `RUN_MARKER`), folders that cannot be read,
-    broken links and links to a folder above.
+    A folder of DICOM slices is one scan, whatever else lies in it; in 2D each DICOM, PNG and JPEG file is one. These
+    are skipped: hidden files and folders, results of earlier runs (folders with a `RUN_MARKER`), folders that cannot be
+    read, broken links, and links to a parent folder.
     """
     passed_over: dict[str, list[str]] = defaultdict(list)
     every: list[Path] = []

@@ -70,12 +70,12 @@ def read_json_datalist(
     required: Sequence[str] = ("training",),
     file_keys: Sequence[str] = ("image",),
 ) -> dict[str, list[dict[str, Any]]]:
-    """Read the lists ``training``, ``validation`` and ``test`` of a JSON; missing lists are empty.
+    """Read the lists ``training``, ``validation`` and ``test`` of a JSON file; missing lists are empty.
 
-    An entry is a path, or a mapping with the paths of `file_keys`, perhaps ``patient``, and further entries, of which plain
+    An entry is a path, or a mapping with the paths of `file_keys`, optionally ``patient``, and further entries, of which plain
     ones (text, numbers, true and false) are kept. A list of paths under the first of the `file_keys`, a file for each
     channel, becomes the entry ``channel_files``, and its first path stays. Entries without one of the other `file_keys`, such
-    as the Decathlon's test list without labels, are left out and counted in the log.
+    as the Decathlon's test list without labels, are skipped and counted in the log.
 
     Args:
         file: the JSON.
@@ -85,7 +85,7 @@ def read_json_datalist(
         file_keys: keys of paths; the first must be in every entry.
     """
     if not file.exists():
-        raise FileNotFoundError(f"{file}: there is no such datalist or split file.")
+        raise FileNotFoundError(f"{file}: this datalist or split file does not exist.")
     content = _parsed(file)
     if not isinstance(content, dict):
         raise DatalistError(file, f"expected {_WANTED}, found a {type(content).__name__}.", "Write it in this form.")
@@ -119,7 +119,7 @@ def _labelled_entries(
         found = f"none of the {left_out} entries of {section} has a {' and a '.join(further)}."
         raise DatalistError(file, found, "Add them.")
     if left_out:
-        message = "%s: %d of %d entries of %s have no %s and are left out"
+        message = "%s: %d of %d entries of %s have no %s and are skipped"
         logger.warning(message, file, left_out, len(listed), section, " or no ".join(further))
     return entries
 

@@ -1,4 +1,4 @@
-"""Reading a dataset in any layout: its scans, label maps, classes and patients, and the split that it names."""
+"""Reading a dataset in any layout: scans, label maps, classes, patients, and its own split."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class DatasetRequest:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What was read of a dataset."""
+    """The content of a dataset."""
 
     sections: Sections  # its items by list; all are in ``training`` if it has no split
     found: Found = field(default_factory=Found)  # everything below its folder; empty for a JSON
@@ -104,7 +104,7 @@ def read_dataset(request: DatasetRequest) -> Dataset:
         logger.info("%s is read with layout=%s", root, layout)
     if (request.image_pattern or request.label_pattern) and layout != "pairs":
         found = f"image_pattern and label_pattern belong to layout=pairs, not {layout}."
-        raise DatalistError(root, found, "Leave them out.")
+        raise DatalistError(root, found, "Remove them, or set layout=pairs.")
     dataset = _json(request) if layout == "json" else _below(request, layout)
     files = {str(case): [str(file) for file in own] for case, own in dataset.found.channel_files.items()}
     for item in dataset.items:
@@ -115,7 +115,7 @@ def read_dataset(request: DatasetRequest) -> Dataset:
             raise DatalistError(
                 root,
                 f"the scan {item['image']} has {count} files, one for each channel, but {wanted} channels are expected.",
-                f"Set scan_preprocessing::channels to {count} for the training, or list as many files as the network sees.",
+                f"Set scan_preprocessing::channels to {count} for the training, or list one file for each channel of the network.",
             )
     return dataset
 
@@ -123,7 +123,9 @@ def read_dataset(request: DatasetRequest) -> Dataset:
 def _json(request: DatasetRequest) -> Dataset:
     file = find_json_datalist(request.root)
     if file is None:
-        raise FileNotFoundError(f"{request.root}: it holds none of {', '.join(JSON_NAMES)}. Name the JSON itself.")
+        raise FileNotFoundError(
+            f"{request.root}: it contains none of {', '.join(JSON_NAMES)}. Give the path of the JSON file."
+        )
     return Dataset(read_json_datalist(file, file.parent, request.patient_regex, request.required, request.file_keys))
 
 
@@ -132,7 +134,7 @@ def _below(request: DatasetRequest, layout: str) -> Dataset:
     if layout == "folder" and root.is_file() and is_scan_file(root):
         return Dataset({"training": _items([root], root.parent, request)})
     if not root.is_dir():
-        found = f"layout={layout} needs a folder, and this is a file."
+        found = f"layout={layout} needs a folder, found a file."
         raise DatalistError(root, found, "Give a folder, or another layout.")
     below = look_below(root, request.spatial_dims)
     if request.channels is not None:
@@ -149,7 +151,9 @@ def _items(images: Sequence[Path], root: Path, request: DatasetRequest) -> list[
 
 def _folder(request: DatasetRequest, found: Found) -> Dataset:
     if not found.scans:
-        raise FileNotFoundError(f"{request.root}: no scan below this folder. {_looked_for(request, found)}")
+        raise FileNotFoundError(
+            f"{request.root}: no scan in this folder or its subfolders. {_looked_for(request, found)}"
+        )
     return Dataset({"training": _items(found.scans, request.root, request)}, found)
 
 
@@ -157,7 +161,7 @@ def _looked_for(request: DatasetRequest, found: Found) -> str:
     dicom = ", ".join(DICOM_SUFFIXES)
     if found.labels:
         return (
-            f"What was found looks like label maps ({len(found.labels)}, such as {found.labels[0].name}). If these are scans, "
+            f"All files look like label maps ({len(found.labels)}, such as {found.labels[0].name}). If they are scans, "
             "list them in a datalist.json."
         )
     if request.spatial_dims == 2:
@@ -178,19 +182,19 @@ def _luna16(request: DatasetRequest, found: Found) -> Dataset:
         sections[section] = [item for item in items if subset_of[item["image"]] in names]
         if not sections[section] and section != "test":
             raise FileNotFoundError(
-                f"{root}: no scan for {section} in {', '.join(names)}. Fetch these LUNA16 subsets, or set "
-                "layout='folder' for a seeded split of what is there."
+                f"{root}: no scan for {section} in {', '.join(names)}. Download these LUNA16 subsets, or set "
+                "layout='folder' for a random split of the scans."
             )
         if missing := [name for name in names if not (root / name).is_dir()]:
-            logger.warning("%s: without %s, which belong to LUNA16's %s set", root, ", ".join(missing), section)
+            logger.warning("%s: the folders %s of LUNA16's %s set are missing", root, ", ".join(missing), section)
     return Dataset(sections, found)
 
 
 def _pairs(request: DatasetRequest, found: Found) -> Dataset:
     root, image_pattern, label_pattern = request.root, request.image_pattern, request.label_pattern
     if (image_pattern is None) != (label_pattern is None):
-        missing = "image_pattern and label_pattern go together, one of them is missing."
-        raise DatalistError(root, missing, "Give both or neither.")
+        missing = "image_pattern and label_pattern must be set together, found only one."
+        raise DatalistError(root, missing, "Set both or neither.")
     if image_pattern is None or label_pattern is None:
         label_of = pair_by_names(found, root)
         cases = [

@@ -1,4 +1,4 @@
-"""What the words in the name of a folder or file mean: a person, or only one of the person's images."""
+"""The words in the names of folders and files: which identify a person, and which only one image of a person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which patient each scan belongs to, from the paths of all scans together."""
+"""Assigns each scan to a patient, from the paths of all scans."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class _Name(NamedTuple):
 
 
 def patient_names(scans: Sequence[Path], root: Path, patient_regex: str | None = None) -> list[str]:
-    """Name the patient of each scan, by a `patient_regex` (see `list_scans`) or by the shape of the whole tree.
+    """Name the patient of each scan, by a `patient_regex` (see `list_scans`) or by the structure of the folders.
 
     Names that say nothing about a person (``imagesTr``, ``CT``, ``ses-1``, dates, UIDs) are ignored. A name that only a person
     has (``sub-01``, ``patient7``, ``002_S_0295``) is the patient. Otherwise the outermost folder whose names differ is the
@@ -57,7 +57,9 @@ def patient_names(scans: Sequence[Path], root: Path, patient_regex: str | None =
     names = [os.fsencode(name).decode("utf-8", "backslashreplace") for name in _shortest_that_merge(_by_tree(paths))]
     for name, count in Counter(names).most_common(1):
         if count > _MOST_SCANS_OF_ONE:
-            message = "%s: %d scans count as those of one patient, %s; if these are several people, give patient_regex"
+            message = (
+                "%s: %d scans count as scans of one patient, %s. If they are from several patients, set patient_regex"
+            )
             logger.warning(message, root, count, name)
     return names
 
@@ -74,7 +76,7 @@ def compiled_pattern(setting: str, pattern: str) -> re.Pattern[str]:
 def _match_patient(patient_regex: re.Pattern[str], path: str, root: PathLike) -> str:
     match = patient_regex.search(path)
     if match is None:
-        remedy = "Widen it, so that it finds the patient in the path of every scan."
+        remedy = "Change it so that it matches the path of every scan."
         raise DatalistError(root, f"patient_regex {patient_regex.pattern!r} does not match {path!r}.", remedy)
     if "patient" in patient_regex.groupindex:
         return match["patient"]
@@ -119,7 +121,7 @@ def _numbered_folders(paths: Sequence[list[str]], files: Sequence[_Name]) -> lis
 
 
 def _names_on(parts: Sequence[str], case: str, is_file: bool) -> list[tuple[_Name, Tells]]:
-    """The names on a path that say something about the person: one that only a person has, else all; at least one."""
+    """The names on a path that say something about the person: one that only a person has, otherwise all; at least one."""
     names: list[tuple[_Name, Tells]] = []
     for level, part in enumerate(parts, 1):
         level = 0 if is_file and level == len(parts) else level
@@ -135,7 +137,7 @@ def _names_on(parts: Sequence[str], case: str, is_file: bool) -> list[tuple[_Nam
 
 
 def _otherwise(names: Sequence[tuple[_Name, Tells]]) -> _Name:
-    """The outermost name that is a number, else the innermost name."""
+    """The outermost name that is a number, otherwise the innermost name."""
     return next((name for name, told in names if told == Tells.NUMBER), names[-1][0])
 
 
@@ -187,7 +189,7 @@ def _rest(name: str, parent: str) -> str:
 
 
 def _shortest_that_merge(chosen: Sequence[_Name]) -> list[str]:
-    """Names without an index if these merge people; else cores if these do, and are not all the same; else whole names."""
+    """Names without an index if these merge people, otherwise cores if these do and differ, otherwise whole names."""
     whole, cores = [name.whole for name in chosen], [name.core for name in chosen]
     merged = without_index(without_index(cores))  # a number of the scan, and one of the visit before it
     people = [len(set(names)) for names in (merged, cores, whole)]
@@ -199,8 +201,8 @@ def _shortest_that_merge(chosen: Sequence[_Name]) -> list[str]:
 def patient_hashes(names: Iterable[str]) -> list[str]:
     """The first 16 hexadecimal digits of the SHA-256 of each patient's name (UTF-8), each once, in ascending order.
 
-    With a list of names one can find out which of them have a hash here, so that a test set can be checked against the patients
-    of a pretraining. The hashes do not show the names, but are not secret: names that are numbers can be found by trying all.
+    With a list of names you can check which of them have a hash here, for example whether patients of a test set were in the
+    pretraining. The hashes hide the names but do not protect them: names that are numbers can be found by trying all.
 
     Examples:
         >>> from models_genesis_bundle.data import patient_hashes

@@ -34,11 +34,11 @@ def list_scans(
     Args:
         dataset_dir: a folder, the JSON datalist itself, or a single scan.
         patient_regex: regular expression that is searched in a scan's path relative to `dataset_dir`. Its group ``patient``,
-            else its first group, else the whole match is the patient. None: the folders and names tell the patients apart.
-            An entry ``patient`` in a JSON has precedence.
+            otherwise its first group, otherwise the whole match is the patient. None: patients are identified by the names of
+            folders and files. An entry ``patient`` in a JSON has precedence.
         layout: as for `pretraining_datalist`.
         spatial_dims: with 2, PNG, JPEG and single DICOM files are scans.
-        channels: number or names of a scan's channels, see `segmentation_datalist`; None: each file is a scan of its own.
+        channels: number or names of a scan's channels, see `segmentation_datalist`; None: each file is a separate scan.
 
     Returns:
         ``[{"image": path, "patient": name}, …]`` sorted by path; with ``channel_files`` if a scan has a file for each channel.
@@ -71,9 +71,9 @@ def pretraining_datalist(
 
     Args:
         dataset_dir: a folder, or the JSON datalist itself.
-        validation_fraction: below 1 a share, from 1 a number of the patients for validation, if the data have no split.
-        seed: seed of the split.
-        split_file: JSON with the lists ``training`` and ``validation``, and perhaps ``test``, of paths, relative to
+        validation_fraction: below 1 a fraction, from 1 on a number of patients for validation, if the data have no split.
+        seed: random seed of the split.
+        split_file: JSON with the lists ``training`` and ``validation``, and optionally ``test``, of paths, relative to
             `dataset_dir` or to itself; it replaces the split.
         patient_regex: see `list_scans`.
         layout: ``json`` for the lists of a JSON; ``luna16`` for ``subset0`` … ``subset9``, split as in the paper; ``folder``
@@ -81,8 +81,8 @@ def pretraining_datalist(
         spatial_dims: with 2, PNG, JPEG and single DICOM files are scans.
 
     Returns:
-        ``training``, ``validation`` and ``test`` (perhaps empty): ``[{"image": path, "patient": name}, …]`` sorted by path. No
-        patient is in two of them. If a scan has a file for each channel, each is a scan of its own.
+        ``training``, ``validation`` and ``test`` (which may be empty): ``[{"image": path, "patient": name}, …]`` sorted by
+        path. No patient is in two of them. If a scan has a file for each channel, each is a separate scan.
 
     Raises:
         FileNotFoundError: no such folder or file, no scan in it, or a listed file does not exist.
@@ -178,19 +178,19 @@ def segmentation_datalist(
 
     Args:
         dataset_dir: a folder, or the JSON datalist itself.
-        layout: ``json`` for the lists of a JSON, whose entries without a ``label`` are left out; ``pairs`` for files below a
+        layout: ``json`` for the lists of a JSON, whose entries without a ``label`` are skipped; ``pairs`` for files below a
             folder, paired by their names or by the patterns; ``auto`` for ``json`` if there is one and no pattern is given.
         image_pattern: regular expression that is searched in the paths of images, relative to `dataset_dir`. An image and a
             label map are a pair if the group ``case``, or else the first group, is the same in both, and so is every other
             group that both patterns name. A group ``patient`` is the patient.
         label_pattern: the same for label maps.
         patient_regex: finds the patients if the data do not name them, see `list_scans`.
-        validation_fraction: below 1 a share, from 1 a number of the training patients, for a missing validation list.
+        validation_fraction: below 1 a fraction, from 1 on a number of training patients, for a missing validation list.
         test_fraction: the same for the test; 0 leaves it empty.
-        seed: seed of the split.
-        split_file: JSON with the lists ``training`` and ``validation``, and perhaps ``test``, of images, relative to
+        seed: random seed of the split.
+        split_file: JSON with the lists ``training`` and ``validation``, and optionally ``test``, of images, relative to
             `dataset_dir` or to itself; it replaces the split.
-        label_fraction: share of the training patients, in (0, 1], that is kept, at least one patient; see
+        label_fraction: fraction of the training patients, in (0, 1], that is kept, at least one patient; see
             `take_fraction`. Validation and test stay whole.
         label_fraction_seed: another seed keeps other patients.
         shots: number of training patients that are kept, instead of `label_fraction`.
@@ -199,8 +199,8 @@ def segmentation_datalist(
             a volume for each channel.
 
     Returns:
-        ``training``, ``validation`` and ``test`` (perhaps empty): ``[{"image": path, "label": path, "patient": name, …}, …]``
-        sorted by the image's path, with the other plain entries of a JSON. If a scan has a file for each channel, all of
+        ``training``, ``validation`` and ``test`` (which may be empty): ``[{"image": path, "label": path, "patient": name,
+        …}, …]`` sorted by the image's path, with the other plain entries of a JSON. If a scan has a file for each channel, all of
         them are under ``channel_files``, and ``image`` is the first.
 
     Raises:
@@ -231,5 +231,5 @@ def segmentation_datalist(
     if label_fraction < 1 or shots is not None:
         patients = [len({scan["patient"] for scan in scans}) for scans in (kept, datalist["training"])]
         setting = f"label_fraction={label_fraction:g}" if shots is None else f"shots={shots}"
-        logger.info("%s keeps the labels of %d of %d training patients", setting, *patients)
+        logger.info("%s: %d of %d training patients are used", setting, *patients)
     return datalist | {"training": kept}

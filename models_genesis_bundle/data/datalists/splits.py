@@ -1,4 +1,4 @@
-"""Splitting a dataset into training, validation and test, and taking a share of the training patients."""
+"""Splitting a dataset into training, validation and test, and taking a fraction of the training patients."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ Item = TypeVar("Item", bound=Mapping[str, Any])
 
 @dataclass(frozen=True)
 class SplitRequest:
-    """How to split a dataset that has no split of its own; a fraction out of range is a `DatalistError`."""
+    """How to split a dataset without its own split; a fraction out of range raises a `DatalistError`."""
 
-    validation_fraction: float = 0.2  # below 1 a share of the patients, rounded, at least one; from 1 their number
+    validation_fraction: float = 0.2  # below 1 a fraction of the patients, rounded, at least one; from 1 their number
     test_fraction: float = 0.0  # the same; 0 for none
     seed: int = 0  # of the shuffled patients
 
@@ -42,7 +42,7 @@ class SplitRequest:
             share = getattr(self, name)
             none = share == 0 and name == "test_fraction"
             if not (none or share > 0) or (share >= 1 and share != int(share)):
-                found = f"{name} must be a share of the patients between 0 and 1, or a whole number of patients, got {share}."
+                found = f"{name} must be a fraction of the patients between 0 and 1, or a whole number of patients, got {share}."
                 raise DatalistError("split", found, "Correct it.")
 
 
@@ -81,7 +81,7 @@ def _counts(shares: Mapping[str, float], patients: Sequence[str], items: int, so
         raise DatalistError(
             source,
             f"{items} scans of {people} cannot be split into {', '.join(['training', *shares][:-1])} and {[*shares][-1]}.",
-            "Add scans of another patient, or give patient_regex if these are several people.",
+            "Add scans of another patient, or set patient_regex if they are from several patients.",
         )
     counts = {
         name: int(share) if share >= 1 else max(1, round(share * len(patients))) for name, share in shares.items()
@@ -90,7 +90,7 @@ def _counts(shares: Mapping[str, float], patients: Sequence[str], items: int, so
         counts[name] = max(1, min(counts[name], len(patients) - 1 - sum(counts.values()) + counts[name]))
     if sum(counts.values()) >= len(patients):
         wanted = " and ".join(f"{count} for {name}" for name, count in counts.items())
-        found = f"{wanted} leave none of the {len(patients)} patients for training."
+        found = f"{wanted} leave no patient for training; there are {len(patients)} patients."
         raise DatalistError(source, found, "Lower these fractions.")
     return counts
 
@@ -105,9 +105,9 @@ def split_by_folder(items: Sequence[Item], root: Path) -> dict[str, list[Item]]:
         return {"training": list(items)}
     if None in named:
         found = (
-            f"folders put other cases into training, validation or test, but not {items[named.index(None)]['image']}."
+            f"other cases are in a training, validation or test folder, but not {items[named.index(None)]['image']}."
         )
-        raise DatalistError(root, found, "Move it, or name the split in a split_file.")
+        raise DatalistError(root, found, "Move it into one of these folders, or give a split_file.")
     return {section: [item for item, name in zip(items, named, strict=True) if name == section] for section in SECTIONS}
 
 
@@ -128,12 +128,12 @@ def split_by_file(items: Sequence[Item], split_file: Path, base: Path) -> dict[s
         files = [os.path.realpath(entry["image"]) for entry in entries]
         unknown = [file for file in files if file not in item_of]
         if unknown:
-            found = f"{len(unknown)} scans of {section} are not among the labelled ones of {base}, the first is {unknown[0]}."
-            raise DatalistError(split_file, found, "Label them or take them out of the split.")
+            found = f"{len(unknown)} scans of {section} are not among the labelled scans of {base}. The first is {unknown[0]}."
+            raise DatalistError(split_file, found, "Add their labels, or remove them from this file.")
         sections[section] = [item_of[file] for file in files]
     left_out = len(item_of) - len({item["image"] for listed_items in sections.values() for item in listed_items})
     if left_out:
-        logger.warning("%s: %d labelled scans are in none of its lists and are left out", split_file, left_out)
+        logger.warning("%s: %d labelled scans are in none of its lists and are skipped", split_file, left_out)
     return sections
 
 
@@ -144,17 +144,17 @@ def take_fraction(
     stratify_key: str | None = None,
     shots: int | None = None,
 ) -> list[Item]:
-    """Take the items of a share of the patients, or of a number of them.
+    """Take the items of a fraction of the patients, or of a number of patients.
 
-    The order of the patients depends on the seed and their names alone, and a smaller share is the beginning of a larger
-    one: 10 % are among the 30 %, and the patient of one shot is among those of two.
+    The order of the patients depends only on the seed and their names. A smaller fraction is a subset of a larger one: the
+    patients of 10 % are among those of 30 %, and the patient of one shot is among those of two shots.
 
     Args:
         items: anything with a ``patient``; either all items of a patient are taken or none.
-        fraction: share of the patients in (0, 1], rounded, at least one patient.
+        fraction: fraction of the patients in (0, 1], rounded, at least one patient.
         seed: another seed gives another draw of the same size.
-        stratify_key: key of a class. Every class then keeps at least one item, if necessary by more patients than
-            asked for, and the classes keep about their shares. A patient with items of several classes counts for
+        stratify_key: key of a class. Every class then keeps at least one item, with more patients than requested if
+            necessary, and the classes keep about their frequencies. A patient with items of several classes counts for
             the rarest of them.
         shots: number of patients, instead of `fraction`.
 
@@ -171,20 +171,18 @@ def take_fraction(
         ['ana']
     """
     if not 0 < fraction <= 1:
-        found = f"it is a share of the training patients above 0 and up to 1, got {fraction}."
+        found = f"expected a fraction of the training patients above 0 and up to 1, found {fraction}."
         raise DatalistError("label_fraction", found, "Correct it.")
     if not items:
-        raise DatalistError("label_fraction", "there are no items to take a share of.", "Check the training list.")
+        raise DatalistError("label_fraction", "the list of training items is empty.", "Check the training list.")
     patients = sorted({item["patient"] for item in items})
     if shots is None:
         wanted = max(1, round(fraction * len(patients)))
     elif isinstance(shots, bool) or not isinstance(shots, int) or not 1 <= shots <= len(patients):
-        found = (
-            f"it is a whole number of training patients, from 1 to the {len(patients)} that there are, got {shots!r}."
-        )
+        found = f"expected a whole number of training patients from 1 to {len(patients)}, found {shots!r}."
         raise DatalistError("shots", found, "Correct it.")
     elif fraction != 1:
-        raise DatalistError("shots", f"label_fraction is {fraction} as well.", "Give one of the two.")
+        raise DatalistError("shots", f"label_fraction is also set, to {fraction}.", "Set only one of them.")
     else:
         wanted = shots
     shuffled = _shuffled(patients, seed)
@@ -202,7 +200,9 @@ def _stratified(shuffled: Sequence[str], items: Sequence[Item], key: str) -> tup
     classes: dict[str, set[Hashable]] = defaultdict(set)
     for item in items:
         if key not in item:
-            raise KeyError(f"{item.get('image', item)}: it has no entry {key!r} to stratify the label fraction by.")
+            raise KeyError(
+                f"{item.get('image', item)}: it has no entry {key!r}, the class by which label_fraction is stratified."
+            )
         classes[item["patient"]].add(item[key])
     frequency = Counter(value for values in classes.values() for value in values)
     by_rarity = sorted(frequency, key=lambda value: (frequency[value], str(value)))

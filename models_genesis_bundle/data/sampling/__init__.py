@@ -1,1 +1,1 @@
-"""Which item comes next, and with which random draws."""
+"""Seeded datasets, samplers and patch centres."""

@@ -1,4 +1,4 @@
-"""Centres for the training patches of a label map, as often in a small class as in a large one."""
+"""Centres of training patches, with the same number of candidates for each class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["PatchCentresd"]
 
 
 class PatchCentresd(MapTransform):
-    """Lists voxels of the background and of the classes of a label map, equally many of each class.
+    """Lists voxels of the background and of each class of a label map, the same number for each class.
 
     For `monai.transforms.RandCropByPosNegLabeld` with ``bg_indices_key`` and ``fg_indices_key``. If all foreground voxels had the
     same chance, a patch would hardly ever be centred on a nodule of a hundred voxels next to lungs of a million. nnU-Net

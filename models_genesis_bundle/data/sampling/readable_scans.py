@@ -1,4 +1,4 @@
-"""Scans that cannot be read are skipped and named, or end the run."""
+"""Datasets that skip scans that cannot be used, or stop at the first one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SkippedScansError(RuntimeError):
 
 
 class SkipUnreadable(Dataset):
-    """Dataset with a note in place of an item whose scan cannot be used; `ScanEvaluator` ignores such a note.
+    """Dataset that returns a note instead of an item whose scan cannot be used; `ScanEvaluator` ignores such notes.
 
     Only a `ScanError` is noted. Other errors, such as lack of memory, are raised, and so is `UnknownLabelsError`, because
     its cause may be in the settings.
@@ -81,7 +81,7 @@ def skipped_text(skipped: Mapping[str, str], total: int) -> str:
 
 
 class ReadableScans(CacheDataset):
-    """MONAI's `CacheDataset` without the scans that cannot be used, which the log names.
+    """MONAI's `CacheDataset` without the scans that cannot be used; the log lists these scans.
 
     Every scan is read once when the dataset is made, whether or not it is kept in memory, so that the list of scans
     is the same in all processes and after a restart.
@@ -90,7 +90,7 @@ class ReadableScans(CacheDataset):
         data: items with the path of a scan under ``image``.
         transform: the preparation, without random steps; raises `ScanError` if a scan or its label cannot be used.
         on_unreadable: ``"skip"``, or ``"raise"`` to stop at the first scan that cannot be used.
-        cache_rate: share of the scans that is kept in memory.
+        cache_rate: fraction of the scans that is kept in memory.
         num_workers: threads that read.
         foreground_key: key under which the preparation lists the voxels of the foreground, see `PatchCentresd`; at least one
             scan must have foreground.
@@ -138,9 +138,9 @@ class ReadableScans(CacheDataset):
             logger.warning("%s", skipped_text(self.skipped, total))
         if self.foreground_key is not None and not self.has_foreground:
             raise ValueError(
-                f"None of the {len(self.data)} training labels has a voxel of a class, first {self.data[0].get('label')}: "
-                "all are 0. There is nothing to learn. Check whether the paths of the labels are right, and whether "
-                "labelled_preprocessing::label_map maps all labels to 0."
+                f"All voxels of all {len(self.data)} training labels are 0 (background); the first label is "
+                f"{self.data[0].get('label')}. Check the paths of the labels, and check that "
+                "labelled_preprocessing::label_map does not map all labels to 0."
             )
         kept = [item for item, good in zip(cache, usable, strict=False) if good]
         self.cache_num = len(kept)

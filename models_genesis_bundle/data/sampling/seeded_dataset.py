@@ -1,4 +1,4 @@
-"""A dataset whose items depend on seed, epoch and index alone, and its samplers."""
+"""A dataset whose items depend only on seed, epoch and index, and its samplers."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class EpochIndex(NamedTuple):
 
 
 class SeededDataset(Dataset):
-    """Applies a random transform whose draws depend on (`seed`, epoch, index, repeat) alone.
+    """Applies a random transform whose draws depend only on (`seed`, epoch, index, repeat).
 
-    An item is thus the same in any worker, on any rank and after a restart: runs with 0 and with 8 workers train on the
-    same cubes, and a resumed run continues exactly.
+    Therefore an item is the same in every worker, on every rank and after a restart. Runs with 0 and with 8 workers train
+    on the same cubes, and a resumed run continues exactly.
 
     Args:
         data: the items, for example `ScanCubes`. With an attribute ``by_epoch`` they are indexed by `EpochIndex`.
         transform: a MONAI transform; if it is ``Randomizable`` it is seeded before every item.
-        seed: seed of the draws.
-        redraw: draw anew in every epoch; ``False`` gives the same items in all epochs, for validation.
+        seed: random seed of the draws.
+        redraw: draw again in every epoch; ``False`` gives the same items in all epochs, for validation.
         prepare: makes the input of the transform from `data`, as ``CacheDataset`` with a deterministic transform does. A
             configuration's ``dataset::data`` is then a plain list of files, which other programs can replace.
 
@@ -110,7 +110,7 @@ class EpochSampler(DistributedSampler):
 
     Args:
         dataset: only its length is used.
-        seed: seed of the shuffling.
+        seed: random seed of the shuffling.
         shuffle: ``False`` keeps the order.
 
     Attributes:
@@ -152,7 +152,7 @@ class BalancedEpochSampler(EpochSampler):
 
     Args:
         labels: class of each item.
-        seed: seed of the draws.
+        seed: random seed of the draws.
         num_samples: items of an epoch, over all ranks; None for as many as there are.
 
     Raises:
@@ -199,7 +199,7 @@ def training_sampler(
         labels: class of each.
         balance: ``"sampler"`` for a `BalancedEpochSampler`; ``"loss"`` (see `class_weights`) and ``"none"`` for every item once
             an epoch.
-        seed: seed of the draws.
+        seed: random seed of the draws.
         num_samples: items of an epoch, with ``"sampler"``; None for as many as there are.
 
     Raises:
@@ -211,7 +211,7 @@ def training_sampler(
         return BalancedEpochSampler(labels, seed, num_samples)
     if num_samples is not None:
         raise ValueError(
-            f"samples per epoch: only balance 'sampler' takes a number, found {num_samples} and {balance!r}."
+            f"num_samples: only balance='sampler' takes a number, found {num_samples} with balance={balance!r}."
         )
     return EpochSampler(dataset, seed)
 
@@ -239,7 +239,7 @@ def class_weights(labels: Sequence[int], num_classes: int) -> torch.Tensor:
     counts = np.bincount(np.asarray(labels, dtype=np.int64), minlength=num_classes)
     if len(counts) > num_classes or not counts.all():
         raise ValueError(
-            f"class_weights: each of the classes 0 … {num_classes - 1} needs training items and no other may occur, "
-            f"found {dict(enumerate(counts.tolist()))} items by class."
+            f"class_weights: expected training items of every class 0 … {num_classes - 1} and of no other, found these numbers "
+            f"of items by class: {dict(enumerate(counts.tolist()))}."
         )
     return torch.as_tensor(len(labels) / (num_classes * counts), dtype=torch.float32)

@@ -1,1 +1,1 @@
-"""One scan, from its file to a scaled image."""
+"""Reading, checking and preprocessing of one scan."""

@@ -39,13 +39,13 @@ _NAMED_AT_MOST = 10
 _GRID_TOLERANCE = 1e-3
 _COSINE_TOLERANCE = 0.01
 _SAME_PLACE = 0.01  # of a pixel
-_LARGEST_SHIFT = 0.1  # mm, and at most this share of the gap between two slices
+_LARGEST_SHIFT = 0.1  # mm, and at most this fraction of the gap between two slices
 _LARGEST_TILT = 0.5  # degrees
 _SMALLEST_SLIP = 0.1  # mm between the first and the last slice; a tilt with less is rounding
 _GAP_TOLERANCE = 0.1
 _CONVERT = "Convert the series to NIfTI, with dcm2niix for example."
 _RESAMPLE = "Resample it to a straight, even grid, as dcm2niix does while it converts to NIfTI, or leave it out."
-_SEPARATE = "Give the images of each volume a folder of their own."
+_SEPARATE = "Put the images of each volume into a separate folder."
 _EXPORT = "export the series again, or leave it out."
 
 
@@ -64,7 +64,9 @@ def read_dicom_series(folder: Path) -> RawScan:
     places = _in_space(folder, images)
     affine = _lps_affine(folder, [place[0] for place in places], unread)
     if unread:
-        logger.warning("%s: not an image, or not readable, and left out: %s", folder, first_of(unread, _NAMED_AT_MOST))
+        logger.warning(
+            "%s: skipped, because they are not readable images: %s", folder, first_of(unread, _NAMED_AT_MOST)
+        )
     columns, rows = first.size
     values = np.empty((len(places[0]), len(places), rows, columns), dtype=np.float32)
     for number, place in enumerate(places):
@@ -146,7 +148,7 @@ class _DicomImage:
 
     def _invalid(self, keyword: str, wanted: str, rule: str) -> ScanError:
         found = f"{keyword} in the header of {self.name} must be {wanted}, found {self.texts[keyword] or 'nothing'}."
-        remedy = f"Without it the place of the slices is not known: {_EXPORT}"
+        remedy = f"Without it the positions of the slices are unknown: {_EXPORT}"
         return ScanError(self.file.parent, found, remedy, rule)
 
     def pixels(self) -> np.ndarray:
@@ -189,18 +191,18 @@ def _largest_series(folder: Path, images: Sequence[_DicomImage]) -> list[_DicomI
     largest = list(max(by_uid.values(), key=len).values())
     if len(by_uid) > 1:
         message = (
-            "%s holds %d DICOM series; the one with the most slices (%d) is read. Give each series a folder of its own to use "
-            "them all."
+            "%s holds %d DICOM series; the one with the most slices (%d) is read. Put each series into a separate folder to "
+            "use them all."
         )
         logger.warning(message, folder, len(by_uid), len(largest))
     if copies:
-        message = "%s: copies of other files, with the same SOPInstanceUID, and left out: %s"
+        message = "%s: skipped, because they are copies of other files (same SOPInstanceUID): %s"
         logger.warning(message, folder, first_of(copies, _NAMED_AT_MOST))
     return largest
 
 
 def _require_slice(folder: Path, image: _DicomImage, first: _DicomImage) -> None:
-    """Refuse an image that is no slice of a volume, that cannot be scaled, or that lies on another grid than the first."""
+    """Refuse an image that is not a slice of a volume, that cannot be scaled, or that has another grid than the first."""
     name, frames = image.name, image.count("NumberOfFrames")
     if image.is_localiser:
         found = f"it holds only localisers (ImageType of {name} has LOCALIZER)."
@@ -211,13 +213,13 @@ def _require_slice(folder: Path, image: _DicomImage, first: _DicomImage) -> None
     if "MOSAIC" in image.kinds:
         raise ScanError(folder, f"{name} shows many slices side by side (Siemens mosaic).", _CONVERT, "mosaic")
     if image.count("SamplesPerPixel") > 1:
-        remedy = "Give the series that the colours were made from, or leave it out."
+        remedy = "Give the original grey-level series, or leave it out."
         raise ScanError(folder, f"{name} holds colours.", remedy, "colour")
     for keyword, excluded in (("RescaleSlope", 0), ("RescaleIntercept", None)):
         text, value = image.texts[keyword], image.numbers(keyword, 1)
         if text and (value is None or value[0] == excluded):
-            found = f"{keyword} in the header of {name} is {text}, which is not a number to scale with."
-            raise ScanError(folder, found, f"Its values are not known: {_EXPORT}", "rescale")
+            found = f"{keyword} in the header of {name} is {text}, which is not a number."
+            raise ScanError(folder, found, f"Without it the intensities are unknown: {_EXPORT}", "rescale")
     for what, wanted, values, tolerance in (
         ("size", first.size, image.size, 0),
         ("PixelSpacing", first.spacing, image.spacing, _GRID_TOLERANCE),

@@ -1,4 +1,4 @@
-"""Which files and folders are scans, what they are called, and which files a scan has."""
+"""The files of a scan: which files and folders are scans, and their names."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def is_dicom_file(file: Path) -> bool:
 
 
 def scan_fingerprint(path: str | Path, *further: str | Path) -> str:
-    """A short text that changes when any file of a scan does; ``""`` if the scan does not exist.
+    """A short text that changes when any file of a scan changes; ``""`` if the scan does not exist.
 
     It is a hash of the name, size and time of the last change of each file: of all visible files of a DICOM folder, of a header
     (``.mhd``, ``.nhdr`` …) and the data file that it names, or of the one file. `further` are the files of other channels.

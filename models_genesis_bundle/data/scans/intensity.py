@@ -21,7 +21,7 @@ _LIMITS: dict[str, Any] = {"window": (-1000.0, 1000.0), "percentile": (0.5, 99.5
 
 @dataclass(frozen=True)
 class IntensityScaling:
-    """The map from the voxels of a scan to the network's input.
+    """The scaling from the voxels of a scan to the network's input.
 
     ============== =================================================== ============= ========================
     mode           what happens                                        range         can be inverted
@@ -44,7 +44,7 @@ class IntensityScaling:
         clip: largest magnitude after ``"zscore"``, in standard deviations.
 
     Raises:
-        ValueError: an unknown mode, or numbers that define no increasing map.
+        ValueError: an unknown mode, or numbers that do not define an increasing map.
 
     Based on: the CT window of Zhou et al., "Models Genesis", Medical Image Analysis 67, 2021, 101840.
 
@@ -65,7 +65,9 @@ class IntensityScaling:
         if self.mode not in _LIMITS:
             raise ValueError(f"IntensityScaling: mode must be one of {', '.join(_LIMITS)}, got {self.mode!r}.")
         if (self.mean is None) != (self.std is None):
-            raise ValueError("IntensityScaling: zscore needs both mean and std, or neither (the scan's own).")
+            raise ValueError(
+                "IntensityScaling: zscore needs both mean and std, or neither (then those of each scan are used)."
+            )
         if self.mode != "zscore" and self.mean is not None:
             raise ValueError(f"IntensityScaling: mean and std belong to zscore, not to {self.mode}.")
         if self.std is not None and not self.std > 0:
@@ -79,13 +81,15 @@ class IntensityScaling:
             return
         if self.lower is None or self.upper is None or (self.mode == "zscore" and self.mean is None):
             raise ValueError(
-                "IntensityScaling: zscore takes lower and upper both, and with mean and std; else leave lower and upper out."
+                "IntensityScaling: with zscore, give both lower and upper, together with mean and std, or neither of them."
             )
         if not self.lower < self.upper:
             raise ValueError(f"IntensityScaling: lower must be below upper, got {self.lower} and {self.upper}.")
         if self.mode == "percentile" and not 0 <= self.lower < self.upper <= 100:
             limits = f"{self.lower} and {self.upper}"
-            raise ValueError(f"IntensityScaling: percentiles lie in 0 … 100, got {limits}; 0.5 and 99.5 are usual.")
+            raise ValueError(
+                f"IntensityScaling: percentiles must lie in 0 … 100, got {limits}; 0.5 and 99.5 are usual."
+            )
 
     @property
     def value_range(self) -> tuple[float, float]:
@@ -141,7 +145,7 @@ class IntensityScaling:
         if not self.is_invertible:
             raise ValueError(
                 f"IntensityScaling: {self.mode} scaling by the scan's own statistics cannot be inverted; "
-                "use mode 'window', or 'zscore' with mean and std, to come back to the scan's unit."
+                "use mode 'window', or 'zscore' with mean and std."
             )
         tensor, *_ = convert_data_type(image, torch.Tensor, dtype=torch.float32)
         offset, unit = self._offset_and_unit(tensor)

@@ -129,10 +129,12 @@ def _check_data_file(path: Path, name: str) -> None:
         found = f"its voxels are in several files ({name})."
         raise ScanError(path, found, "Save it as one file, with 3D Slicer for example.", "several_files")
     if any(file.anchor or ".." in file.parts for file in (PurePosixPath(name), PureWindowsPath(name))):
-        remedy = "Move the data into the header's folder and name them without a path."
+        remedy = "Move the data file into the header's folder, and write its name without a path into the header."
         raise ScanError(path, f"its data file {name} is not next to it.", remedy, "data_outside")
     if name and not (path.parent / name).is_file():
-        raise ScanError(path, f"its data file {name} is not there.", "Copy it next to the header.", "missing_data")
+        raise ScanError(
+            path, f"its data file {name} does not exist.", "Copy it into the header's folder.", "missing_data"
+        )
 
 
 def _encoding(path: Path, fields: dict[str, str]) -> str:
@@ -145,7 +147,7 @@ def _encoding(path: Path, fields: dict[str, str]) -> str:
     if encoding in ("gz", "gzip"):
         return "gzip"
     if encoding not in _UNPACKED:
-        found = f"its encoding is {encoding}, which cannot be unpacked."
+        found = f"its encoding {encoding} is not supported."
         raise ScanError(path, found, "Save it with the encoding gzip or raw.", "encoding")
     return encoding
 
@@ -157,12 +159,17 @@ def _millimetres(path: Path, fields: dict[str, str]) -> float:
     factors = {_MILLIMETRES.get(_LONG_UNITS.get(word.removesuffix("s"), word)) for word in words or {""}}
     factor = factors.pop()
     if factor is None or factors:
-        raise ScanError(path, f"its unit of length is {field}.", "Write its spacing and origin in mm.", "units")
+        raise ScanError(
+            path,
+            f"its unit of length is {field}, which is not supported.",
+            "Write its spacing and origin in mm.",
+            "units",
+        )
     return factor
 
 
 def _check_voxels(path: Path, header: TextHeader, encoding: str, shape: Sequence[int], size: int) -> None:
-    """Check the size of uncompressed voxels and the checksum of compressed ones, as ITK does not."""
+    """Check the size of uncompressed voxels and the checksum of compressed ones; ITK does not check them."""
     file = path.parent / header.data_file if header.data_file else path
     start = 0 if header.data_file else header.length
     if encoding == "raw":

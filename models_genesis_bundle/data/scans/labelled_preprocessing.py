@@ -1,4 +1,4 @@
-"""From the files of a scan and its label map to a pair on the same grid."""
+"""Preprocessing of a scan together with its label map."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _ROUNDING = 1e-3
 
 
 class UnknownLabelsError(ScanError):
-    """A label map has labels without a class; the settings may be wrong, and not the file."""
+    """A label map has labels without a class. The settings may be wrong instead of the file."""
 
 
 class LoadLabeld(LoadScand):
     """Dictionary transform that reads label maps of one channel, in the formats of `LoadScand`.
 
-    A map may have no foreground. Values within 0.001 of a whole number, as a scale factor in the file leaves them, are
-    rounded.
+    A map may have no foreground. Values within 0.001 of a whole number are rounded, because a scale factor in the
+    file can cause such differences.
 
     Args:
         keys: keys that hold the path of a file, or of a folder with one DICOM series.
@@ -74,7 +74,7 @@ class LoadLabeld(LoadScand):
         values, label = label.as_tensor(), label.round()
         odd = values[(label.as_tensor() < 0) | ((values - label.as_tensor()).abs() > _ROUNDING)]
         if odd.numel():
-            remedy = "Check that it is the label and not the image, and that it was resampled with nearest neighbours."
+            remedy = "Check that it is the label and not the image, and that it was resampled with nearest-neighbour interpolation."
             raise ScanError(file, f"a label map holds whole numbers from 0, found {_listed(odd)}.", remedy)
         if self.label_map:
             label = MapLabelValue(list(self.label_map), list(self.label_map.values()), dtype=torch.float32)(label)
@@ -92,7 +92,7 @@ class LoadLabeld(LoadScand):
 
 
 def _whole_numbers(label_map: Mapping[Any, Any], classes: int) -> dict[int, int]:
-    """The mapping with numbers in place of texts, without labels that stay."""
+    """The mapping with numbers instead of texts, without labels that stay."""
     mapping: dict[int, int] = {}
     for value, label in label_map.items():
         try:
@@ -113,10 +113,11 @@ def _listed(values: torch.Tensor) -> str:
 
 
 class LabelledPreprocessing(ScanCompose):
-    """Read a scan and its label map, apply a `ScanPreprocessing` to the scan, and turn and resample the label alike.
+    """Read a scan and its label map, and apply a `ScanPreprocessing`: orientation and spacing to both, intensity to the scan.
 
     The label must lie on the scan's grid: the same shape, and no corner voxel more than a tenth of a voxel away from the
-    scan's. It is resampled by nearest neighbours. `monai.transforms.Invertd` takes a prediction back to the file's grid with
+    scan's. It is resampled with nearest-neighbour interpolation. `monai.transforms.Invertd` takes a prediction back to the
+    file's grid with
     ``transform=preprocessing`` or with this object.
 
     Args:
@@ -125,7 +126,7 @@ class LabelledPreprocessing(ScanCompose):
         num_classes: number of classes with the background; other labels are refused.
         ignore_label_affine: give a label of the scan's shape the scan's affine, for data whose label headers are known to
             be wrong.
-        label_as_stored: leave the label on the grid of its file, on which an evaluation compares the prediction.
+        label_as_stored: keep the label on the grid of its file; an evaluation compares the prediction on this grid.
 
     Attributes:
         label_map: as given, but with texts as keys, as in a weight file.
@@ -157,7 +158,7 @@ class LabelledPreprocessing(ScanCompose):
         if preprocessing.keys != ("image",):
             keys = ", ".join(map(str, preprocessing.keys))
             raise ValueError(
-                f"LabelledPreprocessing: the preprocessing must be that of the key 'image', it is of {keys}."
+                f"LabelledPreprocessing: expected a preprocessing of the key 'image' alone, found the keys {keys}."
             )
         self.label_map = None if label_map is None else {str(old): new for old, new in label_map.items()}
         self.ignore_label_affine = ignore_label_affine
@@ -182,7 +183,7 @@ class _RequireSameGrid(Transform):
     def __call__(self, data: dict[Hashable, Any]) -> dict[Hashable, Any]:
         image, label = data["image"], data["label"]
         if found := grid_difference(label, image, self.ignore_affine):
-            remedy = "Check that they belong together; resample the label onto the image."
+            remedy = "Check that image and label belong together. If they do, resample the label to the image's grid."
             if label.shape[1:] == image.shape[1:]:
                 remedy += " If only its header is wrong, set ignore_label_affine."
             found += f" of its image {image.meta['filename_or_obj']}."

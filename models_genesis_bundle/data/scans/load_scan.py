@@ -1,4 +1,4 @@
-"""Reading one scan, or refusing it with the reason."""
+"""The transform that reads one scan, or refuses it with the reason."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ class LoadScand(MapTransform):
             from 0. None refuses such a file, unless there are several `channels`.
         allow_constant: accept a scan with the same value everywhere, such as a label map without foreground.
         allow_missing_keys: ignore missing keys.
-        channels: the number of channels of a scan. Several channels are as many files on the same grid (the item's
-            ``channel_files`` if it has them, see `segmentation_datalist`), or one file with as many volumes.
+        channels: the number of channels of a scan. Several channels are stored in one file each, on the same grid (the item's
+            ``channel_files``, see `segmentation_datalist`), or as volumes of one file.
 
     Shape:
         Result: a float32 MetaTensor ``(C, X, Y, Z)`` or ``(C, X, Y)``, in the file's unit, with its affine in RAS
         millimetres and ``meta["modality"]`` (``CT``, ``MR`` …; ``""`` if the file does not say). Axes of length 1 after the
-        spatial ones are dropped. In 2D the affine is that within the axial plane; an image of another plane has only its
-        spacing, with its axes to the left and the back.
+        spatial ones are dropped. In 2D the affine is restricted to the axial plane. For an image of another plane
+        it has only the spacing, with axes to the left and the back.
 
     Raises:
         ScanError: the file is absent, damaged or flat, or has several volumes; its voxels are NaN, infinite, complex, colours
-            or all the same; its affine is singular; its DICOM slices make no regular grid; its channels are of another
-            number or on different grids. Its ``rule`` names the reason.
+            or all the same; its affine is singular; its DICOM slices do not form a regular grid; the number of channels is
+            wrong, or they are on different grids. Its ``rule`` names the reason.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class LoadScand(MapTransform):
             raise ValueError(f"LoadScand: spatial_dims must be 2 or 3, got {spatial_dims}.")
         if channels > 1 and volume is not None:
             raise ValueError(
-                f"LoadScand: volume={volume} is one channel, but channels is {channels}. Give one of them."
+                f"LoadScand: volume={volume} selects one channel, but channels is {channels}. Set only one of them."
             )
         self.spatial_dims = spatial_dims
         self.volume = volume
@@ -91,11 +91,13 @@ class LoadScand(MapTransform):
             return self._read(files[0], self.channels)
         if len(files) != self.channels:
             found = f"it has {len(files)} channels, one for each of {', '.join(file.name for file in files)}."
-            raise ScanError(files[0], found, f"Give {self.channels}, as many as the network sees.", "channels")
+            raise ScanError(
+                files[0], found, f"Give {self.channels} files, one for each channel of the network.", "channels"
+            )
         channels = [self._read(file, 1) for file in files]
         for file, channel in zip(files, channels, strict=True):
             if difference := grid_difference(channel, channels[0]):
-                remedy = "Resample the channels onto the grid of one of them."
+                remedy = "Resample all channels to the grid of one of them."
                 raise ScanError(file, f"{difference} of the first channel, {files[0]}.", remedy, "grid")
         return MetaTensor(torch.cat([channel.as_tensor() for channel in channels]), meta=channels[0].meta)
 
@@ -132,20 +134,20 @@ class LoadScand(MapTransform):
         further = values.shape[dims:]
         if len(further) == 1 and self.volume is not None:
             if not 0 <= self.volume < further[0]:
-                remedy = f"volume {self.volume} is none of them; count from 0."
+                remedy = f"There is no volume {self.volume}; choose one from 0 to {further[0] - 1}."
                 raise ScanError(path, f"it holds {further[0]} volumes.", remedy, "volume")
             values, further = values[..., self.volume], ()
         sides = "×".join(map(str, further)) or "1"
         if channels > 1 and further != (channels,):
-            found = f"{found} {sides} channels, and the network sees {channels}."
-            remedy = "Give a file for each channel or one with all of them"
+            found = f"{found} {sides} channels, but the network takes {channels}."
+            remedy = "Give one file for each channel, or one file with all channels"
             remedy += ", see Several channels in docs/reference/labelled_data.md."
             raise ScanError(path, found, remedy, "channels")
         if channels == 1 and further:
             what, hint = _FURTHER_AXES[dims]
             remedy = (
-                f"Name the one to take with volume=0 … {further[-1] - 1}, or save it to a file of its own{hint}. In "
-                f"fine-tuning, scan_preprocessing::channels={further[-1]} takes all of them."
+                f"Select one with volume=0 … {further[-1] - 1}, or save it as a separate file{hint}. In "
+                f"fine-tuning, scan_preprocessing::channels={further[-1]} uses all of them."
             )
             found = f"{found} {values.ndim} axes instead of {dims}: {sides} {what}."
             raise ScanError(path, found, remedy, "several_volumes")

@@ -25,8 +25,8 @@ RAS_LABELS = (("L", "R"), ("P", "A"), ("I", "S"))
 class ScanCompose(Compose):
     """MONAI's `Compose`, which raises the `ScanError` of a step instead of a `RuntimeError` around it.
 
-    The steps are in one flat list, because ``CacheDataset`` takes a nested ``Compose`` for a random transform and caches
-    nothing after it.
+    The steps are in one flat list, because ``CacheDataset`` treats a nested ``Compose`` as a random transform, and
+    does not cache the steps after it.
 
     Args:
         transforms: the steps; the steps of a `ScanCompose` among them are inserted.
@@ -48,7 +48,7 @@ class ScanCompose(Compose):
 
 
 class ScanPreprocessing(ScanCompose):
-    """Read a scan, turn it to one orientation, resample it if asked, and scale its intensities.
+    """Read a scan, change its orientation, resample it if a spacing is given, and scale its intensities.
 
     `monai.transforms.Invertd(transform=ScanPreprocessing(...))` takes a result back to the file's orientation, shape
     and affine; `IntensityScaling.invert` takes intensities back.
@@ -58,7 +58,7 @@ class ScanPreprocessing(ScanCompose):
         intensity: the scaling; a CT window of [-1000, 1000] HU to [0, 1] by default.
         spacing: side of a voxel in millimetres after linear resampling, one number or one for each axis. None keeps the
             scan's own, as the paper does.
-        orientation: axis codes that the scan is turned to; None keeps the file's.
+        orientation: axis codes of the result; None keeps the orientation of the file.
         spatial_dims: 3, or 2 for flat images.
         volume: the volume to take from a file with several, see `LoadScand`.
         channels: number of a scan's channels, or their names in order; see `LoadScand`. Each is scaled by itself.
@@ -131,8 +131,8 @@ class ScanPreprocessing(ScanCompose):
             return cls(keys=keys, intensity=IntensityScaling.from_record(settings.pop("intensity")), **settings)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
-                f"The record of the preprocessing in the weights cannot be understood ({type(error).__name__}: {error}); "
-                f"expected the entries {', '.join(cls().record())}, found {record}. Take weights that this version wrote, "
+                f"The weights have an invalid record of their preprocessing ({type(error).__name__}: {error}): "
+                f"expected the entries {', '.join(cls().record())}, found {record}. Use weights that this version wrote, "
                 "or train from scratch."
             ) from error
 
@@ -148,8 +148,8 @@ def recorded_preprocessing(
 ) -> ScanPreprocessing:
     """The preprocessing that initial weights were trained with, changed by the other arguments, for the key ``image``.
 
-    A network recognises what it has learnt only in scans that are scaled like those of its pretraining. A change of the
-    record is therefore logged as a warning with both values.
+    Pretrained weights are useful only for scans that are preprocessed like those of the pretraining. A setting that differs
+    from the record is therefore logged as a warning with both values.
 
     Args:
         record: `ScanPreprocessing.record` from the weights' file; None, for training from scratch or weights without a
@@ -182,13 +182,13 @@ def recorded_preprocessing(
         settings["volume"] = None
     chosen = ScanPreprocessing(**settings)
     if record is None:
-        logger.info("Preprocessing as set or by default, since no weights record theirs: %s", chosen.record())
+        logger.info("Preprocessing, from settings and defaults, because no weights record it: %s", chosen.record())
         return chosen
     for name in ("intensity", "spacing", "orientation"):
         now, before = getattr(chosen, name), getattr(recorded, name)
         if now != before:
             now, before = ("the scan's own" if value is None else value for value in (now, before))
-            message = "%s is %s, but the weights were pretrained with %s; they may be of little use for such input"
+            message = "%s is %s, but the weights were pretrained with %s. They may be of little use for such input."
             logger.warning(message, name, now, before)
-    logger.info("Preprocessing as recorded with the weights, except for the warnings above: %s", chosen.record())
+    logger.info("Preprocessing, as recorded with the weights except for the warnings above: %s", chosen.record())
     return chosen

@@ -1,4 +1,4 @@
-"""What a reader takes from a file, and what it refuses before it reads the voxels."""
+"""A scan as it is stored in its file, and the checks before its voxels are read."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class RawScan:
 
 
 class ScanError(ValueError):
-    """A scan that cannot be used.
+    """Raised for a scan that cannot be used.
 
     Args:
         file: the scan's file or folder.
-        found: what is wrong with it, a sentence.
-        remedy: what to do about it, a sentence.
+        found: what is wrong with it, as a sentence.
+        remedy: what to do about it, as a sentence.
         rule: short identifier of the reason, such as ``constant`` or ``missing_slices``, for logs and tables.
     """
 
@@ -63,7 +63,7 @@ def scan_error_in(error: BaseException) -> ScanError | None:
 
 
 def damaged(path: Path, found: str) -> ScanError:
-    """The error of a file that is not as it was written."""
+    """The error for a file that is damaged."""
     return ScanError(path, found, "It may be truncated or damaged: copy it again, or leave it out.", "damaged")
 
 
@@ -95,7 +95,7 @@ def require_bytes(path: Path, shape: Sequence[int], expected: int, found: int) -
 
 
 def require_spacing(path: Path, spacing: Sequence[float], name: str = "spacing") -> None:
-    """Refuse a side of a voxel that is not above 0."""
+    """Refuse a voxel size that is not above 0."""
     if not all(side > 0 for side in spacing):
         found = f"its {name} must be above 0, found {', '.join(f'{side:g}' for side in spacing)}."
         raise ScanError(path, found, "Write the right spacing into its header.", "spacing")
@@ -104,8 +104,8 @@ def require_spacing(path: Path, spacing: Sequence[float], name: str = "spacing")
 def require_grey(path: Path, is_complex: bool, colours: str) -> None:
     """Refuse complex numbers, and colours, which are named or ``""``."""
     if is_complex:
-        remedy = "Save their magnitude (numpy.abs) as a scan of its own."
+        remedy = "Save their magnitude (numpy.abs) as a separate scan."
         raise ScanError(path, "its voxels are complex numbers.", remedy, "complex")
     if colours:
-        remedy = "Give the scan that the colours were made from, or save one channel as a scan of its own."
+        remedy = "Give the original grey-level scan, or save one channel as a separate scan."
         raise ScanError(path, f"its voxels are colours ({colours}).", remedy, "colour")

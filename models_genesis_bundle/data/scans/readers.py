@@ -1,4 +1,4 @@
-"""Reading a scan as its file has it, in every format."""
+"""Readers for all file formats."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def read_raw_scan(path: Path, spatial_dims: int = 3) -> RawScan:
     if spatial_dims == 2 and is_dicom_file(path):
         return read_flat_dicom(path)
     remedy = f"Give a folder of DICOM slices or a file of {', '.join(SCAN_SUFFIXES + IMAGE_SUFFIXES)}."
-    raise ScanError(path, "its suffix is of no known format.", remedy, "unknown_format")
+    raise ScanError(path, "its suffix is not that of a supported format.", remedy, "unknown_format")
 
 
 def _read_numpy(path: Path) -> RawScan:
@@ -69,8 +69,8 @@ def _read_picture(path: Path) -> RawScan:
 def _read_nifti(path: Path) -> RawScan:
     """Read a NIfTI file, compressed or not, whatever its suffix.
 
-    The affine is nibabel's (sform, else qform, else pixdim), in millimetres. A gzip stream is read to its end, so that its
-    checksum is compared.
+    The affine is nibabel's (sform, otherwise qform, otherwise pixdim), in millimetres. A gzip stream is read to its end, so
+    that its checksum is compared.
     """
     with open(path, "rb") as file:
         is_compressed = file.read(2) == _GZIP_MAGIC

@@ -1,1 +1,1 @@
-"""Scans as prepared volumes, and the cubes that are read from them."""
+"""Prepared volumes, and the cubes that are read from them."""

@@ -25,15 +25,15 @@ _LARGEST_DISTANCE_OUTSIDE = 1.0
 class CandidateCubes(Dataset):
     """Dataset of one cube for each item of a list, read from prepared volumes.
 
-    An item with a ``point`` gives the cube around it, an item without gives the middle of its image. Outside of the scan a cube
-    has the darkest value. Items of scans that `volumes` left out are left out, and counted in the log.
+    An item with a ``point`` gives the cube around this point; an item without a point gives the middle of its image. Voxels
+    outside of the scan have the darkest value. Items whose scans `volumes` skipped are skipped and counted in the log.
 
     Args:
         items: ``{"image": path, "patient": name, "label": class}``, with ``"point"``: (x, y, z) in millimetres and LPS
             axes for cubes around points; see `classification_datalist`. ``label`` may be missing for inference.
         volumes: the prepared volumes of the items' scans.
-        cube_size: sides of a cube in voxels; two make axial slices of volumes.
-        label_fraction: share of the patients whose cubes are used, in (0, 1], each class at least once; see
+        cube_size: sides of a cube in voxels; with two sides, the cubes are axial slices of volumes.
+        label_fraction: fraction of the patients whose cubes are used, in (0, 1], each class at least once; see
             `take_fraction`.
         label_fraction_seed: another seed takes other patients.
         shots: number of patients whose cubes are used, instead of `label_fraction`.
@@ -59,28 +59,36 @@ class CandidateCubes(Dataset):
         shots: int | None = None,
     ) -> None:
         if not items:
-            raise ValueError("CandidateCubes: there are no items; the list of this section of the data is empty.")
+            raise ValueError("CandidateCubes: the list of items is empty. Check the split of the data.")
         for key in ("point", "label"):
             having = sum(key in item for item in items)
             if having not in (0, len(items)):
                 raise ValueError(
-                    f"CandidateCubes: {having} of {len(items)} items have a {key!r}, expected all or none."
+                    f"CandidateCubes: expected the entry {key!r} in all items or in none, found it in {having} of {len(items)}."
                 )
         by_scan: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         for item in items:
             by_scan[os.path.abspath(item["image"])].append(item)
         twice = [image for image, own in by_scan.items() if len(own) > 1 and "point" not in own[0]]
         if twice:
-            raise ValueError(f"CandidateCubes: {twice[0]} is listed {len(by_scan[twice[0]])} times without a point.")
+            raise ValueError(
+                f"CandidateCubes: {twice[0]} is listed {len(by_scan[twice[0]])} times without a point. List it once."
+            )
         self.also = tuple(also)
         self.volumes = volumes
         missing = volumes.preprocessing.spatial_dims - len(cube_size)
         self.size = (*(int(side) for side in cube_size), *[1] * missing)  # a slice is one voxel thick
         self.items = [item for image, own in by_scan.items() if image in volumes for item in own]
         if not self.items:
-            raise ValueError(f"CandidateCubes: the scans of all {len(items)} items are left out.")
+            raise ValueError(
+                f"CandidateCubes: the scans of all {len(items)} items were skipped; the log has the reasons."
+            )
         if len(self.items) < len(items):
-            logger.warning("%d of %d items are left out with their scans.", len(items) - len(self.items), len(items))
+            logger.warning(
+                "%d of %d items are skipped, because their scans cannot be used.",
+                len(items) - len(self.items),
+                len(items),
+            )
         if label_fraction != 1 or shots is not None:
             found = len(self.items)
             self.items = take_fraction(self.items, label_fraction, label_fraction_seed, "label", shots)
@@ -178,7 +186,7 @@ def corners_around(
         first = ", ".join(f"{value:.1f}" for value in points[int(np.flatnonzero(outside)[0])])
         raise ValueError(
             f"{int(outside.sum())} of {len(voxels)} points lie outside of the scan: the first is ({first}) mm, the scan "
-            f"reaches over {reach} mm. Points must be in millimetres and LPS axes, as in ITK and LUNA16: for RAS (NIfTI, "
-            "3D Slicer's display) change the signs of x and y."
+            f"covers {reach} mm. Points must be LPS coordinates in millimetres, as in ITK and LUNA16. For RAS coordinates "
+            "(NIfTI, 3D Slicer's display), change the signs of x and y."
         )
     return np.floor(voxels + 0.5).astype(int) - np.array(size) // 2

@@ -1,4 +1,4 @@
-"""Drawing the places of training cubes in a scan, and the rules that accept or reject a place."""
+"""Sampling of the positions of training cubes, and the rules that accept or reject a position."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LEAST_COMPONENT = 0.1
 
 @runtime_checkable
 class CubeRule(Protocol):
-    """What a `CubeSampler` asks of a rule."""
+    """The interface of the rules of a `CubeSampler`."""
 
     def prepare(self, scan: np.ndarray, intensity: IntensityScaling) -> CubeTest:
         """Prepare the decisions about a scan.
@@ -53,7 +53,7 @@ class BodyRule(CubeRule):
     Air around the patient, the couch and padding are not body; lungs and other enclosed air are.
 
     Args:
-        min_body: smallest share of the cube's voxels inside the body, in [0, 1].
+        min_body: smallest fraction of the cube's voxels inside the body, in [0, 1].
 
     Examples:
         >>> from models_genesis_bundle.data import BodyRule, CubeSampler
@@ -85,8 +85,8 @@ class LungRule(CubeRule):
 
     A voxel at or above `threshold` scores 1, a voxel below it scores 0.5 if its neighbour in the next slice of the scan along
     Z is at or above it, and any other scores 0. The mean over the cube must not exceed `max_dense`. The rule is for 3D and a
-    scaling with a fixed unit. It cannot tell lung from the air around the patient, which the paper's margin of
-    ``(100, 100, 30)`` voxels keeps out.
+    scaling with a fixed unit. It cannot distinguish lung from the air around the patient; the paper's margin
+    of ``(100, 100, 30)`` voxels excludes this air.
 
     Args:
         threshold: in the scan's unit, -150 HU in the paper.
@@ -109,7 +109,7 @@ class LungRule(CubeRule):
     def prepare(self, scan: np.ndarray, intensity: IntensityScaling) -> CubeTest:
         """Scale the threshold like the scan; a `ValueError` in 2D, or if the scaling depends on the scan or clips it."""
         if scan.ndim != 4:
-            raise ValueError("LungRule looks at neighbouring slices: use it on 3D scans, and BodyRule in 2D.")
+            raise ValueError("LungRule needs 3D scans, because it compares neighbouring slices. Use BodyRule in 2D.")
         threshold = intensity.scaled_value(self.threshold)
 
         def is_mostly_lung(cube: tuple[slice, ...]) -> bool:
@@ -125,7 +125,7 @@ class LungRule(CubeRule):
 
 @dataclass(frozen=True)
 class CubeSampler:
-    """Draw the corners of cubes uniformly among the places that a rule accepts, each place at most once.
+    """Draw the corners of cubes uniformly from the positions that a rule accepts, each position at most once.
 
     Args:
         cube_size: sides of a cube in voxels, one for each axis of the scan. A side of 1 makes slices: ``(64, 64, 1)``
@@ -135,7 +135,7 @@ class CubeSampler:
         rule: accepts or rejects a cube.
         max_attempts_per_cube: largest number of draws for each wanted cube (50 in the paper).
         small_scans: for a scan with a side below the cube, ``"pad"`` fills both ends with the darkest value of the range,
-            ``"skip"`` leaves it out.
+            ``"skip"`` skips it.
 
     Raises:
         ValueError: sizes below 1, a margin below 0, an unknown choice.
@@ -226,7 +226,7 @@ def otsu_threshold(values: np.ndarray) -> tuple[float, float]:
     """The threshold that splits the values of an array into two classes of least variance.
 
     Returns:
-        The threshold and the separability, the share of the variance that is between the classes: 0.64 for one normal
+        The threshold and the separability, the fraction of the variance that is between the classes: 0.64 for one normal
         distribution, 0.75 for a uniform one, near 1 for two narrow peaks, 0 if all values are equal.
 
     Based on: Otsu, "A threshold selection method from gray-level histograms", IEEE Trans. SMC 9, 1979, 62–66.
@@ -256,7 +256,7 @@ def body_mask(scan: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
     an organ, is all body.
 
     Args:
-        scan: ``(C, X, Y, Z)`` or ``(C, X, Y)``, of which the first channel is used; any unit in which air is darkest.
+        scan: ``(C, X, Y, Z)`` or ``(C, X, Y)``, whose first channel is used; any unit in which air is darkest.
 
     Returns:
         The mask, ``(x, y, z)`` booleans, and the number of the scan's voxels along each axis in one voxel of the mask.

@@ -1,4 +1,4 @@
-"""A folder of files that are made one by one, each from a source file, and made again when they no longer fit."""
+"""A folder of files, each made from a source file, and made again when the source or the settings change."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class ItemFolder:
                 records = self._fitting(wanted)
                 missing = [key for key in wanted if key not in records]
                 if records and missing:
-                    logger.info("%s: %d of %d are there already.", self.folder, len(records), len(wanted))
+                    logger.info("%s: %d of %d exist already.", self.folder, len(records), len(wanted))
                 jobs = ((key, job(key)) for key in missing)  # each is made when it is sent to a process
                 sizes: list[int] = []
                 with tqdm(
@@ -141,13 +141,13 @@ class ItemFolder:
             return False
 
     def _require_space(self, sizes: Sequence[int], left: int) -> None:
-        """Refuse to go on if as many files as are left, of the average size so far, do not fit on the disk."""
+        """Raise an error if the remaining files, at the average size so far, do not fit on the disk."""
         needed, free = left * sum(sizes) / len(sizes), shutil.disk_usage(self.folder).free
         if needed > free:
             raise OSError(
                 errno.ENOSPC,
                 f"{self.folder}: {left} more {self.name} need about {needed / 2**20:.0f} MiB, {free / 2**20:.0f} MiB are "
-                "free. Free some space, or set another cache_dir; what is prepared is kept",
+                "free. Free some space, or set another cache_dir; finished files are kept",
             )
 
     def _locked(self) -> AcquireReturnProxy:
@@ -155,7 +155,7 @@ class ItemFolder:
         try:
             return lock.acquire(blocking=False)
         except Timeout:
-            logger.info("%s: another process is writing here; waiting for it.", self.folder)
+            logger.info("%s: waiting for another process that is writing to this folder.", self.folder)
             return lock.acquire()
 
 
@@ -182,8 +182,8 @@ def run_jobs(
             yield from parallel(joblib.delayed(_run_keyed)(key, job) for key, job in jobs)
         except TerminatedWorkerError as error:
             raise RuntimeError(
-                "A process that prepares data was killed, most likely because memory ran out. Use fewer of them "
-                "(volumes::num_workers) and start again: what is done is kept."
+                "A process that prepares data was killed, most likely because memory ran out. Use fewer processes "
+                "(volumes::num_workers) and start again; finished files are kept."
             ) from error
 
 

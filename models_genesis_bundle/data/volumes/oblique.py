@@ -1,4 +1,4 @@
-"""Reading turned and magnified cubes of a volume."""
+"""Reading rotated and magnified cubes of a volume."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def read_oblique(
 
     Args:
         read: gives (C, *size) for a lowest corner and a size in voxels.
-        corner: lowest voxel of the cube before it is turned about its middle.
+        corner: lowest voxel of the cube before it is rotated about its middle.
         size: its sides in voxels.
         matrix: see `random_matrix`.
     """

@@ -1,4 +1,4 @@
-"""Named rules that leave a scan out of pretraining."""
+"""Quality rules that exclude scans from pretraining."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class ScanFacts:
     low: float  # the 0.5th percentile
     median: float
     high: float  # the 99.5th percentile
-    padding: float  # share of the voxels that have the most frequent value
+    padding: float  # fraction of the voxels that have the most frequent value
     whole: bool  # all values are whole numbers
 
     @classmethod
@@ -90,7 +90,7 @@ def _thinned(voxels: np.ndarray, most: int) -> np.ndarray:
 
 
 def quality_rule(facts: ScanFacts) -> tuple[str, str] | None:
-    """The name of the rule that leaves a scan out, and the reason in a sentence; None for a usable scan.
+    """The name of the rule that excludes a scan, and the reason in a sentence; None for a usable scan.
 
     ================== ==============================================================================
     rule               the scan
@@ -139,7 +139,7 @@ def intensity_kind(facts: ScanFacts) -> str:
 def odd_intensity_kinds(kinds: Sequence[str]) -> tuple[dict[int, str], bool]:
     """Find the scans whose intensities are of another kind than those of the rest.
 
-    The rest are the scans of the most frequent kind. An unknown kind is never odd, and ``"not in HU"`` agrees with any modality
+    The rest are the scans with the most frequent kind. An unknown kind is never odd, and ``"not in HU"`` agrees with any modality
     but CT in HU.
 
     Args:

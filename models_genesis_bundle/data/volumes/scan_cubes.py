@@ -1,4 +1,4 @@
-"""Training cubes, read from prepared volumes, along the scan's axes or turned and magnified."""
+"""Training cubes, read from prepared volumes, along the scan's axes or rotated and magnified."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FRESH_PLACES = 2048
 
 
 class ScanCubes(Dataset):
-    """Dataset of cubes of scans, at new places in each epoch or always at the same ones.
+    """Dataset of cubes of scans, at new positions in each epoch or always at the same positions.
 
     With ``draw="fresh"`` each volume has up to 2048 places. Each epoch takes new ones until all were taken, and then again in
     another order. An item depends on (`seed`, epoch, index) alone, so that it is the same in any worker and after a
@@ -45,7 +45,7 @@ class ScanCubes(Dataset):
         scans: ``[{"image": path, "patient": name}, …]``; scans that `volumes` left out are ignored.
         sampler: draws the places of the cubes.
         cubes_per_scan: cubes of each scan in an epoch; fewer if a scan has fewer places.
-        seed: seed of the draws.
+        seed: random seed of the draws.
         draw: ``"fresh"`` or ``"fixed"``.
         rotation: with ``"fresh"``, largest rotation of a cube about each axis, in degrees.
         zoom: with ``"fresh"``, smallest and largest magnification of a cube.
@@ -206,7 +206,9 @@ def _order(seed: int, scan: int, passes: int, count: int) -> np.ndarray:
 def _read_corners(file: str, checksum: int, count: int) -> np.ndarray:
     content = Path(file).read_bytes()
     if zlib.crc32(content) != checksum:
-        raise ValueError(f"{file}: this list of places is damaged. Remove the file and start again: it is made anew.")
+        raise ValueError(
+            f"{file}: this list of places is damaged. Remove the file and start again; it will be created again."
+        )
     return np.frombuffer(content, dtype="<i4").reshape(count, -1)
 
 

@@ -43,7 +43,7 @@ class Volumes:
 
     Each scan is read, preprocessed and written as a compressed array of float16 (steps of at most 0.0005 in [0, 1]). A scan is
     prepared again, alone, if its file has changed or its volume is incomplete. A volume whose bytes have changed on the disk
-    is noticed when it is read, and prepared again at once. Other preprocessing has another folder. An interrupted
+    is detected when it is read, and prepared again at once. Each preprocessing has a separate folder. An interrupted
     preparation continues where it ended, and the result does not depend on the number of processes.
 
     Args:
@@ -51,12 +51,12 @@ class Volumes:
         scans: ``[{"image": path, …}, …]``, see `pretraining_datalist`; with ``channel_files`` if a scan has a file for each
             channel.
         preprocessing: steps from the file to the scaled scan.
-        num_workers: processes that prepare; 0 and 1 prepare in this one.
-        scheduler: address of a Dask scheduler whose workers prepare instead. They must see the scans and `directory`
+        num_workers: number of processes; with 0 or 1, this process does the work.
+        scheduler: address of a Dask scheduler whose workers do the work instead. They must see the scans and `directory`
             under the same paths.
-        on_unreadable: ``"skip"`` names and counts scans that cannot be read, ``"raise"`` stops at the first.
-        apply_rules: leave out scans that a network should not learn from: constant ones, localisers, scans with fewer than
-            3 slices or more than 95 % padding, and scans whose intensities are of another kind than those of the others.
+        on_unreadable: ``"skip"`` logs scans that cannot be read and continues without them, ``"raise"`` stops at the first.
+        apply_rules: exclude scans that are not suitable for pretraining: constant scans, localisers, scans with fewer than
+            3 slices or more than 95 % padding, and scans with another kind of intensities than most scans.
 
     Attributes:
         left_out: by path, why scans are not used, with the name of the rule.
@@ -65,7 +65,7 @@ class Volumes:
         ScanError: an unreadable scan, with ``on_unreadable="raise"``.
         SkippedScansError: no scan is left.
         ValueError: an argument is out of range.
-        OSError: too little space on the disk; what is prepared is kept.
+        OSError: too little space on the disk; finished volumes are kept.
 
     Examples:
         >>> from models_genesis_bundle.data import ScanPreprocessing, Volumes, list_scans
@@ -125,8 +125,8 @@ class Volumes:
             return
         first, reason = next(iter(odd.items()))
         logger.warning(
-            "The scans are mixed, and all of them are used: %d of %d differ from the rest. The first is %s: %s "
-            "Plan for a folder of each kind, or use planning, which keeps the larger part.",
+            "The scans have different kinds of intensities, and all of them are used: %d of %d differ from the rest. The first "
+            "is %s: %s Put each kind into a separate folder, or use planning, which keeps the largest group.",
             len(odd),
             len(images),
             images[first],

@@ -73,7 +73,7 @@ def download_published(
 
 def _layout(name: str) -> Layout:
     if name not in FILES:
-        raise DownloadError(f"{name}: no published file of that name. There are {', '.join(FILES)}.")
+        raise DownloadError(f"{name}: there is no published file with this name. Choose from {', '.join(FILES)}.")
     return FILES[name]
 
 
@@ -89,6 +89,6 @@ def _download(path: Path, base_url: str) -> None:
     except Exception as error:  # huggingface_hub raises those of its HTTP client as well
         reason = " ".join(str(causes(error)[-1]).split())
         raise DownloadError(
-            f"{base_url}/{path.name}: could not be downloaded to {path.parent} ({reason}). Check connection and disk, and in a "
-            "browser whether the file is still there, then repeat the command. Another location can be given as base_url."
+            f"{base_url}/{path.name}: could not be downloaded to {path.parent} ({reason}). Check the internet connection "
+            "and the disk space. Check in a browser that the file still exists; if it has moved, give its new location as base_url."
         ) from error

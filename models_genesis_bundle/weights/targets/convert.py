@@ -65,7 +65,7 @@ class Target:
             )
         dims = max(value.dim() for value in state.values()) - 2
         if self.spatial_dims not in (None, dims):
-            raise TargetError(f"{self.name} takes {self.spatial_dims}D networks, this one is {dims}D.")
+            raise TargetError(f"{self.name} takes {self.spatial_dims}D networks, found a {dims}D network.")
 
     def turned(
         self, state: State, preprocessing: Mapping[str, Any] | None, transpose: Sequence[int] = (0, 1, 2)
@@ -140,7 +140,7 @@ TARGETS = {
 def find_target(name: str) -> Target:
     """The target of a name; an unknown name raises a ``TargetError``."""
     if name not in TARGETS:
-        raise TargetError(f"{name}: no target for weights. There are {', '.join(TARGETS)}.")
+        raise TargetError(f"{name}: unknown target for weights. Choose from {', '.join(TARGETS)}.")
     return TARGETS[name]
 
 
@@ -199,13 +199,13 @@ def convert(
 
     Args:
         source: a weight file of this bundle, a published one, or another that ``transfer_weights`` reads.
-        target: ``bundle`` for this bundle's own format, from a published file; else as in ``write_for``.
+        target: ``bundle`` for this bundle's own format, from a published file; otherwise as in ``write_for``.
         path: the file or folder to write, as in ``write_for``.
         in_channels: input channels of the network that will be trained, by default the file's. The kernels that see the image
             are fitted to them (see ``fit_input_channels``).
         plans: for ``nnunet``: the ``nnUNetPlans.json`` of the network that will be trained. Tensors that do not fit it keep
             initial values; an encoder that does not fit is refused.
-        configuration: of the plans.
+        configuration: name of the configuration in the plans.
         options: as in ``write_for``.
 
     Raises:
@@ -222,7 +222,7 @@ def convert(
     networks, own_parts = recognised_layout(weights.state)
     chosen.require_network(networks.split(", "), weights.state)
     if plans is not None and target != "nnunet":
-        raise TargetError(f"plans: only the target nnunet has them, not {target}.")
+        raise TargetError(f"plans: only the target nnunet uses plans, found the target {target}.")
 
     named = chosen.rename(weights.state)
     placed = {value.data_ptr() for value in named.values()}

@@ -34,11 +34,13 @@ def nnssl_content(
     if mode != "zscore":
         logger.warning(
             "nnU-Net scales every scan to mean 0 and standard deviation 1 for an nnssl checkpoint, but these weights were "
-            "trained on intensities of mode %s. Pretrain with configs/data_zscore.yaml for it, or use the target nnunet.",
+            "trained on intensities of mode %s. Pretrain with configs/data_zscore.yaml, or use the target nnunet.",
             mode or "unknown",
         )
     if any(".conv3." in key for key in state):
-        raise TargetError("nnU-Net plans no ResidualEncoderUNet with bottleneck blocks: pretrain with BasicBlockD.")
+        raise TargetError(
+            "nnU-Net does not plan a ResidualEncoderUNet with bottleneck blocks. Pretrain with BasicBlockD."
+        )
     state = each_once(state)
     name, arguments = nnunet_architecture(state)
     sides = [int(side) for side in patch_size]

@@ -81,7 +81,7 @@ def as_nnunet_names(state: Mapping[str, torch.Tensor]) -> State:
         )
     if "input_block.norm1.weight" not in state or any(key.endswith("running_mean") for key in state):
         raise TargetError(
-            "nnU-Net normalises by instance, with weights: pretrain with norm_name: [INSTANCE, { affine: true }], as in "
+            "nnU-Net uses instance normalisation with affine weights. Pretrain with norm_name: [INSTANCE, { affine: true }], as in "
             "configs/network_dynunet.yaml."
         )
     downsamples = len({key.split(".")[1] for key in state if key.startswith("downsamples.")})
@@ -123,7 +123,7 @@ def _by_stage(state: Mapping[str, torch.Tensor], pattern: str) -> list[list[torc
 def nnunet_architecture(state: Mapping[str, torch.Tensor]) -> tuple[str, dict[str, Any]]:
     """Class name and arguments of the 3D network that the tensors are of, in the form of nnU-Net's plans.
 
-    The numbers of input channels and of classes are left out. A stage's stride is the kernel of the transposed convolution that
+    The numbers of input channels and of classes are not included. A stage's stride is the kernel of the transposed convolution that
     undoes it. Tensors do not show norm and activation; these are nnU-Net's.
     """
     residual = "encoder.stem.convs.0.conv.weight" in state
@@ -186,7 +186,7 @@ class PlannedTraining:
         """An entry of the configuration."""
         if name not in self.settings:
             raise TargetError(
-                f"{self.path}: no {name} for {self.configuration}. The entries are {', '.join(self.settings)}. Plan again "
+                f"{self.path}: no {name} for {self.configuration}. Its entries are {', '.join(self.settings)}. Plan again "
                 "with a current nnU-Net (nnUNetv2_plan_experiment)."
             )
         return self.settings[name]
@@ -200,13 +200,15 @@ def read_plans(plans: str | os.PathLike, configuration: str = "3d_fullres") -> P
         configurations = content["configurations"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TargetError(
-            f"{path}: no plans of nnU-Net ({error}). Give the nnUNetPlans.json in nnUNet_preprocessed."
+            f"{path}: not a plans file of nnU-Net ({error}). Give the nnUNetPlans.json in nnUNet_preprocessed."
         ) from error
     settings: dict[str, Any] = {}
     name, seen = configuration, set()
     while name and name not in seen:
         if name not in configurations:
-            raise TargetError(f"{path}: no configuration {name}. The configurations are {', '.join(configurations)}.")
+            raise TargetError(
+                f"{path}: there is no configuration {name}. The configurations are {', '.join(configurations)}."
+            )
         seen.add(name)
         settings = {**configurations[name], **settings}
         name = configurations[name].get("inherits_from", "")
@@ -228,7 +230,7 @@ def check_nnunet_settings(network: torch.nn.Module) -> None:
     norm, act = split_args(network.norm_name), split_args(network.act_name)
     if str(norm[0]).lower() != "instance" or not norm[1].get("affine"):
         raise TargetError(
-            f"nnU-Net normalises by instance, with weights, but norm_name is {network.norm_name}: "
+            f"nnU-Net uses instance normalisation with affine weights, but norm_name is {network.norm_name}: "
             "pretrain with norm_name: [INSTANCE, { affine: true }]."
         )
     if str(act[0]).lower() != "leakyrelu" or act[1].get("negative_slope", 0.01) != 0.01:
@@ -250,8 +252,8 @@ def nnunet_content(state: State, preprocessing: Mapping[str, Any] | None) -> dic
     same_stage = [kernels[0].shape[2:] for kernels in reversed(_by_stage(state, ENCODER_KERNEL)[:-1])]
     if same_stage != [kernels[0].shape[2:] for kernels in _by_stage(state, DECODER_KERNEL)]:
         raise TargetError(
-            "In each stage of its decoder DynUNet has the kernel of the encoder's stage below, nnU-Net that of the same stage: "
-            "with kernels of several sizes only the encoder can be written. Give the plans of the network that will be trained "
+            "A decoder stage has the kernel size of the encoder stage below in DynUNet, but of the same encoder stage in nnU-Net. "
+            "With several kernel sizes, only the encoder can be written. Give the plans of the network that will be trained "
             "(plans=…), or pretrain with one kernel size."
         )
     return {"network_weights": with_aliases(state), "preprocessing": preprocessing}

@@ -104,7 +104,7 @@ def test_further_channels_that_are_left_out_are_said(tmp_path, caplog):
 
 def test_several_images_of_a_label_map_may_be_channels(tmp_path):
     folder = cases(tmp_path, "B{0}/B{0}_flair.nii", "B{0}/B{0}_t1.nii", "B{0}/B{0}_seg.nii")
-    with pytest.raises(DatalistError, match=r"it fits 2 images: .*set scan_preprocessing::channels"):
+    with pytest.raises(DatalistError, match=r"it matches 2 images: .*set scan_preprocessing::channels"):
         segmentation_datalist(folder, **FEW)
 
 

@@ -80,7 +80,7 @@ def test_json_with_a_class_per_image(datalist, caplog):
     assert [(item["label"], item["diameter_mm"]) for item in found["training"][:3]] == [(0, 4.5), (1, 4.5), (0, 5.5)]
     assert [item["label"] for item in found["validation"]] == [0, 1]
     assert stems(found["test"]) == ["e0"]
-    assert "1 entries of test have no 'malignant' and are left out" in caplog.text
+    assert "1 entries of test have no 'malignant' and are skipped" in caplog.text
     assert found["training"][0]["patient"] == "t0"
 
 
@@ -140,7 +140,7 @@ def test_candidates_in_the_folders_of_luna16(luna16, caplog):
         "image": str(luna16 / "subset1" / "1.3.6.1.mhd"), "patient": "1.3.6.1", "scan": "1.3.6.1",
         "point": (1.5, -1.0, 101.0), "label": 1,
     }  # fmt: skip
-    assert "1 of its scans do not exist" in caplog.text
+    assert "1 of the scans that it names were not found" in caplog.text
 
 
 def test_candidates_in_any_folder_split_by_patient(tmp_path):
@@ -205,7 +205,7 @@ def test_the_log_counts_classes_and_patients(class_folders, caplog):
         ([("a", "nan", 0, 0, 1)], HEADER, "line 2: coordinates must be finite"),
         ([("a", 0, 0, 0, -1)], HEADER, "classes 0 or more"),
         ([("a", 0, 0)], HEADER, "line 2: expected numbers"),
-        ([], HEADER, "no candidate in it"),
+        ([], HEADER, "it contains no candidates"),
     ],
 )
 def test_csvs_that_are_refused(tmp_path, rows, header, message):
@@ -218,12 +218,12 @@ def test_csvs_that_are_refused(tmp_path, rows, header, message):
     [
         (
             {"class_key": "grade"},
-            "no training entry has the class_key 'grade'; its entries have diameter_mm, label, malig",
+            "no training entry has the class_key 'grade'; the keys of its entries are diameter_mm, label, malig",
         ),
         ({"class_key": "diameter_mm"}, r"'diameter_mm' must be a class number 0 … 1 or one of .* found 4\.5"),
         (
             {"class_key": "malignant", "num_classes": 3},
-            "the training list needs items of each class, .* 0 of 'class 2'",
+            "the training list needs items of every class, .* 0 of 'class 2'",
         ),
         ({"class_names": ["one"]}, "class_names: expected 2 different names"),
         ({"layout": "luna16"}, "layout must be one of auto, json, class_folders without a candidates_file"),
@@ -251,13 +251,16 @@ def test_candidates_that_fit_no_scan_are_refused(luna16):
         luna16 / "twice" / "a.mhd",
     )
     candidates = luna16 / "candidates_V2.csv"
-    with pytest.raises(ValueError, match=r"none of its 11 scans exists.* for example 1\.3\.6\.0\.mhd; found "):
+    with pytest.raises(
+        ValueError,
+        match=r"none of the 11 scans that it names was found.* for example 1\.3\.6\.0\.mhd\. The dataset has ",
+    ):
         classification_datalist(luna16 / "others", candidates_file=candidates)
-    with pytest.raises(ValueError, match=r"the scan a of its candidates could be any of .*a\.mhd, .*a\.nii\.gz"):
+    with pytest.raises(ValueError, match=r"its scan name a matches several scans: .*a\.mhd, .*a\.nii\.gz"):
         unlabelled_datalist(luna16 / "twice", candidates)
     with pytest.raises(ValueError, match=r"a candidate of 1\.3\.6\.0: 'label' must be a class number 0 … 0"):
         classification_datalist(luna16, candidates_file=candidates, num_classes=1)
-    with pytest.raises(FileNotFoundError, match="no such CSV"):
+    with pytest.raises(FileNotFoundError, match="this CSV file of candidates does not exist"):
         classification_datalist(luna16, candidates_file=luna16 / "none.csv")
 
 
@@ -266,7 +269,7 @@ def test_a_validation_list_without_a_class_says_what_to_change(tmp_path):
         *(tmp_path / "sick" / f"s{n}.nii.gz" for n in range(2)),
         *(tmp_path / "well" / f"w{n}.nii.gz" for n in range(30)),
     )
-    with pytest.raises(ValueError, match=r"list needs items of each class, found .*Change validation_fraction"):
+    with pytest.raises(ValueError, match=r"list needs items of every class, found .*Change validation_fraction"):
         classification_datalist(tmp_path)
 
 

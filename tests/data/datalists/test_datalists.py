@@ -105,7 +105,7 @@ def test_one_patient_cannot_be_split(tmp_path):
 @pytest.mark.parametrize("fraction", [0, -0.2, 1.5])
 def test_the_fraction_is_a_share_or_a_number(tmp_path, fraction):
     with pytest.raises(
-        ValueError, match="validation_fraction must be a share of the patients between 0 and 1, or a whole"
+        ValueError, match="validation_fraction must be a fraction of the patients between 0 and 1, or a whole"
     ):
         pretraining_datalist(tmp_path, validation_fraction=fraction)
     touch(tmp_path, *(f"{name}.nii" for name in "abcde"))
@@ -114,7 +114,9 @@ def test_the_fraction_is_a_share_or_a_number(tmp_path, fraction):
 
 def test_empty_and_absent_folders(tmp_path):
     touch(tmp_path, "thesis.pdf", "slice.png")
-    with pytest.raises(FileNotFoundError, match=r"no scan below this folder. Looked for \.nii\.gz, .*folders of DICOM"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no scan in this folder or its subfolders. Looked for \.nii\.gz, .*folders of DICOM"
+    ):
         list_scans(tmp_path)
     assert len(list_scans(tmp_path, spatial_dims=2)) == 1
     with pytest.raises(FileNotFoundError, match=r"none: there is no such folder or datalist. Check dataset_dir"):
@@ -134,9 +136,9 @@ def test_unknown_and_unfitting_layouts(tmp_path):
     touch(tmp_path, "a.nii", "notes.txt")
     with pytest.raises(ValueError, match=r"layout must be one of auto, json, luna16, folder, got 'bids'"):
         list_scans(tmp_path, layout="bids")
-    with pytest.raises(FileNotFoundError, match=r"it holds none of datalist\.json, dataset\.json"):
+    with pytest.raises(FileNotFoundError, match=r"it contains none of datalist\.json, dataset\.json"):
         list_scans(tmp_path, layout="json")
-    with pytest.raises(ValueError, match="layout=folder needs a folder, and this is a file"):
+    with pytest.raises(ValueError, match="layout=folder needs a folder, found a file"):
         list_scans(tmp_path / "notes.txt", layout="folder")
 
 
@@ -167,8 +169,8 @@ def test_luna16_in_part_is_said(tmp_path, caplog):
     luna16(tmp_path, (0, 1, 5))
     split = pretraining_datalist(tmp_path)
     assert [len(split[section]) for section in ("training", "validation", "test")] == [4, 2, 0]
-    assert "without subset2, subset3, subset4, which belong to LUNA16's training set" in caplog.text
-    assert "without subset6, which belong to LUNA16's validation set" in caplog.text
+    assert "the folders subset2, subset3, subset4 of LUNA16's training set are missing" in caplog.text
+    assert "the folders subset6 of LUNA16's validation set are missing" in caplog.text
 
 
 def test_luna16_without_a_side_is_refused_and_can_be_read_as_a_folder(tmp_path):
@@ -266,7 +268,7 @@ def test_a_wrong_split_file_says_what_is_wrong(tmp_path, text, message):
 
 
 def test_an_absent_split_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"split\.json: there is no such datalist or split file"):
+    with pytest.raises(FileNotFoundError, match=r"split\.json: this datalist or split file does not exist"):
         pretraining_datalist(tmp_path, split_file=tmp_path / "split.json")
 
 
@@ -279,7 +281,7 @@ def test_a_patient_on_both_sides_is_refused_by_name(tmp_path):
         tmp_path / "split.json", training=["ana/1.nii", "ben/1.nii"], validation=["ana/2.nii"], test=["eva/1.nii"]
     )
     with pytest.raises(
-        ValueError, match=r"both sides of the split:\n  ana: training: .*1\.nii; validation: .*2\.nii\n"
+        ValueError, match=r"more than one list of the split:\n  ana: training: .*1\.nii; validation: .*2\.nii\n"
     ):
         pretraining_datalist(tmp_path, split_file=split_file)
     split = pretraining_datalist(tmp_path, split_file=split_file, patient_regex=r".*")

@@ -169,11 +169,11 @@ def test_the_table_in_the_log(tmp_path, caplog):
         "  other files  1, such as notes.txt",
     ]
     assert warning.endswith(
-        "label maps, left out of the scans: 5, such as siteA/p0/seg.nii, siteA/p1/seg.nii, siteA/p2/seg.nii"
+        "label maps, excluded from the scans: 5, such as siteA/p0/seg.nii, siteA/p1/seg.nii, siteA/p2/seg.nii"
     )
 
 
 def test_label_maps_alone_are_no_scans(tmp_path):
     touch(tmp_path, "p1/seg.nii", "p2/seg.nii")
-    with pytest.raises(FileNotFoundError, match=r"looks like label maps \(2, such as seg\.nii\)\. If these are scans"):
+    with pytest.raises(FileNotFoundError, match=r"look like label maps \(2, such as seg\.nii\)\. If they are scans"):
         list_scans(tmp_path)

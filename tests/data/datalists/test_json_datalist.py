@@ -80,5 +80,5 @@ def test_a_csv_with_bytes_of_another_encoding_or_none_is_read_or_refused(tmp_pat
     with pytest.raises(DatalistError, match="line 2: expected numbers"):
         read_candidates(file)
     file.write_text('seriesuid,coordX,coordY,coordZ,class\n"' + "a" * 200_000)
-    with pytest.raises(DatalistError, match="it is no CSV"):
+    with pytest.raises(DatalistError, match="it is not a CSV file"):
         read_candidates(file)

@@ -240,7 +240,7 @@ def test_scans_with_their_label_maps(tmp_path, name, caplog):
     scans = list_scans(tmp_path)
     assert [scan["image"].removeprefix(f"{tmp_path}/") for scan in scans] == [row[0].rstrip("/") for row in expected]
     (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert f"label maps, left out of the scans: {len(expected)}, such as {expected[0][1]}" in warning
+    assert f"label maps, excluded from the scans: {len(expected)}, such as {expected[0][1]}" in warning
 
 
 def test_patients_are_told_without_looking_at_the_disk():
@@ -269,7 +269,9 @@ def test_many_label_maps_of_one_scan_are_refused_by_name(tmp_path):
 def test_short_names_in_named_folders_are_series_of_one_person_until_a_regular_expression_says_otherwise(caplog):
     paths = [Path(f"/x/{site}/{n}/T1.nii") for site in ("Singapore", "Utrecht") for n in range(31)]
     assert set(patient_names(paths, Path("/x"))) == {"Singapore", "Utrecht"}
-    assert "/x: 31 scans count as those of one patient, Singapore; if these are several people, give" in caplog.text
+    assert (
+        "/x: 31 scans count as scans of one patient, Singapore. If they are from several patients, set" in caplog.text
+    )
     assert len(set(patient_names(paths, Path("/x"), "[^/]+/[^/]+"))) == 62
 
 

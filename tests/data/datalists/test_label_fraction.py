@@ -66,7 +66,7 @@ def test_shots_are_a_number_of_patients_each_within_the_next(stratify_key):
 
 @pytest.mark.parametrize("shots", [0, 41, 1.0, 2.5, True, "2"])
 def test_shots_out_of_range_are_refused(shots):
-    with pytest.raises(ValueError, match=rf"shots: .* from 1 to the 40 that there are, got {shots!r}"):
+    with pytest.raises(ValueError, match=rf"shots: .* from 1 to 40, found {shots!r}"):
         take_fraction(cohort(), shots=shots)
 
 
@@ -77,7 +77,7 @@ def test_shots_and_a_share_at_once_are_refused():
 
 @pytest.mark.parametrize("fraction", [0, -0.1, 1.2, 10])
 def test_shares_out_of_range_are_refused(fraction):
-    with pytest.raises(ValueError, match=f"above 0 and up to 1, got {fraction}"):
+    with pytest.raises(ValueError, match=f"above 0 and up to 1, found {fraction}"):
         take_fraction(cohort(), fraction)
 
 

@@ -82,10 +82,7 @@ def test_brats_2018(tmp_path, caplog):
     items = list_labelled_scans(tmp_path, **BRATS)
     assert [item["patient"] for item in items] == ["Brats18_2013_2_1", "Brats18_CBICA_AAB_1", "Brats18_TCIA_1"]
     assert all(item["image"].endswith("_flair.nii.gz") and item["label"].endswith("_seg.nii.gz") for item in items)
-    assert (
-        "1 of the images found have no label and are left out: LGG/Brats18_late/Brats18_late_flair.nii.gz"
-        in caplog.text
-    )
+    assert "1 of the images have no label and are skipped: LGG/Brats18_late/Brats18_late_flair.nii.gz" in caplog.text
 
 
 def test_further_groups_of_both_patterns_must_agree(tmp_path):
@@ -99,18 +96,18 @@ def test_further_groups_of_both_patterns_must_agree(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"image_pattern": r"(\w+)_ct"}, "go together"),
+        ({"image_pattern": r"(\w+)_ct"}, "must be set together"),
         ({"image_pattern": r"\w+_ct", "label_pattern": r"(\w+)_seg"}, "has no group"),
         ({"image_pattern": r"(\w+_ct", "label_pattern": r"(\w+)_seg"}, "not a regular expression"),
         (
             {"image_pattern": r"(\w+)\.nii", "label_pattern": r"(\w+)_seg"},
-            "a_seg.nii: it fits image_pattern .* narrower",
+            "a_seg.nii: it matches both image_pattern .* so that no file",
         ),
-        ({"image_pattern": r"(a|b)_(ct|t1)", "label_pattern": r"(\w+)_seg"}, "both of the case 'a'"),
+        ({"image_pattern": r"(a|b)_(ct|t1)", "label_pattern": r"(\w+)_seg"}, "both match the case 'a'"),
         ({"image_pattern": r"(\w+)_ct", "label_pattern": r"(\w+)_seg", "layout": "json"}, "belong to layout=pairs"),
         ({"layout": "folder"}, "layout must be one of auto, json, pairs"),
-        ({"layout": "json"}, "holds none of datalist.json"),
-        ({}, r"a_seg\.nii: it fits 2 images: a_ct\.nii, a_t1\.nii. Pair them with image_pattern"),
+        ({"layout": "json"}, "contains none of datalist.json"),
+        ({}, r"a_seg\.nii: it matches 2 images: a_ct\.nii, a_t1\.nii. Pair them with image_pattern"),
     ],
 )
 def test_patterns_that_do_not_fit_are_refused(tmp_path, arguments, message):
@@ -188,7 +185,7 @@ def test_the_decathlons_test_list_is_left_out_and_said(tmp_path, caplog):
     decathlon(tmp_path)
     datalist = segmentation_datalist(tmp_path)
     assert [len(datalist[section]) for section in ("training", "validation", "test")] == [6, 2, 2]
-    assert "4 of 4 entries of test have no label and are left out" in caplog.text
+    assert "4 of 4 entries of test have no label and are skipped" in caplog.text
     without_test = segmentation_datalist(tmp_path, test_fraction=0)
     assert [len(without_test[section]) for section in ("training", "validation", "test")] == [8, 2, 0]
     assert without_test["validation"] == datalist["validation"]
@@ -263,10 +260,14 @@ def test_the_test_set_does_not_depend_on_the_size_of_the_validation_set(tmp_path
 @pytest.mark.parametrize(
     ("count", "arguments", "message"),
     [
-        (10, {"validation_fraction": 0}, "validation_fraction must be a share"),
-        (10, {"validation_fraction": 1.5}, "validation_fraction must be a share"),
-        (10, {"test_fraction": -1}, "test_fraction must be a share"),
-        (10, {"validation_fraction": 5, "test_fraction": 5}, "5 for validation and 5 for test leave none of the 10"),
+        (10, {"validation_fraction": 0}, "validation_fraction must be a fraction"),
+        (10, {"validation_fraction": 1.5}, "validation_fraction must be a fraction"),
+        (10, {"test_fraction": -1}, "test_fraction must be a fraction"),
+        (
+            10,
+            {"validation_fraction": 5, "test_fraction": 5},
+            "5 for validation and 5 for test leave no patient for training; there are 10",
+        ),
         (2, {}, "2 scans of 2 patients cannot be split into training, validation and test"),
         (1, {"test_fraction": 0}, r"1 scans of one patient \(00\) cannot be split into training and validation"),
     ],
@@ -284,7 +285,9 @@ def test_a_patient_in_two_lists_of_a_json_is_refused(tmp_path):
         for name, patient in (("a", "ana"), ("b", "ben"), ("c", "ana"))
     )
     file = write_json(tmp_path / "list.json", training=training, validation=validation, test=test)
-    with pytest.raises(ValueError, match=r"both sides of the split:\n  ana: training: .*a\.nii; test: .*c\.nii"):
+    with pytest.raises(
+        ValueError, match=r"more than one list of the split:\n  ana: training: .*a\.nii; test: .*c\.nii"
+    ):
         segmentation_datalist(file)
 
 
@@ -319,10 +322,10 @@ def test_the_label_fraction_takes_training_patients_only(tmp_path, caplog):
     assert len(some["training"]) == 3
     assert patients(some["training"]) < patients(whole["training"])
     assert (some["validation"], some["test"]) == (whole["validation"], whole["test"])
-    assert "label_fraction=0.25 keeps the labels of 3 of 12 training patients" in caplog.text
+    assert "label_fraction=0.25: 3 of 12 training patients are used" in caplog.text
     few = segmentation_datalist(tmp_path, shots=2)
     assert patients(few["training"]) < patients(some["training"])
     assert (len(few["training"]), few["validation"], few["test"]) == (2, whole["validation"], whole["test"])
-    assert "shots=2 keeps the labels of 2 of 12 training patients" in caplog.text
+    assert "shots=2: 2 of 12 training patients are used" in caplog.text
     others = segmentation_datalist(tmp_path, label_fraction=0.25, label_fraction_seed=1)
     assert patients(others["training"]) != patients(some["training"])

@@ -43,8 +43,8 @@ def test_files_and_one_file_of_all_channels_give_the_same(files, tmp_path):
 def test_other_channels_than_wanted_are_refused(files, tmp_path):
     cases = [
         (files, 3, "it has 2 channels"),
-        (files[0], 2, r"shape \(12, 10, 8\) has 1 channels, and the network sees 2"),
-        (write(tmp_path / "three.nii", np.stack([FIRST] * 3, axis=-1)), 2, "has 3 channels, and the network sees 2"),
+        (files[0], 2, r"shape \(12, 10, 8\) has 1 channels, but the network takes 2"),
+        (write(tmp_path / "three.nii", np.stack([FIRST] * 3, axis=-1)), 2, "has 3 channels, but the network takes 2"),
     ]
     for given, channels, message in cases:
         with pytest.raises(ScanError, match=message) as raised:

@@ -129,7 +129,7 @@ def test_files_that_are_copied_twice_count_once(tmp_path, caplog):
     folder = write_series(tmp_path)
     shutil.copy(folder / "3", folder / "3 copy")
     np.testing.assert_array_equal(load(folder)[0], STORED.T)
-    assert "copies of other files, with the same SOPInstanceUID, and left out: 3 copy" in caplog.text
+    assert "skipped, because they are copies of other files (same SOPInstanceUID): 3 copy" in caplog.text
 
 
 def test_of_several_images_at_each_place_one_is_taken_only_by_name(tmp_path):
@@ -141,7 +141,7 @@ def test_of_several_images_at_each_place_one_is_taken_only_by_name(tmp_path):
     assert raised.value.rule == "several_volumes"
     for volume in range(3):
         np.testing.assert_array_equal(load(folder, volume=volume)[0], STORED[2 * volume : 2 * volume + 2].T)
-    with pytest.raises(ScanError, match=r"it holds 3 volumes\. volume 3 is none of them"):
+    with pytest.raises(ScanError, match=r"it holds 3 volumes\. There is no volume 3; choose one from 0 to 2"):
         load(folder, volume=3)
 
 
@@ -258,14 +258,14 @@ def test_an_unreadable_slice_at_the_end_is_left_out_and_named(tmp_path, caplog):
     truncate(write_dicom(tmp_path / "series", VOXELS) / "1-01.dcm")
     scan = load(tmp_path / "series")
     assert np.array_equal(scan[0], VOXELS[..., :-1])
-    assert "series: not an image, or not readable, and left out: 1-01.dcm" in caplog.text
+    assert "series: skipped, because they are not readable images: 1-01.dcm" in caplog.text
 
 
 def test_dicom_objects_that_are_no_images_do_no_harm(tmp_path, caplog):
     folder = write_dicom(tmp_path / "series", VOXELS)
     write_dicom_file(folder / "plan.dcm", None, SOPClassUID="1.2.840.10008.5.1.4.1.1.481.3", Modality="RTSTRUCT")
     assert np.array_equal(load(folder)[0], VOXELS)
-    assert "left out: plan.dcm" in caplog.text
+    assert "readable images: plan.dcm" in caplog.text
 
 
 def test_a_folder_without_images_is_refused(tmp_path):

@@ -152,8 +152,8 @@ def test_several_volumes_are_refused_or_chosen_by_name(tmp_path):
             "units",
             "unit of length is",
         ),
-        ("a.nrrd", nrrd().replace(b"raw", b"bzip2") + PAYLOAD, "encoding", "its encoding is bzip2"),
-        ("a.mhd", meta_image("gone.raw"), "missing_data", "its data file gone.raw is not there"),
+        ("a.nrrd", nrrd().replace(b"raw", b"bzip2") + PAYLOAD, "encoding", "its encoding bzip2 is not supported"),
+        ("a.mhd", meta_image("gone.raw"), "missing_data", "its data file gone.raw does not exist"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said(tmp_path, name, content, rule, message):

@@ -185,5 +185,5 @@ def test_an_unusable_file_is_a_scan_error_also_in_threads(tmp_path, key):
 
 
 def test_a_preprocessing_of_other_keys_is_refused():
-    with pytest.raises(ValueError, match="must be that of the key 'image', it is of image, label"):
+    with pytest.raises(ValueError, match="of the key 'image' alone, found the keys image, label"):
         LabelledPreprocessing(ScanPreprocessing(keys=["image", "label"]))

@@ -66,7 +66,8 @@ def test_which_volume_is_a_matter_of_the_data_alone(caplog):
 )
 def test_a_record_that_is_not_understood_says_what_was_expected(record):
     with pytest.raises(
-        ValueError, match=r"cannot be understood .* expected the entries intensity, spacing, .* found \{"
+        ValueError,
+        match=r"invalid record of their preprocessing .* expected the entries intensity, spacing, .* found \{",
     ):
         recorded_preprocessing(record)
 

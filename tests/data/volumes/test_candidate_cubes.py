@@ -145,7 +145,7 @@ def test_items_of_a_scan_that_cannot_be_read_are_left_out(tmp_path, caplog):
     (tmp_path / "bad.nii.gz").write_bytes(b"no scan")
     found = cubes(tmp_path / "store", [item(tmp_path / "bad.nii.gz", label=1), item(good)])
     assert [cube["patient"] for cube in found] == ["good"]
-    assert "1 of 2 items are left out" in caplog.text
+    assert "1 of 2 items are skipped" in caplog.text
 
 
 def test_slices_around_points(tmp_path):
@@ -175,8 +175,8 @@ def items_of(tmp_path, *places) -> list[dict]:
 
 def test_lists_that_make_no_sense(tmp_path):
     for places, message in (
-        ([], "no items"),
-        ([("a", None), ("b", (0, 0, 0))], "1 of 2 items have a 'point'"),
+        ([], "the list of items is empty"),
+        ([("a", None), ("b", (0, 0, 0))], "expected the entry 'point' in all items or in none, found it in 1 of 2"),
         ([("a", None), ("a", None)], "listed 2 times without a point"),
         ([("a", (0, 0))], "needs 3 coordinates"),
     ):
@@ -184,5 +184,5 @@ def test_lists_that_make_no_sense(tmp_path):
             cubes(tmp_path / "store", items_of(tmp_path, *places))
     one, other = items_of(tmp_path, ("a", None), ("b", None))
     del other["label"]
-    with pytest.raises(ValueError, match="1 of 2 items have a 'label'"):
+    with pytest.raises(ValueError, match="expected the entry 'label' in all items or in none, found it in 1 of 2"):
         cubes(tmp_path / "store", [one, other])

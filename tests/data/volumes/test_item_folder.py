@@ -29,7 +29,7 @@ def kill_second(item: int) -> int:
 
 
 def test_a_killed_process_is_said_with_the_remedy():
-    with pytest.raises(RuntimeError, match=r"was killed, .* Use fewer of them \(volumes::num_workers\)"):
+    with pytest.raises(RuntimeError, match=r"was killed, .* Use fewer processes \(volumes::num_workers\)"):
         list(run_jobs([(str(item), partial(kill_second, item)) for item in range(4)], num_workers=2))
 
 

@@ -327,7 +327,7 @@ def test_killed_in_the_middle_it_goes_on_with_what_is_missing(tmp_path, many, ca
     assert 3 <= len(before) < 24
     kept = recorded(cache)
     prepare(cache, list_scans(many))
-    assert f"{kept} of 24 are there already" in caplog.text
+    assert f"{kept} of 24 exist already" in caplog.text
     after = files(cache)
     assert sum(after.get(name) == before[name] for name in before) == kept, "what was recorded is not made again"
     prepare(tmp_path / "whole", list_scans(many))
@@ -345,7 +345,7 @@ while len(list(folder.parent.glob("ready*"))) < 2:
     processes = [start_preparation(many, tmp_path / "cache", before=meet) for _ in range(2)]
     logs = [process.communicate(timeout=120)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], logs
-    assert sum("another process is writing here; waiting for it" in log for log in logs) == 1
+    assert sum("waiting for another process that is writing to this folder" in log for log in logs) == 1
     assert sum("Preparing volumes" in log and "0/24" in log for log in logs) == 1
     assert prepared(tmp_path / "cache") == 24
 

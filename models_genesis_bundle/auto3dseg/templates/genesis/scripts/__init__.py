@@ -1,1 +1,1 @@
-"""What Auto3DSeg calls of the algorithm."""
+"""The modules of the algorithm that Auto3DSeg calls."""

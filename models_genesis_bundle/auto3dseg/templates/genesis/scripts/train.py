@@ -1,4 +1,4 @@
-"""``python scripts/train.py run --config_file=…``: the command that Auto3DSeg trains the algorithm by."""
+"""``python scripts/train.py run --config_file=…``: the command with which Auto3DSeg trains the algorithm."""
 
 import fire
 from models_genesis_bundle.auto3dseg.genesis import train
