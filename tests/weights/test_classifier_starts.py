@@ -81,4 +81,4 @@ def test_the_docs_definition_fits_the_pretrained_overlay(root, tmp_path):
     config.update({"in_channels": 1, "out_channels": 1})
     path = write_weights(tmp_path / "model.pt", config.get_parsed_content("network_def"))
     classifier = ConfigParser(config=definition).get_parsed_content("network_def")
-    InitialWeights(path, ["encoder"], ["encoder"], definition["key_map"]).load_into(classifier)
+    InitialWeights(path, ["encoder"], ["encoder"], definition["starting_point::key_map"]).load_into(classifier)
