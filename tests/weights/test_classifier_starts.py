@@ -75,10 +75,12 @@ def test_without_the_key_map_the_error_asks_for_it(tmp_path):
 
 def test_the_docs_definition_fits_the_pretrained_overlay(root, tmp_path):
     """The YAML in docs/how-to/classification.md is the encoder of configs/network_dynunet.yaml, and its key map finds it."""
-    blocks = re.findall(r"```yaml\n(.*?)```", (root / "docs" / "how-to" / "classification.md").read_text(), re.DOTALL)
+    page = (root / "docs" / "how-to" / "classification.md").read_text()
+    blocks = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (key_map,) = re.findall(r"`--starting_point::key_map \"(.*?)\"`", page)
     definition = next(yaml.safe_load(block) for block in blocks if "DynUNet" in block)
     config = ConfigParser(config=ConfigParser.load_config_file(str(root / "configs" / "network_dynunet.yaml")))
     config.update({"in_channels": 1, "out_channels": 1})
     path = write_weights(tmp_path / "model.pt", config.get_parsed_content("network_def"))
     classifier = ConfigParser(config=definition).get_parsed_content("network_def")
-    InitialWeights(path, ["encoder"], ["encoder"], definition["key_map"]).load_into(classifier)
+    InitialWeights(path, ["encoder"], ["encoder"], yaml.safe_load(key_map)).load_into(classifier)
