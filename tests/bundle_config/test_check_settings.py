@@ -58,11 +58,11 @@ def overlaid(tmp_path):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("max_epohcs", r"called 'max_epohcs'; did you mean `--max_epochs`"),
-        ("train::trainr::max_epochs", r"called 'trainr'; did you mean `--train::trainer`"),
+        ("max_epohcs", r"no setting 'max_epohcs' in .*; did you mean `--max_epochs`"),
+        ("train::trainr::max_epochs", r"no setting 'trainr' in .*; did you mean `--train::trainer`"),
         ("validate::handler", r"`--validate::handlers`"),
-        ("zzz", r"called 'zzz'\.$"),
-        ("layout", r"called 'layout'; did you mean `--split::layout`\?$"),
+        ("zzz", r"no setting 'zzz' in configs/pretrain\.yaml\.$"),
+        ("layout", r"no setting 'layout' in .*; did you mean `--split::layout`\?$"),
         ("optimizer::weight_decai", r"SGD has no argument 'weight_decai'; did you mean `--optimizer::weight_decay`\?"),
         ("volumes::zzz", r"Volumes has no argument 'zzz'; its arguments are directory, scans, "),
     ],

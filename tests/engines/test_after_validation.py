@@ -80,7 +80,7 @@ def test_an_epoch_without_foreground_is_no_best_one_and_it_is_said_once(tmp_path
     assert run.validator.state.best_metric_epoch == 3
     assert run.learning_rate == 1.0, "an undefined metric is no lack of progress"
     (line,) = [record.getMessage() for record in caplog.records if "undefined" in record.msg]
-    assert line.startswith("val_dice is undefined in epoch 1: ")
+    assert line.startswith("val_dice is undefined in epoch 1, ")
     assert "split::split_file" in line
 
 

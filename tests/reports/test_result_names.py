@@ -32,5 +32,5 @@ def test_a_single_scan_is_called_as_its_file_or_series(folder):
 @pytest.mark.parametrize("other", ["a.nrrd", "a", "a.NII"])
 def test_two_scans_of_one_name_are_refused_by_name(folder, other):
     images = [str(folder / "p" / name) for name in ("a.nii.gz", other)]
-    with pytest.raises(ValueError, match=rf"p/a\.nii\.gz and .*p/{other}: the results of both .* called p/a\. Rename"):
+    with pytest.raises(ValueError, match=rf"p/a\.nii\.gz and .*p/{other}: the results of both .* name, p/a\. Rename"):
         result_names(images, str(folder))

@@ -273,7 +273,7 @@ def test_pretrained_weights_in_an_evaluation_are_named(config, record, tmp_path)
         f"{path}: the weight file has no record {record!r}, which is needed here. It is from a pretraining" in message
     )
     assert f"Give the model.pt of a {run} (configs/finetune_{run}.yaml)" in message
-    with pytest.raises(CheckpointError, match=r"no record 'split'.* give the model\.pt of a fine-tuning"):
+    with pytest.raises(CheckpointError, match=r"no record 'split'.* Give the model\.pt of a fine-tuning"):
         read_weights(path)["split"]
 
 

@@ -71,7 +71,7 @@ def test_shots_out_of_range_are_refused(shots):
 
 
 def test_shots_and_a_share_at_once_are_refused():
-    with pytest.raises(ValueError, match=r"shots: label_fraction is 0.5 as well"):
+    with pytest.raises(ValueError, match=r"shots: label_fraction is also set, to 0.5"):
         take_fraction(cohort(), 0.5, shots=3)
 
 
@@ -82,7 +82,7 @@ def test_shares_out_of_range_are_refused(fraction):
 
 
 def test_nothing_to_take_from_and_items_without_the_class():
-    with pytest.raises(ValueError, match="no items"):
+    with pytest.raises(ValueError, match="list of training items is empty"):
         take_fraction([], 0.5)
     with pytest.raises(KeyError, match="p000_0: it has no entry 'grade'"):
         take_fraction(cohort(), 0.5, stratify_key="grade")

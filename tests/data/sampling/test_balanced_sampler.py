@@ -82,7 +82,7 @@ def test_the_setting_chooses_the_sampler():
         assert len(sampler) == len(LABELS)
     with pytest.raises(ValueError, match="one of sampler, loss, none, found 'weights'"):
         training_sampler(LABELS, LABELS, "weights")
-    with pytest.raises(ValueError, match="only balance 'sampler' takes a number"):
+    with pytest.raises(ValueError, match="only balance='sampler' takes a number"):
         training_sampler(LABELS, LABELS, "none", num_samples=5)
     with pytest.raises(ValueError, match="got 0 labels"):
         BalancedEpochSampler([])

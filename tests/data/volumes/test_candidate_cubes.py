@@ -163,7 +163,7 @@ def test_points_of_another_convention_are_refused_with_the_reach(tmp_path):
     point = write_marked(tmp_path / "scan.mhd", (13, 4, 9), np.eye(3))
     ras = (-point[0], -point[1], point[2])
     with pytest.raises(
-        ValueError, match=r"scan.mhd: 1 of 1 points lie outside .* -100.0 … -62.0, 40.0 … 91.0, .*LPS axes"
+        ValueError, match=r"scan.mhd: 1 of 1 points lie outside .* -100.0 … -62.0, 40.0 … 91.0, .*LPS coordinates"
     ):
         cubes(tmp_path / "store", [item(tmp_path / "scan.mhd", ras)])
 
