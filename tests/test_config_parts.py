@@ -1,0 +1,39 @@
+"""Parts of the configurations compute what they are for."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from models_genesis_bundle.data import ScanPreprocessing
+from models_genesis_bundle.networks import GenesisUNet
+from models_genesis_bundle.weights import write_weights
+from monai.bundle import ConfigParser
+
+
+@pytest.fixture
+def parsed(root, monkeypatch):
+    """Merges configurations, and replaces settings."""
+    monkeypatch.chdir(root)
+
+    def merge(*names: str, **settings) -> ConfigParser:
+        parser = ConfigParser(ConfigParser.load_config_files([f"configs/{name}.yaml" for name in names]))
+        parser.update(settings)
+        return parser
+
+    return merge
+
+
+def test_a_tensorrt_engine_that_ends_with_an_activation_gets_no_second_one(parsed, tmp_path):
+    """TorchScript keeps no ``config()``, from which the inferer learns of the network's own."""
+    network = GenesisUNet(features=(4, 8)).eval()
+    weights = write_weights(
+        tmp_path / "model.pt", network, preprocessing=ScanPreprocessing().record(), cube_size=[16, 16, 8]
+    )
+    torch.jit.script(network).save(str(tmp_path / "engine.ts"))
+    paths = {"ckpt_path": str(weights), "engine_path": str(tmp_path / "engine.ts"), "device": "cpu"}
+    parser = parsed("inference", "inference_trt", **paths)
+    parser["imports"].remove("$import torch_tensorrt")
+    inferer, engine = (parser.get_parsed_content(name) for name in ("inferer", "network"))
+    cube = torch.rand(1, 1, 16, 16, 8)
+    with torch.no_grad():
+        torch.testing.assert_close(inferer(cube, engine), network(cube))
