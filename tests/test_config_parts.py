@@ -37,3 +37,9 @@ def test_a_tensorrt_engine_that_ends_with_an_activation_gets_no_second_one(parse
     cube = torch.rand(1, 1, 16, 16, 8)
     with torch.no_grad():
         torch.testing.assert_close(inferer(cube, engine), network(cube))
+
+
+@pytest.mark.parametrize("evaluation", ["evaluate", "evaluate_classification"])
+def test_an_evaluation_makes_the_phantoms_of_its_fine_tuning(parsed, evaluation):
+    parser = parsed(evaluation, weights={"split": {"seed": 3}})
+    assert parser.get_parsed_content("source::seed") == 3
