@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
-from models_genesis_bundle.data import ScanPreprocessing
+from models_genesis_bundle.data import IntensityScaling, ScanPreprocessing
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import write_weights
 from monai.bundle import ConfigParser
+
+Z_SCORED = ScanPreprocessing(intensity=IntensityScaling("zscore", clip=5.0)).record()
 
 
 @pytest.fixture
@@ -43,3 +46,20 @@ def test_a_tensorrt_engine_that_ends_with_an_activation_gets_no_second_one(parse
 def test_an_evaluation_makes_the_phantoms_of_its_fine_tuning(parsed, evaluation):
     parser = parsed(evaluation, weights={"split": {"seed": 3}})
     assert parser.get_parsed_content("source::seed") == 3
+
+
+@pytest.mark.parametrize("config", ["finetune_segmentation", "evaluate", "inference_segmentation"])
+def test_windows_reach_over_small_scans_into_the_darkest_value_as_training_patches_do(parsed, config):
+    """The mean of z-scores is 0."""
+    weights = {"weights": {"preprocessing": Z_SCORED, "patch_size": [16, 16, 16]}}
+    own = {"initial_weights": "none", "scan_preprocessing::intensity": "zscore", "patch_size": [16, 16, 16]}
+    parser = parsed(config, **(own if config == "finetune_segmentation" else weights))
+    seen = []
+    parser.get_parsed_content("sliding_window")(torch.zeros(1, 1, 8, 8, 8), lambda x: seen.append(x.min()) or x)
+    assert seen == [-5]
+
+
+def test_a_scan_to_restore_is_padded_with_the_darkest_value(parsed):
+    parser = parsed("inference", weights={"preprocessing": Z_SCORED, "cube_size": [16, 16, 16]})
+    padded = parser.get_parsed_content("preprocessing::transforms::1")({"image": torch.zeros(1, 8, 8, 8)})["image"]
+    assert np.unique(padded).tolist() == [-5, 0]
