@@ -63,3 +63,13 @@ def test_a_scan_to_restore_is_padded_with_the_darkest_value(parsed):
     parser = parsed("inference", weights={"preprocessing": Z_SCORED, "cube_size": [16, 16, 16]})
     padded = parser.get_parsed_content("preprocessing::transforms::1")({"image": torch.zeros(1, 8, 8, 8)})["image"]
     assert np.unique(padded).tolist() == [-5, 0]
+
+
+def test_the_validation_loss_with_weighted_classes_does_not_depend_on_the_batches(parsed):
+    settings = {"balance": "loss", "device": "cpu", "class_weights": "$torch.tensor([0.6, 3.0])"}
+    parser = parsed("finetune_classification", **settings)
+    metric, loss = (parser.get_parsed_content(name) for name in ("validate::loss", "loss"))
+    logits, labels = torch.randn(10, 2, generator=torch.Generator().manual_seed(0)), torch.tensor([1, 1] + [0] * 8)
+    for batch in (slice(0, 3), slice(3, 10)):
+        metric.update((logits[batch], labels[batch]))
+    assert metric.compute() == pytest.approx(loss(logits, labels).item())
