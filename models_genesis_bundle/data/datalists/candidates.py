@@ -136,6 +136,9 @@ def limit_negatives(items: Sequence[Mapping[str, Any]], max_per_scan: int | None
     if max_per_scan < 1:
         remedy = "It must be 1 or more, or null for all."
         raise DatalistError("max_negatives_per_scan", f"it is {max_per_scan}.", remedy)
+    if not all("scan" in item for item in items):
+        found = f"it is {max_per_scan}, and the items are images, not candidates in scans."
+        raise DatalistError("max_negatives_per_scan", found, "Leave it null, or give a candidates_file.")
     negatives: dict[str, list[int]] = defaultdict(list)
     for number, item in enumerate(items):
         if item["label"] == 0:
