@@ -52,7 +52,7 @@ class TrainingState:
         validator: the evaluator that keeps ``best_metric`` and ``best_metric_epoch``.
         also: more objects with ``state_dict`` and ``load_state_dict``, by name: an EMA network, for example.
         resume: restore from ``path`` when the trainer starts; a run that has not yet written one starts from its beginning.
-        interval: epochs between two saves.
+        interval: epochs between two saves. The state at the end of the run is always saved.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class TrainingState:
         self.validator = validator
         self.resume = resume
         self.interval = interval
+        self.saved_iteration: int | None = None  # at which the file was last written
         schedule = {"lr_scheduler": lr_scheduler} if lr_scheduler else {}
         self.stateful: dict[str, Any] = {"optimizer": optimizer, **schedule, **(also or {})}
 
@@ -79,6 +80,12 @@ class TrainingState:
         if self.resume:
             engine.add_event_handler(Events.STARTED, self.restore)
         engine.add_event_handler(Events.EPOCH_COMPLETED(every=self.interval), self.save)
+        engine.add_event_handler(Events.COMPLETED, self._save_end)
+
+    def _save_end(self, engine: Engine) -> None:
+        ended_with_epoch = engine.state.iteration % engine.state.epoch_length == 0
+        if ended_with_epoch and engine.state.iteration != self.saved_iteration:
+            self.save(engine)
 
     def save(self, engine: Engine) -> None:
         """Write the state, on the main process; all processes must call it.
@@ -86,6 +93,7 @@ class TrainingState:
         Raises:
             CheckpointError: when it cannot be written; the file of the epoch before is kept.
         """
+        self.saved_iteration = engine.state.iteration
         epoch, seen = divmod(engine.state.iteration, engine.state.epoch_length)
         metrics = [
             {name: _on("cpu", getattr(holder, name)) for name in names}
@@ -151,6 +159,7 @@ class TrainingState:
             self.validator.state.best_metric = content["best"]["metric"]
             self.validator.state.best_metric_epoch = content["best"]["epoch"]
         self._go_on(engine, content["trainer"], content["processes"])
+        self.saved_iteration = engine.state.iteration
 
     @staticmethod
     def can_save_within_epoch(engine: Engine) -> bool:

@@ -62,6 +62,7 @@ def make_segmentation_bundle(
     # its parts are read without the weights, as inside a TorchScript file
     del inference["weights"], inference["precision"], inference["dtype"]
     inference["scan_preprocessing"] = plain_preprocessing(segmentation.content["preprocessing"])
+    inference["sliding_window"]["cval"] = segmentation.preprocessing.intensity.value_range[0]
     # MONAI Label puts its lists of images and labels into train::dataset::data and validate::dataset::data
     training = _config(segmentation, own_configs, "finetune_segmentation", "segmentation_bundle_train")
     own_metadata = json.loads((own_configs / "metadata.json").read_text())

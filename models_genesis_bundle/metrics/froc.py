@@ -63,7 +63,7 @@ class Froc:
         found = int(self._is_lesion.sum())
         self.number_of_scans = _total(number_of_scans, len(np.unique(numbers)), "scans")
         self.number_of_lesions = _total(number_of_lesions, found, "lesions")
-        self._missed_share = found / self.number_of_lesions if self.number_of_lesions else float("nan")
+        self._found_share = found / self.number_of_lesions if self.number_of_lesions else float("nan")
         self._ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], len(ordered) > 0))
 
     def curve(self, drawn: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -75,7 +75,7 @@ class Froc:
         lesions = np.cumsum(weights * self._is_lesion)
         false_positives = np.cumsum(weights * ~self._is_lesion)
         with_candidates = lesions[-1] if len(lesions) else 0.0
-        share = self._missed_share / with_candidates if with_candidates else float("nan")
+        share = self._found_share / with_candidates if with_candidates else float("nan")
         return (
             np.append(0.0, false_positives[self._ends]) / self.number_of_scans,
             np.append(0.0, lesions[self._ends]) * share,

@@ -38,7 +38,8 @@ def target_spacing(facts: Sequence[ScanFacts]) -> tuple[list[float], str]:
 
 def sides_after_resampling(facts: Sequence[ScanFacts], spacing: Sequence[float]) -> np.ndarray:
     """Voxels of each scan along each axis at `spacing`, an array (scans, axes)."""
-    return np.array([np.multiply(scan.shape, scan.spacing) / spacing for scan in facts])
+    sides = np.array([np.multiply(scan.shape, scan.spacing) / spacing for scan in facts])
+    return sides.round(6)  # 318 x 3.52 / 3.52 is below 318
 
 
 def cube_sides(limits: Sequence[float], spacing: Sequence[float], voxels: int, divisor: int) -> list[int]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from models_genesis_bundle.transforms.deformation import spatial_sides
 from monai.config import KeysCollection
 from monai.data.utils import dense_patch_slices
@@ -59,7 +60,7 @@ class GridDeformd(Randomizable, MapTransform):
         """The transform of the cubes draws for each of them."""
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Deform the scans of ``data``, whose arrays are not changed."""
+        """Deform float32 copies of the scans of ``data``."""
         result = dict(data)
         keys = list(self.key_iterator(result))
         if not keys:
@@ -70,7 +71,8 @@ class GridDeformd(Randomizable, MapTransform):
             raise ValueError(f"GridDeformd: the scan's sides {sides} are shorter than a cube's {cube}; pad it first.")
         clean = {key: result[key] for key in keys}
         for key in keys:
-            result[key] = clean[key].clone() if hasattr(clean[key], "clone") else np.array(clean[key])
+            is_tensor = isinstance(clean[key], torch.Tensor)
+            result[key] = clean[key].clone().float() if is_tensor else np.array(clean[key], dtype=np.float32)
         for place in dense_patch_slices(sides, cube, cube):
             where = (slice(None), *place)
             cubes = {key: image[where] for key, image in clean.items()}

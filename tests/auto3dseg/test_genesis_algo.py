@@ -62,6 +62,12 @@ def test_a_small_scan_fits_into_one_patch_and_a_large_one_gets_a_part_that_is_ab
     assert sorted(choose_patch_size((100, 100, 100), (1, 1, 1), voxels=50_000, divisor=16)) == [32, 32, 48]
 
 
+def test_a_patch_is_no_longer_than_a_scan_that_is_not_resampled(tmp_path):
+    """24 x 0.1 / 0.1 is above 24, and was rounded up to 32."""
+    spacing = (0.1, 0.1, 0.1)
+    assert generated(summary((24, 24, 24), spacing, spacing), tmp_path)["patch_size"] == [24, 24, 24]
+
+
 def test_patches_grow_with_the_memory_and_shrink_with_the_batch_and_the_width():
     assert voxel_budget(patches=4, device_memory=0) == 64 * 64 * 32
     assert voxel_budget(patches=4, device_memory=80 * GIB) == 96**3

@@ -42,6 +42,12 @@ def test_sides_follow_from_the_length_in_mm():
     assert np.allclose(sides, [[50, 80, 80]])
 
 
+def test_sides_without_resampling_are_those_of_the_scan():
+    """With 317.99999999999994 voxels, a cube of 320, which the padding of two voxels allows, would be one of 312."""
+    spacing = (3.52, 3.52, 3.52)
+    assert (sides_after_resampling([scan((318, 318, 318), spacing)], spacing) == 318).all()
+
+
 @pytest.mark.parametrize(
     ("limits", "spacing", "voxels", "divisor", "expected"),
     [

@@ -31,6 +31,15 @@ def test_seeded_and_small_scans_refused():
         grid({"image": scan[:, :8]})
 
 
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
+def test_scans_of_whole_numbers_become_float32(kind):
+    scan = kind(np.full((1, 16, 16, 16), 3, dtype=np.int16))
+    result = GridDeformd("image", lambda data: {"image": data["image"] + 0.5}, (8, 8, 8))({"image": scan})["image"]
+    assert (np.asarray(result) == 3.5).all()
+    assert np.asarray(result).dtype == np.float32
+    assert (np.asarray(scan) == 3).all()
+
+
 def test_slices_of_a_volume_are_deformed_as_images():
     scan = np.random.default_rng(0).random((1, 32, 16, 3), dtype=np.float32)
     seen = []

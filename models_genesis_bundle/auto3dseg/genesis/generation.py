@@ -143,7 +143,7 @@ def _patch_size(settings: ConfigParser, scans: Mapping[str, Any], recorded: Mapp
     spacing = settings["scan_preprocessing::spacing"] or recorded.get("spacing") or own
     if not isinstance(spacing, list):
         spacing = own if spacing == "scan" else [float(spacing)] * len(own)
-    shape = np.multiply(scans["shape"]["median"], own) / spacing
+    shape = np.round(np.multiply(scans["shape"]["median"], own) / spacing, 6)  # 320 x 3.99 / 3.99 is above 320
     widths = settings.get("network_def::features") or signature(GenesisUNet).parameters["features"].default
     patches = settings["batch_size"] * settings["patches::num_samples"]
     return choose_patch_size(shape, spacing, voxel_budget(patches, widths[0]), max(8, 2 ** (len(widths) - 1)))

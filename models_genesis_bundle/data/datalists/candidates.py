@@ -140,6 +140,9 @@ def limit_negatives(items: Sequence[Mapping[str, Any]], max_per_scan: int | None
         raise DatalistError(
             "max_negatives_per_scan", f"expected 1 or more, or null for all candidates, found {max_per_scan}.", remedy
         )
+    if not all("scan" in item for item in items):
+        found = f"it is {max_per_scan}, but the items are images, not candidates in scans."
+        raise DatalistError("max_negatives_per_scan", found, "Leave it null, or set candidates_file.")
     negatives: dict[str, list[int]] = defaultdict(list)
     for number, item in enumerate(items):
         if item["label"] == 0:

@@ -51,8 +51,8 @@ def split_sections(
 ) -> dict[str, list[Item]]:
     """Take the lists that are empty or missing, validation or test or both, from the training patients.
 
-    The patients are shuffled by the seed. Validation takes them from the start and the test from the end, so that neither
-    choice depends on the size of the other list. With too few patients, the error names the `source`.
+    The patients are shuffled by the seed. One list takes them from the start; of two, validation does and the test takes them
+    from the end, so that neither choice depends on the size of the other list. With too few patients, the error names the `source`.
     """
     complete = {section: list(sections.get(section, ())) for section in SECTIONS}
     wanted = {"validation": request.validation_fraction, "test": request.test_fraction}

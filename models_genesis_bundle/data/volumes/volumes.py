@@ -6,6 +6,7 @@ import logging
 import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from functools import partial
 from pathlib import Path
@@ -183,7 +184,10 @@ class Volumes:
             size: sides of the box in voxels.
         """
         key = os.path.abspath(image)
-        try:
+        with suppress(DamagedVolumeError):
+            return self._read(key, corner, size)
+        self._files.pop(key, None)
+        try:  # the present file, which another process may have made again
             return self._read(key, corner, size)
         except DamagedVolumeError as error:
             logger.warning("%s It is made again.", error)

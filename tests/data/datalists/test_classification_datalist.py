@@ -189,6 +189,8 @@ def test_negatives_are_limited_scan_by_scan(luna16):
     assert limit_negatives(items, None) == items
     with pytest.raises(ValueError, match="1 or more, or null"):
         limit_negatives(items, 0)
+    with pytest.raises(ValueError, match="the items are images, not candidates"):
+        limit_negatives([{"image": "a.nii", "label": 0}], 10)
 
 
 def test_the_log_counts_classes_and_patients(class_folders, caplog):

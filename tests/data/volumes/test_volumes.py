@@ -154,6 +154,20 @@ def test_a_flipped_byte_is_noticed_by_a_read_and_mended_on_the_spot(tmp_path, sc
     assert contents(tmp_path) == before
 
 
+def test_a_volume_that_another_process_made_again_is_not_made_once_more(tmp_path, scans, caplog):
+    """Else two loader workers replace it in turn, each time that they map it anew, to the end of the training."""
+    image, box = scans[0]["image"], ((0, 0, 0), (8, 8, 8))
+    one, other = prepare(tmp_path, scans), prepare(tmp_path, scans)
+    wanted = other.read(image, *box)
+    one.items.make_again(os.path.abspath(image), one.fingerprint(image), one._job(os.path.abspath(image)))
+    before = files(tmp_path)
+    for file in other._files.values():
+        file.release()
+    np.testing.assert_array_equal(other.read(image, *box), wanted)
+    assert files(tmp_path) == before
+    assert "made again" not in caplog.text
+
+
 def test_damage_is_not_mended_from_a_scan_that_has_changed(tmp_path, copied):
     volumes = prepare(tmp_path / "cache", copied)
     for path in (tmp_path / "cache").rglob("*.b2nd"):
