@@ -6,8 +6,9 @@ import json
 import os
 
 import pytest
-from models_genesis_bundle.data import list_scans, pretraining_datalist, read_candidates
+from models_genesis_bundle.data import list_scans, pretraining_datalist, read_candidates, segmentation_datalist
 from models_genesis_bundle.data.datalists import DatalistError
+from models_genesis_bundle.data.datalists.json_datalist import SECTIONS
 
 
 @pytest.fixture
@@ -70,6 +71,23 @@ def test_a_test_list_of_paths_alone(scans):
     (scans / "dataset.json").write_text(json.dumps({"training": [{"image": "./a.nii"}, "b.nii"], "test": ["./c.nii"]}))
     split = pretraining_datalist(scans)
     assert [len(split[section]) for section in ("training", "validation", "test")] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("names", [("train", "val", "test"), ("training", "valid", "testing"), ("Train", "VAL", "ts")])
+def test_lists_go_by_the_names_that_others_give_them(scans, names):
+    """Auto3DSeg writes ``testing``, many scripts ``train`` and ``val``; a list that is not read would be drawn anew."""
+    (scans / "datalist.json").write_text(json.dumps(dict(zip(names, (["a.nii"], ["b.nii"], ["c.nii"]), strict=True))))
+    split = pretraining_datalist(scans)
+    assert [[scan["patient"] for scan in split[section]] for section in SECTIONS] == [["a"], ["b"], ["c"]]
+    labelled = [{"image": f"{name}.nii", "label": f"{name}.nii"} for name in "abc"]
+    (scans / "datalist.json").write_text(json.dumps(dict(zip(names, ([item] for item in labelled), strict=True))))
+    assert [scan["patient"] for scan in segmentation_datalist(scans)["test"]] == ["c"]
+
+
+def test_two_names_of_one_list_are_refused(scans):
+    (scans / "datalist.json").write_text('{"training": ["a.nii"], "val": ["b.nii"], "validation": ["c.nii"]}')
+    with pytest.raises(DatalistError, match="'val' and 'validation' both name the validation list"):
+        pretraining_datalist(scans)
 
 
 def test_a_csv_with_bytes_of_another_encoding_or_none_is_read_or_refused(tmp_path):
