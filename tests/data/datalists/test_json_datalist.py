@@ -97,6 +97,11 @@ def test_a_csv_with_bytes_of_another_encoding_or_none_is_read_or_refused(tmp_pat
     file.write_bytes(b"seriesuid,coordX,coordY,coordZ,class\na,1,2\n")
     with pytest.raises(DatalistError, match="line 2: expected numbers"):
         read_candidates(file)
+    file.write_text("seriesuid,coordX,coordY,coordZ,class\na,1,2,3,0,\nb,1,5,2,5,3,5,1\n")
+    with pytest.raises(DatalistError, match=r"line 3: it has more cells .*, the first is '3'\. Correct the line"):
+        read_candidates(file)  # 1,5 and 2,5 with a comma would be another place
+    file.write_text("seriesuid, coordX, coordY, coordZ, class\na, 1, 2, 3, 0\n")
+    assert read_candidates(file)[0]["point"] == (1, 2, 3)
     file.write_text('seriesuid,coordX,coordY,coordZ,class\n"' + "a" * 200_000)
     with pytest.raises(DatalistError, match="it is no CSV"):
         read_candidates(file)
