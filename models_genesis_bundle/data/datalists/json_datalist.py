@@ -89,7 +89,7 @@ def read_json_datalist(
         file: the JSON.
         base: folder that its paths are relative to; a path that does not exist there is relative to the JSON's folder.
         patient_regex: finds the patient of an entry without ``patient``, see `patient_names`.
-        required: lists that must have an entry.
+        required: lists that must have an entry; without them, any list must.
         file_keys: keys of paths; the first must be in every entry.
     """
     if not file.exists():
@@ -98,8 +98,10 @@ def read_json_datalist(
     if not isinstance(content, dict):
         raise DatalistError(file, f"expected {_WANTED}, found a {type(content).__name__}.", "Write it in this form.")
     lists = _lists(file, content)
-    if missing := [section for section in required if not lists.get(section)]:
-        found = f"{', '.join(missing)} is missing or empty; expected {_WANTED}, found the keys {', '.join(content) or 'none'}."
+    missing = [section for section in required if not lists.get(section)]
+    if missing or not any(lists.values()):
+        names, keys = ", ".join(missing or SECTIONS), ", ".join(content) or "none"
+        found = f"{names} is missing or empty; expected {_WANTED}, found the keys {keys}."
         raise DatalistError(file, found, "Give these lists entries.")
     sections = {
         section: _labelled_entries(file, section, lists.get(section) or [], file_keys, section in required)

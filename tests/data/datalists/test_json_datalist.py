@@ -84,6 +84,15 @@ def test_lists_go_by_the_names_that_others_give_them(scans, names):
     assert [scan["patient"] for scan in segmentation_datalist(scans)["test"]] == ["c"]
 
 
+def test_a_list_of_scans_needs_no_training_list(scans):
+    """An inference takes all lists of a JSON, perhaps of a test alone."""
+    (scans / "datalist.json").write_text('{"test": ["c.nii"]}')
+    assert [scan["patient"] for scan in list_scans(scans)] == ["c"]
+    (scans / "datalist.json").write_text('{"scans": ["c.nii"], "test": []}')
+    with pytest.raises(DatalistError, match=r"training, validation, test is missing or empty; .* the keys scans, test"):
+        list_scans(scans)
+
+
 def test_two_names_of_one_list_are_refused(scans):
     (scans / "datalist.json").write_text('{"training": ["a.nii"], "val": ["b.nii"], "validation": ["c.nii"]}')
     with pytest.raises(DatalistError, match="'val' and 'validation' both name the validation list"):
