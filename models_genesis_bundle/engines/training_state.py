@@ -52,7 +52,7 @@ class TrainingState:
         validator: the evaluator that keeps ``best_metric`` and ``best_metric_epoch``.
         also: more objects with ``state_dict`` and ``load_state_dict``, by name: an EMA network, for example.
         resume: restore from ``path`` when the trainer starts; a run that has not yet written one starts from its beginning.
-        interval: epochs between two savings.
+        interval: epochs between two savings; the end of the run is saved in any case.
     """
 
     def __init__(
@@ -79,6 +79,11 @@ class TrainingState:
         if self.resume:
             engine.add_event_handler(Events.STARTED, self.restore)
         engine.add_event_handler(Events.EPOCH_COMPLETED(every=self.interval), self.save)
+        engine.add_event_handler(Events.COMPLETED, self._save_end)
+
+    def _save_end(self, engine: Engine) -> None:
+        if engine.state.epoch % self.interval:
+            self.save(engine)
 
     def save(self, engine: Engine) -> None:
         """Write the state, on the main process; all processes must call it.

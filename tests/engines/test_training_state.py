@@ -28,7 +28,7 @@ SCHEDULES = {
 class Run:
     """A training of a few numbers: the rates of its epochs, and the weights behind them."""
 
-    def __init__(self, path, schedule, max_epochs, resume=False, validated=None):
+    def __init__(self, path, schedule, max_epochs, resume=False, interval=1):
         torch.manual_seed(0)
         self.network = torch.nn.Linear(3, 1)
         encoder, head = [self.network.weight], [self.network.bias]
@@ -46,7 +46,9 @@ class Run:
             validator.state.epoch, validator.state.metrics = engine.state.epoch, {"score": 0.5}
 
         StepSchedule(self.schedule, validator).attach(trainer)
-        state = TrainingState(path, self.network, self.optimizer, self.schedule, validator, resume=resume)
+        state = TrainingState(
+            path, self.network, self.optimizer, self.schedule, validator, resume=resume, interval=interval
+        )
         state.attach(trainer)
         trainer.run([torch.ones(2, 3)] * 2, max_epochs=max_epochs)
 
@@ -94,3 +96,9 @@ def test_a_plateau_goes_on_with_what_it_has_seen(tmp_path):
 def test_fewer_epochs_than_were_trained_train_no_more(tmp_path):
     Run(tmp_path / "last.pt", SCHEDULES["cosine"], 3)
     assert Run(tmp_path / "last.pt", SCHEDULES["cosine"], 2, resume=True).rates == []
+
+
+@pytest.mark.parametrize("interval", [2, 9])
+def test_the_end_of_a_run_is_saved_whatever_the_interval(interval, tmp_path):
+    Run(tmp_path / "last.pt", SCHEDULES["step"], 3, interval=interval)
+    assert read_checkpoint(tmp_path / "last.pt")["trainer"]["epoch"] == 3
