@@ -169,6 +169,7 @@ def test_weights_of_another_width_end_the_run(candidates, pretrained, tmp_path):
     error = root_cause(raised.value)
     assert isinstance(error, TransferError)
     assert "Nothing was loaded" in str(error)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("balance", ["loss", "none"])

@@ -162,6 +162,7 @@ def test_weights_of_another_width_end_the_run(labelled, pretrained, tmp_path):
     with pytest.raises(RuntimeError) as raised:
         fine_tune(tmp_path, initial_weights=start, **{**labelled, "network_def::features": "[8,16]"})
     assert isinstance(root_cause(raised.value), TransferError)
+    assert not list(tmp_path.iterdir()), "an earlier run in the folder would stay where it is"
 
 
 @pytest.mark.parametrize("task", ["ncs", "lcs", "bms", "lidc_nodules", "hippocampus"])

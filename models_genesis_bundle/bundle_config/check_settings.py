@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -25,6 +25,7 @@ from monai.bundle.reference_resolver import ReferenceResolver
 __all__ = ["SettingsError", "check_settings"]
 
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_WORD_SUFFICES = ("scan_preprocessing::intensity",)  # components that a word names as well, such as percentile
 _REREAD = re.compile(r"#|(?<!\w)\d+_\d")  # read by Python as something else: a comment, 2024_03
 
 
@@ -41,6 +42,7 @@ def check_settings(command: RunCommand | None = None) -> None:
     - A value that the command line reads as something else: ``None``, which MONAI ignores; ``2024_03``, ``scan#1``; a switch
       given as ``false``, which is text and counts as true.
     - A value of another type or out of range, see `SETTINGS`. Expressions are checked unless a component must be built for it.
+    - A word, a switch or plain values in place of a component, such as ``--optimizer adamw``.
 
     Settings of a workflow that Python runs (``monai.bundle.run(...)``, ``ConfigWorkflow(...)``) are checked in the configuration
     that holds them: an unused setting is refused if its name resembles another one.
@@ -67,6 +69,7 @@ def _faults_of_command(command: RunCommand) -> list[str]:
     misread = _misread(command, resolved) | _no_switches(command, files)
     faults = [f"--{name}: {text}" for name, text in unknown.items()]
     faults += [*misread.values(), *_out_of_range(resolved, misread, command.words), *unknown_keys(command, files)]
+    faults += _lost_components(ConfigParser(ConfigParser.load_config_files([command.config_files[0]])), resolved)
     return faults
 
 
@@ -119,6 +122,19 @@ def _no_switches(command: RunCommand, files: ConfigParser) -> dict[str, str]:
         for name, value in command.overrides.items()
         if isinstance(files.get(name), bool) and not isinstance(value, bool) and value != "true"
     }
+
+
+def _lost_components(first: ConfigParser, resolved: ConfigParser) -> Iterator[str]:
+    """A message for each component of the configuration that an overlay or a setting replaces by no component."""
+    for place in places(first.get()):
+        component, found = first[place], resolved.get(place)
+        word = isinstance(found, str) and not found.startswith(("$", "@", "%")) and place not in _WORD_SUFFICES
+        plain = isinstance(found, bool) or (isinstance(found, Mapping) and "_target_" not in found)
+        if isinstance(component, Mapping) and "_target_" in component and (word or plain) and kind_of(place) is None:
+            yield (
+                f"{place}: expected a component, such as {{'_target_': '{component['_target_']}', …}}, found {found!r}. Set its "
+                f"arguments one by one, as `--{place}::name value`, or give an overlay with another component."
+            )
 
 
 def _out_of_range(config: ConfigParser, but: Collection[str], words: Mapping[str, str] | None = None) -> list[str]:

@@ -29,7 +29,7 @@ MAY_CHANGE = (
     *("process_group", "imports", "initialize", "finalize", "training", "training_state", "run"),  # its steps
     *("tracking_uri", "experiment_name", "run_name", "save_execute_config"),  # tracking, which adds them
 )
-_PATHS = ("dataset_dir", "candidates_file", "initial_weights", "split::split_file")
+PATHS = ("dataset_dir", "candidates_file", "initial_weights", "split::split_file")
 
 
 def leaves(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
@@ -85,7 +85,7 @@ def _same(place: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> bo
     if place not in before or place not in after:
         return False
     one, other = before[place], after[place]
-    if place in _PATHS and isinstance(one, str) and isinstance(other, str):
+    if place in PATHS and isinstance(one, str) and isinstance(other, str):
         return os.path.realpath(one) == os.path.realpath(other)
     return bool(one == other)
 

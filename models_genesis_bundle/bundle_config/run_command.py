@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ __all__ = ["RunCommand", "end_tracebacks_with_the_cause"]
 
 # `run` takes these from its keyword arguments, next to those in its signature.
 WORKFLOW_ARGUMENTS = {"workflow_type", "workflow", "tracking", "properties_path", "args_file", "workflow_name"}
+
+_FLAG = re.compile("--|-[a-zA-Z]")  # for Fire, which takes -name for --name, and -1 for a number
 
 
 @dataclass(frozen=True)
@@ -100,12 +103,12 @@ def _read(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     while position < len(arguments):
         argument = arguments[position]
         position += 1
-        if not argument.startswith("--"):
+        if not _FLAG.match(argument):
             positional.append(argument)
             continue
-        name, equals, value = argument[2:].partition("=")
+        name, equals, value = argument.lstrip("-").partition("=")
         if not equals:
-            lone = position == len(arguments) or arguments[position].startswith("--")
+            lone = position == len(arguments) or _FLAG.match(arguments[position]) is not None
             value = "True" if lone else arguments[position]
             position += not lone
         words[name.replace("-", "_")] = value

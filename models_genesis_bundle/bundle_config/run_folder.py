@@ -6,14 +6,16 @@ import logging
 import platform
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
-from models_genesis_bundle.bundle_config.resumed_settings import require_same_settings
+from models_genesis_bundle.bundle_config.check_settings import SettingsError
+from models_genesis_bundle.bundle_config.resumed_settings import PATHS, require_same_settings
 from models_genesis_bundle.bundle_config.run_command import RunCommand
 from models_genesis_bundle.engines.processes import is_main_process, require_process_group
 from models_genesis_bundle.files import RUN_MARKER, remove_unfinished, whole_file, write_json
@@ -31,9 +33,9 @@ class RunFolder:
 
     Args:
         output_dir: the run's folder, in which runs share ``cache/``.
-        ckpt_dir: its checkpoints; with a ``last.pt`` there, the folder holds a run. None for a run without checkpoints, such as
+        ckpt_dir: its checkpoints; with weights there, the folder holds a run. None for a run without checkpoints, such as
             inference: its files stay in the folder until another run replaces them.
-        resume: continue that run instead of starting another.
+        resume: continue that run, from its ``last.pt``, instead of starting another.
     """
 
     def __init__(self, output_dir: str, ckpt_dir: str | None = None, resume: bool = False) -> None:
@@ -49,14 +51,16 @@ class RunFolder:
 
         Raises:
             RuntimeError: another run is using the folder, or ``torchrun`` has started several runs of it.
-            SettingsError: a run is resumed with other settings, see `require_same_settings`.
+            SettingsError: a run is resumed with other settings, see `require_same_settings`, or a new run reads data or weights
+                of the earlier one.
         """
         require_process_group()
         if not is_main_process() or self.lock.is_locked:
             return
         command, config_path = RunCommand.from_arguments(), self.output_dir / "config.yaml"
         config = None if command is None else command.resolved_config()
-        if config is not None and self.resume and self._holds_run() and (recorded := _read(config_path)) is not None:
+        resumes = self.resume and self._holds("last.pt")
+        if config is not None and resumes and (recorded := _read(config_path)) is not None:
             require_same_settings(recorded, config, config_path)
         self.output_dir.mkdir(parents=True, exist_ok=True)
         try:
@@ -70,7 +74,7 @@ class RunFolder:
             folder.mkdir(parents=True, exist_ok=True)
             for path in remove_unfinished(folder):
                 logger.info("Removed %s, which an interrupted run left unfinished.", path)
-        if self.ckpt_dir is not None and self._holds_run() and not self.resume:
+        if self.ckpt_dir is not None and self._holds("*.pt") and not resumes:
             self._put_earlier_run_aside(self.ckpt_dir, config or {})
         in_a_training = self.ckpt_dir is None and (self.output_dir / "checkpoints").exists()
         if config is not None and not (in_a_training and config_path.exists()):
@@ -84,25 +88,41 @@ class RunFolder:
         """Unlock the folder for other runs, in this process or another."""
         self.lock.release()
 
-    def _holds_run(self) -> bool:
-        return self.ckpt_dir is not None and (self.ckpt_dir / "last.pt").exists()
+    def _holds(self, name: str) -> bool:
+        return self.ckpt_dir is not None and any(self.ckpt_dir.glob(name))
 
     def _put_earlier_run_aside(self, ckpt_dir: Path, config: Mapping[str, Any]) -> None:
         previous = self.output_dir / "previous"
-        previous.mkdir(exist_ok=True)
-        taken = [int(path.name) for path in previous.iterdir() if path.name.isdigit()]
-        aside = previous / str(max(taken, default=0) + 1)
-        aside.mkdir()
         kept = {"cache", "previous", RUN_MARKER, Path(self.lock.lock_file).name}
         if config.get("save_execute_config") is True:  # MONAI's tracking has written this run's configuration here
             kept.add(max((path.name for path in self.output_dir.glob("config_*.json")), default=""))
         moved = [path for path in self.output_dir.iterdir() if path.name not in kept]
         if ckpt_dir not in moved and self.output_dir not in ckpt_dir.parents:
             moved.append(ckpt_dir)
+        _refuse_to_move_inputs(moved, self.output_dir, config)
+        previous.mkdir(exist_ok=True)
+        taken = [int(path.name) for path in previous.iterdir() if path.name.isdigit()]
+        aside = previous / str(max(taken, default=0) + 1)
+        aside.mkdir()
         for path in moved:
             shutil.move(path, aside / path.name)
         ckpt_dir.mkdir(parents=True, exist_ok=True)
         logger.info("An earlier run was moved to %s (`--resume true` would have continued it).", aside)
+
+
+def _refuse_to_move_inputs(moved: Sequence[Path], output_dir: Path, config: Mapping[str, Any]) -> None:
+    """Refuse a run whose own data or weights, or the bundle itself, would go aside with the earlier run."""
+    parser, folder = ConfigParser(deepcopy(dict(config))), output_dir.resolve()
+    for place in (*PATHS, "bundle_root"):
+        given = parser.get_parsed_content(place) if place in parser else None
+        if not isinstance(given, str | Path):
+            continue
+        path = Path(given).resolve()
+        if path == folder or any(path.is_relative_to(one.parent.resolve() / one.name) for one in moved):
+            raise SettingsError(
+                f"{place}: {given} is in {output_dir}, the folder of an earlier run, which a new run moves to its previous/. "
+                "Give this run another output_dir, or continue the earlier one with `--resume true`."
+            )
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -277,6 +277,34 @@ def test_the_configurations_have_no_faults(entry):
     assert parser.get_parsed_content("checked") is None, "as a workflow of Python"
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("optimizer", "adamw"),
+        ("optimizer", "{'lr': 0.1}"),
+        ("network_def", "unet"),
+        ("dtype", "bfloat16"),
+        ("panels", "False"),
+        ("cube_sampler::rule", "LungRule"),
+        ("split", "{}"),
+    ],
+)
+def test_a_component_is_not_replaced_by_a_word(place, value):
+    (found,) = faults(PRETRAIN, f"--{place}", value)
+    assert found.startswith(f"{place}: expected a component, such as {{'_target_': '")
+    assert f"`--{place}::name value`" in found
+
+
+def test_an_overlay_replaces_components_by_components_alone(overlaid):
+    (found,) = faults(
+        overlaid("loss: dice\nlr_scheduler: {_target_: torch.optim.lr_scheduler.ConstantLR, optimizer: '@optimizer'}")
+    )
+    assert found.startswith("loss: expected a component, such as {'_target_': 'torch.nn.MSELoss', …}, found 'dice'.")
+    check(
+        PRETRAIN, "--scan_preprocessing::intensity", "percentile", "--features", "[8,16]", "--lr_scheduler", "'$None'"
+    )
+
+
 def test_every_declaration_is_of_a_setting():
     names = (
         *ENTRIES,

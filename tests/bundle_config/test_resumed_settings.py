@@ -67,3 +67,26 @@ def test_a_run_that_has_saved_nothing_begins_anew_with_any_settings(folder, tmp_
     (tmp_path / "run" / "checkpoints" / "last.pt").unlink()
     folder(True, learning_rate="0.2")
     assert recorded(tmp_path)["learning_rate"] == 0.2
+
+
+@pytest.mark.parametrize(
+    ("place", "path"),
+    [
+        ("initial_weights", "run/checkpoints/last.pt"),
+        ("dataset_dir", "run/scans"),
+        ("dataset_dir", "run"),
+        ("bundle_root", "run"),
+    ],
+)
+def test_a_new_run_does_not_move_what_it_reads(folder, tmp_path, place, path):
+    (tmp_path / "run" / "scans").mkdir()
+    with pytest.raises(SettingsError, match=f"{place}: {tmp_path / path} is in .*another output_dir"):
+        folder(False, **{place: str(tmp_path / path)})
+    assert (tmp_path / path).exists()
+    assert not (tmp_path / "run" / "previous").exists()
+
+
+def test_a_new_run_reads_what_stays(folder, tmp_path):
+    folder(False)
+    folder(False, initial_weights=str(tmp_path / "run" / "previous" / "1" / "checkpoints" / "last.pt"))
+    assert (tmp_path / "run" / "previous" / "1" / "checkpoints" / "last.pt").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+import fire
 import pytest
 from models_genesis_bundle.bundle_config import RunCommand
 from models_genesis_bundle.bundle_config.run_command import end_tracebacks_with_the_cause
@@ -33,6 +34,15 @@ def test_reads_files_and_overrides_as_fire_does():
     resolved = found.resolved_config()
     assert resolved["max_epochs"] == 3
     assert resolved["optimizer"]["weight_decay"] == 0.1, "of the overlay"
+
+
+def test_one_hyphen_is_as_good_as_two_for_fire():
+    found = command(
+        "--config_file", PRETRAIN, "-max_epochs", "3", "-seed=4", "-resume", "-cube-size", "[8,8]", "-lr", "-1"
+    )
+    assert found.overrides == {"max_epochs": 3, "seed": 4, "resume": True, "cube_size": [8, 8], "lr": -1}
+    component = fire.Fire(lambda **settings: settings, [f"-{name}={value}" for name, value in found.overrides.items()])
+    assert component == found.overrides
 
 
 def test_another_program_is_left_alone():

@@ -48,6 +48,14 @@ def test_an_earlier_run_moves_aside_with_its_checkpoints_and_the_cache_stays(tmp
     assert list(checkpoints.iterdir()) == []
 
 
+def test_weights_without_a_state_are_an_earlier_run(tmp_path):
+    """A run that ended before its first state, with a long save_interval, has written model.pt alone."""
+    write_checkpoint({"attempt": 1}, tmp_path / "checkpoints" / "model.pt")
+    RunFolder(tmp_path, tmp_path / "checkpoints", resume=True).begin()
+    assert (tmp_path / "previous" / "1" / "checkpoints" / "model.pt").exists()
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
 def test_a_run_without_checkpoints_keeps_what_is_there_and_marks_its_folder(tmp_path):
     (tmp_path / "a_restored.nii.gz").write_bytes(b"result")
     (tmp_path / "environment.json").write_text("{}")

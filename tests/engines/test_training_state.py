@@ -28,7 +28,7 @@ SCHEDULES = {
 class Run:
     """A training of a few numbers: the rates of its epochs, and the weights behind them."""
 
-    def __init__(self, path, schedule, max_epochs, resume=False, validated=None, interval=1):
+    def __init__(self, path, schedule, max_epochs, resume=False, interval=1):
         torch.manual_seed(0)
         self.network = torch.nn.Linear(3, 1)
         encoder, head = [self.network.weight], [self.network.bias]

@@ -93,7 +93,9 @@ def test_a_connection_that_breaks_leaves_nothing_or_is_taken_up_again(served, ou
 def test_what_is_not_there_is_named(served, output, address):
     name = "Genesis_Chest_CT.h5" if not address else NAME
     base_url = served if not address else "http://127.0.0.1:1/owner/name/resolve/main"
-    with pytest.raises(DownloadError, match=rf"{base_url}/{name}: could not be downloaded .*(404|refused).*Check the internet"):
+    with pytest.raises(
+        DownloadError, match=rf"{base_url}/{name}: could not be downloaded .*(404|refused).*Check the internet"
+    ):
         download_published(name, output, base_url)
     assert files(output) == []
 

@@ -184,7 +184,9 @@ def test_a_single_missing_tensor_of_a_required_part_is_too_little():
     del state["decoder.stages.0.up.bias"]
     target = unet()
     before = copy_of(target)
-    with pytest.raises(TransferError, match=r"1 of the 44 required tensors .* decoder\.stages\.0\.up\.bias: not in the file"):
+    with pytest.raises(
+        TransferError, match=r"1 of the 44 required tensors .* decoder\.stages\.0\.up\.bias: not in the file"
+    ):
         transfer_weights(target, state, require=("encoder", "decoder"))
     assert same(before, target.state_dict())
     report = transfer_weights(target, state)

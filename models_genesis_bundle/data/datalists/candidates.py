@@ -40,13 +40,14 @@ def read_candidates(path: PathLike, labelled: bool = True) -> list[dict[str, Any
 
     Raises:
         FileNotFoundError: no such CSV.
-        DatalistError: a missing column, a cell that is not a number (the message has the line), or no candidates.
+        DatalistError: a missing column, a cell that is not a number, a cell without a column (the message has the line), or no
+            candidates.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: this CSV file of candidates does not exist. Check candidates_file.")
     with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-        reader = csv.DictReader(file)
+        reader = csv.DictReader(file, skipinitialspace=True)
         needed = ("seriesuid", *_COORDINATES, *(("class",) if labelled else ()))
         missing = [column for column in needed if column not in (reader.fieldnames or ())]
         if missing:
@@ -67,7 +68,10 @@ def read_candidates(path: PathLike, labelled: bool = True) -> list[dict[str, Any
     return candidates
 
 
-def _candidate(row: Mapping[str, str], path: Path, line: int, labelled: bool) -> dict[str, Any]:
+def _candidate(row: Mapping[Any, Any], path: Path, line: int, labelled: bool) -> dict[str, Any]:
+    if any(cell.strip() for cell in row.get(None, ())):
+        found = f"it has more cells than the header has columns, the first is {row[None][0]!r}."
+        raise DatalistError(f"{path}, line {line}", found, "Correct the line; numbers have a point, not a comma.")
     try:
         point = tuple(float(row[column]) for column in _COORDINATES)
         candidate: dict[str, Any] = {"scan": row["seriesuid"].strip(), "point": point}

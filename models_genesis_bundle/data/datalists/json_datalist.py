@@ -6,8 +6,9 @@ import json
 import logging
 import math
 import os
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,21 @@ from models_genesis_bundle.data.datalists.patients import patient_names
 from models_genesis_bundle.data.scans.files import CHANNEL_FILES, case_path, is_scan_file, scan_files
 from models_genesis_bundle.messages import first_of
 
-__all__ = ["JSON_NAMES", "SECTIONS", "find_json_datalist", "read_json_datalist"]
+__all__ = ["JSON_NAMES", "SECTIONS", "find_json_datalist", "read_json_datalist", "section_called"]
 
 logger = logging.getLogger(__name__)
 
 JSON_NAMES = ("datalist.json", "dataset.json")
 SECTIONS = ("training", "validation", "test")
 
+_SECTION_NAMES = {"training": r"tr|train(ing)?", "validation": r"val|valid(ation)?", "test": r"ts|test(ing)?"}
 _WANTED = '{"training": [{"image": "a.nii.gz", "patient": "a"}, …], "validation": […]}'
 _NAMED_AT_MOST = 5
+
+
+def section_called(name: str) -> str | None:
+    """The list that a key or a folder means: ``train``, ``val`` and Auto3DSeg's ``testing`` are other names of the three."""
+    return next((section for section, form in _SECTION_NAMES.items() if re.fullmatch(form, name, re.IGNORECASE)), None)
 
 
 def find_json_datalist(root: Path) -> Path | None:
@@ -43,7 +50,7 @@ def _only_counts(file: Path) -> bool:
         content = _parsed(file)
     except DatalistError:
         return False
-    return isinstance(content, dict) and "numTraining" in content and not set(SECTIONS) & set(content)
+    return isinstance(content, dict) and "numTraining" in content and not any(map(section_called, content))
 
 
 def _parsed(file: Path) -> Any:
@@ -70,7 +77,8 @@ def read_json_datalist(
     required: Sequence[str] = ("training",),
     file_keys: Sequence[str] = ("image",),
 ) -> dict[str, list[dict[str, Any]]]:
-    """Read the lists ``training``, ``validation`` and ``test`` of a JSON file; missing lists are empty.
+    """Read the lists ``training``, ``validation`` and ``test`` of a JSON file, or ``train``, ``val`` and ``testing``. Missing lists
+    are empty.
 
     An entry is a path, or a mapping with the paths of `file_keys`, optionally ``patient``, and further entries, of which plain
     ones (text, numbers, true and false) are kept. A list of paths under the first of the `file_keys`, a file for each
@@ -81,7 +89,7 @@ def read_json_datalist(
         file: the JSON.
         base: folder that its paths are relative to; a path that does not exist there is relative to the JSON's folder.
         patient_regex: finds the patient of an entry without ``patient``, see `patient_names`.
-        required: lists that must have an entry.
+        required: lists that must have an entry; without them, any list must.
         file_keys: keys of paths; the first must be in every entry.
     """
     if not file.exists():
@@ -89,11 +97,14 @@ def read_json_datalist(
     content = _parsed(file)
     if not isinstance(content, dict):
         raise DatalistError(file, f"expected {_WANTED}, found a {type(content).__name__}.", "Write it in this form.")
-    if missing := [section for section in required if not content.get(section)]:
-        found = f"{', '.join(missing)} is missing or empty; expected {_WANTED}, found the keys {', '.join(content) or 'none'}."
+    lists = _lists(file, content)
+    missing = [section for section in required if not lists.get(section)]
+    if missing or not any(lists.values()):
+        names, keys = ", ".join(missing or SECTIONS), ", ".join(content) or "none"
+        found = f"{names} is missing or empty; expected {_WANTED}, found the keys {keys}."
         raise DatalistError(file, found, "Give these lists entries.")
     sections = {
-        section: _labelled_entries(file, section, content.get(section) or [], file_keys, section in required)
+        section: _labelled_entries(file, section, lists.get(section) or [], file_keys, section in required)
         for section in SECTIONS
     }
     every = [entry for section in SECTIONS for entry in sections[section]]
@@ -103,6 +114,15 @@ def read_json_datalist(
         for entry, name in zip(every, names, strict=True):
             entry.setdefault("patient", name)
     return sections
+
+
+def _lists(file: Path, content: Mapping[str, Any]) -> dict[str, Any]:
+    """The lists of a datalist by their section, whatever they are called."""
+    key_of: dict[str, str] = {}
+    for key in content:
+        if (section := section_called(key)) and (other := key_of.setdefault(section, key)) != key:
+            raise DatalistError(file, f"{other!r} and {key!r} both name the {section} list.", "Keep one of them.")
+    return {section: content[key] for section, key in key_of.items()}
 
 
 def _labelled_entries(

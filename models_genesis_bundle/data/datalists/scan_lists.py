@@ -53,7 +53,7 @@ def list_scans(
         ['phantom_000', 'phantom_001', 'phantom_002', 'phantom_003']
     """
     request = DatasetRequest(
-        dataset_dir, layout, patient_regex=patient_regex, spatial_dims=spatial_dims, channels=channels
+        dataset_dir, layout, patient_regex=patient_regex, spatial_dims=spatial_dims, channels=channels, required=()
     )
     return checked_whole(request, _scans_only(read_dataset(request), each_file=channels is None))
 

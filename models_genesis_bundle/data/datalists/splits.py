@@ -13,18 +13,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 from models_genesis_bundle.data.datalists import DatalistError
-from models_genesis_bundle.data.datalists.json_datalist import SECTIONS, read_json_datalist
+from models_genesis_bundle.data.datalists.json_datalist import SECTIONS, read_json_datalist, section_called
 from monai.config import PathLike
 
 __all__ = ["SplitRequest", "split_by_file", "split_by_folder", "split_sections", "take_fraction"]
 
 logger = logging.getLogger(__name__)
 
-_SECTION_FOLDERS = {
-    "training": re.compile(r"(images?[_-]?)?(tr|train(ing)?)", re.IGNORECASE),
-    "validation": re.compile(r"(images?[_-]?)?(val|valid(ation)?)", re.IGNORECASE),
-    "test": re.compile(r"(images?[_-]?)?(ts|test(ing)?)", re.IGNORECASE),
-}
+_IMAGES = re.compile(r"^images?[_-]?", re.IGNORECASE)
 
 Item = TypeVar("Item", bound=Mapping[str, Any])
 
@@ -112,8 +108,8 @@ def split_by_folder(items: Sequence[Item], root: Path) -> dict[str, list[Item]]:
 
 
 def _section_of(path: Path) -> str | None:
-    folders = reversed(path.parts[:-1])
-    return next((name for folder in folders for name, form in _SECTION_FOLDERS.items() if form.fullmatch(folder)), None)
+    named = (section_called(_IMAGES.sub("", folder)) for folder in reversed(path.parts[:-1]))
+    return next(filter(None, named), None)
 
 
 def split_by_file(items: Sequence[Item], split_file: Path, base: Path) -> dict[str, list[Item]]:

@@ -85,7 +85,9 @@ class LoadLabeld(LoadScand):
             mapped = f" after label_map {self.label_map}" if self.label_map else ""
             found = f"labels{wanted} lie in 0 … {largest}, found {_listed(outside)}{mapped}."
             remedy = (
-                "Map them to a class with label_map, or raise num_classes." if wanted else "Map them with label_map."
+                "Map them to a class with label_map, or name more classes (label_names, num_classes)."
+                if wanted
+                else "Map them with label_map."
             )
             raise UnknownLabelsError(file, found, remedy)
         return label.to(torch.uint8)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
 from models_genesis_bundle.data.scans.files import Channels, channel_count
 from models_genesis_bundle.data.scans.intensity import IntensityScaling, ScaleScanIntensityd
 from models_genesis_bundle.data.scans.load_scan import LoadScand
-from models_genesis_bundle.data.scans.raw_scan import scan_error_in
+from models_genesis_bundle.data.scans.raw_scan import MOST_VOXELS, ScanError, scan_error_in
 from monai.config import KeysCollection
-from monai.transforms import Compose, Orientationd, Spacingd
+from monai.data.utils import affine_to_spacing
+from monai.transforms import Compose, MapTransform, Orientationd, Spacingd
 from monai.utils import ensure_tuple, ensure_tuple_rep
 
 __all__ = ["RAS_LABELS", "ScanCompose", "ScanPreprocessing", "recorded_preprocessing"]
@@ -109,6 +111,7 @@ class ScanPreprocessing(ScanCompose):
         if self.orientation is not None:
             steps.append(Orientationd(self.keys, axcodes=self.orientation, labels=RAS_LABELS[:spatial_dims]))
         if self.spacing is not None:
+            steps.append(_RequireUsableSize(self.keys, self.spacing))
             steps.append(Spacingd(self.keys, pixdim=self.spacing, mode="bilinear"))
         super().__init__([*steps, ScaleScanIntensityd(self.keys, self.intensity)])
 
@@ -135,6 +138,31 @@ class ScanPreprocessing(ScanCompose):
                 f"expected the entries {', '.join(cls().record())}, found {record}. Use weights that this version wrote, "
                 "or train from scratch."
             ) from error
+
+
+class _RequireUsableSize(MapTransform):
+    """Refuses a scan that resampling would make flat, or too large for the memory, as a header in another unit does."""
+
+    def __init__(self, keys: KeysCollection, spacing: Sequence[float]) -> None:
+        super().__init__(keys)
+        self.spacing = spacing
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Mapping[Hashable, Any]:
+        for key in self.key_iterator(dict(data)):
+            image = data[key]
+            own = affine_to_spacing(image.affine, r=len(self.spacing)).tolist()
+            sides = [
+                round((side - 1) * old / new) + 1
+                for side, old, new in zip(image.shape[1:], own, self.spacing, strict=True)
+            ]
+            if 1 in sides or math.prod(sides) > MOST_VOXELS:
+                was, becomes, shape = (
+                    "×".join(f"{side:g}" for side in numbers) for numbers in (own, self.spacing, sides)
+                )
+                found = f"its voxels are {was} mm; resampled to {becomes} mm it has {shape} of them."
+                remedy = "Check the unit and the spacing in its header, and scan_preprocessing::spacing."
+                raise ScanError(image.meta["filename_or_obj"], found, remedy, "resampled_size")
+        return data
 
 
 def recorded_preprocessing(

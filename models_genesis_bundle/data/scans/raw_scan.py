@@ -14,6 +14,7 @@ from monai.config import PathLike
 
 __all__ = [
     "LPS_TO_RAS",
+    "MOST_VOXELS",
     "RawScan",
     "ScanError",
     "damaged",
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-_MOST_VOXELS = 2**31
+MOST_VOXELS = 2**31
 _GIB = 2**30
 
 
@@ -73,11 +74,11 @@ def require_shape(path: Path, shape: Sequence[int]) -> None:
     if any(side < 1 for side in shape):
         raise damaged(path, f"its header gives it {sides} voxels.")
     voxels = math.prod(int(side) for side in shape)
-    if voxels > _MOST_VOXELS:
+    if voxels > MOST_VOXELS:
         raise ScanError(
             path,
             f"its header gives it {sides} voxels, which take {4 * voxels / _GIB:.1f} GiB of memory; "
-            f"the limit is {4 * _MOST_VOXELS / _GIB:.0f} GiB.",
+            f"the limit is {4 * MOST_VOXELS / _GIB:.0f} GiB.",
             "Check the header; crop, resample or split the scan if it is right.",
             "too_large",
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from copy import copy
@@ -19,6 +19,7 @@ from models_genesis_bundle.data.scans.preprocessing import ScanPreprocessing
 from models_genesis_bundle.data.scans.raw_scan import ScanError
 from models_genesis_bundle.data.volumes.item_folder import ItemFolder, Job, Record
 from models_genesis_bundle.data.volumes.quality import (
+    CT_IN_HU,
     INTENSITY_KIND_RULE,
     ScanFacts,
     intensity_kind,
@@ -112,6 +113,7 @@ class Volumes:
         for image in self.left_out:
             self._records.pop(image, None)
         self._report()
+        self._warn_of_other_units()
 
     def _job(self, key: str) -> Job:
         files, path = self._scan_files[key], self.items.path(key)
@@ -142,6 +144,20 @@ class Volumes:
             raise SkippedScansError(text)
         if self.left_out:
             logger.warning("%s", text)
+
+    def _warn_of_other_units(self) -> None:
+        """Warn of scans that are not in HU and are scaled as if they were: MR fills little of the window of CT."""
+        kinds = Counter(kind for record in self._records.values() if (kind := record["kind"]) not in ("", CT_IN_HU))
+        intensity = self.preprocessing.intensity
+        if kinds and intensity.is_invertible and intensity.invert(np.array([intensity.value_range[0]]))[0] < 0:
+            logger.warning(
+                "%d of %d scans are %s, but all are scaled as CT in HU (%s). Use the scan's percentiles, "
+                "`--scan_preprocessing::intensity percentile`, or a window of their unit.",
+                kinds.total(),
+                len(self),
+                ", ".join(kinds),
+                intensity,
+            )
 
     def alone(self, image: PathLike) -> Volumes:
         """A copy with the record of one volume only, for a job that is sent to a process."""

@@ -240,8 +240,8 @@ def test_a_split_file_replaces_the_split(tmp_path):
         ("{", "it is not JSON"),
         ('["a.nii"]', r'expected \{"training": .* found a list'),
         (
-            '{"train": ["a.nii"], "validation": ["b.nii"]}',
-            "training is missing or empty; .* found the keys train, validation",
+            '{"scans": ["a.nii"], "validation": ["b.nii"]}',
+            "training is missing or empty; .* found the keys scans, validation",
         ),
         ('{"training": ["a.nii"], "validation": []}', "validation is missing or empty"),
         ('{"training": "a.nii", "validation": ["b.nii"]}', "training must be a list, found a str"),

@@ -6,8 +6,9 @@ import json
 import os
 
 import pytest
-from models_genesis_bundle.data import list_scans, pretraining_datalist, read_candidates
+from models_genesis_bundle.data import list_scans, pretraining_datalist, read_candidates, segmentation_datalist
 from models_genesis_bundle.data.datalists import DatalistError
+from models_genesis_bundle.data.datalists.json_datalist import SECTIONS
 
 
 @pytest.fixture
@@ -72,6 +73,32 @@ def test_a_test_list_of_paths_alone(scans):
     assert [len(split[section]) for section in ("training", "validation", "test")] == [1, 1, 1]
 
 
+@pytest.mark.parametrize("names", [("train", "val", "test"), ("training", "valid", "testing"), ("Train", "VAL", "ts")])
+def test_lists_go_by_the_names_that_others_give_them(scans, names):
+    """Auto3DSeg writes ``testing``, many scripts ``train`` and ``val``; a list that is not read would be drawn anew."""
+    (scans / "datalist.json").write_text(json.dumps(dict(zip(names, (["a.nii"], ["b.nii"], ["c.nii"]), strict=True))))
+    split = pretraining_datalist(scans)
+    assert [[scan["patient"] for scan in split[section]] for section in SECTIONS] == [["a"], ["b"], ["c"]]
+    labelled = [{"image": f"{name}.nii", "label": f"{name}.nii"} for name in "abc"]
+    (scans / "datalist.json").write_text(json.dumps(dict(zip(names, ([item] for item in labelled), strict=True))))
+    assert [scan["patient"] for scan in segmentation_datalist(scans)["test"]] == ["c"]
+
+
+def test_a_list_of_scans_needs_no_training_list(scans):
+    """An inference takes all lists of a JSON, perhaps of a test alone."""
+    (scans / "datalist.json").write_text('{"test": ["c.nii"]}')
+    assert [scan["patient"] for scan in list_scans(scans)] == ["c"]
+    (scans / "datalist.json").write_text('{"scans": ["c.nii"], "test": []}')
+    with pytest.raises(DatalistError, match=r"training, validation, test is missing or empty; .* the keys scans, test"):
+        list_scans(scans)
+
+
+def test_two_names_of_one_list_are_refused(scans):
+    (scans / "datalist.json").write_text('{"training": ["a.nii"], "val": ["b.nii"], "validation": ["c.nii"]}')
+    with pytest.raises(DatalistError, match="'val' and 'validation' both name the validation list"):
+        pretraining_datalist(scans)
+
+
 def test_a_csv_with_bytes_of_another_encoding_or_none_is_read_or_refused(tmp_path):
     file = tmp_path / "c.csv"
     file.write_bytes(b"\xef\xbb\xbfseriesuid,coordX,coordY,coordZ,class\nb\xe4r,1,2,3,0\n")
@@ -79,6 +106,11 @@ def test_a_csv_with_bytes_of_another_encoding_or_none_is_read_or_refused(tmp_pat
     file.write_bytes(b"seriesuid,coordX,coordY,coordZ,class\na,1,2\n")
     with pytest.raises(DatalistError, match="line 2: expected numbers"):
         read_candidates(file)
+    file.write_text("seriesuid,coordX,coordY,coordZ,class\na,1,2,3,0,\nb,1,5,2,5,3,5,1\n")
+    with pytest.raises(DatalistError, match=r"line 3: it has more cells .*, the first is '3'\. Correct the line"):
+        read_candidates(file)  # 1,5 and 2,5 with a comma would be another place
+    file.write_text("seriesuid, coordX, coordY, coordZ, class\na, 1, 2, 3, 0\n")
+    assert read_candidates(file)[0]["point"] == (1, 2, 3)
     file.write_text('seriesuid,coordX,coordY,coordZ,class\n"' + "a" * 200_000)
     with pytest.raises(DatalistError, match="it is not a CSV file"):
         read_candidates(file)

@@ -53,6 +53,16 @@ def test_resampling_keeps_every_value_at_its_place_in_the_body(tmp_path, spacing
     np.testing.assert_allclose(found[1:-1, 1:-1, 1:-1], expected[1:-1, 1:-1, 1:-1], atol=0.01)
 
 
+@pytest.mark.parametrize(("own", "sides"), [(0.001, "1×1×1"), (1000.0, "11001×9001×7001")])
+def test_a_size_that_resampling_cannot_give_is_refused(tmp_path, own, sides):
+    """As a header whose unit is not what it says, or a map of one thick slice, would."""
+    nibabel.save(nibabel.Nifti1Image(VOXELS, np.diag([own, own, own, 1.0])), tmp_path / "a.nii")
+    with pytest.raises(ScanError, match=f"its voxels are .* resampled to 1×1×1 mm it has {sides} of them") as caught:
+        ScanPreprocessing(spacing=1.0)({"image": tmp_path / "a.nii"})
+    assert caught.value.rule == "resampled_size"
+    assert ScanPreprocessing()({"image": tmp_path / "a.nii"})["image"].shape == (1, 12, 10, 8)
+
+
 @pytest.mark.parametrize("spacing", [None, (2.0, 3.0, 4.0)])
 def test_a_result_can_be_taken_back_to_the_file(tmp_path, spacing):
     path = write_scan(tmp_path / "a.mha", VOXELS)

@@ -238,6 +238,17 @@ def test_a_mixed_set_is_used_and_named(tmp_path, caplog):
     assert f"2 of 4 differ from the rest. The first is {scans[2]['image']}: it is not in HU" in caplog.text
 
 
+@pytest.mark.parametrize(("mode", "warned"), [("window", True), ("percentile", False)])
+def test_scans_of_another_unit_in_the_window_of_ct_are_warned_of(tmp_path, caplog, mode, warned):
+    """As an MR, or a CT scaled to 0 ... 1, would train on a sliver of the range."""
+    scans = [write_nifti(tmp_path / f"{n}.nii", 5 * organ(30, 30, 9) + 1000 * n) for n in range(1, 3)]
+    assert len(prepare(tmp_path / "cache", scans, ScanPreprocessing(intensity=IntensityScaling(mode)))) == 2
+    assert ("2 of 2 scans are not in HU, but all are scaled as CT in HU" in caplog.text) == warned
+    caplog.clear()
+    prepare(tmp_path / "cache", scans, ScanPreprocessing(intensity=IntensityScaling("window", 0, 4000)))
+    assert "scaled as CT" not in caplog.text
+
+
 def test_when_no_scan_is_left_every_reason_is_given(tmp_path):
     scans = [write_nifti(tmp_path / "flat.nii", np.ones((20, 20, 20))), {"image": "/none.nii", "patient": "none"}]
     with pytest.raises(
