@@ -100,8 +100,8 @@ def read_json_datalist(
     lists = _lists(file, content)
     missing = [section for section in required if not lists.get(section)]
     if missing or not any(lists.values()):
-        names, keys = ", ".join(missing or SECTIONS), ", ".join(content) or "none"
-        found = f"{names} is missing or empty; expected {_WANTED}, found the keys {keys}."
+        wanted, keys = ", ".join(missing or SECTIONS), ", ".join(content) or "none"
+        found = f"{wanted} is missing or empty; expected {_WANTED}, found the keys {keys}."
         raise DatalistError(file, found, "Give these lists entries.")
     sections = {
         section: _labelled_entries(file, section, lists.get(section) or [], file_keys, section in required)
