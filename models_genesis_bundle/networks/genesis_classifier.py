@@ -25,7 +25,7 @@ class GenesisClassifier(nn.Module, Pretrained):
         network_def:
           _target_: models_genesis_bundle.networks.GenesisClassifier
           encoder: {_target_: monai.networks.nets.segresnet_ds.SegResEncoder, init_filters: 32}
-          features: 256
+          features: [128, 256] # only the last number counts
 
     Args:
         num_classes: number of classes, at least 2.

@@ -51,7 +51,7 @@ _ON_CPU = _Effort(
     voxels=48 * 48 * 24,
     batch=4,
     cubes=12_000,
-    why_cubes="about as many as in the training of models/model.pt.",
+    why_cubes="as many as the pretraining on CTs in docs/results/organs.md, 15 minutes of one core.",
     epoch=1_000,
 )
 _ON_GPU = _Effort(
