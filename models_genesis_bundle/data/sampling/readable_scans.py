@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from multiprocessing.pool import ThreadPool
 from typing import Any
 
+from models_genesis_bundle.data.scans.intensity import IntensityScaling
 from models_genesis_bundle.data.scans.labelled_preprocessing import UnknownLabelsError
 from models_genesis_bundle.data.scans.preprocessing import ScanCompose
 from models_genesis_bundle.data.scans.raw_scan import ScanError, scan_error_in
@@ -94,6 +95,7 @@ class ReadableScans(CacheDataset):
         num_workers: threads that read.
         foreground_key: key under which the preparation lists the voxels of the foreground, see `PatchCentresd`; at least one
             scan must have foreground.
+        intensity: the scaling in `transform`. The log warns if it is for CT in HU and no scan has a value below 0.
 
     Attributes:
         data: the items that can be used.
@@ -115,12 +117,15 @@ class ReadableScans(CacheDataset):
         cache_rate: float = 1.0,
         num_workers: int = 1,
         foreground_key: str | None = None,
+        intensity: IntensityScaling | None = None,
     ) -> None:
         require_on_unreadable(on_unreadable)
         self.on_unreadable = on_unreadable
         self.skipped: dict[str, str] = {}
         self.foreground_key = foreground_key
         self.has_foreground = False
+        self.intensity = intensity if intensity is not None and intensity.is_for_hu else None
+        self.has_negative_hu = False
         super().__init__(data, transform, cache_rate=cache_rate, num_workers=num_workers)
 
     def _fill_cache(self, indices: Sequence[int] | None = None) -> list[Any]:
@@ -142,6 +147,13 @@ class ReadableScans(CacheDataset):
                 f"{self.data[0].get('label')}. Check the paths of the labels, and check that "
                 "labelled_preprocessing::label_map does not map all labels to 0."
             )
+        if self.intensity is not None and not self.has_negative_hu:
+            logger.warning(
+                "None of the %d training scans has a value below 0, but all are scaled as CT in HU (%s). For MR add "
+                "configs/data_mr.yaml, and start from weights of MR such as models/model_mr.pt.",
+                len(self.data),
+                self.intensity,
+            )
         kept = [item for item, good in zip(cache, usable, strict=False) if good]
         self.cache_num = len(kept)
         return kept
@@ -155,4 +167,7 @@ class ReadableScans(CacheDataset):
             return None
         if self.foreground_key is not None and len(item[self.foreground_key]):
             self.has_foreground = True
+        if self.intensity is not None:
+            image, padding = item["image"], self.intensity.value_range[0]
+            self.has_negative_hu |= bool(((image > padding) & (self.intensity.invert(image) < 0)).any())
         return item

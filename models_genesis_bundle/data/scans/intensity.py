@@ -105,6 +105,11 @@ class IntensityScaling:
         """Whether the map is the same for every scan, as `invert` and thresholds in the scan's unit need."""
         return self.mode == "window" or self.mean is not None
 
+    @property
+    def is_for_hu(self) -> bool:
+        """Whether every scan gets the same map, and values below 0 are kept, as CT in HU needs."""
+        return self.is_invertible and float(self.invert(np.array(self.value_range))[0]) < 0
+
     def __call__(self, image: NdarrayOrTensor) -> NdarrayOrTensor:
         """Scale a scan of any shape, in its own unit (HU for CT).
 

@@ -149,7 +149,7 @@ class Volumes:
         """Warn of scans that are not in HU and are scaled as if they were: MR fills little of the window of CT."""
         kinds = Counter(kind for record in self._records.values() if (kind := record["kind"]) not in ("", CT_IN_HU))
         intensity = self.preprocessing.intensity
-        if kinds and intensity.is_invertible and intensity.invert(np.array([intensity.value_range[0]]))[0] < 0:
+        if kinds and intensity.is_for_hu:
             logger.warning(
                 "%d of %d scans are %s, but all are scaled as CT in HU (%s). Use the scan's percentiles, "
                 "`--scan_preprocessing::intensity percentile`, or a window of their unit.",

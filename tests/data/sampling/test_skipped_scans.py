@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from bundle_commands import root_cause
 from models_genesis_bundle.data import (
+    IntensityScaling,
     LabelledPreprocessing,
     PatchCentresd,
     ReadableScans,
@@ -17,7 +18,7 @@ from models_genesis_bundle.data import (
     SkipUnreadable,
 )
 from models_genesis_bundle.data.scans.labelled_preprocessing import UnknownLabelsError
-from monai.transforms import Compose, Lambdad
+from monai.transforms import Compose, Lambdad, SpatialPadd
 from scan_writers import truncate, write_scan
 
 VOXELS = np.random.default_rng(0).normal(0, 50, (8, 9, 10)).astype(np.int16)
@@ -74,6 +75,22 @@ def test_training_labels_without_any_foreground_are_refused(pairs, cache_rate):
     write_scan(Path(good[1]["label"]), LABELS * 0)
     with pytest.raises(ValueError, match=r"All voxels of all 2 training labels are 0 .*a\.nii\.gz"):
         ReadableScans(good, steps, cache_rate=cache_rate, foreground_key="label_fg_indices")
+
+
+@pytest.mark.parametrize("cache_rate", [0.0, 1.0])
+@pytest.mark.parametrize(("lowest", "warned"), [(0, True), (-60, False)])
+def test_scans_without_a_value_below_0_in_the_window_of_ct_are_warned_of(pairs, caplog, cache_rate, lowest, warned):
+    """MR, with the default weights of CT: the training would run, with half of the intensities unused or clipped."""
+    for pair in pairs[0], pairs[-1]:
+        write_scan(Path(pair["image"]), np.linspace(lowest, 1500, VOXELS.size, dtype=np.float32).reshape(VOXELS.shape))
+    preprocessing = ScanPreprocessing()
+    steps = ScanCompose([LabelledPreprocessing(preprocessing), SpatialPadd("image", 16)])  # padded with -1000 HU
+    ReadableScans([pairs[0], pairs[-1]], steps, cache_rate=cache_rate, intensity=preprocessing.intensity)
+    assert ("None of the 2 training scans has a value below 0" in caplog.text) == warned
+    caplog.clear()
+    percentiles = ScanPreprocessing(intensity=IntensityScaling("percentile", 0.5, 99.5))
+    ReadableScans([pairs[0], pairs[-1]], LabelledPreprocessing(percentiles), intensity=percentiles.intensity)
+    assert not caplog.text
 
 
 def test_an_item_tells_why_its_scan_is_skipped(pairs):
