@@ -182,7 +182,7 @@ def split(folder: Path, **sections: object) -> dict[str, object]:
 
 
 def split_without_validation(folder: Path, scans: list[str]) -> dict[str, object]:
-    return split(folder, train=scans[:2], val=scans[2:])
+    return split(folder, train=scans[:2], held_out=scans[2:])
 
 
 def split_of_absent_scans(folder: Path, scans: list[str]) -> dict[str, object]:
@@ -209,7 +209,7 @@ def unknown_orientation(folder: Path, scans: list[str]) -> dict[str, object]:
 REFUSED = {
     empty: "no scan in this folder or its subfolders. Looked for .nii.gz",
     absent: "there is no such folder or datalist. Check dataset_dir.",
-    split_without_validation: "training, validation is missing or empty; expected",
+    split_without_validation: "validation is missing or empty; expected",
     split_of_absent_scans: "1 of the listed scans do not exist: gone.nii.gz. Paths are relative to",
     patient_on_both_sides: "Some patients are in more than one list of the split:",
     scan_listed_twice: "The same scan is listed twice:",

@@ -161,7 +161,7 @@ def test_algos_restricts_to_algorithms_or_folders(tmp_path, pretrained):
     work_dir, path = tmp_path / "work", pretrained[0]
     assert [result.algorithm for result in initialise(work_dir, path, "segresnet")] == ["segresnet_0", "segresnet_1"]
     assert [result.algorithm for result in initialise(work_dir, path, ["segresnet_1"])] == ["segresnet_1"]
-    with pytest.raises(Auto3DSegError, match=r"copy, copy_0, segresnet, .* not segresnet_7"):
+    with pytest.raises(Auto3DSegError, match=r"copy, copy_0, segresnet, .*found segresnet_7"):
         initialise(work_dir, path, "segresnet_7")
 
 
