@@ -149,10 +149,9 @@ class ReadableScans(CacheDataset):
             )
         if self.intensity is not None and not self.has_negative_hu:
             logger.warning(
-                "None of the %d training scans has a value below 0, but all are scaled as CT in HU (%s). For MR add "
+                "None of the %d training scans has a value below 0, but all are scaled as CT in HU. For MR add "
                 "configs/data_mr.yaml, and start from weights of MR such as models/model_mr.pt.",
                 len(self.data),
-                self.intensity,
             )
         kept = [item for item, good in zip(cache, usable, strict=False) if good]
         self.cache_num = len(kept)

@@ -148,15 +148,13 @@ class Volumes:
     def _warn_of_other_units(self) -> None:
         """Warn of scans that are not in HU and are scaled as if they were: MR fills little of the window of CT."""
         kinds = Counter(kind for record in self._records.values() if (kind := record["kind"]) not in ("", CT_IN_HU))
-        intensity = self.preprocessing.intensity
-        if kinds and intensity.is_for_hu:
+        if kinds and self.preprocessing.intensity.is_for_hu:
             logger.warning(
-                "%d of %d scans are %s, but all are scaled as CT in HU (%s). Use the scan's percentiles, "
+                "%d of %d scans are %s, but all are scaled as CT in HU. Use the percentiles of each scan, "
                 "`--scan_preprocessing::intensity percentile`, or a window of their unit.",
                 kinds.total(),
                 len(self),
                 ", ".join(kinds),
-                intensity,
             )
 
     def alone(self, image: PathLike) -> Volumes:
