@@ -62,14 +62,14 @@ def check_settings(command: RunCommand | None = None) -> None:
 
 
 def _faults_of_command(command: RunCommand) -> list[str]:
-    files = ConfigParser(command.files_config())
+    files, first = ConfigParser(command.files_config()), ConfigParser.load_config_files([command.config_files[0]])
     unknown = unknown_settings(command, files)
     resolved = ConfigParser(deepcopy(files.get()))
     resolved.update({name: value for name, value in command.overrides.items() if name not in unknown})
     misread = _misread(command, resolved) | _no_switches(command, files)
     faults = [f"--{name}: {text}" for name, text in unknown.items()]
-    faults += [*misread.values(), *_out_of_range(resolved, misread, command.words), *unknown_keys(command, files)]
-    faults += _lost_components(ConfigParser(ConfigParser.load_config_files([command.config_files[0]])), resolved)
+    faults += [*misread.values(), *_out_of_range(resolved, misread, command.words)]
+    faults += [*unknown_keys(command, files, first), *_lost_components(ConfigParser(first), resolved)]
     return faults
 
 

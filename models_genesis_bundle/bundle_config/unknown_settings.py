@@ -6,6 +6,7 @@ import inspect
 import pydoc
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
@@ -59,11 +60,13 @@ def unknown_settings(command: RunCommand, files: ConfigParser | None = None) -> 
     return unknown
 
 
-def unknown_keys(command: RunCommand, files: ConfigParser) -> Iterator[str]:
-    """A message for each key of an overlay that the files before it do not have and nothing refers to."""
-    first, *overlays = command.config_files
-    before = ConfigParser(ConfigParser.load_config_files([first]))
-    for number, file in enumerate(overlays, 1):
+def unknown_keys(command: RunCommand, files: ConfigParser, first: Mapping[str, Any]) -> Iterator[str]:
+    """A message for each key of an overlay that the files before it do not have and nothing refers to.
+
+    ``files``: all files, merged; ``first``: the content of the first one.
+    """
+    before = ConfigParser(deepcopy(dict(first)))
+    for number, file in enumerate(command.config_files[1:], 1):
         overlay = ConfigParser.load_config_file(file)
         for key in overlay:
             place = ReferenceResolver.normalize_id(key.lstrip("+"))

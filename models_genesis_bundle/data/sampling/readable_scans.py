@@ -166,7 +166,8 @@ class ReadableScans(CacheDataset):
             return None
         if self.foreground_key is not None and len(item[self.foreground_key]):
             self.has_foreground = True
-        if self.intensity is not None:
+        if self.intensity is not None and not self.has_negative_hu:
             image, padding = item["image"], self.intensity.value_range[0]
-            self.has_negative_hu |= bool(((image > padding) & (self.intensity.invert(image) < 0)).any())
+            if ((image > padding) & (self.intensity.invert(image) < 0)).any():
+                self.has_negative_hu = True
         return item
