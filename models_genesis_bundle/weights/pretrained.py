@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -24,6 +25,8 @@ from models_genesis_bundle.weights.transfer_report import TransferReport
 from monai.bundle import ConfigComponent
 
 __all__ = ["find_weights", "load_pretrained", "load_published", "published_records", "push_to_hub", "save_pretrained"]
+
+logger = logging.getLogger(__name__)
 
 SHIPPED_WEIGHTS = Path(__file__).resolve().parents[2] / "models" / "model.pt"
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
@@ -93,7 +96,8 @@ def load_pretrained(
     """Build a network of a class from the weights' record of it, and load them, as ``GenesisUNet.from_pretrained`` does.
 
     From a record of another class, the arguments that both classes have are taken. ``arguments`` replace recorded ones; the
-    encoder must fit then, and without ``arguments`` every part of a network of the same class.
+    encoder must fit then, and without ``arguments`` every part of a network of the same class. A warning names the parts that
+    are new.
 
     Returns:
         The network in evaluation mode, and the record of its preprocessing, if there is one.
@@ -110,6 +114,11 @@ def load_pretrained(
     if not arguments and str(record.get("_target_", "")).endswith(f".{network_class.__qualname__}"):
         initial.require = "all"
     initial.load_into(network)
+    counts = initial.report.counts() if initial.report else {}
+    if new := [
+        f"{part} ({found['initial']['tensors']} tensors)" for part, found in counts.items() if "initial" in found
+    ]:
+        logger.warning("%s: not in the file or of another shape, and therefore new: %s.", initial.path, ", ".join(new))
     return network.eval(), initial.preprocessing
 
 
