@@ -76,10 +76,11 @@ def write_checkpoint(
         with whole_file(path) as unfinished, unfinished.open("wb") as file:
             torch.save(written, file)  # not to a path, whose name torch would write into the file
     except (OSError, RuntimeError) as error:
-        free = shutil.disk_usage(path.parent).free / 2**20
+        folder = next(one for one in path.absolute().parents if one.exists())  # the path's own may not be possible
+        free = shutil.disk_usage(folder).free / 2**20
         kept = "the previous checkpoint there is kept" if path.exists() else "no checkpoint was there before"
         raise CheckpointError(
-            f"{path}: the checkpoint could not be written ({error}); {free:.0f} MiB are free in its folder, and {kept}. "
+            f"{path}: the checkpoint could not be written ({error}); {free:.0f} MiB are free in {folder}, and {kept}. "
             "Free some space or choose another folder, then continue with `--resume true`."
         ) from error
     return path
