@@ -164,10 +164,13 @@ def require_same_network(network: torch.nn.Module, content: Mapping[str, Any], p
         for key in dict.fromkeys([*own, *found])
         if own.get(key) != found.get(key)
     ]
+    theirs, record = content.get("network", {}), network_record(network)
+    cause = differing_arguments(theirs, record)
+    if theirs.get("_target_", record["_target_"]) != record["_target_"]:
+        cause = f"It is of a {theirs['_target_']}, here is a {record['_target_']}. "
     raise CheckpointError(
-        f"{path}: a checkpoint of another network: {len(differing)} of {len(own)} tensors differ. "
-        + differing_arguments(content.get("network", {}), network_record(network))
-        + f"First differences: {'; '.join(differing[:3])}."
+        f"{path}: a checkpoint of another network: {len(differing)} of {len(own)} tensors differ. {cause}"
+        f"First differences: {'; '.join(differing[:3])}."
     )
 
 

@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 SHIPPED_WEIGHTS = Path(__file__).resolve().parents[2] / "models" / "model.pt"
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 IN_A_BUNDLE = "models/model.pt"
+IN_A_RUN = "checkpoints/model.pt"
 SUFFIXES = (".pt", ".pth", ".ckpt", ".model", ".h5", ".hdf5", ".safetensors")  # of weight files
 
 CARD = """\
@@ -61,8 +62,9 @@ def find_weights(source: str | os.PathLike | None = None, revision: str | None =
     """The weight file of a source.
 
     Args:
-        source: a weight file; a folder with ``model.safetensors``, or a bundle's with ``models/model.pt``; a repository of the
-            Hugging Face Hub, as ``owner/name``; None: the weights of this bundle, ``models/model.pt``.
+        source: a weight file; a folder with ``model.safetensors``, a bundle's with ``models/model.pt``, or a run's with
+            ``checkpoints/model.pt``; a repository of the Hugging Face Hub, as ``owner/name``; None: the weights of this
+            bundle, ``models/model.pt``.
         revision: branch, tag or commit of a repository; None: its newest.
 
     Raises:
@@ -81,12 +83,12 @@ def find_weights(source: str | os.PathLike | None = None, revision: str | None =
     is_repository = isinstance(source, str) and REPOSITORY.fullmatch(source) and path.suffix not in SUFFIXES
     if is_repository and not path.is_dir():
         path = _downloaded(str(source), revision)
-    for name in (WEIGHTS_FILE, IN_A_BUNDLE):
+    for name in (WEIGHTS_FILE, IN_A_BUNDLE, IN_A_RUN):
         if (path / name).is_file():
             return path / name
     raise CheckpointError(
-        f"{source}: expected a weight file, a folder with {WEIGHTS_FILE} or {IN_A_BUNDLE}, or a repository of the Hugging Face "
-        f"Hub (owner/name), found {'none of these files in it' if path.is_dir() else 'nothing of that name'}."
+        f"{source}: expected a weight file, a folder with {WEIGHTS_FILE}, {IN_A_BUNDLE} or {IN_A_RUN}, or a repository of "
+        f"the Hugging Face Hub (owner/name), found {'none of these files in it' if path.is_dir() else 'nothing of that name'}."
     )
 
 
