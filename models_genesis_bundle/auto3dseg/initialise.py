@@ -20,7 +20,7 @@ from models_genesis_bundle.weights import (
     transfer_weights,
     write_for,
 )
-from models_genesis_bundle.weights.sources import read_weight_file
+from models_genesis_bundle.weights.sources import read_source, read_weight_file
 from models_genesis_bundle.weights.targets.convert import find_target
 from monai.bundle import ConfigParser
 from monai.utils import ensure_tuple
@@ -154,8 +154,8 @@ def _initialise(folder: Path, sources: Mapping[str, Mapping[str, Any]]) -> Initi
 
     refusals = []
     for path, content in sources.items():
-        preprocessing = content.get("preprocessing")
         try:
+            preprocessing = read_source(content, path).preprocessing
             report = transfer_weights(network, content, name=path)
             file = write_for(entry.target, network, folder / WEIGHTS_FILE, preprocessing=preprocessing)
         except (CheckpointError, UnknownLayoutError) as error:

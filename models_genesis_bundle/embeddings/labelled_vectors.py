@@ -94,12 +94,18 @@ class Embeddings:
         try:
             with np.load(path) as file:
                 content = dict(file)
-            return cls.of(content, json.loads(str(content.pop("record"))))
+            found = cls.of(content, json.loads(str(content.pop("record"))))
         except (KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
             raise EmbeddingsError(
                 f"{path}: not a file of embeddings ({type(error).__name__}: {error}). Give the embeddings.npz of a run of "
                 "configs/embed.yaml."
             ) from error
+        if spoilt := found.case[~np.isfinite(found.vectors).all(axis=1)].tolist():
+            raise EmbeddingsError(
+                f"{path}: {len(spoilt)} vectors hold NaN or infinite values, first {spoilt[0]}. Check this scan and the "
+                "weights, and embed again."
+            )
+        return found
 
 
 def read_labels(
@@ -149,7 +155,7 @@ def read_labels(
         raise EmbeddingsError(
             f"{path}: {', '.join(map(str, names[twice].iloc[0]))} occurs in more than one row. Keep one of these rows."
         )
-    columns = {name: table[column] for name, column in wanted.items()}
+    columns = {"label": table[label], **({"covariate": _numbers(path, table, covariate)} if covariate else {})}
     known = names.assign(**columns).dropna(subset=list(columns))
     if "section" in table:
         known["section"] = table["section"].astype(str)
@@ -161,7 +167,7 @@ def read_labels(
         )
     if without := np.delete(embeddings.case, found.index).tolist():
         logger.warning("%s has no label for %d of %d cubes: %s", path, len(without), len(cubes), first_of(without, 3))
-    return found.astype({"covariate": float}) if covariate else found
+    return found
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -174,11 +180,22 @@ def _read(path: Path) -> pd.DataFrame:
             table = pd.read_csv(path, dtype={"case": str, "image": str, "seriesuid": str, "patient": str})
         except ValueError as error:  # pandas' parsing errors are of this kind
             raise EmbeddingsError(f"{path}: it is not a CSV file ({error}).") from error
+        if len(table.columns) == 1:
+            raise EmbeddingsError(
+                f"{path}: expected columns with commas between them, found the one column {table.columns[0]!r}."
+            )
     if "image" in table:
         table["image"] = [os.path.abspath(folder / str(image)) for image in table["image"]]
     for axis in set(_POINT) & set(table):
-        table[axis] = table[axis].astype(float).round(3)
+        table[axis] = _numbers(path, table, axis).round(3)
     return table
+
+
+def _numbers(path: Path, table: pd.DataFrame, column: str) -> pd.Series:
+    try:
+        return pd.to_numeric(table[column]).astype(float)
+    except (TypeError, ValueError) as error:
+        raise EmbeddingsError(f"{path}: expected numbers in the column {column} ({error}).") from error
 
 
 def _names(embeddings: Embeddings) -> pd.DataFrame:

@@ -67,12 +67,15 @@ def probe_embeddings(
         ``gain_high``; ``n`` and ``patients``.
 
     Raises:
-        EmbeddingsError: files that cannot be used, or that have other cases.
+        EmbeddingsError: files that cannot be used, or that have other cases; numbers out of range.
         FileNotFoundError: the file of labels does not exist.
 
     Examples:
         ``probe_embeddings("runs/embed/embeddings.npz", "labels.csv", {"scratch": "runs/scratch/embeddings.npz"})``
     """
+    for name, value, least in (("folds", folds, 2), ("neighbours", neighbours, 1), ("resamples", resamples, 1)):
+        if not isinstance(value, int) or value < least:
+            raise EmbeddingsError(f"{name}: expected a whole number of {least} or more, found {value!r}.")
     own = Embeddings.read(embeddings)
     sets = {OWN: own, **{name: _aligned(own, path) for name, path in (against or {}).items()}}
     if len(sets) <= len(against or {}) or PLAIN in sets:

@@ -19,6 +19,8 @@ from models_genesis_bundle.engines.inferers import (
 )
 from models_genesis_bundle.engines.metrics_table import MetricsTable, Throughput, TrainingProgress, read_metrics
 from models_genesis_bundle.engines.processes import (
+    EpochMetric,
+    MainBuffers,
     OnMainProcess,
     is_main_process,
     join_process_group,
@@ -34,9 +36,11 @@ __all__ = [
     "AutocastInferer",
     "BestWeights",
     "EarlyStopping",
+    "EpochMetric",
     "Float32OnSmallMaps",
     "GradientClipping",
     "LostWorkerError",
+    "MainBuffers",
     "MetricsTable",
     "NonFiniteStepError",
     "OnMainProcess",

@@ -7,12 +7,15 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import ignite.metrics
 import joblib
 import torch
-from ignite.engine import Engine
-from monai.utils import set_determinism
+from ignite.engine import Engine, Events
+from monai.utils import evenly_divisible_all_gather, set_determinism
 
 __all__ = [
+    "EpochMetric",
+    "MainBuffers",
     "OnMainProcess",
     "is_main_process",
     "join_process_group",
@@ -66,6 +69,33 @@ def seed_run(seed: int, deterministic: bool = True) -> None:
     set_determinism(seed)
     torch.backends.cudnn.deterministic = deterministic
     torch.backends.cudnn.benchmark = not deterministic
+
+
+class MainBuffers:
+    """Gives all processes the buffers of the main process before a validation, as its weight file holds them.
+
+    ``DistributedDataParallel`` does so before each step of the training. After the last one, every process has its own running
+    statistics of a batch normalisation.
+    """
+
+    def attach(self, engine: Engine) -> None:
+        """Follow an evaluator."""
+        engine.add_event_handler(Events.STARTED, self._copy)
+
+    def _copy(self, engine: Engine) -> None:
+        for buffer in engine.network.buffers():
+            torch.distributed.broadcast(buffer, 0)
+
+
+class EpochMetric(ignite.metrics.EpochMetric):
+    """Ignite's metric, for processes with different numbers of items; each one computes it from all items."""
+
+    def compute(self) -> float:
+        """The value of ``compute_fn``."""
+        predictions, targets = (
+            evenly_divisible_all_gather(torch.cat(values), concat=True) for values in (self._predictions, self._targets)
+        )
+        return self.compute_fn(predictions, targets)
 
 
 class OnMainProcess:

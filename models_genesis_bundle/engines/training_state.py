@@ -144,7 +144,7 @@ class TrainingState:
             rates = _rates_after(stateful.pop("lr_scheduler"), content["trainer"]["epoch"])
         for name, part in stateful.items():
             if isinstance(part, torch.nn.Module):
-                load_weights(part, {"model": content[name]}, f"{self.path}, {name}")
+                load_weights(part, {"model": content[name], "network": {}}, f"{self.path}, {name}")
                 continue
             try:
                 part.load_state_dict(content[name])

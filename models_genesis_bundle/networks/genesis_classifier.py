@@ -71,6 +71,11 @@ class GenesisClassifier(nn.Module, Pretrained):
         features = [int(width) for width in ensure_tuple(features)]
         if spatial_dims not in (2, 3):
             raise ValueError(f"GenesisClassifier: spatial_dims must be 2 or 3, got {spatial_dims!r}.")
+        if isinstance(encoder, str):
+            raise ValueError(
+                f"GenesisClassifier: expected the encoder as a module, found the name of its class, {encoder}. Build the encoder "
+                "as in the training, and give it as encoder=…."
+            )
         if num_classes < 2:
             raise ValueError(f"GenesisClassifier: num_classes must be 2 or more, got {num_classes}.")
         if hidden < 1 or in_channels < 1:

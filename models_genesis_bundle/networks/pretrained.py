@@ -40,7 +40,8 @@ class Pretrained:
 
         Args:
             source: a weight file of this bundle or a published one; a folder with ``model.safetensors`` or
-                ``models/model.pt``; a repository of the Hugging Face Hub, as ``owner/name``; None: the weights of this bundle.
+                ``models/model.pt``, or of a run; a repository of the Hugging Face Hub, as ``owner/name``; None: the weights of this
+                bundle.
             revision: branch, tag or commit of a repository; None: its newest.
             arguments: arguments of the constructor, such as ``out_channels=3, output_activation=None``; they replace recorded ones.
                 Parts with other shapes are then initialised randomly; the encoder must fit.

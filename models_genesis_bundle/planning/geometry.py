@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from models_genesis_bundle.data.volumes.quality import ScanFacts
 
-__all__ = ["SMALLEST_SIDE", "cube_sides", "sides_after_resampling", "target_spacing"]
+__all__ = ["SMALLEST_SIDE", "cube_sides", "resampled_sides", "sides_after_resampling", "target_spacing"]
 
 SMALLEST_SIDE = 16
 _ANISOTROPY = 3.0
@@ -38,8 +38,12 @@ def target_spacing(facts: Sequence[ScanFacts]) -> tuple[list[float], str]:
 
 def sides_after_resampling(facts: Sequence[ScanFacts], spacing: Sequence[float]) -> np.ndarray:
     """Voxels of each scan along each axis at `spacing`, an array (scans, axes)."""
-    sides = np.array([np.multiply(scan.shape, scan.spacing) / spacing for scan in facts])
-    return sides.round(6)  # 318 x 3.52 / 3.52 is below 318
+    return np.array([resampled_sides(scan.shape, scan.spacing, spacing) for scan in facts])
+
+
+def resampled_sides(shape: Sequence[float], own: Sequence[float], spacing: Sequence[float]) -> np.ndarray:
+    """Voxels along each axis at `spacing` of a scan with `shape` voxels at its `own` spacing."""
+    return np.round(np.multiply(shape, own) / spacing, 6)  # 318 x 3.52 / 3.52 is below 318
 
 
 def cube_sides(limits: Sequence[float], spacing: Sequence[float], voxels: int, divisor: int) -> list[int]:

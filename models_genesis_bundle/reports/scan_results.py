@@ -116,12 +116,29 @@ class ScanResults(CaseHandler):
 
     @cached_property
     def missing(self) -> list[int]:
-        """The positions in ``scans`` of those without results."""
+        """The positions in ``scans`` of those without results.
+
+        Raises:
+            ValueError: the results of other scans, which still exist, would be replaced.
+        """
+        self._refuse_to_replace()
         known = self.settings is not None
         missing = [i for i, scan in enumerate(self.scans) if not (known and self.is_written(scan["result"]))]
         if there := len(self.scans) - len(missing):
             logger.info("%d of %d scans have their results in %s already.", there, len(self.scans), self.output_dir)
         return missing
+
+    def _refuse_to_replace(self) -> None:
+        replaced = []
+        for name, entry in self.entries.items():
+            earlier = str(dict(self.record.get(name, {})).get("image"))
+            if os.path.exists(earlier) and not os.path.samefile(earlier, entry["image"]):
+                replaced.append(f"{earlier} by that of {entry['image']}")
+        if replaced:
+            raise ValueError(
+                f"output_dir {self.output_dir}: {len(replaced)} results of other scans with the same names would be replaced, "
+                f"the first that of {replaced[0]}. Set another output_dir."
+            )
 
     def start(self, engine: Engine) -> None:
         """Remove unfinished files of an interrupted run."""

@@ -76,10 +76,11 @@ def write_checkpoint(
         with whole_file(path) as unfinished, unfinished.open("wb") as file:
             torch.save(written, file)  # not to a path, whose name torch would write into the file
     except (OSError, RuntimeError) as error:
-        free = shutil.disk_usage(path.parent).free / 2**20
+        folder = next(one for one in path.absolute().parents if one.exists())  # the path's own may not be possible
+        free = shutil.disk_usage(folder).free / 2**20
         kept = "the previous checkpoint there is kept" if path.exists() else "no checkpoint was there before"
         raise CheckpointError(
-            f"{path}: the checkpoint could not be written ({error}); {free:.0f} MiB are free in its folder, and {kept}. "
+            f"{path}: the checkpoint could not be written ({error}); {free:.0f} MiB are free in {folder}, and {kept}. "
             "Free some space or choose another folder, then continue with `--resume true`."
         ) from error
     return path
@@ -108,7 +109,7 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
             content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:  # PyTorch's own message advises to read the file all the same
         wanted = re.search(r"GLOBAL (\S+)", str(error))
-        reason = "it is not a PyTorch checkpoint, or it is damaged. Copy it again, or use another one."
+        reason = f"it is not a PyTorch checkpoint{_found_instead(path)}, or it is damaged. Copy it again, or use another one."
         if wanted is not None:
             reason = (
                 f"loading it would run {wanted[1]}; only tensors and plain values are read. If you trust the file, load it "
@@ -116,6 +117,11 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
             )
         raise CheckpointError(f"{path}: refused, because {reason}") from error
     except Exception as error:  # a damaged or foreign file makes torch raise almost anything
+        if "TorchScript" in str(error):
+            raise CheckpointError(
+                f"{path}: expected a checkpoint, found a TorchScript program. Save its weights as a file: "
+                "torch.save(torch.jit.load(PROGRAM).state_dict(), FILE)."
+            ) from error
         raise CheckpointError(
             f"{path}: the checkpoint is truncated or damaged ({path.stat().st_size} bytes; {error}), or the file is of another "
             "kind. Copy it again, or use an earlier one."
@@ -124,6 +130,15 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
         raise CheckpointError(f"{path}: expected a mapping of names to tensors, found {type(content).__name__}.")
     records = getattr(content, "records", None)
     return {**records, "model": dict(content)} if isinstance(records, Mapping) else dict(content)
+
+
+def _found_instead(path: Path) -> str:
+    """What a text file is that a failed download leaves in the place of a checkpoint; empty for all other files."""
+    with path.open("rb") as file:
+        beginning = file.read(100).lstrip()
+    if beginning.startswith(b"version https://git-lfs"):
+        return " but Git LFS's pointer to it (`git lfs pull` downloads it)"
+    return " but a web page" if beginning.startswith(b"<") else ""
 
 
 def _compare_checksums(file: BinaryIO) -> None:
@@ -194,6 +209,10 @@ def require_data(records: Mapping[str, Any], name: str | os.PathLike) -> None:
 
 def require_finite(state: Mapping[str, torch.Tensor], name: str | os.PathLike) -> None:
     """Refuse weights that are NaN or infinite; ``name``: of their file or network, for the message."""
+    for key, value in state.items():
+        kind = "complex" if value.is_complex() else "quantised" if value.is_quantized else str(value.layout)[6:]
+        if kind != "strided":
+            raise CheckpointError(f"{name}: {key} is {kind}. Only dense tensors of real numbers can be loaded.")
     spoilt = [key for key, value in state.items() if not torch.isfinite(value).all()]
     if spoilt:
         raise CheckpointError(

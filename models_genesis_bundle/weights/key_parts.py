@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import torch
@@ -65,6 +66,24 @@ def wrapper_prefix(keys: Collection[str], prefixes: Sequence[str], own_keys: Col
     while keys and (longer := next((one for one in wrappers if _all_begin(keys, found + one)), "")):
         found += longer
     return found
+
+
+def prefix_of_network(keys: Collection[str], own_keys: Collection[str]) -> str:
+    """What comes before the network's keys in a file with other tensors, such as ``unet.`` in a Lightning module.
+
+    Empty if the file has keys of the network without a prefix, or as many with one prefix as with another.
+    """
+    first, present = next(iter(own_keys), ""), set(keys)
+    if not first or not present.isdisjoint(own_keys):
+        return ""
+    found = Counter(
+        {
+            prefix: sum(prefix + own in present for own in own_keys)
+            for prefix in {key.removesuffix(first) for key in present if key.endswith(f".{first}")}
+        }
+    ).most_common(2)
+    tied = len(found) == 2 and found[0][1] == found[1][1]
+    return found[0][0] if found and not tied else ""
 
 
 def _all_begin(keys: Collection[str], prefix: str) -> bool:
@@ -131,10 +150,13 @@ def network_parts(network: torch.nn.Module) -> dict[str, list[str]]:
     return parts
 
 
-def select_parts(names: str | Sequence[str], known: Collection[str], setting: str) -> tuple[str, ...]:
-    """The parts that a setting names: one name, several or none; ``"all"`` means every part; a ``ValueError`` for others."""
+def select_parts(names: str | Sequence[str], known: Mapping[str, Collection[str]], setting: str) -> tuple[str, ...]:
+    """The parts that a setting names: one name, several or none; a ``ValueError`` for others.
+
+    ``"all"`` means every part that the network has; ``known``: the keys of each part.
+    """
     wanted = ensure_tuple(names)
     unknown = [name for name in wanted if name not in known and name != "all"]
     if unknown:
         raise ValueError(f"{setting}: expected names from {', '.join(known)}, or all, found {', '.join(unknown)}.")
-    return tuple(known) if "all" in wanted else wanted
+    return tuple(part for part in known if known[part]) if "all" in wanted else wanted

@@ -19,7 +19,7 @@ from models_genesis_bundle.weights.checkpoint_file import (
     write_checkpoint,
 )
 from models_genesis_bundle.weights.key_parts import PYTORCH_PREFIXES, UnknownLayoutError, network_parts, unwrap
-from models_genesis_bundle.weights.sources import read_weight_file
+from models_genesis_bundle.weights.sources import read_source, read_weight_file
 
 __all__ = [
     "WeightFile",
@@ -132,7 +132,7 @@ def load_weights(
 
     Args:
         network: receives the weights.
-        path: a weight file of this bundle, or its content with the state dict under ``model``.
+        path: a file that ``transfer_weights`` reads, or its content.
         name: name in messages; by default the path.
 
     Raises:
@@ -145,12 +145,11 @@ def load_weights(
         >>> path = write_weights("pretrained.pt", GenesisUNet(features=(4, 8)))
         >>> network = load_weights(GenesisUNet(features=(4, 8)), path).eval()
     """
-    own_keys = unwrap(network).state_dict().keys()
-    content = path if isinstance(path, Mapping) else read_weights(path, own_keys)
-    name = name or (content.path if isinstance(content, WeightFile) else "the given weights")
-    state, _ = checked_state({}, content["model"], name, own_keys=own_keys)
-    require_same_network(network, {**content, "model": state}, name)
-    unwrap(network).load_state_dict(state)
+    if name is None and isinstance(path, WeightFile):
+        name = path.path
+    weights = read_source(path, None if name is None else str(name), unwrap(network).state_dict())
+    require_same_network(network, {"model": weights.state, "network": weights.network}, weights.name)
+    unwrap(network).load_state_dict(weights.state)
     return network
 
 
@@ -165,10 +164,13 @@ def require_same_network(network: torch.nn.Module, content: Mapping[str, Any], p
         for key in dict.fromkeys([*own, *found])
         if own.get(key) != found.get(key)
     ]
+    theirs, record = content.get("network", {}), network_record(network)
+    cause = differing_arguments(theirs, record)
+    if theirs.get("_target_", record["_target_"]) != record["_target_"]:
+        cause = f"It is of a {theirs['_target_']}, here is a {record['_target_']}. "
     raise CheckpointError(
-        f"{path}: a checkpoint of another network: {len(differing)} of {len(own)} tensors differ. "
-        + differing_arguments(content.get("network", {}), network_record(network))
-        + f"First differences: {'; '.join(differing[:3])}."
+        f"{path}: a checkpoint of another network: {len(differing)} of {len(own)} tensors differ. {cause}"
+        f"First differences: {'; '.join(differing[:3])}."
     )
 
 

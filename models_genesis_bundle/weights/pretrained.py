@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -25,9 +26,12 @@ from monai.bundle import ConfigComponent
 
 __all__ = ["find_weights", "load_pretrained", "load_published", "published_records", "push_to_hub", "save_pretrained"]
 
+logger = logging.getLogger(__name__)
+
 SHIPPED_WEIGHTS = Path(__file__).resolve().parents[2] / "models" / "model.pt"
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 IN_A_BUNDLE = "models/model.pt"
+IN_A_RUN = "checkpoints/model.pt"
 SUFFIXES = (".pt", ".pth", ".ckpt", ".model", ".h5", ".hdf5", ".safetensors")  # of weight files
 
 CARD = """\
@@ -58,8 +62,9 @@ def find_weights(source: str | os.PathLike | None = None, revision: str | None =
     """The weight file of a source.
 
     Args:
-        source: a weight file; a folder with ``model.safetensors``, or a bundle's with ``models/model.pt``; a repository of the
-            Hugging Face Hub, as ``owner/name``; None: the weights of this bundle, ``models/model.pt``.
+        source: a weight file; a folder with ``model.safetensors``, a bundle's with ``models/model.pt``, or a run's with
+            ``checkpoints/model.pt``; a repository of the Hugging Face Hub, as ``owner/name``; None: the weights of this
+            bundle, ``models/model.pt``.
         revision: branch, tag or commit of a repository; None: its newest.
 
     Raises:
@@ -78,12 +83,12 @@ def find_weights(source: str | os.PathLike | None = None, revision: str | None =
     is_repository = isinstance(source, str) and REPOSITORY.fullmatch(source) and path.suffix not in SUFFIXES
     if is_repository and not path.is_dir():
         path = _downloaded(str(source), revision)
-    for name in (WEIGHTS_FILE, IN_A_BUNDLE):
+    for name in (WEIGHTS_FILE, IN_A_BUNDLE, IN_A_RUN):
         if (path / name).is_file():
             return path / name
     raise CheckpointError(
-        f"{source}: expected a weight file, a folder with {WEIGHTS_FILE} or {IN_A_BUNDLE}, or a repository of the Hugging Face "
-        f"Hub (owner/name), found {'none of these files in it' if path.is_dir() else 'nothing of that name'}."
+        f"{source}: expected a weight file, a folder with {WEIGHTS_FILE}, {IN_A_BUNDLE} or {IN_A_RUN}, or a repository of "
+        f"the Hugging Face Hub (owner/name), found {'none of these files in it' if path.is_dir() else 'nothing of that name'}."
     )
 
 
@@ -93,7 +98,8 @@ def load_pretrained(
     """Build a network of a class from the weights' record of it, and load them, as ``GenesisUNet.from_pretrained`` does.
 
     From a record of another class, the arguments that both classes have are taken. ``arguments`` replace recorded ones; the
-    encoder must fit then, and without ``arguments`` every part of a network of the same class.
+    encoder must fit then, and without ``arguments`` every part of a network of the same class. A warning names the parts that
+    are new.
 
     Returns:
         The network in evaluation mode, and the record of its preprocessing, if there is one.
@@ -110,6 +116,11 @@ def load_pretrained(
     if not arguments and str(record.get("_target_", "")).endswith(f".{network_class.__qualname__}"):
         initial.require = "all"
     initial.load_into(network)
+    counts = initial.report.counts() if initial.report else {}
+    if new := [
+        f"{part} ({found['initial']['tensors']} tensors)" for part, found in counts.items() if "initial" in found
+    ]:
+        logger.warning("%s: not in the file or of another shape, and therefore new: %s.", initial.path, ", ".join(new))
     return network.eval(), initial.preprocessing
 
 

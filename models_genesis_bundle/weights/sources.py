@@ -25,8 +25,8 @@ WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"  # its records, as on the Hugging Face Hub
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
-# Keys of the state dict: in this bundle and MONAI's CheckpointSaver; usual in PyTorch, Lightning and nnU-Net's first version;
-# in nnU-Net's second version and nnssl; in SuPreM; in trainings with a student and a teacher.
+# Preferred keys of the state dict: in this bundle and MONAI's CheckpointSaver; usual in PyTorch, Lightning and nnU-Net's first
+# version; in nnU-Net's second version and nnssl; in SuPreM; in trainings with a student and a teacher.
 STATE_KEYS = ("model", "state_dict", "network_weights", "net", "student")
 RECORDS = ("network", "preprocessing", "data")  # which entries of the rest are read
 SHIPPED = (16, 32, 64, 128)  # features of models/model.pt
@@ -48,12 +48,14 @@ class WeightSource:
 def read_weight_file(path: str | os.PathLike) -> dict[str, Any]:
     """The content of a weight file of PyTorch (see ``read_checkpoint``), safetensors or Keras 2."""
     path = Path(path)
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
+    beginning = b""
     if path.is_file():
         with path.open("rb") as file:
-            if file.read(len(HDF5_SIGNATURE)) == HDF5_SIGNATURE:
-                return _read_keras_file(path)
+            beginning = file.read(len(HDF5_SIGNATURE) + 1)
+    if path.suffix == ".safetensors" or beginning[8:] == b"{":  # after the length of the header
+        return _read_safetensors(path)
+    if beginning.startswith(HDF5_SIGNATURE):
+        return _read_keras_file(path)
     return read_checkpoint(path)
 
 
@@ -105,15 +107,11 @@ def read_source(
         name, content = name or "the given weights", source
     else:
         name, content = name or os.fspath(source), read_weight_file(source)
-    found = next((content[key] for key in STATE_KEYS if isinstance(content.get(key), Mapping)), content)
-    records = {key: content[key] for key in RECORDS if isinstance(content.get(key), Mapping)}
+    under = _place_of_state(content, name)
+    found = content if under is None else content[under]
+    records = {key: content[key] for key in RECORDS if key != under and isinstance(content.get(key), Mapping)}
     version = content.get("format_version", 0)
     state, prefix = checked_state({**records, "format_version": version}, found, name, own_keys=own_keys)
-    if not state:
-        raise CheckpointError(
-            f"{name}: holds no weights: expected a state dict, alone or under {', '.join(STATE_KEYS)}, "
-            f"found the keys {sorted(map(str, content))[:8]}."
-        )
     known = None if "network" in records else translated(state, content)
     if known is not None:
         layout, own = known
@@ -121,6 +119,25 @@ def read_source(
         return WeightSource(name, own.state, prefix, network, own.preprocessing, layout.record(), layout)
     network = records.get("network", {})
     return WeightSource(name, state, prefix, network, records.get("preprocessing"), records.get("data"))
+
+
+def _place_of_state(content: Mapping[str, Any], name: str) -> str | None:
+    """The key of the state dict in a file: a usual one, or else the only one; None if the file is a state dict."""
+    dicts = [key for key, value in content.items() if isinstance(value, Mapping) and _has_tensors(value)]
+    usual = [key for key in STATE_KEYS if key in dicts]
+    if not usual and _has_tensors(content):
+        return None
+    if usual or len(dicts) == 1:
+        return (usual or dicts)[0]
+    found = f"several: {', '.join(map(str, dicts))}" if dicts else f"the keys {sorted(map(str, content))[:8]}"
+    raise CheckpointError(
+        f"{name}: expected a state dict, alone or under a key such as {', '.join(STATE_KEYS)}, found {found}. Save the state "
+        "dict alone: torch.save(network.state_dict(), FILE)."
+    )
+
+
+def _has_tensors(values: Mapping[str, Any]) -> bool:
+    return any(isinstance(value, torch.Tensor) for value in values.values())
 
 
 def recorded_features(network: Mapping[str, Any], otherwise: Sequence[int] = SHIPPED) -> list[int]:

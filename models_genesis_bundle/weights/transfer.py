@@ -11,7 +11,14 @@ from typing import Any
 
 import torch
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError
-from models_genesis_bundle.weights.key_parts import UnknownLayoutError, key_parts, network_parts, select_parts, unwrap
+from models_genesis_bundle.weights.key_parts import (
+    UnknownLayoutError,
+    key_parts,
+    network_parts,
+    prefix_of_network,
+    select_parts,
+    unwrap,
+)
 from models_genesis_bundle.weights.model_file import differing_arguments, network_record
 from models_genesis_bundle.weights.published import KNOWN
 from models_genesis_bundle.weights.sources import WeightSource, read_source
@@ -86,10 +93,11 @@ def transfer_weights(
     network = unwrap(network)
     weights = read_source(source, name, network.state_dict())
     known, wanted, required = _parts(network, parts, require)
-    renamed = _renamed(weights.state, key_map or {})
+    prefix = "" if key_map else prefix_of_network(weights.state, network.state_dict())
+    renamed = _renamed(weights.state, key_map or {prefix: ""})
     plan, entries = _plan(network, weights, renamed, known, wanted)
     recognised = weights.layout.title if weights.layout else ""
-    report = TransferReport(weights.name, weights.prefix, wanted, tuple(entries), recognised)
+    report = TransferReport(weights.name, weights.prefix + prefix, wanted, tuple(entries), recognised)
     _refuse_too_little(network, weights, report, required, renamed)
     with torch.no_grad():
         for own, value in plan:
@@ -212,6 +220,8 @@ def _fit(
     part: str, own: torch.Tensor, value: torch.Tensor, channels: tuple[int, int]
 ) -> tuple[str, str, str, torch.Tensor | None]:
     """Outcome, reason, its numbers, and the tensor to copy, None for an initial one."""
+    if own.is_floating_point() and not value.is_floating_point():
+        return "initial", "whole numbers", f"{value.dtype} in the file, {own.dtype} here", None
     if value.shape == own.shape:
         return "loaded", "", "", value
     only_inputs = value.dim() >= 3 and value[:, :1].shape == own[:, :1].shape
@@ -246,7 +256,12 @@ def _refuse_too_little(
 ) -> None:
     """Raise a ``TransferError`` when a tensor of a required part would stay initial."""
     concerned = [entry for entry in report.tensors if entry.part in required and entry.outcome != "unused"]
-    missing = [entry for entry in concerned if entry.outcome == "initial" and entry.reason != LACKING]
+    missing = [
+        entry
+        for entry in concerned
+        # The number of batches that a normalisation has seen takes no part in any result, and some files lack it.
+        if entry.outcome == "initial" and entry.reason != LACKING and not entry.key.endswith("num_batches_tracked")
+    ]
     if not missing:
         return
     named = [f"{entry.key}: {': '.join(filter(None, (entry.reason, entry.detail)))}" for entry in missing[:3]]
@@ -268,12 +283,13 @@ def _likely_cause(network: torch.nn.Module, weights: WeightSource, renamed: Mapp
             f"It is {weights.layout.title}, with the network {theirs}({arguments}); the network here is {own['_target_']}. "
             "docs/how-to/published_weights.md names the settings for it. "
         )
+    another = f"It is of another network ({theirs}; here {own['_target_']})" if theirs != own["_target_"] else ""
     if disjoint:
+        beginnings = ", ".join(list(dict.fromkeys(f"{key.partition('.')[0]}." for key in renamed))[:4])
         return (
-            f"It is of another network ({theirs}; here {own['_target_']}): no key is the same. Its keys begin with "
-            f"{next(iter(renamed))}, the network's keys with {next(iter(network.state_dict()))}. Map the prefixes with key_map. "
-            f"Known published files: {KNOWN}. "
+            f"{another or 'It may be of another network'}: no key is the same. Its keys begin with {beginnings}, the network's "
+            f"keys with {next(iter(network.state_dict()))}. Map the prefixes with key_map. Known published files: {KNOWN}. "
         )
-    if theirs != own["_target_"]:
-        return f"It is of another network ({theirs}; here {own['_target_']}). "
-    return "The network probably has other channel numbers or another depth than the network of the file. "
+    if another:
+        return f"{another}. "
+    return "The network probably has another normalisation, other channel numbers or another depth than the network of the file. "

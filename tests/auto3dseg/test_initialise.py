@@ -9,6 +9,7 @@ from models_genesis_bundle.data import IntensityScaling
 from models_genesis_bundle.weights import CheckpointError, write_weights
 from monai.bundle import ConfigParser
 from monai.networks.nets import SegResNetDS, SwinUNETR
+from others_files import write_suprem_swinunetr
 
 CT_ALGORITHM = {
     "transforms_train": {"_target_": "Compose", "transforms": [{"_target_": "Compose", "transforms": CT_TRANSFORMS}]}
@@ -199,3 +200,11 @@ def test_the_intensities_of_both_are_said(intensity, settings, before, here):
 
 def test_intensities_that_are_not_recorded_are_said():
     assert intensities(None, {}).startswith("Intensities: pretrained with what is not recorded;")
+
+
+def test_the_preprocessing_of_published_weights_is_known(tmp_path, caplog):
+    caplog.set_level("INFO")
+    write_swinunetr(tmp_path / "work")
+    write_suprem_swinunetr(tmp_path / "suprem.pth")
+    assert initialise(tmp_path / "work", tmp_path / "suprem.pth")[0].weights
+    assert "pretrained with mode window, lower -175.0, upper 250.0" in caplog.text

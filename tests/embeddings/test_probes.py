@@ -267,3 +267,31 @@ def test_stability_is_one_for_the_same_and_about_none_for_others(tmp_path):
     embeddings_of(vectors).write(tmp_path / "plain.npz")
     with pytest.raises(EmbeddingsError, match="--perturbations"):
         probe_embeddings(tmp_path / "plain.npz")
+
+
+@pytest.mark.parametrize(("name", "least"), [("folds", 2), ("neighbours", 1), ("resamples", 1)])
+def test_numbers_out_of_range_are_refused_before_a_file_is_read(name, least):
+    with pytest.raises(EmbeddingsError, match=rf"{name}: expected a whole number of {least} or more, found 0"):
+        probe_embeddings("missing.npz", **{name: 0})
+
+
+@pytest.mark.parametrize(
+    ("table", "covariate", "message"),
+    [
+        ("case;label\na;1\n", None, r"expected columns with commas between them, found the one column 'case;label'"),
+        ("case,label,size\na,1,12.5\nb,0,large\n", "size", r"expected numbers in the column size .*'large'"),
+        ("seriesuid,coordX,coordY,coordZ,label\na,x,1,1,0\n", None, r"expected numbers in the column coordX .*'x'"),
+    ],
+)
+def test_labels_that_cannot_be_read_are_refused(table, covariate, message, labelled):
+    (labelled / "labels.csv").write_text(table)
+    with pytest.raises(EmbeddingsError, match=message):
+        probe_embeddings(labelled / "good.npz", labelled / "labels.csv", covariate=covariate)
+
+
+def test_vectors_that_are_not_finite_are_refused(tmp_path):
+    vectors = telling(LABELS, 3)
+    vectors[2, 1] = np.nan
+    path = embeddings_of(vectors).write(tmp_path / "spoilt.npz")
+    with pytest.raises(EmbeddingsError, match=r"spoilt\.npz: 1 vectors hold NaN .* first p1/ct \(2\)"):
+        Embeddings.read(path)

@@ -154,3 +154,19 @@ def test_results_beside_the_scans_are_refused(scans, place):
         results_of(scans, output=root / place)
     assert results_of(scans, output=root / "results").missing == [0, 1, 2]
     assert results_of(scans, output=root.parent).missing == [0, 1, 2]
+
+
+def test_results_of_other_scans_with_the_same_names_are_kept(scans, tmp_path):
+    run(results_of([scans[0], scans[2]]))
+    moved = tmp_path / "scans" / "other"
+    others = [write_scan(moved / scan.relative_to(tmp_path / "scans"), VOXELS - 1) for scan in (scans[0], scans[2])]
+    with pytest.raises(
+        ValueError, match=r"out: 2 results of other scans .* that of .*/a/ct\.nii\.gz by that of .*other"
+    ):
+        results_of(others, output=tmp_path / "out").missing  # noqa: B018
+    linked = tmp_path / "linked"
+    linked.symlink_to(tmp_path / "scans")
+    assert results_of([linked / "a" / "ct.nii.gz"], output=tmp_path / "out").missing == [0]
+    for scan in scans:
+        scan.unlink()
+    assert results_of(others, output=tmp_path / "out").missing == [0, 1], "the scans were moved"

@@ -7,7 +7,16 @@ import pytest
 import torch
 from bundle_commands import ROOT
 from models_genesis_bundle.networks import GenesisUNet
-from models_genesis_bundle.weights import load_published, load_weights, read_checkpoint, read_weights, write_weights
+from models_genesis_bundle.weights import (
+    CheckpointError,
+    TargetError,
+    convert,
+    load_published,
+    load_weights,
+    read_checkpoint,
+    read_weights,
+    write_weights,
+)
 from monai.networks.nets import DynUNet, SegResNetDS
 from published_files import write_nnunet, write_pytorch_unet
 
@@ -85,3 +94,29 @@ def test_a_file_of_no_known_network_is_refused(run, tmp_path):
 def test_this_bundles_own_file_is_no_published_one(run, dynunet_file, tmp_path):
     with pytest.raises(SystemExit, match="not one of the known published files"):
         run("--source", dynunet_file, "--to", "bundle", "--output", tmp_path / "out.pt")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target": "nnunet", "patch_size": [8, 8, 8]}, "nnunet: this target has no option, found patch_size"),
+        ({"target": "nnssl", "patchsize": 8}, "nnssl: this target has no option but patch_size, found patchsize"),
+        ({"target": "nnssl", "patch_size": 64}, r"patch_size: expected three sides .*, found 64"),
+        ({"target": "nnssl", "patch_size": ["a", 8, 8]}, r"patch_size: expected three sides"),
+        ({"target": "nnunet", "in_channels": 0}, "in_channels: expected a whole number above 0, found 0"),
+        ({"target": "nnunet", "in_channels": "4"}, "in_channels: expected a whole number above 0, found '4'"),
+    ],
+)
+def test_options_that_a_target_cannot_use_are_refused(options, message, tmp_path):
+    norm, act = ("INSTANCE", {"affine": True}), ("leakyrelu", {"negative_slope": 0.01})
+    network = DynUNet(3, 1, 2, [3, 3, 3], [1, 2, 2], [2, 2], [4, 8, 8], norm_name=norm, act_name=act)
+    source = write_weights(tmp_path / "model.pt", network)
+    with pytest.raises(TargetError, match=message):
+        convert(source, path=tmp_path / "out.pth", **options)
+    assert not (tmp_path / "out.pth").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(CheckpointError, match=r"out\.pth: the checkpoint could not be written .* MiB are free in"):
+        write_weights(tmp_path / "file" / "folder" / "out.pth", torch.nn.Linear(1, 1))

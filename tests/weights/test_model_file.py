@@ -1,6 +1,6 @@
 import pytest
 import torch
-from models_genesis_bundle.networks import GenesisUNet
+from models_genesis_bundle.networks import GenesisClassifier, GenesisUNet
 from models_genesis_bundle.weights import CheckpointError, load_weights, read_weights, write_checkpoint, write_weights
 
 
@@ -45,3 +45,9 @@ def test_no_weight_file_and_a_newer_format_are_refused(tmp_path):
     write_checkpoint({"model": {}, "format_version": 99}, tmp_path / "newer.pt")
     with pytest.raises(CheckpointError, match="Update the bundle"):
         read_weights(tmp_path / "newer.pt")
+
+
+def test_weights_of_another_class_of_network_are_named(tmp_path):
+    write_weights(tmp_path / "a.pt", GenesisClassifier(features=(4, 8), hidden=4))
+    with pytest.raises(CheckpointError, match=r"It is of a .*GenesisClassifier, here is a .*GenesisUNet\. First diff"):
+        load_weights(GenesisUNet(features=(4, 8)), tmp_path / "a.pt")

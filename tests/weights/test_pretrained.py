@@ -70,6 +70,11 @@ def test_a_saved_folder_holds_the_same(network, tmp_path):
     assert loaded.preprocessing_record == RECORD
 
 
+def test_the_folder_of_a_run_has_its_weights(network, tmp_path):
+    write_weights(tmp_path / "run" / "checkpoints" / "model.pt", network)
+    assert same(GenesisUNet.from_pretrained(tmp_path / "run"), network)
+
+
 def test_runs_start_from_safetensors(network, tmp_path):
     path = network.save_pretrained(tmp_path) / "model.safetensors"
     assert read_weights(path)["preprocessing"] == RECORD

@@ -305,7 +305,7 @@ def test_keys_are_mapped_by_the_longest_beginning():
 @pytest.mark.parametrize("content", [{"epoch": 3}, {"state_dict": {}}, {}])
 def test_a_checkpoint_without_weights_is_named(tmp_path, content):
     write_checkpoint(content, tmp_path / "a.pt")
-    with pytest.raises(CheckpointError, match=r"a\.pt: holds no weights: expected a state dict"):
+    with pytest.raises(CheckpointError, match=r"a\.pt: expected a state dict, .* found the keys"):
         transfer_weights(unet(), tmp_path / "a.pt")
 
 

@@ -18,6 +18,7 @@ from models_genesis_bundle.data.datalists.json_datalist import read_json_datalis
 from models_genesis_bundle.data.scans.files import scan_files
 from models_genesis_bundle.data.scans.preprocessing import RAS_LABELS
 from models_genesis_bundle.networks import GenesisUNet
+from models_genesis_bundle.planning.geometry import resampled_sides
 from models_genesis_bundle.weights import InitialWeights
 from monai.apps.utils import get_logger
 from monai.bundle import ConfigParser
@@ -143,10 +144,10 @@ def _patch_size(settings: ConfigParser, scans: Mapping[str, Any], recorded: Mapp
     spacing = settings["scan_preprocessing::spacing"] or recorded.get("spacing") or own
     if not isinstance(spacing, list):
         spacing = own if spacing == "scan" else [float(spacing)] * len(own)
-    shape = np.round(np.multiply(scans["shape"]["median"], own) / spacing, 6)  # 320 x 3.99 / 3.99 is above 320
+    shape = resampled_sides(scans["shape"]["median"], own, spacing)
     widths = settings.get("network_def::features") or signature(GenesisUNet).parameters["features"].default
     patches = settings["batch_size"] * settings["patches::num_samples"]
-    return choose_patch_size(shape, spacing, voxel_budget(patches, widths[0]), max(8, 2 ** (len(widths) - 1)))
+    return choose_patch_size(shape.tolist(), spacing, voxel_budget(patches, widths[0]), max(8, 2 ** (len(widths) - 1)))
 
 
 def voxel_budget(patches: int, first_width: int = 64, device_memory: int | None = None) -> int:

@@ -111,7 +111,8 @@ class EpochSampler(DistributedSampler):
     Args:
         dataset: only its length is used.
         seed: random seed of the shuffling.
-        shuffle: ``False`` keeps the order.
+        shuffle: ``False`` keeps the order, and gives each item to one rank, for validation: some ranks then have one item less.
+            Otherwise, and if there are fewer items than ranks, items repeat until all ranks have equally many.
 
     Attributes:
         skip: number of items to leave out at the beginning of the next epoch, because the run was resumed after them.
@@ -132,6 +133,9 @@ class EpochSampler(DistributedSampler):
             seed=seed,
             shuffle=shuffle,
         )
+        if not shuffle and len(dataset) >= self.num_replicas:
+            self.total_size = len(dataset)
+            self.num_samples = len(range(self.rank, self.total_size, self.num_replicas))
         self.skip = 0
 
     def __iter__(self) -> Iterator[EpochIndex]:

@@ -56,6 +56,7 @@ class Target:
     spatial_dims: int | None = None  # None: any
     zyx: bool = False  # arrays are (Z, Y, X), as nnU-Net's are, instead of (X, Y, Z)
     hub_files: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    options: tuple[str, ...] = ()
 
     def require_network(self, classes: Sequence[str], state: Mapping[str, torch.Tensor]) -> None:
         """Refuse the weights of a network, of these classes, that the target does not take."""
@@ -66,6 +67,12 @@ class Target:
         dims = max(value.dim() for value in state.values()) - 2
         if self.spatial_dims not in (None, dims):
             raise TargetError(f"{self.name} takes {self.spatial_dims}D networks, found a {dims}D network.")
+
+    def require_options(self, options: Mapping[str, Any]) -> None:
+        """Refuse options that the target does not have."""
+        if unknown := [name for name in options if name not in self.options]:
+            known = f"no option but {', '.join(self.options)}" if self.options else "no option"
+            raise TargetError(f"{self.name}: this target has {known}, found {', '.join(unknown)}.")
 
     def turned(
         self, state: State, preprocessing: Mapping[str, Any] | None, transpose: Sequence[int] = (0, 1, 2)
@@ -132,7 +139,14 @@ TARGETS = {
         Target("dints", ("DiNTS",), SEARCHED, spatial_dims=3),
         Target("dynunet", ("DynUNet",), "Pretrain a DynUNet with configs/network_dynunet.yaml."),
         NNUNET,
-        replace(NNUNET, name="nnssl", content=nnssl_content, spatial_dims=3, hub_files=nnssl_hub_files),
+        replace(
+            NNUNET,
+            name="nnssl",
+            content=nnssl_content,
+            spatial_dims=3,
+            hub_files=nnssl_hub_files,
+            options=("patch_size",),
+        ),
     )
 }
 
@@ -140,7 +154,7 @@ TARGETS = {
 def find_target(name: str) -> Target:
     """The target of a name; an unknown name raises a ``TargetError``."""
     if name not in TARGETS:
-        raise TargetError(f"{name}: unknown target for weights. Choose from {', '.join(TARGETS)}.")
+        raise TargetError(f"{name}: unknown target for weights. Choose from {', '.join([*TARGETS, BUNDLE])}.")
     return TARGETS[name]
 
 
@@ -173,6 +187,7 @@ def write_for(
         CheckpointError: a weight is NaN or infinite, or the file could not be written; an earlier file is kept.
     """
     chosen, network = find_target(target), unwrap(network)
+    chosen.require_options(options)
     chosen.require_network([base.__name__ for base in type(network).__mro__], network.state_dict())
     if chosen.check is not None:
         chosen.check(network)
@@ -218,7 +233,11 @@ def convert(
         network, published, report = published_network(source)
         write_weights(path, network, preprocessing=published.preprocessing, data=published.data)
         return report
-    chosen, weights = find_target(target), read_source(source)
+    chosen = find_target(target)
+    chosen.require_options(options)
+    if in_channels is not None and not (isinstance(in_channels, int) and in_channels > 0):
+        raise TargetError(f"in_channels: expected a whole number above 0, found {in_channels!r}.")
+    weights = read_source(source)
     networks, own_parts = recognised_layout(weights.state)
     chosen.require_network(networks.split(", "), weights.state)
     if plans is not None and target != "nnunet":

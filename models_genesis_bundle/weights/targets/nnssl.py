@@ -8,6 +8,7 @@ from typing import Any
 
 from models_genesis_bundle.weights.checkpoint_file import TargetError
 from models_genesis_bundle.weights.targets.nnunet import IMPORTED, State, each_once, nnunet_architecture, with_aliases
+from monai.utils import ensure_tuple
 
 __all__ = ["nnssl_content", "nnssl_hub_files"]
 
@@ -43,7 +44,9 @@ def nnssl_content(
         )
     state = each_once(state)
     name, arguments = nnunet_architecture(state)
-    sides = [int(side) for side in patch_size]
+    sides = list(ensure_tuple(patch_size))
+    if len(sides) != 3 or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise TargetError(f"patch_size: expected three sides in voxels, (Z, Y, X), found {patch_size!r}.")
     return {
         "network_weights": with_aliases(state),
         "init_args": {},

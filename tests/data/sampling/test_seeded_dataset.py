@@ -59,6 +59,18 @@ def test_sampler_shuffles_by_epoch_and_passes_it_on():
     assert [index.item for index in EpochSampler(ITEMS, shuffle=False)] == list(range(10))
 
 
+@pytest.mark.parametrize(("items", "shares"), [(5, [[0, 2, 4], [1, 3]]), (4, [[0, 2], [1, 3]]), (1, [[0], [0]])])
+def test_ranks_share_the_items_of_a_validation(items, shares, monkeypatch):
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.get_world_size", lambda: 2)
+    for rank, share in enumerate(shares):
+        monkeypatch.setattr("torch.distributed.get_rank", lambda rank=rank: rank)
+        sampler = EpochSampler(range(items), shuffle=False)
+        assert [index.item for index in sampler] == share
+        assert len(sampler) == len(share)
+        assert len(EpochSampler(range(items))) == -(-items // 2), "all ranks train on equally many"
+
+
 def test_the_configured_recipe_leaves_the_target_clean(root):
     cube = np.random.default_rng(0).random((1, 32, 32, 32), dtype=np.float32)
     pairs = genesis_pairs([{"image": cube}] * 30, str(root / "configs" / "pretrain.yaml"))
