@@ -93,7 +93,7 @@ def test_evaluation_scores_each_case_of_the_held_out_patients(fine_tuned, labell
     assert (tmp_path / "cases.png").stat().st_size > 5_000
 
 
-def test_an_evaluation_names_patients_of_the_training(fine_tuned, phantoms, tmp_path, caplog):
+def test_an_evaluation_names_patients_of_the_training(fine_tuned, phantoms, tmp_path):
     """Other lists than in the training, as a random split gives if scans were added since."""
     shutil.copytree(phantoms, tmp_path, dirs_exist_ok=True)
     pairs = [{key: f"{key}s/phantom_{number:03d}.nii.gz" for key in ("image", "label")} for number in range(4)]
@@ -106,7 +106,6 @@ def test_an_evaluation_names_patients_of_the_training(fine_tuned, phantoms, tmp_
     weights = fine_tuned / "checkpoints" / "model.pt"
     seen = evaluate(weights, tmp_path / "out", dataset_dir=tmp_path)["settings"]["seen_in_training"]
     assert patient_hashes(seen) == read_weights(weights)["data"]["patient_hashes"]
-    assert f"trained on: {', '.join(seen)}." in caplog.text
 
 
 def test_bad_scans_and_labels_cost_no_others(pretrained, phantoms, tmp_path):
