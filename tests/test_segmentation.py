@@ -116,7 +116,8 @@ def test_bad_scans_and_labels_cost_no_others(pretrained, phantoms, tmp_path):
     nibabel.save(label.slicer[1:], tmp_path / "data" / "labels" / "phantom_003.nii.gz")
     pairs = [{key: f"{key}s/phantom_{number:03d}.nii.gz" for key in ("image", "label")} for number in range(4)]
     shutil.copy(tmp_path / "data" / pairs[1]["image"], tmp_path / "data" / "again.nii.gz")
-    good = {"image": "again.nii.gz", "label": pairs[1]["label"]}
+    shutil.copy(tmp_path / "data" / pairs[1]["label"], tmp_path / "data" / "again_label.nii.gz")
+    good = {"image": "again.nii.gz", "label": "again_label.nii.gz", "skipped": "no"}
     lists = {"training": pairs[:2], "validation": pairs[2:3], "test": [good, pairs[3]]}
     (tmp_path / "data" / "dataset.json").write_text(json.dumps(lists))
     data = {"dataset_dir": tmp_path / "data", "label_names": "['lung','nodule']"}

@@ -151,7 +151,11 @@ def dataset_class_names(
             raise DatalistError("class_names", found, "Correct them.")
     if resolved_layout(_request(root, layout, candidates_file)) != "class_folders":
         return [f"class {number}" for number in range(num_classes)] if class_names is None else names
-    folders = sorted(set(class_folders(root, look_below(root).scans).values())) if root.is_dir() else []
+    scans = look_below(root).scans if root.is_dir() else []
+    folders = sorted(set(class_folders(root, scans).values()))
+    if not scans and root.is_dir() and (pictures := len(look_below(root, spatial_dims=2).scans)):
+        found = f"expected scans (volumes), found {pictures} flat images, which the classification does not read."
+        raise DatalistError(root, found, "Use volumes. For flat images see the end of docs/how-to/pretraining_2d.md.")
     if folders and all(map(section_called, folders)):
         found = f"its folders {', '.join(folders)} are named like the lists of a split, not like classes."
         raise DatalistError(root, found, "Put a folder for each class into each of them, or give a JSON datalist.")

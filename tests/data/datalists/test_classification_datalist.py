@@ -139,6 +139,12 @@ def test_folders_of_a_split_are_no_classes(tmp_path):
         classification_datalist(tmp_path)
 
 
+def test_flat_images_in_class_folders_are_named(tmp_path):
+    touch(*(tmp_path / kind / f"{n}.png" for kind in ("benign", "malignant") for n in range(4)))
+    with pytest.raises(DatalistError, match="found 8 flat images, which the classification does not read"):
+        classification_datalist(tmp_path)
+
+
 @pytest.mark.parametrize("number", [-1, 2])
 def test_a_positive_class_that_does_not_exist_is_refused(class_folders, number):
     with pytest.raises(DatalistError, match=rf"^positive_class: expected the number of a class, 0 … 1, found {number}"):
