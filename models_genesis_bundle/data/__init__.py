@@ -7,7 +7,7 @@ from models_genesis_bundle.data.datalists.classification import (
     dataset_class_names,
     unlabelled_datalist,
 )
-from models_genesis_bundle.data.datalists.evaluated import evaluated_items, seen_in_training
+from models_genesis_bundle.data.datalists.evaluated import ListsOfRun, evaluated_items, seen_in_training
 from models_genesis_bundle.data.datalists.patients import labelled_record, patient_hashes
 from models_genesis_bundle.data.datalists.scan_lists import (
     list_labelled_scans,
@@ -47,6 +47,7 @@ __all__ = [
     "EpochSampler",
     "IntensityScaling",
     "LabelledPreprocessing",
+    "ListsOfRun",
     "LoadLabeld",
     "LoadScand",
     "LungRule",

@@ -1,4 +1,4 @@
-"""The cases of an evaluation, and those among them that the weights were trained on."""
+"""The lists that a run was trained on: in its evaluation, and when it is resumed."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models_genesis_bundle.data.datalists import DatalistError
-from models_genesis_bundle.data.datalists.patients import patient_hashes
+from models_genesis_bundle.data.datalists.patients import labelled_record, patient_hashes
 from models_genesis_bundle.messages import first_of
 
-__all__ = ["evaluated_items", "seen_in_training"]
+__all__ = ["ListsOfRun", "evaluated_items", "seen_in_training"]
 
 logger = logging.getLogger(__name__)
 
@@ -73,3 +73,39 @@ def seen_in_training(items: Sequence[Mapping[str, Any]], section: str, record: M
             first_of(seen, _NAMED_AT_MOST),
         )
     return seen
+
+
+class ListsOfRun:
+    """The patients and numbers of scans of a run's lists, which a resumed run must have again.
+
+    If scans are added or removed, a random split moves patients between the lists. It is one of the objects that a
+    `TrainingState` saves and restores.
+
+    Args:
+        datalist: lists of ``{"image": path, "patient": name}`` by section.
+
+    Examples:
+        >>> from models_genesis_bundle.data import ListsOfRun
+        >>> ListsOfRun({"training": [{"image": "a.nii.gz", "patient": "ana"}]}).state_dict()["training"]["scans"]
+        1
+    """
+
+    def __init__(self, datalist: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        self.lists = {section: labelled_record(items) for section, items in datalist.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The record of each list, see `labelled_record`."""
+        return self.lists
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Compare the lists with saved ones; a `ValueError` names those that differ."""
+        changed = [
+            f"{section} had {then['scans']} scans of {then['patients']} patients, now {now['scans']} of {now['patients']}, and "
+            f"{len(set(then['patient_hashes']) - set(now['patient_hashes']))} patients are not in it any more"
+            for section, then in saved.items()
+            if then != (now := self.lists.get(section, labelled_record([])))
+        ]
+        if changed:
+            raise ValueError(
+                f"{'; '.join(changed)}. Restore the data as they were, or start a new run with another output_dir."
+            )

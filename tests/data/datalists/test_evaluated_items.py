@@ -1,7 +1,7 @@
-"""An evaluation has cases, and names those that its weights were trained on."""
+"""An evaluation has cases, and names those that its weights were trained on; a resumed run has the same lists."""
 
 import pytest
-from models_genesis_bundle.data import evaluated_items, patient_hashes, seen_in_training
+from models_genesis_bundle.data import ListsOfRun, evaluated_items, patient_hashes, seen_in_training
 from models_genesis_bundle.data.datalists import DatalistError
 
 ITEMS = [{"image": f"{name}.nii.gz", "patient": name} for name in ("ana", "ben", "ben", "eva")]
@@ -24,3 +24,13 @@ def test_patients_of_the_training_are_named(caplog, section, warns):
 def test_weights_without_a_record_have_seen_nobody_known(caplog):
     assert seen_in_training(ITEMS, "test", None) == seen_in_training(ITEMS, "test", {"scans": 3}) == []
     assert not caplog.records
+
+
+def test_a_resumed_run_has_the_same_lists():
+    saved = ListsOfRun({"training": ITEMS[:3], "validation": ITEMS[3:]}).state_dict()
+    ListsOfRun({"training": ITEMS[2::-1], "validation": ITEMS[3:]}).load_state_dict(saved)
+    new = {"image": "ida.nii.gz", "patient": "ida"}
+    with pytest.raises(
+        ValueError, match=r"^training had 3 scans of 2 patients, now 2 of 2, and 1 patients .*output_dir"
+    ):
+        ListsOfRun({"training": [ITEMS[1], new], "validation": ITEMS[3:]}).load_state_dict(saved)
