@@ -93,6 +93,21 @@ def test_evaluation_scores_each_case_of_the_held_out_patients(fine_tuned, labell
     assert (tmp_path / "cases.png").stat().st_size > 5_000
 
 
+def test_an_evaluation_names_patients_of_the_training(fine_tuned, phantoms, tmp_path):
+    """Other lists than in the training, as a random split gives if scans were added since."""
+    shutil.copytree(phantoms, tmp_path, dirs_exist_ok=True)
+    pairs = [{key: f"{key}s/phantom_{number:03d}.nii.gz" for key in ("image", "label")} for number in range(4)]
+    listed = [pair | {"patient": f"phantom_{number:03d}"} for number, pair in enumerate(pairs)]
+    for key in ("image", "label"):
+        shutil.copy(tmp_path / pairs[0][key], tmp_path / f"new_{key}.nii.gz")
+        shutil.copy(tmp_path / pairs[0][key], tmp_path / f"newer_{key}.nii.gz")
+    new = [{key: f"{name}_{key}.nii.gz" for key in ("image", "label")} | {"patient": name} for name in ("new", "newer")]
+    (tmp_path / "datalist.json").write_text(json.dumps({"training": new[:1], "validation": new[1:], "test": listed}))
+    weights = fine_tuned / "checkpoints" / "model.pt"
+    seen = evaluate(weights, tmp_path / "out", dataset_dir=tmp_path)["settings"]["seen_in_training"]
+    assert patient_hashes(seen) == read_weights(weights)["data"]["patient_hashes"]
+
+
 def test_bad_scans_and_labels_cost_no_others(pretrained, phantoms, tmp_path):
     """A truncated scan in training, a label of another shape in the test: both are named and counted, and the runs go on."""
     shutil.copytree(phantoms, tmp_path / "data")
@@ -101,7 +116,8 @@ def test_bad_scans_and_labels_cost_no_others(pretrained, phantoms, tmp_path):
     nibabel.save(label.slicer[1:], tmp_path / "data" / "labels" / "phantom_003.nii.gz")
     pairs = [{key: f"{key}s/phantom_{number:03d}.nii.gz" for key in ("image", "label")} for number in range(4)]
     shutil.copy(tmp_path / "data" / pairs[1]["image"], tmp_path / "data" / "again.nii.gz")
-    good = {"image": "again.nii.gz", "label": pairs[1]["label"]}
+    shutil.copy(tmp_path / "data" / pairs[1]["label"], tmp_path / "data" / "again_label.nii.gz")
+    good = {"image": "again.nii.gz", "label": "again_label.nii.gz", "skipped": "no"}
     lists = {"training": pairs[:2], "validation": pairs[2:3], "test": [good, pairs[3]]}
     (tmp_path / "data" / "dataset.json").write_text(json.dumps(lists))
     data = {"dataset_dir": tmp_path / "data", "label_names": "['lung','nodule']"}

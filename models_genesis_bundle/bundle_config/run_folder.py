@@ -51,8 +51,8 @@ class RunFolder:
 
         Raises:
             RuntimeError: another run is using the folder, or ``torchrun`` has started several runs of it.
-            SettingsError: a run is resumed with other settings, see `require_same_settings`, or a new run reads data or weights
-                of the earlier one.
+            SettingsError: a run is resumed with other settings, see `require_same_settings`; a new run reads data, weights or
+                a configuration of the earlier one; or the folder cannot be written.
         """
         require_process_group()
         if not is_main_process() or self.lock.is_locked:
@@ -62,20 +62,25 @@ class RunFolder:
         resumes = self.resume and self._holds("last.pt")
         if config is not None and resumes and (recorded := _read(config_path)) is not None:
             require_same_settings(recorded, config, config_path)
-        self.output_dir.mkdir(parents=True, exist_ok=True)
         try:
+            self.output_dir.mkdir(parents=True, exist_ok=True)
             self.lock.acquire(timeout=0)
+            (self.output_dir / RUN_MARKER).touch()
         except Timeout:
             raise RuntimeError(
                 f"{self.output_dir}: another run is writing to this folder. Wait until it ends, or set another `--output_dir`."
             ) from None
-        (self.output_dir / RUN_MARKER).touch()
+        except OSError as error:
+            raise SettingsError(
+                f"output_dir: expected a folder in which this run can write, found {self.output_dir}: {error.strerror}. "
+                "Set another `--output_dir`."
+            ) from error
         for folder in {self.output_dir, self.ckpt_dir or self.output_dir}:
             folder.mkdir(parents=True, exist_ok=True)
             for path in remove_unfinished(folder):
                 logger.info("Removed %s, which an interrupted run left unfinished.", path)
         if self.ckpt_dir is not None and self._holds("*.pt") and not resumes:
-            self._put_earlier_run_aside(self.ckpt_dir, config or {})
+            self._put_earlier_run_aside(self.ckpt_dir, config or {}, () if command is None else command.config_files)
         in_a_training = self.ckpt_dir is None and (self.output_dir / "checkpoints").exists()
         if config is not None and not (in_a_training and config_path.exists()):
             with whole_file(config_path) as unfinished:
@@ -91,7 +96,7 @@ class RunFolder:
     def _holds(self, name: str) -> bool:
         return self.ckpt_dir is not None and any(self.ckpt_dir.glob(name))
 
-    def _put_earlier_run_aside(self, ckpt_dir: Path, config: Mapping[str, Any]) -> None:
+    def _put_earlier_run_aside(self, ckpt_dir: Path, config: Mapping[str, Any], config_files: Sequence[str]) -> None:
         previous = self.output_dir / "previous"
         kept = {"cache", "previous", RUN_MARKER, Path(self.lock.lock_file).name}
         if config.get("save_execute_config") is True:  # MONAI's tracking has written this run's configuration here
@@ -99,7 +104,7 @@ class RunFolder:
         moved = [path for path in self.output_dir.iterdir() if path.name not in kept]
         if ckpt_dir not in moved and self.output_dir not in ckpt_dir.parents:
             moved.append(ckpt_dir)
-        _refuse_to_move_inputs(moved, self.output_dir, config)
+        _refuse_to_move_inputs(moved, self.output_dir, config, config_files)
         previous.mkdir(exist_ok=True)
         taken = [int(path.name) for path in previous.iterdir() if path.name.isdigit()]
         aside = previous / str(max(taken, default=0) + 1)
@@ -110,11 +115,14 @@ class RunFolder:
         logger.info("An earlier run was moved to %s (`--resume true` would have continued it).", aside)
 
 
-def _refuse_to_move_inputs(moved: Sequence[Path], output_dir: Path, config: Mapping[str, Any]) -> None:
-    """Refuse a run whose own data or weights, or the bundle itself, would go aside with the earlier run."""
+def _refuse_to_move_inputs(
+    moved: Sequence[Path], output_dir: Path, config: Mapping[str, Any], config_files: Sequence[str]
+) -> None:
+    """Refuse a run whose own configurations, data or weights, or the bundle itself, would go aside with the earlier run."""
     parser, folder = ConfigParser(deepcopy(dict(config))), output_dir.resolve()
-    for place in (*PATHS, "bundle_root"):
-        given = parser.get_parsed_content(place) if place in parser else None
+    inputs: list[tuple[str, Any]] = [("config_file", file) for file in config_files]
+    inputs += [(place, parser.get_parsed_content(place)) for place in (*PATHS, "bundle_root") if place in parser]
+    for place, given in inputs:
         if not isinstance(given, str | Path):
             continue
         path = Path(given).resolve()

@@ -7,6 +7,7 @@ from models_genesis_bundle.data.datalists.classification import (
     dataset_class_names,
     unlabelled_datalist,
 )
+from models_genesis_bundle.data.datalists.evaluated import ListsOfRun, evaluated_items, seen_in_training
 from models_genesis_bundle.data.datalists.patients import labelled_record, patient_hashes
 from models_genesis_bundle.data.datalists.scan_lists import (
     list_labelled_scans,
@@ -46,6 +47,7 @@ __all__ = [
     "EpochSampler",
     "IntensityScaling",
     "LabelledPreprocessing",
+    "ListsOfRun",
     "LoadLabeld",
     "LoadScand",
     "LungRule",
@@ -66,6 +68,7 @@ __all__ = [
     "classification_datalist",
     "classification_source",
     "dataset_class_names",
+    "evaluated_items",
     "labelled_record",
     "limit_negatives",
     "list_labelled_scans",
@@ -77,6 +80,7 @@ __all__ = [
     "read_candidates",
     "recorded_preprocessing",
     "scans_or_phantoms",
+    "seen_in_training",
     "segmentation_datalist",
     "take_fraction",
     "training_sampler",

@@ -38,7 +38,7 @@ class ScanEvaluator(SupervisedEvaluator):
             logger.warning("%s", skipped_text(self.skipped, self.state.iteration))
 
     def _iteration(self, engine: SupervisedEvaluator, batchdata: Any) -> Any:
-        if SKIPPED not in batchdata:
+        if set(batchdata) != {SKIPPED}:  # a datalist's entries may have such a key as well
             return super()._iteration(engine, batchdata)
         (image,), (reason,) = (batchdata[SKIPPED][key] for key in ("image", "reason"))
         logger.warning("%s: skipped: %s", image, reason)

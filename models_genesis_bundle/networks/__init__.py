@@ -2,7 +2,7 @@
 
 from models_genesis_bundle.networks.genesis_classifier import GenesisClassifier
 from models_genesis_bundle.networks.genesis_unet import GenesisUNet
-from models_genesis_bundle.networks.shapes import finest_output, require_fitting_size
+from models_genesis_bundle.networks.shapes import finest_output, require_batch_statistics, require_fitting_size
 from models_genesis_bundle.networks.slicewise_unet import (
     ImageNetWeightsError,
     SlicewiseGenesisUNet,
@@ -21,5 +21,6 @@ __all__ = [
     "by_slice",
     "encoder_of",
     "finest_output",
+    "require_batch_statistics",
     "require_fitting_size",
 ]

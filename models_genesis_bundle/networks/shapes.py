@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["finest_output", "require_fitting_size"]
+__all__ = ["finest_output", "require_batch_statistics", "require_fitting_size"]
 
 DIVISORS = (2, 4, 8, 16, 32, 64)
 
@@ -51,9 +51,7 @@ def require_fitting_size(network: torch.nn.Module, size: Sequence[int], setting:
             message.
     """
     size = [int(side) for side in size]
-    on_meta: dict[int, Any] = {id(buffer): buffer.to("meta") for buffer in network.buffers()}
-    on_meta |= {id(weight): torch.nn.Parameter(weight.detach().to("meta")) for weight in network.parameters()}
-    twin = copy.deepcopy(network, on_meta)  # its values are not copied
+    twin = _on_meta(network)
     problem = _problem(twin, size)
     if not problem:
         return
@@ -66,13 +64,50 @@ def require_fitting_size(network: torch.nn.Module, size: Sequence[int], setting:
             )
 
 
-def _problem(network: torch.nn.Module, size: list[int]) -> str:
+def require_batch_statistics(
+    network: torch.nn.Module, size: Sequence[int], loader: Any, cubes_per_item: int = 1, setting: str = "cube_size"
+) -> None:
+    """Refuse a training whose last batch is one cube, of which the network's deepest map has one voxel.
+
+    A normalisation has only one value for each channel then, and PyTorch would end the epoch with an error.
+
+    Args:
+        network: as for `require_fitting_size`, in training mode.
+        size: the sides of a cube in voxels.
+        loader: the training's ``DataLoader`` with a sampler.
+        cubes_per_item: cubes that an item of the loader gives.
+        setting: the setting of the sides, for the message.
+
+    Raises:
+        ValueError: naming the numbers, the settings and the network's own message.
+    """
+    items, batch_size = len(loader.sampler), loader.batch_size
+    if (items % batch_size or batch_size) * cubes_per_item > 1:
+        return
+    twin, size = _on_meta(network), [int(side) for side in size]
+    problem = _problem(twin, size, cubes=1)
+    if problem != _problem(twin, size):
+        raise ValueError(
+            f"batch_size: {items} training items in batches of {batch_size} leave one cube of {size}, which "
+            f"{type(network).__name__} cannot be trained with. Set another batch_size, or a larger {setting}. The network says: "
+            f"{problem}"
+        )
+
+
+def _on_meta(network: torch.nn.Module) -> torch.nn.Module:
+    """A copy of the network without values."""
+    on_meta: dict[int, Any] = {id(buffer): buffer.to("meta") for buffer in network.buffers()}
+    on_meta |= {id(weight): torch.nn.Parameter(weight.detach().to("meta")) for weight in network.parameters()}
+    return copy.deepcopy(network, on_meta)
+
+
+def _problem(network: torch.nn.Module, size: list[int], cubes: int = 2) -> str:
     """Why a batch of cubes fails; empty when it does not."""
     channels = next((weight.shape[1] for weight in network.parameters() if weight.dim() > 2), 1)
-    cubes = torch.empty(2, channels, *size, device="meta")
+    batch = torch.empty(cubes, channels, *size, device="meta")
     try:
         with torch.no_grad():
-            output = finest_output(network(cubes), cubes)
+            output = finest_output(network(batch), batch)
     except Exception as error:  # networks raise different errors for a size
         return str(error)
     sides = list(output.shape[2:])

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from models_genesis_bundle.bundle_config import RunFolder
+from models_genesis_bundle.bundle_config import RunFolder, SettingsError
 from models_genesis_bundle.files import RUN_MARKER
 from models_genesis_bundle.visualize import summary_writer
 from models_genesis_bundle.weights import write_checkpoint
@@ -116,6 +116,24 @@ def test_a_record_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         RunFolder(tmp_path / "run").begin()
     assert {path.name for path in (tmp_path / "run").iterdir()} == {RUN_MARKER, ".run.lock"}
+
+
+@pytest.mark.parametrize("below", ["", "run"])
+def test_a_file_in_place_of_the_folder_is_named_with_the_setting(tmp_path, below):
+    (tmp_path / "file").write_text("")
+    folder = tmp_path / "file" / below
+    with pytest.raises(SettingsError, match=rf"^output_dir: expected a folder .*, found {folder}: .*--output_dir"):
+        RunFolder(str(folder)).begin()
+
+
+@pytest.mark.usefixtures("command")
+def test_a_configuration_in_the_folder_of_the_earlier_run_is_refused(tmp_path):
+    """Such as the plan.yaml that planning wrote there."""
+    write_checkpoint({"epoch": 1}, tmp_path / "checkpoints" / "last.pt")
+    with pytest.raises(SettingsError, match=rf"^config_file: {tmp_path / 'given.yaml'} is in {tmp_path}, .*previous/"):
+        RunFolder(str(tmp_path), str(tmp_path / "checkpoints")).begin()
+    assert (tmp_path / "given.yaml").exists()
+    assert (tmp_path / "checkpoints" / "last.pt").exists()
 
 
 def test_other_ranks_touch_nothing(tmp_path, monkeypatch):

@@ -2,7 +2,13 @@
 
 import pytest
 import torch
-from models_genesis_bundle.networks import GenesisUNet, require_fitting_size
+from models_genesis_bundle.networks import (
+    GenesisClassifier,
+    GenesisUNet,
+    require_batch_statistics,
+    require_fitting_size,
+)
+from monai.data import DataLoader
 from monai.networks.nets import BasicUNet, DynUNet, SegResNetDS, SwinUNETR
 
 
@@ -77,3 +83,26 @@ def test_a_network_that_needs_values_is_let_pass():
             return super().forward(x) if x.mean() > 0 else x
 
     require_fitting_size(Choosing(1, 1, 1), [10, 10, 10])
+
+
+def classifier():
+    return GenesisClassifier(features=(4, 8))
+
+
+@pytest.mark.parametrize(("build", "size"), [(genesis, [8, 8, 8]), (classifier, [2, 2, 2])])
+def test_a_last_batch_of_one_voxel_at_the_bottom_is_refused(build, size):
+    network = build()
+    with pytest.raises(
+        ValueError, match=r"^batch_size: 5 training items in batches of 4 leave one cube of .* 1 value per"
+    ):
+        require_batch_statistics(network, size, DataLoader(range(5), batch_size=4))
+    with pytest.raises(ValueError, match="larger patch_size"):
+        require_batch_statistics(network, size, DataLoader(range(3), batch_size=1), setting="patch_size")
+
+
+@pytest.mark.parametrize(
+    ("size", "items", "batch_size", "cubes_per_item"),
+    [([16, 8, 8], 5, 4, 1), ([8, 8, 8], 5, 4, 2), ([8, 8, 8], 6, 4, 1), ([8, 8, 8], 2, 4, 1)],
+)
+def test_larger_cubes_and_batches_have_statistics(size, items, batch_size, cubes_per_item):
+    require_batch_statistics(genesis(), size, DataLoader(range(items), batch_size=batch_size), cubes_per_item)

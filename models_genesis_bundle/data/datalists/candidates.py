@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
+import json
 import logging
 import math
 import os
@@ -22,73 +24,105 @@ __all__ = ["join_candidates", "limit_negatives", "read_candidates"]
 logger = logging.getLogger(__name__)
 
 _COORDINATES = ("coordX", "coordY", "coordZ")
+_OPTIONAL = ("lesion", "diameter_mm")
 
 
 def read_candidates(path: PathLike, labelled: bool = True) -> list[dict[str, Any]]:
     """Read the candidates of a CSV with the columns ``seriesuid,coordX,coordY,coordZ,class``.
 
-    Two further columns are optional: ``lesion`` names the lesion that a candidate hits (empty: none), so that a lesion hit by
-    several candidates counts once in the FROC; ``diameter_mm`` is its size. Other columns are ignored.
+    Columns are separated by commas, or by semicolons or tabs as Excel writes them, then also with decimal commas. Upper and
+    lower case of the header are the same. Two further columns are optional: ``lesion`` names the lesion that a candidate hits
+    (empty: none), so that a lesion hit by several candidates counts once in the FROC; ``diameter_mm`` is its size. Other
+    columns are ignored.
 
     Args:
         path: the CSV.
         labelled: whether to read ``class``.
 
     Returns:
-        In the order of the file: ``scan``, ``point`` (x, y, z) in millimetres, ``label`` if labelled, and from the optional
-        columns ``lesion`` (text) and ``diameter_mm`` (NaN if empty).
+        In the order of the file: ``scan``, ``point`` (x, y, z) in millimetres, ``label`` if labelled, a whole number or the name
+        of a class, and from the optional columns ``lesion`` (text) and ``diameter_mm`` (NaN if empty).
 
     Raises:
         FileNotFoundError: no such CSV.
-        DatalistError: a missing column, a cell that is not a number, a cell without a column (the message has the line), or no
-            candidates.
+        DatalistError: a missing or repeated column, a cell that is not a number, a cell without a column (the message has the
+            line), or no candidates.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: this CSV file of candidates does not exist. Check candidates_file.")
-    with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-        reader = csv.DictReader(file, skipinitialspace=True)
-        needed = ("seriesuid", *_COORDINATES, *(("class",) if labelled else ()))
-        missing = [column for column in needed if column not in (reader.fieldnames or ())]
+    data = path.read_bytes()
+    text = data.decode(json.detect_encoding(data), errors="surrogateescape")
+    separator = max(",;\t", key=text.partition("\n")[0].count)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
+    needed = ("seriesuid", *_COORDINATES, *(("class",) if labelled else ()))
+    try:
+        reader.fieldnames = columns = _columns(reader.fieldnames or (), (*needed, *_OPTIONAL), path)
+        missing = [column for column in needed if column not in columns]
         if missing:
             raise DatalistError(
                 path,
                 f"the column {', '.join(missing)} is missing; expected {','.join(needed)}, found "
-                f"{','.join(reader.fieldnames or ()) or 'no header'}.",
+                f"{','.join(columns) or 'no header'}.",
                 "Add it, and separate the columns with commas.",
             )
-        try:
-            candidates = [_candidate(row, path, reader.line_num, labelled) for row in reader]
-        except csv.Error as error:
-            raise DatalistError(
-                f"{path}, line {reader.line_num}", f"it is not a CSV file ({error}).", "Correct it."
-            ) from error
+        candidates = [
+            _candidate(row, f"{path}, line {reader.line_num}", labelled, "." if separator == "," else ",")
+            for row in reader
+            if any(row.values())
+        ]
+    except csv.Error as error:
+        raise DatalistError(
+            f"{path}, line {reader.line_num}", f"it is not a CSV file ({error}).", "Correct it."
+        ) from error
     if not candidates:
         raise DatalistError(path, "it contains no candidates.", "Write one line for each candidate.")
     return candidates
 
 
-def _candidate(row: Mapping[Any, Any], path: Path, line: int, labelled: bool) -> dict[str, Any]:
+def _columns(header: Sequence[str], known: Sequence[str], path: Path) -> list[str]:
+    """The names of the columns, those that are known as they are known."""
+    known_by_lower = {name.lower(): name for name in known}
+    columns = [known_by_lower.get(name.strip().lower(), name.strip()) for name in header]
+    twice = [name for name in known if columns.count(name) > 1]
+    if twice:
+        raise DatalistError(
+            path, f"the column {twice[0]} appears {columns.count(twice[0])} times.", "Keep one of them."
+        )
+    return columns
+
+
+def _candidate(row: Mapping[Any, Any], place: str, labelled: bool, decimal: str) -> dict[str, Any]:
     if any(cell.strip() for cell in row.get(None, ())):
         found = f"it has more cells than the header has columns, the first is {row[None][0]!r}."
-        raise DatalistError(f"{path}, line {line}", found, "Correct the line; numbers have a point, not a comma.")
+        raise DatalistError(place, found, "Correct the line; numbers have a point, not a comma.")
     try:
-        point = tuple(float(row[column]) for column in _COORDINATES)
-        candidate: dict[str, Any] = {"scan": row["seriesuid"].strip(), "point": point}
+        point = tuple(float(row[column].replace(decimal, ".")) for column in _COORDINATES)
+        candidate: dict[str, Any] = {"scan": scan_stem(row["seriesuid"].strip()), "point": point}
         if labelled:
-            candidate["label"] = int(row["class"])
+            candidate["label"] = _number_or_name(row["class"].strip())
         if "diameter_mm" in row:
-            candidate["diameter_mm"] = float(row["diameter_mm"] or math.nan)
+            candidate["diameter_mm"] = float((row["diameter_mm"] or "nan").replace(decimal, "."))
     except (AttributeError, TypeError, ValueError) as error:
         raise DatalistError(
-            f"{path}, line {line}", f"expected numbers in the columns of the layout ({error}).", "Correct the line."
+            place, f"expected numbers in the columns of the layout ({error}).", "Correct the line."
         ) from error
-    if not all(math.isfinite(value) for value in point) or candidate.get("label", 0) < 0:
+    label = candidate.get("label", 0)
+    if not all(math.isfinite(value) for value in point) or label == "" or (isinstance(label, int) and label < 0):
         found = f"coordinates must be finite and classes 0 or more, found {dict(row)}."
-        raise DatalistError(f"{path}, line {line}", found, "Correct the line.")
+        raise DatalistError(place, found, "Correct the line.")
     if "lesion" in row:
         candidate["lesion"] = (row["lesion"] or "").strip()
     return candidate
+
+
+def _number_or_name(text: str) -> int | str:
+    """A class as a number, also of ``1.0`` as pandas writes it, or the name of a class."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return int(number) if number.is_integer() else text
 
 
 def join_candidates(

@@ -23,9 +23,10 @@ _EXAMPLES = 3
 
 
 def checked_whole(request: DatasetRequest, dataset: Dataset) -> list[dict[str, Any]]:
-    """All items of a dataset, sorted by the image; refuses a scan that is listed twice."""
+    """All items of a dataset, sorted by the image; refuses a scan that is listed twice, and a label map of two patients."""
     every = sorted(dataset.items, key=lambda item: item["image"])
     _check_listed_once(every)
+    _check_labels(every)
     _log_datalist(request, dataset, {"training": every})
     return every
 
@@ -33,12 +34,15 @@ def checked_whole(request: DatasetRequest, dataset: Dataset) -> list[dict[str, A
 def checked_split(
     request: DatasetRequest, dataset: Dataset, split: SplitRequest, split_file: PathLike | None = None
 ) -> Sections:
-    """Split a dataset by a file, or by its own lists; refuse a scan that is listed twice, and a patient in two lists."""
+    """Split a dataset by a file, or by its own lists; refuse a scan that is listed twice, a label map of two patients, and a
+    patient in two lists.
+    """
     if split_file is None:
         sections = split_sections(dataset.sections, split, request.root)
     else:
         sections = split_by_file(dataset.items, Path(split_file), request.base)
     _check_listed_once(item for items in sections.values() for item in items)
+    _check_labels(item for items in sections.values() for item in items)
     check_patients_disjoint(sections)
     _log_datalist(request, dataset, sections)
     return sections
@@ -79,6 +83,19 @@ def _check_listed_once(scans: Iterable[Mapping[str, Any]]) -> None:
             remedy = "Remove one of them (a link counts as the file that it points to)."
             raise DatalistError(image, f"The same scan is listed twice: {seen[file]} and {image}.", remedy)
         seen[file] = image
+
+
+def _check_labels(items: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse a label map of two patients; scans of one patient may share it."""
+    first: dict[str, Mapping[str, Any]] = {}
+    for item in items:
+        if not isinstance(label := item.get("label"), str):
+            continue
+        other = first.setdefault(os.path.realpath(label), item)
+        if other["patient"] != item["patient"]:
+            scans = f"{other['image']} of patient {other['patient']} and {item['image']} of patient {item['patient']}"
+            remedy = "Correct the label, or give both scans the same patient (the key 'patient', or patient_regex)."
+            raise DatalistError(label, f"it is the label map of {scans}.", remedy)
 
 
 def _log_datalist(

@@ -13,8 +13,14 @@ from models_genesis_bundle.data.datalists import DatalistError
 from models_genesis_bundle.data.datalists.candidates import join_candidates, read_candidates
 from models_genesis_bundle.data.datalists.checks import checked_split
 from models_genesis_bundle.data.datalists.find_scans import look_below
-from models_genesis_bundle.data.datalists.json_datalist import SECTIONS
-from models_genesis_bundle.data.datalists.layouts import DatasetRequest, Sections, read_dataset, resolved_layout
+from models_genesis_bundle.data.datalists.json_datalist import SECTIONS, section_called
+from models_genesis_bundle.data.datalists.layouts import (
+    DatasetRequest,
+    Sections,
+    class_folders,
+    read_dataset,
+    resolved_layout,
+)
 from models_genesis_bundle.data.datalists.scan_lists import list_scans
 from models_genesis_bundle.data.datalists.splits import SplitRequest
 from models_genesis_bundle.data.scans.files import Channels
@@ -45,7 +51,7 @@ def classification_datalist(
     layout            images, classes and split
     ================= ======================================================================================
     ``json``          the lists ``training``, ``validation`` and ``test`` of a JSON, a class per image
-    ``class_folders`` a folder for each class, in sorted order or that of `class_names`
+    ``class_folders`` a folder for each class, in sorted order or that of `class_names`; also in ``train``, ``val``, ``test``
     ``luna16``        for candidates: ``subset0`` … ``subset9``, split as in the paper
     ``folder``        for candidates: any scans below the folder
     ``auto``          the first of these that the data have
@@ -123,16 +129,21 @@ def dataset_class_names(
     class_names: Sequence[str] | None = None,
     layout: str = "auto",
     candidates_file: PathLike | None = None,
+    positive_class: int = 0,
 ) -> list[str]:
     """The names of a dataset's classes in the order of their numbers.
 
     They are `class_names`, otherwise those of the class folders, otherwise ``class 0``, ``class 1``, …. The arguments are
-    those of `classification_datalist`.
+    those of `classification_datalist`, and the number of the class to detect.
 
     Raises:
-        DatalistError: the number or the names of the classes differ from `num_classes` or from the class folders.
+        DatalistError: the number or the names of the classes differ from `num_classes` or from the class folders, or there is no
+            `positive_class`.
     """
     root = Path(dataset_dir)
+    if not 0 <= positive_class < num_classes:
+        found = f"expected the number of a class, 0 … {num_classes - 1}, found {positive_class}."
+        raise DatalistError("positive_class", found, "Correct it, or num_classes.")
     if class_names is not None:
         names = [str(name) for name in class_names]
         if len(set(names)) != num_classes or len(names) != num_classes:
@@ -140,8 +151,14 @@ def dataset_class_names(
             raise DatalistError("class_names", found, "Correct them.")
     if resolved_layout(_request(root, layout, candidates_file)) != "class_folders":
         return [f"class {number}" for number in range(num_classes)] if class_names is None else names
-    below = {root / scan.relative_to(root).parts[0] for scan in look_below(root).scans} if root.is_dir() else set()
-    folders = sorted(folder.name for folder in below if folder.is_dir())
+    scans = look_below(root).scans if root.is_dir() else []
+    folders = sorted(set(class_folders(root, scans).values()))
+    if not scans and root.is_dir() and (pictures := len(look_below(root, spatial_dims=2).scans)):
+        found = f"expected scans (volumes), found {pictures} flat images, which the classification does not read."
+        raise DatalistError(root, found, "Use volumes. For flat images see the end of docs/how-to/pretraining_2d.md.")
+    if folders and all(map(section_called, folders)):
+        found = f"its folders {', '.join(folders)} are named like the lists of a split, not like classes."
+        raise DatalistError(root, found, "Put a folder for each class into each of them, or give a JSON datalist.")
     if class_names is None:
         names = folders
     if len(folders) != num_classes or set(folders) != set(names):
@@ -207,18 +224,31 @@ def _with_classes(sections: Sections, class_key: str, names: Sequence[str], sour
 
 
 def _class_of(item: Mapping[str, Any], key: str, names: Sequence[str], place: str) -> int:
-    """The number of an item's class, which is given as a whole number, true or false, or its name."""
+    """The number of an item's class, which is given as its name or, unless the names are numbers, as its number."""
     value = item[key]
-    if value in names:
-        return list(names).index(value)
-    try:
-        number = int(value)
-        if number == float(value) and 0 <= number < len(names):
-            return number
-    except (OverflowError, TypeError, ValueError):
-        pass
-    found = f"{key!r} must be a class number 0 … {len(names) - 1} or one of the class_names {', '.join(names)}; found {value!r}."
+    lower = [name.lower() for name in names]
+    if isinstance(value, bool) and str(value).lower() not in lower:
+        value = int(value)
+    for text in (str(value).strip(), _without_point(value)):
+        if text in names:
+            return list(names).index(text)
+        if lower.count(text.lower()) == 1:
+            return lower.index(text.lower())
+    numbers_are_names = any(name.isdecimal() for name in names)
+    if not numbers_are_names and text.isdecimal() and int(text) < len(names):
+        return int(text)
+    expected = "" if numbers_are_names else f"a class number 0 … {len(names) - 1} or "
+    found = f"{key!r} must be {expected}one of the class_names {', '.join(names)}; found {item[key]!r}."
     raise DatalistError(place, found, "Correct it, or num_classes and class_names.")
+
+
+def _without_point(value: Any) -> str:
+    """The text of a class: 1 for 1.0 and "1.0"."""
+    try:
+        number = float(value)
+        return str(int(number)) if number.is_integer() else str(value)
+    except (TypeError, ValueError):
+        return str(value).strip()
 
 
 def _with_candidates(sections: Sections, candidates_file: PathLike, names: Sequence[str]) -> Sections:

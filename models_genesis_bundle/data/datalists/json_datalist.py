@@ -185,7 +185,11 @@ def _resolve_paths(file: Path, base: Path, entries: Sequence[dict[str, Any]], fi
     absent: list[str] = []
 
     def resolved(path: str) -> str:
-        candidates = [Path(os.path.normpath(folder / path)) for folder in (base, file.parent)]
+        candidates = [
+            Path(os.path.normpath(folder / name))
+            for name in (path, path.replace("\\", "/"))  # as Windows writes it
+            for folder in (base, file.parent)
+        ]
         found = next((candidate for candidate in candidates if candidate.exists()), None)
         if found is None:
             absent.append(path)

@@ -12,7 +12,12 @@ from typing import Any
 from models_genesis_bundle.data.datalists import DatalistError
 from models_genesis_bundle.data.datalists.file_groups import group_channels, pair_by_names, pair_by_patterns
 from models_genesis_bundle.data.datalists.find_scans import Found, look_below
-from models_genesis_bundle.data.datalists.json_datalist import JSON_NAMES, find_json_datalist, read_json_datalist
+from models_genesis_bundle.data.datalists.json_datalist import (
+    JSON_NAMES,
+    find_json_datalist,
+    read_json_datalist,
+    section_called,
+)
 from models_genesis_bundle.data.datalists.patients import patient_names
 from models_genesis_bundle.data.datalists.splits import split_by_folder
 from models_genesis_bundle.data.scans.files import (
@@ -28,7 +33,7 @@ from models_genesis_bundle.data.scans.files import (
 )
 from monai.config import PathLike
 
-__all__ = ["Dataset", "DatasetRequest", "Sections", "read_dataset", "resolved_layout"]
+__all__ = ["Dataset", "DatasetRequest", "Sections", "class_folders", "read_dataset", "resolved_layout"]
 
 logger = logging.getLogger(__name__)
 
@@ -214,12 +219,27 @@ def _pairs(request: DatasetRequest, found: Found) -> Dataset:
 
 
 def _class_folders(request: DatasetRequest, found: Found) -> Dataset:
-    parts = {scan: scan.relative_to(request.root).parts for scan in found.scans}
-    images = [scan for name in request.class_names for scan in found.scans if parts[scan][0] == name]
-    below = [request.root.joinpath(*(parts[image][1:] or parts[image])) for image in images]
-    patients = patient_names(below, request.root, request.patient_regex)
+    root, class_of = request.root, class_folders(request.root, found.scans)
+    images = [scan for name in request.class_names for scan in found.scans if class_of.get(scan) == name]
+    split = _are_in_folders_of_a_split(root, found.scans)
+    parts = [scan.relative_to(root).parts for scan in images]
+    below = [root.joinpath(*(own[2 if split else 1 :] or own)) for own in parts]
+    patients = patient_names(below, root, request.patient_regex)
     items = [
-        {"image": str(image), "patient": patient, "label": request.class_names.index(parts[image][0])}
+        {"image": str(image), "patient": patient, "label": request.class_names.index(class_of[image])}
         for image, patient in zip(images, patients, strict=True)
     ]
-    return Dataset({"training": items}, found)
+    return Dataset(split_by_folder(items, root) if split else {"training": items}, found)
+
+
+def class_folders(root: Path, scans: Sequence[Path]) -> dict[Path, str]:
+    """The folder of each scan's class: directly below the root, or below the folders of a split, such as ``train`` and ``test``."""
+    folders = {
+        scan: scan.relative_to(root).parts[: 2 if _are_in_folders_of_a_split(root, scans) else 1] for scan in scans
+    }
+    return {scan: own[-1] for scan, own in folders.items() if root.joinpath(*own).is_dir()}
+
+
+def _are_in_folders_of_a_split(root: Path, scans: Sequence[Path]) -> bool:
+    parts = [scan.relative_to(root).parts for scan in scans]
+    return all(len(own) > 2 and section_called(own[0]) for own in parts)

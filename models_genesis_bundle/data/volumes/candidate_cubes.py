@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -37,7 +38,7 @@ class CandidateCubes(Dataset):
             `take_fraction`.
         label_fraction_seed: another seed takes other patients.
         shots: number of patients whose cubes are used, instead of `label_fraction`.
-        also: further entries of every cube, such as ``diameter_mm``; NaN for an item without it.
+        also: further numbers of every cube, such as ``diameter_mm``; NaN for an item without it, or with an empty text.
 
     Shape:
         ``cubes[i]``: ``image``, a float32 array (C, X, Y, Z); ``source``, the path of its scan; ``patient``; ``case``, the path,
@@ -45,7 +46,8 @@ class CandidateCubes(Dataset):
         ``point``, a float64 array of 3; and the entries of ``also``.
 
     Raises:
-        ValueError: no items, items of which only some have a point or a label, or a point outside of its scan.
+        ValueError: no items, items of which only some have a point, a label, a scan or a lesion, an entry of ``also`` that is
+            not a number or that no item has, or a point outside of its scan.
     """
 
     def __init__(
@@ -60,12 +62,16 @@ class CandidateCubes(Dataset):
     ) -> None:
         if not items:
             raise ValueError("CandidateCubes: the list of items is empty. Check the split of the data.")
-        for key in ("point", "label"):
+        for key in ("point", "label", "scan", "lesion"):
             having = sum(key in item for item in items)
             if having not in (0, len(items)):
                 raise ValueError(
                     f"CandidateCubes: expected the entry {key!r} in all items or in none, found it in {having} of {len(items)}."
                 )
+        for key in also:
+            if not any(key in item for item in items):
+                raise ValueError(f"CandidateCubes: no item has an entry {key!r}; the first has {', '.join(items[0])}.")
+        items = [{**item, **{key: _number(item, key) for key in also}} for item in items]
         by_scan: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         for item in items:
             by_scan[os.path.abspath(item["image"])].append(item)
@@ -123,7 +129,7 @@ class CandidateCubes(Dataset):
         if "point" in item:
             cube["point"] = np.asarray(item["point"], dtype=np.float64)
             cube["case"] = f"{item['scan']} ({' '.join(f'{value:g}' for value in item['point'])})"
-        return cube | {key: item.get(key, np.nan) for key in self.also}
+        return cube | {key: item[key] for key in self.also}
 
     @property
     def labels(self) -> list[int]:
@@ -141,6 +147,16 @@ class CandidateCubes(Dataset):
             "settings": {"preprocessing": self.volumes.preprocessing.record(), "cube_size": list(self.size)},
             "classes": {str(label): count for label, count in sorted(Counter(self.labels).items())},
         }
+
+
+def _number(item: Mapping[str, Any], key: str) -> float:
+    value = item.get(key, "")
+    try:
+        return math.nan if value == "" else float(value)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{item['image']}: expected a number as {key!r}, or nothing if it is unknown, found {value!r}. Correct the datalist."
+        ) from None
 
 
 def middle_corner(shape: Sequence[int], size: Sequence[int]) -> np.ndarray:

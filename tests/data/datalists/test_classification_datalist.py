@@ -21,6 +21,7 @@ from models_genesis_bundle.data import (
     read_candidates,
     unlabelled_datalist,
 )
+from models_genesis_bundle.data.datalists import DatalistError
 
 HEADER = ("seriesuid", "coordX", "coordY", "coordZ", "class")
 
@@ -96,6 +97,60 @@ def test_the_same_json_by_its_own_path_and_class_names(datalist):
     assert found["test"] == []
 
 
+@pytest.mark.parametrize(
+    ("given", "names", "labels"),
+    [
+        (["1", "0", 1, 0], ["1", "0"], [0, 1, 0, 1]),
+        ([1, 2, 2.0, "1.0"], ["1", "2"], [0, 1, 1, 0]),
+        ([True, False, "true", "False"], ["True", "False"], [0, 1, 0, 1]),
+        ([True, False, 1, 0], ["1", "0"], [0, 1, 0, 1]),
+        (["Benign", "malignant ", 0, 1.0], ["benign", "malignant"], [0, 1, 0, 1]),
+        (["A", "a", "A", "a"], ["a", "A"], [1, 0, 1, 0]),
+    ],
+)
+def test_a_class_is_its_name_or_else_its_number(datalist, given, names, labels):
+    content = json.loads((datalist / "datalist.json").read_text())
+    training = [entry | {"kind": kind} for entry, kind in zip(content["training"], given, strict=False)]
+    validation = [entry | {"kind": kind} for entry, kind in zip(content["validation"], given, strict=False)]
+    (datalist / "kinds.json").write_text(json.dumps({"training": training, "validation": validation}))
+    found = classification_datalist(datalist / "kinds.json", class_key="kind", class_names=names, test_fraction=0)
+    assert [item["label"] for item in found["training"]] == labels
+
+
+def test_numbers_are_not_counted_if_the_names_are_numbers(datalist):
+    """0 and 1 would be the first and the second name, and 1 the first name."""
+    with pytest.raises(DatalistError, match=r"'malignant' must be one of the class_names 1, 2; found 0"):
+        classification_datalist(datalist, class_key="malignant", class_names=["1", "2"])
+
+
+def test_class_folders_in_the_folders_of_a_split(tmp_path):
+    for section in ("train", "val", "test"):
+        touch(*(tmp_path / section / kind / f"{section}_{n:03d}.nii.gz" for kind in ("b", "m") for n in range(2)))
+    found = classification_datalist(tmp_path, patient_regex=r"\w+_\d+")
+    assert dataset_class_names(tmp_path) == ["b", "m"]
+    for section, name in zip(("training", "validation", "test"), ("train", "val", "test"), strict=True):
+        assert [item["label"] for item in found[section]] == [0, 0, 1, 1]
+        assert {item["patient"] for item in found[section]} == {f"{name}_000", f"{name}_001"}
+
+
+def test_folders_of_a_split_are_no_classes(tmp_path):
+    touch(*(tmp_path / section / f"{section}_{n}.nii.gz" for section in ("train", "test") for n in range(4)))
+    with pytest.raises(DatalistError, match="test, train are named like the lists of a split, not like classes"):
+        classification_datalist(tmp_path)
+
+
+def test_flat_images_in_class_folders_are_named(tmp_path):
+    touch(*(tmp_path / kind / f"{n}.png" for kind in ("benign", "malignant") for n in range(4)))
+    with pytest.raises(DatalistError, match="found 8 flat images, which the classification does not read"):
+        classification_datalist(tmp_path)
+
+
+@pytest.mark.parametrize("number", [-1, 2])
+def test_a_positive_class_that_does_not_exist_is_refused(class_folders, number):
+    with pytest.raises(DatalistError, match=rf"^positive_class: expected the number of a class, 0 … 1, found {number}"):
+        dataset_class_names(class_folders, positive_class=number)
+
+
 def test_a_folder_for_each_class(class_folders):
     found = classification_datalist(class_folders)
     every = [item for items in found.values() for item in items]
@@ -130,6 +185,32 @@ def test_split_file(class_folders):
     (class_folders / "split.json").write_text(json.dumps(split))
     found = classification_datalist(class_folders, split_file=class_folders / "split.json")
     assert [stems(items) for items in found.values()] == [["p00_b", "p00_m"], ["p01_b", "p01_m"], []]
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("seriesuid;coordX;coordY;coordZ;class\na;1,5;-2;3;1\n", "utf-8-sig"),
+        ("SeriesUID\tcoordx\tCOORDY\tcoordZ\tClass\r\na\t1,5\t-2\t3\t1\r\n", "utf-16"),
+        ("seriesuid , coordX , coordY , coordZ , class\n\na, 1.5, -2, 3, 1.0\n,,,,\n", "utf-8"),
+        ('"seriesuid","coordX","coordY","coordZ","class"\n"a.nii.gz","1.5","-2","3","1"\n', "utf-8"),
+    ],
+    ids=["semicolons", "unicode_text", "spaces_and_empty_lines", "quotes_and_suffix"],
+)
+def test_candidates_as_spreadsheets_write_them(tmp_path, text, encoding):
+    (tmp_path / "c.csv").write_bytes(text.encode(encoding))
+    assert read_candidates(tmp_path / "c.csv") == [{"scan": "a", "point": (1.5, -2.0, 3.0), "label": 1}]
+
+
+def test_candidates_with_the_names_of_their_classes(tmp_path):
+    rows = [("a", 1, 2, 3, "nodule"), ("a", 1, 2, 3, "vessel")]
+    assert [found["label"] for found in read_candidates(write_csv(tmp_path / "c.csv", rows))] == ["nodule", "vessel"]
+
+
+def test_a_column_that_appears_twice_is_refused(tmp_path):
+    write_csv(tmp_path / "c.csv", [("a", 1, 2, 3, 1, 0)], (*HEADER, "Class"))
+    with pytest.raises(DatalistError, match="the column class appears 2 times"):
+        read_candidates(tmp_path / "c.csv")
 
 
 def test_candidates_in_the_folders_of_luna16(luna16, caplog):

@@ -2,6 +2,7 @@ import json
 
 import pytest
 from models_genesis_bundle.data import list_labelled_scans, segmentation_datalist
+from models_genesis_bundle.data.datalists import DatalistError
 
 
 def touch(folder, *names):
@@ -279,9 +280,9 @@ def test_a_split_that_leaves_nobody_to_train_on_is_refused(tmp_path, count, argu
 
 
 def test_a_patient_in_two_lists_of_a_json_is_refused(tmp_path):
-    touch(tmp_path, "a.nii", "b.nii", "c.nii", "l.nii")
+    touch(tmp_path, *(f"{name}{kind}.nii" for name in "abc" for kind in ("", "_label")))
     training, validation, test = (
-        [{"image": f"{name}.nii", "label": "l.nii", "patient": patient}]
+        [{"image": f"{name}.nii", "label": f"{name}_label.nii", "patient": patient}]
         for name, patient in (("a", "ana"), ("b", "ben"), ("c", "ana"))
     )
     file = write_json(tmp_path / "list.json", training=training, validation=validation, test=test)
@@ -329,3 +330,28 @@ def test_the_label_fraction_takes_training_patients_only(tmp_path, caplog):
     assert "shots=2: 2 of 12 training patients are used" in caplog.text
     others = segmentation_datalist(tmp_path, label_fraction=0.25, label_fraction_seed=1)
     assert patients(others["training"]) != patients(some["training"])
+
+
+def test_a_label_map_of_two_patients_is_refused_and_that_of_two_scans_is_not(tmp_path):
+    numbered(tmp_path, 4)
+    entries = [{"image": f"images/{n:02d}.nii.gz", "label": f"labels/{n:02d}.nii.gz"} for n in range(4)]
+    entries[1]["label"] = entries[0]["label"]
+    lists = {"training": entries[:2], "validation": entries[2:3], "test": entries[3:]}
+    write_json(tmp_path / "datalist.json", **lists)
+    with pytest.raises(
+        DatalistError, match=r"labels/00.nii.gz: it is the label map of .*00.nii.gz of patient 00 and .* 01\."
+    ):
+        segmentation_datalist(tmp_path)
+    with pytest.raises(DatalistError, match="it is the label map of"):
+        list_labelled_scans(tmp_path)
+    lists["training"] = [entry | {"patient": "ana"} for entry in entries[:2]]
+    write_json(tmp_path / "datalist.json", **lists)
+    assert len(segmentation_datalist(tmp_path)["training"]) == 2
+
+
+def test_paths_of_windows_are_read(tmp_path):
+    numbered(tmp_path, 3)
+    entries = [{"image": rf"images\{n:02d}.nii.gz", "label": rf".\labels\{n:02d}.nii.gz"} for n in range(3)]
+    write_json(tmp_path / "datalist.json", training=entries[:1], validation=entries[1:2], test=entries[2:])
+    (item,) = segmentation_datalist(tmp_path)["test"]
+    assert pairs([item], tmp_path) == [("images/02.nii.gz", "labels/02.nii.gz")]

@@ -122,6 +122,29 @@ def test_items_keep_what_belongs_to_them(tmp_path):
     assert record["patient_hashes"] == patient_hashes(["a", "b"])
 
 
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ([{"diameter_mm": "5,5"}, {}], r"a\.nii\.gz: expected a number as 'diameter_mm'.*found '5,5'"),
+        ([{"diameter": 5.5}, {}], r"no item has an entry 'diameter_mm'; the first has image, patient, label, diameter"),
+        ([{"diameter_mm": 5, "lesion": "l1"}, {}], r"'lesion' in all items or in none, found it in 1 of 2"),
+    ],
+)
+def test_further_entries_are_numbers_and_scans_and_lesions_are_complete(tmp_path, more, message):
+    items = []
+    for name, further in zip("ab", more, strict=True):
+        path = write_scan(tmp_path / f"{name}.nii.gz", np.arange(960, dtype=np.int16).reshape(10, 12, 8))
+        items.append(item(path, **further))
+    with pytest.raises(ValueError, match=message):
+        cubes(tmp_path / "store", items, also=["diameter_mm"])
+
+
+def test_an_empty_text_is_an_unknown_number(tmp_path):
+    path = write_scan(tmp_path / "a.nii.gz", np.arange(960, dtype=np.int16).reshape(10, 12, 8))
+    found = cubes(tmp_path / "store", [item(path, diameter_mm="")], also=["diameter_mm"])
+    assert np.isnan(found[0]["diameter_mm"])
+
+
 def test_a_part_of_the_labels_keeps_each_class(tmp_path):
     items = []
     for number in range(10):
