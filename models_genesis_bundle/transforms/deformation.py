@@ -10,6 +10,7 @@ import torch
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.data import MetaTensor
 from monai.transforms import MapTransform, RandomizableTransform
+from monai.utils import convert_data_type
 
 __all__ = ["RandDeformation", "RandDeformationd", "require_range", "spatial_sides"]
 
@@ -19,6 +20,8 @@ class RandDeformation(RandomizableTransform):
 
     The subclass draws in ``randomize(image)``, and applies the draw in ``deform``.
     """
+
+    fits_any_size: ClassVar[bool] = False  # whether a draw can be applied to an image of other sides
 
     def randomize(self, image: NdarrayOrTensor) -> None:
         """Draw whether to deform an image, and note its sides."""
@@ -30,7 +33,9 @@ class RandDeformation(RandomizableTransform):
         if randomize:
             self.randomize(image)
         if not self._do_transform:
-            return image
+            return convert_data_type(image, dtype=torch.float32)[0]
+        if not self.fits_any_size and (sides := spatial_sides(image, type(self).__name__)) != self.sides:
+            raise ValueError(f"{type(self).__name__}: the draw is for an image of {self.sides} voxels, got {sides}.")
         if not isinstance(image, torch.Tensor):
             return self.deform(np.ascontiguousarray(image, dtype=np.float32))
         array = image.detach().as_subclass(torch.Tensor).cpu().numpy()
@@ -76,16 +81,16 @@ class RandDeformationd(RandomizableTransform, MapTransform):
             self.randomize(None)
             if self._do_transform and keys:
                 self.transform.randomize(result[keys[0]])
-        if self._do_transform:
-            for key in keys:
-                result[key] = self.transform(result[key], randomize=False)
+        self.transform._do_transform = self._do_transform
+        for key in keys:
+            result[key] = self.transform(result[key], randomize=False)
         return result
 
 
 def spatial_sides(image: NdarrayOrTensor, name: str) -> tuple[int, ...]:
-    """The spatial sides of a channel-first 2D or 3D image; ValueError, naming the transform, for other numbers of axes."""
+    """The spatial sides of a channel-first 2D or 3D image; ValueError, naming the transform, for another shape or no voxel."""
     sides = tuple(int(side) for side in image.shape[1:])
-    if len(sides) not in (2, 3):
+    if len(sides) not in (2, 3) or 0 in sides:
         raise ValueError(f"{name}: expected an image (C, X, Y) or (C, X, Y, Z), got the shape {tuple(image.shape)}.")
     return sides
 
