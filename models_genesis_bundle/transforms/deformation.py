@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from models_genesis_bundle.messages import unwrapped
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.data import MetaTensor
 from monai.transforms import MapTransform, RandomizableTransform
 from monai.utils import convert_data_type
 
-__all__ = ["RandDeformation", "RandDeformationd", "require_range", "spatial_sides"]
+__all__ = ["RandDeformation", "RandDeformationd", "require_deformable", "require_range", "spatial_sides"]
+
+_TRIALS = 20
 
 
 class RandDeformation(RandomizableTransform):
@@ -85,6 +88,28 @@ class RandDeformationd(RandomizableTransform, MapTransform):
         for key in keys:
             result[key] = self.transform(result[key], randomize=False)
         return result
+
+
+def require_deformable(
+    transform: Callable[[dict], Any], size: Sequence[int], channels: int = 1, setting: str = "cube_size"
+) -> None:
+    """Refuse a cube size for which a random transform raises an error, before a run prepares its scans.
+
+    Args:
+        transform: takes the items of ``ScanCubes``; it is tried on 20 empty cubes, because not every draw deforms.
+        size: the sides of a cube in voxels.
+        channels: the channels of a cube.
+        setting: the setting's name in the configuration, for the message.
+
+    Raises:
+        ValueError: naming the setting, with the transform's own message.
+    """
+    cube = {"image": np.zeros((channels, *size), dtype=np.float32), "source": "", "cube": 0}
+    try:
+        for _ in range(_TRIALS):
+            transform(dict(cube))
+    except Exception as error:
+        raise ValueError(f"{setting}: cubes of {list(size)} voxels cannot be deformed. {unwrapped(error)}") from error
 
 
 def spatial_sides(image: NdarrayOrTensor, name: str) -> tuple[int, ...]:

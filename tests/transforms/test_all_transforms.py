@@ -135,6 +135,15 @@ def test_the_twin_draws_once_for_all_keys(name):
     assert "label" not in lenient({"image": CUBE})
 
 
+def test_a_size_that_cannot_be_deformed_is_refused_by_the_name_of_the_setting():
+    deform = Compose([transforms.RandOutPaintingd("image", prob=0.5)])
+    with pytest.raises(
+        ValueError, match=r"^cube_size: cubes of \[16, 8\] voxels cannot be deformed. RandOutPainting: side 1"
+    ):
+        transforms.require_deformable(deform, [16, 8])
+    transforms.require_deformable(deform, [16, 16], channels=3)
+
+
 def pipeline():
     twins = {name: getattr(transforms, name + "d") for name in NAMES}
     return Compose(
