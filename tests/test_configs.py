@@ -131,7 +131,7 @@ def settings(phantoms, pretrained, restoring_weights, segmentation_weights, clas
             chosen |= {
                 "dataset_dir": str(luna16_folders(phantoms, tmp_path)),
                 "cube_sampler::margin": 0,
-                "cube_size": [16, 16, 8],
+                "cube_size": [16, 16, 16],
             }
         if "spatial_2d" in names:
             chosen["cube_size"] = chosen["cube_size"][:2]

@@ -11,6 +11,7 @@ import torch
 from ignite.engine import Engine, Events
 from models_genesis_bundle.engines.processes import is_main_process
 from models_genesis_bundle.weights import write_weights
+from monai.engines import Workflow
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 __all__ = ["UNLEARNT_DICE", "BestWeights", "EarlyStopping", "StepSchedule", "UndefinedMetric", "UnlearntClasses"]
@@ -68,9 +69,19 @@ class StepSchedule:
     Args:
         lr_scheduler: the schedule.
         validator: the evaluator with the key metric.
+
+    Raises:
+        ValueError: the ``mode`` of a ``ReduceLROnPlateau`` is not that of the evaluator, such as ``max`` for an error.
     """
 
     def __init__(self, lr_scheduler: LRScheduler, validator: Engine) -> None:
+        if isinstance(lr_scheduler, ReduceLROnPlateau) and isinstance(validator, Workflow):
+            mode, better = ("max", "larger") if validator.metric_cmp_fn(1.0, 0.0) else ("min", "smaller")
+            if lr_scheduler.mode != mode:
+                raise ValueError(
+                    f"lr_scheduler::mode: expected {mode!r}, because a {better} {validator.state.key_metric_name} is better, "
+                    f"found {lr_scheduler.mode!r}."
+                )
         self.lr_scheduler = lr_scheduler
         self.validator = validator
 

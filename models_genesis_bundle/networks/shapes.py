@@ -35,7 +35,9 @@ def finest_output(outputs: torch.Tensor | Sequence[torch.Tensor], inputs: torch.
     return outputs[:, 0] if outputs.dim() > inputs.dim() else outputs
 
 
-def require_fitting_size(network: torch.nn.Module, size: Sequence[int], setting: str = "cube_size") -> None:
+def require_fitting_size(
+    network: torch.nn.Module, size: Sequence[int], setting: str = "cube_size", channels: int | None = None
+) -> None:
     """Refuse a cube size that a network does not accept, or that its output does not keep.
 
     A copy of the network is run on PyTorch's ``meta`` device (shapes without arithmetic), which takes fractions of a second. A
@@ -45,23 +47,46 @@ def require_fitting_size(network: torch.nn.Module, size: Sequence[int], setting:
         network: from (B, C, X, Y[, Z]) to maps of the same sides, or several (see ``finest_output``).
         size: the sides of a cube in voxels.
         setting: the setting's name in the configuration, for the message.
+        channels: the channels of a cube, which the network takes and restores; None: not checked.
 
     Raises:
         ValueError: naming the setting, the nearest larger size that fits, the divisor of its sides, and the network's own
-            message.
+            message; or the setting with another number of channels or sides than the network's.
     """
-    size = [int(side) for side in size]
+    size, name = [int(side) for side in size], type(network).__name__
     twin = _on_meta(network)
-    problem = _problem(twin, size)
-    if not problem:
-        return
-    for divisor in DIVISORS:
-        larger = [-(-side // divisor) * divisor for side in size]
-        if larger != size and not _problem(twin, larger):
+    if problem := _problem(twin, size):
+        for divisor in DIVISORS:
+            larger = [-(-side // divisor) * divisor for side in size]
+            if larger != size and not _problem(twin, larger):
+                raise ValueError(
+                    f"{setting}: {name} cannot take {size}. Sides divisible by {divisor} fit: "
+                    f"`--{setting} '{larger}'`. The network says: {problem}"
+                )
+        dims = {weight.dim() - 2 for weight in network.parameters() if weight.dim() > 3}
+        if dims and len(size) not in dims:
             raise ValueError(
-                f"{setting}: {type(network).__name__} cannot take {size}. Sides divisible by {divisor} fit: "
-                f"`--{setting} '{larger}'`. The network says: {problem}"
+                f"{setting}: expected {max(dims)} sides for {name}, found {size}. Change {setting}, or use another network. The "
+                f"network says: {problem}"
             )
+    elif channels is not None:
+        for place, found in (("in_channels", _in_channels(twin)), ("out_channels", _output(twin, size).shape[1])):
+            if found != channels:
+                raise ValueError(
+                    f"{place}: expected {channels}, the number of channels of a scan (scan_preprocessing::channels), found "
+                    f"{found} in {name}."
+                )
+
+
+def _in_channels(network: torch.nn.Module) -> int:
+    return next((weight.shape[1] for weight in network.parameters() if weight.dim() > 2), 1)
+
+
+def _output(network: torch.nn.Module, size: list[int], cubes: int = 2) -> torch.Tensor:
+    """The finest output for a batch of cubes."""
+    batch = torch.empty(cubes, _in_channels(network), *size, device="meta")
+    with torch.no_grad():
+        return finest_output(network(batch), batch)
 
 
 def require_batch_statistics(
@@ -103,12 +128,8 @@ def _on_meta(network: torch.nn.Module) -> torch.nn.Module:
 
 def _problem(network: torch.nn.Module, size: list[int], cubes: int = 2) -> str:
     """Why a batch of cubes fails; empty when it does not."""
-    channels = next((weight.shape[1] for weight in network.parameters() if weight.dim() > 2), 1)
-    batch = torch.empty(cubes, channels, *size, device="meta")
     try:
-        with torch.no_grad():
-            output = finest_output(network(batch), batch)
+        sides = list(_output(network, size, cubes).shape[2:])
     except Exception as error:  # networks raise different errors for a size
         return str(error)
-    sides = list(output.shape[2:])
     return "" if sides == size else f"its output has the sides {sides}."

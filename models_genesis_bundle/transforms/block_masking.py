@@ -6,9 +6,10 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from models_genesis_bundle.messages import for_each_axis
 from models_genesis_bundle.transforms.deformation import RandDeformation, RandDeformationd
 from monai.config import KeysCollection, NdarrayOrTensor
-from monai.utils import convert_to_dst_type, ensure_tuple, ensure_tuple_rep
+from monai.utils import convert_to_dst_type, ensure_tuple
 
 __all__ = ["RandBlockMasking", "RandBlockMaskingd"]
 
@@ -57,7 +58,7 @@ class RandBlockMasking(RandDeformation):
     def randomize(self, image: NdarrayOrTensor) -> None:
         """Draw whether to mask, and the masked blocks of the grid."""
         super().randomize(image)
-        block = ensure_tuple_rep(self.block_size, len(self.sides))
+        block = for_each_axis(self.block_size, len(self.sides), "RandBlockMasking: block_size")
         grid = [-(-side // length) for side, length in zip(self.sides, block, strict=True)]
         number = int(np.prod(grid))
         masked = round(self.share * number)
@@ -72,7 +73,7 @@ class RandBlockMasking(RandDeformation):
 
     def mask(self, image: NdarrayOrTensor) -> np.ndarray:
         """The mask of the last draw for an image (C, X, Y[, Z]): a bool array (1, X, Y[, Z])."""
-        block = ensure_tuple_rep(self.block_size, image.ndim - 1)
+        block = for_each_axis(self.block_size, image.ndim - 1, "RandBlockMasking: block_size")
         places = (np.arange(side) // length for side, length in zip(image.shape[1:], block, strict=True))
         return self.blocks[np.ix_(*places)][None]
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from models_genesis_bundle.messages import unwrapped
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.data import MetaTensor
 from monai.transforms import MapTransform, RandomizableTransform
+from monai.utils import convert_data_type
 
-__all__ = ["RandDeformation", "RandDeformationd", "require_range", "spatial_sides"]
+__all__ = ["RandDeformation", "RandDeformationd", "require_deformable", "require_range", "spatial_sides"]
+
+_TRIALS = 20
 
 
 class RandDeformation(RandomizableTransform):
@@ -19,6 +23,8 @@ class RandDeformation(RandomizableTransform):
 
     The subclass draws in ``randomize(image)``, and applies the draw in ``deform``.
     """
+
+    fits_any_size: ClassVar[bool] = False  # whether a draw can be applied to an image of other sides
 
     def randomize(self, image: NdarrayOrTensor) -> None:
         """Draw whether to deform an image, and note its sides."""
@@ -30,7 +36,9 @@ class RandDeformation(RandomizableTransform):
         if randomize:
             self.randomize(image)
         if not self._do_transform:
-            return image
+            return convert_data_type(image, dtype=torch.float32)[0]
+        if not self.fits_any_size and (sides := spatial_sides(image, type(self).__name__)) != self.sides:
+            raise ValueError(f"{type(self).__name__}: the draw is for an image of {self.sides} voxels, got {sides}.")
         if not isinstance(image, torch.Tensor):
             return self.deform(np.ascontiguousarray(image, dtype=np.float32))
         array = image.detach().as_subclass(torch.Tensor).cpu().numpy()
@@ -76,16 +84,38 @@ class RandDeformationd(RandomizableTransform, MapTransform):
             self.randomize(None)
             if self._do_transform and keys:
                 self.transform.randomize(result[keys[0]])
-        if self._do_transform:
-            for key in keys:
-                result[key] = self.transform(result[key], randomize=False)
+        self.transform._do_transform = self._do_transform
+        for key in keys:
+            result[key] = self.transform(result[key], randomize=False)
         return result
 
 
+def require_deformable(
+    transform: Callable[[dict], Any], size: Sequence[int], channels: int = 1, setting: str = "cube_size"
+) -> None:
+    """Refuse a cube size for which a random transform raises an error, before a run prepares its scans.
+
+    Args:
+        transform: takes the items of ``ScanCubes``; it is tried on 20 empty cubes, because not every draw deforms.
+        size: the sides of a cube in voxels.
+        channels: the channels of a cube.
+        setting: the setting's name in the configuration, for the message.
+
+    Raises:
+        ValueError: naming the setting, with the transform's own message.
+    """
+    cube = {"image": np.zeros((channels, *size), dtype=np.float32), "source": "", "cube": 0}
+    try:
+        for _ in range(_TRIALS):
+            transform(dict(cube))
+    except Exception as error:
+        raise ValueError(f"{setting}: cubes of {list(size)} voxels cannot be deformed. {unwrapped(error)}") from error
+
+
 def spatial_sides(image: NdarrayOrTensor, name: str) -> tuple[int, ...]:
-    """The spatial sides of a channel-first 2D or 3D image; ValueError, naming the transform, for other numbers of axes."""
+    """The spatial sides of a channel-first 2D or 3D image; ValueError, naming the transform, for another shape or no voxel."""
     sides = tuple(int(side) for side in image.shape[1:])
-    if len(sides) not in (2, 3):
+    if len(sides) not in (2, 3) or 0 in sides:
         raise ValueError(f"{name}: expected an image (C, X, Y) or (C, X, Y, Z), got the shape {tuple(image.shape)}.")
     return sides
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from models_genesis_bundle.messages import for_each_axis
 from models_genesis_bundle.transforms.deformation import RandDeformation, RandDeformationd
 from models_genesis_bundle.transforms.kernels import shuffle_windows
 from monai.config import NdarrayOrTensor
-from monai.utils import ensure_tuple, ensure_tuple_rep
+from monai.utils import ensure_tuple
 
 __all__ = ["RandLocalPixelShuffle", "RandLocalPixelShuffled"]
 
@@ -85,7 +86,7 @@ class RandLocalPixelShuffle(RandDeformation):
     def _largest_sides(self, sides: tuple[int, ...]) -> tuple[int, ...]:
         if self.max_side is None:
             return tuple(max(1, side // 10) for side in sides)
-        largest = ensure_tuple_rep(self.max_side, len(sides))
+        largest = for_each_axis(self.max_side, len(sides), "RandLocalPixelShuffle: max_side")
         if any(window > side for window, side in zip(largest, sides, strict=True)):
             raise ValueError(f"RandLocalPixelShuffle: windows of up to {largest} voxels do not fit into {sides}.")
         return largest

@@ -44,6 +44,8 @@ class RandNonlinearIntensity(RandDeformation):
         [0.0, 1.0]
     """
 
+    fits_any_size = True
+
     def __init__(
         self,
         prob: float = 0.9,

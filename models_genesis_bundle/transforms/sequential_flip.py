@@ -45,6 +45,8 @@ class RandSequentialFlip(RandDeformation, InvertibleTransform):
         (1, 2, 2)
     """
 
+    fits_any_size = True
+
     def __init__(self, prob: float = 0.4, max_flips: int = 3, axes: Sequence[int | None] | None = None) -> None:
         super().__init__(1.0)
         if not 0 <= prob <= 1 or max_flips < 0:

@@ -67,6 +67,22 @@ class Run:
         self.learning_rate = optimizer.param_groups[0]["lr"]
 
 
+@pytest.mark.parametrize(("smaller_is_better", "mode"), [(True, "min"), (False, "max")])
+def test_a_plateau_of_the_other_direction_is_refused(smaller_is_better, mode):
+    validator = SupervisedEvaluator(
+        device=torch.device("cpu"),
+        val_data_loader=[],
+        network=torch.nn.Identity(),
+        key_val_metric={"val_loss": MeanDice()},
+        metric_cmp_fn=lambda current, best: (current < best) == smaller_is_better,
+    )
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    StepSchedule(torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode), validator)
+    other = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, {"min": "max", "max": "min"}[mode])
+    with pytest.raises(ValueError, match=f"lr_scheduler::mode: expected '{mode}', because a .* val_loss is better"):
+        StepSchedule(other, validator)
+
+
 def dice():
     return {
         "val_dice": MeanDice(include_background=False, num_classes=2, output_transform=from_engine(["pred", "label"]))

@@ -77,6 +77,26 @@ def test_the_setting_is_named():
         require_fitting_size(genesis(), (20, 20, 20), setting="patch_size")
 
 
+def test_another_number_of_sides_is_refused():
+    with pytest.raises(ValueError, match=r"^cube_size: expected 3 sides for DynUNet, found \[64, 64\]"):
+        require_fitting_size(dynunet(), [64, 64])
+
+
+@pytest.mark.parametrize(
+    ("channels", "message"),
+    [
+        ({"in_channels": 2}, "in_channels: expected 1, .* found 2 in GenesisUNet"),
+        ({"out_channels": 3}, "out_channels: expected 1, .* found 3"),
+    ],
+)
+def test_other_channels_than_those_of_a_scan_are_refused(channels, message):
+    network = GenesisUNet(features=(4, 8), **channels)
+    require_fitting_size(network, [16, 16, 16])
+    with pytest.raises(ValueError, match=message):
+        require_fitting_size(network, [16, 16, 16], channels=1)
+    require_fitting_size(GenesisUNet(features=(4, 8), in_channels=2, out_channels=2), [16, 16, 16], channels=2)
+
+
 def test_a_network_that_needs_values_is_let_pass():
     class Choosing(torch.nn.Conv3d):
         def forward(self, x):

@@ -39,6 +39,21 @@ def test_probability_zero_changes_nothing(name):
 
 
 @every
+@pytest.mark.parametrize("dtype", [np.float16, np.float64, np.uint8])
+def test_the_result_is_float32_whether_or_not_it_is_deformed(name, dtype):
+    image = CUBE.astype(dtype)
+    for given, wanted in (
+        (image, np.float32),
+        (torch.from_numpy(image), torch.float32),
+        (MetaTensor(image), torch.float32),
+    ):
+        for prob in (0.0, 1.0):
+            results = make(name, prob)(given), make(name + "d", prob)({"image": given})["image"]
+            assert [result.dtype for result in results] == [wanted, wanted]
+            assert [type(result) for result in results] == [type(given)] * 2
+
+
+@every
 def test_input_stays_and_output_is_another_float32_array(name):
     before = CUBE.copy()
     output = make(name)(CUBE)
@@ -96,6 +111,15 @@ def test_dimensions_and_channels(name, shape):
 def test_other_numbers_of_axes_are_refused(name):
     with pytest.raises(ValueError, match=f"{name}: expected an image"):
         make(name)(np.zeros((4, 4), dtype=np.float32))
+    with pytest.raises(ValueError, match=f"{name}: expected an image"):
+        make(name)(np.zeros((1, 0, 16, 16), dtype=np.float32))
+
+
+@pytest.mark.parametrize("name", ["RandLocalPixelShuffle", "RandInPainting", "RandOutPainting", "RandBlockMasking"])
+def test_a_draw_is_refused_for_an_image_of_another_size(name):
+    twin = getattr(transforms, name + "d")(keys=["image", "label"], prob=1.0)
+    with pytest.raises(ValueError, match=r"the draw is for an image of \(24, 20, 18\) voxels, got \(18, 18, 18\)"):
+        twin({"image": CUBE, "label": CUBE[:, :18, :18]})
 
 
 @every
@@ -109,6 +133,15 @@ def test_the_twin_draws_once_for_all_keys(name):
         twin({"image": CUBE})
     lenient = getattr(transforms, name + "d")(keys=["image", "label"], prob=1.0, allow_missing_keys=True)
     assert "label" not in lenient({"image": CUBE})
+
+
+def test_a_size_that_cannot_be_deformed_is_refused_by_the_name_of_the_setting():
+    deform = Compose([transforms.RandOutPaintingd("image", prob=0.5)])
+    with pytest.raises(
+        ValueError, match=r"^cube_size: cubes of \[16, 8\] voxels cannot be deformed. RandOutPainting: side 1"
+    ):
+        transforms.require_deformable(deform, [16, 8])
+    transforms.require_deformable(deform, [16, 16], channels=3)
 
 
 def pipeline():

@@ -53,3 +53,8 @@ def test_the_twin_says_where():
 def test_arguments_out_of_range_are_refused(arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):
         RandBlockMasking(**arguments)
+
+
+def test_another_number_of_sides_than_axes_is_refused():
+    with pytest.raises(ValueError, match="block_size: expected one value or 3, one for each axis, found"):
+        RandBlockMasking(block_size=(8, 8))(np.zeros((1, 16, 16, 16), np.float32))

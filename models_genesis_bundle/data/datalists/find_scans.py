@@ -78,12 +78,16 @@ def _folders(top: str, passed_over: dict[str, list[str]]) -> Iterator[tuple[str,
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if entry.is_file():
+            try:
+                is_file, is_folder = entry.is_file(), entry.is_dir()
+            except OSError:  # a link to itself, or into a folder that cannot be read
+                is_file = is_folder = False
+            if is_file:
                 names.append(entry.name)
-            elif entry.is_dir() and not (entry.is_symlink() and _leads_back(entry.path, top)):
+            elif is_folder and not (entry.is_symlink() and _leads_back(entry.path, top)):
                 waiting.append(entry.path)
             elif entry.is_symlink():
-                to = "links back to a folder above" if entry.is_dir() else "links that lead nowhere"
+                to = "links back to a folder above" if is_folder else "links that lead nowhere"
                 passed_over[to].append(entry.path)
         yield place, names
 

@@ -28,6 +28,7 @@ _TAGS = {
     "ImagePositionPatient": "0020|0032",
     "ImageOrientationPatient": "0020|0037",
     "SamplesPerPixel": "0028|0002",
+    "PhotometricInterpretation": "0028|0004",
     "NumberOfFrames": "0028|0008",
     "Rows": "0028|0010",
     "Columns": "0028|0011",
@@ -104,6 +105,7 @@ class _DicomImage:
         self.texts = {keyword: found[tag].strip("\0 ") if found.HasKey(tag) else "" for keyword, tag in _TAGS.items()}
         self.kinds = self.texts["ImageType"].upper().split("\\")
         self.is_localiser = "LOCALIZER" in self.kinds
+        self.is_inverted = self.texts["PhotometricInterpretation"] == "MONOCHROME1"
         self.size = (self.count("Columns"), self.count("Rows"))
         self.order = (self.count("InstanceNumber"), self.name)  # of the images at one place
 
@@ -217,11 +219,16 @@ def _require_slice(folder: Path, image: _DicomImage, first: _DicomImage) -> None
         raise ScanError(folder, f"{name} holds colours.", remedy, "colour")
     for keyword, excluded in (("RescaleSlope", 0), ("RescaleIntercept", None)):
         text, value = image.texts[keyword], image.numbers(keyword, 1)
+        found = ""
         if text and (value is None or value[0] == excluded):
             found = f"{keyword} in the header of {name} is {text}, which is not a number."
+        elif bool(text) != bool(first.texts[keyword]):
+            found = f"of {first.name} and {name}, only one has {keyword} in its header."
+        if found:
             raise ScanError(folder, found, f"Without it the intensities are unknown: {_EXPORT}", "rescale")
     for what, wanted, values, tolerance in (
         ("size", first.size, image.size, 0),
+        ("inverted grey values (MONOCHROME1)", int(first.is_inverted), int(image.is_inverted), 0),
         ("PixelSpacing", first.spacing, image.spacing, _GRID_TOLERANCE),
         ("ImageOrientationPatient", first.axes[:2], image.axes[:2], _GRID_TOLERANCE),
     ):

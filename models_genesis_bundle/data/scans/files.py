@@ -69,7 +69,7 @@ def is_dicom_file(file: Path) -> bool:
 
     The directory of a medium (``DICOMDIR``, ``DIRFILE`` or another name) is an index of other files and does not count.
     """
-    if file.name.upper() in _MEDIA_DIRECTORIES or not file.is_file():
+    if file.name.upper() in _MEDIA_DIRECTORIES or not os.path.isfile(file):
         return False
     if file.suffix.lower() in DICOM_SUFFIXES:
         return True

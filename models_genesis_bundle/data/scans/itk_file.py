@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
@@ -23,6 +25,8 @@ from models_genesis_bundle.data.scans.raw_scan import (
 
 __all__ = ["TEXT_HEADER_SUFFIXES", "itk_image", "itk_name", "itk_scan", "read_itk_file", "read_text_header"]
 
+logger = logging.getLogger(__name__)
+
 TEXT_HEADER_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 
 _NRRD_SUFFIXES = (".nrrd", ".nhdr")
@@ -32,6 +36,8 @@ _FIELD = re.compile(r"\s*([^:=]+?)\s*(?::=|:|=)\s*(.*)")
 _SEVERAL_FILES = re.compile(r"LIST(\s|$)|\S*%0?\d*d\S*(\s+-?\d+){2}")
 _MILLIMETRES = {"": 1.0, "?": 1.0, "mm": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001, "µm": 0.001, "μm": 0.001}
 _LONG_UNITS = {"millimeter": "mm", "millimetre": "mm", "micron": "um", "micrometer": "um", "meter": "m", "metre": "m"}
+_SPACINGS = ("elementspacing", "elementsize", "spacings", "spacedirections")
+_LINEAR = {"slope": "1", "offset": "0"}  # of MetaImage's intensity function, as it is written if it changes nothing
 _UNPACKED = ("raw", "text", "txt", "ascii", "hex")
 _ZLIB_OR_GZIP = 47
 _BLOCK = 2**20
@@ -82,11 +88,26 @@ def read_itk_file(path: Path, spatial_dims: int = 3) -> RawScan:
     shape = [*components, *map(io.GetDimensions, axes)]
     require_shape(path, shape)
     require_spacing(path, list(map(io.GetSpacing, axes)))
+    if not any(name in header.fields for name in _SPACINGS):
+        logger.warning("%s: its header gives no spacing; a voxel is assumed to be 1 mm.", path)
     if not any(header.fields.get(name, "0") != "0" for name in ("byteskip", "lineskip", "headersize")):
         _check_voxels(path, header, encoding, shape, io.GetImageSizeInBytes())
     image = itk_image(path, io, (itk.VectorImage if components else itk.Image)[itk.F, len(axes)])
     modality = header.fields.get("modality", "").removeprefix("MET_MOD_")
-    return itk_scan(image, modality, millimetres)
+    scan = itk_scan(image, modality, millimetres)
+    return scan if is_nrrd else replace(scan, values=_intensities(path, header.fields, scan.values))
+
+
+def _intensities(path: Path, fields: dict[str, str], values: np.ndarray) -> np.ndarray:
+    """The values by the slope and offset in a MetaImage header, which ITK ignores."""
+    slope, offset = (fields.get(f"elementtointensityfunction{name}", default) for name, default in _LINEAR.items())
+    if (slope, offset) == tuple(_LINEAR.values()):
+        return values
+    try:
+        return values * np.float32(slope) + np.float32(offset)
+    except ValueError:
+        found = f"its ElementToIntensityFunction has the slope {slope} and the offset {offset}, which are not numbers."
+        raise ScanError(path, found, "Correct its header.", "rescale") from None
 
 
 def itk_name(path: Path) -> str:

@@ -102,9 +102,9 @@ class LoadScand(MapTransform):
         return MetaTensor(torch.cat([channel.as_tensor() for channel in channels]), meta=channels[0].meta)
 
     def _read(self, path: Path, channels: int) -> MetaTensor:
-        if not path.exists():
-            raise ScanError(path, "there is no such file.", "Check the path and the datalist.", "absent")
         try:
+            if not path.exists():
+                raise ScanError(path, "there is no such file.", "Check the path and the datalist.", "absent")
             raw = read_raw_scan(path, self.spatial_dims)
             values = self._channels_first(raw.values, path, channels)
             image = torch.from_numpy(np.array(values, dtype=np.float32, order="C"))

@@ -12,10 +12,11 @@ from models_genesis_bundle.data.scans.files import Channels, channel_count
 from models_genesis_bundle.data.scans.intensity import IntensityScaling, ScaleScanIntensityd
 from models_genesis_bundle.data.scans.load_scan import LoadScand
 from models_genesis_bundle.data.scans.raw_scan import MOST_VOXELS, ScanError, scan_error_in
+from models_genesis_bundle.messages import for_each_axis
 from monai.config import KeysCollection
 from monai.data.utils import affine_to_spacing
 from monai.transforms import Compose, MapTransform, Orientationd, Spacingd
-from monai.utils import ensure_tuple, ensure_tuple_rep
+from monai.utils import ensure_tuple
 
 __all__ = ["RAS_LABELS", "ScanCompose", "ScanPreprocessing", "recorded_preprocessing"]
 
@@ -93,7 +94,8 @@ class ScanPreprocessing(ScanCompose):
     ) -> None:
         self.keys = ensure_tuple(keys)
         self.intensity = IntensityScaling() if intensity is None else intensity
-        self.spacing = None if spacing is None else tuple(float(s) for s in ensure_tuple_rep(spacing, spatial_dims))
+        sides = None if spacing is None else for_each_axis(spacing, spatial_dims, "ScanPreprocessing: spacing")
+        self.spacing = None if sides is None else tuple(map(float, sides))
         if self.spacing is not None and not all(side > 0 for side in self.spacing):
             raise ValueError(f"ScanPreprocessing: spacing must be above 0 mm, got {self.spacing}.")
         self.orientation = None if orientation is None else orientation[:spatial_dims]

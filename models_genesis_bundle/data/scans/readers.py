@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,19 @@ from models_genesis_bundle.data.scans.raw_scan import (
     require_shape,
     require_spacing,
 )
+from models_genesis_bundle.files import printable
+from monai.data.utils import affine_to_spacing
 from nibabel import Nifti1Image, Nifti2Image
 
 __all__ = ["read_raw_scan"]
+
+logger = logging.getLogger(__name__)
 
 _GREY_MODES = ("1", "L", "I", "I;16", "F")
 _GZIP_MAGIC = b"\x1f\x8b"
 _LARGEST_HEADER = 540
 _SPATIAL_UNIT_BITS = 7
+_SPACING_TOLERANCE = 0.01
 _MILLIMETRES = {1: 1000.0, 3: 0.001}  # by NIfTI's code of metre and micron; others are millimetres
 
 
@@ -89,6 +95,7 @@ def _read_nifti(path: Path) -> RawScan:
         stream.seek(proxy.offset + size)
         padding = stream.read(size // max(image.shape) + 1)
         require_bytes(path, image.shape, size, size + len(padding))
+    _warn_of_two_spacings(path, header, image.affine)
     affine = image.affine.copy()
     affine[:3] *= _MILLIMETRES.get(int(header["xyzt_units"]) & _SPATIAL_UNIT_BITS, 1.0)
     return RawScan(values, affine)
@@ -101,3 +108,13 @@ def _check_nifti_header(path: Path, header: Any) -> None:
     if header["sform_code"] <= 0:  # the affine uses pixdim
         spacing = [side for side, length in zip(header["pixdim"][1:4], shape, strict=False) if length > 1]
         require_spacing(path, spacing, "spacing (pixdim)")
+
+
+def _warn_of_two_spacings(path: Path, header: Any, affine: np.ndarray) -> None:
+    """Warn of a sform, which gives the affine, with another voxel size than pixdim: one of them is wrong."""
+    in_affine, in_pixdim = affine_to_spacing(affine, 3), np.abs(header["pixdim"][1:4])
+    differ = ~np.isclose(in_affine, in_pixdim, rtol=_SPACING_TOLERANCE, atol=0)
+    if any(length > 1 and other for length, other in zip(header.get_data_shape(), differ, strict=False)):
+        one, other = ("×".join(f"{side:g}" for side in sides) for sides in (in_affine, in_pixdim))
+        message = "%s: its voxels are %s by its sform, which is used, but %s by its pixdim."
+        logger.warning(message, printable(path), one, other)

@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 from models_genesis_bundle.data.scans.intensity import IntensityScaling
+from models_genesis_bundle.messages import for_each_axis
 from monai.utils import ensure_tuple_rep
 from scipy import ndimage
 
@@ -156,7 +157,7 @@ class CubeSampler:
 
     def __post_init__(self) -> None:
         size = tuple(int(side) for side in self.cube_size)
-        margin = tuple(int(side) for side in ensure_tuple_rep(self.margin, len(size)))
+        margin = tuple(int(side) for side in for_each_axis(self.margin, len(size), "CubeSampler: margin"))
         if len(size) not in (2, 3) or min(size) < 1:
             raise ValueError(f"CubeSampler: cube_size must be 2 or 3 sides of 1 voxel or more, got {size}.")
         if min(margin) < 0:

@@ -95,7 +95,6 @@ class ItemFolder:
         """
         records = self._fitting(wanted)
         if len(records) < len(wanted):
-            self.folder.mkdir(parents=True, exist_ok=True)
             with self._locked():
                 write_json(self.folder / "settings.json", self.settings)
                 records = self._fitting(wanted)
@@ -134,7 +133,7 @@ class ItemFolder:
 
     def _is_usable(self, key: str, record: Record) -> bool:
         if "unreadable" in record:
-            return record["time"] >= _START
+            return record["time"] >= _START or not os.access(self.folder, os.W_OK)
         try:
             return not record["bytes"] or os.stat(self.path(key)).st_size == record["bytes"]
         except OSError:
@@ -153,10 +152,14 @@ class ItemFolder:
     def _locked(self) -> AcquireReturnProxy:
         lock = FileLock(self.folder / ".lock")
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             return lock.acquire(blocking=False)
         except Timeout:
             logger.info("%s: waiting for another process that is writing to this folder.", self.folder)
             return lock.acquire()
+        except OSError as error:
+            reason = f"{self.folder} cannot be written: {error.strerror}. Make it writable, or set another cache_dir"
+            raise OSError(error.errno, reason) from error
 
 
 def run_jobs(

@@ -44,7 +44,12 @@ def places(scan):
 @pytest.mark.parametrize(("slope", "intercept"), [(1, -1024), (0.0025, 0), (0.5, 7), (2, 0)])
 def test_each_slice_has_its_own_rescale(tmp_path, slope, intercept):
     folder = write_series(
-        tmp_path, each=lambda number: {"RescaleSlope": slope, "RescaleIntercept": intercept} if number else {}
+        tmp_path,
+        each=lambda number: (
+            {"RescaleSlope": slope, "RescaleIntercept": intercept}
+            if number
+            else {"RescaleSlope": 1, "RescaleIntercept": 0}
+        ),
     )
     truth = STORED.astype(np.float64)
     truth[1:] = truth[1:] * slope + intercept
@@ -221,6 +226,13 @@ TILTED = (1, 0, 0, 0, np.cos(np.radians(18.5)), -np.sin(np.radians(18.5)))
         ({"ImagePositionPatient": r"1\nan\2"}, "no_position", r"three numbers, found 1\\nan\\2"),
         ({"each": each(_2={"RescaleSlope": 0})}, "rescale", "RescaleSlope in the header of 2 is 0"),
         ({"each": each(_2={"RescaleSlope": "1,5"})}, "rescale", "header of 2 is 1,5"),
+        (
+            {"RescaleSlope": 1, "each": each(_2={"RescaleSlope": None})},
+            "rescale",
+            "of 0 and 2, only one has RescaleSlope in its header",
+        ),
+        ({"each": each(_2={"RescaleIntercept": -1024})}, "rescale", "of 0 and 2, only one has RescaleIntercept"),
+        ({"each": each(_2={"PhotometricInterpretation": "MONOCHROME1"})}, "mixed_images", "differ in inverted grey"),
         ({"RescaleIntercept": "nan"}, "rescale", "RescaleIntercept in the header of 0 is nan"),
         ({"ImageOrientationPatient": None}, "no_orientation", "two unit vectors"),
         ({"ImageOrientationPatient": (0, 0, 0, 0, 0, 0)}, "no_orientation", "two unit vectors"),

@@ -32,6 +32,36 @@ def nrrd(sides="12 10 8", fields="spacings: 2 3 4\n", kind="short", data=""):
     ).encode()
 
 
+@pytest.mark.parametrize(("slope", "offset"), [("1", "0"), ("2", "-1024"), ("0.5", "0")])
+def test_the_intensity_function_of_meta_image_is_applied(tmp_path, slope, offset):
+    more = f"ElementToIntensityFunctionSlope = {slope}\nElementToIntensityFunctionOffset = {offset}\n"
+    (tmp_path / "a.mha").write_bytes(meta_image(more=more) + PAYLOAD)
+    np.testing.assert_allclose(load(tmp_path / "a.mha")[0], VOXELS * float(slope) + float(offset))
+
+
+def test_an_intensity_function_that_is_no_number_is_refused(tmp_path):
+    (tmp_path / "a.mha").write_bytes(meta_image(more="ElementToIntensityFunctionSlope = 1,5\n") + PAYLOAD)
+    with pytest.raises(ScanError, match="slope 1,5 and the offset 0, which are not numbers") as raised:
+        load(tmp_path / "a.mha")
+    assert raised.value.rule == "rescale"
+
+
+@pytest.mark.parametrize(
+    ("name", "with_spacing", "without"),
+    [
+        ("a.mha", meta_image(), meta_image().replace(b"ElementSpacing = 2 3 4\n", b"")),
+        ("a.nrrd", nrrd(), nrrd(fields="")),
+    ],
+)
+def test_a_header_without_spacing_is_noted(tmp_path, caplog, name, with_spacing, without):
+    (tmp_path / name).write_bytes(with_spacing + PAYLOAD)
+    load(tmp_path / name)
+    assert not caplog.messages
+    (tmp_path / name).write_bytes(without + PAYLOAD)
+    np.testing.assert_allclose(np.abs(np.diag(load(tmp_path / name).affine)), 1)
+    assert caplog.messages == [f"{tmp_path / name}: its header gives no spacing; a voxel is assumed to be 1 mm."]
+
+
 @pytest.mark.parametrize("name", ["SCAN.MHA", "SCAN.MHD", "Scan.Nrrd", "SCAN.NHDR", "SCAN.NII.GZ"])
 def test_a_suffix_may_be_in_capitals(tmp_path, name):
     path = write_scan(tmp_path / name.lower(), VOXELS).rename(tmp_path / name)

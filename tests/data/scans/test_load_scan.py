@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from models_genesis_bundle.data import LoadScand, ScanError
+from models_genesis_bundle.data.scans.files import is_scan_file
 from PIL import Image
 from scan_writers import SPACING, affine, truncate, write_scan
 
@@ -127,6 +128,12 @@ def test_truncated_files_are_named(tmp_path, name, share):
     truncate(max(tmp_path.iterdir(), key=lambda file: file.stat().st_size), share)
     with pytest.raises(ScanError, match=rf"{name}: it cannot be read .* truncated or damaged"):
         load(scan)
+
+
+def test_a_path_that_the_system_refuses_is_no_usable_scan(tmp_path):
+    with pytest.raises(ScanError, match=r"it cannot be read \(OSError: "):
+        load(tmp_path / f"{'a' * 300}.nii")
+    assert not is_scan_file(tmp_path / ("a" * 300))
 
 
 def test_absent_and_unknown_files_are_named(tmp_path):

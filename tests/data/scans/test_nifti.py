@@ -46,6 +46,18 @@ def test_the_affine_is_nibabels(tmp_path, kind, codes):
     np.testing.assert_allclose(load(path).meta["original_affine"], nibabel.load(path).affine, atol=1e-5)
 
 
+def test_a_sform_and_a_pixdim_of_different_sizes_are_noted(tmp_path, caplog):
+    made = image()
+    made.header["pixdim"][1:4] = (2, 3, 4)
+    made.header.set_sform(np.diag([2, 3, 4, 1]), 1)
+    load(saved(made, tmp_path / "a.nii"))
+    assert not caplog.messages
+    made.header.set_sform(np.eye(4), 1)
+    path = saved(made, tmp_path / "a.nii")
+    np.testing.assert_allclose(load(path).affine, np.eye(4))
+    assert caplog.messages == [f"{path}: its voxels are 1×1×1 by its sform, which is used, but 2×3×4 by its pixdim."]
+
+
 def test_what_is_saved_from_a_scan_lies_on_it(tmp_path):
     made = image()
     made.header.set_sform(SHEARED, 4)

@@ -130,6 +130,7 @@ def test_pictures_in_2d(tmp_path):
     ("arguments", "message"),
     [
         ({"spacing": 0}, "spacing must be above 0 mm"),
+        ({"spacing": (1, 2)}, r"spacing: expected one value or 3, one for each axis, found \(1, 2\)"),
         ({"spacing": (1, -1, 1)}, "spacing must be above 0 mm"),
         ({"orientation": "RA"}, r"one of L and R, of P and A, of I and S, such as RAS, got 'RA'"),
         ({"orientation": "RLS"}, "got 'RLS'"),

@@ -99,6 +99,7 @@ def test_a_side_below_the_cube_needs_padding():
         ({"cube_size": (8, 8, 0)}, r"2 or 3 sides of 1 voxel or more, got \(8, 8, 0\)"),
         ({"cube_size": (8,)}, "2 or 3 sides"),
         ({"margin": (0, -1, 0)}, "margin must not be negative"),
+        ({"margin": (1, 2)}, r"margin: expected one value or 3, one for each axis, found \(1, 2\)"),
         ({"max_attempts_per_cube": 0}, "max_attempts_per_cube must be 1 or more"),
         ({"small_scans": "crop"}, "small_scans must be 'pad' or 'skip', got 'crop'"),
     ],

@@ -212,6 +212,21 @@ def test_unreadable_scans_are_named_with_their_rule_or_end_the_work(tmp_path, co
             prepare(tmp_path / directory, copied, on_unreadable="raise")
 
 
+def test_a_folder_that_cannot_be_written_serves_what_it_has(tmp_path, copied, monkeypatch):
+    Path(copied[1]["image"]).write_bytes(b"junk")
+    made = prepare(tmp_path, copied)
+    monkeypatch.setattr("models_genesis_bundle.data.volumes.item_folder._START", time.time())
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write to every folder
+    monkeypatch.setattr("models_genesis_bundle.data.volumes.item_folder.ItemFolder._locked", None)
+    assert prepare(tmp_path, copied).left_out == made.left_out
+
+
+def test_a_folder_that_cannot_be_made_is_said_with_the_setting(tmp_path, copied):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"file/volumes-\w+ cannot be written: Not a directory. .* another cache_dir"):
+        prepare(tmp_path / "file", copied)
+
+
 def test_an_unreadable_scan_is_tried_again_by_the_next_run(tmp_path, copied, monkeypatch):
     """Its file may be the same: what was wrong may have been a permission, or a reader of an older version."""
     path = Path(copied[0]["image"])
