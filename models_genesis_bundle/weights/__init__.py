@@ -6,6 +6,7 @@ from models_genesis_bundle.weights.checkpoint_file import (
     read_checkpoint,
     write_checkpoint,
 )
+from models_genesis_bundle.weights.find import find_weights
 from models_genesis_bundle.weights.initial_weights import InitialWeights, set_foreground_prior
 from models_genesis_bundle.weights.key_parts import UnknownLayoutError, key_parts, network_parts, select_parts, unwrap
 from models_genesis_bundle.weights.model_file import (
@@ -18,7 +19,6 @@ from models_genesis_bundle.weights.model_file import (
     write_weights,
 )
 from models_genesis_bundle.weights.pretrained import (
-    find_weights,
     load_pretrained,
     load_published,
     published_records,

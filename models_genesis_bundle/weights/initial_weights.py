@@ -8,12 +8,11 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
 from models_genesis_bundle.files import file_sha256
-from models_genesis_bundle.weights.checkpoint_file import CheckpointError
+from models_genesis_bundle.weights.find import find_weights
 from models_genesis_bundle.weights.key_parts import UnknownLayoutError, network_parts, unwrap
 from models_genesis_bundle.weights.sources import WeightSource, read_source, read_weight_file
 from models_genesis_bundle.weights.transfer import transfer_weights
@@ -31,7 +30,7 @@ class InitialWeights:
     The file is read once, at its first use.
 
     Args:
-        path: a file that ``transfer_weights`` reads; None or ``"none"``: from scratch.
+        path: a file that ``transfer_weights`` reads, or where it is, see ``find_weights``; None or ``"none"``: from scratch.
         parts: what to load, as in ``transfer_weights``; ``require`` and ``key_map`` likewise.
         require: what must be loaded.
         key_map: prefixes of the file's keys and their replacements.
@@ -42,7 +41,7 @@ class InitialWeights:
         report: the outcome for each tensor; None before ``load_into`` and from scratch.
 
     Raises:
-        CheckpointError: the file does not exist.
+        CheckpointError: there is no such file.
 
     Examples:
         >>> from models_genesis_bundle.networks import GenesisUNet
@@ -59,17 +58,12 @@ class InitialWeights:
         key_map: Mapping[str, str] | None = None,
         keep_weight_norms: bool = False,
     ) -> None:
-        self.path = None if path is None or str(path).lower() == "none" else Path(path)
+        self.path = None if path is None or str(path).lower() == "none" else find_weights(path)
         self.parts = parts
         self.require = require
         self.key_map = key_map
         self.keep_weight_norms = keep_weight_norms
         self.report: TransferReport | None = None
-        if self.path is not None and not self.path.is_file():
-            raise CheckpointError(
-                f"{self.path}: the file of the initial weights does not exist. Give the path of a checkpoint, such as the "
-                "model.pt of a pretraining run, or none to train from scratch."
-            )
 
     @cached_property
     def content(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from models_genesis_bundle.weights import (
     InitialWeights,
     TransferError,
     initial_weights,
+    save_pretrained,
     set_foreground_prior,
     transfer_weights,
     write_weights,
@@ -89,10 +90,20 @@ def test_a_bare_state_dict_has_no_records(tmp_path):
 
 def test_a_missing_file_is_an_error_at_once(tmp_path):
     with pytest.raises(
-        CheckpointError,
-        match=r"pretrained\.pt: the file of the initial weights does not exist.* or none to train from scratch",
+        CheckpointError, match=r"pretrained\.pt: expected a weight file, a folder with .*, found nothing of that name"
     ):
         InitialWeights(tmp_path / "pretrained.pt")
+
+
+def test_a_folder_of_a_run_or_of_a_saved_network_stands_for_its_file(tmp_path):
+    network = GenesisUNet(features=(4, 8))
+    file = write_weights(tmp_path / "run" / "checkpoints" / "model.pt", network)
+    saved = save_pretrained(network, tmp_path / "saved")
+    assert InitialWeights(tmp_path / "run").path == file
+    assert InitialWeights(tmp_path / "run").record()["sha256"] == InitialWeights(file).record()["sha256"]
+    start = InitialWeights(saved, parts="all").load_into(GenesisUNet(features=(4, 8)))
+    for key, value in network.state_dict().items():
+        assert torch.equal(start.state_dict()[key], value), key
 
 
 # --- The head's first outputs ---

@@ -19,8 +19,8 @@ from models_genesis_bundle.weights import (
     CheckpointError,
     InitialWeights,
     TransferError,
+    find,
     find_weights,
-    pretrained,
     read_weights,
     write_weights,
 )
@@ -118,7 +118,7 @@ def test_a_source_without_weights_is_refused(tmp_path, source):
 
 @pytest.mark.parametrize("source", ["no/such.pt", "no/such.safetensors"])
 def test_a_missing_file_is_not_looked_for_on_the_hub(monkeypatch, source):
-    monkeypatch.setattr(pretrained, "_downloaded", lambda *arguments: pytest.fail("asked the Hub"))
+    monkeypatch.setattr(find, "_downloaded", lambda *arguments: pytest.fail("asked the Hub"))
     with pytest.raises(CheckpointError, match=f"{source}: expected a weight file, .* found nothing of that name"):
         GenesisUNet.from_pretrained(source)
 
