@@ -14,7 +14,14 @@ from typing import Any
 
 from models_genesis_bundle.data.datalists import DatalistError
 from models_genesis_bundle.data.datalists.patients import patient_names
-from models_genesis_bundle.data.scans.files import CHANNEL_FILES, case_path, is_scan_file, scan_files
+from models_genesis_bundle.data.scans.files import (
+    CHANNEL_FILES,
+    case_path,
+    is_scan_file,
+    scan_files,
+    scan_stem,
+    scan_suffix,
+)
 from models_genesis_bundle.messages import first_of
 
 __all__ = ["JSON_NAMES", "SECTIONS", "find_json_datalist", "read_json_datalist", "section_called"]
@@ -37,20 +44,29 @@ def section_called(name: str) -> str | None:
 def find_json_datalist(root: Path) -> Path | None:
     """The datalist that `root` is or directly holds, if any.
 
-    nnU-Net's ``dataset.json`` does not count: it has the number of the training cases (``numTraining``), but no list.
+    nnU-Net's ``dataset.json`` does not count: version 2 has the number of the training cases (``numTraining``) but no list,
+    and the list of version 1 leaves out the ``_0000`` of its files.
     """
     if root.is_file():
         return None if is_scan_file(root) else root
     named = [root / name for name in JSON_NAMES if (root / name).is_file()]
-    return next((file for file in named if not _only_counts(file)), None)
+    return next((file for file in named if not _is_nnunets(file)), None)
 
 
-def _only_counts(file: Path) -> bool:
+def _is_nnunets(file: Path) -> bool:
     try:
         content = _parsed(file)
     except DatalistError:
         return False
-    return isinstance(content, dict) and "numTraining" in content and not any(map(section_called, content))
+    if not isinstance(content, dict) or "numTraining" not in content:
+        return False
+    if not any(map(section_called, content)):
+        return True
+    match content.get("training"):
+        case [{"image": str(image)}, *_]:
+            path = file.parent / image
+            return not path.exists() and path.with_name(f"{scan_stem(path)}_0000{scan_suffix(path)}").exists()
+    return False
 
 
 def _parsed(file: Path) -> Any:

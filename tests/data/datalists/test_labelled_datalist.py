@@ -192,9 +192,17 @@ def test_the_decathlons_test_list_is_left_out_and_said(tmp_path, caplog):
     assert without_test["validation"] == datalist["validation"]
 
 
-def test_nnunets_dataset_json_is_no_datalist(tmp_path):
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"channel_names": {"0": "CT"}, "file_ending": ".nii.gz"},
+        {"training": [{"image": f"./imagesTr/{c}.nii.gz", "label": f"./labelsTr/{c}.nii.gz"} for c in "abc"]},
+    ],
+    ids=["version 2", "version 1"],
+)
+def test_nnunets_dataset_json_is_no_datalist(tmp_path, content):
     touch(tmp_path, *(f"imagesTr/{c}_0000.nii.gz" for c in "abc"), *(f"labelsTr/{c}.nii.gz" for c in "abc"))
-    write_json(tmp_path / "dataset.json", channel_names={"0": "CT"}, numTraining=3, file_ending=".nii.gz")
+    write_json(tmp_path / "dataset.json", numTraining=3, **content)
     assert patients(list_labelled_scans(tmp_path)) == set("abc")
 
 
