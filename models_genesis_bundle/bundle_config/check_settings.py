@@ -43,6 +43,7 @@ def check_settings(command: RunCommand | None = None) -> None:
       given as ``false``, which is text and counts as true.
     - A value of another type or out of range, see `SETTINGS`. Expressions are checked unless a component must be built for it.
     - A word, a switch or plain values in place of a component, such as ``--optimizer adamw``.
+    - A reference to something that the configuration does not have, as in an overlay for another kind of run.
 
     Settings of a workflow that Python runs (``monai.bundle.run(...)``, ``ConfigWorkflow(...)``) are checked in the configuration
     that holds them: an unused setting is refused if its name resembles another one.
@@ -70,7 +71,7 @@ def _faults_of_command(command: RunCommand) -> list[str]:
     faults = [f"--{name}: {text}" for name, text in unknown.items()]
     faults += [*misread.values(), *_out_of_range(resolved, misread, command.words)]
     faults += [*unknown_keys(command, files, first), *_lost_components(ConfigParser(first), resolved)]
-    return faults
+    return faults or list(_dangling_references(first, resolved))
 
 
 def _faults_of_config(config: Mapping[str, Any]) -> list[str]:
@@ -135,6 +136,18 @@ def _lost_components(first: ConfigParser, resolved: ConfigParser) -> Iterator[st
                 f"{place}: expected a component, such as {{'_target_': '{component['_target_']}', …}}, found {found!r}. Set its "
                 f"arguments one by one, as `--{place}::name value`, or give an overlay with another component."
             )
+
+
+def _dangling_references(first: Mapping[str, Any], config: ConfigParser) -> Iterator[str]:
+    """A message for each reference, in what the configuration builds, to something that it does not have."""
+    for place in places({name: value for name, value in config.get().items() if name in first}):
+        value = config[place]
+        for name in ReferenceResolver.match_refs_pattern(value) if isinstance(value, str) else ():
+            if name not in config:
+                yield (
+                    f"{place}: {value} refers to {name}, which none of the configurations has. If an overlay sets it, the "
+                    "overlay is for another kind of run. Leave it out, or define what it refers to."
+                )
 
 
 def _out_of_range(config: ConfigParser, but: Collection[str], words: Mapping[str, str] | None = None) -> list[str]:

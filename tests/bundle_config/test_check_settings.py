@@ -295,6 +295,14 @@ def test_a_component_is_not_replaced_by_a_word(place, value):
     assert f"`--{place}::name value`" in found
 
 
+def test_an_overlay_for_another_kind_of_run_is_refused():
+    (fault,) = faults(f"['{PRETRAIN}','configs/optimizer_adam.yaml']")
+    assert fault.startswith(
+        "optimizer::params: @parameters refers to parameters, which none of the configurations has."
+    )
+    check(f"['{SEGMENTATION}','configs/optimizer_adam.yaml']")
+
+
 def test_an_overlay_replaces_components_by_components_alone(overlaid):
     (found,) = faults(
         overlaid("loss: dice\nlr_scheduler: {_target_: torch.optim.lr_scheduler.ConstantLR, optimizer: '@optimizer'}")
