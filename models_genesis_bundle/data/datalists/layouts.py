@@ -234,9 +234,8 @@ def _class_folders(request: DatasetRequest, found: Found) -> Dataset:
 
 def class_folders(root: Path, scans: Sequence[Path]) -> dict[Path, str]:
     """The folder of each scan's class: directly below the root, or below the folders of a split, such as ``train`` and ``test``."""
-    folders = {
-        scan: scan.relative_to(root).parts[: 2 if _are_in_folders_of_a_split(root, scans) else 1] for scan in scans
-    }
+    depth = 2 if _are_in_folders_of_a_split(root, scans) else 1
+    folders = {scan: scan.relative_to(root).parts[:depth] for scan in scans}
     return {scan: own[-1] for scan, own in folders.items() if root.joinpath(*own).is_dir()}
 
 
