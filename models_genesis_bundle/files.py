@@ -1,4 +1,4 @@
-"""Atomic writing of files: a path has either the old content or the complete new content."""
+"""Files: written atomically, so that a path has either the old content or the complete new content, and read as text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["RUN_MARKER", "file_sha256", "printable", "remove_unfinished", "whole_file", "write_json", "write_table"]
+__all__ = [
+    "RUN_MARKER",
+    "file_sha256",
+    "printable",
+    "read_unicode",
+    "remove_unfinished",
+    "whole_file",
+    "write_json",
+    "write_table",
+]
 
 RUN_MARKER = ".models_genesis_run"  # a file in every folder of results: such a folder is not searched for scans
 
@@ -135,6 +144,12 @@ def write_table(path: str | os.PathLike, rows: Iterable[Mapping[str, object]], c
         writer.writeheader()
         writer.writerows(rows)
     return Path(path)
+
+
+def read_unicode(path: str | os.PathLike) -> str:
+    """The text of a file in UTF-8, UTF-16 or UTF-32, with or without a byte order mark; invalid bytes of UTF-8 are kept."""
+    data = Path(path).read_bytes()
+    return data.decode(json.detect_encoding(data), errors="surrogateescape")
 
 
 def file_sha256(path: str | os.PathLike) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 from models_genesis_bundle.bundle_config import RunCommand, SettingsError, check_settings, is_below, leaves
 from models_genesis_bundle.comparison.plan import TRANSFER_SETTINGS, ComparisonPlan, Labels, nearest_name
 from models_genesis_bundle.comparison.run import Run, planned_runs
-from models_genesis_bundle.data import patient_hashes
+from models_genesis_bundle.data.datalists.patients import known_patients
 from models_genesis_bundle.files import file_sha256
 from models_genesis_bundle.messages import first_of
 from models_genesis_bundle.weights import CheckpointError, read_checkpoint, read_weights
@@ -186,7 +186,7 @@ def pretraining_cautions(plan: ComparisonPlan, finished: Iterable[Run]) -> list[
                 f"whether {plan.section} patients were among them cannot be checked."
             )
             continue
-        if both := sorted(patient for patient in patients if not seen.isdisjoint(patient_hashes([patient]))):
+        if both := known_patients(patients, seen):
             names = ", ".join(both[:SHOWN]) + (", …" if len(both) > SHOWN else "")
             cautions.append(
                 f"{name}: {len(both)} of {len(patients)} {plan.section} patients were seen in its pretraining ({names}). "

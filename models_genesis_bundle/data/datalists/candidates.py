@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 import logging
 import math
 import os
@@ -17,9 +16,10 @@ from typing import Any
 import numpy as np
 from models_genesis_bundle.data.datalists import DatalistError
 from models_genesis_bundle.data.scans.files import CHANNEL_FILES, case_path, scan_files, scan_stem
+from models_genesis_bundle.files import read_unicode
 from monai.config import PathLike
 
-__all__ = ["join_candidates", "limit_negatives", "read_candidates"]
+__all__ = ["join_candidates", "limit_negatives", "number_or_name", "read_candidates"]
 
 logger = logging.getLogger(__name__)
 
@@ -51,8 +51,7 @@ def read_candidates(path: PathLike, labelled: bool = True) -> list[dict[str, Any
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: this CSV file of candidates does not exist. Check candidates_file.")
-    data = path.read_bytes()
-    text = data.decode(json.detect_encoding(data), errors="surrogateescape")
+    text = read_unicode(path)
     separator = max(",;\t", key=text.partition("\n")[0].count)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
     needed = ("seriesuid", *_COORDINATES, *(("class",) if labelled else ()))
@@ -100,7 +99,7 @@ def _candidate(row: Mapping[Any, Any], place: str, labelled: bool, decimal: str)
         point = tuple(float(row[column].replace(decimal, ".")) for column in _COORDINATES)
         candidate: dict[str, Any] = {"scan": scan_stem(row["seriesuid"].strip()), "point": point}
         if labelled:
-            candidate["label"] = _number_or_name(row["class"].strip())
+            candidate["label"] = number_or_name(row["class"].strip())
         if "diameter_mm" in row:
             candidate["diameter_mm"] = float((row["diameter_mm"] or "nan").replace(decimal, "."))
     except (AttributeError, TypeError, ValueError) as error:
@@ -116,13 +115,13 @@ def _candidate(row: Mapping[Any, Any], place: str, labelled: bool, decimal: str)
     return candidate
 
 
-def _number_or_name(text: str) -> int | str:
-    """A class as a number, also of ``1.0`` as pandas writes it, or the name of a class."""
+def number_or_name(value: Any) -> Any:
+    """A class as a whole number, also of ``1.0`` as pandas writes it; any other value, such as the name of a class, as it is."""
     try:
-        number = float(text)
-    except ValueError:
-        return text
-    return int(number) if number.is_integer() else text
+        number = float(value)
+    except (TypeError, ValueError):
+        return value
+    return int(number) if number.is_integer() else value
 
 
 def join_candidates(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from models_genesis_bundle.data.datalists import DatalistError
-from models_genesis_bundle.data.datalists.candidates import join_candidates, read_candidates
+from models_genesis_bundle.data.datalists.candidates import join_candidates, number_or_name, read_candidates
 from models_genesis_bundle.data.datalists.checks import checked_split
 from models_genesis_bundle.data.datalists.find_scans import look_below
 from models_genesis_bundle.data.datalists.json_datalist import SECTIONS, section_called
@@ -229,7 +229,7 @@ def _class_of(item: Mapping[str, Any], key: str, names: Sequence[str], place: st
     lower = [name.lower() for name in names]
     if isinstance(value, bool) and str(value).lower() not in lower:
         value = int(value)
-    for text in (str(value).strip(), _without_point(value)):
+    for text in (str(value).strip(), str(number_or_name(value))):
         if text in names:
             return list(names).index(text)
         if lower.count(text.lower()) == 1:
@@ -240,15 +240,6 @@ def _class_of(item: Mapping[str, Any], key: str, names: Sequence[str], place: st
     expected = "" if numbers_are_names else f"a class number 0 … {len(names) - 1} or "
     found = f"{key!r} must be {expected}one of the class_names {', '.join(names)}; found {item[key]!r}."
     raise DatalistError(place, found, "Correct it, or num_classes and class_names.")
-
-
-def _without_point(value: Any) -> str:
-    """The text of a class: 1 for 1.0 and "1.0"."""
-    try:
-        number = float(value)
-        return str(int(number)) if number.is_integer() else str(value)
-    except (TypeError, ValueError):
-        return str(value).strip()
 
 
 def _with_candidates(sections: Sections, candidates_file: PathLike, names: Sequence[str]) -> Sections:

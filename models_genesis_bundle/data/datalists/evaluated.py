@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models_genesis_bundle.data.datalists import DatalistError
-from models_genesis_bundle.data.datalists.patients import labelled_record, patient_hashes
+from models_genesis_bundle.data.datalists.patients import known_patients, labelled_record
 from models_genesis_bundle.messages import first_of
 
 __all__ = ["ListsOfRun", "evaluated_items", "seen_in_training"]
@@ -59,9 +59,8 @@ def seen_in_training(items: Sequence[Mapping[str, Any]], section: str, record: M
         >>> seen_in_training([{"patient": "ana"}, {"patient": "eva"}], "test", trained_on)
         ['ana']
     """
-    patients = sorted({str(item["patient"]) for item in items})
-    known = set((record or {}).get("patient_hashes", ()))
-    seen = [patient for patient in patients if not known.isdisjoint(patient_hashes([patient]))]
+    patients = {str(item["patient"]) for item in items}
+    seen = known_patients(patients, (record or {}).get("patient_hashes", ()))
     if seen and section != "training":
         logger.warning(
             "%d of %d %s patients have the names of patients that these weights were trained on: %s. Their scores are not those "

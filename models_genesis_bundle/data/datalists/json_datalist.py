@@ -22,6 +22,7 @@ from models_genesis_bundle.data.scans.files import (
     scan_stem,
     scan_suffix,
 )
+from models_genesis_bundle.files import read_unicode
 from models_genesis_bundle.messages import first_of
 
 __all__ = ["JSON_NAMES", "SECTIONS", "find_json_datalist", "read_json_datalist", "section_called"]
@@ -71,10 +72,8 @@ def _is_nnunets(file: Path) -> bool:
 
 def _parsed(file: Path) -> Any:
     """The content of a JSON in any Unicode encoding; invalid bytes are kept, as a file's name may have them."""
-    data = file.read_bytes()
     try:
-        text = data.decode(json.detect_encoding(data), errors="surrogateescape")
-        return json.loads(text, object_pairs_hook=lambda pairs: _without_doubles(file, pairs))
+        return json.loads(read_unicode(file), object_pairs_hook=lambda pairs: _without_doubles(file, pairs))
     except (UnicodeError, json.JSONDecodeError, RecursionError) as error:
         raise DatalistError(file, f"it is not JSON ({error}).", "Correct it.") from error
 

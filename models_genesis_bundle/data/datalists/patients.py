@@ -7,7 +7,7 @@ import logging
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ from models_genesis_bundle.data.datalists.path_words import (
 from models_genesis_bundle.data.scans.files import scan_stem
 from monai.config import PathLike
 
-__all__ = ["compiled_pattern", "labelled_record", "patient_hashes", "patient_names"]
+__all__ = ["compiled_pattern", "known_patients", "labelled_record", "patient_hashes", "patient_names"]
 
 logger = logging.getLogger(__name__)
 
@@ -210,6 +210,12 @@ def patient_hashes(names: Iterable[str]) -> list[str]:
         ['24d4b96f58da6d4a']
     """
     return sorted({hashlib.sha256(os.fsencode(str(name))).hexdigest()[:16] for name in names})
+
+
+def known_patients(patients: Iterable[str], hashes: Collection[str]) -> list[str]:
+    """Those of the patients whose names have hashes in a weight file's record, sorted; see `patient_hashes`."""
+    known = set(hashes)
+    return sorted(patient for patient in patients if not known.isdisjoint(patient_hashes([patient])))
 
 
 def labelled_record(scans: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
