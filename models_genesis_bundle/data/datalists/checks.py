@@ -23,26 +23,25 @@ _EXAMPLES = 3
 
 
 def checked_whole(request: DatasetRequest, dataset: Dataset) -> list[dict[str, Any]]:
-    """All items of a dataset, sorted by the image; refuses a scan that is listed twice, and a label map of two patients."""
+    """All items of a dataset, sorted by the image."""
     every = sorted(dataset.items, key=lambda item: item["image"])
-    _check_listed_once(every)
-    _check_labels(every)
-    _log_datalist(request, dataset, {"training": every})
-    return every
+    return _checked(request, dataset, {"training": every})["training"]
 
 
 def checked_split(
     request: DatasetRequest, dataset: Dataset, split: SplitRequest, split_file: PathLike | None = None
 ) -> Sections:
-    """Split a dataset by a file, or by its own lists; refuse a scan that is listed twice, a label map of two patients, and a
-    patient in two lists.
-    """
+    """The lists of a dataset, split by a file, or by its own lists."""
     if split_file is None:
-        sections = split_sections(dataset.sections, split, request.root)
-    else:
-        sections = split_by_file(dataset.items, Path(split_file), request.base)
-    _check_listed_once(item for items in sections.values() for item in items)
-    _check_labels(item for items in sections.values() for item in items)
+        return _checked(request, dataset, split_sections(dataset.sections, split, request.root))
+    return _checked(request, dataset, split_by_file(dataset.items, Path(split_file), request.base))
+
+
+def _checked(request: DatasetRequest, dataset: Dataset, sections: Sections) -> Sections:
+    """Refuse a scan that is listed twice, a label map of two patients, and a patient in two lists."""
+    every = [item for items in sections.values() for item in items]
+    _check_listed_once(every)
+    _check_labels(every)
     check_patients_disjoint(sections)
     _log_datalist(request, dataset, sections)
     return sections
@@ -114,20 +113,19 @@ def _log_datalist(
     ]
     width = max(len(name) for name, _ in rows)
     logger.info("%s\n%s", request.root, "\n".join(f"  {name:<{width}}  {text}" for name, text in rows))
-    used = {item["label"] for item in every if isinstance(item.get("label"), str)}
-    left_out = [str(label) for label in dataset.found.labels if str(label) not in used]
-    if left_out:
-        logger.warning("%s: label maps, excluded from the scans: %s", request.root, _some(left_out, request))
+    labels = dataset.found.labels
+    if labels and dataset.layout != "pairs":  # those without an image are named by the pairing
+        logger.warning("%s: label maps, excluded from the scans: %s", request.root, _some(labels, request))
 
 
 def _patients(items: Sequence[Mapping[str, Any]]) -> int:
     return len({item["patient"] for item in items})
 
 
-def _some(paths: Sequence[str], request: DatasetRequest) -> str:
+def _some(paths: Sequence[str | Path], request: DatasetRequest) -> str:
     return f"{len(paths)}, such as {', '.join(_short(path, request) for path in paths[:_EXAMPLES])}"
 
 
-def _short(path: str, request: DatasetRequest) -> str:
+def _short(path: str | Path, request: DatasetRequest) -> str:
     """A path relative to the dataset's folder; bytes that are not text are escaped."""
     return os.fsencode(os.path.relpath(path, request.base)).decode("utf-8", "backslashreplace")

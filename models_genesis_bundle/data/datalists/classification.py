@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -96,16 +96,14 @@ def classification_datalist(
         [0, 1]
     """
     split = SplitRequest(validation_fraction, test_fraction, seed)
-    names = dataset_class_names(dataset_dir, num_classes, class_names, layout, candidates_file)
-    request = replace(
-        _request(dataset_dir, layout, candidates_file),
-        patient_regex=patient_regex,
-        class_names=tuple(names),
-        channels=channels,
-    )
+    request = replace(_request(dataset_dir, layout, candidates_file), patient_regex=patient_regex, channels=channels)
     dataset = read_dataset(request)
-    if candidates_file is None and resolved_layout(request) == "json":
-        dataset = replace(dataset, sections=_with_classes(dataset.sections, class_key, names, request.root))
+    by_folder = dataset.layout == "class_folders"
+    folders = {item["label"] for item in dataset.items} if by_folder else None
+    names = _checked_names(request.root, num_classes, class_names, folders)
+    if candidates_file is None:
+        key = "label" if by_folder else class_key
+        dataset = replace(dataset, sections=_with_classes(dataset.sections, key, names, request.root))
     sections = checked_split(request, dataset, split, split_file)
     if candidates_file is not None:
         sections = _with_candidates(sections, candidates_file, names)
@@ -140,36 +138,41 @@ def dataset_class_names(
         DatalistError: the number or the names of the classes differ from `num_classes` or from the class folders, or there is no
             `positive_class`.
     """
-    root = Path(dataset_dir)
     if not 0 <= positive_class < num_classes:
         found = f"expected the number of a class, 0 … {num_classes - 1}, found {positive_class}."
         raise DatalistError("positive_class", found, "Correct it, or num_classes.")
-    if class_names is not None:
-        names = [str(name) for name in class_names]
-        if len(set(names)) != num_classes or len(names) != num_classes:
-            found = f"expected {num_classes} different names (num_classes), found {names}."
-            raise DatalistError("class_names", found, "Correct them.")
-    if resolved_layout(_request(root, layout, candidates_file)) != "class_folders":
-        return [f"class {number}" for number in range(num_classes)] if class_names is None else names
-    scans = look_below(root).scans if root.is_dir() else []
-    folders = sorted(set(class_folders(root, scans).values()))
-    if not scans and root.is_dir() and (pictures := len(look_below(root, spatial_dims=2).scans)):
+    request, folders = _request(dataset_dir, layout, candidates_file), None
+    if resolved_layout(request) == "class_folders":
+        folders = {folder.name for folder in class_folders(request.root, look_below(request.root).scans).values()}
+    return _checked_names(request.root, num_classes, class_names, folders)
+
+
+def _checked_names(
+    root: Path, num_classes: int, class_names: Sequence[str] | None, folders: Collection[str] | None
+) -> list[str]:
+    """The names of the classes; `folders` has those of the class folders, None for another layout."""
+    names = None if class_names is None else [str(name) for name in class_names]
+    if names is not None and not len(set(names)) == len(names) == num_classes:
+        found = f"expected {num_classes} different names (num_classes), found {names}."
+        raise DatalistError("class_names", found, "Correct them.")
+    if folders is None:
+        return names or [f"class {number}" for number in range(num_classes)]
+    if not folders and not look_below(root).scans and (pictures := len(look_below(root, spatial_dims=2).scans)):
         found = f"expected scans (volumes), found {pictures} flat images, which the classification does not read."
         raise DatalistError(root, found, "Use volumes. For flat images see the end of docs/how-to/pretraining_2d.md.")
+    listed = ", ".join(sorted(folders)) or "none"
     if folders and all(map(section_called, folders)):
-        found = f"its folders {', '.join(folders)} are named like the lists of a split, not like classes."
+        found = f"its folders {listed} are named like the lists of a split, not like classes."
         raise DatalistError(root, found, "Put a folder for each class into each of them, or give a JSON datalist.")
-    if class_names is None:
-        names = folders
-    if len(folders) != num_classes or set(folders) != set(names):
-        wanted = f"{num_classes} folders with scans, one for each class" if class_names is None else ", ".join(names)
+    if len(folders) != num_classes or not set(folders) >= set(names or ()):
+        wanted = f"{num_classes} folders with scans, one for each class" if names is None else ", ".join(names)
         raise DatalistError(
             root,
-            f"expected {wanted}, found {', '.join(folders) or 'none'}.",
+            f"expected {wanted}, found {listed}.",
             "Set num_classes and class_names to match the folders, or give a JSON datalist. For candidates in scans, give a "
             "candidates_file.",
         )
-    return names
+    return names or sorted(folders)
 
 
 def unlabelled_datalist(
@@ -216,7 +219,7 @@ def _with_classes(sections: Sections, class_key: str, names: Sequence[str], sour
             {**entry, "label": _class_of(entry, class_key, names, f"{source}, {section}, {entry['image']}")}
             for entry in having
         ]
-    if not labelled["training"]:
+    if sections["training"] and not labelled["training"]:
         keys = sorted({key for entry in sections["training"] for key in entry} - {"image", "patient"})
         found = f"no training entry has the class_key {class_key!r}; the keys of its entries are {', '.join(keys) or 'none'}."
         raise DatalistError(source, found, "Set class_key to the key of the class.")

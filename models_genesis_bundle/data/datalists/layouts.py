@@ -53,7 +53,6 @@ class DatasetRequest:
     spatial_dims: int = 3
     image_pattern: str | None = None
     label_pattern: str | None = None
-    class_names: tuple[str, ...] = ()
     when: str = ""  # the condition for these layouts, for errors
     file_keys: tuple[str, ...] = ("image",)  # keys of paths in the entries of a JSON
     required: tuple[str, ...] = ("training",)  # lists that a JSON must have
@@ -75,7 +74,8 @@ class Dataset:
     """The content of a dataset."""
 
     sections: Sections  # its items by list; all are in ``training`` if it has no split
-    found: Found = field(default_factory=Found)  # everything below its folder; empty for a JSON
+    found: Found = field(default_factory=Found)  # below its folder; empty for a JSON
+    layout: str = "json"
 
     @property
     def items(self) -> list[dict[str, Any]]:
@@ -101,7 +101,7 @@ def resolved_layout(request: DatasetRequest) -> str:
 def read_dataset(request: DatasetRequest) -> Dataset:
     """Find the items ``{"image": path, "patient": name}`` of a dataset.
 
-    ``label`` is a path in the layout ``pairs`` and the number of the class in ``class_folders``; a JSON's items have its other
+    ``label`` is a path in the layout ``pairs`` and the name of the class in ``class_folders``; a JSON's items have its other
     plain entries. A scan with a file for each channel has them under ``channel_files``, and the first as ``image``.
     """
     layout, root = resolved_layout(request), request.root
@@ -137,16 +137,14 @@ def _json(request: DatasetRequest) -> Dataset:
 def _below(request: DatasetRequest, layout: str) -> Dataset:
     root = request.root
     if layout == "folder" and root.is_file() and is_scan_file(root):
-        return Dataset({"training": _items([root], root.parent, request)})
+        return Dataset({"training": _items([root], root.parent, request)}, layout=layout)
     if not root.is_dir():
-        found = f"layout={layout} needs a folder, found a file."
-        raise DatalistError(root, found, "Give a folder, or another layout.")
-    below = look_below(root, request.spatial_dims)
+        raise DatalistError(root, f"layout={layout} needs a folder, found a file.", "Give a folder, or another layout.")
+    found = look_below(root, request.spatial_dims)
     if request.channels is not None:
-        below = group_channels(below, request.channels, root)
-    return {"luna16": _luna16, "folder": _folder, "pairs": _pairs, "class_folders": _class_folders}[layout](
-        request, below
-    )
+        found = group_channels(found, request.channels, root)
+    read = {"luna16": _luna16, "folder": _folder, "pairs": _pairs, "class_folders": _class_folders}[layout]
+    return Dataset(read(request, found), found, layout)
 
 
 def _items(images: Sequence[Path], root: Path, request: DatasetRequest) -> list[dict[str, Any]]:
@@ -154,12 +152,12 @@ def _items(images: Sequence[Path], root: Path, request: DatasetRequest) -> list[
     return [{"image": str(image), "patient": name} for image, name in zip(images, names, strict=True)]
 
 
-def _folder(request: DatasetRequest, found: Found) -> Dataset:
+def _folder(request: DatasetRequest, found: Found) -> Sections:
     if not found.scans:
         raise FileNotFoundError(
             f"{request.root}: no scan in this folder or its subfolders. {_looked_for(request, found)}"
         )
-    return Dataset({"training": _items(found.scans, request.root, request)}, found)
+    return {"training": _items(found.scans, request.root, request)}
 
 
 def _looked_for(request: DatasetRequest, found: Found) -> str:
@@ -176,7 +174,7 @@ def _looked_for(request: DatasetRequest, found: Found) -> str:
     return f"{sought} Its {pictures} flat images need spatial_dims=2 and a 2D network." if pictures else sought
 
 
-def _luna16(request: DatasetRequest, found: Found) -> Dataset:
+def _luna16(request: DatasetRequest, found: Found) -> Sections:
     root = request.root
     subset_of = {str(scan): scan.relative_to(root).parts[0] for scan in found.scans}
     scans = [scan for scan in found.scans if re.fullmatch("subset[0-9]", subset_of[str(scan)])]
@@ -192,10 +190,10 @@ def _luna16(request: DatasetRequest, found: Found) -> Dataset:
             )
         if missing := [name for name in names if not (root / name).is_dir()]:
             logger.warning("%s: the folders %s of LUNA16's %s set are missing", root, ", ".join(missing), section)
-    return Dataset(sections, found)
+    return sections
 
 
-def _pairs(request: DatasetRequest, found: Found) -> Dataset:
+def _pairs(request: DatasetRequest, found: Found) -> Sections:
     root, image_pattern, label_pattern = request.root, request.image_pattern, request.label_pattern
     if (image_pattern is None) != (label_pattern is None):
         missing = "image_pattern and label_pattern must be set together, found only one."
@@ -215,30 +213,22 @@ def _pairs(request: DatasetRequest, found: Found) -> Dataset:
         {"image": str(image), "patient": patient, "label": str(label)}
         for (image, label), patient in zip(label_of.items(), patients, strict=True)
     ]
-    return Dataset(split_by_folder(items, root) if request.required else {"training": items}, found)
+    return split_by_folder(items, root) if request.required else {"training": items}
 
 
-def _class_folders(request: DatasetRequest, found: Found) -> Dataset:
-    root, class_of = request.root, class_folders(request.root, found.scans)
-    images = [scan for name in request.class_names for scan in found.scans if class_of.get(scan) == name]
-    split = _are_in_folders_of_a_split(root, found.scans)
-    parts = [scan.relative_to(root).parts for scan in images]
-    below = [root.joinpath(*(own[2 if split else 1 :] or own)) for own in parts]
-    patients = patient_names(below, root, request.patient_regex)
+def _class_folders(request: DatasetRequest, found: Found) -> Sections:
+    folder_of = class_folders(request.root, found.scans)
+    below = [request.root / scan.relative_to(folder) for scan, folder in folder_of.items()]
+    patients = patient_names(below, request.root, request.patient_regex)
     items = [
-        {"image": str(image), "patient": patient, "label": request.class_names.index(class_of[image])}
-        for image, patient in zip(images, patients, strict=True)
+        {"image": str(image), "patient": patient, "label": folder.name}
+        for (image, folder), patient in zip(folder_of.items(), patients, strict=True)
     ]
-    return Dataset(split_by_folder(items, root) if split else {"training": items}, found)
+    return split_by_folder(items, request.root)
 
 
-def class_folders(root: Path, scans: Sequence[Path]) -> dict[Path, str]:
+def class_folders(root: Path, scans: Sequence[Path]) -> dict[Path, Path]:
     """The folder of each scan's class: directly below the root, or below the folders of a split, such as ``train`` and ``test``."""
-    depth = 2 if _are_in_folders_of_a_split(root, scans) else 1
-    folders = {scan: scan.relative_to(root).parts[:depth] for scan in scans}
-    return {scan: own[-1] for scan, own in folders.items() if root.joinpath(*own).is_dir()}
-
-
-def _are_in_folders_of_a_split(root: Path, scans: Sequence[Path]) -> bool:
     parts = [scan.relative_to(root).parts for scan in scans]
-    return all(len(own) > 2 and section_called(own[0]) for own in parts)
+    depth = 2 if all(len(own) > 2 and section_called(own[0]) for own in parts) else 1
+    return {scan: root.joinpath(*own[:depth]) for scan, own in zip(scans, parts, strict=True) if len(own) > depth}
