@@ -219,10 +219,10 @@ def known_patients(patients: Iterable[str], hashes: Collection[str]) -> list[str
 
 
 def labelled_record(scans: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The record of the labelled scans in a fine-tuned network's weight file: their number, their patients' number and hashes.
+    """The record of the training scans in a weight file: their number, their patients' number and hashes.
 
     Args:
-        scans: a list of `segmentation_datalist`. An entry without ``patient``, as MONAI Label gives it, counts as a patient with
+        scans: a list of a datalist. An entry without ``patient``, as MONAI Label gives it, counts as a patient with
             the name of its image.
     """
     hashes = patient_hashes(scan.get("patient") or scan_stem(Path(scan["image"])) for scan in scans)

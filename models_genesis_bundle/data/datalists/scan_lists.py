@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,8 +15,6 @@ from models_genesis_bundle.data.scans.files import CHANNEL_FILES, Channels, scan
 from monai.config import PathLike
 
 __all__ = ["list_labelled_scans", "list_scans", "pretraining_datalist", "segmentation_datalist"]
-
-logger = logging.getLogger(__name__)
 
 _labelled = partial(DatasetRequest, layouts=("json", "pairs"), file_keys=("image", "label"))
 
@@ -227,9 +224,6 @@ def segmentation_datalist(
     datalist = checked_split(request, read_dataset(request), split, split_file)
     for scans in datalist.values():
         scans.sort(key=lambda scan: scan["image"])
-    kept = take_fraction(datalist["training"], label_fraction, label_fraction_seed, shots=shots)
-    if label_fraction < 1 or shots is not None:
-        patients = [len({scan["patient"] for scan in scans}) for scans in (kept, datalist["training"])]
-        setting = f"label_fraction={label_fraction:g}" if shots is None else f"shots={shots}"
-        logger.info("%s: %d of %d training patients are used", setting, *patients)
-    return datalist | {"training": kept}
+    return datalist | {
+        "training": take_fraction(datalist["training"], label_fraction, label_fraction_seed, shots=shots)
+    }

@@ -186,7 +186,12 @@ def take_fraction(
         shuffled, least = _stratified(shuffled, items, stratify_key)
         wanted = max(least, wanted)
     kept = set(shuffled[:wanted])
-    return [item for item in items if item["patient"] in kept]
+    taken = [item for item in items if item["patient"] in kept]
+    if fraction < 1 or shots is not None:
+        setting = f"label_fraction={fraction:g}" if shots is None else f"shots={shots}"
+        message = "%s: %d of %d training patients are used, with %d of %d items"
+        logger.info(message, setting, len(kept), len(patients), len(taken), len(items))
+    return taken
 
 
 def _stratified(shuffled: Sequence[str], items: Sequence[Item], key: str) -> tuple[list[str], int]:

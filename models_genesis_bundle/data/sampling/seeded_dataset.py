@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torch.distributed as dist
+from monai.data import DistributedSampler
 from monai.transforms import Randomizable, apply_transform
 from torch.utils.data import Dataset
-from torch.utils.data.distributed import DistributedSampler
 
 __all__ = ["BalancedEpochSampler", "EpochIndex", "EpochSampler", "SeededDataset", "class_weights", "training_sampler"]
 
@@ -126,16 +126,15 @@ class EpochSampler(DistributedSampler):
 
     def __init__(self, dataset: Sized, seed: int = 0, shuffle: bool = True) -> None:
         grouped = dist.is_available() and dist.is_initialized()
+        ranks = dist.get_world_size() if grouped else 1
         super().__init__(
             dataset,
-            num_replicas=dist.get_world_size() if grouped else 1,
+            even_divisible=shuffle or len(dataset) < ranks,
+            num_replicas=ranks,
             rank=dist.get_rank() if grouped else 0,
-            seed=seed,
             shuffle=shuffle,
+            seed=seed,
         )
-        if not shuffle and len(dataset) >= self.num_replicas:
-            self.total_size = len(dataset)
-            self.num_samples = len(range(self.rank, self.total_size, self.num_replicas))
         self.skip = 0
 
     def __iter__(self) -> Iterator[EpochIndex]:

@@ -170,16 +170,17 @@ class IntensityScaling:
         return scaled
 
     def record(self) -> dict[str, Any]:
-        """Plain values for checkpoints, which `from_record` turns back into the same scaling."""
+        """The arguments as plain values, for checkpoints."""
         return asdict(self)
 
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> IntensityScaling:
-        """Build the scaling from a `record`."""
-        return cls(**record)
+
+class _IntensityTransform(MapTransform):
+    def __init__(self, keys: KeysCollection, intensity: IntensityScaling, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.intensity = intensity
 
 
-class ScaleScanIntensityd(MapTransform):
+class ScaleScanIntensityd(_IntensityTransform):
     """Dictionary transform that scales each channel of each scan of `keys` by an `IntensityScaling`.
 
     Args:
@@ -190,10 +191,6 @@ class ScaleScanIntensityd(MapTransform):
     Raises:
         ScanError: a scan with equal percentiles or a standard deviation of 0.
     """
-
-    def __init__(self, keys: KeysCollection, intensity: IntensityScaling, allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.intensity = intensity
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Scale the scans of `data`."""
@@ -209,7 +206,7 @@ class ScaleScanIntensityd(MapTransform):
         return scaled
 
 
-class RestoreScanIntensityd(MapTransform):
+class RestoreScanIntensityd(_IntensityTransform):
     """Dictionary transform that converts scaled scans back to their own unit (HU for CT).
 
     A scan that was scaled by its own percentiles or statistics stays scaled.
@@ -219,10 +216,6 @@ class RestoreScanIntensityd(MapTransform):
         intensity: the scaling.
         allow_missing_keys: ignore missing keys.
     """
-
-    def __init__(self, keys: KeysCollection, intensity: IntensityScaling, allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.intensity = intensity
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Restore the scans of `data`."""

@@ -133,7 +133,7 @@ class ScanPreprocessing(ScanCompose):
         """Build the steps from a `record`, for any keys; a `ValueError` if it cannot be understood."""
         try:
             settings = dict(record)
-            return cls(keys=keys, intensity=IntensityScaling.from_record(settings.pop("intensity")), **settings)
+            return cls(keys=keys, intensity=IntensityScaling(**settings.pop("intensity")), **settings)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"The weights have an invalid record of their preprocessing ({type(error).__name__}: {error}): "

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from models_genesis_bundle.data.datalists.patients import patient_hashes
+from models_genesis_bundle.data.datalists.patients import labelled_record
 from models_genesis_bundle.data.datalists.splits import take_fraction
 from models_genesis_bundle.data.volumes.volumes import Volumes
 from torch.utils.data import Dataset
@@ -96,10 +96,7 @@ class CandidateCubes(Dataset):
                 len(items),
             )
         if label_fraction != 1 or shots is not None:
-            found = len(self.items)
             self.items = take_fraction(self.items, label_fraction, label_fraction_seed, "label", shots)
-            setting = f"label_fraction={label_fraction:g}" if shots is None else f"shots={shots}"
-            logger.info("%s keeps %d of %d items", setting, len(self.items), found)
         self._corners = self._find_corners()
 
     def _find_corners(self) -> np.ndarray:
@@ -138,11 +135,8 @@ class CandidateCubes(Dataset):
 
     def record(self) -> dict[str, Any]:
         """Plain values about the data, for checkpoints: numbers of scans, patients and cubes of each class, and the settings."""
-        patients = sorted({item["patient"] for item in self.items})
         return {
-            "scans": len({item["image"] for item in self.items}),
-            "patients": len(patients),
-            "patient_hashes": patient_hashes(patients),
+            **labelled_record(list({item["image"]: item for item in self.items}.values())),
             "cubes": len(self),
             "settings": {"preprocessing": self.volumes.preprocessing.record(), "cube_size": list(self.size)},
             "classes": {str(label): count for label, count in sorted(Counter(self.labels).items())},

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from models_genesis_bundle.data.datalists.patients import patient_hashes
+from models_genesis_bundle.data.datalists.patients import labelled_record
 from models_genesis_bundle.data.sampling.readable_scans import SkippedScansError, skipped_text
 from models_genesis_bundle.data.sampling.seeded_dataset import EpochIndex
 from models_genesis_bundle.data.volumes.cube_sampler import CubeSampler
@@ -177,7 +177,6 @@ class ScanCubes(Dataset):
 
     def record(self) -> dict[str, Any]:
         """Plain values about the data, for checkpoints: numbers of scans, patients and cubes, hashes of the patients, settings."""
-        hashes = patient_hashes({self.patients[image] for image in self.images})
         settings = {
             "preprocessing": self.volumes.preprocessing.record(),
             "sampler": self.sampler.record(),
@@ -187,13 +186,8 @@ class ScanCubes(Dataset):
             "rotation": self.rotation,
             "zoom": list(self.zoom),
         }
-        return {
-            "scans": len(self.images),
-            "patients": len(hashes),
-            "patient_hashes": hashes,
-            "cubes": len(self),
-            "settings": settings,
-        }
+        scans = [{"image": image, "patient": self.patients[image]} for image in self.images]
+        return {**labelled_record(scans), "cubes": len(self), "settings": settings}
 
 
 @lru_cache(maxsize=512)
