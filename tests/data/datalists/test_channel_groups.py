@@ -1,8 +1,8 @@
-import json
 import logging
 from pathlib import Path
 
 import pytest
+from empty_files import sizes, touch, write_json
 from models_genesis_bundle.data import list_scans, pretraining_datalist, segmentation_datalist, unlabelled_datalist
 from models_genesis_bundle.data.datalists import DatalistError
 from models_genesis_bundle.data.scans.files import case_path, channel_count
@@ -10,21 +10,12 @@ from models_genesis_bundle.data.scans.files import case_path, channel_count
 FEW = {"validation_fraction": 1, "test_fraction": 1}
 
 
-def touch(folder: Path, *names: str) -> Path:
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
-    return folder
-
-
 def cases(folder: Path, *names: str, count: int = 4) -> Path:
     return touch(folder, *(name.format(number) for number in range(count) for name in names))
 
 
 def test_files_are_put_together_by_the_channels_names_or_numbers(tmp_path):
-    brats = cases(
-        tmp_path / "brats", "B{0}/B{0}_T1.nii", "B{0}/B{0}_t1ce.nii", "B{0}/B{0}_flair.nii", "B{0}/B{0}_seg.nii"
-    )
+    brats = cases(tmp_path / "brats", *(f"B{{0}}/B{{0}}_{kind}.nii" for kind in ("T1", "t1ce", "flair", "seg")))
     scans = segmentation_datalist(brats, channels=["t1ce", "t1"], **FEW)["training"]
     assert [[Path(file).name for file in scan["channel_files"]] for scan in scans] == [
         [f"{scan['patient']}_t1ce.nii", f"{scan['patient']}_T1.nii"] for scan in scans
@@ -66,8 +57,8 @@ def test_scans_that_lack_a_channel_or_have_another_are_named(tmp_path, names, me
 
 def test_a_json_lists_the_files_of_a_scan(tmp_path):
     touch(tmp_path, "t1/a.nii", "t2/a.nii", "b.nii")
-    file = tmp_path / "datalist.json"
-    file.write_text(json.dumps({"training": [{"image": ["t1/a.nii", "t2/a.nii"]}, {"image": ["b.nii"]}]}))
+    lists = {"training": [{"image": ["t1/a.nii", "t2/a.nii"]}, {"image": ["b.nii"]}]}
+    file = write_json(tmp_path / "datalist.json", **lists)
     a, b = sorted(list_scans(file, channels=2), key=lambda scan: scan["patient"])
     assert a == {
         "image": str(tmp_path / "t1" / "a.nii"),
@@ -78,20 +69,19 @@ def test_a_json_lists_the_files_of_a_scan(tmp_path):
     for channels in (1, 3):
         with pytest.raises(DatalistError, match=f"has 2 files, one for each channel, but {channels}"):
             list_scans(file, channels=channels)
-    file.write_text(json.dumps({"training": [{"image": ["t1/a.nii", "gone.nii"]}]}))
+    write_json(file, training=[{"image": ["t1/a.nii", "gone.nii"]}])
     with pytest.raises(FileNotFoundError, match=r"gone\.nii"):
         list_scans(file, channels=2)
-    file.write_text(json.dumps({"training": [{"image": ["b.nii", "b.nii"]}]}))
+    write_json(file, training=[{"image": ["b.nii", "b.nii"]}])
     with pytest.raises(DatalistError, match="listed twice"):
         list_scans(file, channels=2)
 
 
 def test_pretraining_takes_each_file_for_a_scan_of_the_same_patient(tmp_path):
     touch(tmp_path, "a_t1.nii", "a_t2.nii", "b_t1.nii", "b_t2.nii")
-    file = tmp_path / "datalist.json"
-    file.write_text(json.dumps({"training": [{"image": [f"{name}_t1.nii", f"{name}_t2.nii"]} for name in "ab"]}))
-    datalist = pretraining_datalist(file, validation_fraction=1)
-    assert [len(datalist[section]) for section in ("training", "validation")] == [2, 2]
+    entries = [{"image": [f"{name}_t1.nii", f"{name}_t2.nii"]} for name in "ab"]
+    datalist = pretraining_datalist(write_json(tmp_path / "datalist.json", training=entries), validation_fraction=1)
+    assert sizes(datalist) == [2, 2, 0]
     assert len({scan["patient"] for scan in datalist["training"]}) == 1
 
 

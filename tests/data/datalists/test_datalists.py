@@ -1,27 +1,6 @@
-import json
-
 import pytest
+from empty_files import names, patients, sizes, touch, write_json
 from models_genesis_bundle.data import check_patients_disjoint, list_scans, pretraining_datalist
-
-
-def touch(folder, *names):
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
-
-
-def patients(scans):
-    return sorted({scan["patient"] for scan in scans})
-
-
-def names(scans, root):
-    return [scan["image"].removeprefix(f"{root}/") for scan in scans]
-
-
-def write_json(path, **sections):
-    path.write_text(json.dumps(sections))
-    return path
-
 
 # --- patients ---
 
@@ -75,48 +54,9 @@ def test_a_single_scan_and_a_dicom_folder_are_datasets_of_one(tmp_path):
     assert list_scans(tmp_path / "series")[0]["image"] == str(tmp_path / "series")
 
 
-def test_the_split_is_by_patient_seeded_and_whole(tmp_path):
-    touch(tmp_path, *(f"p{n:02d}/{scan}.nii" for n in range(20) for scan in "ab"))
-    splits = [pretraining_datalist(tmp_path, validation_fraction=0.25, seed=seed) for seed in (0, 0, 1)]
-    assert splits[0] == splits[1]
-    assert patients(splits[0]["validation"]) != patients(splits[2]["validation"])
-    for split in splits:
-        assert len(patients(split["validation"])) == 5
-        assert len(split["validation"]) == 10
-        assert len(split["training"]) == 30
-        assert split["test"] == []
-        assert not set(patients(split["training"])) & set(patients(split["validation"]))
-
-
-@pytest.mark.parametrize(("fraction", "validating"), [(0.01, 1), (0.5, 2), (0.99, 2)])
-def test_each_side_has_a_patient(tmp_path, fraction, validating):
-    touch(tmp_path, "a.nii", "b.nii", "c.nii")
-    split = pretraining_datalist(tmp_path, validation_fraction=fraction)
-    assert len(split["validation"]) == validating
-    assert len(split["training"]) == 3 - validating
-
-
-def test_one_patient_cannot_be_split(tmp_path):
-    touch(tmp_path, "ana_1.nii", "ana_2.nii")
-    with pytest.raises(ValueError, match=r"2 scans of one patient \(ana\) cannot be split .* Add scans of another"):
-        pretraining_datalist(tmp_path, patient_regex=r"^(\w+)_")
-
-
-@pytest.mark.parametrize("fraction", [0, -0.2, 1.5])
-def test_the_fraction_is_a_share_or_a_number(tmp_path, fraction):
-    with pytest.raises(
-        ValueError, match="validation_fraction must be a fraction of the patients between 0 and 1, or a whole"
-    ):
-        pretraining_datalist(tmp_path, validation_fraction=fraction)
-    touch(tmp_path, *(f"{name}.nii" for name in "abcde"))
-    assert len(pretraining_datalist(tmp_path, validation_fraction=2)["validation"]) == 2
-
-
 def test_empty_and_absent_folders(tmp_path):
     touch(tmp_path, "thesis.pdf", "slice.png")
-    with pytest.raises(
-        FileNotFoundError, match=r"no scan in this folder or its subfolders. Looked for \.nii\.gz, .*folders of DICOM"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"no scan in this folder .* Looked for \.nii\.gz, .*folders of DICOM"):
         list_scans(tmp_path)
     assert len(list_scans(tmp_path, spatial_dims=2)) == 1
     with pytest.raises(FileNotFoundError, match=r"none: there is no such folder or datalist. Check dataset_dir"):
@@ -146,9 +86,7 @@ def test_unknown_and_unfitting_layouts(tmp_path):
 
 
 def luna16(root, subsets):
-    touch(
-        root, *(f"subset{n}/1.3.{n}.{scan}.{suffix}" for n in subsets for scan in range(2) for suffix in ("mhd", "raw"))
-    )
+    touch(root, *(f"subset{n}/1.3.{n}.{scan}.{kind}" for n in subsets for scan in range(2) for kind in ("mhd", "raw")))
 
 
 def test_luna16_is_split_as_in_the_paper(tmp_path):
@@ -168,7 +106,7 @@ def test_luna16_is_split_as_in_the_paper(tmp_path):
 def test_luna16_in_part_is_said(tmp_path, caplog):
     luna16(tmp_path, (0, 1, 5))
     split = pretraining_datalist(tmp_path)
-    assert [len(split[section]) for section in ("training", "validation", "test")] == [4, 2, 0]
+    assert sizes(split) == [4, 2, 0]
     assert "the folders subset2, subset3, subset4 of LUNA16's training set are missing" in caplog.text
     assert "the folders subset6 of LUNA16's validation set are missing" in caplog.text
 
@@ -178,7 +116,7 @@ def test_luna16_without_a_side_is_refused_and_can_be_read_as_a_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no scan for validation in subset5, subset6. .*layout='folder'"):
         pretraining_datalist(tmp_path)
     split = pretraining_datalist(tmp_path, layout="folder", validation_fraction=0.25)
-    assert [len(split[section]) for section in ("training", "validation", "test")] == [3, 1, 0]
+    assert sizes(split) == [3, 1, 0]
     assert patients(split["validation"])[0].startswith("1.3.")
 
 
@@ -187,16 +125,11 @@ def test_luna16_without_a_side_is_refused_and_can_be_read_as_a_folder(tmp_path):
 
 def test_a_decathlon_dataset(tmp_path):
     """Its training cases have labels, its test cases do not, its paths start with ./, and no list validates."""
-    touch(
-        tmp_path,
-        *(f"imagesTr/liver_{n}.nii.gz" for n in range(5)),
-        "imagesTs/liver_9.nii.gz",
-        "imagesTr/unlisted.nii.gz",
-    )
+    touch(tmp_path, *(f"imagesTr/liver_{n}.nii.gz" for n in (*range(5), "unlisted")), "imagesTs/liver_9.nii.gz")
     training = [{"image": f"./imagesTr/liver_{n}.nii.gz", "label": f"./labelsTr/liver_{n}.nii.gz"} for n in range(5)]
     write_json(tmp_path / "dataset.json", name="Liver", training=training, test=["./imagesTs/liver_9.nii.gz"])
     split = pretraining_datalist(tmp_path, seed=3)
-    assert [len(split[section]) for section in ("training", "validation", "test")] == [4, 1, 1]
+    assert sizes(split) == [4, 1, 1]
     assert set(split["training"][0]) == {"image", "patient"}
     assert patients(split["test"]) == ["liver_9"]
     assert pretraining_datalist(tmp_path / "dataset.json", seed=3) == split
@@ -239,20 +172,11 @@ def test_a_split_file_replaces_the_split(tmp_path):
     [
         ("{", "it is not JSON"),
         ('["a.nii"]', r'expected \{"training": .* found a list'),
-        (
-            '{"scans": ["a.nii"], "validation": ["b.nii"]}',
-            "training is missing or empty; .* found the keys scans, validation",
-        ),
+        ('{"scans": ["a.nii"], "validation": ["b.nii"]}', "training is missing or empty; .* keys scans, validation"),
         ('{"training": ["a.nii"], "validation": []}', "validation is missing or empty"),
         ('{"training": "a.nii", "validation": ["b.nii"]}', "training must be a list, found a str"),
-        (
-            '{"training": [["a.nii", "b.nii"]], "validation": ["b.nii"]}',
-            r"training\[0\] must be a path or have one path",
-        ),
-        (
-            '{"training": [{"scan": "a.nii"}], "validation": ["b.nii"]}',
-            r"training\[0\] must be a path or have one path",
-        ),
+        ('{"training": [["a.nii", "b.nii"]], "validation": ["b.nii"]}', r"training\[0\] must be a path or have one"),
+        ('{"training": [{"scan": "a.nii"}], "validation": ["b.nii"]}', r"training\[0\] must be a path or have one"),
         (
             '{"training": ["a.nii", "x1", "x2", "x3", "x4", "x5", "x6"], "validation": ["b.nii"]}',
             r"6 of the listed scans do not exist: x1, x2, x3, x4, x5 and 1 more. Paths are relative to",
@@ -280,9 +204,7 @@ def test_a_patient_on_both_sides_is_refused_by_name(tmp_path):
     split_file = write_json(
         tmp_path / "split.json", training=["ana/1.nii", "ben/1.nii"], validation=["ana/2.nii"], test=["eva/1.nii"]
     )
-    with pytest.raises(
-        ValueError, match=r"more than one list of the split:\n  ana: training: .*1\.nii; validation: .*2\.nii\n"
-    ):
+    with pytest.raises(ValueError, match=r"one list of the split:\n  ana: training: .*1\.nii; validation: .*2\.nii\n"):
         pretraining_datalist(tmp_path, split_file=split_file)
     split = pretraining_datalist(tmp_path, split_file=split_file, patient_regex=r".*")
     assert patients(split["validation"]) == ["ana/2.nii"], "patient_regex can tell different people apart"

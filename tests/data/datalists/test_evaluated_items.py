@@ -21,6 +21,12 @@ def test_patients_of_the_training_are_named(caplog, section, warns):
     assert ("1 of 3" in caplog.text and "trained on: ben." in caplog.text) == warns
 
 
+def test_each_patient_has_the_start_of_its_names_sha256_once_and_in_order():
+    # printf LIDC-IDRI-0001 | sha256sum
+    assert patient_hashes(["LIDC-IDRI-0001"]) == ["3bb5d67ab4619662"]
+    assert patient_hashes(["b", "a", "b"]) == ["3e23e8160039594a", "ca978112ca1bbdca"]
+
+
 def test_weights_without_a_record_have_seen_nobody_known(caplog):
     assert seen_in_training(ITEMS, "test", None) == seen_in_training(ITEMS, "test", {"scans": 3}) == []
     assert not caplog.records
@@ -30,7 +36,5 @@ def test_a_resumed_run_has_the_same_lists():
     saved = ListsOfRun({"training": ITEMS[:3], "validation": ITEMS[3:]}).state_dict()
     ListsOfRun({"training": ITEMS[2::-1], "validation": ITEMS[3:]}).load_state_dict(saved)
     new = {"image": "ida.nii.gz", "patient": "ida"}
-    with pytest.raises(
-        ValueError, match=r"^training had 3 scans of 2 patients, now 2 of 2, and 1 patients .*output_dir"
-    ):
+    with pytest.raises(ValueError, match=r"^training had 3 scans of 2 patients, now 2 of 2, and 1 .*output_dir"):
         ListsOfRun({"training": [ITEMS[1], new], "validation": ITEMS[3:]}).load_state_dict(saved)

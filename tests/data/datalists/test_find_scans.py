@@ -8,6 +8,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from empty_files import touch
 from models_genesis_bundle.data import list_scans, patient_hashes, pretraining_datalist
 from models_genesis_bundle.data.datalists.find_scans import look_below
 from models_genesis_bundle.files import RUN_MARKER
@@ -17,39 +18,19 @@ SCAN = np.random.default_rng(0).integers(-1000, 1000, (12, 12, 8)).astype(np.int
 LABELS = (SCAN > 700).astype(np.int16) + (SCAN > 900)
 
 
-def touch(folder, *names):
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
-
-
 def below(root, paths):
     return [path.relative_to(root).as_posix() for path in paths]
 
 
-@pytest.mark.parametrize(
-    ("name", "is_label"),
-    [
-        ("segmentation.nii.gz", True),
-        ("p1_seg.nii", True),
-        ("p1-Seg.nii", True),
-        ("GroundTruth.nii", True),
-        ("label0001.nii", True),
-        ("lungMask.nrrd", True),
-        ("sub-1_dseg.nii", True),
-        ("p1_gt.nii", True),
-        ("ROIs.nii", True),
-        ("annotations.nii", True),
-        ("RTSTRUCT.nii", True),
-        ("masked.nii", False),
-        ("unlabelled.nii", False),
-        ("bigtoe.nii", False),
-        ("segovia_1.nii", False),
-    ],
-)
-def test_names_of_label_maps(tmp_path, name, is_label):
-    touch(tmp_path, "p1.nii", f"p2/{name}")
-    found = look_below(tmp_path)
+NAMES_OF_LABEL_MAPS = """segmentation.nii.gz p1_seg.nii p1-Seg.nii GroundTruth.nii label0001.nii lungMask.nrrd sub-1_dseg.nii
+    p1_gt.nii ROIs.nii annotations.nii RTSTRUCT.nii"""
+OTHER_NAMES = "masked.nii unlabelled.nii bigtoe.nii segovia_1.nii"
+
+
+@pytest.mark.parametrize("name", [*NAMES_OF_LABEL_MAPS.split(), *OTHER_NAMES.split()])
+def test_names_of_label_maps(tmp_path, name):
+    is_label = name in NAMES_OF_LABEL_MAPS.split()
+    found = look_below(touch(tmp_path, "p1.nii", f"p2/{name}"))
     assert below(tmp_path, found.labels) == ([f"p2/{name}"] if is_label else [])
     assert len(found.scans) == 2 - is_label
 
@@ -63,14 +44,8 @@ def test_folders_of_label_maps(tmp_path, folder):
 
 
 def test_a_folder_around_everything_does_not_tell(tmp_path):
-    touch(
-        tmp_path,
-        "Segmentation_Challenge/a/ct.nii",
-        "Segmentation_Challenge/a/gt.nii",
-        "Segmentation_Challenge/b/ct.nii",
-    )
-    names = ["Segmentation_Challenge/a/ct.nii", "Segmentation_Challenge/b/ct.nii"]
-    assert below(tmp_path, look_below(tmp_path).scans) == names
+    folder = touch(tmp_path / "Segmentation_Challenge", "a/ct.nii", "a/gt.nii", "b/ct.nii")
+    assert below(folder, look_below(tmp_path).scans) == ["a/ct.nii", "b/ct.nii"]
 
 
 def test_a_folder_of_images_in_one_of_labels_holds_images(tmp_path):

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 import pytest
+from empty_files import LISTS, patients, sizes, touch, write_json
 from models_genesis_bundle.data import list_scans, pretraining_datalist, read_candidates, segmentation_datalist
 from models_genesis_bundle.data.datalists import DatalistError
-from models_genesis_bundle.data.datalists.json_datalist import SECTIONS
 
 
 @pytest.fixture
 def scans(tmp_path):
-    for name in "abc":
-        (tmp_path / f"{name}.nii").touch()
-    return tmp_path
+    return touch(tmp_path, "a.nii", "b.nii", "c.nii")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32-le"])
@@ -33,21 +30,21 @@ def test_a_path_that_is_no_unicode_is_found(scans):
 
 def test_one_patient_may_be_written_in_several_ways(scans):
     entries = [{"image": "a.nii", "patient": 7.0}, {"image": "b.nii", "patient": " 7"}]
-    (scans / "datalist.json").write_text(json.dumps({"training": entries}), encoding="utf-8")
+    write_json(scans / "datalist.json", training=entries)
     assert [scan["patient"] for scan in list_scans(scans)] == ["7", "7"]
 
 
 @pytest.mark.parametrize("patient", [None, [], ["p"], {"id": 1}, True, "", "  ", float("nan")])
 def test_a_patient_is_text_or_a_number(scans, patient):
     entries = [{"image": "a.nii", "patient": 7}, {"image": "b.nii", "patient": patient}]
-    (scans / "datalist.json").write_text(json.dumps({"training": entries}))
+    write_json(scans / "datalist.json", training=entries)
     with pytest.raises(DatalistError) as caught:
         list_scans(scans)
     assert caught.value.source == str(scans / "datalist.json")
     assert caught.value.found.startswith("the patient of training[1] must be text or a number, found ")
     assert caught.value.remedy.startswith("Name the patient")
     entries[1]["patient"] = "b"
-    (scans / "datalist.json").write_text(json.dumps({"training": entries}))
+    write_json(scans / "datalist.json", training=entries)
     assert [scan["patient"] for scan in list_scans(scans)] == ["7", "b"]
 
 
@@ -68,19 +65,18 @@ def test_what_cannot_be_meant_is_refused(scans, text, found):
 
 
 def test_a_test_list_of_paths_alone(scans):
-    (scans / "dataset.json").write_text(json.dumps({"training": [{"image": "./a.nii"}, "b.nii"], "test": ["./c.nii"]}))
-    split = pretraining_datalist(scans)
-    assert [len(split[section]) for section in ("training", "validation", "test")] == [1, 1, 1]
+    write_json(scans / "dataset.json", training=[{"image": "./a.nii"}, "b.nii"], test=["./c.nii"])
+    assert sizes(pretraining_datalist(scans)) == [1, 1, 1]
 
 
 @pytest.mark.parametrize("names", [("train", "val", "test"), ("training", "valid", "testing"), ("Train", "VAL", "ts")])
 def test_lists_go_by_the_names_that_others_give_them(scans, names):
     """Auto3DSeg writes ``testing``, many scripts ``train`` and ``val``; a list that is not read would be drawn anew."""
-    (scans / "datalist.json").write_text(json.dumps(dict(zip(names, (["a.nii"], ["b.nii"], ["c.nii"]), strict=True))))
+    write_json(scans / "datalist.json", **dict(zip(names, (["a.nii"], ["b.nii"], ["c.nii"]), strict=True)))
     split = pretraining_datalist(scans)
-    assert [[scan["patient"] for scan in split[section]] for section in SECTIONS] == [["a"], ["b"], ["c"]]
-    labelled = [{"image": f"{name}.nii", "label": f"{name}.nii"} for name in "abc"]
-    (scans / "datalist.json").write_text(json.dumps(dict(zip(names, ([item] for item in labelled), strict=True))))
+    assert [patients(split[section]) for section in LISTS] == [["a"], ["b"], ["c"]]
+    labelled = ([{"image": f"{name}.nii", "label": f"{name}.nii"}] for name in "abc")
+    write_json(scans / "datalist.json", **dict(zip(names, labelled, strict=True)))
     assert [scan["patient"] for scan in segmentation_datalist(scans)["test"]] == ["c"]
 
 
