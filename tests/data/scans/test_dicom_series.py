@@ -8,16 +8,12 @@ import shutil
 
 import numpy as np
 import pytest
-from models_genesis_bundle.data import LoadScand, ScanError
+from models_genesis_bundle.data import ScanError
+from reading import VOXELS, load, refused
 from scan_writers import UID, truncate, write_dicom, write_dicom_file
 
-VOXELS = np.random.default_rng(0).integers(-1000, 1000, (12, 10, 8)).astype(np.int16)
 STORED = np.random.default_rng(1).integers(0, 4096, (6, 10, 12)).astype(np.uint16)
 GAP = 5.0
-
-
-def load(path, **arguments):
-    return LoadScand("image", **arguments)({"image": path})["image"]
 
 
 def write_series(folder, stored=STORED, step=(0, 0, GAP), each=None, **elements):
@@ -35,6 +31,11 @@ def write_series(folder, stored=STORED, step=(0, 0, GAP), each=None, **elements)
     return folder
 
 
+def each(**by_number):
+    """Elements for single slices, such as ``_3={...}``."""
+    return lambda number: by_number.get(f"_{number}", {})
+
+
 def places(scan):
     """Where the affine puts the first voxel of each slice, in LPS millimetres."""
     corners = np.array([(0, 0, k, 1) for k in range(scan.shape[-1])])
@@ -45,11 +46,9 @@ def places(scan):
 def test_each_slice_has_its_own_rescale(tmp_path, slope, intercept):
     folder = write_series(
         tmp_path,
-        each=lambda number: (
-            {"RescaleSlope": slope, "RescaleIntercept": intercept}
-            if number
-            else {"RescaleSlope": 1, "RescaleIntercept": 0}
-        ),
+        RescaleSlope=slope,
+        RescaleIntercept=intercept,
+        each=each(_0={"RescaleSlope": 1, "RescaleIntercept": 0}),
     )
     truth = STORED.astype(np.float64)
     truth[1:] = truth[1:] * slope + intercept
@@ -116,7 +115,7 @@ def test_one_series_may_write_its_numbers_in_several_ways(tmp_path):
 def test_names_that_are_not_utf_8_are_refused(tmp_path):
     folder = write_series(tmp_path)
     (folder / "3").rename(folder / os.fsdecode(b"\xe9"))
-    with pytest.raises(ScanError, match="its name is not UTF-8"):
+    with refused("name", "its name is not UTF-8"):
         load(folder)
 
 
@@ -139,31 +138,24 @@ def test_files_that_are_copied_twice_count_once(tmp_path, caplog):
 
 def test_of_several_images_at_each_place_one_is_taken_only_by_name(tmp_path):
     folder = write_series(tmp_path, each=lambda number: {"ImagePositionPatient": (0, 0, number % 2 * GAP)})
-    with pytest.raises(
-        ScanError, match=r"its shape \(12, 10, 2, 3\) has 4 axes .* 3 volumes\. .*volume=0 … 2"
-    ) as raised:
+    with refused("several_volumes", r"its shape \(12, 10, 2, 3\) has 4 axes .* 3 volumes\. .*volume=0 … 2"):
         load(folder)
-    assert raised.value.rule == "several_volumes"
     for volume in range(3):
         np.testing.assert_array_equal(load(folder, volume=volume)[0], STORED[2 * volume : 2 * volume + 2].T)
-    with pytest.raises(ScanError, match=r"it holds 3 volumes\. There is no volume 3; choose one from 0 to 2"):
-        load(folder, volume=3)
 
 
 def test_images_next_to_each_other_are_no_volumes(tmp_path):
     write_series(tmp_path, each=lambda number: {"ImagePositionPatient": (number % 3, 0, number // 3 * GAP)})
-    with pytest.raises(ScanError, match="1 lies 1 mm next to 0, in the same plane") as raised:
+    with refused("repeated_slices", "1 lies 1 mm next to 0, in the same plane"):
         load(tmp_path, volume=0)
-    assert raised.value.rule == "repeated_slices"
 
 
 def test_missing_slices_are_counted_and_placed(tmp_path):
     folder = write_series(tmp_path, np.resize(STORED, (12, 10, 12)))
     for number in ("3", "7", "8"):
         (folder / number).unlink()
-    with pytest.raises(ScanError, match=r"missing: 3 of 12 \(1 between 2 and 4, 2 between 6 and 9\)") as raised:
+    with refused("missing_slices", r"missing: 3 of 12 \(1 between 2 and 4, 2 between 6 and 9\)"):
         load(folder)
-    assert raised.value.rule == "missing_slices"
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated"])
@@ -178,11 +170,6 @@ def test_a_series_with_a_gap_is_refused(tmp_path, damage):
     assert ("Not readable: 1-05.dcm" in str(raised.value)) == (damage == "truncated")
 
 
-def each(**by_number):
-    """Elements for single slices, such as ``_3={...}``."""
-    return lambda number: by_number.get(f"_{number}", {})
-
-
 TILTED = (1, 0, 0, 0, np.cos(np.radians(18.5)), -np.sin(np.radians(18.5)))
 
 
@@ -190,46 +177,26 @@ TILTED = (1, 0, 0, 0, np.cos(np.radians(18.5)), -np.sin(np.radians(18.5)))
     ("elements", "rule", "message"),
     [
         ({"ImageOrientationPatient": TILTED}, "gantry_tilt", r"gantry tilt of 18\.5 degrees"),
-        (
-            {"each": each(_2={"ImagePositionPatient": (-10, -20, 41)})},
-            "uneven_slices",
-            "gaps between them are 4 to 6 mm",
-        ),
+        ({"each": each(_2={"ImagePositionPatient": (-10, -20, 41)})}, "uneven_slices", "between them are 4 to 6 mm"),
         ({"each": each(_2={"ImagePositionPatient": (-8, -20, 40)})}, "uneven_slices", "up to 2 mm from its place"),
-        (
-            {"each": each(_2={"ImagePositionPatient": (-10, -20, 35)})},
-            "repeated_slices",
-            "1 to 2 images lie at each place",
-        ),
+        ({"each": each(_2={"ImagePositionPatient": (-10, -20, 35)})}, "repeated_slices", "1 to 2 images lie at each"),
         (
             {"each": each(_2={"PixelSpacing": (0.7, 0.8)})},
             "mixed_images",
-            r"differ in PixelSpacing: \[0\.9, 0\.7\] in 0, .* in 2",
+            r"PixelSpacing: \[0\.9, 0\.7\] in 0, .* in 2",
         ),
-        (
-            {"each": each(_2={"ImageOrientationPatient": (0, 1, 0, 0, 0, -1)})},
-            "mixed_images",
-            "differ in ImageOrientation",
-        ),
-        (
-            {"PixelSpacing": None},
-            "no_spacing",
-            "PixelSpacing in the header of 0 must be two numbers above 0, found nothing",
-        ),
+        ({"each": each(_2={"ImageOrientationPatient": (0, 1, 0, 0, 0, -1)})}, "mixed_images", "in ImageOrientation"),
+        ({"PixelSpacing": None}, "no_spacing", "of 0 must be two numbers above 0, found nothing"),
         ({"PixelSpacing": (0, 1)}, "no_spacing", r"above 0, found 0\\1"),
         ({"PixelSpacing": (-1, 1)}, "no_spacing", r"above 0, found -1\\1"),
-        (
-            {"each": each(_4={"ImagePositionPatient": None})},
-            "no_position",
-            "header of 4 must be three numbers, found nothing",
-        ),
+        ({"each": each(_4={"ImagePositionPatient": None})}, "no_position", "of 4 must be three numbers, found nothing"),
         ({"ImagePositionPatient": r"1\nan\2"}, "no_position", r"three numbers, found 1\\nan\\2"),
         ({"each": each(_2={"RescaleSlope": 0})}, "rescale", "RescaleSlope in the header of 2 is 0"),
         ({"each": each(_2={"RescaleSlope": "1,5"})}, "rescale", "header of 2 is 1,5"),
         (
             {"RescaleSlope": 1, "each": each(_2={"RescaleSlope": None})},
             "rescale",
-            "of 0 and 2, only one has RescaleSlope in its header",
+            "of 0 and 2, only one has RescaleSlope",
         ),
         ({"each": each(_2={"RescaleIntercept": -1024})}, "rescale", "of 0 and 2, only one has RescaleIntercept"),
         ({"each": each(_2={"PhotometricInterpretation": "MONOCHROME1"})}, "mixed_images", "differ in inverted grey"),
@@ -250,19 +217,18 @@ TILTED = (1, 0, 0, 0, np.cos(np.radians(18.5)), -np.sin(np.radians(18.5)))
     ],
 )
 def test_what_is_no_regular_volume_is_refused_by_name(tmp_path, elements, rule, message):
-    with pytest.raises(ScanError, match=message) as raised:
+    with refused(rule, message):
         load(write_series(tmp_path, **elements))
-    assert raised.value.rule == rule
 
 
 def test_a_localiser_beside_the_slices_is_left_out(tmp_path):
     folder = write_series(tmp_path)
-    position = {
+    elements = {
         "ImagePositionPatient": (0, 0, 0),
         "ImageOrientationPatient": (1, 0, 0, 0, 0, -1),
         "PixelSpacing": (1, 1),
     }
-    write_dicom_file(folder / "scout", STORED[0], SeriesInstanceUID=UID, ImageType=r"A\B\LOCALIZER", **position)
+    write_dicom_file(folder / "scout", STORED[0], SeriesInstanceUID=UID, ImageType=r"A\B\LOCALIZER", **elements)
     np.testing.assert_array_equal(load(folder)[0], STORED.T)
 
 
@@ -284,9 +250,8 @@ def test_a_folder_without_images_is_refused(tmp_path):
     with pytest.raises(ScanError, match="the folder holds no DICOM series"):
         load(tmp_path)
     write_dicom_file(tmp_path / "plan.dcm", None)
-    with pytest.raises(ScanError, match=r"none of its DICOM files is a readable image: plan\.dcm") as raised:
+    with refused("no_image", r"none of its DICOM files is a readable image: plan\.dcm"):
         load(tmp_path)
-    assert raised.value.rule == "no_image"
 
 
 @pytest.mark.parametrize("name", ["DICOMDIR", "DIRFILE", "index"])

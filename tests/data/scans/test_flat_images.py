@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
-from models_genesis_bundle.data import IntensityScaling, LoadScand, ScanError, ScanPreprocessing, list_scans
+import reading
+from models_genesis_bundle.data import IntensityScaling, ScanError, ScanPreprocessing, list_scans
 from models_genesis_bundle.data.datalists.find_scans import look_below
 from models_genesis_bundle.data.scans.files import scan_stem
 from PIL import Image
@@ -13,8 +16,7 @@ from scan_writers import truncate, write_dicom, write_dicom_file, write_radiogra
 PIXELS = np.random.default_rng(0).integers(0, 255, (10, 20)).astype(np.int16)
 
 
-def load(path, **arguments):
-    return LoadScand("image", spatial_dims=2, **arguments)({"image": path})["image"]
+load = partial(reading.load, spatial_dims=2)
 
 
 def preprocess(path):

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 
 import numpy as np
 import pytest
-from models_genesis_bundle.data import LoadScand, ScanError
+from models_genesis_bundle.data import ScanError
+from reading import VOXELS, load, refused
 from scan_writers import affine, write_scan
 
-VOXELS = np.random.default_rng(0).integers(-1000, 1000, (12, 10, 8)).astype(np.int16)
 PAYLOAD = VOXELS.tobytes(order="F")
-
-
-def load(path, **arguments):
-    return LoadScand("image", **arguments)({"image": path})["image"]
 
 
 def meta_image(data="LOCAL", sides="12 10 8", spacing="2 3 4", kind="MET_SHORT", more=""):
@@ -32,6 +29,14 @@ def nrrd(sides="12 10 8", fields="spacings: 2 3 4\n", kind="short", data=""):
     ).encode()
 
 
+def directed(vectors, units='"mm" "mm" "mm"'):
+    return nrrd(fields=f"space: LPS\nspace directions: {vectors}\nspace origin: (10,20,30)\nspace units: {units}\n")
+
+
+def kinds(first):
+    return f"kinds: {first} domain domain domain\n"
+
+
 @pytest.mark.parametrize(("slope", "offset"), [("1", "0"), ("2", "-1024"), ("0.5", "0")])
 def test_the_intensity_function_of_meta_image_is_applied(tmp_path, slope, offset):
     more = f"ElementToIntensityFunctionSlope = {slope}\nElementToIntensityFunctionOffset = {offset}\n"
@@ -41,9 +46,8 @@ def test_the_intensity_function_of_meta_image_is_applied(tmp_path, slope, offset
 
 def test_an_intensity_function_that_is_no_number_is_refused(tmp_path):
     (tmp_path / "a.mha").write_bytes(meta_image(more="ElementToIntensityFunctionSlope = 1,5\n") + PAYLOAD)
-    with pytest.raises(ScanError, match="slope 1,5 and the offset 0, which are not numbers") as raised:
+    with refused("rescale", "slope 1,5 and the offset 0, which are not numbers"):
         load(tmp_path / "a.mha")
-    assert raised.value.rule == "rescale"
 
 
 @pytest.mark.parametrize(
@@ -87,9 +91,8 @@ def test_a_name_may_be_any_bytes(tmp_path, name):
 def test_a_name_that_itk_cannot_take_is_refused(tmp_path, name):
     path = write_scan(tmp_path / "plain" / name, VOXELS)
     path.parent.rename(tmp_path / os.fsdecode(b"s\xe9rie"))
-    with pytest.raises(ScanError, match="its name is not UTF-8") as raised:
+    with refused("name", "its name is not UTF-8"):
         load(tmp_path / os.fsdecode(b"s\xe9rie") / name)
-    assert raised.value.rule == "name"
 
 
 @pytest.mark.parametrize("data", ["LIST\n0.raw\n/etc/passwd\n", "s%02d.raw 0 7 1\n", "../s%d.raw 1 3\n"])
@@ -97,24 +100,20 @@ def test_voxels_in_several_files_are_refused(tmp_path, data):
     (tmp_path / "a.mhd").write_bytes(meta_image(data))
     (tmp_path / "a.nhdr").write_bytes(nrrd(data=f"data file: {data}"))
     for name in ("a.mhd", "a.nhdr"):
-        with pytest.raises(ScanError, match="its voxels are in several files") as raised:
+        with refused("several_files", "its voxels are in several files"):
             load(tmp_path / name)
-        assert raised.value.rule == "several_files"
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../x.raw", "sub/../../x.raw", r"C:\x.raw", r"..\x.raw"])
 def test_data_outside_the_headers_folder_are_refused(tmp_path, name):
     (tmp_path / "x.raw").write_bytes(PAYLOAD)
     (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "a.mhd").write_bytes(meta_image(name))
-    (tmp_path / "sub" / "a.mha").write_bytes(meta_image(name))
-    (tmp_path / "sub" / "a.nhdr").write_bytes(nrrd(data=f"data file: {name}\n"))
-    (tmp_path / "sub" / "a.nrrd").write_bytes(nrrd(data=f"datafile: {name}\n"))
-    for header in ("a.mhd", "a.mha", "a.nhdr", "a.nrrd"):
-        with pytest.raises(ScanError, match="is not next to it") as raised:
+    headers = {"a.mhd": meta_image(name), "a.mha": meta_image(name)}
+    headers |= {"a.nhdr": nrrd(data=f"data file: {name}\n"), "a.nrrd": nrrd(data=f"datafile: {name}\n")}
+    for header, content in headers.items():
+        (tmp_path / "sub" / header).write_bytes(content)
+        with refused("data_outside", f"{re.escape(name)} is not next to it"):
             load(tmp_path / "sub" / header)
-        assert name in str(raised.value)
-        assert raised.value.rule == "data_outside"
 
 
 def test_several_volumes_are_refused_or_chosen_by_name(tmp_path):
@@ -133,9 +132,8 @@ def test_several_volumes_are_refused_or_chosen_by_name(tmp_path):
     }
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(ScanError, match="3 volumes") as raised:
+        with refused("several_volumes", "3 volumes"):
             load(tmp_path / name)
-        assert raised.value.rule == "several_volumes"
         np.testing.assert_array_equal(load(tmp_path / name, volume=2)[0], VOXELS + 2, err_msg=name)
         np.testing.assert_allclose(load(tmp_path / name, volume=2).pixdim, (2, 3, 4), err_msg=name)
 
@@ -147,62 +145,29 @@ def test_several_volumes_are_refused_or_chosen_by_name(tmp_path):
         ("a.mha", meta_image(spacing="2 3 -4") + PAYLOAD, "spacing", "above 0, found 2, 3, -4"),
         ("a.nrrd", nrrd(fields="spacings: 0 1 1\n") + PAYLOAD, "damaged", r"axis 0 spacing \(0\) invalid"),
         ("a.nrrd", nrrd(fields="spacings: 1 -1 1\n") + PAYLOAD, "spacing", "above 0, found 1, -1, 1"),
-        (
-            "a.nrrd",
-            nrrd(fields="space: LPS\nspace directions: (1,0,0) (0,0,0) (0,0,1)\n") + PAYLOAD,
-            "spacing",
-            "above 0, found 1, 0, 1",
-        ),
-        (
-            "a.nrrd",
-            nrrd("3 12 10 8", "kinds: RGB-color domain domain domain\n", "uchar") + bytes(2880),
-            "colour",
-            r"colours \(RGB\)",
-        ),
-        (
-            "a.nrrd",
-            nrrd("2 12 10 8", "kinds: complex domain domain domain\n") + PAYLOAD * 2,
-            "complex",
-            "complex numbers",
-        ),
+        ("a.nrrd", directed("(1,0,0) (0,0,0) (0,0,1)") + PAYLOAD, "spacing", "above 0, found 1, 0, 1"),
+        ("a.nrrd", nrrd("3 12 10 8", kinds("RGB-color"), "uchar") + bytes(2880), "colour", r"colours \(RGB\)"),
+        ("a.nrrd", nrrd("2 12 10 8", kinds("complex")) + PAYLOAD * 2, "complex", "complex numbers"),
         ("a.mha", meta_image(sides="1500 1500 1500") + PAYLOAD, "too_large", r"take 12\.6 GiB of memory; the limit"),
         ("a.nrrd", nrrd("1500 1500 1500") + PAYLOAD, "too_large", r"take 12\.6 GiB of memory; the limit"),
         ("a.mha", meta_image(sides="12 10 9") + PAYLOAD, "damaged", "cannot be read"),
-        (
-            "a.mha",
-            meta_image(sides="12 10 7") + PAYLOAD,
-            "damaged",
-            "12×10×7 voxels, which take 1680 bytes; found at least",
-        ),
+        ("a.mha", meta_image(sides="12 10 7") + PAYLOAD, "damaged", "12×10×7 voxels, which take 1680 bytes; found at "),
         ("a.nrrd", nrrd("12 10 7") + PAYLOAD, "damaged", "12×10×7 voxels, which take 1680 bytes; found at least"),
-        (
-            "a.nrrd",
-            nrrd(fields='space: LPS\nspace directions: (1,0,0) (0,1,0) (0,0,1)\nspace units: "mm" "mm" "s"\n')
-            + PAYLOAD,
-            "units",
-            "unit of length is",
-        ),
+        ("a.nrrd", directed("(1,0,0) (0,1,0) (0,0,1)", '"mm" "mm" "s"') + PAYLOAD, "units", "unit of length is"),
         ("a.nrrd", nrrd().replace(b"raw", b"bzip2") + PAYLOAD, "encoding", "its encoding bzip2 is not supported"),
         ("a.mhd", meta_image("gone.raw"), "missing_data", "its data file gone.raw does not exist"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said(tmp_path, name, content, rule, message):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(ScanError, match=message) as raised:
+    with refused(rule, message):
         load(tmp_path / name)
-    assert raised.value.rule == rule
-    assert ("truncated or damaged" in str(raised.value)) == (rule == "damaged")
 
 
 @pytest.mark.parametrize(("unit", "millimetres"), [("um", 0.001), ("cm", 10), ("mm", 1)])
 def test_units_are_honoured(tmp_path, unit, millimetres):
-    vectors = "space: LPS\nspace directions: (2,0,0) (0,3,0) (0,0,4)\nspace origin: (10,20,30)\n"
-    (tmp_path / "a.nrrd").write_bytes(
-        nrrd(fields=vectors + f"space units: {' '.join([chr(34) + unit + chr(34)] * 3)}\n") + PAYLOAD
-    )
-    (tmp_path / "a.mha").write_bytes(
-        meta_image(spacing="2 3 4", more=f"DistanceUnits = {unit}\nOffset = 10 20 30\n") + PAYLOAD
-    )
+    (tmp_path / "a.nrrd").write_bytes(directed("(2,0,0) (0,3,0) (0,0,4)", " ".join([f'"{unit}"'] * 3)) + PAYLOAD)
+    (tmp_path / "a.mha").write_bytes(meta_image(more=f"DistanceUnits = {unit}\nOffset = 10 20 30\n") + PAYLOAD)
     expected = np.diag([-2 * millimetres, -3 * millimetres, 4 * millimetres, 1])
     expected[:3, 3] = np.array([-10, -20, 30]) * millimetres
     for name in ("a.nrrd", "a.mha"):

@@ -25,15 +25,10 @@ def test_labels_of_every_format_are_whole_numbers_in_their_place(tmp_path, name)
     assert np.allclose(label.affine, np.eye(4) if name.endswith(".npy") else affine())
 
 
-def test_labels_stored_as_numbers_with_a_point_are_fine(tmp_path):
-    assert load(write_scan(tmp_path / "a.nii", drawn(1, 2, dtype=np.float32))).max() == 2
-
-
-@pytest.mark.parametrize("factor", [0.99999994, 1 + 1e-6, 1.0004])
+@pytest.mark.parametrize("factor", [1, 0.99999994, 1 + 1e-6, 1.0004])
 def test_labels_that_are_whole_but_for_rounding_are_rounded(tmp_path, factor):
-    label = load(
-        write_scan(tmp_path / "a.nii", drawn(1, 2) * np.float32(factor)), num_classes=3, label_map={2: 1, 1: 2}
-    )
+    path = write_scan(tmp_path / "a.nii", drawn(1, 2) * np.float32(factor))
+    label = load(path, num_classes=3, label_map={2: 1, 1: 2})
     assert label.flatten()[:3].tolist() == [2, 1, 0]
 
 
@@ -101,9 +96,7 @@ def test_settings_out_of_range_are_refused_at_once(settings, message):
         LoadLabeld("label", **settings)
 
 
-def test_a_missing_key_and_a_missing_file(tmp_path):
+def test_a_missing_key():
     assert LoadLabeld("label", allow_missing_keys=True)({"image": "a"}) == {"image": "a"}
     with pytest.raises(KeyError, match="label"):
         LoadLabeld("label")({"image": "a"})
-    with pytest.raises(ScanError, match="there is no such file"):
-        load(tmp_path / "gone.nii")

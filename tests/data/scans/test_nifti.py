@@ -7,16 +7,11 @@ import gzip
 import nibabel
 import numpy as np
 import pytest
-from models_genesis_bundle.data import LoadScand, ScanError
 from monai.transforms import SaveImage
+from reading import VOXELS, load, refused
 from scan_writers import affine
 
-VOXELS = np.random.default_rng(0).integers(-1000, 1000, (12, 10, 8)).astype(np.int16)
 SHEARED = np.array([[-3.2, 0.1, 0, 60], [0, 3.2, 0, -50], [0, 0.4, 4.1, -300], [0, 0, 0, 1]])
-
-
-def load(path, **arguments):
-    return LoadScand("image", **arguments)({"image": path})["image"]
 
 
 def image(array=VOXELS, matrix=None, **header):
@@ -29,6 +24,14 @@ def image(array=VOXELS, matrix=None, **header):
 
 def saved(made, path):
     nibabel.save(made, path)
+    return path
+
+
+def write_raw(path, header, voxels=b""):
+    """Write the header as it is: nibabel's own writer would mend it."""
+    header["magic"], header["vox_offset"] = b"n+1", 352
+    content = header.binaryblock + bytes(4) + voxels
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
     return path
 
 
@@ -97,9 +100,8 @@ def test_any_flipped_bit_of_a_compressed_file_is_noticed(tmp_path):
         content[place] ^= 16
         (tmp_path / "a.nii.gz").write_bytes(content)
         content[place] ^= 16
-        with pytest.raises(ScanError, match="truncated or damaged") as raised:
+        with refused("damaged"):
             load(tmp_path / "a.nii.gz")
-        assert raised.value.rule == "damaged", place
 
 
 def test_padding_behind_a_file_does_no_harm(tmp_path):
@@ -115,12 +117,8 @@ def test_padding_behind_a_file_does_no_harm(tmp_path):
 def test_a_shape_that_does_not_match_the_size_is_refused(tmp_path, name, shape):
     header = image(matrix=affine()).header
     header.set_data_shape(shape)
-    header["magic"], header["vox_offset"] = b"n+1", 352
-    content = header.binaryblock + bytes(4) + VOXELS.tobytes(order="F")
-    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
-    with pytest.raises(ScanError, match="cannot be read") as raised:
-        load(tmp_path / name)
-    assert raised.value.rule == "damaged"
+    with refused("damaged", "cannot be read"):
+        load(write_raw(tmp_path / name, header, VOXELS.tobytes(order="F")))
 
 
 RGB = np.zeros((9, 10, 8), dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
@@ -139,25 +137,13 @@ RGBA = np.zeros((9, 10, 8), dtype=[("R", "u1"), ("G", "u1"), ("B", "u1"), ("A", 
     ],
 )
 def test_what_is_wrong_with_a_file_is_said(tmp_path, made, rule, message):
-    # The header is written as it is: nibabel's own writer would mend it.
-    header = made.header
-    header["magic"], header["vox_offset"] = b"n+1", 352
-    (tmp_path / "a.nii").write_bytes(header.binaryblock + bytes(4) + np.asarray(made.dataobj).tobytes(order="F"))
-    with pytest.raises(ScanError, match=message) as raised:
-        load(tmp_path / "a.nii")
-    assert raised.value.rule == rule
-    assert "truncated or damaged" not in str(raised.value)
+    with refused(rule, message):
+        load(write_raw(tmp_path / "a.nii", made.header, np.asarray(made.dataobj).tobytes(order="F")))
 
 
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
 def test_a_scan_that_would_fill_the_memory_is_refused_before_its_voxels_are_read(tmp_path, name):
     header = image().header
     header.set_data_shape((1500, 1500, 1500))
-    header["magic"], header["vox_offset"] = b"n+1", 352
-    content = header.binaryblock + bytes(4)
-    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
-    with pytest.raises(
-        ScanError, match=r"1500×1500×1500 voxels, which take 12\.6 GiB of memory; the limit is"
-    ) as raised:
-        load(tmp_path / name)
-    assert raised.value.rule == "too_large"
+    with refused("too_large", r"1500×1500×1500 voxels, which take 12\.6 GiB of memory; the limit is"):
+        load(write_raw(tmp_path / name, header))

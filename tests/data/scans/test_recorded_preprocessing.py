@@ -38,11 +38,7 @@ def test_flat_images_have_two_axes_with_and_without_a_record():
 @pytest.mark.parametrize(
     ("setting", "expected", "messages"),
     [
-        (
-            {"intensity": IntensityScaling()},
-            {"intensity": IntensityScaling().record()},
-            ["mode='window'", "mode='percentile'"],
-        ),
+        ({"intensity": "window"}, {"intensity": IntensityScaling().record()}, ["mode='window'", "mode='percentile'"]),
         ({"spacing": 1.5}, {"spacing": [1.5, 1.5, 1.5]}, ["spacing is (1.5, 1.5, 1.5)", "with (1.0, 1.0, 2.0)"]),
         ({"spacing": "scan"}, {"spacing": None}, ["spacing is the scan's own", "with (1.0, 1.0, 2.0)"]),
         ({"orientation": "RAS"}, {"orientation": "RAS"}, ["orientation is RAS", "with the scan's own"]),
@@ -65,10 +61,7 @@ def test_which_volume_is_a_matter_of_the_data_alone(caplog):
     [{}, {"intensity": {"mode": "window", "gamma": 2}}, {**RECORDED.record(), "colour": "red"}, {"intensity": None}],
 )
 def test_a_record_that_is_not_understood_says_what_was_expected(record):
-    with pytest.raises(
-        ValueError,
-        match=r"invalid record of their preprocessing .* expected the entries intensity, spacing, .* found \{",
-    ):
+    with pytest.raises(ValueError, match=r"invalid record of their .* expected the entries intensity, .* found \{"):
         recorded_preprocessing(record)
 
 

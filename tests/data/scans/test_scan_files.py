@@ -2,17 +2,12 @@ import os
 
 import numpy as np
 import pytest
+from empty_files import touch
 from models_genesis_bundle.data.datalists.find_scans import look_below
-from models_genesis_bundle.data.scans.files import is_dicom_file, scan_fingerprint, scan_stem, scan_suffix
-from scan_writers import write_dicom, write_dicom_file, write_scan
+from models_genesis_bundle.data.scans.files import scan_fingerprint, scan_stem, scan_suffix
+from scan_writers import write_dicom, write_scan
 
 VOXELS = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
-
-
-def touch(folder, *names):
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(b"")
 
 
 @pytest.mark.parametrize(
@@ -37,12 +32,6 @@ def test_scans_are_found_at_any_depth_in_order_and_nothing_else(tmp_path):
     touch(tmp_path, "a/volume.raw", "notes.txt", ".hidden.nii", "._b.nii.gz", ".cache/d.nii", "slice.png")
     assert [str(path.relative_to(tmp_path)) for path in look_below(tmp_path).scans] == wanted
     assert tmp_path / "slice.png" in look_below(tmp_path, spatial_dims=2).scans
-
-
-@pytest.mark.parametrize("folder", ["labelsTr", "labels", "Masks", "segmentations"])
-def test_folders_of_labels_are_passed_over(tmp_path, folder):
-    touch(tmp_path, "imagesTr/a.nii.gz", f"{folder}/a.nii.gz", f"{folder}/more/b.nii.gz")
-    assert look_below(tmp_path).scans == [tmp_path / "imagesTr" / "a.nii.gz"]
 
 
 def test_a_dicom_folder_is_one_scan_whatever_its_slices_are_called(tmp_path):
@@ -117,9 +106,3 @@ def test_a_moved_folder_keeps_its_fingerprint_and_a_missing_scan_has_none(tmp_pa
     (tmp_path / "a").rename(tmp_path / "b")
     assert scan_fingerprint(tmp_path / "b" / "ct.mhd") == before
     assert scan_fingerprint(scan) == scan_fingerprint(tmp_path / "none.nii") == ""
-
-
-@pytest.mark.parametrize("name", ["DICOMDIR", "DIRFILE", "index.bin"])
-def test_the_directory_of_a_medium_is_no_dicom_file(tmp_path, name):
-    assert not is_dicom_file(write_dicom_file(tmp_path / name, None, SOPClassUID="1.2.840.10008.1.3.10"))
-    assert is_dicom_file(write_dicom_file(tmp_path / "image", None))

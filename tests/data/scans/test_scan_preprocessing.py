@@ -3,7 +3,6 @@ import json
 import nibabel
 import numpy as np
 import pytest
-import torch
 from models_genesis_bundle.data import IntensityScaling, ScanError, ScanPreprocessing
 from monai.transforms import Invertd
 from PIL import Image
@@ -21,11 +20,8 @@ def world_x(shape, matrix):
 @pytest.mark.parametrize("codes", ["RAS", "LPS", "PIR", "SAL"])
 def test_every_file_is_turned_to_the_same_axes(tmp_path, codes):
     image = nibabel.Nifti1Image(VOXELS, np.diag([2.0, 3.0, 4.0, 1.0]))
-    turned = image.as_reoriented(
-        nibabel.orientations.ornt_transform(
-            nibabel.orientations.axcodes2ornt("RAS"), nibabel.orientations.axcodes2ornt(codes)
-        )
-    )
+    own, wanted = map(nibabel.orientations.axcodes2ornt, ("RAS", codes))
+    turned = image.as_reoriented(nibabel.orientations.ornt_transform(own, wanted))
     nibabel.save(turned, tmp_path / "a.nii")
     scan = ScanPreprocessing()({"image": tmp_path / "a.nii"})["image"]
     np.testing.assert_allclose(scan[0], (VOXELS + 1000.0) / 2000, atol=1e-6)
@@ -92,22 +88,9 @@ def test_the_record_survives_json_and_fits_other_keys(preprocessing):
     assert len(again.transforms) == len(preprocessing.transforms)
 
 
-def test_the_record_gives_the_same_scan(tmp_path):
-    path = write_scan(tmp_path / "a.mha", VOXELS)
-    preprocessing = ScanPreprocessing(intensity=IntensityScaling("percentile"), spacing=(2, 2, 3), orientation="LPS")
-    again = ScanPreprocessing.from_record(preprocessing.record())
-    assert torch.equal(preprocessing({"image": path})["image"], again({"image": path})["image"])
-
-
-@pytest.mark.parametrize("problem", ["constant", "truncated", "absent"])
-def test_an_unusable_scan_is_a_scan_error_and_not_the_runtime_error_of_a_compose(tmp_path, problem):
-    path = write_scan(tmp_path / "a.nii", np.zeros_like(VOXELS) if problem == "constant" else VOXELS)
-    if problem == "truncated":
-        path.write_bytes(path.read_bytes()[:400])
-    if problem == "absent":
-        path.unlink()
-    with pytest.raises(ScanError, match=r"a\.nii: "):
-        ScanPreprocessing()({"image": path})
+def test_an_unusable_scan_is_a_scan_error_and_not_the_runtime_error_of_a_compose(tmp_path):
+    with pytest.raises(ScanError, match=r"a\.nii: there is no such file"):
+        ScanPreprocessing()({"image": tmp_path / "a.nii"})
 
 
 def test_other_errors_are_not_taken_for_a_bad_scan():
