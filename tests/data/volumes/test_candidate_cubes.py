@@ -13,6 +13,7 @@ from models_genesis_bundle.data.volumes.candidate_cubes import corners_around
 from scan_writers import write_scan
 
 SIZE = (8, 6, 5)
+RAMP = np.arange(960, dtype=np.int16).reshape(10, 12, 8)
 TURNED = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # as a sagittal series, with Z to the feet
 OBLIQUE = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]
 
@@ -45,23 +46,16 @@ def cubes(directory, items, size=SIZE, *, preprocessing=None, **settings):
 @pytest.mark.parametrize("direction", [np.eye(3), np.diag([-1.0, 1.0, -1.0]), TURNED, OBLIQUE])
 def test_the_point_of_an_mhd_is_in_the_middle_of_its_cube(tmp_path, direction, orientation):
     point = write_marked(tmp_path / "scan.mhd", (13, 4, 9), direction)
-    found = cubes(
-        tmp_path / "store",
-        [item(tmp_path / "scan.mhd", point)],
-        preprocessing=ScanPreprocessing(orientation=orientation),
-    )
+    steps = ScanPreprocessing(orientation=orientation)
+    found = cubes(tmp_path / "store", [item(tmp_path / "scan.mhd", point)], preprocessing=steps)
     (place,) = np.argwhere(found[0]["image"][0] > 0.5)
     assert place.tolist() == [side // 2 for side in SIZE]
 
 
 def test_the_point_stays_in_the_middle_when_the_scan_is_resampled(tmp_path):
     point = write_marked(tmp_path / "scan.mhd", (13, 4, 9), TURNED)
-    found = cubes(
-        tmp_path / "store",
-        [item(tmp_path / "scan.mhd", point)],
-        (9, 9, 9),
-        preprocessing=ScanPreprocessing(spacing=1.5),
-    )
+    steps = ScanPreprocessing(spacing=1.5)
+    found = cubes(tmp_path / "store", [item(tmp_path / "scan.mhd", point)], (9, 9, 9), preprocessing=steps)
     image = found[0]["image"][0]
     centre = (np.argwhere(image > 0) * image[image > 0][:, None]).sum(axis=0) / image.sum()
     assert np.abs(centre - 4).max() <= 0.5 + 1e-3, "within half a voxel"
@@ -69,9 +63,8 @@ def test_the_point_stays_in_the_middle_when_the_scan_is_resampled(tmp_path):
 
 def test_points_of_flat_images():
     affine = np.array([[2.0, 0, 0], [0, 4.0, 0], [0, 0, 1]])
-    assert corners_around([(-6.0, -20.0)], affine, (10, 12), (4, 4)).tolist() == [[1, 3]], (
-        "the voxel (3, 5) at side // 2"
-    )
+    corners = corners_around([(-6.0, -20.0)], affine, (10, 12), (4, 4))
+    assert corners.tolist() == [[1, 3]], "the voxel (3, 5) at side // 2"
 
 
 def test_cubes_reach_over_the_border_into_darkness(tmp_path):
@@ -101,16 +94,12 @@ def test_an_image_without_point_gives_its_middle_cropped_or_padded(tmp_path, sha
 
 
 def test_items_keep_what_belongs_to_them(tmp_path):
-    paths = [
-        write_scan(tmp_path / f"{name}.nii.gz", np.arange(960, dtype=np.int16).reshape(10, 12, 8)) for name in "ab"
-    ]
-    points = {
-        path: np.asarray(ScanPreprocessing()({"image": path})["image"].affine)[:3, 3] * [-1, -1, 1] for path in paths
-    }
-    order = [(paths[0], 1, 3.5), (paths[1], 0, 4.0), (paths[0], 0, None)]
+    paths = [write_scan(tmp_path / f"{name}.nii.gz", RAMP) for name in "ab"]
+    corner = np.asarray(ScanPreprocessing()({"image": paths[0]})["image"].affine)[:3, 3] * [-1, -1, 1]
     items = [
-        item(path, points[path], label, **({} if size is None else {"diameter_mm": size}))
-        for path, label, size in order
+        item(paths[0], corner, 1, diameter_mm=3.5),
+        item(paths[1], corner, diameter_mm=4.0),
+        item(paths[0], corner),
     ]
     found = cubes(tmp_path / "store", items, also=["diameter_mm"])
     assert [(cube["scan"], cube["label"]) for cube in found] == [("a", 1), ("a", 0), ("b", 0)], "scan by scan"
@@ -133,14 +122,13 @@ def test_items_keep_what_belongs_to_them(tmp_path):
 def test_further_entries_are_numbers_and_scans_and_lesions_are_complete(tmp_path, more, message):
     items = []
     for name, further in zip("ab", more, strict=True):
-        path = write_scan(tmp_path / f"{name}.nii.gz", np.arange(960, dtype=np.int16).reshape(10, 12, 8))
-        items.append(item(path, **further))
+        items.append(item(write_scan(tmp_path / f"{name}.nii.gz", RAMP), **further))
     with pytest.raises(ValueError, match=message):
         cubes(tmp_path / "store", items, also=["diameter_mm"])
 
 
 def test_an_empty_text_is_an_unknown_number(tmp_path):
-    path = write_scan(tmp_path / "a.nii.gz", np.arange(960, dtype=np.int16).reshape(10, 12, 8))
+    path = write_scan(tmp_path / "a.nii.gz", RAMP)
     found = cubes(tmp_path / "store", [item(path, diameter_mm="")], also=["diameter_mm"])
     assert np.isnan(found[0]["diameter_mm"])
 
@@ -164,7 +152,7 @@ def test_a_part_of_the_labels_keeps_each_class(tmp_path):
 
 
 def test_items_of_a_scan_that_cannot_be_read_are_left_out(tmp_path, caplog):
-    good = write_scan(tmp_path / "good.nii.gz", np.random.default_rng(0).integers(-500, 500, (9, 9, 9), dtype=np.int16))
+    good = write_scan(tmp_path / "good.nii.gz", RAMP)
     (tmp_path / "bad.nii.gz").write_bytes(b"no scan")
     found = cubes(tmp_path / "store", [item(tmp_path / "bad.nii.gz", label=1), item(good)])
     assert [cube["patient"] for cube in found] == ["good"]
@@ -185,15 +173,13 @@ def test_slices_around_points(tmp_path):
 def test_points_of_another_convention_are_refused_with_the_reach(tmp_path):
     point = write_marked(tmp_path / "scan.mhd", (13, 4, 9), np.eye(3))
     ras = (-point[0], -point[1], point[2])
-    with pytest.raises(
-        ValueError, match=r"scan.mhd: 1 of 1 points lie outside .* -100.0 … -62.0, 40.0 … 91.0, .*LPS coordinates"
-    ):
+    message = r"scan.mhd: 1 of 1 points lie outside .* -100.0 … -62.0, 40.0 … 91.0, .*LPS coordinates"
+    with pytest.raises(ValueError, match=message):
         cubes(tmp_path / "store", [item(tmp_path / "scan.mhd", ras)])
 
 
 def items_of(tmp_path, *places) -> list[dict]:
-    array = np.random.default_rng(0).integers(-500, 500, (9, 9, 9), dtype=np.int16)
-    return [item(write_scan(tmp_path / f"{name}.nii", array), point) for name, point in places]
+    return [item(write_scan(tmp_path / f"{name}.nii", RAMP), point) for name, point in places]
 
 
 def test_lists_that_make_no_sense(tmp_path):

@@ -25,6 +25,7 @@ from models_genesis_bundle.data import (
     list_scans,
 )
 from models_genesis_bundle.data.volumes.item_folder import Journal
+from organs import organ, write_nifti
 
 
 @pytest.fixture
@@ -40,16 +41,6 @@ def copied(phantoms, tmp_path):
 
 def prepare(directory, scans, preprocessing=None, **settings):
     return Volumes(directory, scans, preprocessing or ScanPreprocessing(), **{"num_workers": 0, **settings})
-
-
-def write_nifti(path: Path, array) -> dict[str, str]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nibabel.save(nibabel.Nifti1Image(np.asarray(array, dtype=np.float32), np.eye(4)), path)
-    return {"image": str(path), "patient": path.name.split(".")[0]}
-
-
-def organ(*shape):
-    return np.random.default_rng(0).normal(50, 20, shape)
 
 
 def files(directory: Path) -> dict[str, tuple[bytes, int]]:
@@ -266,9 +257,8 @@ def test_scans_of_another_unit_in_the_window_of_ct_are_warned_of(tmp_path, caplo
 
 def test_when_no_scan_is_left_every_reason_is_given(tmp_path):
     scans = [write_nifti(tmp_path / "flat.nii", np.ones((20, 20, 20))), {"image": "/none.nii", "patient": "none"}]
-    with pytest.raises(
-        SkippedScansError, match=r"None of the 2 scans could be used:\n.*flat\.nii: it is constant.*\n.*none\.nii:"
-    ):
+    message = r"None of the 2 scans could be used:\n.*flat\.nii: it is constant.*\n.*none\.nii:"
+    with pytest.raises(SkippedScansError, match=message):
         prepare(tmp_path / "cache", scans)
 
 
