@@ -199,7 +199,7 @@ def fold_datalist(source: Mapping[str, Any], fold: int) -> dict[str, list[dict[s
         ValueError: an invalid entry, a fold that no entry or every entry has, or a patient in both lists.
     """
     file, root = Path(source["datalist"]), Path(source["dataroot"]).absolute()
-    listed = read_json_datalist(file, root, source.get("patient_regex"), file_keys=("image", "label"))["training"]
+    listed = read_json_datalist(file, root, source.get("patient_regex"), labelled=True)["training"]
     sections = {
         "training": [entry for entry in listed if entry.get("fold") != fold],
         "validation": [entry for entry in listed if entry.get("fold") == fold],

@@ -90,22 +90,22 @@ def read_json_datalist(
     base: Path,
     patient_regex: str | None = None,
     required: Sequence[str] = ("training",),
-    file_keys: Sequence[str] = ("image",),
+    labelled: bool = False,
 ) -> dict[str, list[dict[str, Any]]]:
     """Read the lists ``training``, ``validation`` and ``test`` of a JSON file, or ``train``, ``val`` and ``testing``. Missing lists
     are empty.
 
-    An entry is a path, or a mapping with the paths of `file_keys`, optionally ``patient``, and further entries, of which plain
-    ones (text, numbers, true and false) are kept. A list of paths under the first of the `file_keys`, a file for each
-    channel, becomes the entry ``channel_files``, and its first path stays. Entries without one of the other `file_keys`, such
-    as the Decathlon's test list without labels, are skipped and counted in the log.
+    An entry is a path, or a mapping with the path ``image``, optionally ``patient``, and further entries, of which plain ones
+    (text, numbers, true and false) are kept. A list of paths under ``image``, a file for each channel, becomes the entry
+    ``channel_files``, and its first path stays.
 
     Args:
         file: the JSON.
         base: folder that its paths are relative to; a path that does not exist there is relative to the JSON's folder.
         patient_regex: finds the patient of an entry without ``patient``, see `patient_names`.
         required: lists that must have an entry; without them, any list must.
-        file_keys: keys of paths; the first must be in every entry.
+        labelled: ``label`` is a path as well; entries without one, such as the Decathlon's test list, are skipped and counted in
+            the log.
     """
     if not file.exists():
         raise FileNotFoundError(f"{file}: this datalist or split file does not exist.")
@@ -119,11 +119,11 @@ def read_json_datalist(
         found = f"{wanted} is missing or empty; expected {_WANTED}, found the keys {keys}."
         raise DatalistError(file, found, "Give these lists entries.")
     sections = {
-        section: _labelled_entries(file, section, lists.get(section) or [], file_keys, section in required)
+        section: _entries(file, section, lists.get(section) or [], labelled, section in required)
         for section in SECTIONS
     }
     every = [entry for section in SECTIONS for entry in sections[section]]
-    _resolve_paths(file, base, every, file_keys)
+    _resolve_paths(file, base, every, ("image", "label") if labelled else ("image",))
     if not all("patient" in entry for entry in every):
         names = patient_names([Path(case_path(scan_files(entry))) for entry in every], base, patient_regex)
         for entry, name in zip(every, names, strict=True):
@@ -140,44 +140,38 @@ def _lists(file: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     return {section: content[key] for section, key in key_of.items()}
 
 
-def _labelled_entries(
-    file: Path, section: str, listed: Any, file_keys: Sequence[str], required: bool
-) -> list[dict[str, Any]]:
+def _entries(file: Path, section: str, listed: Any, labelled: bool, required: bool) -> list[dict[str, Any]]:
     if not isinstance(listed, list):
         found = f"{section} must be a list, found a {type(listed).__name__}."
         raise DatalistError(file, found, "Put its entries into […].")
-    further = file_keys[1:]
-    every = [_entry(file, f"{section}[{number}]", entry, file_keys) for number, entry in enumerate(listed)]
-    entries = [entry for entry in every if all(entry.get(key) for key in further)]
+    every = [_entry(file, f"{section}[{number}]", entry, labelled) for number, entry in enumerate(listed)]
+    entries = [entry for entry in every if entry.get("label") or not labelled]
     left_out = len(every) - len(entries)
     if left_out and required and not entries:
-        found = f"none of the {left_out} entries of {section} has a {' and a '.join(further)}."
-        raise DatalistError(file, found, "Add them.")
+        raise DatalistError(file, f"none of the {left_out} entries of {section} has a label.", "Add them.")
     if left_out:
-        message = "%s: %d of %d entries of %s have no %s and are skipped"
-        logger.warning(message, file, left_out, len(listed), section, " or no ".join(further))
+        message = "%s: %d of %d entries of %s have no label and are skipped"
+        logger.warning(message, file, left_out, len(listed), section)
     return entries
 
 
-def _entry(file: Path, place: str, entry: Any, file_keys: Sequence[str]) -> dict[str, Any]:
-    """An entry of a list with its plain values, and its files by the first key and, if several, as `CHANNEL_FILES`."""
-    first, *further = file_keys
-    values = entry if isinstance(entry, dict) else {first: entry}
-    paths = values.get(first)
+def _entry(file: Path, place: str, entry: Any, labelled: bool) -> dict[str, Any]:
+    """An entry of a list with its plain values, and with its files as ``image`` and, if several, as `CHANNEL_FILES`."""
+    values = entry if isinstance(entry, dict) else {"image": entry}
+    paths = values.get("image")
     if not isinstance(paths, list) or values is not entry:
         paths = [paths]
     if not paths or not all(isinstance(path, str) and path for path in paths):
         raise DatalistError(
             file,
-            f"{place} must be a path or have one path under {first!r}, or a list of paths, one for each channel; "
+            f"{place} must be a path or have one path under 'image', or a list of paths, one for each channel; "
             f"found {entry!r}.",
             "Correct this entry.",
         )
-    for key in further:
-        if not isinstance(values.get(key) or "", str):
-            found = f"{place} must have a path under {key!r}, found {values[key]!r}."
-            raise DatalistError(file, found, "Correct this entry.")
-    kept = {key: value for key, value in values.items() if isinstance(value, str | int | float)} | {first: paths[0]}
+    if labelled and not isinstance(values.get("label") or "", str):
+        found = f"{place} must have a path under 'label', found {values['label']!r}."
+        raise DatalistError(file, found, "Correct this entry.")
+    kept = {key: value for key, value in values.items() if isinstance(value, str | int | float)} | {"image": paths[0]}
     if "patient" in values:
         kept["patient"] = _patient_text(values["patient"])
         if not kept["patient"]:
@@ -196,7 +190,7 @@ def _patient_text(patient: Any) -> str:
     return str(patient).strip() if isinstance(patient, str | int) and not isinstance(patient, bool) else ""
 
 
-def _resolve_paths(file: Path, base: Path, entries: Sequence[dict[str, Any]], file_keys: Sequence[str]) -> None:
+def _resolve_paths(file: Path, base: Path, entries: Sequence[dict[str, Any]], keys: Sequence[str]) -> None:
     absent: list[str] = []
 
     def resolved(path: str) -> str:
@@ -211,10 +205,10 @@ def _resolve_paths(file: Path, base: Path, entries: Sequence[dict[str, Any]], fi
         return str(found)
 
     for entry in entries:
-        for key in file_keys:
+        for key in keys:
             entry[key] = resolved(entry[key])
         if CHANNEL_FILES in entry:
-            entry[CHANNEL_FILES] = [entry[file_keys[0]], *map(resolved, entry[CHANNEL_FILES][1:])]
+            entry[CHANNEL_FILES] = [entry["image"], *map(resolved, entry[CHANNEL_FILES][1:])]
     if absent:
         raise FileNotFoundError(
             f"{file}: {len(absent)} of the listed scans do not exist: {first_of(absent, _NAMED_AT_MOST)}. "

@@ -54,7 +54,7 @@ class DatasetRequest:
     image_pattern: str | None = None
     label_pattern: str | None = None
     when: str = ""  # the condition for these layouts, for errors
-    file_keys: tuple[str, ...] = ("image",)  # keys of paths in the entries of a JSON
+    labelled: bool = False  # whether ``label`` is a path in the entries of a JSON
     required: tuple[str, ...] = ("training",)  # lists that a JSON must have
     channels: Channels | None = None
 
@@ -131,7 +131,7 @@ def _json(request: DatasetRequest) -> Dataset:
         raise FileNotFoundError(
             f"{request.root}: it contains none of {', '.join(JSON_NAMES)}. Give the path of the JSON file."
         )
-    return Dataset(read_json_datalist(file, file.parent, request.patient_regex, request.required, request.file_keys))
+    return Dataset(read_json_datalist(file, file.parent, request.patient_regex, request.required, request.labelled))
 
 
 def _below(request: DatasetRequest, layout: str) -> Dataset:

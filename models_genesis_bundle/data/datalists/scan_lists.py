@@ -16,7 +16,7 @@ from monai.config import PathLike
 
 __all__ = ["list_labelled_scans", "list_scans", "pretraining_datalist", "segmentation_datalist"]
 
-_labelled = partial(DatasetRequest, layouts=("json", "pairs"), file_keys=("image", "label"))
+_labelled = partial(DatasetRequest, layouts=("json", "pairs"), labelled=True)
 
 
 def list_scans(
