@@ -224,7 +224,8 @@ def _class_folders(request: DatasetRequest, found: Found) -> Sections:
         {"image": str(image), "patient": patient, "label": folder.name}
         for (image, folder), patient in zip(folder_of.items(), patients, strict=True)
     ]
-    return split_by_folder(items, request.root)
+    split = any(folder.parent != request.root for folder in folder_of.values())
+    return split_by_folder(items, request.root) if split else {"training": items}
 
 
 def class_folders(root: Path, scans: Sequence[Path]) -> dict[Path, Path]:

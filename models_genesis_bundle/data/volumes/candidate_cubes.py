@@ -90,11 +90,8 @@ class CandidateCubes(Dataset):
                 f"CandidateCubes: the scans of all {len(items)} items were skipped; the log has the reasons."
             )
         if len(self.items) < len(items):
-            logger.warning(
-                "%d of %d items are skipped, because their scans cannot be used.",
-                len(items) - len(self.items),
-                len(items),
-            )
+            message = "%d of %d items are skipped, because their scans cannot be used."
+            logger.warning(message, len(items) - len(self.items), len(items))
         if label_fraction != 1 or shots is not None:
             self.items = take_fraction(self.items, label_fraction, label_fraction_seed, "label", shots)
         self._corners = self._find_corners()
