@@ -65,9 +65,7 @@ def test_files_geometry_and_datalist(tmp_path):
     datalist = json.loads((directory / "dataset.json").read_text())
     assert "hantom" in datalist["name"]
     assert [item["patient"] for item in datalist["training"]] == ["phantom_000", "phantom_001"]
-    assert all(
-        (directory / item["image"]).exists() and (directory / item["label"]).exists() for item in datalist["training"]
-    )
+    assert all((directory / item[key]).exists() for item in datalist["training"] for key in ("image", "label"))
 
 
 def test_same_seed_same_voxels_and_reuse(tmp_path):
@@ -76,9 +74,7 @@ def test_same_seed_same_voxels_and_reuse(tmp_path):
     make_phantoms(one, count=2, seed=4, **SMALL)
     assert (one / "images" / "phantom_4_000.nii.gz").stat().st_mtime_ns == before
     two = make_phantoms(tmp_path / "two", count=2, seed=4, **SMALL)
-    first, second = (
-        [load(directory, "images", index, "phantom_4").get_fdata() for index in range(2)] for directory in (one, two)
-    )
+    first, second = ([load(made, "images", n, "phantom_4").get_fdata() for n in range(2)] for made in (one, two))
     assert np.array_equal(first, second)
     assert not np.array_equal(first[0], first[1])
 
@@ -121,10 +117,9 @@ def test_other_settings_and_foreign_files_are_refused(tmp_path):
 
 def test_the_users_data_are_passed_on_as_they_are(tmp_path, caplog):
     caplog.set_level("INFO")
+    mine = str(tmp_path / "mine")
     for labelled in (False, True):
-        assert scans_or_phantoms(tmp_path / "mine", str(tmp_path / "phantoms"), labelled=labelled) == str(
-            tmp_path / "mine"
-        )
+        assert scans_or_phantoms(mine, str(tmp_path / "phantoms"), labelled=labelled) == mine
     assert not caplog.records
     assert not list(tmp_path.iterdir())
 

@@ -84,10 +84,7 @@ def test_further_groups_of_both_patterns_must_agree(tmp_path):
         ({"image_pattern": r"(\w+)_ct"}, "must be set together"),
         ({"image_pattern": r"\w+_ct", "label_pattern": r"(\w+)_seg"}, "has no group"),
         ({"image_pattern": r"(\w+_ct", "label_pattern": r"(\w+)_seg"}, "not a regular expression"),
-        (
-            {"image_pattern": r"(\w+)\.nii", "label_pattern": r"(\w+)_seg"},
-            "a_seg.nii: it matches both .* so that no file",
-        ),
+        ({"image_pattern": r"(\w+)\.nii", "label_pattern": r"(\w+)_seg"}, "it matches both .* so that no file"),
         ({"image_pattern": r"(a|b)_(ct|t1)", "label_pattern": r"(\w+)_seg"}, "both match the case 'a'"),
         ({"image_pattern": r"(\w+)_ct", "label_pattern": r"(\w+)_seg", "layout": "json"}, "belong to layout=pairs"),
         ({"layout": "folder"}, "layout must be one of auto, json, pairs"),
@@ -255,17 +252,9 @@ def test_the_test_set_does_not_depend_on_the_size_of_the_validation_set(tmp_path
         (10, {"validation_fraction": 0}, "validation_fraction must be a fraction"),
         (10, {"validation_fraction": 1.5}, "validation_fraction must be a fraction"),
         (10, {"test_fraction": -1}, "test_fraction must be a fraction"),
-        (
-            10,
-            {"validation_fraction": 5, "test_fraction": 5},
-            "5 for validation and 5 for test leave no .* there are 10",
-        ),
+        (10, {"validation_fraction": 5, "test_fraction": 5}, "5 for validation and 5 for test leave no patient"),
         (2, {}, "2 scans of 2 patients cannot be split into training, validation and test"),
-        (
-            1,
-            {"test_fraction": 0},
-            r"1 scans of one patient \(00\) cannot be split into training and validation. Add scans",
-        ),
+        (1, {"test_fraction": 0}, r"of one patient \(00\) cannot be split into training and validation. Add scans"),
     ],
 )
 def test_a_split_that_leaves_nobody_to_train_on_is_refused(tmp_path, count, arguments, message):

@@ -41,29 +41,18 @@ def test_a_large_class_is_thinned_out_evenly_and_a_small_one_repeated_evenly():
 
 
 def test_patches_are_centred_on_the_small_class_as_often():
-    item = PatchCentresd("label")({"image": torch.zeros(SHAPE), "label": lungs_and_a_nodule()})
-    crop = RandCropByPosNegLabeld(
-        ["image", "label"],
-        label_key="label",
-        spatial_size=(3, 3, 3),
-        pos=1,
-        neg=0,
-        num_samples=400,
-        fg_indices_key="label_fg_indices",
-        bg_indices_key="label_bg_indices",
-    )
+    item = PatchCentresd("label")({"label": lungs_and_a_nodule()})
+    lists = {"fg_indices_key": "label_fg_indices", "bg_indices_key": "label_bg_indices"}
+    crop = RandCropByPosNegLabeld("label", "label", spatial_size=(3, 3, 3), pos=1, neg=0, num_samples=400, **lists)
     centres = [int(patch["label"][0, 1, 1, 1]) for patch in crop.set_random_state(0)(item)]
     assert 160 < centres.count(2) < 240
     assert centres.count(0) == 0
 
 
-def test_what_a_scan_lacks_has_no_places():
-    listed = PatchCentresd("label")({"label": torch.zeros(SHAPE, dtype=torch.uint8)})
-    assert len(listed["label_fg_indices"]) == 0
-    assert len(listed["label_bg_indices"]) == 10_000
-    listed = PatchCentresd("label")({"label": torch.full(SHAPE, 3, dtype=torch.uint8)})
-    assert len(listed["label_fg_indices"]) == 10_000
-    assert len(listed["label_bg_indices"]) == 0
+@pytest.mark.parametrize(("value", "places"), [(0, (10_000, 0)), (3, (0, 10_000))])
+def test_what_a_scan_lacks_has_no_places(value, places):
+    listed = PatchCentresd("label")({"label": torch.full(SHAPE, value, dtype=torch.uint8)})
+    assert (len(listed["label_bg_indices"]), len(listed["label_fg_indices"])) == places
 
 
 def test_a_list_of_no_voxels_is_refused():

@@ -180,11 +180,7 @@ TILTED = (1, 0, 0, 0, np.cos(np.radians(18.5)), -np.sin(np.radians(18.5)))
         ({"each": each(_2={"ImagePositionPatient": (-10, -20, 41)})}, "uneven_slices", "between them are 4 to 6 mm"),
         ({"each": each(_2={"ImagePositionPatient": (-8, -20, 40)})}, "uneven_slices", "up to 2 mm from its place"),
         ({"each": each(_2={"ImagePositionPatient": (-10, -20, 35)})}, "repeated_slices", "1 to 2 images lie at each"),
-        (
-            {"each": each(_2={"PixelSpacing": (0.7, 0.8)})},
-            "mixed_images",
-            r"PixelSpacing: \[0\.9, 0\.7\] in 0, .* in 2",
-        ),
+        ({"each": each(_2={"PixelSpacing": (0.7, 0.8)})}, "mixed_images", r"Spacing: \[0\.9, 0\.7\] in 0, .* in 2"),
         ({"each": each(_2={"ImageOrientationPatient": (0, 1, 0, 0, 0, -1)})}, "mixed_images", "in ImageOrientation"),
         ({"PixelSpacing": None}, "no_spacing", "of 0 must be two numbers above 0, found nothing"),
         ({"PixelSpacing": (0, 1)}, "no_spacing", r"above 0, found 0\\1"),
@@ -193,11 +189,7 @@ TILTED = (1, 0, 0, 0, np.cos(np.radians(18.5)), -np.sin(np.radians(18.5)))
         ({"ImagePositionPatient": r"1\nan\2"}, "no_position", r"three numbers, found 1\\nan\\2"),
         ({"each": each(_2={"RescaleSlope": 0})}, "rescale", "RescaleSlope in the header of 2 is 0"),
         ({"each": each(_2={"RescaleSlope": "1,5"})}, "rescale", "header of 2 is 1,5"),
-        (
-            {"RescaleSlope": 1, "each": each(_2={"RescaleSlope": None})},
-            "rescale",
-            "of 0 and 2, only one has RescaleSlope",
-        ),
+        ({"RescaleSlope": 1, "each": each(_2={"RescaleSlope": None})}, "rescale", "only one has RescaleSlope"),
         ({"each": each(_2={"RescaleIntercept": -1024})}, "rescale", "of 0 and 2, only one has RescaleIntercept"),
         ({"each": each(_2={"PhotometricInterpretation": "MONOCHROME1"})}, "mixed_images", "differ in inverted grey"),
         ({"RescaleIntercept": "nan"}, "rescale", "RescaleIntercept in the header of 0 is nan"),
@@ -209,11 +201,7 @@ TILTED = (1, 0, 0, 0, np.cos(np.radians(18.5)), -np.sin(np.radians(18.5)))
         ({"stored": np.stack([STORED, STORED])}, "multi_frame", r"0 holds 6 frames \(enhanced multi-frame DICOM\)"),
         ({"stored": np.zeros((3, 10, 12, 3), np.uint8)}, "colour", "holds colours"),
         ({"stored": STORED[:1]}, "flat", r"shape \(12, 10, 1\) has no 3 axes"),
-        (
-            {"stored": STORED[:2], "each": lambda _: {"ImagePositionPatient": (0, 0, 0)}},
-            "several_volumes",
-            r"shape \(12, 10, 1, 2\) has 4 axes",
-        ),
+        ({"stored": STORED[:2], "ImagePositionPatient": (0, 0, 0)}, "several_volumes", r"\(12, 10, 1, 2\) has 4 axes"),
     ],
 )
 def test_what_is_no_regular_volume_is_refused_by_name(tmp_path, elements, rule, message):

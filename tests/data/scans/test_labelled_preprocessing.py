@@ -57,14 +57,15 @@ def test_the_label_lies_on_the_image(tmp_path, orientation, spacing):
     assert result["patient"] == "ana"
 
 
-@pytest.mark.parametrize("image", ["image.mhd", "image.nrrd", "image.nii", "dicom"])
-def test_image_and_label_may_be_of_different_formats(tmp_path, image):
-    result = LabelledPreprocessing(ScanPreprocessing())(pair(tmp_path, image))
-    assert torch.equal(result["image"] > 0.5, result["label"] == 1)
-
-
-def test_arrays_without_geometry(tmp_path):
-    result = LabelledPreprocessing(ScanPreprocessing())(pair(tmp_path, "image.npy", "label.npy"))
+@pytest.mark.parametrize(
+    ("image", "label"),
+    [
+        *((name, "label.nii.gz") for name in ("image.mhd", "image.nrrd", "image.nii", "dicom")),
+        ("image.npy", "label.npy"),
+    ],
+)
+def test_image_and_label_may_be_of_different_formats(tmp_path, image, label):
+    result = LabelledPreprocessing(ScanPreprocessing())(pair(tmp_path, image, label))
     assert torch.equal(result["image"] > 0.5, result["label"] == 1)
 
 
@@ -105,9 +106,7 @@ def test_another_affine_is_refused_with_both_files_unless_it_is_to_be_ignored(tm
     shifted = affine()
     shifted[:3, 3] += (0, 3, 4)
     item = write_label(pair(tmp_path), ball(), shifted)
-    message = (
-        r"label\.nii\.gz: its affine \[\[.* up to 5 mm away from .* its image .*image\.nii\.gz.*ignore_label_affine"
-    )
+    message = r"label\.nii\.gz: its affine \[\[.* up to 5 mm away .* its image .*image\.nii\.gz.*ignore_label_affine"
     with pytest.raises(ScanError, match=message):
         LabelledPreprocessing(ScanPreprocessing())(item)
     result = LabelledPreprocessing(ScanPreprocessing(), ignore_label_affine=True)(item)
@@ -135,11 +134,9 @@ def test_a_rounded_affine_is_taken_as_the_images(tmp_path):
 def test_a_prediction_goes_back_to_the_files_grid(tmp_path, by):
     preprocessing = ScanPreprocessing(spacing=1.5)
     labelled = LabelledPreprocessing(preprocessing)
-    item = pair(tmp_path)
-    result = labelled(item)
-    invert = Invertd(
-        "pred", transform=preprocessing if by == "preprocessing" else labelled, orig_keys="image", nearest_interp=True
-    )
+    result = labelled(pair(tmp_path))
+    transform = preprocessing if by == "preprocessing" else labelled
+    invert = Invertd("pred", transform=transform, orig_keys="image", nearest_interp=True)
     back = invert({**result, "pred": (result["image"] > 0.5).float()})["pred"]
     assert back.shape == (1, *SHAPE)
     assert np.allclose(back.affine, affine())

@@ -16,10 +16,7 @@ from models_genesis_bundle.data.volumes.item_folder import Journal, run_jobs
 
 
 def test_without_workers_it_runs_here():
-    assert list(run_jobs([("a", os.getpid), ("b", os.getpid)], num_workers=0)) == [
-        ("a", os.getpid()),
-        ("b", os.getpid()),
-    ]
+    assert dict(run_jobs([("a", os.getpid), ("b", os.getpid)], num_workers=0)) == dict.fromkeys("ab", os.getpid())
 
 
 def kill_second(item: int) -> int:
@@ -66,9 +63,8 @@ def test_a_dask_cluster_prepares_the_same_bytes_when_a_worker_is_killed(cluster,
     address, workers = cluster
     (tmp_path / "scans").mkdir()
     for number in range(12):
-        shutil.copy(
-            phantoms / "images" / f"phantom_{number % 4:03d}.nii.gz", tmp_path / "scans" / f"{number:02d}.nii.gz"
-        )
+        phantom = phantoms / "images" / f"phantom_{number % 4:03d}.nii.gz"
+        shutil.copy(phantom, tmp_path / "scans" / f"{number:02d}.nii.gz")
     scans = list_scans(tmp_path / "scans")
 
     def kill_one_on_the_way() -> None:

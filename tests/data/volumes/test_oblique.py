@@ -17,13 +17,10 @@ def volume():
 
 def reader(volume):
     def read(corner, size):
-        assert all(
-            start >= 0 and start + side <= most
-            for start, side, most in zip(corner, size, volume.shape[1:], strict=True)
-        )
-        return volume[
-            (slice(None), *(slice(start, start + side) for start, side in zip(corner, size, strict=True)))
-        ].copy()
+        assert min(corner) >= 0
+        box = volume[(slice(None), *map(slice, corner, np.add(corner, size)))]
+        assert box.shape[1:] == tuple(size)
+        return box.copy()
 
     return read
 
