@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 import pytest
+from empty_files import names, touch
 from models_genesis_bundle.data import list_labelled_scans, list_scans
 from models_genesis_bundle.data.datalists.find_scans import look_below
 from models_genesis_bundle.data.datalists.patients import patient_names
@@ -210,18 +211,14 @@ PAIRS = {
 
 
 def make(root: Path, paths) -> None:
-    for path in paths:
-        file = root / path / "1.dcm" if path.endswith("/") else root / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
+    touch(root, *(f"{path}1.dcm" if path.endswith("/") else path for path in paths))
 
 
 @pytest.mark.parametrize("name", SCANS)
 def test_scans_and_patients(tmp_path, name):
     make(tmp_path, SCANS[name])
-    found = {
-        item["image"].removeprefix(f"{tmp_path}/"): item["patient"] for item in list_scans(tmp_path, layout="folder")
-    }
+    scans = list_scans(tmp_path, layout="folder")
+    found = dict(zip(names(scans, tmp_path), (scan["patient"] for scan in scans), strict=True))
     assert found == {path.rstrip("/"): patient for path, patient in SCANS[name].items()}
     assert look_below(tmp_path).labels == []
 
@@ -231,14 +228,12 @@ def test_scans_with_their_label_maps(tmp_path, name, caplog):
     *forms, values = PAIRS[name]
     expected = [tuple(form.replace("*", value) for form in forms) for value in values.split()]
     make(tmp_path, [path for image, label, _ in expected for path in (image, label)])
-    found = [
-        (item["image"].removeprefix(f"{tmp_path}/"), item["label"].removeprefix(f"{tmp_path}/"), item["patient"])
-        for item in list_labelled_scans(tmp_path)
-    ]
-    assert found == [(image.rstrip("/"), label, patient) for image, label, patient in expected]
+    items = list_labelled_scans(tmp_path)
+    assert names(items, tmp_path) == [image.rstrip("/") for image, _, _ in expected]
+    assert names(items, tmp_path, "label") == [label for _, label, _ in expected]
+    assert [item["patient"] for item in items] == [patient for _, _, patient in expected]
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
-    scans = list_scans(tmp_path)
-    assert [scan["image"].removeprefix(f"{tmp_path}/") for scan in scans] == [row[0].rstrip("/") for row in expected]
+    assert names(list_scans(tmp_path), tmp_path) == names(items, tmp_path)
     (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert f"label maps, excluded from the scans: {len(expected)}, such as {expected[0][1]}" in warning
 
@@ -257,8 +252,7 @@ def test_scans_outside_of_the_folder_are_told_by_a_tree_of_their_own():
 def test_many_label_maps_of_one_scan_are_refused_by_name(tmp_path):
     organs = ("aorta", "liver", "spleen")
     make(
-        tmp_path,
-        [f"s000{n}/{file}" for n in range(2) for file in ("ct.nii", *(f"segmentations/{o}.nii" for o in organs))],
+        tmp_path, [f"s000{n}/{file}.nii" for n in range(2) for file in ("ct", *(f"segmentations/{o}" for o in organs))]
     )
     with pytest.raises(ValueError, match=r"s0000/ct\.nii: it has 3 label maps: aorta\.nii, .* Merge .* label_pattern"):
         list_labelled_scans(tmp_path)
@@ -269,9 +263,7 @@ def test_many_label_maps_of_one_scan_are_refused_by_name(tmp_path):
 def test_short_names_in_named_folders_are_series_of_one_person_until_a_regular_expression_says_otherwise(caplog):
     paths = [Path(f"/x/{site}/{n}/T1.nii") for site in ("Singapore", "Utrecht") for n in range(31)]
     assert set(patient_names(paths, Path("/x"))) == {"Singapore", "Utrecht"}
-    assert (
-        "/x: 31 scans count as scans of one patient, Singapore. If they are from several patients, set" in caplog.text
-    )
+    assert "/x: 31 scans count as scans of one patient, Singapore. If they are from several" in caplog.text
     assert len(set(patient_names(paths, Path("/x"), "[^/]+/[^/]+"))) == 62
 
 
@@ -285,6 +277,6 @@ def test_a_label_map_that_is_not_called_one_is_paired_by_patterns(tmp_path):
 
 def test_many_paths():
     paths = [Path(f"/x/m/C/A-{n // 2:05d}/01-0{1 + n % 2}-2000-1/3{n}") for n in range(10_000)]
-    names = patient_names(paths, Path("/x"))
-    assert len(set(names)) == 5_000
-    assert names[:3] == ["A-00000", "A-00000", "A-00001"]
+    people = patient_names(paths, Path("/x"))
+    assert len(set(people)) == 5_000
+    assert people[:3] == ["A-00000", "A-00000", "A-00001"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from empty_files import touch
 from models_genesis_bundle.data import pretraining_datalist, segmentation_datalist
 from monai.bundle import ConfigParser
 
@@ -12,11 +13,8 @@ TEST = [6, 8, 15, 16, 30, 32, 34, 40]
 
 @pytest.fixture
 def hippocampus(tmp_path):
-    for folder in ("imagesTr", "labelsTr"):
-        (tmp_path / folder).mkdir()
-        for number in range(1, 41):
-            (tmp_path / folder / f"hippocampus_{number:03d}.nii.gz").touch()
-    return tmp_path
+    folders = ("imagesTr", "labelsTr")
+    return touch(tmp_path, *(f"{folder}/hippocampus_{n:03d}.nii.gz" for folder in folders for n in range(1, 41)))
 
 
 def numbers(scans):
@@ -30,11 +28,8 @@ def test_hippocampus(hippocampus):
 
 
 def test_nodules_of_one_patient_stay_together_as_with_the_regular_expression(tmp_path):
-    for folder in ("images", "labels"):
-        (tmp_path / folder).mkdir()
-        for number in range(1, 41):
-            for nodule in range(1, 2 + number % 3):
-                (tmp_path / folder / f"LIDC-IDRI-{number:04d}_R_{nodule}.nii.gz").touch()
+    nodules = [f"LIDC-IDRI-{number:04d}_R_{n}.nii.gz" for number in range(1, 41) for n in range(1, 2 + number % 3)]
+    touch(tmp_path, *(f"{folder}/{nodule}" for folder in ("images", "labels") for nodule in nodules))
     assert segmentation_datalist(tmp_path) == segmentation_datalist(tmp_path, patient_regex=r"LIDC-IDRI-\d{4}")
 
 
