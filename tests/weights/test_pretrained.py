@@ -19,9 +19,9 @@ from models_genesis_bundle.weights import (
     CheckpointError,
     InitialWeights,
     TransferError,
-    find,
     find_weights,
     read_weights,
+    sources,
     write_weights,
 )
 
@@ -118,7 +118,7 @@ def test_a_source_without_weights_is_refused(tmp_path, source):
 
 @pytest.mark.parametrize("source", ["no/such.pt", "no/such.safetensors"])
 def test_a_missing_file_is_not_looked_for_on_the_hub(monkeypatch, source):
-    monkeypatch.setattr(find, "_downloaded", lambda *arguments: pytest.fail("asked the Hub"))
+    monkeypatch.setattr(sources, "_downloaded", lambda *arguments: pytest.fail("asked the Hub"))
     with pytest.raises(CheckpointError, match=f"{source}: expected a weight file, .* found nothing of that name"):
         GenesisUNet.from_pretrained(source)
 
