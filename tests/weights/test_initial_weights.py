@@ -5,13 +5,11 @@ import pytest
 import torch
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import (
-    CheckpointError,
     InitialWeights,
     TransferError,
     initial_weights,
     save_pretrained,
     set_foreground_prior,
-    transfer_weights,
     write_weights,
 )
 from monai.networks.nets import DynUNet, SegResNetDS, UNet
@@ -88,13 +86,6 @@ def test_a_bare_state_dict_has_no_records(tmp_path):
     assert initial.record()["data"] is None
 
 
-def test_a_missing_file_is_an_error_at_once(tmp_path):
-    with pytest.raises(
-        CheckpointError, match=r"pretrained\.pt: expected a weight file, a folder with .*, found nothing of that name"
-    ):
-        InitialWeights(tmp_path / "pretrained.pt")
-
-
 def test_a_folder_of_a_run_or_of_a_saved_network_stands_for_its_file(tmp_path):
     network = GenesisUNet(features=(4, 8))
     file = write_weights(tmp_path / "run" / "checkpoints" / "model.pt", network)
@@ -130,18 +121,6 @@ def test_a_new_network_predicts_background(build):
     probabilities = output.softmax(1)
     assert probabilities[:, 0].mean() > 0.9
     assert 0 < probabilities[:, 1:].mean() < 0.03
-
-
-def test_the_biases_are_the_logarithms_of_the_probabilities():
-    network = set_foreground_prior(genesis(), 0.03)
-    torch.testing.assert_close(network.head.bias.exp(), torch.tensor([0.97, 0.01, 0.01, 0.01]))
-    torch.testing.assert_close(network.head.bias.softmax(0), network.head.bias.exp())
-
-
-def test_a_head_that_is_loaded_keeps_its_own():
-    network, other = set_foreground_prior(genesis(), 0.03), genesis()
-    transfer_weights(network, other.state_dict(), ["encoder", "decoder", "head"], ["head"])
-    assert torch.equal(network.head.bias, other.head.bias)
 
 
 @pytest.mark.parametrize("build", [lambda: UNet(3, 1, 4, (4, 8), (2,)), lambda: genesis(1)])

@@ -65,14 +65,6 @@ def test_parameters_and_buffers_of_the_asked_parts_only():
     assert any("running_var" in key for key in parts["encoder"])
 
 
-def test_all_of_it_is_the_same_network():
-    source, target = unet(), unet()
-    report = transfer_weights(target, source.state_dict(), parts="all", require="all")
-    assert set(outcomes(report).values()) == {"loaded"}
-    image = torch.rand(1, 1, 8, 8, 8)
-    assert torch.equal(source.eval()(image), target.eval()(image))
-
-
 def test_a_head_for_other_classes_stays_with_the_shapes_as_reason():
     target = unet(out_channels=3)
     before = copy_of(target)
@@ -149,14 +141,6 @@ def test_every_layer_that_sees_the_input_is_adapted(build, file, here):
     assert set(outcomes(report).values()) == {"loaded", "adapted"}
 
 
-def test_a_network_of_more_channels_answers_as_before(build_dynunet):
-    image = torch.rand(1, 1, 16, 16, 16)
-    for one, three in [(unet(), unet(in_channels=3)), (build_dynunet(1, 1), build_dynunet(3, 1))]:
-        transfer_weights(three, one.state_dict(), parts="all", require="all")
-        repeated = image.expand(-1, 3, -1, -1, -1)
-        torch.testing.assert_close(three.eval()(repeated), one.eval()(image), rtol=1e-4, atol=1e-5)
-
-
 def test_a_width_that_equals_no_input_channel_is_not_taken_for_one():
     with pytest.raises(TransferError, match="another shape"):
         transfer_weights(unet(in_channels=2, features=(4, 16)), unet().state_dict(), require=("encoder", "decoder"))
@@ -218,15 +202,6 @@ def test_another_network_is_named(tmp_path, build_dynunet):
 def test_a_required_head_of_other_classes_is_refused():
     with pytest.raises(TransferError, match=r"head\.weight: another number of outputs"):
         transfer_weights(unet(out_channels=2), unet().state_dict(), parts="all", require=("encoder", "head"))
-
-
-def test_weights_that_are_no_numbers_are_refused():
-    source, target = unet(), unet()
-    source.state_dict()["encoder.stages.0.0.conv.weight"][0, 0, 0, 0, 0] = float("nan")
-    before = copy_of(target)
-    with pytest.raises(CheckpointError, match=r"NaN or infinite values, first encoder\.stages\.0\.0\.conv\.weight"):
-        transfer_weights(target, source.state_dict())
-    assert same(before, target.state_dict())
 
 
 @pytest.mark.parametrize(
@@ -307,11 +282,6 @@ def test_a_checkpoint_without_weights_is_named(tmp_path, content):
     write_checkpoint(content, tmp_path / "a.pt")
     with pytest.raises(CheckpointError, match=r"a\.pt: expected a state dict, .* found the keys"):
         transfer_weights(unet(), tmp_path / "a.pt")
-
-
-def test_a_newer_format_is_refused():
-    with pytest.raises(CheckpointError, match="the given weights: written in format 99"):
-        transfer_weights(unet(), {"format_version": 99, "model": unet().state_dict()})
 
 
 def test_tensors_under_several_keys_count_once(tmp_path, build_dynunet):
