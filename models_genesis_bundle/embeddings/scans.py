@@ -148,17 +148,9 @@ def _grid(shape: Sequence[int], size: Sequence[int]) -> np.ndarray:
 class ScanVectors(ScanResults):
     """Write the vectors of each scan, such as ``a/ct_vectors.npz``, and join them in one file; scans with vectors are skipped.
 
-    List the object among the handlers of a `ScanEvaluator` whose inferer is `CubeVectors`, and call `join` after it.
-
-    Args:
-        scans: see `embedded_scans`.
-        dataset_dir: see `ScanResults`.
-        output_dir: receives a file for each scan, ``embeddings.npz`` and ``embeddings.csv``.
-        ckpt_path: the weight file, whose name and SHA-256 are recorded.
-        record: plain values that describe the vectors; ``places``: as in `CubePlacesd`.
-
-    Raises:
-        ValueError: see `ScanResults`.
+    List the object among the handlers of a `ScanEvaluator` whose inferer is `CubeVectors`, and call `join` after it. The scans
+    are those of `embedded_scans`, the rest as in `ScanResults`. Name and SHA-256 of the weight file at ``ckpt_path`` are
+    recorded, and ``record``, plain values that describe the vectors, with ``places`` as in `CubePlacesd`.
     """
 
     def __init__(

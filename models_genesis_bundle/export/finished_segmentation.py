@@ -33,17 +33,11 @@ class ExportError(RuntimeError):
 
 @dataclass(frozen=True)
 class FinishedSegmentation:
-    """A weight file of ``finetune_segmentation.yaml``, and the definition of its network.
-
-    Attributes:
-        path: the file.
-        content: content of the file, with ``label_names``, the classes 1, 2, …; 0 is the background.
-        network_def: definition of the network for a configuration; it may refer to ``@in_channels`` and ``@out_channels``.
-    """
+    """A weight file of ``finetune_segmentation.yaml``, and the definition of its network."""
 
     path: Path
-    content: dict[str, Any]
-    network_def: dict[str, Any]
+    content: dict[str, Any]  # with label_names, the classes 1, 2, …; 0 is the background
+    network_def: dict[str, Any]  # for a configuration; it may refer to @in_channels and @out_channels
 
     @classmethod
     def read(

@@ -62,12 +62,8 @@ def bundle_records(network: torch.nn.Module) -> dict[str, Any]:
 def write_weights(path: str | os.PathLike, network: torch.nn.Module, **records: Any) -> Path:
     """Write a network's state dict with the records ``network``, ``format_version``, ``bundle_version`` and the given ones.
 
-    Any program loads the file as a plain state dict, with the attribute ``records``.
-
-    Args:
-        path: the file.
-        network: the network, wrapped or not.
-        records: plain values that describe the weights: ``preprocessing``, ``data``, ``metrics``, ``epoch``.
+    Any program loads the file as a plain state dict, with the attribute ``records``. The given records are plain values that
+    describe the weights: ``preprocessing``, ``data``, ``metrics``, ``epoch``. The network may be wrapped.
 
     Raises:
         CheckpointError: the file could not be written, or a record is not plain data; an earlier file is kept.
@@ -99,9 +95,7 @@ class WeightFile(dict[str, Any]):
 def read_weights(path: str | os.PathLike, own_keys: Collection[str] = ()) -> WeightFile:
     """Read a weight file of this bundle, without the prefixes of ``DataParallel`` and ``torch.compile`` in the keys of ``model``.
 
-    Args:
-        path: the file.
-        own_keys: keys of the network that is to be loaded; a prefix that is its own stays.
+    A prefix of all ``own_keys``, those of the network that is to be loaded, stays.
 
     Raises:
         CheckpointError: the file cannot be read, has a newer format, holds no ``model``, weights that are not finite, or records

@@ -121,13 +121,9 @@ class GenesisInferer:
 
     @torch.no_grad()
     def infer(self, image_file: str | os.PathLike | Sequence[str] | Mapping[str, Any]) -> MetaTensor:
-        """Segment one scan.
+        """Probabilities (C, X, Y, Z) of the classes of a scan, the background first, on the file's own grid.
 
-        Args:
-            image_file: its path, or a list of paths, one for each channel; or a mapping that has this under ``image``.
-
-        Returns:
-            Probabilities (C, X, Y, Z) of the classes, the background first, on the file's own grid.
+        ``image_file``: its path, or a list of paths, one for each channel; or a mapping that has this under ``image``.
 
         Raises:
             ScanError: a scan that cannot be read, or whose channels differ from those of the network.
