@@ -7,6 +7,7 @@ import torch
 from models_genesis_bundle.networks import GenesisClassifier, GenesisUNet
 from models_genesis_bundle.weights import CheckpointError, TransferError, load_weights, transfer_weights, write_weights
 from safetensors.torch import save_file
+from same_state import same
 from torch.optim.swa_utils import AveragedModel
 
 
@@ -18,10 +19,6 @@ def tiny() -> GenesisUNet:
 def network() -> GenesisUNet:
     torch.manual_seed(0)
     return tiny().train()
-
-
-def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
 
 
 def under(prefix, network):

@@ -23,15 +23,9 @@ from models_genesis_bundle.weights import (
     sources,
     write_weights,
 )
+from same_state import same
 
 RECORD = ScanPreprocessing(spacing=2.0).record()
-
-
-def same(network: torch.nn.Module, other: torch.nn.Module) -> bool:
-    states = network.state_dict(), other.state_dict()
-    return states[0].keys() == states[1].keys() and all(
-        torch.equal(states[0][key], states[1][key]) for key in states[0]
-    )
 
 
 @pytest.fixture

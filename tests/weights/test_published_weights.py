@@ -22,7 +22,8 @@ from models_genesis_bundle.weights import (
 )
 from models_genesis_bundle.weights.published import FILES as FILES_BY_NAME
 from models_genesis_bundle.weights.published import translated
-from published_files import WRITERS, published_unet_tensors, write_keras_unet, write_nnunet, write_pytorch_unet
+from published_files import WRITERS, PublishedUNet, write_keras_unet, write_nnunet, write_pytorch_unet
+from same_state import same
 
 FILES = tuple(WRITERS)
 PYTORCH, KERAS, NNUNET = FILES
@@ -104,9 +105,8 @@ def test_heads_of_deep_supervision_go_where_a_network_has_them(tmp_path):
 def test_every_tensor_of_the_published_file_has_its_place_in_the_default_network():
     """Keys and shapes of the real file, which is 19 M parameters in 106 tensors."""
     with torch.device("meta"):
-        state = {key: torch.empty(shape) for key, shape in published_unet_tensors()}
-        network = GenesisUNet()
-    layout, own = translated(state, {})
+        published, network = PublishedUNet(), GenesisUNet()
+    layout, own = translated(published.state_dict(), {})
     assert PYTORCH in layout.files
     shapes = {key: value.shape for key, value in own.state.items()}
     assert shapes == {key: value.shape for key, value in network.state_dict().items()}
@@ -127,7 +127,7 @@ def test_a_file_under_any_name_is_written_in_our_own_format_with_its_records(pub
     assert "non-commercial" in records["data"]["licence"]
     again = InitialWeights(write_weights(tmp_path / "own.pt", network, **records), parts="all", require="all")
     other = again.load_into(load_published(path))
-    assert all(torch.equal(value, other.state_dict()[key]) for key, value in network.state_dict().items())
+    assert same(network, other)
     assert {"preprocessing": again.preprocessing, "data": again.record()["data"]} == records
 
 

@@ -13,6 +13,7 @@ from models_genesis_bundle.weights import (
     write_weights,
 )
 from monai.networks.nets import DynUNet, SegResNet, SegResNetDS, SwinUNETR
+from same_state import same
 
 BUILDERS = {
     "segresnet": lambda: SegResNetDS(init_filters=8, blocks_down=(1, 2, 1), norm="INSTANCE", dsdepth=2),
@@ -41,7 +42,7 @@ def test_file_form(tmp_path, target):
         state = {key.removeprefix("net."): value for key, value in state.items()}
     receiver = BUILDERS[target]()
     receiver.load_state_dict(state)
-    assert all(torch.equal(value, network.state_dict()[key]) for key, value in receiver.state_dict().items())
+    assert same(receiver, network)
 
 
 @pytest.mark.parametrize("target", BUILDERS)
@@ -55,7 +56,7 @@ def test_a_file_becomes_the_same_file(tmp_path, target):
     ), "tensors of several keys count once"
     receiver = BUILDERS[target]()
     transfer_weights(receiver, tmp_path / "converted.pt", parts="all", require="all")
-    assert all(torch.equal(value, network.state_dict()[key]) for key, value in receiver.state_dict().items())
+    assert same(receiver, network)
 
 
 def test_segresnets_encoder_computes_what_segresnetds_encoder_does(tmp_path):

@@ -16,6 +16,7 @@ from models_genesis_bundle.weights import (
     write_weights,
 )
 from monai.networks.nets import UNet
+from same_state import copy_of, same
 
 WIDTHS = (4, 8)
 
@@ -26,14 +27,6 @@ def unet(**arguments):
     for value in network.state_dict().values():
         value.copy_(torch.rand(value.shape) + 0.5 if value.is_floating_point() else torch.randint(1, 99, value.shape))
     return network
-
-
-def copy_of(network):
-    return {key: value.clone() for key, value in network.state_dict().items()}
-
-
-def same(one, other, keys=None):
-    return all(torch.equal(one[key], other[key]) for key in (keys if keys is not None else one))
 
 
 def outcomes(report):
@@ -49,8 +42,8 @@ def test_encoder_and_decoder_go_over_and_the_head_stays(tmp_path, build):
     parts = read_weights(tmp_path / "model.pt")["network"]["parts"]
     before = copy_of(target)
     report = transfer_weights(target, tmp_path / "model.pt")
-    assert same(target.state_dict(), source.state_dict(), parts["encoder"] + parts["decoder"])
-    assert same(target.state_dict(), before, parts["head"])
+    assert same(target, source, parts["encoder"] + parts["decoder"])
+    assert same(target, before, parts["head"])
     assert {entry.outcome for entry in report.tensors if entry.part != "head"} == {"loaded"}
     assert {(e.outcome, e.reason) for e in report.tensors if e.part == "head"} == {("initial", "not to be loaded")}
 
@@ -60,8 +53,8 @@ def test_parameters_and_buffers_of_the_asked_parts_only():
     before = copy_of(target)
     transfer_weights(target, {"model": source.state_dict()}, parts="encoder")
     parts = key_parts(before)
-    assert same(target.state_dict(), source.state_dict(), parts["encoder"])
-    assert same(target.state_dict(), before, parts["decoder"] + parts["head"])
+    assert same(target, source, parts["encoder"])
+    assert same(target, before, parts["decoder"] + parts["head"])
     assert any("running_var" in key for key in parts["encoder"])
 
 
@@ -72,13 +65,13 @@ def test_a_head_for_other_classes_stays_with_the_shapes_as_reason():
     entry = next(entry for entry in report.tensors if entry.key == "head.weight")
     assert (entry.outcome, entry.reason) == ("initial", "another number of outputs")
     assert entry.detail == "(1, 4, 1, 1, 1) in the file, (3, 4, 1, 1, 1) here"
-    assert same(target.state_dict(), before, ["head.weight", "head.bias"])
+    assert same(target, before, ["head.weight", "head.bias"])
 
 
 def test_a_classifier_takes_the_encoder():
     source, target = unet(), GenesisClassifier(features=WIDTHS, hidden=4)
     report = transfer_weights(target, source.state_dict())
-    assert same(target.state_dict(), source.state_dict(), key_parts(source.state_dict())["encoder"])
+    assert same(target, source, key_parts(source.state_dict())["encoder"])
     counts = report.counts()
     assert counts["encoder"] == {"loaded": {"tensors": 28, "values": counts["encoder"]["loaded"]["values"]}}
     assert counts["decoder"].keys() == {"unused"}
@@ -98,7 +91,7 @@ class Compiled(torch.nn.Module):
 def test_the_weights_reach_a_wrapped_network():
     source, target = unet(), unet()
     transfer_weights(Compiled(target), source.state_dict(), parts="all", require="all")
-    assert same(source.state_dict(), target.state_dict())
+    assert same(source, target)
 
 
 def test_half_precision_is_loaded_as_the_network_has_it():
@@ -160,7 +153,7 @@ def test_too_little_is_refused_and_nothing_changes(tmp_path, arguments):
     ) as error:
         transfer_weights(target, tmp_path / "model.pt")
     assert "out_channels" not in str(error.value)
-    assert same(before, target.state_dict())
+    assert same(target, before)
 
 
 def test_a_single_missing_tensor_of_a_required_part_is_too_little():
@@ -172,7 +165,7 @@ def test_a_single_missing_tensor_of_a_required_part_is_too_little():
         TransferError, match=r"1 of the 44 required tensors .* decoder\.stages\.0\.up\.bias: not in the file"
     ):
         transfer_weights(target, state, require=("encoder", "decoder"))
-    assert same(before, target.state_dict())
+    assert same(target, before)
     report = transfer_weights(target, state)
     assert [key for key, outcome in outcomes(report).items() if outcome == "initial"] == [
         "decoder.stages.0.up.bias",
@@ -244,7 +237,7 @@ def test_wherever_the_checkpoint_keeps_its_weights(tmp_path, prefix, wrapper):
     state = {prefix + key: value for key, value in source.state_dict().items()}
     write_checkpoint({"epoch": 3, wrapper: state} if wrapper else state, tmp_path / "a.pt")
     report = transfer_weights(target, tmp_path / "a.pt", parts="all", require="all")
-    assert same(source.state_dict(), target.state_dict())
+    assert same(source, target)
     assert report.prefix == prefix
     assert (f"the prefix '{prefix}' taken off" in str(report)) == bool(prefix)
 
@@ -262,7 +255,7 @@ def test_a_prefix_that_the_network_has_itself_is_no_wrapper():
         state = {prefix + key: value for key, value in source.state_dict().items()}
         report = transfer_weights(target, state, parts="all", require="all")
         assert report.prefix == prefix
-        assert same(source.state_dict(), target.state_dict())
+        assert same(source, target)
 
 
 def test_keys_are_mapped_by_the_longest_beginning():
@@ -274,7 +267,7 @@ def test_keys_are_mapped_by_the_longest_beginning():
         state[theirs.get(start, "") + key.removeprefix(start)] = value
     key_map = {"down.": "encoder.", "deepest.": "encoder.stages.1.", "up.": "decoder."}
     transfer_weights(target, state, parts="all", require="all", key_map=key_map)
-    assert same(source.state_dict(), target.state_dict())
+    assert same(source, target)
 
 
 @pytest.mark.parametrize("content", [{"epoch": 3}, {"state_dict": {}}, {}])
@@ -292,12 +285,12 @@ def test_tensors_under_several_keys_count_once(tmp_path, build_dynunet):
     report = transfer_weights(target, tmp_path / "model.pt", parts="all", require="all")
     assert len(report.tensors) == len(list(target.parameters())) < len(target.state_dict())
     assert sum(entry.values for entry in report.tensors) == numbers
-    assert same(source.state_dict(), target.state_dict())
+    assert same(source, target)
 
     unaliased = {key: value for key, value in source.state_dict().items() if not key.startswith("skip_layers.")}
     other = build_dynunet(1, 1)
     transfer_weights(other, unaliased, parts="all", require="all")
-    assert same(source.state_dict(), other.state_dict())
+    assert same(source, other)
 
 
 # --- The report ---

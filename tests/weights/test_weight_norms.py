@@ -5,6 +5,7 @@ import torch
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import InitialWeights, TransferError, weight_norms_kept, write_weights
 from monai.networks.nets import UNet
+from same_state import copy_of, same
 
 GROWN = 3.0
 
@@ -75,7 +76,7 @@ def test_initial_weights_are_scaled_when_asked_for(tmp_path):
 def test_a_refused_transfer_leaves_the_network_alone(tmp_path):
     write_weights(tmp_path / "model.pt", GenesisUNet(features=(4, 8)))
     network = GenesisUNet(features=(4, 16))
-    before = {key: value.clone() for key, value in network.state_dict().items()}
+    before = copy_of(network)
     with pytest.raises(TransferError):
         InitialWeights(tmp_path / "model.pt", keep_weight_norms=True).load_into(network)
-    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    assert same(network, before)
