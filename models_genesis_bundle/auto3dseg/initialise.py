@@ -86,15 +86,12 @@ def initialise(
     For each algorithm this builds the network that it will train, transfers the first weight file whose encoder fits
     (see ``transfer_weights``), writes the network to ``genesis_weights.pt`` in the algorithm's folder, and sets the keys of
     ``configs/hyper_parameters.yaml`` that make the algorithm start from there. Tensors that are not in the weights,
-    such as the heads, keep their initial values. A second call replaces both files.
+    such as the heads, keep their initial values. A second call replaces both files. The results are also logged.
 
     Args:
         work_dir: the folder, after the generation of the algorithms.
         weights: one weight file or several, in the order of preference.
         algos: names of algorithms (``segresnet``) or folders (``segresnet_0``) to restrict it to.
-
-    Returns:
-        The result for each algorithm; it is also logged.
 
     Raises:
         Auto3DSegError: when there are no algorithms, or not those that are named.

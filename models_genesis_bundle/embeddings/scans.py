@@ -42,18 +42,15 @@ def embedded_scans(
     spatial_dims: int = 3,
     channels: Channels = 1,
 ) -> list[dict[str, Any]]:
-    """List scans, with the candidate points of each scan if there is a file of candidates.
+    """List scans, as `list_scans`; with a `candidates_file` those with points: ``points``, different (x, y, z) in LPS mm.
 
     Args:
         dataset_dir: a scan, a folder of scans, or a JSON datalist.
-        candidates_file: CSV of points, see `read_candidates`, without classes. Scans without a point are skipped.
+        candidates_file: CSV of points, see `read_candidates`, without classes.
         patient_regex: see `list_scans`.
         spatial_dims: with 2, PNG, JPEG and single DICOM files are scans.
         channels: number of channels of the network, or their names, see `segmentation_datalist`. With one channel, each file
             of a multi-channel scan is a separate scan.
-
-    Returns:
-        As `list_scans`; with a `candidates_file` also ``points``, different (x, y, z) in LPS millimetres.
 
     Raises:
         FileNotFoundError: the folder or file does not exist, or has no scan in it.

@@ -48,9 +48,10 @@ def reason_to_skip(source: Mapping[str, Any], summary: Mapping[str, Any]) -> str
 def hyper_parameters(
     source: Mapping[str, Any], summary: Mapping[str, Any], fold: int, bundle_root: str | os.PathLike
 ) -> dict[str, Any]:
-    """Choose the content of ``hyper_parameters.yaml``: an overlay of ``configs/finetune_segmentation.yaml``.
+    """The content of ``hyper_parameters.yaml``, an overlay of ``configs/finetune_segmentation.yaml``: plain values.
 
-    Settings of that configuration that are in Auto3DSeg's input are taken from there.
+    Settings of that configuration that are in Auto3DSeg's input are taken from there. With a setting of a component the whole
+    component is written, since MONAI's ensemble reads only this file.
 
     Args:
         source: Auto3DSeg's input. Besides its own keys and the settings: ``genesis_bundle``, the folder of the bundle, and
@@ -58,10 +59,6 @@ def hyper_parameters(
         summary: ``stats_summary`` of the data statistics.
         fold: the fold that validates.
         bundle_root: folder of the generated algorithm.
-
-    Returns:
-        Plain values, fit for JSON and YAML. With a setting of a component the whole component is written, since MONAI's
-        ensemble reads only this file.
 
     Raises:
         FileNotFoundError: the bundle's configurations are missing.
@@ -152,10 +149,8 @@ def _patch_size(settings: ConfigParser, scans: Mapping[str, Any], recorded: Mapp
 def voxel_budget(patches: int, first_width: int = 64, device_memory: int | None = None) -> int:
     """The voxels of a patch, 64 × 64 × 32 to 96 × 96 × 96, with which the training needs about half of the GPU's memory or less.
 
-    Args:
-        patches: number in a batch.
-        first_width: channels of the first stage, which needs most of the memory.
-        device_memory: bytes of the GPU; None: those of the first GPU here, 0 without one.
+    ``patches`` is their number in a batch, ``first_width`` the channels of the first stage, which needs most of the memory, and
+    ``device_memory`` in bytes; None: that of the first GPU here, 0 without one.
     """
     if device_memory is None and torch.cuda.is_available():
         device_memory = torch.cuda.get_device_properties(0).total_memory
@@ -164,13 +159,10 @@ def voxel_budget(patches: int, first_width: int = 64, device_memory: int | None 
 
 
 def fold_datalist(source: Mapping[str, Any], fold: int) -> dict[str, list[dict[str, Any]]]:
-    """Split the labelled scans: those of the fold validate, all others train.
+    """Split the labelled scans of Auto3DSeg's input: those of the fold, from 0, validate, all others train.
 
-    Args:
-        source: Auto3DSeg's input: ``datalist`` (a JSON whose ``training`` has entries with ``image``, a path or a list of
-            them, one for each channel, ``label`` and ``fold``), ``dataroot`` (the folder of its relative paths) and,
-            optionally, ``patient_regex``.
-        fold: number of the fold, from 0.
+    The input has ``datalist`` (a JSON whose ``training`` has entries with ``image``, a path or a list of them, one for each
+    channel, ``label`` and ``fold``), ``dataroot`` (the folder of its relative paths) and, optionally, ``patient_regex``.
 
     Returns:
         ``training`` and ``validation``: ``[{"image": path or list of paths, "label": path, "patient": name}, …]`` with

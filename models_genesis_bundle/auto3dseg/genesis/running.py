@@ -31,12 +31,8 @@ def train(config_file: str | Sequence[str], **train_params: Any) -> None:
     """Fine-tune with ``configs/finetune_segmentation.yaml`` and the algorithm's settings, and write the score for Auto3DSeg.
 
     With ``torchrun`` the GPUs train together. The log is appended to ``training.log`` in the algorithm's folder, because
-    AutoRunner does not show it.
-
-    Args:
-        config_file: the algorithm's configurations, a list or joined by commas: ``hyper_parameters.yaml`` and any other
-            overlay of ``configs/finetune_segmentation.yaml`` next to it, merged in this order.
-        train_params: see `training_settings`.
+    AutoRunner does not show it. ``config_file`` is the algorithm's configurations, a list or joined by commas:
+    ``hyper_parameters.yaml`` and any other overlay next to it, merged in this order; the rest as in `training_settings`.
 
     Raises:
         FileNotFoundError: the bundle's configurations are missing.
