@@ -249,15 +249,6 @@ def test_of_100_flipped_bits_those_that_change_what_is_loaded_are_noticed(tmp_pa
     assert noticed >= 70, "the rest lies in padding and in dates of the zip file"
 
 
-def test_a_file_without_checksums_is_read(tmp_path):
-    torch.serialization.set_crc32_options(False)
-    try:
-        torch.save({"model": {"weight": torch.zeros(9)}}, tmp_path / "model.pt")
-    finally:
-        torch.serialization.set_crc32_options(True)
-    assert list(read_weights(tmp_path / "model.pt")["model"]) == ["weight"]
-
-
 @pytest.mark.parametrize(
     ("config", "record"), [("evaluate", "label_names"), ("evaluate_classification", "class_names")]
 )

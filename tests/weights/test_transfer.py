@@ -48,26 +48,6 @@ def test_encoder_and_decoder_go_over_and_the_head_stays(tmp_path, build):
     assert {(e.outcome, e.reason) for e in report.tensors if e.part == "head"} == {("initial", "not to be loaded")}
 
 
-def test_parameters_and_buffers_of_the_asked_parts_only():
-    source, target = unet(), unet()
-    before = copy_of(target)
-    transfer_weights(target, {"model": source.state_dict()}, parts="encoder")
-    parts = key_parts(before)
-    assert same(target, source, parts["encoder"])
-    assert same(target, before, parts["decoder"] + parts["head"])
-    assert any("running_var" in key for key in parts["encoder"])
-
-
-def test_a_head_for_other_classes_stays_with_the_shapes_as_reason():
-    target = unet(out_channels=3)
-    before = copy_of(target)
-    report = transfer_weights(target, unet().state_dict(), parts="all")
-    entry = next(entry for entry in report.tensors if entry.key == "head.weight")
-    assert (entry.outcome, entry.reason) == ("initial", "another number of outputs")
-    assert entry.detail == "(1, 4, 1, 1, 1) in the file, (3, 4, 1, 1, 1) here"
-    assert same(target, before, ["head.weight", "head.bias"])
-
-
 def test_a_classifier_takes_the_encoder():
     source, target = unet(), GenesisClassifier(features=WIDTHS, hidden=4)
     report = transfer_weights(target, source.state_dict())
@@ -91,7 +71,6 @@ def test_half_precision_is_loaded_as_the_network_has_it():
     source, target = unet().half(), unet()
     transfer_weights(target, source.state_dict())
     key = "encoder.stages.1.0.conv.weight"
-    assert target.state_dict()[key].dtype == torch.float32
     assert torch.equal(target.state_dict()[key], source.state_dict()[key].float())
 
 
