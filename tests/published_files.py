@@ -5,7 +5,6 @@ The references are written on their own, from the published layouts: what they a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -261,27 +260,3 @@ WRITERS = {
     "Genesis_Chest_CT.h5": write_keras_unet,
     "genesis_nnunet_luna16_006.model": write_nnunet,
 }
-
-
-def published_unet_tensors() -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Keys and shapes of the published PyTorch file, without the prefix ``module.``: 106."""
-    stages = [("down_tr64", 1, 32, 64), ("down_tr128", 64, 64, 128), ("down_tr256", 128, 128, 256)]
-    stages += [
-        ("down_tr512", 256, 256, 512),
-        ("up_tr256", 768, 256, 256),
-        ("up_tr128", 384, 128, 128),
-        ("up_tr64", 192, 64, 64),
-    ]
-    for name, inputs, middle, outputs in stages:
-        if name.startswith("up"):
-            deep = inputs - outputs
-            yield f"{name}.up_conv.weight", (deep, deep, 2, 2, 2)
-            yield f"{name}.up_conv.bias", (deep,)
-        for number, (i, o) in enumerate([(inputs, middle), (middle, outputs)]):
-            unit = f"{name}.ops.{number}"
-            yield f"{unit}.conv1.weight", (o, i, 3, 3, 3)
-            yield f"{unit}.conv1.bias", (o,)
-            yield from ((f"{unit}.bn1.{of}", (o,)) for of in ("weight", "bias", "running_mean", "running_var"))
-            yield f"{unit}.bn1.num_batches_tracked", ()
-    yield "out_tr.final_conv.weight", (1, 64, 1, 1, 1)
-    yield "out_tr.final_conv.bias", (1,)

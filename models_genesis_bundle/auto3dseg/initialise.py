@@ -40,40 +40,24 @@ class Auto3DSegError(RuntimeError):
 
 @dataclass(frozen=True)
 class Initialisation:
-    """The result for one algorithm.
+    """The result for one algorithm."""
 
-    Attributes:
-        algorithm: its folder's name.
-        weights: the file that it starts from; None if no file can be used.
-        report: the outcome for each tensor.
-        reason: why no file can be used; empty if a file is used.
-    """
-
-    algorithm: str
-    weights: str | None = None
-    report: TransferReport | None = None
-    reason: str = ""
+    algorithm: str  # its folder's name
+    weights: str | None = None  # the file that it starts from; None if no file can be used
+    report: TransferReport | None = None  # the outcome for each tensor
+    reason: str = ""  # why no file can be used
 
 
 @dataclass(frozen=True)
 class Entry:
-    """The keys of ``hyper_parameters.yaml`` that make an algorithm start from a file; ``::`` goes into a section.
+    """The keys of ``hyper_parameters.yaml`` that make an algorithm start from a file; ``::`` goes into a section."""
 
-    Attributes:
-        target: the form of the file, see ``weights.write_for``.
-        switch: the key that turns it on.
-        file: the key of the file's path.
-        overruling: a key that overrides these when it is set.
-        spatial_dims: number of spatial axes of the network.
-        remark: other effects of starting from a file.
-    """
-
-    target: str
-    switch: str
-    file: str
-    overruling: str
-    spatial_dims: int = 3
-    remark: str = ""
+    target: str  # the form of the file, see weights.write_for
+    switch: str  # the key that turns it on
+    file: str  # the key of the file's path
+    overruling: str  # a key that overrides these when it is set
+    spatial_dims: int = 3  # of the network
+    remark: str = ""  # other effects of starting from a file
 
 
 # Never segresnet's pretrained_ckpt_name: it stays in force after the training, and the ensemble would predict with the
@@ -102,15 +86,12 @@ def initialise(
     For each algorithm this builds the network that it will train, transfers the first weight file whose encoder fits
     (see ``transfer_weights``), writes the network to ``genesis_weights.pt`` in the algorithm's folder, and sets the keys of
     ``configs/hyper_parameters.yaml`` that make the algorithm start from there. Tensors that are not in the weights,
-    such as the heads, keep their initial values. A second call replaces both files.
+    such as the heads, keep their initial values. A second call replaces both files. The results are also logged.
 
     Args:
         work_dir: the folder, after the generation of the algorithms.
         weights: one weight file or several, in the order of preference.
         algos: names of algorithms (``segresnet``) or folders (``segresnet_0``) to restrict it to.
-
-    Returns:
-        The result for each algorithm; it is also logged.
 
     Raises:
         Auto3DSegError: when there are no algorithms, or not those that are named.
@@ -225,12 +206,7 @@ def _network_definition(settings: ConfigParser) -> dict[str, Any]:
 
 
 def intensities(preprocessing: Mapping[str, Any] | None, settings: Mapping[str, Any]) -> str:
-    """Say in a sentence which intensities the pretrained network saw, and how the algorithm scales them.
-
-    Args:
-        preprocessing: the weight file's record (``ScanPreprocessing.record``); None when it has none.
-        settings: settings of a generated algorithm.
-    """
+    """Say which intensities the pretrained network saw, by its record, and how an algorithm scales them, by its settings."""
     before = (preprocessing or {}).get("intensity")
     here = {name: settings[name] for name in ("normalize_mode", "intensity_bounds") if name in settings}  # segresnet
     for transform in _transforms(settings.get("transforms_train")):  # swinunetr

@@ -164,13 +164,11 @@ class CubeVectors(Inferer):
 
 def _cut(scan: torch.Tensor, corner: Sequence[int], size: Sequence[int], outside: float) -> torch.Tensor:
     """The box at a corner, (C, *size), with the value ``outside`` where it reaches out of the scan."""
-    box = scan.new_full((scan.shape[0], *size), outside)
-    sides = zip(corner, size, scan.shape[1:], strict=True)
-    inside = [(max(low, 0), min(low + side, end), low) for low, side, end in sides]
-    if all(first < last for first, last, _ in inside):
-        target = (slice(None), *(slice(first - low, last - low) for first, last, low in inside))
-        box[target] = scan[(slice(None), *(slice(first, last) for first, last, _ in inside))]
-    return box
+    padding: list[int] = []  # before and after each axis, the last axis first; a negative one cuts off
+    for low, side, end in zip(corner, size, scan.shape[1:], strict=True):
+        low = min(max(low, -side), end)  # a box beyond the scan is beyond it by no more than its side
+        padding = [-low, low + side - end, *padding]
+    return functional.pad(scan, padding, value=outside)
 
 
 def _statistics(cubes: torch.Tensor) -> torch.Tensor:

@@ -111,18 +111,13 @@ class Embeddings:
 def read_labels(
     path: str | os.PathLike, embeddings: Embeddings, label: str | None = None, covariate: str | None = None
 ) -> pd.DataFrame:
-    """Find the label of each vector.
+    """Find the label of each vector in a CSV or JSON datalist.
 
     A CSV names its rows by the first of these that it has: ``case`` (as in ``embeddings.csv``), ``image`` (a path, relative to
     the CSV or absolute), ``seriesuid,coordX,coordY,coordZ`` (a list of candidates), ``seriesuid`` (the name of the scan's file
     without its suffix), ``patient``. A JSON datalist names images, and its lists are the sections; in a CSV a column
-    ``section`` names them.
-
-    Args:
-        path: the CSV or JSON.
-        embeddings: the vectors.
-        label: the column; None for ``label`` or ``class``, whichever exists.
-        covariate: column of a number that may explain the label, such as ``diameter_mm``.
+    ``section`` names them. ``label`` is the column; None for ``label`` or ``class``, whichever exists. ``covariate`` is a column of
+    numbers that may explain the label, such as ``diameter_mm``.
 
     Returns:
         The columns ``label``, ``covariate`` if one is named, and ``section`` if the table has it; the index holds the cubes'

@@ -42,18 +42,15 @@ def embedded_scans(
     spatial_dims: int = 3,
     channels: Channels = 1,
 ) -> list[dict[str, Any]]:
-    """List scans, with the candidate points of each scan if there is a file of candidates.
+    """List scans, as `list_scans`; with a `candidates_file` those with points: ``points``, different (x, y, z) in LPS mm.
 
     Args:
         dataset_dir: a scan, a folder of scans, or a JSON datalist.
-        candidates_file: CSV of points, see `read_candidates`, without classes. Scans without a point are skipped.
+        candidates_file: CSV of points, see `read_candidates`, without classes.
         patient_regex: see `list_scans`.
         spatial_dims: with 2, PNG, JPEG and single DICOM files are scans.
         channels: number of channels of the network, or their names, see `segmentation_datalist`. With one channel, each file
             of a multi-channel scan is a separate scan.
-
-    Returns:
-        As `list_scans`; with a `candidates_file` also ``points``, different (x, y, z) in LPS millimetres.
 
     Raises:
         FileNotFoundError: the folder or file does not exist, or has no scan in it.
@@ -148,17 +145,9 @@ def _grid(shape: Sequence[int], size: Sequence[int]) -> np.ndarray:
 class ScanVectors(ScanResults):
     """Write the vectors of each scan, such as ``a/ct_vectors.npz``, and join them in one file; scans with vectors are skipped.
 
-    List the object among the handlers of a `ScanEvaluator` whose inferer is `CubeVectors`, and call `join` after it.
-
-    Args:
-        scans: see `embedded_scans`.
-        dataset_dir: see `ScanResults`.
-        output_dir: receives a file for each scan, ``embeddings.npz`` and ``embeddings.csv``.
-        ckpt_path: the weight file, whose name and SHA-256 are recorded.
-        record: plain values that describe the vectors; ``places``: as in `CubePlacesd`.
-
-    Raises:
-        ValueError: see `ScanResults`.
+    List the object among the handlers of a `ScanEvaluator` whose inferer is `CubeVectors`, and call `join` after it. The scans
+    are those of `embedded_scans`, the rest as in `ScanResults`. Name and SHA-256 of the weight file at ``ckpt_path`` are
+    recorded, and ``record``, plain values that describe the vectors, with ``places`` as in `CubePlacesd`.
     """
 
     def __init__(

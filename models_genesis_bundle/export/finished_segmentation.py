@@ -33,17 +33,11 @@ class ExportError(RuntimeError):
 
 @dataclass(frozen=True)
 class FinishedSegmentation:
-    """A weight file of ``finetune_segmentation.yaml``, and the definition of its network.
-
-    Attributes:
-        path: the file.
-        content: content of the file, with ``label_names``, the classes 1, 2, …; 0 is the background.
-        network_def: definition of the network for a configuration; it may refer to ``@in_channels`` and ``@out_channels``.
-    """
+    """A weight file of ``finetune_segmentation.yaml``, and the definition of its network."""
 
     path: Path
-    content: dict[str, Any]
-    network_def: dict[str, Any]
+    content: dict[str, Any]  # with label_names, the classes 1, 2, …; 0 is the background
+    network_def: dict[str, Any]  # for a configuration; it may refer to @in_channels and @out_channels
 
     @classmethod
     def read(
@@ -51,10 +45,8 @@ class FinishedSegmentation:
     ) -> FinishedSegmentation:
         """Read the file, and check that the definition is of its network.
 
-        Args:
-            ckpt_path: the weight file.
-            network_config: a configuration with ``network_def``, such as the run's ``config.yaml``, for another network than
-                ``NETWORKS``. Configurations can run code: give one that you trust.
+        ``network_config``: a configuration with ``network_def``, such as the run's ``config.yaml``, for another network than
+        ``NETWORKS``. Configurations can run code: give one that you trust.
 
         Raises:
             ExportError: when the file is of no segmentation, or the network is not defined or cannot be built.
@@ -106,11 +98,7 @@ def recorded_network(path: Path, record: dict[str, Any]) -> dict[str, Any]:
 
 
 def configured_network(network_config: str | os.PathLike) -> dict[str, Any]:
-    """The definition of the network in a configuration, without its references to other settings.
-
-    Raises:
-        ExportError: when it cannot be read or defines none.
-    """
+    """The definition of the network in a configuration, without ``_requires_``; without a definition an ``ExportError``."""
     try:
         config = ConfigParser.load_config_file(network_config)
     except (OSError, ValueError, yaml.YAMLError) as error:

@@ -116,15 +116,9 @@ def _config(segmentation: FinishedSegmentation, config_dir: Path, *names: str) -
 
 
 def plain_preprocessing(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration of MONAI transforms that equal the recorded ``ScanPreprocessing``, for items with ``image``.
+    """A configuration of MONAI transforms that equal the recorded ``ScanPreprocessing``, as a ``Compose`` for items with ``image``.
 
     Unlike ``LoadScand``, they do not refuse unusable scans.
-
-    Args:
-        record: the result of ``ScanPreprocessing.record``.
-
-    Returns:
-        A ``Compose`` with its arguments, as in a bundle's configuration.
 
     Raises:
         ValueError: for a record of flat images, of one volume of files with several, or of several channels.

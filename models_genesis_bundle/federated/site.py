@@ -58,14 +58,7 @@ class PretrainingSite:
         self.algo.initialize({ExtraItems.CLIENT_NAME: name})
 
     def train(self, weights: Mapping[str, torch.Tensor]) -> SiteUpdate:
-        """Train a round from the global weights.
-
-        Args:
-            weights: the whole state dict of the network, as tensors.
-
-        Raises:
-            ValueError: when ``weights`` lacks a tensor of the network, or has an unknown one.
-        """
+        """Train a round from the global weights, the network's whole state dict; a ``ValueError`` for that of another network."""
         own, found = set(self.algo.trainer.network.state_dict()), set(weights)
         if own != found:
             raise ValueError(
@@ -104,13 +97,9 @@ def write_global_weights(
 ) -> Path:
     """Write the server's result as a weight file, for ``initial_weights``.
 
-    It records the preprocessing of the sites' scans, which is the same for all, but not the patients.
-
-    Args:
-        source: the server's file, as NVFLARE's PyTorch persistor writes it: a mapping with the state dict as ``model``.
-        output: the file to write.
-        config: as ``site_config`` gives it.
-        record: plain values on the training: rounds, sites.
+    It records the preprocessing of the sites' scans, which is the same for all, but not the patients. The server's file is a
+    mapping with the state dict as ``model``, as NVFLARE's PyTorch persistor writes it; ``config`` is that of ``site_config``, and
+    ``record`` holds plain values on the training: rounds, sites.
 
     Raises:
         CheckpointError: when the file cannot be read, or is of another network than the configuration's.

@@ -163,13 +163,8 @@ class GenesisUNet(nn.Module, Pretrained):
         self.encoder = Encoder(spatial_dims, in_channels, features, norm, act)
         self.decoder = Decoder(spatial_dims, features, upsample, norm, act)
         self.head = Conv[Conv.CONV, spatial_dims](features[0], out_channels, kernel_size=1)
-        self.output_activation: nn.Module
-        if output_activation is None:
-            self.output_activation = nn.Identity()
-        elif output_activation == "softmax":
-            self.output_activation = nn.Softmax(dim=1)
-        else:
-            self.output_activation = get_act_layer(output_activation)
+        activation = ("softmax", {"dim": 1}) if output_activation == "softmax" else output_activation
+        self.output_activation = nn.Identity() if activation is None else get_act_layer(activation)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Restore, or segment, ``x`` of shape (B, C, X, Y[, Z])."""

@@ -14,13 +14,9 @@ __all__ = ["Pretrained", "plain"]
 
 
 class Pretrained:
-    """Methods of networks with the modules ``encoder``, ``head`` and perhaps ``decoder``.
+    """Methods of networks with the modules ``encoder``, ``head`` and perhaps ``decoder``."""
 
-    Attributes:
-        preprocessing_record: preprocessing of the scans that the weights were trained with; None when it is not known.
-    """
-
-    preprocessing_record: dict[str, Any] | None = None
+    preprocessing_record: dict[str, Any] | None = None  # of the scans that the weights were trained with, if known
     _config: dict[str, Any]
 
     def config(self) -> dict[str, Any]:

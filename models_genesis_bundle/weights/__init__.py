@@ -6,7 +6,6 @@ from models_genesis_bundle.weights.checkpoint_file import (
     read_checkpoint,
     write_checkpoint,
 )
-from models_genesis_bundle.weights.find import find_weights
 from models_genesis_bundle.weights.initial_weights import InitialWeights, set_foreground_prior
 from models_genesis_bundle.weights.key_parts import UnknownLayoutError, key_parts, network_parts, select_parts, unwrap
 from models_genesis_bundle.weights.model_file import (
@@ -25,7 +24,7 @@ from models_genesis_bundle.weights.pretrained import (
     push_to_hub,
     save_pretrained,
 )
-from models_genesis_bundle.weights.sources import recorded_features
+from models_genesis_bundle.weights.sources import find_weights, recorded_features
 from models_genesis_bundle.weights.targets.convert import TARGETS, convert, write_for
 from models_genesis_bundle.weights.transfer import TransferError, fit_input_channels, transfer_weights
 from models_genesis_bundle.weights.transfer_report import TensorTransfer, TransferReport

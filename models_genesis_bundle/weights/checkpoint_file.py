@@ -91,9 +91,6 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
 
     Single NumPy numbers are also read, but NumPy arrays are not.
 
-    Args:
-        path: the file.
-
     Returns:
         The mapping in the file; for a state dict with records, these and the state under ``model``.
 

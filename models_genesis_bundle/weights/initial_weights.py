@@ -12,9 +12,8 @@ from typing import Any
 
 import torch
 from models_genesis_bundle.files import file_sha256
-from models_genesis_bundle.weights.find import find_weights
 from models_genesis_bundle.weights.key_parts import UnknownLayoutError, network_parts, unwrap
-from models_genesis_bundle.weights.sources import WeightSource, read_source, read_weight_file
+from models_genesis_bundle.weights.sources import WeightSource, find_weights, read_source, read_weight_file
 from models_genesis_bundle.weights.transfer import transfer_weights
 from models_genesis_bundle.weights.transfer_report import TransferReport
 from models_genesis_bundle.weights.weight_norms import weight_norms_kept

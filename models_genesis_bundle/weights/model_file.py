@@ -62,12 +62,8 @@ def bundle_records(network: torch.nn.Module) -> dict[str, Any]:
 def write_weights(path: str | os.PathLike, network: torch.nn.Module, **records: Any) -> Path:
     """Write a network's state dict with the records ``network``, ``format_version``, ``bundle_version`` and the given ones.
 
-    Any program loads the file as a plain state dict, with the attribute ``records``.
-
-    Args:
-        path: the file.
-        network: the network, wrapped or not.
-        records: plain values that describe the weights: ``preprocessing``, ``data``, ``metrics``, ``epoch``.
+    Any program loads the file as a plain state dict, with the attribute ``records``. The given records are plain values that
+    describe the weights: ``preprocessing``, ``data``, ``metrics``, ``epoch``. The network may be wrapped.
 
     Raises:
         CheckpointError: the file could not be written, or a record is not plain data; an earlier file is kept.
@@ -99,9 +95,7 @@ class WeightFile(dict[str, Any]):
 def read_weights(path: str | os.PathLike, own_keys: Collection[str] = ()) -> WeightFile:
     """Read a weight file of this bundle, without the prefixes of ``DataParallel`` and ``torch.compile`` in the keys of ``model``.
 
-    Args:
-        path: the file.
-        own_keys: keys of the network that is to be loaded; a prefix that is its own stays.
+    A prefix of all ``own_keys``, those of the network that is to be loaded, stays.
 
     Raises:
         CheckpointError: the file cannot be read, has a newer format, holds no ``model``, weights that are not finite, or records
@@ -154,16 +148,15 @@ def load_weights(
 
 
 def require_same_network(network: torch.nn.Module, content: Mapping[str, Any], path: str | os.PathLike) -> None:
-    """Raise a ``CheckpointError`` that names the differences unless the weights have the keys and shapes of ``network``'s."""
-    own = {key: tuple(value.shape) for key, value in unwrap(network).state_dict().items()}
-    found = {key: tuple(value.shape) for key, value in content["model"].items()}
-    if own == found:
-        return
+    """Raise a ``CheckpointError`` that names the differences unless the file holds just the tensors of the network, and all fit."""
+    own, found = unwrap(network).state_dict(), content["model"]
     differing = [
-        f"{key}: the file has {found.get(key, 'nothing')}, the network {own.get(key, 'nothing')}"
+        f"{key}: the file has {_form(found.get(key))}, the network {_form(own.get(key))}"
         for key in dict.fromkeys([*own, *found])
-        if own.get(key) != found.get(key)
+        if key not in own or key not in found or own[key].shape != found[key].shape or is_whole(found[key], own[key])
     ]
+    if not differing:
+        return
     theirs, record = content.get("network", {}), network_record(network)
     cause = differing_arguments(theirs, record)
     if theirs.get("_target_", record["_target_"]) != record["_target_"]:
@@ -172,6 +165,15 @@ def require_same_network(network: torch.nn.Module, content: Mapping[str, Any], p
         f"{path}: a checkpoint of another network: {len(differing)} of {len(own)} tensors differ. {cause}"
         f"First differences: {'; '.join(differing[:3])}."
     )
+
+
+def is_whole(value: torch.Tensor, own: torch.Tensor) -> bool:
+    """Whether a file has whole numbers, such as int8 of a quantisation, where the network has others."""
+    return own.is_floating_point() and not value.is_floating_point()
+
+
+def _form(value: torch.Tensor | None) -> str:
+    return "nothing" if value is None else f"{tuple(value.shape)} of {str(value.dtype).removeprefix('torch.')}"
 
 
 def state_on_cpu(network: torch.nn.Module) -> dict[str, torch.Tensor]:

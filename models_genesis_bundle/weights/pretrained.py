@@ -13,12 +13,11 @@ from typing import Any
 import torch
 from models_genesis_bundle.files import whole_file, write_json
 from models_genesis_bundle.weights.checkpoint_file import CheckpointError, optional_package
-from models_genesis_bundle.weights.find import find_weights
 from models_genesis_bundle.weights.initial_weights import InitialWeights
 from models_genesis_bundle.weights.key_parts import network_parts
 from models_genesis_bundle.weights.model_file import bundle_records, state_on_cpu
 from models_genesis_bundle.weights.published import KNOWN
-from models_genesis_bundle.weights.sources import CONFIG_FILE, WEIGHTS_FILE, WeightSource
+from models_genesis_bundle.weights.sources import CONFIG_FILE, WEIGHTS_FILE, WeightSource, find_weights
 from models_genesis_bundle.weights.transfer import transfer_weights
 from models_genesis_bundle.weights.transfer_report import TransferReport
 from monai.bundle import ConfigComponent

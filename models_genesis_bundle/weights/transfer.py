@@ -19,7 +19,7 @@ from models_genesis_bundle.weights.key_parts import (
     select_parts,
     unwrap,
 )
-from models_genesis_bundle.weights.model_file import differing_arguments, network_record
+from models_genesis_bundle.weights.model_file import differing_arguments, is_whole, network_record
 from models_genesis_bundle.weights.published import KNOWN
 from models_genesis_bundle.weights.sources import WeightSource, read_source
 from models_genesis_bundle.weights.transfer_report import TensorTransfer, TransferReport
@@ -220,7 +220,7 @@ def _fit(
     part: str, own: torch.Tensor, value: torch.Tensor, channels: tuple[int, int]
 ) -> tuple[str, str, str, torch.Tensor | None]:
     """Outcome, reason, its numbers, and the tensor to copy, None for an initial one."""
-    if own.is_floating_point() and not value.is_floating_point():
+    if is_whole(value, own):
         return "initial", "whole numbers", f"{value.dtype} in the file, {own.dtype} here", None
     if value.shape == own.shape:
         return "loaded", "", "", value

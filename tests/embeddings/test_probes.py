@@ -176,44 +176,40 @@ def test_the_table_sets_each_baseline_beside_the_embeddings(labelled):
 
 def test_files_are_matched_by_case_and_other_cases_refused(labelled):
     good, order = Embeddings.read(labelled / "good.npz"), np.random.default_rng(0).permutation(60)
-    mixed = Embeddings(
-        **{name: getattr(good, name)[order] for name in vars(good) if name not in ("perturbed", "record")}
-    )
-    mixed.write(labelled / "mixed.npz")
+    for name, rows in (("mixed", order), ("fewer", slice(1, None))):
+        taken = {key: array[rows] for key, array in good.arrays.items()}
+        Embeddings.of(taken, good.record).write(labelled / f"{name}.npz")
     rows = probe_embeddings(
         labelled / "good.npz", labelled / "labels.csv", {"mixed": labelled / "mixed.npz"}, resamples=2
     )
     assert [row["gain"] for row in rows if row["features"] == "mixed"] == [0, 0, 0]
-    fewer = Embeddings(**{name: getattr(good, name)[1:] for name in vars(good) if name not in ("perturbed", "record")})
-    fewer.write(labelled / "fewer.npz")
     with pytest.raises(EmbeddingsError, match=r"fewer.npz: it has other cases: 1 of 60 .*'p0/ct \(0\)'"):
         probe_embeddings(labelled / "good.npz", labelled / "labels.csv", {"fewer": labelled / "fewer.npz"})
     with pytest.raises(EmbeddingsError, match=r"labels.csv: not a file of embeddings"):
         Embeddings.read(labelled / "labels.csv")
 
 
-def test_labels_find_their_cubes_by_each_key(tmp_path):
-    own = embeddings_of(telling(LABELS, 0))
-    points = {f"coord{axis}": own.point[:, number] for number, axis in enumerate("XYZ")}
-    uids = [f"ct{owner}" for owner in OWNERS]
-    tables = {
-        "case": {"case": own.case},
-        "points": {"seriesuid": uids, **points},
-        "image": {"image": [f"../scans/p{number}/ct{number}.nii.gz" for number in range(PATIENTS)]},
-        "patient": {"patient": [f"{number}" for number in range(PATIENTS)]},
-    }
-    for name, columns in tables.items():
-        table = pd.DataFrame(columns)
-        table["class"] = LABELS if len(table) == 60 else LABELS[::EACH]
-        table.loc[0, "class"] = np.nan
-        path = tmp_path / f"{name}.csv" if name != "image" else tmp_path / "image.csv"
-        if name == "image":
-            table["image"] = [str(image).replace("../scans", "/scans") for image in table["image"]]
-        table.to_csv(path, index=False)
-        labels = read_labels(path, own)
-        without = 1 if name in ("case", "points") else EACH
-        assert labels.index.tolist() == list(range(without, 60)), name
-        np.testing.assert_array_equal(labels["label"], LABELS[without:])
+BY_CUBE = {
+    "case": embeddings_of(telling(LABELS, 0)).case,
+    "seriesuid": [f"ct{owner}" for owner in OWNERS],
+    **{f"coord{axis}": embeddings_of(telling(LABELS, 0)).point[:, number] for number, axis in enumerate("XYZ")},
+}
+BY_PATIENT = {
+    "image": [f"/scans/p{number}/ct{number}.nii.gz" for number in range(PATIENTS)],
+    "patient": [f"{number}" for number in range(PATIENTS)],
+}
+
+
+@pytest.mark.parametrize("key", ["case", "seriesuid,coordX,coordY,coordZ", "image", "patient"])
+def test_labels_find_their_cubes_by_each_key(tmp_path, key):
+    table = pd.DataFrame({name: {**BY_CUBE, **BY_PATIENT}[name] for name in key.split(",")})
+    each = len(LABELS) // len(table)  # cubes of a row
+    table["class"] = LABELS[::each]
+    table.loc[0, "class"] = np.nan
+    table.to_csv(tmp_path / "labels.csv", index=False)
+    labels = read_labels(tmp_path / "labels.csv", embeddings_of(telling(LABELS, 0)))
+    assert labels.index.tolist() == list(range(each, 60))
+    np.testing.assert_array_equal(labels["label"], LABELS[each:])
 
 
 def test_labels_that_do_not_fit_are_refused(tmp_path):

@@ -10,6 +10,7 @@ from models_genesis_bundle.networks import (
 )
 from monai.data import DataLoader
 from monai.networks.nets import BasicUNet, DynUNet, SegResNetDS, SwinUNETR
+from same_state import copy_of, same
 
 
 def genesis():
@@ -63,11 +64,11 @@ def test_sides_that_do_not_fit_are_refused_with_those_that_do(build, size, fitti
 
 def test_the_network_stays_as_it_is():
     network, cubes = genesis(), torch.rand(2, 1, 16, 16, 16)
-    before = {key: value.clone() for key, value in network.state_dict().items()}
+    before = copy_of(network)
     random_state = torch.get_rng_state()
     require_fitting_size(network, cubes.shape[2:])
     assert torch.equal(torch.get_rng_state(), random_state)
-    assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+    assert same(network, before)
     network(cubes).mean().backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
 

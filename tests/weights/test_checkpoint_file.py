@@ -80,3 +80,12 @@ def test_what_more_a_file_wants_is_named(tmp_path, value, wanted):
     torch.save({"value": value}, tmp_path / "a.pt")
     with pytest.raises(CheckpointError, match=rf"a\.pt: refused, because loading it would run {re.escape(wanted)}"):
         read_checkpoint(tmp_path / "a.pt")
+
+
+def test_a_file_without_checksums_is_read(tmp_path):
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save({"epoch": 3}, tmp_path / "a.pt")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert read_checkpoint(tmp_path / "a.pt") == {"epoch": 3}

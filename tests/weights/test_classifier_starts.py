@@ -62,6 +62,10 @@ def test_the_whole_encoder_is_loaded(tmp_path, name):
     cubes = torch.rand(1, 1, 64, 32, 32)
     maps, wanted = classifier.encoder(cubes), encoder(source.eval())(cubes)
     torch.testing.assert_close(maps, wanted)
+    logits = classifier(cubes)
+    assert logits.shape == (1, 2)
+    logits.sum().backward()
+    assert [key for key, parameter in classifier.named_parameters() if parameter.grad is None] == []
 
 
 def test_without_the_key_map_the_error_asks_for_it(tmp_path):

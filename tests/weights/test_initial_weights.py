@@ -5,16 +5,15 @@ import pytest
 import torch
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import (
-    CheckpointError,
     InitialWeights,
     TransferError,
     initial_weights,
     save_pretrained,
     set_foreground_prior,
-    transfer_weights,
     write_weights,
 )
 from monai.networks.nets import DynUNet, SegResNetDS, UNet
+from same_state import copy_of, same
 
 PREPROCESSING = {"spacing": None, "intensity": {"mode": "window", "lower": -1000.0, "upper": 1000.0}}
 
@@ -30,11 +29,11 @@ def pretrained(tmp_path):
 def test_none_is_from_scratch_and_says_so(caplog, path):
     initial = InitialWeights(path)
     network = GenesisUNet(features=(4, 8))
-    before = {key: value.clone() for key, value in network.state_dict().items()}
+    before = copy_of(network)
     with caplog.at_level(logging.INFO):
         assert initial.load_into(network) is network
     assert "GenesisUNet trains from scratch" in caplog.text
-    assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+    assert same(network, before)
     assert initial.preprocessing is None
     assert initial.report is None
     assert initial.record() == {"file": "none"}
@@ -75,24 +74,9 @@ def test_the_file_is_read_once_and_only_when_it_is_needed(monkeypatch, pretraine
 def test_parts_and_requirements_are_passed_on(pretrained):
     source, path = pretrained
     network = InitialWeights(path, parts="all", require="all").load_into(GenesisUNet(features=(4, 8)))
-    assert all(torch.equal(value, network.state_dict()[key]) for key, value in source.state_dict().items())
+    assert same(network, source)
     with pytest.raises(TransferError, match=r"model\.pt: .*features is \[4, 8\] in the file and \[4, 16\] here"):
         InitialWeights(path).load_into(GenesisUNet(features=(4, 16)))
-
-
-def test_a_bare_state_dict_has_no_records(tmp_path):
-    torch.save(GenesisUNet(features=(4, 8)).state_dict(), tmp_path / "bare.pt")
-    initial = InitialWeights(tmp_path / "bare.pt")
-    initial.load_into(GenesisUNet(features=(4, 8)))
-    assert initial.preprocessing is None
-    assert initial.record()["data"] is None
-
-
-def test_a_missing_file_is_an_error_at_once(tmp_path):
-    with pytest.raises(
-        CheckpointError, match=r"pretrained\.pt: expected a weight file, a folder with .*, found nothing of that name"
-    ):
-        InitialWeights(tmp_path / "pretrained.pt")
 
 
 def test_a_folder_of_a_run_or_of_a_saved_network_stands_for_its_file(tmp_path):
@@ -102,8 +86,7 @@ def test_a_folder_of_a_run_or_of_a_saved_network_stands_for_its_file(tmp_path):
     assert InitialWeights(tmp_path / "run").path == file
     assert InitialWeights(tmp_path / "run").record()["sha256"] == InitialWeights(file).record()["sha256"]
     start = InitialWeights(saved, parts="all").load_into(GenesisUNet(features=(4, 8)))
-    for key, value in network.state_dict().items():
-        assert torch.equal(start.state_dict()[key], value), key
+    assert same(start, network)
 
 
 # --- The head's first outputs ---
@@ -132,24 +115,12 @@ def test_a_new_network_predicts_background(build):
     assert 0 < probabilities[:, 1:].mean() < 0.03
 
 
-def test_the_biases_are_the_logarithms_of_the_probabilities():
-    network = set_foreground_prior(genesis(), 0.03)
-    torch.testing.assert_close(network.head.bias.exp(), torch.tensor([0.97, 0.01, 0.01, 0.01]))
-    torch.testing.assert_close(network.head.bias.softmax(0), network.head.bias.exp())
-
-
-def test_a_head_that_is_loaded_keeps_its_own():
-    network, other = set_foreground_prior(genesis(), 0.03), genesis()
-    transfer_weights(network, other.state_dict(), ["encoder", "decoder", "head"], ["head"])
-    assert torch.equal(network.head.bias, other.head.bias)
-
-
 @pytest.mark.parametrize("build", [lambda: UNet(3, 1, 4, (4, 8), (2,)), lambda: genesis(1)])
 def test_a_network_without_such_a_head_stays_and_the_log_says_so(build, caplog):
     network = build()
-    before = {key: value.clone() for key, value in network.state_dict().items()}
+    before = copy_of(network)
     assert set_foreground_prior(network, 0.03) is network
-    assert all(torch.equal(value, network.state_dict()[key]) for key, value in before.items())
+    assert same(network, before)
     assert "foreground_prior" in caplog.text
 
 

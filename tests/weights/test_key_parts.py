@@ -3,39 +3,21 @@ import torch
 from models_genesis_bundle.networks import GenesisClassifier, GenesisUNet
 from models_genesis_bundle.weights import UnknownLayoutError, key_parts, network_parts, network_record, select_parts
 
-# For each network, keys about which one could be wrong.
+# For each network, a key of encoder, decoder and head about which one could be wrong.
 EXAMPLES = {
-    "GenesisUNet": {
-        "encoder": "encoder.stages.1.1.norm.running_var",
-        "decoder": "decoder.stages.0.up.weight",
-        "head": "head.bias",
-    },
-    "SegResNetDS": {
-        "encoder": "encoder.layers.2.blocks.0.conv2.weight",
-        "decoder": "up_layers.1.upsample.deconv.weight",
-        "head": "up_layers.0.head.weight",
-    },
-    "SegResNet": {
-        "encoder": "down_layers.1.0.conv.weight",
-        "decoder": "conv_final.0.weight",
-        "head": "conv_final.2.conv.weight",
-    },
-    "DynUNet": {
-        "encoder": "skip_layers.next_layer.next_layer.next_layer.conv3.conv.weight",
-        "decoder": "skip_layers.next_layer.upsample.transp_conv.conv.weight",
-        "head": "skip_layers.next_layer.super_head.conv.conv.weight",
-    },
-    "SwinUNETR": {
-        "encoder": "encoder10.layer.conv1.conv.weight",
-        "decoder": "decoder1.conv_block.conv3.conv.weight",
-        "head": "out.conv.conv.bias",
-    },
-    "BasicUNet": {
-        "encoder": "down_4.convs.conv_1.conv.weight",
-        "decoder": "upcat_4.upsample.deconv.weight",
-        "head": "final_conv.weight",
-    },
-}
+    "GenesisUNet": ("encoder.stages.1.1.norm.running_var", "decoder.stages.0.up.weight", "head.bias"),
+    "SegResNetDS": (
+        "encoder.layers.2.blocks.0.conv2.weight", "up_layers.1.upsample.deconv.weight", "up_layers.0.head.weight",
+    ),
+    "SegResNet": ("down_layers.1.0.conv.weight", "conv_final.0.weight", "conv_final.2.conv.weight"),
+    "DynUNet": (
+        "skip_layers.next_layer.next_layer.next_layer.conv3.conv.weight",
+        "skip_layers.next_layer.upsample.transp_conv.conv.weight",
+        "skip_layers.next_layer.super_head.conv.conv.weight",
+    ),
+    "SwinUNETR": ("encoder10.layer.conv1.conv.weight", "decoder1.conv_block.conv3.conv.weight", "out.conv.conv.bias"),
+    "BasicUNet": ("down_4.convs.conv_1.conv.weight", "upcat_4.upsample.deconv.weight", "final_conv.weight"),
+}  # fmt: skip
 
 
 def test_each_key_is_in_one_part_and_the_head_is_what_the_classes_change(build):
@@ -44,7 +26,7 @@ def test_each_key_is_in_one_part_and_the_head_is_what_the_classes_change(build):
     parts = key_parts(state)
     assert sorted(key for keys in parts.values() for key in keys) == sorted(state)
     assert parts["head"] == [key for key in state if state[key].shape != more_classes[key].shape]
-    for part, key in EXAMPLES[type(network).__name__].items():
+    for part, key in zip(("encoder", "decoder", "head"), EXAMPLES[type(network).__name__], strict=True):
         assert key in parts[part]
 
 

@@ -37,6 +37,7 @@ from models_genesis_bundle.weights import (
 )
 from monai.bundle import ConfigParser
 from monai.networks.nets import DynUNet
+from same_state import same
 
 RECORDS = {"label_names": ["lung", "nodule"], "patch_size": [32, 32, 16], "label_map": None, "split": {}}
 
@@ -184,7 +185,7 @@ def test_every_way_takes_off_what_wrappers_put_before_the_keys(way, tmp_path):
     changed(path, lambda file: file.update(model={f"module._orig_mod.{key}": value for key, value in state.items()}))
     loaded = WAYS[way].load(path)
     if isinstance(loaded, torch.nn.Module):
-        assert all(torch.equal(value, state[key]) for key, value in loaded.state_dict().items())
+        assert same(loaded, state)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -196,7 +197,7 @@ def test_every_way_reads_the_form_of_earlier_versions(way, tmp_path):
     torch.save({**file, "format_version": 1, **file["model"]}, path)
     loaded = WAYS[way].load(path)
     if isinstance(loaded, torch.nn.Module):
-        assert all(torch.equal(value, file["model"][key]) for key, value in loaded.state_dict().items())
+        assert same(loaded, file["model"])
 
 
 def test_a_prefix_that_is_the_networks_own_stays(tmp_path):
@@ -246,15 +247,6 @@ def test_of_100_flipped_bits_those_that_change_what_is_loaded_are_noticed(tmp_pa
         else:
             assert found == wanted, f"bit {bit} changed what was loaded"
     assert noticed >= 70, "the rest lies in padding and in dates of the zip file"
-
-
-def test_a_file_without_checksums_is_read(tmp_path):
-    torch.serialization.set_crc32_options(False)
-    try:
-        torch.save({"model": {"weight": torch.zeros(9)}}, tmp_path / "model.pt")
-    finally:
-        torch.serialization.set_crc32_options(True)
-    assert list(read_weights(tmp_path / "model.pt")["model"]) == ["weight"]
 
 
 @pytest.mark.parametrize(

@@ -14,25 +14,18 @@ from bundle_commands import ROOT
 from hub_server import HubHandler
 from local_server import answering
 from models_genesis_bundle.data import ScanPreprocessing
-from models_genesis_bundle.networks import GenesisClassifier, GenesisUNet
+from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import (
     CheckpointError,
-    InitialWeights,
     TransferError,
-    find,
     find_weights,
     read_weights,
+    sources,
     write_weights,
 )
+from same_state import same
 
 RECORD = ScanPreprocessing(spacing=2.0).record()
-
-
-def same(network: torch.nn.Module, other: torch.nn.Module) -> bool:
-    states = network.state_dict(), other.state_dict()
-    return states[0].keys() == states[1].keys() and all(
-        torch.equal(states[0][key], states[1][key]) for key in states[0]
-    )
 
 
 @pytest.fixture
@@ -67,32 +60,13 @@ def test_a_saved_folder_holds_the_same(network, tmp_path):
     assert json.loads((folder / "config.json").read_text())["preprocessing"] == RECORD
     loaded = GenesisUNet.from_pretrained(folder)
     assert same(loaded, network)
-    assert loaded.preprocessing_record == RECORD
-
-
-def test_the_folder_of_a_run_has_its_weights(network, tmp_path):
-    write_weights(tmp_path / "run" / "checkpoints" / "model.pt", network)
-    assert same(GenesisUNet.from_pretrained(tmp_path / "run"), network)
-
-
-def test_runs_start_from_safetensors(network, tmp_path):
-    path = network.save_pretrained(tmp_path) / "model.safetensors"
-    assert read_weights(path)["preprocessing"] == RECORD
-    initial = InitialWeights(path)
-    target = initial.load_into(GenesisUNet(features=(4, 8), norm=("instance", {"affine": True})))
-    assert same(target.encoder, network.encoder)
-    assert initial.preprocessing == RECORD
+    assert loaded.preprocessing_record == read_weights(folder / "model.safetensors")["preprocessing"] == RECORD
 
 
 def test_another_head_is_new_and_the_rest_is_loaded(network, weight_file):
     loaded = GenesisUNet.from_pretrained(weight_file, out_channels=3, output_activation=None)
     assert same(loaded.decoder, network.decoder)
     assert loaded.head.weight.shape[0] == 3
-
-
-def test_a_classifier_takes_the_encoder(network, weight_file):
-    loaded = GenesisClassifier.from_pretrained(weight_file, num_classes=3, hidden=16)
-    assert same(loaded.encoder, network.encoder)
 
 
 def test_an_encoder_that_does_not_fit_is_refused(weight_file):
@@ -118,7 +92,7 @@ def test_a_source_without_weights_is_refused(tmp_path, source):
 
 @pytest.mark.parametrize("source", ["no/such.pt", "no/such.safetensors"])
 def test_a_missing_file_is_not_looked_for_on_the_hub(monkeypatch, source):
-    monkeypatch.setattr(find, "_downloaded", lambda *arguments: pytest.fail("asked the Hub"))
+    monkeypatch.setattr(sources, "_downloaded", lambda *arguments: pytest.fail("asked the Hub"))
     with pytest.raises(CheckpointError, match=f"{source}: expected a weight file, .* found nothing of that name"):
         GenesisUNet.from_pretrained(source)
 

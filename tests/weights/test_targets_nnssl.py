@@ -60,14 +60,12 @@ def test_the_planned_network_takes_encoder_and_stem(tmp_path, build):
 
 @pytest.mark.parametrize("build", [dynunet, residual_unet])
 def test_the_planned_network_has_the_strides_and_kernels_of_the_pretrained_one(tmp_path, build):
-    write_for("nnssl", build(), tmp_path / "genesis.pth", preprocessing=Z_SCORED)
+    source = build().eval()
+    write_for("nnssl", source, tmp_path / "genesis.pth", preprocessing=Z_SCORED)
     content = read_checkpoint(tmp_path / "genesis.pth")
-    source, network = build().eval(), rebuild(content["nnssl_adaptation_plan"]).eval()
-    write_for("nnssl", source, tmp_path / "same.pth", preprocessing=Z_SCORED)
+    network = rebuild(content["nnssl_adaptation_plan"]).eval()
     own = network.state_dict()
-    weights = {
-        k: v for k, v in read_checkpoint(tmp_path / "same.pth")["network_weights"].items() if v.shape == own[k].shape
-    }
+    weights = {key: value for key, value in content["network_weights"].items() if value.shape == own[key].shape}
     network.load_state_dict(own | weights)
     image = torch.rand(1, 1, 16, 16, 8)
     with torch.no_grad():

@@ -96,27 +96,19 @@ def as_nnunet_loads(network, path):
     return network
 
 
-def test_a_dynunet_is_the_same_network_in_nnunet(tmp_path):
-    source = dynunet(deep_supervision=True, deep_supr_num=2)
+@pytest.mark.parametrize("trans_bias", [False, True])
+def test_a_dynunet_is_the_same_network_in_nnunet(tmp_path, trans_bias):
+    """With the heads of deep supervision at the same stages."""
+    source = dynunet(deep_supervision=True, deep_supr_num=2, trans_bias=trans_bias)
     write_for("nnunet", source, tmp_path / "genesis.pth", preprocessing=AS_IT_IS)
     target = plain_conv_unet(last_stride=(2, 2, 1))
-    target.load_state_dict(
-        read_checkpoint(tmp_path / "genesis.pth")["network_weights"]
-    )  # strict: all heads, all aliases
-    image = torch.rand(1, 1, 16, 16, 8)
-    with torch.no_grad():
-        assert torch.equal(source(image), target(image))
-
-
-def test_heads_of_deep_supervision_belong_to_the_same_stages(tmp_path):
-    source = dynunet(deep_supervision=True, deep_supr_num=2)
-    write_for("nnunet", source, tmp_path / "genesis.pth", preprocessing=AS_IT_IS)
-    target = as_nnunet_loads(plain_conv_unet(last_stride=(2, 2, 1)), tmp_path / "genesis.pth")
+    target.load_state_dict(read_checkpoint(tmp_path / "genesis.pth")["network_weights"])  # strict
     target.decoder.deep_supervision = True
     image = torch.rand(1, 1, 16, 16, 8)
     with torch.no_grad():
-        source(image)
-        assert all(torch.equal(*heads) for heads in zip(source.heads, target(image)[1:], strict=True))
+        finest, *others = target(image)
+        assert torch.equal(source(image), finest)
+        assert all(torch.equal(*heads) for heads in zip(source.heads, others, strict=True))
 
 
 @pytest.mark.parametrize("orientation", [None, "RAS", "ASR"])
@@ -133,13 +125,6 @@ def test_the_axes_are_turned_to_those_of_nnunet(tmp_path, orientation):
     with torch.no_grad():
         output, expected = target(image.permute(0, 1, *to_zyx)), source(image).permute(0, 1, *to_zyx)
     assert torch.allclose(output, expected, atol=1e-5)
-
-
-def test_a_bias_of_the_upsampling_goes_over(tmp_path):
-    source = dynunet(trans_bias=True)
-    write_for("nnunet", source, tmp_path / "genesis.pth")
-    weights = read_checkpoint(tmp_path / "genesis.pth")["network_weights"]
-    assert torch.equal(weights["decoder.transpconvs.1.bias"], source.upsamples[1].transp_conv.conv.bias)
 
 
 def test_nnunets_own_residual_network_goes_over_with_its_axes_turned(tmp_path):

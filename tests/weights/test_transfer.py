@@ -15,7 +15,8 @@ from models_genesis_bundle.weights import (
     write_checkpoint,
     write_weights,
 )
-from monai.networks.nets import UNet
+from monai.networks.nets import SegResNet, UNet
+from same_state import copy_of, same
 
 WIDTHS = (4, 8)
 
@@ -26,14 +27,6 @@ def unet(**arguments):
     for value in network.state_dict().values():
         value.copy_(torch.rand(value.shape) + 0.5 if value.is_floating_point() else torch.randint(1, 99, value.shape))
     return network
-
-
-def copy_of(network):
-    return {key: value.clone() for key, value in network.state_dict().items()}
-
-
-def same(one, other, keys=None):
-    return all(torch.equal(one[key], other[key]) for key in (keys if keys is not None else one))
 
 
 def outcomes(report):
@@ -49,44 +42,16 @@ def test_encoder_and_decoder_go_over_and_the_head_stays(tmp_path, build):
     parts = read_weights(tmp_path / "model.pt")["network"]["parts"]
     before = copy_of(target)
     report = transfer_weights(target, tmp_path / "model.pt")
-    assert same(target.state_dict(), source.state_dict(), parts["encoder"] + parts["decoder"])
-    assert same(target.state_dict(), before, parts["head"])
+    assert same(target, source, parts["encoder"] + parts["decoder"])
+    assert same(target, before, parts["head"])
     assert {entry.outcome for entry in report.tensors if entry.part != "head"} == {"loaded"}
     assert {(e.outcome, e.reason) for e in report.tensors if e.part == "head"} == {("initial", "not to be loaded")}
-
-
-def test_parameters_and_buffers_of_the_asked_parts_only():
-    source, target = unet(), unet()
-    before = copy_of(target)
-    transfer_weights(target, {"model": source.state_dict()}, parts="encoder")
-    parts = key_parts(before)
-    assert same(target.state_dict(), source.state_dict(), parts["encoder"])
-    assert same(target.state_dict(), before, parts["decoder"] + parts["head"])
-    assert any("running_var" in key for key in parts["encoder"])
-
-
-def test_all_of_it_is_the_same_network():
-    source, target = unet(), unet()
-    report = transfer_weights(target, source.state_dict(), parts="all", require="all")
-    assert set(outcomes(report).values()) == {"loaded"}
-    image = torch.rand(1, 1, 8, 8, 8)
-    assert torch.equal(source.eval()(image), target.eval()(image))
-
-
-def test_a_head_for_other_classes_stays_with_the_shapes_as_reason():
-    target = unet(out_channels=3)
-    before = copy_of(target)
-    report = transfer_weights(target, unet().state_dict(), parts="all")
-    entry = next(entry for entry in report.tensors if entry.key == "head.weight")
-    assert (entry.outcome, entry.reason) == ("initial", "another number of outputs")
-    assert entry.detail == "(1, 4, 1, 1, 1) in the file, (3, 4, 1, 1, 1) here"
-    assert same(target.state_dict(), before, ["head.weight", "head.bias"])
 
 
 def test_a_classifier_takes_the_encoder():
     source, target = unet(), GenesisClassifier(features=WIDTHS, hidden=4)
     report = transfer_weights(target, source.state_dict())
-    assert same(target.state_dict(), source.state_dict(), key_parts(source.state_dict())["encoder"])
+    assert same(target, source, key_parts(source.state_dict())["encoder"])
     counts = report.counts()
     assert counts["encoder"] == {"loaded": {"tensors": 28, "values": counts["encoder"]["loaded"]["values"]}}
     assert counts["decoder"].keys() == {"unused"}
@@ -95,25 +60,17 @@ def test_a_classifier_takes_the_encoder():
     }
 
 
-class Compiled(torch.nn.Module):
-    """Keeps its network where ``torch.compile`` does."""
-
-    def __init__(self, network):
-        super().__init__()
-        self._orig_mod = network
-
-
-def test_the_weights_reach_a_wrapped_network():
+@pytest.mark.parametrize("wrap", [torch.compile, torch.nn.DataParallel])
+def test_the_weights_reach_a_wrapped_network(wrap):
     source, target = unet(), unet()
-    transfer_weights(Compiled(target), source.state_dict(), parts="all", require="all")
-    assert same(source.state_dict(), target.state_dict())
+    transfer_weights(wrap(target), source.state_dict(), parts="all", require="all")
+    assert same(source, target)
 
 
 def test_half_precision_is_loaded_as_the_network_has_it():
     source, target = unet().half(), unet()
     transfer_weights(target, source.state_dict())
     key = "encoder.stages.1.0.conv.weight"
-    assert target.state_dict()[key].dtype == torch.float32
     assert torch.equal(target.state_dict()[key], source.state_dict()[key].float())
 
 
@@ -149,19 +106,6 @@ def test_every_layer_that_sees_the_input_is_adapted(build, file, here):
     assert set(outcomes(report).values()) == {"loaded", "adapted"}
 
 
-def test_a_network_of_more_channels_answers_as_before(build_dynunet):
-    image = torch.rand(1, 1, 16, 16, 16)
-    for one, three in [(unet(), unet(in_channels=3)), (build_dynunet(1, 1), build_dynunet(3, 1))]:
-        transfer_weights(three, one.state_dict(), parts="all", require="all")
-        repeated = image.expand(-1, 3, -1, -1, -1)
-        torch.testing.assert_close(three.eval()(repeated), one.eval()(image), rtol=1e-4, atol=1e-5)
-
-
-def test_a_width_that_equals_no_input_channel_is_not_taken_for_one():
-    with pytest.raises(TransferError, match="another shape"):
-        transfer_weights(unet(in_channels=2, features=(4, 16)), unet().state_dict(), require=("encoder", "decoder"))
-
-
 # --- What fails ---
 
 
@@ -176,7 +120,7 @@ def test_too_little_is_refused_and_nothing_changes(tmp_path, arguments):
     ) as error:
         transfer_weights(target, tmp_path / "model.pt")
     assert "out_channels" not in str(error.value)
-    assert same(before, target.state_dict())
+    assert same(target, before)
 
 
 def test_a_single_missing_tensor_of_a_required_part_is_too_little():
@@ -188,13 +132,31 @@ def test_a_single_missing_tensor_of_a_required_part_is_too_little():
         TransferError, match=r"1 of the 44 required tensors .* decoder\.stages\.0\.up\.bias: not in the file"
     ):
         transfer_weights(target, state, require=("encoder", "decoder"))
-    assert same(before, target.state_dict())
+    assert same(target, before)
     report = transfer_weights(target, state)
     assert [key for key, outcome in outcomes(report).items() if outcome == "initial"] == [
         "decoder.stages.0.up.bias",
         "head.weight",
         "head.bias",
     ]
+
+
+@pytest.mark.parametrize(
+    ("target", "required", "reason"),
+    [
+        (
+            lambda: unet(in_channels=2, features=(4, 16)),
+            ("encoder", "decoder"),
+            "another shape",
+        ),  # 4 is no input channel
+        (lambda: unet(out_channels=2), "head", r"head\.weight: another number of outputs"),
+        (lambda: SegResNet(), "encoder", r"another network \(.*GenesisUNet; here .*SegResNet\): no key is the same"),
+    ],
+)
+def test_what_does_not_fit_is_named(tmp_path, target, required, reason):
+    path = write_weights(tmp_path / "model.pt", unet())
+    with pytest.raises(TransferError, match=reason):
+        transfer_weights(target(), path, parts="all", require=required)
 
 
 def test_running_statistics_count(tmp_path):
@@ -207,31 +169,10 @@ def test_running_statistics_count(tmp_path):
     assert all("running" in key or "num_batches" in key for key in unused)
 
 
-def test_another_network_is_named(tmp_path, build_dynunet):
-    write_weights(tmp_path / "model.pt", unet())
-    with pytest.raises(
-        TransferError, match=r"of another network \(.*GenesisUNet; here .*DynUNet\): no key is the same"
-    ):
-        transfer_weights(build_dynunet(1, 2), tmp_path / "model.pt")
-
-
-def test_a_required_head_of_other_classes_is_refused():
-    with pytest.raises(TransferError, match=r"head\.weight: another number of outputs"):
-        transfer_weights(unet(out_channels=2), unet().state_dict(), parts="all", require=("encoder", "head"))
-
-
-def test_weights_that_are_no_numbers_are_refused():
-    source, target = unet(), unet()
-    source.state_dict()["encoder.stages.0.0.conv.weight"][0, 0, 0, 0, 0] = float("nan")
-    before = copy_of(target)
-    with pytest.raises(CheckpointError, match=r"NaN or infinite values, first encoder\.stages\.0\.0\.conv\.weight"):
-        transfer_weights(target, source.state_dict())
-    assert same(before, target.state_dict())
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"require": "decoder"}, "decoder is required, but the network has none"),
         ({"parts": ["encodr"]}, "parts: expected names from encoder, decoder, head, or all, found encodr"),
         ({"parts": "decoder", "require": "encoder"}, "require: encoder is required, but only decoder is to be loaded"),
         ({"key_map": {"encoder.": "a.", "decoder.": "a."}}, "key_map: maps both encoder.* and decoder.* to the key a."),
@@ -240,13 +181,7 @@ def test_weights_that_are_no_numbers_are_refused():
 def test_settings_that_contradict(settings, message):
     twins = {"encoder.w": torch.zeros(1), "decoder.w": torch.zeros(1)}
     with pytest.raises(ValueError, match=message):
-        transfer_weights(unet(), twins, **settings)
-
-
-def test_a_part_that_the_network_lacks_cannot_be_required():
-    classifier = GenesisClassifier(features=WIDTHS, hidden=4)
-    with pytest.raises(ValueError, match="decoder is required, but the network has none"):
-        transfer_weights(classifier, unet().state_dict(), require="decoder")
+        transfer_weights(GenesisClassifier(features=WIDTHS, hidden=4), twins, **settings)
 
 
 def test_networks_of_no_known_layout_transfer_as_a_whole():
@@ -269,7 +204,7 @@ def test_wherever_the_checkpoint_keeps_its_weights(tmp_path, prefix, wrapper):
     state = {prefix + key: value for key, value in source.state_dict().items()}
     write_checkpoint({"epoch": 3, wrapper: state} if wrapper else state, tmp_path / "a.pt")
     report = transfer_weights(target, tmp_path / "a.pt", parts="all", require="all")
-    assert same(source.state_dict(), target.state_dict())
+    assert same(source, target)
     assert report.prefix == prefix
     assert (f"the prefix '{prefix}' taken off" in str(report)) == bool(prefix)
 
@@ -287,7 +222,7 @@ def test_a_prefix_that_the_network_has_itself_is_no_wrapper():
         state = {prefix + key: value for key, value in source.state_dict().items()}
         report = transfer_weights(target, state, parts="all", require="all")
         assert report.prefix == prefix
-        assert same(source.state_dict(), target.state_dict())
+        assert same(source, target)
 
 
 def test_keys_are_mapped_by_the_longest_beginning():
@@ -299,7 +234,7 @@ def test_keys_are_mapped_by_the_longest_beginning():
         state[theirs.get(start, "") + key.removeprefix(start)] = value
     key_map = {"down.": "encoder.", "deepest.": "encoder.stages.1.", "up.": "decoder."}
     transfer_weights(target, state, parts="all", require="all", key_map=key_map)
-    assert same(source.state_dict(), target.state_dict())
+    assert same(source, target)
 
 
 @pytest.mark.parametrize("content", [{"epoch": 3}, {"state_dict": {}}, {}])
@@ -307,11 +242,6 @@ def test_a_checkpoint_without_weights_is_named(tmp_path, content):
     write_checkpoint(content, tmp_path / "a.pt")
     with pytest.raises(CheckpointError, match=r"a\.pt: expected a state dict, .* found the keys"):
         transfer_weights(unet(), tmp_path / "a.pt")
-
-
-def test_a_newer_format_is_refused():
-    with pytest.raises(CheckpointError, match="the given weights: written in format 99"):
-        transfer_weights(unet(), {"format_version": 99, "model": unet().state_dict()})
 
 
 def test_tensors_under_several_keys_count_once(tmp_path, build_dynunet):
@@ -322,12 +252,12 @@ def test_tensors_under_several_keys_count_once(tmp_path, build_dynunet):
     report = transfer_weights(target, tmp_path / "model.pt", parts="all", require="all")
     assert len(report.tensors) == len(list(target.parameters())) < len(target.state_dict())
     assert sum(entry.values for entry in report.tensors) == numbers
-    assert same(source.state_dict(), target.state_dict())
+    assert same(source, target)
 
     unaliased = {key: value for key, value in source.state_dict().items() if not key.startswith("skip_layers.")}
     other = build_dynunet(1, 1)
     transfer_weights(other, unaliased, parts="all", require="all")
-    assert same(source.state_dict(), other.state_dict())
+    assert same(source, other)
 
 
 # --- The report ---

@@ -1,10 +1,11 @@
-"""Scaled convolutions compute the same and are as large as new ones; everything else is loaded as it is."""
+"""Norms of layers: scaled convolutions compute the same and are as large as new ones, and collapsed layers are found."""
 
 import pytest
 import torch
 from models_genesis_bundle.networks import GenesisUNet
-from models_genesis_bundle.weights import InitialWeights, TransferError, weight_norms_kept, write_weights
+from models_genesis_bundle.weights import InitialWeights, TransferError, layer_spectra, weight_norms_kept, write_weights
 from monai.networks.nets import UNet
+from same_state import copy_of, same
 
 GROWN = 3.0
 
@@ -75,7 +76,36 @@ def test_initial_weights_are_scaled_when_asked_for(tmp_path):
 def test_a_refused_transfer_leaves_the_network_alone(tmp_path):
     write_weights(tmp_path / "model.pt", GenesisUNet(features=(4, 8)))
     network = GenesisUNet(features=(4, 16))
-    before = {key: value.clone() for key, value in network.state_dict().items()}
+    before = copy_of(network)
     with pytest.raises(TransferError):
         InitialWeights(tmp_path / "model.pt", keep_weight_norms=True).load_into(network)
-    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    assert same(network, before)
+
+
+# --- Spectra ---
+
+
+def test_new_layers_are_as_large_and_as_wide_as_they_can_be():
+    torch.manual_seed(0)
+    layers = layer_spectra(GenesisUNet(features=[8, 16]).state_dict())
+    assert next(layer.layer for layer in layers) == "encoder.stages.0.0.conv"
+    for layer in layers:
+        assert layer.norm_ratio == pytest.approx(1, abs=0.2), layer
+        assert layer.stable_rank > 0.4 * min(layer.channels, 27), layer
+
+
+def test_rank_counts_the_directions_that_carry_weight():
+    equal = torch.cat([torch.eye(4), torch.zeros(4, 4)])
+    repeated = torch.ones(8, 4, 1, 1, 1)
+    one, other = layer_spectra({"a.weight": equal, "b.weight": repeated, "b.bias": torch.ones(8)})
+    assert (one.layer, one.channels) == ("a", 8)
+    assert one.stable_rank == pytest.approx(4)
+    assert other.stable_rank == pytest.approx(1)
+    assert other.norm_ratio == pytest.approx((32 / (8 / 3)) ** 0.5)
+
+
+def test_scaling_changes_the_norm_alone():
+    weights = torch.rand(6, 5, generator=torch.Generator().manual_seed(0))
+    (one,), (other,) = layer_spectra({"a.weight": weights}), layer_spectra({"a.weight": 3 * weights})
+    assert other.norm_ratio == pytest.approx(3 * one.norm_ratio)
+    assert other.stable_rank == pytest.approx(one.stable_rank)

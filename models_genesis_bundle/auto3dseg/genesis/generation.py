@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -18,18 +17,17 @@ from models_genesis_bundle.data.datalists.json_datalist import read_json_datalis
 from models_genesis_bundle.data.scans.files import scan_files
 from models_genesis_bundle.data.scans.preprocessing import RAS_LABELS
 from models_genesis_bundle.networks import GenesisUNet
-from models_genesis_bundle.planning.geometry import resampled_sides
+from models_genesis_bundle.planning.geometry import cube_sides, resampled_sides
 from models_genesis_bundle.weights import InitialWeights
 from monai.apps.utils import get_logger
 from monai.bundle import ConfigParser
 
-__all__ = ["choose_patch_size", "fold_datalist", "hyper_parameters", "reason_to_skip", "voxel_budget"]
+__all__ = ["fold_datalist", "hyper_parameters", "reason_to_skip", "voxel_budget"]
 
 logger = get_logger(module_name=__name__)  # shows INFO next to what AutoRunner says
 
 BYTES_PER_VOXEL = 4096  # memory of the published network for a voxel's backward pass: 3.4 KiB in float32
 SMALLEST, LARGEST = 64 * 64 * 32, 96**3  # voxels: the patches of pretraining; what an output voxel can see of the input
-SHORTEST_SIDE = 16
 SAME_SPACING = 0.01  # millimetres that the spacings of scans may differ by
 
 
@@ -50,9 +48,10 @@ def reason_to_skip(source: Mapping[str, Any], summary: Mapping[str, Any]) -> str
 def hyper_parameters(
     source: Mapping[str, Any], summary: Mapping[str, Any], fold: int, bundle_root: str | os.PathLike
 ) -> dict[str, Any]:
-    """Choose the content of ``hyper_parameters.yaml``: an overlay of ``configs/finetune_segmentation.yaml``.
+    """The content of ``hyper_parameters.yaml``, an overlay of ``configs/finetune_segmentation.yaml``: plain values.
 
-    Settings of that configuration that are in Auto3DSeg's input are taken from there.
+    Settings of that configuration that are in Auto3DSeg's input are taken from there. With a setting of a component the whole
+    component is written, since MONAI's ensemble reads only this file.
 
     Args:
         source: Auto3DSeg's input. Besides its own keys and the settings: ``genesis_bundle``, the folder of the bundle, and
@@ -60,10 +59,6 @@ def hyper_parameters(
         summary: ``stats_summary`` of the data statistics.
         fold: the fold that validates.
         bundle_root: folder of the generated algorithm.
-
-    Returns:
-        Plain values, fit for JSON and YAML. With a setting of a component the whole component is written, since MONAI's
-        ensemble reads only this file.
 
     Raises:
         FileNotFoundError: the bundle's configurations are missing.
@@ -140,23 +135,22 @@ def _preprocessing(modality: str, spacing: Mapping[str, Any], recorded: Mapping[
 
 
 def _patch_size(settings: ConfigParser, scans: Mapping[str, Any], recorded: Mapping[str, Any]) -> list[int]:
+    """The whole median scan if it is small enough, otherwise a part of it with about equal sides in millimetres."""
     own = scans["spacing"]["median"]
     spacing = settings["scan_preprocessing::spacing"] or recorded.get("spacing") or own
     if not isinstance(spacing, list):
         spacing = own if spacing == "scan" else [float(spacing)] * len(own)
-    shape = resampled_sides(scans["shape"]["median"], own, spacing)
     widths = settings.get("network_def::features") or signature(GenesisUNet).parameters["features"].default
-    patches = settings["batch_size"] * settings["patches::num_samples"]
-    return choose_patch_size(shape.tolist(), spacing, voxel_budget(patches, widths[0]), max(8, 2 ** (len(widths) - 1)))
+    patches, divisor = settings["batch_size"] * settings["patches::num_samples"], max(8, 2 ** (len(widths) - 1))
+    limits = np.ceil(resampled_sides(scans["shape"]["median"], own, spacing) / divisor) * divisor
+    return cube_sides(limits.tolist(), spacing, voxel_budget(patches, widths[0]), divisor)
 
 
 def voxel_budget(patches: int, first_width: int = 64, device_memory: int | None = None) -> int:
-    """The voxels of a patch, 64 × 64 × 32 to 96 × 96 × 96, with which the training needs at most half of the GPU's memory.
+    """The voxels of a patch, 64 × 64 × 32 to 96 × 96 × 96, with which the training needs about half of the GPU's memory or less.
 
-    Args:
-        patches: number in a batch.
-        first_width: channels of the first stage, which needs most of the memory.
-        device_memory: bytes of the GPU; None: those of the first GPU here, 0 without one.
+    ``patches`` is their number in a batch, ``first_width`` the channels of the first stage, which needs most of the memory, and
+    ``device_memory`` in bytes; None: that of the first GPU here, 0 without one.
     """
     if device_memory is None and torch.cuda.is_available():
         device_memory = torch.cuda.get_device_properties(0).total_memory
@@ -164,31 +158,11 @@ def voxel_budget(patches: int, first_width: int = 64, device_memory: int | None 
     return int(np.clip(voxels, SMALLEST, LARGEST))
 
 
-def choose_patch_size(shape: Sequence[float], spacing: Sequence[float], voxels: int, divisor: int = 8) -> list[int]:
-    """The whole scan if it is small enough, otherwise a part of it with about equal sides in millimetres.
-
-    Args:
-        shape: voxels along each axis of the usual scan.
-        spacing: sides of a voxel in millimetres.
-        voxels: largest number in the patch.
-        divisor: divisor of each side; a side has at least 16 voxels if the scan has as many.
-    """
-    sides = [math.ceil(side / divisor) * divisor for side in shape]
-    shortest = math.ceil(SHORTEST_SIDE / divisor) * divisor
-    while math.prod(sides) > voxels and max(sides) > shortest:
-        longest = max(range(len(sides)), key=lambda axis: (sides[axis] > shortest, sides[axis] * spacing[axis]))
-        sides[longest] -= divisor
-    return sides
-
-
 def fold_datalist(source: Mapping[str, Any], fold: int) -> dict[str, list[dict[str, Any]]]:
-    """Split the labelled scans: those of the fold validate, all others train.
+    """Split the labelled scans of Auto3DSeg's input: those of the fold, from 0, validate, all others train.
 
-    Args:
-        source: Auto3DSeg's input: ``datalist`` (a JSON whose ``training`` has entries with ``image``, a path or a list of
-            them, one for each channel, ``label`` and ``fold``), ``dataroot`` (the folder of its relative paths) and,
-            optionally, ``patient_regex``.
-        fold: number of the fold, from 0.
+    The input has ``datalist`` (a JSON whose ``training`` has entries with ``image``, a path or a list of them, one for each
+    channel, ``label`` and ``fold``), ``dataroot`` (the folder of its relative paths) and, optionally, ``patient_regex``.
 
     Returns:
         ``training`` and ``validation``: ``[{"image": path or list of paths, "label": path, "patient": name}, …]`` with

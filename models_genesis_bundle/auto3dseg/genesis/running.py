@@ -31,12 +31,8 @@ def train(config_file: str | Sequence[str], **train_params: Any) -> None:
     """Fine-tune with ``configs/finetune_segmentation.yaml`` and the algorithm's settings, and write the score for Auto3DSeg.
 
     With ``torchrun`` the GPUs train together. The log is appended to ``training.log`` in the algorithm's folder, because
-    AutoRunner does not show it.
-
-    Args:
-        config_file: the algorithm's configurations, a list or joined by commas: ``hyper_parameters.yaml`` and any other
-            overlay of ``configs/finetune_segmentation.yaml`` next to it, merged in this order.
-        train_params: see `training_settings`.
+    AutoRunner does not show it. ``config_file`` is the algorithm's configurations, a list or joined by commas:
+    ``hyper_parameters.yaml`` and any other overlay next to it, merged in this order; the rest as in `training_settings`.
 
     Raises:
         FileNotFoundError: the bundle's configurations are missing.
@@ -121,13 +117,9 @@ class GenesisInferer:
 
     @torch.no_grad()
     def infer(self, image_file: str | os.PathLike | Sequence[str] | Mapping[str, Any]) -> MetaTensor:
-        """Segment one scan.
+        """Probabilities (C, X, Y, Z) of the classes of a scan, the background first, on the file's own grid.
 
-        Args:
-            image_file: its path, or a list of paths, one for each channel; or a mapping that has this under ``image``.
-
-        Returns:
-            Probabilities (C, X, Y, Z) of the classes, the background first, on the file's own grid.
+        ``image_file``: its path, or a list of paths, one for each channel; or a mapping that has this under ``image``.
 
         Raises:
             ScanError: a scan that cannot be read, or whose channels differ from those of the network.

@@ -40,16 +40,10 @@ def bundle_config(bundle: str | os.PathLike, name: str) -> str:
 
 
 def input_settings(source: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings in Auto3DSeg's input, which also has entries for Auto3DSeg and for other algorithms.
+    """The settings in Auto3DSeg's input that ``config`` has, by their places (``split::seed``).
 
-    Args:
-        source: the input; stock names such as ``num_epochs`` are understood. Settings of a component are nested, as
-            ``split: {seed: 3}``.
-        config: the configuration whose settings they are.
-
-    Returns:
-        Values by the setting's place (``split::seed``). A warning names each entry that almost has the name of a setting, or
-        an earlier one.
+    The input has them nested, as ``split: {seed: 3}``, with entries for Auto3DSeg and for other algorithms; stock names such as
+    ``num_epochs`` are understood. A warning names each entry that almost has the name of a setting, or an earlier one.
     """
     known = _places(config).keys() - STEPS - CHOSEN
     named = _own_names(source)
@@ -65,13 +59,8 @@ def input_settings(source: Mapping[str, Any], config: Mapping[str, Any]) -> dict
 def training_settings(given: Mapping[str, Any], config_files: Sequence[str]) -> dict[str, Any]:
     """The overrides of ``config_files`` among the training parameters, which AutoRunner gives to all algorithms alike.
 
-    Args:
-        given: as ``AutoRunner.set_training_params`` took them; stock names are understood, and so are parts' arguments,
-            such as ``network_def::features``.
-        config_files: the configurations, merged from left to right.
-
-    Returns:
-        Values by the setting's name. A parameter that is not a setting is ignored, and the log warns of it.
+    Stock names are understood, and so are parts' arguments, such as ``network_def::features``. A parameter that is not a setting is
+    ignored, and the log warns of it.
 
     Raises:
         SettingsError: values that the settings cannot have.

@@ -59,15 +59,17 @@ KERAS_NORM = ["batch", {"eps": 1e-3}]  # Keras' default; evaluation takes the mo
 
 
 def _read_pytorch(state: State, content: Mapping[str, Any]) -> Translation | None:
-    own = renamed(state, *PYTORCH_KEYS) if FIRST in state else {}
-    return _translation(own, BATCH_STATISTICS, "deconv", LUNA16) if "head.weight" in own else None
+    return _read_units(state, LUNA16) if "out_tr.final_conv.weight" in state else None
 
 
 def _read_suprem(state: State, content: Mapping[str, Any]) -> Translation | None:
     """SuPreM's training replaces the U-Net's head with heads that take a text."""
-    state = renamed(state, (r"^backbone\.", ""))
+    return None if "out_tr.final_conv.weight" in state else _read_units(state, ABDOMEN)
+
+
+def _read_units(state: State, scans: dict[str, Any]) -> Translation | None:
     own = renamed(state, *PYTORCH_KEYS) if FIRST in state else {}
-    return None if "head.weight" in own else _translation(own, BATCH_STATISTICS, "deconv", ABDOMEN)
+    return _translation(own, BATCH_STATISTICS, "deconv", scans)
 
 
 def _read_keras(state: State, content: Mapping[str, Any]) -> Translation | None:

@@ -28,7 +28,8 @@ class Translation:
 class Layout:
     """A kind of published files, recognised by their tensors under any file name.
 
-    ``read`` translates tensors without wrappers' prefixes, and also gets the whole content of the file; None for another layout.
+    ``read`` translates tensors without the prefixes of wrappers and ``backbone.``, and also gets the whole content of the file;
+    None for another layout.
     """
 
     title: str  # in messages

@@ -36,9 +36,7 @@ def _read_suprem_segresnet(state: State, content: Mapping[str, Any]) -> Translat
 
 def _read_ct_fm(state: State, content: Mapping[str, Any]) -> Translation | None:
     """An encoder alone, or with the head of its pretraining; its arrays were (Z, Y, X), at 3 x 1 x 1 mm, axes SPL."""
-    own = renamed(
-        state, (r"^(?:model\.)?backbone\.(?=conv_init\.|layers\.)", ""), (r"^(?=conv_init\.|layers\.)", "encoder.")
-    )
+    own = renamed(state, (r"^(?=conv_init\.|layers\.)", "encoder."))
     first = own.get("encoder.conv_init.weight")
     if first is None or "encoder.conv_init.weight" in state or "encoder.layers.0.blocks.0.conv1.weight" not in own:
         return None
@@ -72,14 +70,12 @@ def _read_nvidia(state: State, content: Mapping[str, Any]) -> Translation | None
 
 
 def _read_suprem_swinunetr(state: State, content: Mapping[str, Any]) -> Translation | None:
-    own = renamed(state, (r"^backbone\.", ""))
-    suprem = f"backbone.{FIRST_SWIN}" in state and "controller.weight" in own
-    return _swin(own, ABDOMEN) if suprem and not _second_version(own) else None
+    return _swin(dict(state), ABDOMEN) if "controller.weight" in state and not _second_version(state) else None
 
 
 def _read_voco(state: State, content: Mapping[str, Any]) -> Translation | None:
     """The second version of SwinUNETR: without decoder, perhaps with the heads of its pretraining, or for VoComni's 21 classes."""
-    own = renamed(state, (r"^backbone\.", ""), (r"^swin_vit\.", "swinViT."))
+    own = renamed(state, (r"^swin_vit\.", "swinViT."))
     classes = len(own.get("out.conv.conv.weight", range(VOCO_CLASSES)))
     return _swin(own, ABDOMEN) if _second_version(own) and classes == VOCO_CLASSES else None
 
