@@ -48,6 +48,14 @@ def test_an_evaluation_makes_the_phantoms_of_its_fine_tuning(parsed, evaluation)
     assert parser.get_parsed_content("source::seed") == 3
 
 
+@pytest.mark.parametrize("optimizer", ["optimizer_adamw", "optimizer_muon"])
+def test_the_learning_rate_of_an_optimizer_does_not_depend_on_the_order_of_overlays(parsed, optimizer):
+    for overlays in ((optimizer, "data_zscore"), ("data_zscore", optimizer)):
+        assert parsed("pretrain", *overlays).get_parsed_content("learning_rate") == 1e-3
+    assert parsed("pretrain", "data_zscore").get_parsed_content("learning_rate") == 0.1
+    assert parsed("pretrain", "data_mr").get_parsed_content("learning_rate") == 1.0
+
+
 @pytest.mark.parametrize("config", ["finetune_segmentation", "evaluate", "inference_segmentation"])
 def test_windows_reach_over_small_scans_into_the_darkest_value_as_training_patches_do(parsed, config):
     """The mean of z-scores is 0."""

@@ -120,11 +120,8 @@ def _intensity(planned: PlannedTraining, channel: int) -> list[Setting]:
     component = {"_target_": "models_genesis_bundle.data.IntensityScaling", **scaling}
     settings = [Setting("scan_preprocessing::intensity", component, f"nnU-Net's {scheme}{but}.")]
     if scaling["mode"] == "zscore":
-        rate = "Of SGD, for the larger errors of z-scores; overlays of optimizers come after."
-        settings += [
-            Setting("output_activation", None, "Z-scores are not within 0 ... 1: no sigmoid follows."),
-            Setting("learning_rate", 0.1, rate),
-        ]
+        reason = "Z-scores are not within 0 ... 1: no sigmoid follows."
+        settings.append(Setting("output_activation", None, reason))
     return settings
 
 
