@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from models_genesis_bundle.bundle_config import RunFolder
 from models_genesis_bundle.data import IntensityScaling, ScanPreprocessing
+from models_genesis_bundle.messages import unwrapped
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import write_weights
 from monai.bundle import ConfigParser
@@ -46,6 +48,26 @@ def test_a_tensorrt_engine_that_ends_with_an_activation_gets_no_second_one(parse
 def test_an_evaluation_makes_the_phantoms_of_its_fine_tuning(parsed, evaluation):
     parser = parsed(evaluation, weights={"split": {"seed": 3}})
     assert parser.get_parsed_content("source::seed") == 3
+
+
+@pytest.mark.parametrize(
+    ("config", "step"),
+    [
+        *((name, "training") for name in ("pretrain", "finetune_segmentation", "finetune_classification")),
+        *((name, "evaluating") for name in ("evaluate", "evaluate_classification")),
+        *((name, "inferring") for name in ("inference", "inference_segmentation", "inference_classification")),
+        ("embed", "embedding"),
+    ],
+)
+def test_phantoms_are_made_only_in_a_folder_that_the_run_may_use(parsed, tmp_path, config, step):
+    other = RunFolder(str(tmp_path))
+    other.begin()
+    before = set(tmp_path.rglob("*"))
+    parser = parsed(config, output_dir=str(tmp_path), network="$None")
+    with pytest.raises(RuntimeError) as raised:
+        parser.get_parsed_content(step)
+    assert "another run is writing to this folder" in str(unwrapped(raised.value))
+    assert set(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize("optimizer", ["optimizer_adamw", "optimizer_muon"])
