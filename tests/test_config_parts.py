@@ -74,8 +74,20 @@ def test_phantoms_are_made_only_in_a_folder_that_the_run_may_use(parsed, tmp_pat
 def test_the_learning_rate_of_an_optimizer_does_not_depend_on_the_order_of_overlays(parsed, optimizer):
     for overlays in ((optimizer, "data_zscore"), ("data_zscore", optimizer)):
         assert parsed("pretrain", *overlays).get_parsed_content("learning_rate") == 1e-3
-    assert parsed("pretrain", "data_zscore").get_parsed_content("learning_rate") == 0.1
-    assert parsed("pretrain", "data_mr").get_parsed_content("learning_rate") == 1.0
+
+
+@pytest.mark.parametrize(
+    ("overlays", "settings", "expected"),
+    [
+        ([], {}, (1.0, "sigmoid")),
+        (["data_mr"], {}, (1.0, "sigmoid")),
+        (["data_zscore"], {}, (0.1, None)),
+        ([], {"scan_preprocessing::intensity": "zscore"}, (0.1, None)),
+    ],
+)
+def test_z_scores_have_no_sigmoid_and_a_smaller_learning_rate(parsed, overlays, settings, expected):
+    parser = parsed("pretrain", *overlays, **settings)
+    assert tuple(parser.get_parsed_content(name) for name in ("learning_rate", "output_activation")) == expected
 
 
 @pytest.mark.parametrize("config", ["finetune_segmentation", "evaluate", "inference_segmentation"])
