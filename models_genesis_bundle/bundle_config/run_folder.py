@@ -13,12 +13,12 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
+from models_genesis_bundle import __version__
 from models_genesis_bundle.bundle_config.check_settings import SettingsError
 from models_genesis_bundle.bundle_config.resumed_settings import PATHS, require_same_settings
 from models_genesis_bundle.bundle_config.run_command import RunCommand
 from models_genesis_bundle.engines.processes import is_main_process, require_process_group
 from models_genesis_bundle.files import RUN_MARKER, move_to_previous, remove_unfinished, whole_file, write_json
-from models_genesis_bundle.version import __version__
 from monai.bundle import ConfigParser
 from yaml import YAMLError
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from ignite.engine import Engine
+from models_genesis_bundle import __version__
 from models_genesis_bundle.bundle_config.run_command import RunCommand
 from models_genesis_bundle.data.sampling.readable_scans import SkippedScansError, skipped_text
 from models_genesis_bundle.data.scans.files import case_path, scan_files, scan_fingerprint, scan_stem
 from models_genesis_bundle.files import file_sha256, remove_unfinished, whole_file, write_json
 from models_genesis_bundle.reports.case_handler import CaseHandler
-from models_genesis_bundle.version import __version__
 from monai.bundle import ConfigParser
 from monai.data import NibabelWriter
 
