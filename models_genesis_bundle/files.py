@@ -18,6 +18,7 @@ from typing import Any
 __all__ = [
     "RUN_MARKER",
     "file_sha256",
+    "move_to_previous",
     "printable",
     "read_unicode",
     "remove_unfinished",
@@ -96,6 +97,18 @@ def remove_unfinished(folder: str | os.PathLike, older_than: float = 0.0) -> lis
 def _remove_old(folder: str) -> None:
     """Once a process, since a folder may hold a hundred thousand files."""
     remove_unfinished(folder, _LONGEST_WRITE)
+
+
+def move_to_previous(paths: Iterable[Path], folder: Path) -> Path:
+    """Move files and folders of an earlier run into a new folder ``previous/<number>`` of ``folder``, which is returned."""
+    previous = folder / "previous"
+    previous.mkdir(exist_ok=True)
+    taken = [int(path.name) for path in previous.iterdir() if path.name.isdigit()]
+    aside = previous / str(max(taken, default=0) + 1)
+    aside.mkdir()
+    for path in paths:
+        shutil.move(path, aside / path.name)
+    return aside
 
 
 def write_json(path: str | os.PathLike, content: Any) -> Path:

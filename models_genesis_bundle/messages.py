@@ -1,13 +1,10 @@
-"""What messages share: lists of names, values for each axis, and the causes of errors."""
+"""What messages share: lists of names, and the causes of errors."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from monai.utils import ensure_tuple_rep
-
-__all__ = ["causes", "first_of", "for_each_axis", "unwrapped"]
+__all__ = ["causes", "first_of", "unwrapped"]
 
 # What MONAI wraps an error in, a layer for each component and transform that it arose in.
 _WRAPPERS = ("Failed to ", "applying transform ")
@@ -22,19 +19,6 @@ def first_of(texts: Sequence[str], most: int, separator: str = ", ") -> str:
     """
     more = f" and {len(texts) - most} more" if len(texts) > most else ""
     return separator.join(texts[:most]) + more
-
-
-def for_each_axis(value: Any, axes: int, name: str) -> tuple[Any, ...]:
-    """The value for each axis, from one value or a sequence; ValueError, with the argument's name, for another length.
-
-    Examples:
-        >>> for_each_axis(2, axes=3, name="spacing")
-        (2, 2, 2)
-    """
-    try:
-        return ensure_tuple_rep(value, axes)
-    except ValueError as error:
-        raise ValueError(f"{name}: expected one value or {axes}, one for each axis, found {value}.") from error
 
 
 def causes(error: BaseException) -> list[BaseException]:

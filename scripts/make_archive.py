@@ -10,8 +10,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from bundle_path import ROOT, start
+from models_genesis_bundle import __version__
 from models_genesis_bundle.files import file_sha256, whole_file
-from models_genesis_bundle.version import __version__
 from models_genesis_bundle.weights import CheckpointError, read_weights
 from monai.bundle import ConfigParser
 

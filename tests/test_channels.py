@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from bundle_commands import arguments, root_cause, run_here
 from miniature_data import two_channels
-from models_genesis_bundle.data import SkippedScansError
 from models_genesis_bundle.data.datalists import DatalistError
 from models_genesis_bundle.weights import read_weights
 
@@ -97,20 +96,6 @@ def test_embedding_follows_the_weights_and_takes_each_file_for_those_of_one_chan
         content = np.load(output_dir / "embeddings.npz")
         assert len(content["vectors"]) == count
         assert len(set(content["patient"].tolist())) == 4
-
-
-def test_scans_of_other_channels_than_the_networks_are_named(trained, phantoms, tmp_path):
-    with pytest.raises(Exception) as raised:  # noqa: PT011 - the workflow wraps it
-        run(
-            "inferring",
-            "inference_segmentation",
-            dataset_dir=phantoms / "images",
-            ckpt_path=trained,
-            output_dir=tmp_path,
-        )
-    error = root_cause(raised.value)
-    assert isinstance(error, SkippedScansError)
-    assert "has 1 channels, but the network takes 2" in str(error)
 
 
 def test_one_channel_more_than_the_network_sees_ends_an_inference_before_it_starts(trained, phantoms, tmp_path):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from models_genesis_bundle.bundle_config import RunFolder
 from models_genesis_bundle.data import IntensityScaling, ScanPreprocessing
+from models_genesis_bundle.messages import unwrapped
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.weights import write_weights
 from monai.bundle import ConfigParser
@@ -46,6 +48,46 @@ def test_a_tensorrt_engine_that_ends_with_an_activation_gets_no_second_one(parse
 def test_an_evaluation_makes_the_phantoms_of_its_fine_tuning(parsed, evaluation):
     parser = parsed(evaluation, weights={"split": {"seed": 3}})
     assert parser.get_parsed_content("source::seed") == 3
+
+
+@pytest.mark.parametrize(
+    ("config", "step"),
+    [
+        *((name, "training") for name in ("pretrain", "finetune_segmentation", "finetune_classification")),
+        *((name, "evaluating") for name in ("evaluate", "evaluate_classification")),
+        *((name, "inferring") for name in ("inference", "inference_segmentation", "inference_classification")),
+        ("embed", "embedding"),
+    ],
+)
+def test_phantoms_are_made_only_in_a_folder_that_the_run_may_use(parsed, tmp_path, config, step):
+    other = RunFolder(str(tmp_path))
+    other.begin()
+    before = set(tmp_path.rglob("*"))
+    parser = parsed(config, output_dir=str(tmp_path), network="$None")
+    with pytest.raises(RuntimeError) as raised:
+        parser.get_parsed_content(step)
+    assert "another run is writing to this folder" in str(unwrapped(raised.value))
+    assert set(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("optimizer", ["optimizer_adamw", "optimizer_muon"])
+def test_the_learning_rate_of_an_optimizer_does_not_depend_on_the_order_of_overlays(parsed, optimizer):
+    for overlays in ((optimizer, "data_zscore"), ("data_zscore", optimizer)):
+        assert parsed("pretrain", *overlays).get_parsed_content("learning_rate") == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("overlays", "settings", "expected"),
+    [
+        ([], {}, (1.0, "sigmoid")),
+        (["data_mr"], {}, (1.0, "sigmoid")),
+        (["data_zscore"], {}, (0.1, None)),
+        ([], {"scan_preprocessing::intensity": "zscore"}, (0.1, None)),
+    ],
+)
+def test_z_scores_have_no_sigmoid_and_a_smaller_learning_rate(parsed, overlays, settings, expected):
+    parser = parsed("pretrain", *overlays, **settings)
+    assert tuple(parser.get_parsed_content(name) for name in ("learning_rate", "output_activation")) == expected
 
 
 @pytest.mark.parametrize("config", ["finetune_segmentation", "evaluate", "inference_segmentation"])

@@ -7,13 +7,12 @@ import random
 import signal
 import time
 
-import monai.bundle
 import pytest
 import torch
 import yaml
 from bundle_commands import TINY, arguments, finish, root_cause, run_here, start
 from ignite.engine import Events
-from models_genesis_bundle.bundle_config import RunCommand, RunFolder, SettingsError
+from models_genesis_bundle.bundle_config import RunCommand, RunFolder
 from models_genesis_bundle.engines import NonFiniteStepError, read_metrics
 from models_genesis_bundle.weights import read_checkpoint, read_weights
 from monai.bundle import ConfigWorkflow
@@ -211,24 +210,3 @@ def test_a_workflow_that_was_looked_into_runs_again_in_the_same_process(pretrain
         RunFolder(str(tmp_path)).begin()
     assert len(list((tmp_path / "previous" / "1" / "tensorboard").glob("events*"))) == 1
     assert len(list((tmp_path / "tensorboard").glob("events*"))) == 1
-
-
-def test_keywords_of_python_are_checked_as_those_of_the_command_line(tmp_path, root, monkeypatch):
-    monkeypatch.chdir(root)
-    with pytest.raises(RuntimeError) as raised:
-        monai.bundle.run(
-            "training",
-            config_file="configs/pretrain.yaml",
-            output_dir=str(tmp_path / "never"),
-            max_epohcs=5,
-            max_gradient_norm=-1,
-            **{"optimizer::momentun": 0.5},
-        )
-    error = root_cause(raised.value)
-    assert isinstance(error, SettingsError)
-    assert str(error).splitlines() == [
-        "max_epohcs: no component uses this setting; did you mean `max_epochs`?",
-        "optimizer::momentun: SGD has no argument 'momentun'; did you mean `optimizer::momentum`?",
-        "max_gradient_norm: expected a number, 0 or more; 0: no clipping, found -1.",
-    ]
-    assert not (tmp_path / "never").exists()

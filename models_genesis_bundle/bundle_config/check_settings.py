@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -25,6 +25,7 @@ from monai.bundle.reference_resolver import ReferenceResolver
 __all__ = ["SettingsError", "check_settings"]
 
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_PRETEXT = "weight_records::pretext"  # which the overlay of a pretext task sets
 _WORD_SUFFICES = ("scan_preprocessing::intensity",)  # components that a word names as well, such as percentile
 _REREAD = re.compile(r"#|(?<!\w)\d+_\d")  # read by Python as something else: a comment, 2024_03
 
@@ -44,6 +45,7 @@ def check_settings(command: RunCommand | None = None) -> None:
     - A value of another type or out of range, see `SETTINGS`. Expressions are checked unless a component must be built for it.
     - A word, a switch or plain values in place of a component, such as ``--optimizer adamw``.
     - A reference to something that the configuration does not have, as in an overlay for another kind of run.
+    - Overlays of several pretext tasks, which would all be applied, and the last be recorded.
 
     Settings of a workflow that Python runs (``monai.bundle.run(...)``, ``ConfigWorkflow(...)``) are checked in the configuration
     that holds them: an unused setting is refused if its name resembles another one.
@@ -71,6 +73,7 @@ def _faults_of_command(command: RunCommand) -> list[str]:
     faults = [f"--{name}: {text}" for name, text in unknown.items()]
     faults += [*misread.values(), *_out_of_range(resolved, misread, command.words)]
     faults += [*unknown_keys(command, files, first), *_lost_components(ConfigParser(first), resolved)]
+    faults += _several_pretext_tasks(command.config_files[1:])
     return faults or list(_dangling_references(first, resolved))
 
 
@@ -136,6 +139,12 @@ def _lost_components(first: ConfigParser, resolved: ConfigParser) -> Iterator[st
                 f"{place}: expected a component, such as {{'_target_': '{component['_target_']}', …}}, found {found!r}. Set its "
                 f"arguments one by one, as `--{place}::name value`, or give an overlay with another component."
             )
+
+
+def _several_pretext_tasks(overlays: Sequence[str]) -> Iterator[str]:
+    tasks = [file for file in overlays if _PRETEXT in ConfigParser.load_config_file(file)]
+    if len(tasks) > 1:
+        yield f"config_file: expected one pretext task, found {len(tasks)}: {', '.join(tasks)}. Leave all but one of them out."
 
 
 def _dangling_references(first: Mapping[str, Any], config: ConfigParser) -> Iterator[str]:

@@ -27,21 +27,13 @@ _FLAG = re.compile("--|-[a-zA-Z]")  # for Fire, which takes -name for --name, an
 
 @dataclass(frozen=True)
 class RunCommand:
-    """The configurations and settings of a ``monai.bundle run``.
+    """The configurations and settings of a ``monai.bundle run``."""
 
-    Args:
-        config_files: the configuration and its overlays.
-        overrides: settings by place, with the values that Fire reads, without those that MONAI drops.
-        tracking: the tracking settings: ``mlflow``, or a file.
-        run_id: the step that is run.
-        words: each setting's text on the command line.
-    """
-
-    config_files: tuple[str, ...]
-    overrides: Mapping[str, Any]
-    tracking: str | None = None
-    run_id: str = field(default="run", compare=False)
-    words: Mapping[str, str] = field(default_factory=dict, compare=False)
+    config_files: tuple[str, ...]  # the configuration and its overlays
+    overrides: Mapping[str, Any]  # settings by place, with the values that Fire reads, without those that MONAI drops
+    tracking: str | None = None  # the tracking settings: mlflow, or a file
+    run_id: str = field(default="run", compare=False)  # the step that is run
+    words: Mapping[str, str] = field(default_factory=dict, compare=False)  # the settings' texts on the command line
 
     @classmethod
     def from_arguments(cls, arguments: Sequence[str] | None = None) -> RunCommand | None:

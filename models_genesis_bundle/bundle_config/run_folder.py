@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import platform
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -14,12 +13,12 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
+from models_genesis_bundle import __version__
 from models_genesis_bundle.bundle_config.check_settings import SettingsError
 from models_genesis_bundle.bundle_config.resumed_settings import PATHS, require_same_settings
 from models_genesis_bundle.bundle_config.run_command import RunCommand
 from models_genesis_bundle.engines.processes import is_main_process, require_process_group
-from models_genesis_bundle.files import RUN_MARKER, remove_unfinished, whole_file, write_json
-from models_genesis_bundle.version import __version__
+from models_genesis_bundle.files import RUN_MARKER, move_to_previous, remove_unfinished, whole_file, write_json
 from monai.bundle import ConfigParser
 from yaml import YAMLError
 
@@ -97,7 +96,6 @@ class RunFolder:
         return self.ckpt_dir is not None and any(self.ckpt_dir.glob(name))
 
     def _put_earlier_run_aside(self, ckpt_dir: Path, config: Mapping[str, Any], config_files: Sequence[str]) -> None:
-        previous = self.output_dir / "previous"
         kept = {"cache", "previous", RUN_MARKER, Path(self.lock.lock_file).name}
         if config.get("save_execute_config") is True:  # MONAI's tracking has written this run's configuration here
             kept.add(max((path.name for path in self.output_dir.glob("config_*.json")), default=""))
@@ -105,12 +103,7 @@ class RunFolder:
         if ckpt_dir not in moved and self.output_dir not in ckpt_dir.parents:
             moved.append(ckpt_dir)
         _refuse_to_move_inputs(moved, self.output_dir, config, config_files)
-        previous.mkdir(exist_ok=True)
-        taken = [int(path.name) for path in previous.iterdir() if path.name.isdigit()]
-        aside = previous / str(max(taken, default=0) + 1)
-        aside.mkdir()
-        for path in moved:
-            shutil.move(path, aside / path.name)
+        aside = move_to_previous(moved, self.output_dir)
         ckpt_dir.mkdir(parents=True, exist_ok=True)
         logger.info("An earlier run was moved to %s (`--resume true` would have continued it).", aside)
 

@@ -17,15 +17,10 @@ __all__ = ["SETTINGS", "Kind", "kind_of"]
 
 @dataclass(frozen=True)
 class Kind:
-    """The values of a setting.
+    """The values of a setting."""
 
-    Args:
-        expected: in words, with the unit.
-        type: the same for pydantic, which checks it strictly: neither ``"3"`` nor ``True`` is a number.
-    """
-
-    expected: str
-    type: Any
+    expected: str  # in words, with the unit
+    type: Any  # the same for pydantic, which checks it strictly: neither "3" nor True is a number
 
     def accepts(self, value: Any) -> bool:
         """Whether the setting may have the value."""

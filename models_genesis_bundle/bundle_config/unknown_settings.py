@@ -25,12 +25,7 @@ _STEPS = {"imports", "initialize", "finalize", "run"}
 def near_names(name: str, known: Iterable[str], before: str = "", quote: str = "`", cutoff: float = 0.6) -> str:
     """The nearest known name of a misspelt one, or the two nearest, joined by "or"; empty if no name is similar.
 
-    Args:
-        name: the misspelt name.
-        known: the names that exist.
-        before: a prefix of each in the message, such as ``--split::``.
-        quote: character around each name.
-        cutoff: the smallest similarity, from 0 to 1, as ``difflib`` measures it.
+    Each is written with ``before``, such as ``--split::``, within ``quote``. ``cutoff`` is that of ``difflib``, from 0 to 1.
 
     Examples:
         >>> near_names("max_epohcs", ["max_epochs", "seed"], before="--")

@@ -140,25 +140,15 @@ def words(run_id: str, command: RunCommand, program: Sequence[str] = PROGRAM) ->
 
 
 class RunRecord(BaseModel):
-    """The progress of a run, and the settings that it was started with: ``run.json`` in its folder.
+    """The progress of a run, and the settings that it was started with: ``run.json`` in its folder."""
 
-    Args:
-        training: the words of the training's command, see `portable`.
-        initial_weights: SHA-256 of the weight file, None from scratch.
-        begun: when the training under way was started, in seconds since 1970.
-        seconds: duration of the training; a killed one counts up to the last line of its log.
-        trained: whether the training has ended well.
-        evaluated: the words of the evaluations that have ended well, by section.
-        failure: ``step``, ``exit_code`` and ``log`` (its last lines) of a step that has failed, otherwise empty.
-    """
-
-    training: tuple[str, ...]
-    initial_weights: str | None
-    begun: float | None = None
-    seconds: float = 0.0
-    trained: bool = False
-    evaluated: dict[str, tuple[str, ...]] = {}
-    failure: dict[str, Any] = {}
+    training: tuple[str, ...]  # the words of the training's command, see `portable`
+    initial_weights: str | None  # SHA-256 of the weight file, None from scratch
+    begun: float | None = None  # when the training under way was started, in seconds since 1970
+    seconds: float = 0.0  # duration of the training; a killed one counts up to the last line of its log
+    trained: bool = False  # whether the training has ended well
+    evaluated: dict[str, tuple[str, ...]] = {}  # the words of the evaluations that have ended well, by section
+    failure: dict[str, Any] = {}  # step, exit_code and log (its last lines) of a step that has failed, otherwise empty
 
     @model_validator(mode="before")
     @classmethod

@@ -6,20 +6,19 @@ import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import DegenerateDataWarning, bootstrap
 
-__all__ = ["bootstrap_interval", "mean_with_interval", "patient_numbers"]
+__all__ = ["Patients", "bootstrap_interval", "mean_with_interval", "patient_numbers"]
+
+Patients = Sequence[object] | np.ndarray | None  # the patient of each case; None: each case is its own patient
 
 BATCH = 200
 MOST_PATIENTS_OF_BCA = 5000  # with more, BCa is slow and changes nothing
 
 
 def mean_with_interval(
-    values: Sequence[float] | np.ndarray,
-    patients: Sequence[object] | np.ndarray | None = None,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    values: ArrayLike, patients: Patients = None, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> dict[str, float]:
     """The mean of the cases' values with a bootstrap interval.
 
@@ -138,7 +137,7 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def patient_numbers(patients: Sequence[object] | np.ndarray | None, cases: int) -> np.ndarray:
+def patient_numbers(patients: Patients, cases: int) -> np.ndarray:
     """Number the patients of cases 0, 1, …; None: each case is its own patient.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from models_genesis_bundle.metrics.bootstrap import bootstrap_interval, mean_with_interval, patient_numbers
+from models_genesis_bundle.metrics.bootstrap import Patients, bootstrap_interval, mean_with_interval, patient_numbers
 from models_genesis_bundle.metrics.roc import (
     auc_with_interval,
     binary_scores,
@@ -17,6 +17,7 @@ from models_genesis_bundle.metrics.roc import (
     youden_threshold,
 )
 from monai.metrics.calibration import calibration_binning
+from numpy.typing import ArrayLike
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 __all__ = [
@@ -44,12 +45,12 @@ def predicted_classes(probabilities: np.ndarray, positive_class: int = 1, thresh
 
 
 def classification_scores(
-    labels: Sequence | np.ndarray,
+    labels: ArrayLike,
     probabilities: np.ndarray,
     class_names: Sequence[str],
     positive_class: int = 1,
     threshold: float = 0.5,
-    patients: Sequence[object] | np.ndarray | None = None,
+    patients: Patients = None,
     confidence: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
@@ -158,9 +159,7 @@ class ReliabilityCurve(NamedTuple):
     counts: np.ndarray
 
 
-def reliability_curve(
-    outcomes: Sequence | np.ndarray, probabilities: Sequence | np.ndarray, bins: int = 10
-) -> ReliabilityCurve:
+def reliability_curve(outcomes: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> ReliabilityCurve:
     """Observed frequency by predicted probability, by MONAI's ``calibration_binning``.
 
     Args:
@@ -193,7 +192,7 @@ def expected_calibration_error(curve: ReliabilityCurve) -> float:
     return float(np.average(np.abs(curve.predicted - curve.observed), weights=curve.counts))
 
 
-def brier_scores(labels: Sequence | np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+def brier_scores(labels: ArrayLike, probabilities: np.ndarray) -> np.ndarray:
     """Each case's squared error of its probabilities; their mean is the Brier score.
 
     Based on: Brier, Monthly Weather Review 78 (1950), 1-3; halved, so that two classes give (p − y)², as is usual.

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
 
 import numpy as np
-from models_genesis_bundle.metrics.bootstrap import patient_numbers
+from models_genesis_bundle.metrics.bootstrap import Patients, patient_numbers
 from models_genesis_bundle.metrics.roc import auc_with_interval, binary_scores, compare_aucs
+from numpy.typing import ArrayLike
 
 __all__ = ["covariate_scores", "matched_pairs"]
 
 CALIPER_IN_SD = 0.2
 
 
-def matched_pairs(
-    labels: Sequence | np.ndarray, covariate: Sequence | np.ndarray, caliper: float | None = None, seed: int = 0
-) -> np.ndarray:
+def matched_pairs(labels: ArrayLike, covariate: ArrayLike, caliper: float | None = None, seed: int = 0) -> np.ndarray:
     """Pair positive and negative cases 1:1 by the nearest covariate, each case at most once.
 
     The cases of the rarer class are taken in random order; each gets the nearest free case of the other class,
@@ -53,11 +51,11 @@ def matched_pairs(
 
 
 def covariate_scores(
-    labels: Sequence | np.ndarray,
-    scores: Sequence | np.ndarray,
-    covariate: Sequence | np.ndarray,
+    labels: ArrayLike,
+    scores: ArrayLike,
+    covariate: ArrayLike,
     name: str,
-    patients: Sequence[object] | np.ndarray | None = None,
+    patients: Patients = None,
     confidence: float = 0.95,
     caliper: float | None = None,
     seed: int = 0,

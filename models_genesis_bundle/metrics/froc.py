@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from models_genesis_bundle.metrics.bootstrap import bootstrap_interval, patient_numbers
 from models_genesis_bundle.metrics.roc import binary_scores
+from numpy.typing import ArrayLike
 
 __all__ = ["FALSE_POSITIVES_PER_SCAN", "Froc"]
 
@@ -43,8 +44,8 @@ class Froc:
 
     def __init__(
         self,
-        labels: Sequence | np.ndarray,
-        scores: Sequence | np.ndarray,
+        labels: ArrayLike,
+        scores: ArrayLike,
         scans: Sequence[object],
         lesions: Sequence[object] | None = None,
         number_of_scans: int | None = None,

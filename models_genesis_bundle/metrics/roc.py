@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-from models_genesis_bundle.metrics.bootstrap import patient_numbers
+from models_genesis_bundle.metrics.bootstrap import Patients, patient_numbers
+from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 from scipy.stats import norm, rankdata
 from sklearn.metrics import roc_curve
@@ -20,7 +19,7 @@ __all__ = [
 ]
 
 
-def binary_scores(labels: Sequence | np.ndarray, scores: Sequence | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def binary_scores(labels: ArrayLike, scores: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Labels as booleans and scores as floats, (n,) each; a ``ValueError`` says what does not fit."""
     labels, scores = np.asarray(labels), np.asarray(scores, dtype=float)
     if labels.shape != scores.shape or labels.ndim != 1:
@@ -34,10 +33,7 @@ def binary_scores(labels: Sequence | np.ndarray, scores: Sequence | np.ndarray) 
 
 
 def auc_with_interval(
-    labels: Sequence | np.ndarray,
-    scores: Sequence | np.ndarray,
-    patients: Sequence[object] | np.ndarray | None = None,
-    confidence: float = 0.95,
+    labels: ArrayLike, scores: ArrayLike, patients: Patients = None, confidence: float = 0.95
 ) -> dict[str, float]:
     """The area under the ROC curve with DeLong's interval.
 
@@ -76,11 +72,7 @@ def auc_with_interval(
 
 
 def compare_aucs(
-    labels: Sequence | np.ndarray,
-    first: Sequence | np.ndarray,
-    second: Sequence | np.ndarray,
-    patients: Sequence[object] | np.ndarray | None = None,
-    confidence: float = 0.95,
+    labels: ArrayLike, first: ArrayLike, second: ArrayLike, patients: Patients = None, confidence: float = 0.95
 ) -> dict[str, float]:
     """The difference of two areas under the ROC curve on the same cases, with DeLong's paired test.
 
@@ -137,11 +129,7 @@ def _variance(positive: np.ndarray, placements: np.ndarray, numbers: np.ndarray)
 
 
 def sensitivity_and_specificity(
-    labels: Sequence | np.ndarray,
-    scores: Sequence | np.ndarray,
-    threshold: float,
-    patients: Sequence[object] | np.ndarray | None = None,
-    confidence: float = 0.95,
+    labels: ArrayLike, scores: ArrayLike, threshold: float, patients: Patients = None, confidence: float = 0.95
 ) -> dict[str, dict[str, float]]:
     """Sensitivity and specificity at a threshold.
 
@@ -164,7 +152,7 @@ def sensitivity_and_specificity(
     }
 
 
-def youden_threshold(labels: Sequence | np.ndarray, scores: Sequence | np.ndarray) -> float:
+def youden_threshold(labels: ArrayLike, scores: ArrayLike) -> float:
     """The threshold with the largest sum of sensitivity and specificity (Youden, Cancer 3 (1950), 32-35).
 
     Choose it on the validation cases: on the cases that it was chosen on, sensitivity and specificity look too good.
@@ -189,9 +177,7 @@ def youden_threshold(labels: Sequence | np.ndarray, scores: Sequence | np.ndarra
     return float(thresholds[best]) if best else float("nan")
 
 
-def proportion_with_interval(
-    hits: Sequence | np.ndarray, patients: Sequence[object] | np.ndarray | None = None, confidence: float = 0.95
-) -> dict[str, float]:
+def proportion_with_interval(hits: ArrayLike, patients: Patients = None, confidence: float = 0.95) -> dict[str, float]:
     """A share of cases with Wilson's interval.
 
     With several cases of one patient, the number of cases in Wilson's formula is divided by the design effect, the ratio of the

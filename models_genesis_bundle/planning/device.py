@@ -20,17 +20,11 @@ __all__ = ["Device", "bytes_per_cube", "measure_speed"]
 
 @dataclass(frozen=True)
 class Device:
-    """The device that trains.
+    """The device that trains."""
 
-    Args:
-        name: for the report.
-        memory: bytes of a GPU; None for any other device, whose memory does not limit the plan.
-        cores: CPU cores that this process may use.
-    """
-
-    name: str
-    memory: int | None
-    cores: int
+    name: str  # for the report
+    memory: int | None  # bytes of a GPU; None for any other device, whose memory does not limit the plan
+    cores: int  # CPU cores that this process may use
 
     @classmethod
     def of(cls, device: str | torch.device) -> Device:

@@ -44,25 +44,15 @@ Rule = tuple[str, str]  # name and reason
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """The properties of a set of scans.
+    """The properties of a set of scans."""
 
-    Args:
-        dataset_dir: the folder or datalist.
-        spatial_dims: axes of a scan, 2 or 3.
-        kind: kind of the kept scans' intensities, see `intensity_kind`.
-        datalist: the kept scans by section, ``training``, ``validation`` and ``test``.
-        facts: by path, of the kept scans that were read; test scans are not read.
-        left_out: the excluded scans in the order of their paths: ``image``, ``patient``, ``rule`` and ``reason`` of each.
-        notes: sentences about the whole set, such as that only a sample was read.
-    """
-
-    dataset_dir: str
-    spatial_dims: int
-    kind: str
-    datalist: Datalist
-    facts: Mapping[str, ScanFacts]
-    left_out: Sequence[dict[str, str]]
-    notes: Sequence[str]
+    dataset_dir: str  # the folder or datalist
+    spatial_dims: int  # axes of a scan, 2 or 3
+    kind: str  # of the kept scans' intensities, see `intensity_kind`
+    datalist: Datalist  # the kept scans by section: training, validation and test
+    facts: Mapping[str, ScanFacts]  # by path, of the kept scans that were read; test scans are not read
+    left_out: Sequence[dict[str, str]]  # image, patient, rule and reason of each excluded scan, by path
+    notes: Sequence[str]  # sentences about the whole set, such as that only a sample was read
 
 
 def fingerprint_scans(

@@ -56,7 +56,7 @@ def settings_from_plans(plans: str | os.PathLike, configuration: str = "3d_fullr
             Setting("cube_size", patch_size, "Voxels: nnU-Net's patch."),
             Setting("batch_size", batch_size, "nnU-Net's, for its patch; less where memory is short."),
             Setting("scan_preprocessing::spacing", _spacing(planned), "Millimetres: what nnU-Net resamples to."),
-            *_intensity(planned, channel),
+            _intensity(planned, channel),
         ]
     except (KeyError, IndexError) as error:
         raise TargetError(
@@ -99,7 +99,7 @@ def _network(planned: PlannedTraining) -> dict[str, Any]:
     }
 
 
-def _intensity(planned: PlannedTraining, channel: int) -> list[Setting]:
+def _intensity(planned: PlannedTraining, channel: int) -> Setting:
     schemes = planned.get("normalization_schemes")
     if not 0 <= channel < len(schemes):
         raise TargetError(f"{planned.path}: no channel {channel}; the plans have {len(schemes)}, counted from 0.")
@@ -118,14 +118,7 @@ def _intensity(planned: PlannedTraining, channel: int) -> list[Setting]:
     masked = scheme == "ZScoreNormalization" and planned.get("use_mask_for_norm")[channel]
     but = ", but over all voxels: nnU-Net takes those alone that are not 0" if masked else ""
     component = {"_target_": "models_genesis_bundle.data.IntensityScaling", **scaling}
-    settings = [Setting("scan_preprocessing::intensity", component, f"nnU-Net's {scheme}{but}.")]
-    if scaling["mode"] == "zscore":
-        rate = "Of SGD, for the larger errors of z-scores; overlays of optimizers come after."
-        settings += [
-            Setting("output_activation", None, "Z-scores are not within 0 ... 1: no sigmoid follows."),
-            Setting("learning_rate", 0.1, rate),
-        ]
-    return settings
+    return Setting("scan_preprocessing::intensity", component, f"nnU-Net's {scheme}{but}.")
 
 
 _SCALINGS: dict[str, dict[str, Any]] = {

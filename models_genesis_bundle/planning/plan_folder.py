@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
 import textwrap
@@ -15,7 +14,7 @@ from typing import Any
 import torch
 import yaml
 from models_genesis_bundle.data.datalists.scan_lists import list_labelled_scans
-from models_genesis_bundle.files import whole_file, write_json
+from models_genesis_bundle.files import move_to_previous, whole_file, write_json
 from models_genesis_bundle.planning.device import Device, measure_speed
 from models_genesis_bundle.planning.fingerprint import Datalist, Fingerprint
 from models_genesis_bundle.planning.plan import Plan, Setting
@@ -31,31 +30,22 @@ _SHARE_OF_FORWARD = 1 / 3  # of a training step, which is what validation takes
 
 @dataclass(frozen=True)
 class PlanFolder:
-    """Writes ``datalist.json``, ``plan.yaml`` and ``report.html``.
-
-    Args:
-        fingerprint: the fingerprint of the scans.
-        plan: the settings for them.
-        output_dir: receives the files. Those of an earlier planning move to ``previous/1``, ``previous/2``, ...
-        training_config: the configuration that the plan is an overlay for.
-        device: for the measurement of the speed.
-        examples: number of scans to show in the report.
-        seconds: duration of the speed measurement.
-    """
+    """Writes ``datalist.json``, ``plan.yaml`` and ``report.html``."""
 
     fingerprint: Fingerprint
     plan: Plan
-    output_dir: str
-    training_config: str
-    device: torch.device
-    examples: int = 3
-    seconds: float = 10.0
+    output_dir: str  # receives the files; those of an earlier planning move to previous/1, previous/2, ...
+    training_config: str  # the configuration that the plan is an overlay for
+    device: torch.device  # for the measurement of the speed
+    examples: int = 3  # number of scans to show in the report
+    seconds: float = 10.0  # duration of the speed measurement
 
     def write(self) -> None:
         """Write the files, and log the plan and the next steps."""
         folder = Path(os.path.normpath(self.output_dir))
         datalist, overlay, page = files = [folder / name for name in ("datalist.json", "plan.yaml", "report.html")]
-        _put_earlier_files_aside(files)
+        if earlier := [path for path in files if path.exists()]:
+            logger.info("The files of an earlier plan were moved to %s.", move_to_previous(earlier, folder))
         write_datalist(datalist, self.fingerprint)
         scans = Setting(
             "dataset_dir", datalist.as_posix(), "The scans, their patients, and what was left out: correct it there."
@@ -78,17 +68,6 @@ class PlanFolder:
         logger.info("%s", speed)
         write_report(page, self.fingerprint, self.plan, examples, speed, config_files, command)
         logger.info("Read %s, then run: %s", page, command)
-
-
-def _put_earlier_files_aside(files: Sequence[Path]) -> None:
-    earlier = [path for path in files if path.exists()]
-    if earlier:
-        places = (files[0].parent / "previous" / str(number) for number in itertools.count(1))
-        aside = next(place for place in places if not place.exists())
-        aside.mkdir(parents=True)
-        for path in earlier:
-            path.rename(aside / path.name)
-        logger.info("The files of an earlier plan were moved to %s.", aside)
 
 
 def training_hours(plan: Plan, datalist: Datalist, cubes_per_second: float) -> float:

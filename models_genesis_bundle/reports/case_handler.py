@@ -18,7 +18,7 @@ from models_genesis_bundle.files import write_json
 from monai.data import MetaTensor
 from monai.utils.enums import CommonKeys
 
-__all__ = ["CaseHandler", "case_source", "evaluated_cases", "short_names", "write_summary"]
+__all__ = ["CaseHandler", "case_source", "short_names", "write_summary"]
 
 logger = logging.getLogger(__name__)
 
@@ -54,24 +54,13 @@ def short_names(sources: Sequence[str]) -> list[str]:
     return [names[source] + (f"#{next(repeated[source])}" if source in repeated else "") for source in sources]
 
 
-def evaluated_cases(engine: Engine) -> list[dict[str, Any]]:
-    """The cases of a MONAI evaluator's last batch, after the postprocessing: entries of the batch, updated by the output's."""
-    batch, output = engine.state.batch, engine.state.output
-    if not isinstance(output, list) or not isinstance(batch, list):
-        raise TypeError(
-            "A report expects a list of cases as the evaluator's output, found "
-            f"{type(output).__name__}. Set the evaluator's `decollate: true`."
-        )
-    return [{**case, **found} for case, found in zip(batch, output, strict=True)]
-
-
 def write_summary(path: str | os.PathLike, summary: Mapping[str, Any]) -> None:
     """Write a summary as JSON, atomically; NaN, which JSON lacks, becomes ``null``."""
     write_json(path, json.loads(json.dumps(summary), parse_constant=lambda name: None))
 
 
 class CaseHandler:
-    """Starts without cases, collects those of each batch, and writes at the end of an evaluation."""
+    """Starts without cases, keeps each case of an evaluation, and writes at its end."""
 
     def attach(self, engine: Engine) -> None:
         """Follow an evaluator; list the handler after the metrics."""
@@ -88,7 +77,18 @@ class CaseHandler:
             )
 
     def collect(self, engine: Engine) -> None:
-        """Keep the needed entries of a batch's cases."""
+        """Keep the cases of a batch after the postprocessing: the entries of the batch, updated by those of the output."""
+        batch, output = engine.state.batch, engine.state.output
+        if not isinstance(output, list) or not isinstance(batch, list):
+            raise TypeError(
+                "A report expects a list of cases as the evaluator's output, found "
+                f"{type(output).__name__}. Set the evaluator's `decollate: true`."
+            )
+        for case, found in zip(batch, output, strict=True):
+            self.keep({**case, **found})
+
+    def keep(self, case: Mapping[str, Any]) -> None:
+        """Keep the needed entries of a case; errors name it."""
         raise NotImplementedError
 
     def write(self, engine: Engine) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from ignite.engine import Engine
 from models_genesis_bundle.files import write_table
 from models_genesis_bundle.metrics import Froc, classification_scores, covariate_scores, predicted_classes
-from models_genesis_bundle.reports.case_handler import CaseHandler, case_source, evaluated_cases, short_names
+from models_genesis_bundle.reports.case_handler import CaseHandler, case_source, short_names
 from models_genesis_bundle.visualize import try_to_save_figure
 from models_genesis_bundle.visualize.classification_figure import classification_figure
 from monai.utils import convert_to_numpy
@@ -52,19 +52,18 @@ class PredictionsTable(CaseHandler):
         self.rows: list[dict[str, Any]] = []
         self.predictions: list[np.ndarray] = []
 
-    def collect(self, engine: Engine) -> None:
-        """Keep the needed entries of a batch's cases; errors name the case."""
-        for case in evaluated_cases(engine):
-            source = case_source(case)
-            values = np.ravel(convert_to_numpy(case[CommonKeys.PRED])).astype(float)
-            of_each = values.size == len(self.class_names) and (values > -ROUNDING).all()
-            if not of_each or not abs(values.sum() - 1) < ROUNDING * values.size:
-                raise ValueError(
-                    f"{source}: expected a probability for each of {', '.join(self.class_names)}, with the sum 1, found "
-                    f"{values[:8].tolist()}. Put a softmax into the postprocessing."
-                )
-            self.rows.append({"case": source, **self.columns(source, case)})
-            self.predictions.append(values)
+    def keep(self, case: Mapping[str, Any]) -> None:
+        """Keep the needed entries of a case; errors name it."""
+        source = case_source(case)
+        values = np.ravel(convert_to_numpy(case[CommonKeys.PRED])).astype(float)
+        of_each = values.size == len(self.class_names) and (values > -ROUNDING).all()
+        if not of_each or not abs(values.sum() - 1) < ROUNDING * values.size:
+            raise ValueError(
+                f"{source}: expected a probability for each of {', '.join(self.class_names)}, with the sum 1, found "
+                f"{values[:8].tolist()}. Put a softmax into the postprocessing."
+            )
+        self.rows.append({"case": source, **self.columns(source, case)})
+        self.predictions.append(values)
 
     def columns(self, source: str, case: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of a case between its name and its prediction."""
@@ -94,7 +93,7 @@ class PredictionsTable(CaseHandler):
 class ClassificationReport(PredictionsTable):
     """Gathers the probabilities of an evaluation, and writes a table, a summary and a picture at its end.
 
-    Each case holds, besides what a `PredictionsTable` needs, ``label``, its class number. With ``patient``, intervals are over
+    Each case holds what a `PredictionsTable` needs, and ``label``, its class number. With ``patient``, intervals are over
     patients. Candidates have ``scan``, the scan that they belong to, and may have ``lesion``, the name of their lesion within
     the scan; without ``patient``, the cases of one scan count as one patient's.
 
@@ -103,40 +102,26 @@ class ClassificationReport(PredictionsTable):
     interval and number of cases, and the confusion matrix; and ``classification.png``: ROC, calibration, confusion and,
     with scans, FROC. The values are also added to the evaluator's metrics.
 
-    Args:
-        output_dir: receives the files.
-        class_names: names of all classes, in the order of their numbers.
-        positive_class: with two classes, the number of the class to detect.
-        threshold: with two classes, the probability from which a case is called positive. Choose it on the validation
-            cases: their summary has ``youden_threshold``.
-        confidence: confidence level of the intervals, 0 … 1.
-        covariate_key: the entry of a case with a number that may explain its label, such as ``diameter_mm``; NaN if
-            unknown.
-        caliper: largest difference of the covariate in a matched pair, in its unit; None: 0.2 standard deviations.
-        number_of_scans: all scans, also without candidates; None: those with candidates.
-        number_of_lesions: all lesions, also without candidates; None: those with candidates.
-        skipped: scans that could not be used, with the reasons, for the summary.
-        resamples: number of bootstrap samples.
-        seed: random seed of bootstrap and matching.
-        settings: plain values for the summary: such as weights and data.
-
     Raises:
         ValueError: for fewer than two classes, or an unknown positive class.
     """
 
-    output_dir: str
-    class_names: Sequence[str]
-    positive_class: int = 1
+    output_dir: str  # receives the files
+    class_names: Sequence[str]  # of all classes, in the order of their numbers
+    positive_class: int = 1  # with two classes, the number of the class to detect
+    # With two classes, the probability from which a case is called positive. Choose it on the validation cases: their
+    # summary has youden_threshold.
     threshold: float = 0.5
-    confidence: float = 0.95
+    confidence: float = 0.95  # level of the intervals, 0 … 1
+    # A case's entry with a number that may explain its label, such as diameter_mm; NaN if unknown.
     covariate_key: str | None = None
-    caliper: float | None = None
-    number_of_scans: int | None = None
-    number_of_lesions: int | None = None
-    skipped: Mapping[str, str] = field(default_factory=dict)
-    resamples: int = 1000
-    seed: int = 0
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    caliper: float | None = None  # the covariate's largest difference in a matched pair; None: 0.2 standard deviations
+    number_of_scans: int | None = None  # all scans, also without candidates; None: those with candidates
+    number_of_lesions: int | None = None  # all lesions, also without candidates; None: those with candidates
+    skipped: Mapping[str, str] = field(default_factory=dict)  # the reasons by scans that could not be used
+    resamples: int = 1000  # number of bootstrap samples
+    seed: int = 0  # random seed of bootstrap and matching
+    settings: Mapping[str, Any] = field(default_factory=dict)  # plain values for the summary: such as weights and data
 
     def __post_init__(self) -> None:
         different = len(set(self.class_names))

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from ignite.engine import Engine
+from models_genesis_bundle import __version__
 from models_genesis_bundle.bundle_config.run_command import RunCommand
 from models_genesis_bundle.data.sampling.readable_scans import SkippedScansError, skipped_text
 from models_genesis_bundle.data.scans.files import case_path, scan_files, scan_fingerprint, scan_stem
 from models_genesis_bundle.files import file_sha256, remove_unfinished, whole_file, write_json
-from models_genesis_bundle.reports.case_handler import CaseHandler, evaluated_cases
-from models_genesis_bundle.version import __version__
+from models_genesis_bundle.reports.case_handler import CaseHandler
 from monai.bundle import ConfigParser
 from monai.data import NibabelWriter
 
@@ -146,12 +146,11 @@ class ScanResults(CaseHandler):
         for folder in {self.path(name, "").parent for name in self.entries}:
             remove_unfinished(folder)
 
-    def collect(self, engine: Engine) -> None:
-        """Write the results of a batch's cases, then record them."""
-        for case in evaluated_cases(engine):
-            self.write_case(case)
-            self.record[case["result"]] = self.entries[case["result"]]
-            write_json(self.output_dir / _RECORD_NAME, self.record)
+    def keep(self, case: Mapping[str, Any]) -> None:
+        """Write the results of a case, then record it."""
+        self.write_case(case)
+        self.record[case["result"]] = self.entries[case["result"]]
+        write_json(self.output_dir / _RECORD_NAME, self.record)
 
     def write_case(self, case: Mapping[str, Any]) -> None:
         """Write the files of a case."""

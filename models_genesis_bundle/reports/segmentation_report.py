@@ -14,7 +14,7 @@ from ignite.engine import Engine
 from models_genesis_bundle.data.sampling.readable_scans import SkippedScansError, skipped_text
 from models_genesis_bundle.files import write_table
 from models_genesis_bundle.metrics import mean_with_interval, require_label_names, segmentation_scores
-from models_genesis_bundle.reports.case_handler import CaseHandler, case_source, evaluated_cases, short_names
+from models_genesis_bundle.reports.case_handler import CaseHandler, case_source, short_names
 from models_genesis_bundle.visualize import (
     SegmentationSlice,
     class_numbers,
@@ -42,24 +42,15 @@ class SegmentationReport(CaseHandler):
     deviation, median and bootstrap interval of each metric (see ``mean_with_interval``), over patients if they are
     known, and the scans that a `ScanEvaluator` skipped; and ``cases.png``, the best, the median and the worst case. The
     means are also added to the evaluator's metrics. Memory does not grow with the number of cases.
-
-    Args:
-        output_dir: receives the files.
-        label_names: the foreground classes' names, in order.
-        tolerance_mm: tolerance of the surface Dice, in mm.
-        confidence: confidence level of the intervals, 0 … 1.
-        resamples: number of bootstrap samples.
-        seed: random seed of the bootstrap.
-        settings: plain values for the summary: such as weights and data.
     """
 
-    output_dir: str
-    label_names: Sequence[str]
-    tolerance_mm: float = 1.0
-    confidence: float = 0.95
-    resamples: int = 2000
-    seed: int = 0
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    output_dir: str  # receives the files
+    label_names: Sequence[str]  # the foreground classes' names, in order
+    tolerance_mm: float = 1.0  # of the surface Dice, in mm
+    confidence: float = 0.95  # level of the intervals, 0 … 1
+    resamples: int = 2000  # number of bootstrap samples
+    seed: int = 0  # random seed of the bootstrap
+    settings: Mapping[str, Any] = field(default_factory=dict)  # plain values for the summary: such as weights and data
 
     def __post_init__(self) -> None:
         require_label_names(self.label_names)
@@ -70,21 +61,20 @@ class SegmentationReport(CaseHandler):
         self.rows: list[dict[str, Any]] = []
         self.pictures = TemporaryDirectory(prefix="segmentation_report_")  # the slices of each case, which may be drawn
 
-    def collect(self, engine: Engine) -> None:
-        """Score the cases of a batch; errors name the case."""
-        for case in evaluated_cases(engine):
-            source = case_source(case)
-            label, prediction, image = (case[key] for key in (CommonKeys.LABEL, CommonKeys.PRED, CommonKeys.IMAGE))
-            spacing, affine = [1.0] * (label.ndim - 1), None
-            if isinstance(label, MetaTensor):
-                spacing, affine = label.pixdim.tolist()[: label.ndim - 1], label.affine
-            try:
-                scores = segmentation_scores(prediction, label, self.label_names, spacing, self.tolerance_mm)
-                slices = segmentation_slices(image, label, class_numbers(prediction), affine)
-            except ValueError as error:
-                raise ValueError(f"{source}: {error}") from error
-            Path(self.pictures.name, str(len(self.rows))).write_bytes(pickle.dumps(slices))
-            self.rows.append({"case": source, "patient": str(case.get("patient", "")), **scores})
+    def keep(self, case: Mapping[str, Any]) -> None:
+        """Score a case; errors name it."""
+        source = case_source(case)
+        label, prediction, image = (case[key] for key in (CommonKeys.LABEL, CommonKeys.PRED, CommonKeys.IMAGE))
+        spacing, affine = [1.0] * (label.ndim - 1), None
+        if isinstance(label, MetaTensor):
+            spacing, affine = label.pixdim.tolist()[: label.ndim - 1], label.affine
+        try:
+            scores = segmentation_scores(prediction, label, self.label_names, spacing, self.tolerance_mm)
+            slices = segmentation_slices(image, label, class_numbers(prediction), affine)
+        except ValueError as error:
+            raise ValueError(f"{source}: {error}") from error
+        Path(self.pictures.name, str(len(self.rows))).write_bytes(pickle.dumps(slices))
+        self.rows.append({"case": source, "patient": str(case.get("patient", "")), **scores})
 
     def write(self, engine: Engine) -> None:
         """Write the files, and put the means into the evaluator's metrics; without cases raise a `SkippedScansError`."""

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from models_genesis_bundle.messages import for_each_axis
+from models_genesis_bundle.axes import for_each_axis
 from models_genesis_bundle.transforms.deformation import RandDeformation, RandDeformationd
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.utils import convert_to_dst_type, ensure_tuple

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from models_genesis_bundle.messages import for_each_axis
+from models_genesis_bundle.axes import for_each_axis
 from models_genesis_bundle.transforms.deformation import RandDeformation, RandDeformationd
 from models_genesis_bundle.transforms.kernels import shuffle_windows
 from monai.config import NdarrayOrTensor

@@ -20,6 +20,7 @@ from models_genesis_bundle.transforms import (
 )
 
 __all__ = [
+    "PLANES",
     "as_picture",
     "draw_corners",
     "draw_cube",
@@ -33,7 +34,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 COLUMNS = ("clean", "deformed", "restored", "error")
-PLANES = ("axial", "coronal", "sagittal")
+PLANES = {"axial": 2, "coronal": 1, "sagittal": 0}  # the axis at right angles to each
 
 
 def restoration_figure(
@@ -137,8 +138,8 @@ def middle_slice(array: np.ndarray, plane: str) -> np.ndarray:
     The front, or the head, is at the top, the patient's right at the left.
     """
     if array.ndim == 3:
-        axis = {"sagittal": 0, "coronal": 1, "axial": 2}[plane]
-        array = np.take(array, array.shape[axis] // 2, axis=axis)
+        axis = PLANES[plane]
+        array = np.take(array, array.shape[axis] // 2, axis)
     return as_picture(array)
 
 

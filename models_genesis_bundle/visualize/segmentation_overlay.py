@@ -13,14 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from models_genesis_bundle.files import printable
-from models_genesis_bundle.visualize.cube_pictures import as_picture
+from models_genesis_bundle.visualize.cube_pictures import PLANES, as_picture
 from monai.utils import convert_to_numpy
 from nibabel.affines import voxel_sizes
 from nibabel.orientations import apply_orientation, io_orientation
 
 __all__ = ["SegmentationSlice", "segmentation_figure", "segmentation_slices"]
 
-PLANES = {"axial": 2, "coronal": 1, "sagittal": 0}
 LINES: Mapping[str, Literal["solid", "dashed"]] = {"label": "solid", "prediction": "dashed"}
 SMALLEST_SIDE = 64
 GREY_PERCENTILES = (0.5, 99.5)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from models_genesis_bundle.version import __version__
+from models_genesis_bundle import __version__
 from models_genesis_bundle.weights.checkpoint_file import (
     FORMAT_VERSION,
     CheckpointError,

@@ -303,6 +303,14 @@ def test_an_overlay_for_another_kind_of_run_is_refused():
     check(f"['{SEGMENTATION}','configs/optimizer_adam.yaml']")
 
 
+def test_several_pretext_tasks_are_refused():
+    tasks = [f"configs/pretext_{name}.yaml" for name in ("autoencoder", "masked")]
+    check(str([PRETRAIN, tasks[1], "configs/optimizer_adamw.yaml"]))
+    assert faults(str([PRETRAIN, *tasks])) == [
+        f"config_file: expected one pretext task, found 2: {', '.join(tasks)}. Leave all but one of them out."
+    ]
+
+
 def test_an_overlay_replaces_components_by_components_alone(overlaid):
     (found,) = faults(
         overlaid("loss: dice\nlr_scheduler: {_target_: torch.optim.lr_scheduler.ConstantLR, optimizer: '@optimizer'}")

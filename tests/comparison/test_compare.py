@@ -10,13 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from fake_commands import PROGRAM, journal, plan_content, write_plan
-from models_genesis_bundle.comparison import (
-    ComparisonError,
-    PlanError,
-    compare_initialisations,
-    planned_runs,
-    read_plan,
-)
+from models_genesis_bundle.comparison import PlanError, compare_initialisations, planned_runs, read_plan
 from PIL import Image
 
 
@@ -62,15 +56,6 @@ def test_a_run_whose_evaluation_was_removed_is_missing(compared):
     missing = compare_initialisations(compared, report_only=True).missing
     aside.rename(summary)
     assert missing == ["scratch, 50 % of the labels, seed 0: begun, not finished"]
-
-
-def test_a_metric_that_the_runs_do_not_have_is_refused_with_the_nearest_name(compared):
-    content = yaml.safe_load(compared.read_text())
-    wrong = compared.with_name("wrong.yaml")
-    for key, name, near in (("metric", "dice_maen", "dice_mean"), ("validation_metric", "val_dice", "val_mean_dice")):
-        wrong.write_text(yaml.safe_dump({**content, "task": {**content["task"], key: name}}))
-        with pytest.raises(ComparisonError, match=rf"\(task.{key}\) in this file; did you mean '{near}'"):
-            compare_initialisations(wrong, report_only=True)
 
 
 def test_the_validation_patients_are_scored_beside_the_test_and_the_report_says_so(tmp_path):

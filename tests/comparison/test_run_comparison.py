@@ -254,9 +254,3 @@ def test_children_get_their_threads_and_none_is_started_after_the_end(tmp_path):
     children.end_all()
     with pytest.raises(ChildrenEndedError):
         children.call([sys.executable, "-c", "pass"], tmp_path / "log.txt")
-
-
-def test_the_configuration_that_ran_is_what_the_plan_says(finished):
-    each = planned_runs(read_plan(finished))[1]
-    recorded = json.loads((each.folder / "config.yaml").read_text())
-    assert (recorded["initial_weights"], recorded["seed"], recorded["label_fraction"]) == ("weights/genesis.pt", 0, 0.5)

@@ -75,15 +75,6 @@ def test_area_and_variance_are_delongs():
     assert difference["p"] == pytest.approx(2 * norm.sf(abs(areas[0] - areas[1]) / math.sqrt(variance)))
 
 
-def test_interval_agrees_with_the_bootstrap():
-    labels, first, _ = data(cases=300)
-    found = auc_with_interval(labels, first)
-
-    low, high = bootstrap_interval(weighted_area(labels, first, np.arange(300)), 300)
-    assert found["low"] == pytest.approx(low, abs=0.015)
-    assert found["high"] == pytest.approx(high, abs=0.015)
-
-
 def test_cases_of_one_patient():
     labels, first, second = data()
     patients = np.arange(len(labels))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-import pydoc
 import re
 from pathlib import Path
 
 import pytest
 import yaml
 from bundle_commands import TINY, arguments, run_here
-from config_runs import targets
 from models_genesis_bundle.data import pretraining_datalist
 from models_genesis_bundle.data.volumes.quality import ScanFacts
 from models_genesis_bundle.engines import read_metrics
@@ -103,13 +101,6 @@ def test_the_same_folder_gives_the_same_files_and_keeps_the_earlier_ones(planned
     ]
     assert pictures[0] == pictures[1]
     assert (planned / "previous" / "1" / "datalist.json").read_text() == "corrected by hand"
-
-
-def test_the_configuration_names_what_exists(root, monkeypatch):
-    monkeypatch.chdir(root)
-    config = ConfigParser.load_config_file("configs/plan.yaml")
-    assert all(pydoc.locate(target) for target in targets(config))
-    assert {"initialize", "planning", "run"} <= set(config)
 
 
 def test_what_is_left_out_stands_in_the_datalist_with_its_rule(tmp_path):

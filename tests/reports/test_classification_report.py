@@ -7,7 +7,7 @@ import pytest
 import torch
 from matplotlib.image import imread
 from models_genesis_bundle.metrics import Froc, auc_with_interval, classification_scores, covariate_scores
-from models_genesis_bundle.reports import ClassificationReport
+from models_genesis_bundle.reports import ClassificationReport, PredictionsTable
 from models_genesis_bundle.visualize.classification_figure import classification_figure
 from monai.data import DataLoader, Dataset, MetaTensor
 from monai.engines import SupervisedEvaluator
@@ -49,10 +49,13 @@ def evaluate(report, made, postprocessing=None, batch_size=8):
     return evaluator
 
 
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def read(folder):
-    with (folder / "predictions.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    return rows, json.loads((folder / "summary.json").read_text())
+    return rows_of(folder / "predictions.csv"), json.loads((folder / "summary.json").read_text())
 
 
 def test_what_it_writes(tmp_path):
@@ -172,6 +175,31 @@ def test_logits_and_class_names_are_checked(tmp_path):
     for names, positive in ((["a"], 0), (["a", "a"], 1), (["a", "b"], 2)):
         with pytest.raises(ValueError, match="two or more different class names"):
             ClassificationReport(str(tmp_path), names, positive)
+
+
+def test_predictions_of_new_cases(tmp_path):
+    """The positive class may be the first."""
+    made = cases(12)
+    table = PredictionsTable(str(tmp_path / "new" / "p.csv"), ["sick", "well"], positive_class=0, threshold=0.6)
+    evaluate(table, made)
+    rows = rows_of(table.path)
+    assert list(rows[0]) == ["case", "prediction", "probability_sick", "probability_well"]
+    assert [row["case"] for row in rows] == [f"{number}/ct" for number in range(12)]
+    sick = np.array([float(row["probability_sick"]) for row in rows])
+    assert sick == pytest.approx([1 / (1 + np.exp(float(case["image"].mean()))) for case in made])
+    assert ((sick > 0.5) & (sick < 0.6)).any()
+    assert [row["prediction"] == "sick" for row in rows] == (sick >= 0.6).tolist()
+
+
+def test_candidates_keep_their_coordinates(tmp_path):
+    point = np.array([-128.6994211, -175.3192718, -298.3875064])
+    made = cases(2, named=True, scan=lambda number, _: "a", point=lambda number, _: point + number)
+    table = PredictionsTable(str(tmp_path / "p.csv"), ["no", "yes"])
+    evaluate(table, made)
+    rows = rows_of(table.path)
+    assert [row["seriesuid"] for row in rows] == ["a", "a"]
+    found = [[float(row[f"coord{axis}"]) for axis in "XYZ"] for row in rows]
+    np.testing.assert_allclose(found, [point, point + 1], rtol=1e-7)
 
 
 def test_figure():

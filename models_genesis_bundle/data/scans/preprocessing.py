@@ -8,11 +8,11 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+from models_genesis_bundle.axes import for_each_axis
 from models_genesis_bundle.data.scans.files import Channels, channel_count
 from models_genesis_bundle.data.scans.intensity import IntensityScaling, ScaleScanIntensityd
 from models_genesis_bundle.data.scans.load_scan import LoadScand
 from models_genesis_bundle.data.scans.raw_scan import MOST_VOXELS, ScanError, scan_error_in
-from models_genesis_bundle.messages import for_each_axis
 from monai.config import KeysCollection
 from monai.data.utils import affine_to_spacing
 from monai.transforms import Compose, MapTransform, Orientationd, Spacingd

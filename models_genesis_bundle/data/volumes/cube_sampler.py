@@ -10,8 +10,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from models_genesis_bundle.axes import for_each_axis
 from models_genesis_bundle.data.scans.intensity import IntensityScaling
-from models_genesis_bundle.messages import for_each_axis
 from monai.utils import ensure_tuple_rep
 from scipy import ndimage
 

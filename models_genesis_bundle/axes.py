@@ -1,0 +1,22 @@
+"""Arguments that have one value, or one for each axis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from monai.utils import ensure_tuple_rep
+
+__all__ = ["for_each_axis"]
+
+
+def for_each_axis(value: Any, axes: int, name: str) -> tuple[Any, ...]:
+    """The value for each axis, from one value or a sequence; ValueError, with the argument's name, for another length.
+
+    Examples:
+        >>> for_each_axis(2, axes=3, name="spacing")
+        (2, 2, 2)
+    """
+    try:
+        return ensure_tuple_rep(value, axes)
+    except ValueError as error:
+        raise ValueError(f"{name}: expected one value or {axes}, one for each axis, found {value}.") from error
