@@ -6,8 +6,6 @@ from typing import Any
 
 from monai.utils import ensure_tuple_rep
 
-__all__ = ["for_each_axis"]
-
 
 def for_each_axis(value: Any, axes: int, name: str) -> tuple[Any, ...]:
     """The value for each axis, from one value or a sequence; ValueError, with the argument's name, for another length.

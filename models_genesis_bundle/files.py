@@ -15,18 +15,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = [
-    "RUN_MARKER",
-    "file_sha256",
-    "move_to_previous",
-    "printable",
-    "read_unicode",
-    "remove_unfinished",
-    "whole_file",
-    "write_json",
-    "write_table",
-]
-
 RUN_MARKER = ".models_genesis_run"  # a file in every folder of results: such a folder is not searched for scans
 
 _PREFIX = ".unfinished-"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["causes", "first_of", "unwrapped"]
-
 # What MONAI wraps an error in, a layer for each component and transform that it arose in.
 _WRAPPERS = ("Failed to ", "applying transform ")
 

@@ -25,8 +25,6 @@ from models_genesis_bundle.weights.targets.convert import find_target
 from monai.bundle import ConfigParser
 from monai.utils import ensure_tuple
 
-__all__ = ["Auto3DSegError", "Initialisation", "initialise", "intensities"]
-
 logger = logging.getLogger(__name__)
 
 SETTINGS_FILE = Path("configs/hyper_parameters.yaml")

@@ -22,8 +22,6 @@ from models_genesis_bundle.messages import unwrapped
 from monai.bundle import ConfigParser
 from monai.bundle.reference_resolver import ReferenceResolver
 
-__all__ = ["SettingsError", "check_settings"]
-
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _PRETEXT = "weight_records::pretext"  # which the overlay of a pretext task sets
 _WORD_SUFFICES = ("scan_preprocessing::intensity",)  # components that a word names as well, such as percentile

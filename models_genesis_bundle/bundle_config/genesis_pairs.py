@@ -8,8 +8,6 @@ from typing import Any
 from models_genesis_bundle.data.sampling.seeded_dataset import SeededDataset
 from monai.bundle import ConfigParser
 
-__all__ = ["genesis_pairs"]
-
 
 def genesis_pairs(
     cubes: Sequence[dict[str, Any]],

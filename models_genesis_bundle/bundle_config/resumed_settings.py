@@ -10,8 +10,6 @@ from typing import Any
 from models_genesis_bundle.bundle_config.check_settings import SettingsError
 from models_genesis_bundle.messages import first_of
 
-__all__ = ["is_below", "leaves", "require_same_settings"]
-
 # Places of settings that may change.
 MAY_CHANGE = (
     *("bundle_root", "output_dir", "ckpt_dir", "best_ckpt_path", "cache_dir"),  # where the run is

@@ -17,8 +17,6 @@ from models_genesis_bundle.messages import unwrapped
 from monai.bundle import ConfigParser
 from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS
 
-__all__ = ["RunCommand", "end_tracebacks_with_the_cause"]
-
 # `run` takes these from its keyword arguments, next to those in its signature.
 WORKFLOW_ARGUMENTS = {"workflow_type", "workflow", "tracking", "properties_path", "args_file", "workflow_name"}
 

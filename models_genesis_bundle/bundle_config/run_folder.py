@@ -22,8 +22,6 @@ from models_genesis_bundle.files import RUN_MARKER, move_to_previous, remove_unf
 from monai.bundle import ConfigParser
 from yaml import YAMLError
 
-__all__ = ["RunFolder"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -12,8 +12,6 @@ import torch
 from models_genesis_bundle.metrics import require_label_names
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-__all__ = ["SETTINGS", "Kind", "kind_of"]
-
 
 @dataclass(frozen=True)
 class Kind:

@@ -17,8 +17,6 @@ from monai.bundle import ConfigComponent, ConfigParser
 from monai.bundle.reference_resolver import ReferenceResolver
 from monai.bundle.utils import ID_REF_KEY, MACRO_KEY, merge_kv
 
-__all__ = ["near_names", "places", "unknown_arguments", "unknown_keys", "unknown_settings", "unused_settings"]
-
 _STEPS = {"imports", "initialize", "finalize", "run"}
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import torch
 
-__all__ = ["usable_device"]
-
 
 def usable_device(name: str | torch.device) -> torch.device:
     """The torch device with this name.

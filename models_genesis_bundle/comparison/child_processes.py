@@ -13,8 +13,6 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["ChildProcesses", "ChildrenEndedError"]
-
 PATIENCE = 10  # seconds that a command has to end by itself
 
 

@@ -21,8 +21,6 @@ from models_genesis_bundle.comparison.statistics import Statistics
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-__all__ = ["compare_initialisations", "run_comparison"]
-
 logger = logging.getLogger(__name__)
 
 LOG_BYTES = 200_000

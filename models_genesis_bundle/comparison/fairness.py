@@ -17,8 +17,6 @@ from models_genesis_bundle.messages import first_of
 from models_genesis_bundle.weights import CheckpointError, read_checkpoint, read_weights
 from monai.bundle import ConfigParser
 
-__all__ = ["ComparisonError", "Fairness", "cases_of", "check_plan", "pretraining_cautions"]
-
 CASE_TABLES = ("scores.csv", "predictions.csv")
 # The settings in which runs of a comparison may differ, and `resume`, which changes nothing.
 VARIED = ("initial_weights", *TRANSFER_SETTINGS.values(), "seed", "label_fraction", "shots", "output_dir", "resume")

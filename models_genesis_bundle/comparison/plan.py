@@ -11,8 +11,6 @@ import yaml
 from models_genesis_bundle.bundle_config import near_names
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-__all__ = ["ComparisonPlan", "Initialisation", "Labels", "PlanError", "Recipe", "Task", "nearest_name", "read_plan"]
-
 # How a file is loaded: the keys of an arm, and the settings that they set.
 TRANSFER_SETTINGS = {
     "transfer_parts": "starting_point::parts",

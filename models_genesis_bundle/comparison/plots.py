@@ -13,8 +13,6 @@ from matplotlib.ticker import NullLocator
 from models_genesis_bundle.comparison.plan import ComparisonPlan
 from models_genesis_bundle.comparison.results import group_columns
 
-__all__ = ["curves_figure", "mean_curve", "scores_figure"]
-
 LOG_RATIO = 3  # from the fewest to the most labels, from which on the axis is logarithmic
 TO_THE_RIGHT = 0.15  # of the distance between two arms, from an arm's mean to its runs
 MANY_ARMS = 4  # with more arms their names are rotated

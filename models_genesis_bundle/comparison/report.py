@@ -22,8 +22,6 @@ from models_genesis_bundle.reports.case_handler import write_summary
 from models_genesis_bundle.visualize import save_figure
 from tabulate import tabulate
 
-__all__ = ["Comparison", "markdown", "score_cautions", "write_report"]
-
 Row = Mapping[str, Any]
 Column = tuple[str, Callable[[Row], str]]
 MARK = "†"  # of a baseline

@@ -13,8 +13,6 @@ from models_genesis_bundle.comparison.plan import ComparisonPlan, Labels, neares
 from models_genesis_bundle.comparison.run import Run, RunRecord
 from models_genesis_bundle.engines import read_metrics
 
-__all__ = ["CLASS_DICE", "arranged", "condition", "group_columns", "has_settled", "labels_of", "results_table"]
-
 CLASS_DICE = "class_dice_"  # the columns of the classes' Dice begin with it
 LAST_PART = 0.25
 FEWEST_POINTS = 4

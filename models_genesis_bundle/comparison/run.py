@@ -15,8 +15,6 @@ from models_genesis_bundle.files import write_json
 from monai.bundle import ConfigParser
 from pydantic import BaseModel, model_validator
 
-__all__ = ["PROGRAM", "Run", "RunRecord", "planned_runs", "words"]
-
 PROGRAM = (sys.executable, "-m", "monai.bundle", "run")
 
 

@@ -13,8 +13,6 @@ from models_genesis_bundle.engines import UNLEARNT_DICE
 from models_genesis_bundle.metrics import bootstrap_interval, mean_with_interval
 from scipy import stats
 
-__all__ = ["Statistics", "holm", "label_efficiency", "paired_test"]
-
 DIGITS = 12  # differences by rounding alone are ties
 RESAMPLES = 2000  # of seeds, for the interval of the needed labels
 

@@ -13,8 +13,6 @@ from monai.inferers import Inferer
 from torch import nn
 from torch.nn import functional
 
-__all__ = ["PERTURBATIONS", "STATISTICS", "CubeVectors", "Embedder", "Perturber"]
-
 _POOLINGS: dict[str, Callable[..., torch.Tensor]] = {"mean": torch.mean, "max": torch.amax}
 PERTURBATIONS = ("noise", "shift", "flip", "thickness")
 _PERCENTILES = (1, 5, 25, 50, 75, 95, 99)

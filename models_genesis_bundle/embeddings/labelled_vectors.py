@@ -19,8 +19,6 @@ from models_genesis_bundle.embeddings.cube_vectors import STATISTICS
 from models_genesis_bundle.files import whole_file
 from models_genesis_bundle.messages import first_of
 
-__all__ = ["Embeddings", "EmbeddingsError", "read_labels"]
-
 logger = logging.getLogger(__name__)
 
 _ARRAYS = ("vectors", "statistics", "case", "image", "patient", "point", "voxel")

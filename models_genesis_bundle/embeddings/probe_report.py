@@ -21,8 +21,6 @@ from models_genesis_bundle.embeddings.probes import (
 )
 from models_genesis_bundle.metrics import bootstrap_interval, covariate_scores, mean_with_interval
 
-__all__ = ["probe_embeddings"]
-
 logger = logging.getLogger(__name__)
 
 OWN, PLAIN = "embeddings", "intensity statistics"

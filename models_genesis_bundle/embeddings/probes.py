@@ -18,8 +18,6 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 
-__all__ = ["ProbeTask", "knn_scores", "linear_scores", "mean_over_classes", "retrieval_precision", "stability"]
-
 _MOST_CLASSES = 10
 _INNER_FOLDS = 3
 

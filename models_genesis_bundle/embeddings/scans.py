@@ -27,8 +27,6 @@ from monai.transforms import MapTransform
 from monai.utils import ImageMetaKey, convert_to_numpy
 from monai.utils.enums import CommonKeys, MetaKeys
 
-__all__ = ["CubePlacesd", "ScanVectors", "embedded_scans"]
-
 logger = logging.getLogger(__name__)
 
 PLACES = ("scan", "grid", "centre", "points")

@@ -14,8 +14,6 @@ from models_genesis_bundle.weights import write_weights
 from monai.engines import Workflow
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-__all__ = ["UNLEARNT_DICE", "BestWeights", "EarlyStopping", "StepSchedule", "UndefinedMetric", "UnlearntClasses"]
-
 logger = logging.getLogger(__name__)
 
 UNLEARNT_DICE = 0.01  # mean Dice below which a class counts as not learnt

@@ -9,8 +9,6 @@ from typing import Any
 import torch
 from models_genesis_bundle.weights import network_parts, select_parts, unwrap
 
-__all__ = ["freeze_parts"]
-
 
 def freeze_parts(network: torch.nn.Module, parts: str | Sequence[str]) -> torch.nn.Module:
     """Freeze parts of a network: no gradients, and fixed normalisation statistics.

@@ -7,8 +7,6 @@ from ignite.engine import Engine
 from monai.engines.utils import IterationEvents
 from monai.utils.enums import CommonKeys
 
-__all__ = ["GradientClipping", "NonFiniteStepError", "RequireFiniteStep", "step_is_due"]
-
 
 class NonFiniteStepError(RuntimeError):
     """A batch's loss or gradients were NaN or infinite; the message names the batch's sources."""

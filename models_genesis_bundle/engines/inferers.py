@@ -14,8 +14,6 @@ from monai.inferers import Inferer, SimpleInferer
 from monai.networks.layers.utils import get_act_layer
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["AutocastInferer", "Float32OnSmallMaps", "RestorationInferer", "precision_dtype", "to_memory_format"]
-
 CONVOLUTIONS = (torch.conv2d, torch.conv3d, torch.conv_transpose2d, torch.conv_transpose3d)
 
 

@@ -15,8 +15,6 @@ from models_genesis_bundle.files import write_table
 from monai.utils.enums import CommonKeys
 from torch.optim import Optimizer
 
-__all__ = ["MetricsTable", "Throughput", "TrainingProgress", "read_metrics"]
-
 
 class MetricsTable:
     """Writes ``metrics.csv``: epoch, learning rate, the trainer's metrics and, after a validation, the evaluator's metrics.

@@ -13,17 +13,6 @@ import torch
 from ignite.engine import Engine, Events
 from monai.utils import evenly_divisible_all_gather, set_determinism
 
-__all__ = [
-    "EpochMetric",
-    "MainBuffers",
-    "OnMainProcess",
-    "is_main_process",
-    "join_process_group",
-    "loader_workers",
-    "require_process_group",
-    "seed_run",
-]
-
 
 def is_main_process() -> bool:
     """True in a run of one process and on rank 0 of ``torchrun``: the process that writes files."""

@@ -20,7 +20,6 @@ from models_genesis_bundle.engines.training_state import TrainingState
 if TYPE_CHECKING:
     from models_genesis_bundle.bundle_config import RunFolder
 
-__all__ = ["LostWorkerError", "run_training"]
 
 logger = logging.getLogger(__name__)
 

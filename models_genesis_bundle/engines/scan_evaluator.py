@@ -8,8 +8,6 @@ from typing import Any
 from models_genesis_bundle.data.sampling.readable_scans import SKIPPED, skipped_text
 from monai.engines import SupervisedEvaluator
 
-__all__ = ["ScanEvaluator"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -27,8 +27,6 @@ from models_genesis_bundle.weights import (
 from monai.handlers import IgniteMetricHandler
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-__all__ = ["TrainingState", "get_random_states", "set_random_states"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -16,8 +16,6 @@ from models_genesis_bundle.messages import unwrapped
 from models_genesis_bundle.weights import read_weights, require_same_network
 from monai.bundle import ConfigParser
 
-__all__ = ["ExportError", "FinishedSegmentation", "configured_network", "recorded_network"]
-
 RECORDS = ("network", "label_names", "patch_size", "preprocessing")
 # The networks that a weight file's own record may define, and what is set for weights that are loaded later.
 NETWORKS: dict[str, dict[str, Any]] = {

@@ -19,8 +19,6 @@ from models_genesis_bundle.files import write_json
 from models_genesis_bundle.weights.model_file import release_weights
 from monai.bundle import ConfigParser
 
-__all__ = ["make_segmentation_bundle", "plain_preprocessing"]
-
 TAKEN_OVER = ("schema", "monai_version", "pytorch_version", "numpy_version", "required_packages_version", "references")
 
 

@@ -15,8 +15,6 @@ from nvflare.apis.fl_constant import FLMetaKey
 from nvflare.app_opt.pt.recipes.fedavg import FedAvgRecipe
 from nvflare.client.config import ExchangeFormat, TransferType
 
-__all__ = ["pretraining_job"]
-
 
 def pretraining_job(config: ConfigParser, sites: int, rounds: int, client_arguments: dict[str, Any]) -> FedAvgRecipe:
     """Federated averaging of the sites' weight differences, weighted by their training cubes.

@@ -16,8 +16,6 @@ from monai.fl.client import MonaiAlgo
 from monai.fl.utils.constants import ExtraItems
 from monai.fl.utils.exchange_object import ExchangeObject
 
-__all__ = ["PretrainingSite", "SiteUpdate", "read_settings", "site_config", "write_global_weights"]
-
 CONFIGS = ["configs/pretrain.yaml", "configs/federated.yaml"]
 
 

@@ -9,8 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import DegenerateDataWarning, bootstrap
 
-__all__ = ["Patients", "bootstrap_interval", "mean_with_interval", "patient_numbers"]
-
 Patients = Sequence[object] | np.ndarray | None  # the patient of each case; None: each case is its own patient
 
 BATCH = 200

@@ -20,15 +20,6 @@ from monai.metrics.calibration import calibration_binning
 from numpy.typing import ArrayLike
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-__all__ = [
-    "ReliabilityCurve",
-    "brier_scores",
-    "classification_scores",
-    "expected_calibration_error",
-    "predicted_classes",
-    "reliability_curve",
-]
-
 
 def predicted_classes(probabilities: np.ndarray, positive_class: int = 1, threshold: float = 0.5) -> np.ndarray:
     """The predicted class of each case, (n,) class numbers.

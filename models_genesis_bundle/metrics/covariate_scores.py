@@ -9,8 +9,6 @@ from models_genesis_bundle.metrics.bootstrap import Patients, patient_numbers
 from models_genesis_bundle.metrics.roc import auc_with_interval, binary_scores, compare_aucs
 from numpy.typing import ArrayLike
 
-__all__ = ["covariate_scores", "matched_pairs"]
-
 CALIPER_IN_SD = 0.2
 
 

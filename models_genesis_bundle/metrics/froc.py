@@ -10,8 +10,6 @@ from models_genesis_bundle.metrics.bootstrap import bootstrap_interval, patient_
 from models_genesis_bundle.metrics.roc import binary_scores
 from numpy.typing import ArrayLike
 
-__all__ = ["FALSE_POSITIVES_PER_SCAN", "Froc"]
-
 FALSE_POSITIVES_PER_SCAN = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 

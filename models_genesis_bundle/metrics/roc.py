@@ -9,15 +9,6 @@ from scipy.special import expit, logit
 from scipy.stats import norm, rankdata
 from sklearn.metrics import roc_curve
 
-__all__ = [
-    "auc_with_interval",
-    "binary_scores",
-    "compare_aucs",
-    "proportion_with_interval",
-    "sensitivity_and_specificity",
-    "youden_threshold",
-]
-
 
 def binary_scores(labels: ArrayLike, scores: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Labels as booleans and scores as floats, (n,) each; a ``ValueError`` says what does not fit."""

@@ -9,8 +9,6 @@ import torch
 from monai.metrics import compute_dice, compute_hausdorff_distance, compute_iou, compute_surface_dice
 from monai.utils import convert_to_tensor
 
-__all__ = ["THRESHOLDS", "require_label_names", "segmentation_scores", "thresholded_mean_iou"]
-
 ROUNDING = 1e-3
 FLOAT32_DIGITS = 6
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))

@@ -12,8 +12,6 @@ from models_genesis_bundle.networks.pretrained import Pretrained, plain
 from monai.utils import ensure_tuple
 from torch import nn
 
-__all__ = ["GenesisClassifier"]
-
 
 class GenesisClassifier(nn.Module, Pretrained):
     """Classification network: an encoder, global average pooling, a dense layer with ReLU, and a dense layer for the classes.

@@ -12,8 +12,6 @@ from monai.networks.layers.utils import get_act_layer, get_norm_layer
 from monai.utils import ensure_tuple
 from torch import nn
 
-__all__ = ["Encoder", "GenesisUNet"]
-
 UPSAMPLINGS = ("deconv", "nearest")
 
 

@@ -10,8 +10,6 @@ from models_genesis_bundle.data import ScanPreprocessing
 from models_genesis_bundle.weights import load_pretrained, push_to_hub, save_pretrained
 from monai.transforms import Compose
 
-__all__ = ["Pretrained", "plain"]
-
 
 class Pretrained:
     """Methods of networks with the modules ``encoder``, ``head`` and perhaps ``decoder``."""

@@ -8,8 +8,6 @@ from typing import Any
 
 import torch
 
-__all__ = ["finest_output", "require_batch_statistics", "require_fitting_size"]
-
 DIVISORS = (2, 4, 8, 16, 32, 64)
 
 

@@ -15,8 +15,6 @@ from monai.networks.nets import FlexibleUNet
 from monai.networks.nets.efficientnet import url_map
 from torch import nn
 
-__all__ = ["ImageNetWeightsError", "SlicewiseGenesisUNet", "SlicewiseUNet", "by_slice"]
-
 BACKBONES = tuple(name for name in url_map if name.startswith("efficientnet-"))
 UNUSED_LAYERS = ("_conv_head", "_bn1", "_fc")  # of the classifier that the encoder was: no gradient reaches them
 SMALLEST_SIDE = 32  # the encoder halves five times

@@ -8,8 +8,6 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import nn
 
-__all__ = ["StageMaps", "encoder_of"]
-
 ENCODERS = ("encoder", "swinViT")  # names of encoder modules in networks
 PARTS = {  # by class, for networks without an encoder module: see encoder_of
     "BasicUNet": ("conv_0", "down_1", "down_2", "down_3", "down_4"),

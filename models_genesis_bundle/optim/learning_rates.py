@@ -10,8 +10,6 @@ import torch
 from models_genesis_bundle.weights import UnknownLayoutError, network_parts, unwrap
 from torch.optim.lr_scheduler import LambdaLR
 
-__all__ = ["parameter_groups", "sawtooth"]
-
 
 def parameter_groups(
     network: torch.nn.Module, learning_rate: float, encoder_lr_factor: float = 1.0, layer_decay: float = 1.0

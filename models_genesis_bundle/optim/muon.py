@@ -8,8 +8,6 @@ from typing import Any
 import torch
 from torch.optim.adamw import adamw
 
-__all__ = ["Muon"]
-
 # The quintic iteration of Jordan et al. It takes singular values between about 0.01 and 1 into 0.7 … 1.2 in five steps.
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 _NEWTON_SCHULZ_STEPS = 5

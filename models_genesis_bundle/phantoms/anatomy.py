@@ -8,8 +8,6 @@ import numpy as np
 from models_genesis_bundle.phantoms.canvas import PhantomCanvas
 from scipy import ndimage
 
-__all__ = ["draw_chest"]
-
 AIR, LUNG, FAT, MUSCLE, BLOOD, LIVER, MARROW, CORTEX = -1000, -860, -105, 52, 42, 62, 190, 720
 LUNG_LABEL, NODULE_LABEL = 1, 2
 

@@ -7,8 +7,6 @@ from itertools import pairwise
 
 import numpy as np
 
-__all__ = ["PhantomCanvas"]
-
 Box = tuple[slice, ...]
 Point = Sequence[float] | np.ndarray
 

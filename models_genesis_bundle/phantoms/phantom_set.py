@@ -17,8 +17,6 @@ from models_genesis_bundle.phantoms.anatomy import LUNG_LABEL, NODULE_LABEL, dra
 from scipy import ndimage
 from tqdm import tqdm
 
-__all__ = ["classification_source", "make_phantoms", "phantom_candidates", "scans_or_phantoms"]
-
 logger = logging.getLogger(__name__)
 
 DATALIST = "dataset.json"

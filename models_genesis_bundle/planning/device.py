@@ -15,8 +15,6 @@ from models_genesis_bundle.networks import GenesisUNet
 from monai.bundle import ConfigParser
 from tqdm import tqdm
 
-__all__ = ["Device", "bytes_per_cube", "measure_speed"]
-
 
 @dataclass(frozen=True)
 class Device:

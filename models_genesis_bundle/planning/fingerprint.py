@@ -32,8 +32,6 @@ from monai.data.utils import no_collation
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-__all__ = ["Fingerprint", "fingerprint_scans"]
-
 logger = logging.getLogger(__name__)
 
 _ALL_READ_BELOW = 2**30  # bytes: about a minute of reading

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 from models_genesis_bundle.data.volumes.quality import ScanFacts
 
-__all__ = ["SMALLEST_SIDE", "cube_sides", "resampled_sides", "sides_after_resampling", "target_spacing"]
-
 SMALLEST_SIDE = 16
 _ANISOTROPY = 3.0
 _PADDED = 2

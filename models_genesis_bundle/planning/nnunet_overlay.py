@@ -12,8 +12,6 @@ from models_genesis_bundle.weights import TargetError
 from models_genesis_bundle.weights.checkpoint_file import require_data
 from models_genesis_bundle.weights.targets.nnunet import UNETS, PlannedTraining, read_plans, zyx_order
 
-__all__ = ["settings_from_plans"]
-
 _TORCH_CLASS = re.compile(r"torch\.nn(\.\w+)+")
 
 

@@ -14,8 +14,6 @@ from models_genesis_bundle.planning.device import Device, bytes_per_cube
 from models_genesis_bundle.planning.geometry import SMALLEST_SIDE, cube_sides, sides_after_resampling, target_spacing
 from monai.bundle import ConfigComponent
 
-__all__ = ["Plan", "Setting", "make_plan"]
-
 _PUBLISHED_WINDOW = (-1000.0, 1000.0)
 _PERCENTILES = (0.5, 99.5)
 _WINDOW_STEP = 50.0

@@ -20,8 +20,6 @@ from models_genesis_bundle.planning.fingerprint import Datalist, Fingerprint
 from models_genesis_bundle.planning.plan import Plan, Setting
 from models_genesis_bundle.planning.report import example_scans, summary, write_report
 
-__all__ = ["PlanFolder", "training_hours", "write_datalist", "write_overlay"]
-
 logger = logging.getLogger(__name__)
 
 _WIDTH = 118

@@ -20,8 +20,6 @@ from models_genesis_bundle.reports.html_page import figure_png, write_page
 from models_genesis_bundle.visualize.cube_pictures import middle_slice
 from monai.transforms import ResizeWithPadOrCrop
 
-__all__ = ["Example", "example_scans", "summary", "write_report"]
-
 _PLANES = {"axial": (0, 1), "coronal": (0, 2), "sagittal": (1, 2)}
 _AXES = ("left to right", "back to front", "feet to head")
 _BLUE, _ORANGE, _GREEN = "#1b6ca8", "#d1732b", "#3a8f5c"

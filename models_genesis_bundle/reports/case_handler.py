@@ -18,8 +18,6 @@ from models_genesis_bundle.files import write_json
 from monai.data import MetaTensor
 from monai.utils.enums import CommonKeys
 
-__all__ = ["CaseHandler", "case_source", "short_names", "write_summary"]
-
 logger = logging.getLogger(__name__)
 
 

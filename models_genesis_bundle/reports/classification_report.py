@@ -19,8 +19,6 @@ from monai.utils import convert_to_numpy
 from monai.utils.enums import CommonKeys
 from sklearn.metrics import confusion_matrix
 
-__all__ = ["ClassificationReport", "PredictionsTable"]
-
 logger = logging.getLogger(__name__)
 
 ROUNDING = 1e-3

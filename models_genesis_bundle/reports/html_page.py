@@ -13,8 +13,6 @@ from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from models_genesis_bundle.files import whole_file
 
-__all__ = ["figure_png", "picture_png", "write_page"]
-
 _NO_SOFTWARE: dict[str, Any] = {"Software": None}  # so that the same pixels give the same bytes
 
 

@@ -21,8 +21,6 @@ from models_genesis_bundle.reports.case_handler import CaseHandler
 from monai.bundle import ConfigParser
 from monai.data import NibabelWriter
 
-__all__ = ["ScanResults", "require_all_scans", "result_names"]
-
 logger = logging.getLogger(__name__)
 
 _RECORD_NAME = "results.json"

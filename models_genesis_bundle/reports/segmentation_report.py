@@ -25,8 +25,6 @@ from models_genesis_bundle.visualize import (
 from monai.data import MetaTensor
 from monai.utils.enums import CommonKeys
 
-__all__ = ["SegmentationReport"]
-
 RANKED_BY = "dice_mean"
 
 

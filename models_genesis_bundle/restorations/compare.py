@@ -16,8 +16,6 @@ from models_genesis_bundle.restorations.reading import Reading, cube_codes, defo
 from models_genesis_bundle.restorations.restorer import FeatureColours, Restorer
 from tqdm import tqdm
 
-__all__ = ["compare_restorations"]
-
 
 def compare_restorations(
     weights: Sequence[str | os.PathLike] | Mapping[str, str | os.PathLike],

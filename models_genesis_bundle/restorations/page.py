@@ -15,8 +15,6 @@ from models_genesis_bundle.restorations.restorer import Restorer
 from models_genesis_bundle.visualize.cube_pictures import as_picture, middle_slice
 from monai.metrics import MSEMetric, PSNRMetric, SSIMMetric
 
-__all__ = ["Column", "Group", "write_comparison_page"]
-
 LARGEST_ERROR = 0.5  # of the range of intensities: the brightest colour of the error maps
 _ERROR_COLOURS = "magma"
 _PICTURED = 3  # cubes

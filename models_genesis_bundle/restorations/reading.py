@@ -18,8 +18,6 @@ from monai.data.utils import affine_to_spacing
 from monai.transforms import Orientation, SpatialPad
 from nibabel.orientations import aff2axcodes
 
-__all__ = ["KINDS", "WHOLE", "Reading", "cube_codes", "deformed_cubes", "turned", "turned_back", "upright_window"]
-
 WHOLE = "all, as in pretraining"
 _NONE = {
     "deformations::flip::prob": 0,

@@ -23,8 +23,6 @@ from monai.inferers import SlidingWindowInferer
 from sklearn.decomposition import PCA
 from torch.nn import functional
 
-__all__ = ["FeatureColours", "Restorer"]
-
 _BATCH = 4
 _OVERLAP = 0.25
 _PUBLISHED_CUBE = (64, 64, 32)

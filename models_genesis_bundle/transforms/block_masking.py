@@ -11,8 +11,6 @@ from models_genesis_bundle.transforms.deformation import RandDeformation, RandDe
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.utils import convert_to_dst_type, ensure_tuple
 
-__all__ = ["RandBlockMasking", "RandBlockMaskingd"]
-
 
 class RandBlockMasking(RandDeformation):
     """Masks a fraction of the blocks of a grid, which a network then restores from the visible ones.

@@ -13,8 +13,6 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform, RandomizableTransform
 from monai.utils import convert_data_type
 
-__all__ = ["RandDeformation", "RandDeformationd", "require_deformable", "require_range", "spatial_sides"]
-
 _TRIALS = 20
 
 

@@ -13,8 +13,6 @@ from monai.data.utils import dense_patch_slices
 from monai.transforms import MapTransform, Randomizable
 from monai.utils import ensure_tuple_rep
 
-__all__ = ["GridDeformd"]
-
 
 class GridDeformd(Randomizable, MapTransform):
     """Applies a dictionary transform to each cube of a grid, the windows of a sliding window without overlap.

@@ -13,8 +13,6 @@ import numba
 import numpy as np
 from numba.core.caching import FunctionCache
 
-__all__ = ["fill_noise", "map_values", "paint_noise", "shuffle_windows"]
-
 U64 = np.uint64
 F32 = np.float32
 GOLDEN = U64(0x9E3779B97F4A7C15)

@@ -11,8 +11,6 @@ from models_genesis_bundle.transforms.kernels import shuffle_windows
 from monai.config import NdarrayOrTensor
 from monai.utils import ensure_tuple
 
-__all__ = ["RandLocalPixelShuffle", "RandLocalPixelShuffled"]
-
 
 class RandLocalPixelShuffle(RandDeformation):
     """Permutes the voxels inside many small random windows. This destroys texture and keeps shape.

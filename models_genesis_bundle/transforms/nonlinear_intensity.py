@@ -9,8 +9,6 @@ from models_genesis_bundle.transforms.deformation import RandDeformation, RandDe
 from models_genesis_bundle.transforms.kernels import map_values
 from monai.config import NdarrayOrTensor
 
-__all__ = ["RandNonlinearIntensity", "RandNonlinearIntensityd"]
-
 STEPS = np.linspace(0, 1, 1024)  # of the table that a curve is looked up in
 
 

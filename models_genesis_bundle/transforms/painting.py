@@ -9,8 +9,6 @@ from models_genesis_bundle.transforms.deformation import RandDeformation, RandDe
 from models_genesis_bundle.transforms.kernels import fill_noise, paint_noise
 from monai.config import NdarrayOrTensor
 
-__all__ = ["RandInPainting", "RandInPaintingd", "RandOutPainting", "RandOutPaintingd"]
-
 
 class RandInPainting(RandDeformation):
     """Replaces the voxels of some windows; the network restores them from their surroundings.

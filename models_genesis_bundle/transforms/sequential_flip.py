@@ -14,8 +14,6 @@ from monai.transforms import InvertibleTransform
 from monai.transforms.spatial.functional import flip
 from monai.utils import TraceKeys
 
-__all__ = ["RandSequentialFlip", "RandSequentialFlipd"]
-
 
 class RandSequentialFlip(RandDeformation, InvertibleTransform):
     """Flips along a random axis, repeatedly, up to ``max_flips`` times.

@@ -13,8 +13,6 @@ from models_genesis_bundle.metrics.froc import FALSE_POSITIVES_PER_SCAN
 from sklearn.calibration import CalibrationDisplay
 from sklearn.metrics import ConfusionMatrixDisplay, RocCurveDisplay
 
-__all__ = ["classification_figure"]
-
 
 def classification_figure(
     labels: np.ndarray,

@@ -19,18 +19,6 @@ from models_genesis_bundle.transforms import (
     RandOutPainting,
 )
 
-__all__ = [
-    "PLANES",
-    "as_picture",
-    "draw_corners",
-    "draw_cube",
-    "gallery_figure",
-    "middle_slice",
-    "restoration_figure",
-    "save_figure",
-    "try_to_save_figure",
-]
-
 logger = logging.getLogger(__name__)
 
 COLUMNS = ("clean", "deformed", "restored", "error")

@@ -15,8 +15,6 @@ from models_genesis_bundle.engines.metrics_table import read_metrics
 from models_genesis_bundle.engines.processes import is_main_process
 from models_genesis_bundle.visualize.cube_pictures import try_to_save_figure
 
-__all__ = ["MetricCurves", "metric_curves", "summary_writer"]
-
 RESTORATION_PLOTS: Mapping[str, Sequence[str]] = {
     "mean squared error": ("train_mse", "val_mse", "identity_mse"),
     "mean absolute error": ("val_mae", "identity_mae"),

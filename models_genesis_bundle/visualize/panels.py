@@ -23,8 +23,6 @@ from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
 from monai.utils.enums import CommonKeys
 
-__all__ = ["RestorationPanels", "SaveRestorationPaneld", "SegmentationPanels", "class_numbers"]
-
 
 class _PanelHandler(ABC):
     """Draws cases of a validation, the same ones each time, as PNG files and in TensorBoard."""

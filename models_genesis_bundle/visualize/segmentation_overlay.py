@@ -18,8 +18,6 @@ from monai.utils import convert_to_numpy
 from nibabel.affines import voxel_sizes
 from nibabel.orientations import apply_orientation, io_orientation
 
-__all__ = ["SegmentationSlice", "segmentation_figure", "segmentation_slices"]
-
 LINES: Mapping[str, Literal["solid", "dashed"]] = {"label": "solid", "prediction": "dashed"}
 SMALLEST_SIDE = 64
 GREY_PERCENTILES = (0.5, 99.5)

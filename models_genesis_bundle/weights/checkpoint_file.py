@@ -19,8 +19,6 @@ from models_genesis_bundle.weights.key_parts import WRAPPER_PREFIXES, wrapper_pr
 from monai.bundle import ConfigComponent
 from monai.utils import optional_import
 
-__all__ = ["CheckpointError", "TargetError", "read_checkpoint", "write_checkpoint"]
-
 FORMAT_VERSION = 2  # 1: a mapping with the state dict under `model`; 2: a state dict with the attribute `records`
 
 # For NumPy's numbers, which many trainers leave in their checkpoints. NumPy 1 and 2 give the function that builds them

@@ -18,8 +18,6 @@ from models_genesis_bundle.weights.transfer import transfer_weights
 from models_genesis_bundle.weights.transfer_report import TransferReport
 from models_genesis_bundle.weights.weight_norms import weight_norms_kept
 
-__all__ = ["InitialWeights", "set_foreground_prior"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -10,8 +10,6 @@ import torch
 from monai.utils import ensure_tuple
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-__all__ = ["UnknownLayoutError", "key_parts", "network_parts", "select_parts", "unwrap"]
-
 PYTORCH_PREFIXES = ("module.", "_orig_mod.")  # DataParallel and DistributedDataParallel; torch.compile
 WRAPPER_PREFIXES = (*PYTORCH_PREFIXES, "model.", "network.", "net.")  # Lightning modules as well
 

@@ -21,16 +21,6 @@ from models_genesis_bundle.weights.checkpoint_file import (
 from models_genesis_bundle.weights.key_parts import PYTORCH_PREFIXES, UnknownLayoutError, network_parts, unwrap
 from models_genesis_bundle.weights.sources import read_source, read_weight_file
 
-__all__ = [
-    "WeightFile",
-    "load_weights",
-    "network_record",
-    "read_weights",
-    "release_weights",
-    "require_same_network",
-    "write_weights",
-]
-
 # The run that wrote a file, by a record that only such a run writes.
 RUNS = {
     "label_names": "a segmentation (configs/finetune_segmentation.yaml)",

@@ -22,8 +22,6 @@ from models_genesis_bundle.weights.transfer import transfer_weights
 from models_genesis_bundle.weights.transfer_report import TransferReport
 from monai.bundle import ConfigComponent
 
-__all__ = ["load_pretrained", "load_published", "published_records", "push_to_hub", "save_pretrained"]
-
 logger = logging.getLogger(__name__)
 
 CARD = """\

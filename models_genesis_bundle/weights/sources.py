@@ -21,8 +21,6 @@ from models_genesis_bundle.weights.checkpoint_file import (
 from models_genesis_bundle.weights.published import translated
 from models_genesis_bundle.weights.published.layout import Layout
 
-__all__ = ["WeightSource", "find_weights", "read_source", "read_weight_file", "recorded_features"]
-
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"  # its records, as on the Hugging Face Hub
 SHIPPED_WEIGHTS = Path(__file__).resolve().parents[2] / "models" / "model.pt"

@@ -25,8 +25,6 @@ from models_genesis_bundle.weights.sources import WeightSource, read_source
 from models_genesis_bundle.weights.transfer_report import TensorTransfer, TransferReport
 from monai.utils import ensure_tuple
 
-__all__ = ["TransferError", "fit_input_channels", "transfer_weights"]
-
 logger = logging.getLogger(__name__)
 
 FREE_ARGUMENTS = ("in_channels", "out_channels", "output_activation")  # input channels are fitted, the head is new

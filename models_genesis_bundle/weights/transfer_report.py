@@ -7,8 +7,6 @@ from typing import Any
 
 from tabulate import tabulate
 
-__all__ = ["TensorTransfer", "TransferReport"]
-
 
 @dataclass(frozen=True)
 class TensorTransfer:

@@ -12,8 +12,6 @@ import torch
 from models_genesis_bundle.weights.sources import read_source
 from torch import nn
 
-__all__ = ["LayerSpectrum", "layer_spectra", "weight_norms_kept"]
-
 CONVOLUTIONS = (nn.Conv2d, nn.Conv3d)
 NORMALISATIONS = (nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm, nn.InstanceNorm2d, nn.InstanceNorm3d, nn.GroupNorm)
 

@@ -15,8 +15,6 @@ from models_genesis_bundle.networks import GenesisClassifier, GenesisUNet
 from models_genesis_bundle.weights import write_weights
 from published_files import write_pytorch_unet
 
-__all__ = ["make_working_folder"]
-
 
 def make_working_folder(folder: Path, phantoms: Path) -> Path:
     """Weights lie where the commands look for them; ``data/`` holds a folder for each kind of data."""

@@ -22,8 +22,6 @@ from models_genesis_bundle.weights import InitialWeights
 from monai.apps.utils import get_logger
 from monai.bundle import ConfigParser
 
-__all__ = ["fold_datalist", "hyper_parameters", "reason_to_skip", "voxel_budget"]
-
 logger = get_logger(module_name=__name__)  # shows INFO next to what AutoRunner says
 
 BYTES_PER_VOXEL = 4096  # memory of the published network for a voxel's backward pass: 3.4 KiB in float32

@@ -19,8 +19,6 @@ from models_genesis_bundle.weights import read_weights
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 
-__all__ = ["GenesisInferer", "train", "write_progress"]
-
 logger = logging.getLogger(__name__)
 
 # Of training and inference; where the algorithm's own differ from the training's defaults.

@@ -10,8 +10,6 @@ from typing import Any
 
 from models_genesis_bundle.bundle_config import RunCommand, check_settings, near_names, unknown_settings
 
-__all__ = ["bundle_config", "input_settings", "training_settings"]
-
 logger = logging.getLogger(__name__)
 
 STOCK_NAMES = {  # of Auto3DSeg's stock algorithms

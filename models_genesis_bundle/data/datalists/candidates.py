@@ -19,8 +19,6 @@ from models_genesis_bundle.data.scans.files import CHANNEL_FILES, case_path, sca
 from models_genesis_bundle.files import read_unicode
 from monai.config import PathLike
 
-__all__ = ["join_candidates", "limit_negatives", "number_or_name", "read_candidates"]
-
 logger = logging.getLogger(__name__)
 
 _COORDINATES = ("coordX", "coordY", "coordZ")

@@ -15,8 +15,6 @@ from models_genesis_bundle.data.datalists.splits import SplitRequest, split_by_f
 from models_genesis_bundle.data.scans.files import scan_files
 from monai.config import PathLike
 
-__all__ = ["check_patients_disjoint", "checked_split", "checked_whole"]
-
 logger = logging.getLogger(__name__)
 
 _EXAMPLES = 3

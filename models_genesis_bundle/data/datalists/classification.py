@@ -26,8 +26,6 @@ from models_genesis_bundle.data.datalists.splits import SplitRequest
 from models_genesis_bundle.data.scans.files import Channels
 from monai.config import PathLike
 
-__all__ = ["classification_datalist", "dataset_class_names", "unlabelled_datalist"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -10,8 +10,6 @@ from models_genesis_bundle.data.datalists import DatalistError
 from models_genesis_bundle.data.datalists.patients import known_patients, labelled_record
 from models_genesis_bundle.messages import first_of
 
-__all__ = ["ListsOfRun", "evaluated_items", "seen_in_training"]
-
 logger = logging.getLogger(__name__)
 
 _NAMED_AT_MOST = 5

@@ -16,8 +16,6 @@ from models_genesis_bundle.data.datalists.patients import compiled_pattern
 from models_genesis_bundle.data.scans.files import Channels, case_path, channel_count, channel_names, scan_stem
 from models_genesis_bundle.messages import first_of
 
-__all__ = ["group_channels", "pair_by_names", "pair_by_patterns"]
-
 logger = logging.getLogger(__name__)
 
 _FIRST_CHANNEL = "_0000"

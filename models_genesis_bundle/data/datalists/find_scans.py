@@ -13,8 +13,6 @@ from models_genesis_bundle.data.datalists.path_words import words_of
 from models_genesis_bundle.data.scans.files import DICOM_SUFFIXES, SCAN_SUFFIXES, is_dicom_file, scan_stem, scan_suffix
 from models_genesis_bundle.files import RUN_MARKER
 
-__all__ = ["Found", "is_label_word", "look_below", "sorted_paths"]
-
 _TRIES_OF_A_SUFFIX = 3
 _LABEL_WORD = re.compile(
     r"(?:seg|segm|segmentation|dseg|probseg|aseg|aparc|wmparc|mask|msk|label|labelmap|lbl|gt|groundtruth|ground|truth"

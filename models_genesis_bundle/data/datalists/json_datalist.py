@@ -25,8 +25,6 @@ from models_genesis_bundle.data.scans.files import (
 from models_genesis_bundle.files import read_unicode
 from models_genesis_bundle.messages import first_of
 
-__all__ = ["JSON_NAMES", "SECTIONS", "find_json_datalist", "read_json_datalist", "section_called"]
-
 logger = logging.getLogger(__name__)
 
 JSON_NAMES = ("datalist.json", "dataset.json")

@@ -33,8 +33,6 @@ from models_genesis_bundle.data.scans.files import (
 )
 from monai.config import PathLike
 
-__all__ = ["Dataset", "DatasetRequest", "Sections", "class_folders", "read_dataset", "resolved_layout"]
-
 logger = logging.getLogger(__name__)
 
 _LUNA16_SUBSETS = {"training": range(0, 5), "validation": range(5, 7), "test": range(7, 10)}

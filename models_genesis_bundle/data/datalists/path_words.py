@@ -8,17 +8,6 @@ from collections.abc import Sequence
 from enum import IntEnum
 from functools import lru_cache
 
-__all__ = [
-    "Tells",
-    "has_number",
-    "kind_and_number",
-    "subject_of",
-    "tells",
-    "without_channels",
-    "without_index",
-    "words_of",
-]
-
 
 class Tells(IntEnum):
     """How much a name says about the person."""

@@ -25,8 +25,6 @@ from models_genesis_bundle.data.datalists.path_words import (
 from models_genesis_bundle.data.scans.files import scan_stem
 from monai.config import PathLike
 
-__all__ = ["compiled_pattern", "known_patients", "labelled_record", "patient_hashes", "patient_names"]
-
 logger = logging.getLogger(__name__)
 
 _LEAST_PEOPLE_OF_A_GROUP = 20  # in a folder of files, or one with a number of its own; fewer are scans of one person

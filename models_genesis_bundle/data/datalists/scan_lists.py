@@ -14,8 +14,6 @@ from models_genesis_bundle.data.datalists.splits import SplitRequest, take_fract
 from models_genesis_bundle.data.scans.files import CHANNEL_FILES, Channels, scan_files
 from monai.config import PathLike
 
-__all__ = ["list_labelled_scans", "list_scans", "pretraining_datalist", "segmentation_datalist"]
-
 _labelled = partial(DatasetRequest, layouts=("json", "pairs"), labelled=True)
 
 

@@ -16,8 +16,6 @@ from models_genesis_bundle.data.datalists import DatalistError
 from models_genesis_bundle.data.datalists.json_datalist import SECTIONS, read_json_datalist, section_called
 from monai.config import PathLike
 
-__all__ = ["SplitRequest", "split_by_file", "split_by_folder", "split_sections", "take_fraction"]
-
 logger = logging.getLogger(__name__)
 
 _IMAGES = re.compile(r"^images?[_-]?", re.IGNORECASE)

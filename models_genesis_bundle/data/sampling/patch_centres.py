@@ -9,8 +9,6 @@ import numpy as np
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-__all__ = ["PatchCentresd"]
-
 
 class PatchCentresd(MapTransform):
     """Lists voxels of the background and of each class of a label map, the same number for each class.

@@ -15,8 +15,6 @@ from monai.data import CacheDataset
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-__all__ = ["SKIPPED", "ReadableScans", "SkipUnreadable", "SkippedScansError", "require_on_unreadable", "skipped_text"]
-
 logger = logging.getLogger(__name__)
 
 SKIPPED = "skipped"

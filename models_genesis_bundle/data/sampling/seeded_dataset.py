@@ -13,8 +13,6 @@ from monai.data import DistributedSampler
 from monai.transforms import Randomizable, apply_transform
 from torch.utils.data import Dataset
 
-__all__ = ["BalancedEpochSampler", "EpochIndex", "EpochSampler", "SeededDataset", "class_weights", "training_sampler"]
-
 _BALANCES = ("sampler", "loss", "none")
 
 

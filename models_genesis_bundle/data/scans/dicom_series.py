@@ -14,8 +14,6 @@ from models_genesis_bundle.data.scans.itk_file import itk_image, itk_name, itk_s
 from models_genesis_bundle.data.scans.raw_scan import LPS_TO_RAS, RawScan, ScanError, require_shape
 from models_genesis_bundle.messages import first_of
 
-__all__ = ["read_dicom_series", "read_flat_dicom"]
-
 logger = logging.getLogger(__name__)
 
 _TAGS = {

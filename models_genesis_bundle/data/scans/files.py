@@ -11,23 +11,6 @@ from typing import Any
 
 from models_genesis_bundle.data.scans.itk_file import TEXT_HEADER_SUFFIXES, read_text_header
 
-__all__ = [
-    "CHANNEL_FILES",
-    "DICOM_SUFFIXES",
-    "IMAGE_SUFFIXES",
-    "SCAN_SUFFIXES",
-    "Channels",
-    "case_path",
-    "channel_count",
-    "channel_names",
-    "is_dicom_file",
-    "is_scan_file",
-    "scan_files",
-    "scan_fingerprint",
-    "scan_stem",
-    "scan_suffix",
-]
-
 SCAN_SUFFIXES = (".nii.gz", ".nii", *TEXT_HEADER_SUFFIXES, ".npy")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 DICOM_SUFFIXES = (".dcm", ".ima")

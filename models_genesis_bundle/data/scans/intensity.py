@@ -14,8 +14,6 @@ from monai.transforms import MapTransform
 from monai.transforms.utils_pytorch_numpy_unification import percentile
 from monai.utils import convert_data_type, convert_to_dst_type
 
-__all__ = ["IntensityScaling", "RestoreScanIntensityd", "ScaleScanIntensityd"]
-
 _LIMITS: dict[str, Any] = {"window": (-1000.0, 1000.0), "percentile": (0.5, 99.5), "zscore": (None, None)}  # defaults
 
 

@@ -23,8 +23,6 @@ from models_genesis_bundle.data.scans.raw_scan import (
     require_spacing,
 )
 
-__all__ = ["TEXT_HEADER_SUFFIXES", "itk_image", "itk_name", "itk_scan", "read_itk_file", "read_text_header"]
-
 logger = logging.getLogger(__name__)
 
 TEXT_HEADER_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")

@@ -15,8 +15,6 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import CastToTyped, MapLabelValue, Orientationd, Spacingd, Transform
 
-__all__ = ["LabelledPreprocessing", "LoadLabeld", "UnknownLabelsError"]
-
 _LARGEST = torch.iinfo(torch.uint8).max
 _NAMED_AT_MOST = 5
 _ROUNDING = 1e-3

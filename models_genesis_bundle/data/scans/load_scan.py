@@ -18,8 +18,6 @@ from monai.data.utils import affine_to_spacing, to_affine_nd
 from monai.transforms import MapTransform
 from monai.utils import ImageMetaKey, MetaKeys, SpaceKeys, ensure_tuple
 
-__all__ = ["LoadScand", "flat_affine", "grid_difference"]
-
 _FURTHER_AXES = {
     3: ("volumes", ""),
     2: ("slices, frames or colours", "; volumes need spatial_dims=3, even if a network sees only slices"),

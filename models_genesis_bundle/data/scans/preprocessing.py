@@ -18,8 +18,6 @@ from monai.data.utils import affine_to_spacing
 from monai.transforms import Compose, MapTransform, Orientationd, Spacingd
 from monai.utils import ensure_tuple
 
-__all__ = ["RAS_LABELS", "ScanCompose", "ScanPreprocessing", "recorded_preprocessing"]
-
 logger = logging.getLogger(__name__)
 
 RAS_LABELS = (("L", "R"), ("P", "A"), ("I", "S"))

@@ -12,19 +12,6 @@ from models_genesis_bundle.files import printable
 from models_genesis_bundle.messages import causes
 from monai.config import PathLike
 
-__all__ = [
-    "LPS_TO_RAS",
-    "MOST_VOXELS",
-    "RawScan",
-    "ScanError",
-    "damaged",
-    "require_bytes",
-    "require_grey",
-    "require_shape",
-    "require_spacing",
-    "scan_error_in",
-]
-
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 MOST_VOXELS = 2**31
 _GIB = 2**30

@@ -25,8 +25,6 @@ from models_genesis_bundle.files import printable
 from monai.data.utils import affine_to_spacing
 from nibabel import Nifti1Image, Nifti2Image
 
-__all__ = ["read_raw_scan"]
-
 logger = logging.getLogger(__name__)
 
 _GREY_MODES = ("1", "L", "I", "I;16", "F")

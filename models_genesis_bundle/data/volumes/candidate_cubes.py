@@ -16,8 +16,6 @@ from models_genesis_bundle.data.datalists.splits import take_fraction
 from models_genesis_bundle.data.volumes.volumes import Volumes
 from torch.utils.data import Dataset
 
-__all__ = ["CandidateCubes", "corners_around", "middle_corner"]
-
 logger = logging.getLogger(__name__)
 
 _LARGEST_DISTANCE_OUTSIDE = 1.0

@@ -15,8 +15,6 @@ from models_genesis_bundle.data.scans.intensity import IntensityScaling
 from monai.utils import ensure_tuple_rep
 from scipy import ndimage
 
-__all__ = ["BodyRule", "CubeRule", "CubeSampler", "LungRule", "body_mask", "otsu_threshold"]
-
 Corner = tuple[int, ...]
 CubeTest = Callable[[tuple[slice, ...]], bool]
 

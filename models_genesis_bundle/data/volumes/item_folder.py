@@ -22,8 +22,6 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from models_genesis_bundle.files import write_json
 from tqdm import tqdm
 
-__all__ = ["ItemFolder", "Job", "Journal", "Record", "run_jobs"]
-
 logger = logging.getLogger(__name__)
 
 Record = dict[str, Any]

@@ -10,8 +10,6 @@ import torch
 from monai.networks.layers.factories import Pool
 from scipy.spatial.transform import Rotation
 
-__all__ = ["random_matrix", "read_oblique"]
-
 
 def random_matrix(
     rotation: float, zoom: Sequence[float], spacing: Sequence[float], generator: np.random.Generator

@@ -11,16 +11,6 @@ import numpy as np
 from monai.data import MetaTensor
 from monai.data.utils import affine_to_spacing
 
-__all__ = [
-    "CT_IN_HU",
-    "INTENSITY_KIND_RULE",
-    "NOT_IN_HU",
-    "ScanFacts",
-    "intensity_kind",
-    "odd_intensity_kinds",
-    "quality_rule",
-]
-
 INTENSITY_KIND_RULE = "intensity_kind"
 CT_IN_HU = "CT in HU"
 NOT_IN_HU = "not in HU"

@@ -23,8 +23,6 @@ from models_genesis_bundle.data.volumes.volumes import Volumes
 from models_genesis_bundle.files import whole_file
 from torch.utils.data import Dataset
 
-__all__ = ["ScanCubes"]
-
 logger = logging.getLogger(__name__)
 
 _FRESH_PLACES = 2048

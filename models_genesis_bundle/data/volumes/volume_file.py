@@ -12,8 +12,6 @@ import torch
 from models_genesis_bundle.files import whole_file
 from monai.config import PathLike
 
-__all__ = ["DamagedVolumeError", "VolumeFile", "write_volume"]
-
 _CHUNK = {3: (32, 32, 32), 2: (128, 128)}
 _BLOCK = {3: (16, 16, 16), 2: (32, 32)}
 _HEAD, _TAIL = 2**12, 2**18  # bytes that hold the header, and the offsets, checksums and trailer of a frame

@@ -30,8 +30,6 @@ from models_genesis_bundle.data.volumes.volume_file import DamagedVolumeError, V
 from monai.config import PathLike
 from monai.data.utils import affine_to_spacing
 
-__all__ = ["Volumes"]
-
 logger = logging.getLogger(__name__)
 
 _FORMAT = 5

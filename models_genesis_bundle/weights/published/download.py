@@ -14,8 +14,6 @@ from models_genesis_bundle.weights.published import FILES
 from models_genesis_bundle.weights.published.layout import Layout
 from monai.utils import optional_import
 
-__all__ = ["DownloadError", "download_published", "licence_summary"]
-
 logger = logging.getLogger(__name__)
 
 HUB_ADDRESS = re.compile(r"(?P<endpoint>https?://.+)/(?P<repo_id>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)")

@@ -9,8 +9,6 @@ import torch
 from models_genesis_bundle.weights.key_parts import renamed
 from models_genesis_bundle.weights.published.layout import Layout, State, Translation, ct_window, hub
 
-__all__ = ["ABDOMEN", "GENESIS", "KERAS_UNET", "PYTORCH_UNET", "SUPREM", "SUPREM_UNET"]
-
 STAGES = 4  # of the encoder; the decoder has one less
 
 LUNA16 = ct_window(-1000.0, 1000.0, orientation="LPS")  # each scan's own spacing, the axes of LUNA16's files

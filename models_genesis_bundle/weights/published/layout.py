@@ -9,8 +9,6 @@ from typing import Any
 import torch
 from models_genesis_bundle.data import IntensityScaling, ScanPreprocessing
 
-__all__ = ["Layout", "State", "Translation", "ct_window", "hub"]
-
 State = Mapping[str, torch.Tensor]
 
 

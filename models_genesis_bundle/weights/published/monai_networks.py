@@ -10,8 +10,6 @@ from models_genesis_bundle.weights.published.genesis_unets import ABDOMEN, SUPRE
 from models_genesis_bundle.weights.published.layout import Layout, State, Translation, ct_window, hub
 from models_genesis_bundle.weights.targets.nnunet import kernels_from_zyx
 
-__all__ = ["CT_FM", "NVIDIA_SWIN", "SUPREM_SEGRESNET", "SUPREM_SWINUNETR", "VOCO"]
-
 SUPREM_WIDTH, SUPREM_CLASSES = 16, 32
 VOCO_CLASSES = 21
 FIRST_SWIN = "swinViT.patch_embed.proj.weight"

@@ -18,8 +18,6 @@ from models_genesis_bundle.weights.targets.nnunet import (
     with_classes,
 )
 
-__all__ = ["NNSSL", "NNUNET"]
-
 
 def _read_nnunet(state: State, content: Mapping[str, Any]) -> Translation | None:
     """A ``Generic_UNet`` as MONAI's ``DynUNet``.

@@ -30,8 +30,6 @@ from models_genesis_bundle.weights.targets.nnunet import (
 from models_genesis_bundle.weights.transfer import TransferError, transfer_weights
 from models_genesis_bundle.weights.transfer_report import TransferReport
 
-__all__ = ["TARGETS", "convert", "find_target", "write_for"]
-
 logger = logging.getLogger(__name__)
 
 BUNDLE = "bundle"

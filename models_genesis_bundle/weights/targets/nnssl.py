@@ -10,8 +10,6 @@ from models_genesis_bundle.weights.checkpoint_file import TargetError
 from models_genesis_bundle.weights.targets.nnunet import IMPORTED, State, each_once, nnunet_architecture, with_aliases
 from monai.utils import ensure_tuple
 
-__all__ = ["nnssl_content", "nnssl_hub_files"]
-
 logger = logging.getLogger(__name__)
 
 WRITER = "models_genesis_bundle"

@@ -16,8 +16,6 @@ from models_genesis_bundle.weights.checkpoint_file import TargetError, optional_
 from models_genesis_bundle.weights.key_parts import renamed
 from monai.networks.layers.factories import split_args
 
-__all__ = ["UNETS", "PlannedTraining", "kernels_from_zyx", "nnunet_content", "read_plans", "zyx_order"]
-
 State = dict[str, torch.Tensor]
 UNETS = "dynamic_network_architectures.architectures.unet"
 IMPORTED = ("conv_op", "norm_op", "dropout_op", "nonlin")  # arguments that nnU-Net's plans give as names of classes

@@ -11,8 +11,6 @@ from models_genesis_bundle.files import write_json
 from monai.apps.auto3dseg import BundleAlgo
 from monai.bundle import ConfigParser
 
-__all__ = ["GenesisAlgo"]
-
 HYPER_PARAMETERS = "hyper_parameters.yaml"
 
 
