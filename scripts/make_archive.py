@@ -21,7 +21,13 @@ ALL_WEIGHTS = "models/*.pt"
 
 FOLDERS = ("configs/", "docs/", "models_genesis_bundle/", "scripts/")
 FILES = ("LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", "large_files.yml")
-FOR_MAKERS = ("docs/hooks.py", "scripts/make_archive.py", "scripts/make_zoo_folders.py", "scripts/plot_overview.py")
+FOR_MAKERS = (
+    "docs/hooks.py",
+    "docs/site.css",
+    "scripts/make_archive.py",
+    "scripts/make_zoo_folders.py",
+    "scripts/plot_overview.py",
+)
 TWINS = {  # what `monai.bundle.load`, `MonaiAlgo` and the zoo's checks look for, which read no YAML by default
     "configs/train.json": "configs/finetune_segmentation.yaml",
     "configs/inference.json": "configs/inference.yaml",

@@ -31,7 +31,7 @@ def target_spacing(facts: Sequence[ScanFacts]) -> tuple[list[float], str]:
         target[coarse] = max(np.percentile(spacings[:, coarse], 10), others.max())
         reason += ", for the coarse axis the 10th percentile, so that thin slices keep their detail"
     ends = ", ".join(f"{low:.3g} to {high:.3g}" for low, high in zip(spacings.min(0), spacings.max(0), strict=True))
-    return [float(f"{side:.3g}") for side in target], f"{reason}. The scans have {ends}."
+    return [float(f"{side:.3g}") for side in target], f"{reason}. Along each axis the scans have {ends} mm."
 
 
 def sides_after_resampling(facts: Sequence[ScanFacts], spacing: Sequence[float]) -> np.ndarray:

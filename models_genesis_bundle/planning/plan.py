@@ -49,7 +49,7 @@ _ON_CPU = _Effort(
     voxels=48 * 48 * 24,
     batch=4,
     cubes=12_000,
-    why_cubes="as many as the pretraining on CTs in docs/results/organs.md, 15 minutes of one core.",
+    why_cubes="as many as in the pretraining on CTs in docs/results/organs.md.",
     epoch=1_000,
 )
 _ON_GPU = _Effort(
@@ -185,7 +185,7 @@ def _cube_size(
     while _fitting_batch(cube_size, widths, device) < _SMALLEST_BATCH and voxels > SMALLEST_SIDE ** len(spacing):
         voxels //= 2
         cube_size = cube_sides(limits, spacing, voxels, divisor)
-        cut_for_memory = " Two larger ones do not fit into the GPU's memory."
+        cut_for_memory = " Two larger cubes do not fit into the GPU's memory."
     reach = " x ".join(f"{side * step:.0f}" for side, step in zip(cube_size, spacing, strict=True))
     smaller = (sides < np.array(cube_size) - 0.5).any(axis=1).mean()
     padded = f" {100 * smaller:.0f} % of the scans are smaller and are padded." if smaller else ""
@@ -206,7 +206,7 @@ def _batch_size(cube_size: Sequence[int], widths: Sequence[int], effort: _Effort
         return 2 ** int(math.log2(max(fitting, 1))), "As many cubes as fit into 60 % of the GPU's memory."
     return (
         wanted,
-        f"{wanted * math.prod(cube_size) / 1000:.0f} thousand voxels in a step, enough to use the device fully.",
+        f"{wanted * math.prod(cube_size) / 1000:.0f} thousand voxels in a training step use the device fully.",
     )
 
 

@@ -131,7 +131,7 @@ def _planes(scan: Any, plan: Plan, outline: Sequence[int] | None = None) -> str:
 
 def _intensity_chart(facts: Sequence[ScanFacts], plan: Plan) -> str:
     """The range of each scan as a line with its median, in the order of the medians."""
-    figure, axis = _chart("scans, each a line from its percentile 0.5 to 99.5, a dot at its median", "intensity")
+    figure, axis = _chart("scans; line: percentiles 0.5 to 99.5, dot: median", "intensity")
     ordered = sorted(facts, key=lambda scan: scan.median)
     places = np.arange(1, len(ordered) + 1)
     axis.vlines(places, [scan.low for scan in ordered], [scan.high for scan in ordered], color=_BLUE, linewidth=1.5)

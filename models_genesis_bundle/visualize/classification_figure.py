@@ -33,7 +33,7 @@ def classification_figure(
         froc: the FROC curve, for candidates that belong to scans; without it, there is no such plot.
     """
     binary = len(class_names) == 2
-    figure = Figure(figsize=(4 * (3 + (froc is not None)), 3.9), layout="constrained")
+    figure = Figure(figsize=(4 * (3 + (froc is not None)), 3.9), layout="compressed")
     axes = figure.subplots(1, 3 + (froc is not None))
     for number in [positive_class] if binary else range(len(class_names)):
         _draw_roc(
@@ -57,7 +57,7 @@ def classification_figure(
         colorbar=False,
         ax=axes[2],
     )
-    axes[2].set(title="confusion")
+    axes[2].set(title="confusion matrix")
     if froc is not None:
         _draw_froc(axes[3], froc)
     return figure

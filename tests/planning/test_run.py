@@ -87,7 +87,7 @@ def test_the_report_holds_its_pictures_and_needs_nothing_else(planned):
         assert base64.b64decode(data).startswith(b"\x89PNG")
     assert not re.search(r"https?://|<script|<link|url\(", page)
     assert re.search(r"Measured on CPU, \d+ cores: .* cubes per second", page)
-    assert "No scan is excluded." in page
+    assert "No scan is left out." in page
 
 
 def test_the_same_folder_gives_the_same_files_and_keeps_the_earlier_ones(planned, phantoms):

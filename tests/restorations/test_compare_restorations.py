@@ -76,7 +76,7 @@ def test_the_page_shows_every_file_and_random_weights(root, image, tmp_path):
 
     assert "&lt;first&gt;" in page
     assert "pretext masked" in page
-    assert "ways" not in page  # one original for both
+    assert "different preprocessings" not in page  # one original for both
     found = table(page, "Mean squared error")
     assert found.pop("deformation") == ["deformed", "&lt;first&gt;", "second", "random weights"]
     assert list(found) == list(KINDS)
@@ -104,7 +104,7 @@ def test_files_that_read_scans_otherwise_have_an_original_of_their_own(root, ima
         ),
     }
     page = compare(root, image, weights, tmp_path / "page.html", cubes=1, stage=1)
-    assert "in 2 ways" in " ".join(page.split())
+    assert "use 2 different preprocessings" in " ".join(page.split())
     assert "zscore, 8 x 8 x 8 mm, RAS" in page
     assert table(page, "Mean squared error")["deformation"] == [
         "deformed (1)",

@@ -218,5 +218,5 @@ def recorded_preprocessing(
             now, before = ("the scan's own" if value is None else value for value in (now, before))
             message = "%s is %s, but the weights were pretrained with %s. They may be of little use for such input."
             logger.warning(message, name, now, before)
-    logger.info("Preprocessing, as recorded with the weights except for the warnings above: %s", chosen.record())
+    logger.info("Preprocessing, as recorded with the weights, except for any warning above: %s", chosen.record())
     return chosen
