@@ -8,7 +8,7 @@ from collections.abc import Sequence
 _WRAPPERS = ("Failed to ", "applying transform ")
 
 
-def first_of(texts: Sequence[str], most: int, separator: str = ", ") -> str:
+def first_of(texts: Sequence[str], most: int = 5, separator: str = ", ") -> str:
     """The first texts, and how many more there are.
 
     Examples:

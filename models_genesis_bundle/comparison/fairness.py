@@ -20,7 +20,6 @@ from monai.bundle import ConfigParser
 CASE_TABLES = ("scores.csv", "predictions.csv")
 # The settings in which runs of a comparison may differ, and `resume`, which changes nothing.
 VARIED = ("initial_weights", *TRANSFER_SETTINGS.values(), "seed", "label_fraction", "shots", "output_dir", "resume")
-SHOWN = 5
 
 
 class ComparisonError(RuntimeError):
@@ -111,7 +110,7 @@ class Fairness:
         if names:
             differing = [f"{name} is {found.get(name)!r} here and {wanted.get(name)!r} there" for name in names]
             raise ComparisonError(
-                f"{run} is not comparable with {other}: {first_of(differing, SHOWN, '; ')}. Runs of a comparison may differ "
+                f"{run} is not comparable with {other}: {first_of(differing, separator='; ')}. Runs of a comparison may differ "
                 "only in the initialisation. Put these settings under `task`, so that they apply to all arms, and give the plan "
                 "another output_dir."
             )
@@ -119,7 +118,7 @@ class Fairness:
         other, same = self._first_cases.setdefault((run.labels, run.seed), (run, cases))
         if in_one := sorted(cases ^ same):
             raise ComparisonError(
-                f"{run} was not scored on the same cases as {other}: {first_of(in_one, SHOWN)} are "
+                f"{run} was not scored on the same cases as {other}: {first_of(in_one)} are "
                 "in one of the two sets. Give both evaluations the same data and the same split."
             )
         self._admitted.add(run)
@@ -185,9 +184,8 @@ def pretraining_cautions(plan: ComparisonPlan, finished: Iterable[Run]) -> list[
             )
             continue
         if both := known_patients(patients, seen):
-            names = ", ".join(both[:SHOWN]) + (", …" if len(both) > SHOWN else "")
             cautions.append(
-                f"{name}: {len(both)} of {len(patients)} {plan.section} patients were seen in its pretraining ({names}). "
+                f"{name}: {len(both)} of {len(patients)} {plan.section} patients were seen in its pretraining ({first_of(both)}). "
                 "Its scores are not those of unseen patients: pretrain without them, or leave them out."
             )
     return cautions

@@ -12,8 +12,6 @@ from models_genesis_bundle.messages import first_of
 
 logger = logging.getLogger(__name__)
 
-_NAMED_AT_MOST = 5
-
 
 def evaluated_items(datalist: Mapping[str, Sequence[Mapping[str, Any]]], section: str) -> Sequence[Mapping[str, Any]]:
     """The list of a datalist that is evaluated.
@@ -67,7 +65,7 @@ def seen_in_training(items: Sequence[Mapping[str, Any]], section: str, record: M
             len(seen),
             len(patients),
             section,
-            first_of(seen, _NAMED_AT_MOST),
+            first_of(seen),
         )
     return seen
 

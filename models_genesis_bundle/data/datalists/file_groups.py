@@ -20,7 +20,6 @@ logger = logging.getLogger(__name__)
 
 _FIRST_CHANNEL = "_0000"
 _FURTHER_CHANNEL = re.compile(r"_000[1-9]$")
-_NAMED_AT_MOST = 5
 _CHANNELS = (
     "If they are the channels of one scan, set scan_preprocessing::channels to their number, or to the endings of their "
     "file names, such as ['flair', 't1']."
@@ -94,7 +93,7 @@ def _require_all_channels(cases: Mapping[Case, Mapping[int, Sequence[Path]]], na
         raise DatalistError(
             root,
             f"each scan needs {len(names)} channels, a file for each: {', '.join(names)}. {len(odd)} of the {len(cases)} "
-            f"scans have others: {first_of(named, _NAMED_AT_MOST)}.",
+            f"scans have others: {first_of(named)}.",
             "Add the missing files, or remove these scans; for a network with other channels, set "
             "scan_preprocessing::channels.",
         )
@@ -173,7 +172,7 @@ def _only(images: Sequence[Path], labels: Sequence[Path]) -> Path:
 
 
 def _some(paths: Sequence[Path]) -> str:
-    return first_of([path.name for path in paths], _NAMED_AT_MOST)
+    return first_of([path.name for path in paths])
 
 
 def pair_by_patterns(
@@ -231,7 +230,7 @@ def _sorted_pairs(
     """The pairs sorted by the image, after a look at what has no partner."""
     if not label_of:
         every = [path.relative_to(root).as_posix() for path in (*found.scans, *found.labels)]
-        examples = f", such as {', '.join(every[:_NAMED_AT_MOST])}" if every else ""
+        examples = f", such as {first_of(every)}" if every else ""
         raise FileNotFoundError(
             f"{root}: no image with a label. Of {len(every)} scans{examples}, {len(images)} look like an image and "
             f"{len(labels)} like a label. {_HOW_TO_PAIR}"
@@ -241,7 +240,7 @@ def _sorted_pairs(
         ("labels", "image", labels, set(label_of.values())),
     ):
         if lone := [file for file in every_file if file not in paired]:
-            named = first_of(sorted(file.relative_to(root).as_posix() for file in lone), _NAMED_AT_MOST)
+            named = first_of(sorted(file.relative_to(root).as_posix() for file in lone))
             hint = f". {_CHANNELS}" if any(_FURTHER_CHANNEL.search(scan_stem(file)) for file in lone) else ""
             logger.warning("%d of the %s have no %s and are skipped: %s%s", len(lone), kind, other, named, hint)
     return dict(sorted(label_of.items(), key=lambda pair: str(pair[0])))

@@ -32,7 +32,6 @@ SECTIONS = ("training", "validation", "test")
 
 _SECTION_NAMES = {"training": r"tr|train(ing)?", "validation": r"val|valid(ation)?", "test": r"ts|test(ing)?"}
 _WANTED = '{"training": [{"image": "a.nii.gz", "patient": "a"}, …], "validation": […]}'
-_NAMED_AT_MOST = 5
 
 
 def section_called(name: str) -> str | None:
@@ -209,6 +208,5 @@ def _resolve_paths(file: Path, base: Path, entries: Sequence[dict[str, Any]], ke
             entry[CHANNEL_FILES] = [entry["image"], *map(resolved, entry[CHANNEL_FILES][1:])]
     if absent:
         raise FileNotFoundError(
-            f"{file}: {len(absent)} of the listed scans do not exist: {first_of(absent, _NAMED_AT_MOST)}. "
-            f"Paths are relative to {base}."
+            f"{file}: {len(absent)} of the listed scans do not exist: {first_of(absent)}. Paths are relative to {base}."
         )

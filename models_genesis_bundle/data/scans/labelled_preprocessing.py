@@ -16,7 +16,6 @@ from monai.data import MetaTensor
 from monai.transforms import CastToTyped, MapLabelValue, Orientationd, Spacingd, Transform
 
 _LARGEST = torch.iinfo(torch.uint8).max
-_NAMED_AT_MOST = 5
 _ROUNDING = 1e-3
 
 
@@ -109,7 +108,7 @@ def _whole_numbers(label_map: Mapping[Any, Any], classes: int) -> dict[int, int]
 
 
 def _listed(values: torch.Tensor) -> str:
-    return first_of([np.format_float_positional(value, trim="-") for value in values.unique().numpy()], _NAMED_AT_MOST)
+    return first_of([np.format_float_positional(value, trim="-") for value in values.unique().numpy()])
 
 
 class LabelledPreprocessing(ScanCompose):
