@@ -99,35 +99,50 @@ class StepSchedule:
 class BestWeights:
     """Writes a weight file after each epoch with the best validation so far. If there is none, writes it at the end.
 
-    List it among the trainer's handlers after the ``ValidationHandler``.
+    At the end of the run, the log names the file, its epoch and its score. List it among the trainer's handlers after the
+    ``ValidationHandler``.
 
     Args:
         path: the file, replaced atomically.
         network: the validated network, whose weights are written.
         validator: the evaluator that keeps ``best_metric_epoch``.
         records: plain values for the file: ``preprocessing``, ``data``, ….
+        use: what the file is for, which ends the last line of the log.
     """
 
-    def __init__(self, path: str, network: torch.nn.Module, validator: Engine, records: dict[str, Any] | None = None):
+    def __init__(
+        self,
+        path: str,
+        network: torch.nn.Module,
+        validator: Engine,
+        records: dict[str, Any] | None = None,
+        use: str = "",
+    ) -> None:
         self.path = path
         self.network = network
         self.validator = validator
         self.records = records or {}
+        self.use = use
 
     def attach(self, engine: Engine) -> None:
         """Check after each epoch and at the end, on the main process only."""
         if is_main_process():
             engine.add_event_handler(Events.EPOCH_COMPLETED, self._write_if_best)
-            engine.add_event_handler(Events.COMPLETED, self._write_without_best)
+            engine.add_event_handler(Events.COMPLETED, self._conclude)
 
     def _write_if_best(self, engine: Engine) -> None:
         if self.validator.state.best_metric_epoch == engine.state.epoch:
             self._write(engine)
 
-    def _write_without_best(self, engine: Engine) -> None:
-        if self.validator.state.best_metric_epoch == -1:
+    def _conclude(self, engine: Engine) -> None:
+        best = self.validator.state
+        if best.best_metric_epoch == -1:
             logger.warning("No validation had a defined result: %s holds the weights of the last epoch.", self.path)
             self._write(engine)
+            return
+        score = f"{best.key_metric_name} {best.best_metric:.4g}"
+        use = f", for {self.use}" if self.use else ""
+        logger.info("Best weights, of epoch %d (%s): %s%s", best.best_metric_epoch, score, self.path, use)
 
     def _write(self, engine: Engine) -> None:
         metrics = {name: float(value) for name, value in self.validator.state.metrics.items()}

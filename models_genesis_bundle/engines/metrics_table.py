@@ -63,7 +63,13 @@ class Throughput:
 
     ``data_wait_fraction`` is the fraction of the training time (without validation) in which the trainer waited for a batch: with
     0 workers it is the time for reading and deforming; with workers it is the part of this time that they did not hide.
+
+    Args:
+        unit: what a batch holds; with ``patches`` the speed is ``patches_per_second``.
     """
+
+    def __init__(self, unit: str = "cubes") -> None:
+        self.unit = unit
 
     def attach(self, engine: Engine) -> None:
         """Follow the engine's events."""
@@ -75,27 +81,33 @@ class Throughput:
     def _start_epoch(self, engine: Engine) -> None:
         self.started = time.perf_counter()
         self.waited = 0.0
-        self.cubes = 0
+        self.count = 0
 
     def _start_waiting(self, engine: Engine) -> None:
         self.asked = time.perf_counter()
 
     def _stop_waiting(self, engine: Engine) -> None:
         self.waited += time.perf_counter() - self.asked
-        self.cubes += len(engine.state.batch[CommonKeys.IMAGE])
+        self.count += len(engine.state.batch[CommonKeys.IMAGE])
 
     def _update(self, engine: Engine) -> None:
         seconds = time.perf_counter() - self.started
         engine.state.metrics["train_seconds"] = seconds
-        engine.state.metrics["cubes_per_second"] = self.cubes / seconds
+        engine.state.metrics[f"{self.unit}_per_second"] = self.count / seconds
         engine.state.metrics["data_wait_fraction"] = self.waited / seconds
 
 
 class TrainingProgress:
-    """Ignite's tqdm bar for each epoch, with the loss and, after ``Throughput``, the cubes per second.
+    """Ignite's tqdm bar for each epoch, with the loss and, after ``Throughput``, the speed.
 
     It is for trainers with ``decollate: true``.
+
+    Args:
+        unit: that of ``Throughput``.
     """
+
+    def __init__(self, unit: str = "cubes") -> None:
+        self.unit = unit
 
     def attach(self, engine: Engine) -> None:
         """Show the bar; on the main process only."""
@@ -104,6 +116,6 @@ class TrainingProgress:
                 engine,
                 output_transform=lambda output: {
                     "loss": output[0][CommonKeys.LOSS],
-                    "cubes/s": round(engine.state.metrics.get("cubes_per_second", math.nan), 2),
+                    f"{self.unit}/s": round(engine.state.metrics.get(f"{self.unit}_per_second", math.nan), 2),
                 },
             )

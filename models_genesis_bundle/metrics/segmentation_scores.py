@@ -11,6 +11,7 @@ from monai.utils import convert_to_tensor
 
 ROUNDING = 1e-3
 FLOAT32_DIGITS = 6
+CLASS_METRICS = ("dice", "foreground_iou", "hd95_mm", "surface_dice")  # of each class, with a mean over the classes
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 
 
@@ -77,7 +78,7 @@ def segmentation_scores(
         for name, found in zip(label_names, by_class, strict=True)
         for metric, value in found.items()
     }
-    for metric in by_class[0]:
+    for metric in CLASS_METRICS:
         of_classes = torch.tensor([found[metric] for found in by_class], dtype=torch.float64)
         scores[f"{metric}_mean"] = of_classes.nanmean().item()
     scores["thresholded_mean_iou"] = thresholded_mean_iou(probabilities[1:].sum(dim=0), label)

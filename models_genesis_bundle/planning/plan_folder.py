@@ -6,14 +6,14 @@ import logging
 import os
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from models_genesis_bundle.data.datalists.scan_lists import list_labelled_scans
+from models_genesis_bundle.data.datalists.layouts import DatasetRequest, read_dataset, resolved_layout
 from models_genesis_bundle.files import move_to_previous, whole_file, write_json
 from models_genesis_bundle.planning.device import Device, measure_speed
 from models_genesis_bundle.planning.fingerprint import Datalist, Fingerprint
@@ -80,10 +80,7 @@ def write_datalist(path: Path, fingerprint: Fingerprint) -> None:
     Paths are relative to the JSON's folder; a scan on another drive has an absolute path. Label maps, which pretraining does
     not read, are listed where the dataset has them.
     """
-    try:
-        labels = {scan["image"]: scan["label"] for scan in list_labelled_scans(fingerprint.dataset_dir)}
-    except (FileNotFoundError, ValueError):
-        labels = {}
+    labels = _label_maps(fingerprint.dataset_dir)
 
     def listed(scan: Mapping[str, Any]) -> dict[str, Any]:
         entry = {**scan, "image": _from_folder(scan["image"], path.parent)}
@@ -99,6 +96,16 @@ def write_datalist(path: Path, fingerprint: Fingerprint) -> None:
             **{name: [listed(scan) for scan in scans] for name, scans in lists.items() if scans or name == "left_out"},
         },
     )
+
+
+def _label_maps(dataset_dir: str) -> dict[str, str]:
+    """The label map of each scan that has one; without the log of a datalist, which would look like that of the plan."""
+    request = DatasetRequest(dataset_dir, layouts=("json", "pairs"), labelled=True, required=(), channels=1)
+    try:
+        dataset = read_dataset(replace(request, layout=resolved_layout(request)))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return {scan["image"]: scan["label"] for scan in dataset.items}
 
 
 def _from_folder(path: str, folder: Path) -> str:

@@ -156,10 +156,12 @@ class ClassificationReport(PredictionsTable):
         metrics = classification_scores(
             labels, probabilities, self.class_names, self.positive_class, self.threshold, *bootstrap
         )
+        of_covariate: dict[str, dict[str, float]] = {}
         if self.covariate_key is not None and binary:
             covariate = [row[self.covariate_key] for row in self.rows]
             how = (self.covariate_key, owners, self.confidence, self.caliper, self.seed)
-            metrics |= covariate_scores(outcomes, scores, covariate, *how)
+            of_covariate = covariate_scores(outcomes, scores, covariate, *how)
+            metrics |= of_covariate
         froc = None
         if scans is not None and binary:
             lesions = [row.get("lesion", "") for row in self.rows]
@@ -188,7 +190,7 @@ class ClassificationReport(PredictionsTable):
             "confidence": self.confidence,
             "settings": settings,
         }
-        shown = [name for name in ("auc", "auc_macro", "accuracy", "cpm") if name in metrics]
+        shown = [name for name in ("auc", "auc_macro", "accuracy", "cpm", *of_covariate) if name in metrics]
         self.conclude(engine, Path(self.output_dir), summary, shown)
         figure = classification_figure(
             labels, probabilities, self.class_names, self.positive_class, self.threshold, froc

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import pickle
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from ignite.engine import Engine
 from models_genesis_bundle.data.sampling.readable_scans import SkippedScansError, skipped_text
 from models_genesis_bundle.files import write_table
 from models_genesis_bundle.metrics import mean_with_interval, require_label_names, segmentation_scores
+from models_genesis_bundle.metrics.segmentation_scores import CLASS_METRICS
 from models_genesis_bundle.reports.case_handler import CaseHandler, case_source, short_names
 from models_genesis_bundle.visualize import (
     SegmentationSlice,
@@ -24,6 +26,8 @@ from models_genesis_bundle.visualize import (
 )
 from monai.data import MetaTensor
 from monai.utils.enums import CommonKeys
+
+logger = logging.getLogger(__name__)
 
 RANKED_BY = "dice_mean"
 
@@ -100,9 +104,23 @@ class SegmentationReport(CaseHandler):
             "confidence": self.confidence,
             "settings": {"label_names": self.label_names, "tolerance_mm": self.tolerance_mm, **self.settings},
         }
+        self._warn_of_undefined(metrics)
         self.conclude(engine, folder, summary, [metric for metric in metrics if metric.endswith("_mean")])
         self._draw(names)
         self.pictures.cleanup()
+
+    def _warn_of_undefined(self, metrics: Mapping[str, Mapping[str, float]]) -> None:
+        """Name the classes whose metric is undefined in all cases, which its mean over the classes hides."""
+        averaged = [metric for metric in CLASS_METRICS if metrics and metrics[f"{metric}_mean"]["n"]]
+        for name in self.label_names:
+            undefined = [metric for metric in averaged if not metrics[f"{metric}_{name}"]["n"]]
+            if undefined:
+                logger.warning(
+                    "Class %r has no %s in any of the %d cases: the means over the classes are those of the others.",
+                    name,
+                    ", ".join(undefined),
+                    len(self.rows),
+                )
 
     def _draw(self, names: Sequence[str]) -> None:
         scores = [row[RANKED_BY] for row in self.rows]

@@ -36,6 +36,7 @@ class _PanelHandler(ABC):
         self.interval = interval
         self.rows: list[Any] = []
         self.seen = 0
+        self.drawn = False
 
     @abstractmethod
     def _row(self, case: Mapping[str, Any]) -> Any:
@@ -50,33 +51,36 @@ class _PanelHandler(ABC):
         if is_main_process():
             engine.add_event_handler(Events.EPOCH_STARTED, self.start)
             engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
-            engine.add_event_handler(Events.EPOCH_COMPLETED, self.draw)
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self.draw_at_interval)
 
     def start(self, engine: Engine) -> None:
         """Forget the last validation's cases and choose this one's."""
-        self.rows, self.seen = [], 0
+        self.rows, self.seen, self.drawn, self.epoch = [], 0, False, engine.state.epoch
         total = len(engine.data_loader.sampler)
         self.chosen = set(np.linspace(0, total - 1, min(self.num_cases, total)).round().astype(int).tolist())
 
     def collect(self, engine: Engine) -> None:
         """Keep the chosen cases of a batch."""
-        if engine.state.epoch % self.interval and engine.state.epoch != 1:
-            return
         output = engine.state.output
         for case in output if isinstance(output, list) else decollate_batch(output):
             if self.seen in self.chosen:
                 self.rows.append(self._row(case))
             self.seen += 1
 
-    def draw(self, engine: Engine) -> None:
-        """Write the panel."""
-        if not self.rows:
+    def draw_at_interval(self, engine: Engine) -> None:
+        """Write the panel of the first epoch, and of every ``interval``-th."""
+        if self.epoch == 1 or self.epoch % self.interval == 0:
+            self.draw()
+
+    def draw(self) -> None:
+        """Write the panel of the last validation, unless it is written already; call it at the end of a run."""
+        if self.drawn or not self.rows:
             return
-        epoch = engine.state.epoch
-        figure = self._figure(f"epoch {epoch}")
-        try_to_save_figure(figure, self.output_dir / f"epoch_{epoch:04d}.png")
+        figure = self._figure(f"epoch {self.epoch}")
+        try_to_save_figure(figure, self.output_dir / f"epoch_{self.epoch:04d}.png")
         if self.summary_writer is not None:
-            self.summary_writer.add_figure(self.tag, figure, global_step=epoch)
+            self.summary_writer.add_figure(self.tag, figure, global_step=self.epoch)
+        self.drawn = True
 
 
 class RestorationPanels(_PanelHandler):

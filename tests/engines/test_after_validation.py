@@ -60,7 +60,7 @@ class Run:
 
         MetricsTable(folder / "metrics.csv", self.validator, optimizer).attach(trainer)
         StepSchedule(plateau, self.validator).attach(trainer)
-        BestWeights(folder / "model.pt", network, self.validator).attach(trainer)
+        BestWeights(folder / "model.pt", network, self.validator, use="an evaluation").attach(trainer)
         EarlyStopping(1, self.validator).attach(trainer)
         trainer.run([0], max_epochs=max_epochs)
         self.lines = read_metrics(folder / "metrics.csv")
@@ -100,10 +100,13 @@ def test_an_epoch_without_foreground_is_no_best_one_and_it_is_said_once(tmp_path
     assert "split::split_file" in line
 
 
-def test_a_later_epoch_without_foreground_leaves_the_best(tmp_path):
+def test_a_later_epoch_without_foreground_leaves_the_best(tmp_path, caplog):
+    caplog.set_level("INFO")
     run = Run(tmp_path, [FOREGROUND, MAP], dice(), FOREGROUND, 2)
     assert (run.validator.state.best_metric, run.validator.state.best_metric_epoch) == (1.0, 1)
     assert math.isnan(run.validator.state.metrics["val_dice"])
+    last = [record.getMessage() for record in caplog.records if record.name.endswith("after_validation")][-1]
+    assert last == f"Best weights, of epoch 1 (val_dice 1): {tmp_path / 'model.pt'}, for an evaluation"
 
 
 def test_without_any_defined_validation_the_last_weights_are_kept(tmp_path, caplog):

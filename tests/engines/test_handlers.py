@@ -105,6 +105,14 @@ def test_metrics_table_drops_the_lines_that_a_resumed_run_writes_again(tmp_path)
     assert 0 <= lines[0]["data_wait_fraction"] <= 1
 
 
+def test_the_speed_is_called_after_what_a_batch_holds():
+    trainer = Engine(lambda engine, batch: None)
+    Throughput("patches").attach(trainer)
+    trainer.run([{"image": torch.zeros(2, 1)}])
+    assert trainer.state.metrics["patches_per_second"] > 0
+    assert "cubes_per_second" not in trainer.state.metrics
+
+
 class FakeTrainer:
     scaler = None
     accumulation_steps = 1

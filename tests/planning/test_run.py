@@ -103,6 +103,16 @@ def test_the_same_folder_gives_the_same_files_and_keeps_the_earlier_ones(planned
     assert (planned / "previous" / "1" / "datalist.json").read_text() == "corrected by hand"
 
 
+def test_label_maps_are_listed_without_a_second_report_of_the_data(phantoms, tmp_path, caplog):
+    caplog.set_level("INFO")
+    scans = [{"image": str(phantoms / "images" / "phantom_000.nii.gz"), "patient": "phantom_000"}]
+    found = Fingerprint(str(phantoms), 3, "CT", {"training": scans}, {}, [], [])
+    write_datalist(tmp_path / "datalist.json", found)
+    (entry,) = json.loads((tmp_path / "datalist.json").read_text())["training"]
+    assert (tmp_path / entry["label"]).resolve() == (phantoms / "labels" / "phantom_000.nii.gz").resolve()
+    assert not caplog.records
+
+
 def test_what_is_left_out_stands_in_the_datalist_with_its_rule(tmp_path):
     scans = {"training": [{"image": str(tmp_path / "data" / "a.nii.gz"), "patient": "a"}], "validation": [], "test": []}
     excluded = {"patient": "b", "rule": "few_slices", "reason": "it has 2 slices."}

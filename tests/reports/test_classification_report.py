@@ -109,7 +109,8 @@ def test_candidates_of_scans(tmp_path):
     assert (summary["scans"], summary["lesions"], summary["patients"]) == (8, 12, 5)
 
 
-def test_a_covariate(tmp_path):
+def test_a_covariate(tmp_path, caplog):
+    caplog.set_level("INFO")
     made = cases(
         count=80, diameter_mm=lambda number, label: (number * 7) % 20 + 6.0 * label if number else float("nan")
     )
@@ -130,6 +131,7 @@ def test_a_covariate(tmp_path):
     )
     for name, figure in wanted.items():
         assert summary["metrics"][name] == pytest.approx(figure), name
+        assert f"{name}: {figure['mean']:.4g} (95 % interval" in caplog.text
     assert summary["metrics"]["auc_of_diameter_mm"]["missing"] == 1
     with pytest.raises(KeyError, match=r"0/ct\.nii\.gz: expected the covariate 'volume'"):
         evaluate(ClassificationReport(str(tmp_path), ["no", "yes"], covariate_key="volume"), made)

@@ -24,6 +24,14 @@ class Threshold(torch.nn.Module):
         return torch.cat([torch.zeros_like(image), 40 * (image - 0.5)], dim=1)
 
 
+class FirstOfThree(Threshold):
+    """The same with two more classes, which are never predicted."""
+
+    def forward(self, image):
+        absent = torch.full_like(image, -40)
+        return torch.cat([super().forward(image), absent, absent], dim=1)
+
+
 def case(name, shift, patient, labelled=True):
     """A label, and an image whose bright part lies `shift` voxels further along X."""
     affine = torch.diag(torch.tensor([*SPACING, 1.0], dtype=torch.float64))
@@ -116,6 +124,21 @@ def test_one_case_and_none_with_foreground(tmp_path):
     none = json.loads((tmp_path / "none" / "summary.json").read_text())["metrics"]["dice_mean"]
     assert (none["mean"], none["n"], none["missing"]) == (None, 0, 1)
     assert not (tmp_path / "none" / "cases.png").exists()
+
+
+def test_a_class_without_any_value_is_named_once(tmp_path, caplog):
+    """The second class is in the labels and never predicted, the third is in neither."""
+    made = [one | {"label": one["label"].clone()} for one in CASES[:2]]
+    for one in made:
+        one["label"][:, 15:18, 3:9, 2:8] = 2
+    evaluate(SegmentationReport(str(tmp_path), ["a", "b", "c"]), made, network=FirstOfThree())
+    metrics = json.loads((tmp_path / "summary.json").read_text())["metrics"]
+    assert (metrics["hd95_mm_b"]["n"], metrics["hd95_mm_mean"]["n"]) == (0, 2)
+    messages = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [message.partition(":")[0] for message in messages] == [
+        "Class 'b' has no hd95_mm in any of the 2 cases",
+        "Class 'c' has no dice, foreground_iou, hd95_mm, surface_dice in any of the 2 cases",
+    ]
 
 
 def test_2d_images(tmp_path):

@@ -138,3 +138,24 @@ def test_restoration_panels_take_the_chosen_cubes(tmp_path):
     evaluator.run(loader)
     assert [[float(cube.mean()) for cube in row] for row in panels.rows] == [[0.5, 0, 0], [2.5, 2, 2], [4.5, 4, 4]]
     assert (tmp_path / "epoch_0001.png").exists()
+
+
+def test_the_last_validation_has_a_panel_at_the_end(tmp_path):
+    loader = torch.utils.data.DataLoader(range(2), batch_size=2)
+    cubes = torch.rand(2, 1, 4, 4, 4)
+    evaluator = Engine(lambda engine, batch: {"image": cubes, "label": cubes, "pred": cubes})
+    evaluator.data_loader = loader
+    panels = RestorationPanels(str(tmp_path), num_cubes=1, interval=4)
+    panels.draw()
+    panels.attach(evaluator)
+
+    def written():
+        return sorted(path.name for path in tmp_path.iterdir())
+
+    evaluator.run(loader, max_epochs=6)
+    assert written() == ["epoch_0001.png", "epoch_0004.png"]
+    panels.draw()
+    assert written() == ["epoch_0001.png", "epoch_0004.png", "epoch_0006.png"]
+    (tmp_path / "epoch_0006.png").unlink()
+    panels.draw()
+    assert "epoch_0006.png" not in written(), "it is drawn once"

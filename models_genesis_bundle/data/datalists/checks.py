@@ -101,29 +101,38 @@ def _log_datalist(
     """Log the contents of a datalist, and what was skipped; label maps are a warning."""
     every = [item for items in datalist.values() for item in items]
     examples = every[:: max(1, -(-len(every) // _EXAMPLES))]
+    above = _folder_above([item["image"] for item in examples], request)
     lists = datalist if len(datalist) > 1 else {}
     rows = [
         ("scans", f"{len({item['image'] for item in every})}"),
         ("patients", f"{_patients(every)}"),
-        *(("", f"{_short(item['image'], request)} -> {item['patient']}") for item in examples),
+        *(("", f"{_short(item['image'], above)} -> {item['patient']}") for item in examples),
         *((section, f"{len(items)} scans of {_patients(items)} patients") for section, items in lists.items()),
-        *((reason, _some(paths, request)) for reason, paths in dataset.found.passed_over.items()),
+        *((reason, _some(paths, request.base)) for reason, paths in dataset.found.passed_over.items()),
     ]
     width = max(len(name) for name, _ in rows)
     logger.info("%s\n%s", request.root, "\n".join(f"  {name:<{width}}  {text}" for name, text in rows))
     labels = dataset.found.labels
     if labels and dataset.layout != "pairs":  # those without an image are named by the pairing
-        logger.warning("%s: label maps, excluded from the scans: %s", request.root, _some(labels, request))
+        logger.warning("%s: label maps, excluded from the scans: %s", request.root, _some(labels, request.base))
 
 
 def _patients(items: Sequence[Mapping[str, Any]]) -> int:
     return len({item["patient"] for item in items})
 
 
-def _some(paths: Sequence[str | Path], request: DatasetRequest) -> str:
-    return f"{len(paths)}, such as {', '.join(_short(path, request) for path in paths[:_EXAMPLES])}"
+def _folder_above(images: Sequence[str], request: DatasetRequest) -> Path:
+    """The dataset's folder, or the folder above all images if one of them lies elsewhere, as those of a datalist may."""
+    base, folders = os.path.abspath(request.base), [os.path.dirname(os.path.abspath(image)) for image in images]
+    if all(Path(folder).is_relative_to(base) for folder in folders):
+        return request.base
+    return Path(os.path.commonpath(folders))
 
 
-def _short(path: str | Path, request: DatasetRequest) -> str:
-    """A path relative to the dataset's folder; bytes that are not text are escaped."""
-    return os.fsencode(os.path.relpath(path, request.base)).decode("utf-8", "backslashreplace")
+def _some(paths: Sequence[str | Path], base: Path) -> str:
+    return f"{len(paths)}, such as {', '.join(_short(path, base) for path in paths[:_EXAMPLES])}"
+
+
+def _short(path: str | Path, base: Path) -> str:
+    """A path relative to a folder; bytes that are not text are escaped."""
+    return os.fsencode(os.path.relpath(path, base)).decode("utf-8", "backslashreplace")

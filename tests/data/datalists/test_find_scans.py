@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import re
 import subprocess
 
 import numpy as np
@@ -153,3 +155,14 @@ def test_label_maps_alone_are_no_scans(tmp_path):
     touch(tmp_path, "p1/seg.nii", "p2/seg.nii")
     with pytest.raises(FileNotFoundError, match=r"look like label maps \(2, such as seg\.nii\)\. If they are scans"):
         list_scans(tmp_path)
+
+
+def test_the_table_names_scans_outside_of_the_datalists_folder_shortly(tmp_path, caplog):
+    touch(tmp_path, *(f"far/away/p{number}/ct.nii" for number in range(2)))
+    datalist = tmp_path / "lists" / "mine" / "datalist.json"
+    datalist.parent.mkdir(parents=True)
+    images = [str(tmp_path / "far" / "away" / f"p{number}" / "ct.nii") for number in range(2)]
+    datalist.write_text(json.dumps({"training": images[:1], "validation": images[1:]}))
+    with caplog.at_level(logging.INFO):
+        pretraining_datalist(datalist)
+    assert re.findall(r"^ +(\S+ -> \S+)$", caplog.text, re.MULTILINE) == ["p0/ct.nii -> p0", "p1/ct.nii -> p1"]
