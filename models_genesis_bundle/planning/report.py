@@ -17,7 +17,7 @@ from models_genesis_bundle.planning.fingerprint import Fingerprint
 from models_genesis_bundle.planning.geometry import sides_after_resampling
 from models_genesis_bundle.planning.plan import Plan
 from models_genesis_bundle.reports.html_page import figure_png, write_page
-from models_genesis_bundle.visualize.cube_pictures import middle_slice
+from models_genesis_bundle.visualize.slices import middle_slice
 from monai.transforms import ResizeWithPadOrCrop
 
 _PLANES = {"axial": (0, 1), "coronal": (0, 2), "sagittal": (1, 2)}

@@ -12,7 +12,7 @@ import torch
 from models_genesis_bundle.reports.html_page import picture_png, write_page
 from models_genesis_bundle.restorations.reading import KINDS, WHOLE
 from models_genesis_bundle.restorations.restorer import Restorer
-from models_genesis_bundle.visualize.cube_pictures import as_picture, middle_slice
+from models_genesis_bundle.visualize.slices import as_picture, middle_slice
 from monai.metrics import MSEMetric, PSNRMetric, SSIMMetric
 
 LARGEST_ERROR = 0.5  # of the range of intensities: the brightest colour of the error maps
