@@ -81,6 +81,7 @@ def test_curves_of_chosen_columns(tmp_path):
     figure = metric_curves(table, {"Dice": ["val_mean_dice"], "loss": ["val_loss"]})
     assert [axis.get_title() for axis in figure.axes] == ["Dice", "loss"]
     assert [len(axis.lines) for axis in figure.axes] == [1, 0]
+    assert [place for place in figure.axes[0].get_xticks() if 0.5 < place < 1.5] == [1]  # epochs are whole numbers
     with pytest.raises(ValueError, match="at least one plot"):
         metric_curves(table, {})
 
