@@ -47,5 +47,13 @@ def mark_sides(axis: Axes, sides: Sequence[str]) -> None:
     outline = [withStroke(linewidth=1.5, foreground="black")]
     for letter, place, align in zip(sides, (0.02, 0.98), ("left", "right"), strict=True):
         axis.text(
-            place, 0.5, letter, transform=axis.transAxes, ha=align, va="center", color="w", fontsize=8, path_effects=outline
+            place,
+            0.5,
+            letter,
+            transform=axis.transAxes,
+            ha=align,
+            va="center",
+            color="w",
+            fontsize=8,
+            path_effects=outline,
         )
