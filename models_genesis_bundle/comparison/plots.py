@@ -53,7 +53,9 @@ def scores_figure(plan: ComparisonPlan, table: pd.DataFrame) -> Figure:
         if axis.lines:
             axis.legend(fontsize=8)
     else:
-        rotated = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if len(names) > MANY_ARMS else {}
+        rotated: dict[str, Any] = (
+            {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if len(names) > MANY_ARMS else {}
+        )
         axis.set_xticks(range(len(names)), names, **rotated)
         axis.set_xlabel(f"{plan.labels[0].short} {'' if plan.shots else 'of the '}training patients labelled")
     axis.set_ylabel(f"{plan.task.metric.replace('_', ' ')} ({plan.section})\n{MEAN_AND_SD}")

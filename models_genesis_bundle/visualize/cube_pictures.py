@@ -53,11 +53,10 @@ def restoration_figure(
     low, high = value_range
     for row, *arrays in zip(axes, clean, deformed, restored, strict=True):
         volumes = [convert_to_numpy(torch.as_tensor(array)[0].detach().float()) for array in arrays]
-        known = isinstance(arrays[0], MetaTensor) and volumes[0].ndim == 3
-        aspects = {"coronal": volumes[0].shape[0] / volumes[0].shape[-1]}
-        if known:
+        aspects, sides = {"coronal": volumes[0].shape[0] / volumes[0].shape[-1]}, {}
+        if isinstance(arrays[0], MetaTensor) and volumes[0].ndim == 3:
             volumes, (x, y, z) = turned_upright(volumes, convert_to_numpy(arrays[0].affine))
-            aspects = {"axial": y / x, "coronal": z / x}
+            aspects, sides = {"axial": y / x, "coronal": z / x}, SIDES
         shown = dict(zip(COLUMNS, (*volumes, np.abs(volumes[2] - volumes[0])), strict=True))
         for axis, (plane, name) in zip(row, columns, strict=True):
             error = name == "error"
@@ -70,8 +69,7 @@ def restoration_figure(
                 aspect=aspects.get(plane, "equal"),
             )
             axis.set_axis_off()
-            if known:
-                mark_sides(axis, SIDES[plane])
+            mark_sides(axis, sides.get(plane, ""))
     for axis, (plane, name) in zip(axes[0], columns, strict=True):
         axis.set_title(f"{name}\n{plane}".strip(), fontsize=9)
     bar = figure.colorbar(picture, ax=axes, extend="max", fraction=0.02, pad=0.01)  # of the last picture, an error
@@ -98,7 +96,7 @@ def gallery_figure(cube: np.ndarray, pairs: Sequence[np.ndarray | torch.Tensor] 
         "out-painting": RandOutPainting(1.0).set_random_state(seed),
     }
     columns = {name: np.asarray(deform(cube))[0] for name, deform in singles.items()}
-    columns |= {f"Genesis pair {number}": np.asarray(pair)[0] for number, pair in enumerate(pairs, start=1)}
+    columns |= {f"whole recipe {number}": np.asarray(pair)[0] for number, pair in enumerate(pairs, start=1)}
     x, y, z = cube.shape[1:]
     heights = [y / x, z / x, z / y]
     figure = Figure(figsize=(1.75 * len(columns), 1.75 * sum(heights) + 0.6), layout="constrained")

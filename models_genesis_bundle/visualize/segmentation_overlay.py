@@ -39,7 +39,7 @@ class SegmentationSlice:
     label: np.ndarray
     prediction: np.ndarray
     aspect: float
-    sides: tuple[str, str] = ("", "")
+    sides: Sequence[str] = ()
 
 
 def segmentation_slices(

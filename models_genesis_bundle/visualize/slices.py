@@ -43,9 +43,9 @@ def as_picture(array: np.ndarray) -> np.ndarray:
 
 
 def mark_sides(axis: Axes, sides: Sequence[str]) -> None:
-    """Write two letters of ``SIDES`` at the left and at the right of a picture."""
+    """Write the letters of ``SIDES`` at the left and at the right of a picture; an empty sequence writes none."""
     outline = [withStroke(linewidth=1.5, foreground="black")]
-    for letter, place, align in zip(sides, (0.02, 0.98), ("left", "right"), strict=True):
+    for letter, place, align in zip(sides, (0.02, 0.98), ("left", "right"), strict=False):
         axis.text(
             place,
             0.5,

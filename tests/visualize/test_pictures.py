@@ -61,7 +61,7 @@ def test_gallery():
     cube = draw_cube(scan, IntensityScaling(), (32, 32, 24), seed=0)
     assert cube.shape == (1, 32, 32, 24)
     figure = gallery_figure(cube, [cube, cube])
-    assert [axis.get_title() for axis in figure.axes[:8]][-2:] == ["Genesis pair 1", "Genesis pair 2"]
+    assert [axis.get_title() for axis in figure.axes[:8]][-2:] == ["whole recipe 1", "whole recipe 2"]
     with pytest.raises(ValueError, match="no cube of"):
         draw_cube(scan[:, 2:12].repeat(4, axis=1) * (np.arange(40) < 4), IntensityScaling(), (32, 32, 24), seed=0)
 

@@ -27,7 +27,7 @@ def test_slices_with_most_foreground_cut_to_its_surroundings():
     image, label, prediction = volumes()
     slices = segmentation_slices(image, label, prediction)
     assert [shown.plane for shown in slices] == ["axial", "coronal", "sagittal"]
-    assert {shown.sides for shown in slices} == {("", "")}  # without an affine they are unknown
+    assert {shown.sides for shown in slices} == {()}  # without an affine they are unknown
     axial = slices[0]
     assert axial.image.shape == axial.label.shape == (30, 64)  # of 100 voxels along X, whole along Y
     assert axial.label.sum() == 9
