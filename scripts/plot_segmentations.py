@@ -13,7 +13,7 @@ import yaml
 from bundle_path import start
 from fire.decorators import SetParseFns
 from models_genesis_bundle.visualize import save_figure, segmentation_figure, segmentation_slices
-from models_genesis_bundle.visualize.cube_pictures import PLANES
+from models_genesis_bundle.visualize.slices import PLANES
 from monai.metrics import compute_dice
 from monai.transforms import LoadImage
 

@@ -9,12 +9,14 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 from models_genesis_bundle.comparison.plan import ComparisonPlan
 from models_genesis_bundle.comparison.results import group_columns
+from models_genesis_bundle.visualize.colours import COLOURS
 
 LOG_RATIO = 3  # from the fewest to the most labels, from which on the axis is logarithmic
 TO_THE_RIGHT = 0.15  # of the distance between two arms, from an arm's mean to its runs
+MEAN_AND_SD = "mean ± standard deviation"
 MANY_ARMS = 4  # with more arms their names are rotated
 
 
@@ -48,11 +50,15 @@ def scores_figure(plan: ComparisonPlan, table: pd.DataFrame) -> Figure:
         axis.xaxis.set_minor_locator(NullLocator())
         axis.set_xticks([labels.amount for labels in plan.labels], [labels.short for labels in plan.labels])
         axis.set_xlabel("labelled training patients")
-        _draw_legend(axis)
+        if axis.lines:
+            axis.legend(fontsize=8)
     else:
-        axis.set_xticks(range(len(names)), names, rotation=30 if len(names) > MANY_ARMS else 0)
+        rotated: dict[str, Any] = (
+            {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if len(names) > MANY_ARMS else {}
+        )
+        axis.set_xticks(range(len(names)), names, **rotated)
         axis.set_xlabel(f"{plan.labels[0].short} {'' if plan.shots else 'of the '}training patients labelled")
-    axis.set_ylabel(f"{plan.task.metric} ({plan.section}), mean ± sd")
+    axis.set_ylabel(f"{plan.task.metric.replace('_', ' ')} ({plan.section})\n{MEAN_AND_SD}")
     axis.set_title(plan.task.name, fontsize=10)
     axis.grid(alpha=0.3)
     return figure
@@ -64,19 +70,23 @@ def curves_figure(plan: ComparisonPlan, table: pd.DataFrame) -> Figure:
     There is a column for each amount of labels and a row for each recipe.
     """
     labels, recipes = plan.labels, list(plan.recipes) or [""]
-    figure = Figure(figsize=(3.8 * len(labels), 3.4 * len(recipes)), layout="constrained")
+    figure = Figure(figsize=(3.8 * len(labels) + 1.5, 3.4 * len(recipes)), layout="constrained")
     axes = figure.subplots(len(recipes), len(labels), sharey=True, squeeze=False)
     for axis, (recipe, own) in zip(axes.flat, product(recipes, labels), strict=True):
         for place, arm in enumerate(plan.initialisations):
             runs = _runs(table, arm=arm, recipe=recipe, **{group_columns(plan)[0]: own.amount})
             if len(runs):
                 mean, sd = mean_curve(runs["curve"])
-                _draw_band(axis, mean, sd, label=_label(plan, arm), **_style(plan, arm, place))
+                _draw_band(axis, mean, sd, marker=".", label=_label(plan, arm), **_style(plan, arm, place))
         axis.set_title(f"{own}, {recipe}" if recipe else str(own), fontsize=10)
         axis.set_xlabel("epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         axis.grid(alpha=0.3)
-    axes[0, 0].set_ylabel(f"{plan.task.validation_metric}, mean ± sd")
-    _draw_legend(axes[0, 0])
+    for axis in axes[:, 0]:
+        axis.set_ylabel(f"{plan.task.validation_metric.replace('_', ' ')}\n{MEAN_AND_SD}")
+    arms = {name: line for axis in axes.flat for line, name in zip(*axis.get_legend_handles_labels(), strict=True)}
+    if arms:
+        figure.legend(arms.values(), arms.keys(), loc="outside right upper", fontsize=8)
     return figure
 
 
@@ -102,13 +112,8 @@ def _draw_band(axis: Axes, mean: pd.Series, sd: pd.Series, color: str, **style: 
     axis.fill_between(mean.index, mean - sd, mean + sd, color=color, alpha=0.15, linewidth=0)
 
 
-def _draw_legend(axis: Axes) -> None:
-    if axis.get_legend_handles_labels()[0]:
-        axis.legend(fontsize=8)
-
-
 def _style(plan: ComparisonPlan, arm: str, place: int) -> dict[str, Any]:
-    return {"color": f"C{place}", "linestyle": "--" if plan.initialisations[arm].baseline else "-"}
+    return {"color": COLOURS[place % len(COLOURS)], "linestyle": "--" if plan.initialisations[arm].baseline else "-"}
 
 
 def _label(plan: ComparisonPlan, arm: str, recipe: str = "") -> str:

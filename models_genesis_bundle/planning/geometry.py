@@ -30,8 +30,9 @@ def target_spacing(facts: Sequence[ScanFacts]) -> tuple[list[float], str]:
     if target[coarse] > _ANISOTROPY * others.max() and shape[coarse] * _ANISOTROPY < other_sides.min():
         target[coarse] = max(np.percentile(spacings[:, coarse], 10), others.max())
         reason += ", for the coarse axis the 10th percentile, so that thin slices keep their detail"
-    ends = ", ".join(f"{low:.3g} to {high:.3g}" for low, high in zip(spacings.min(0), spacings.max(0), strict=True))
-    return [float(f"{side:.3g}") for side in target], f"{reason}. Along each axis the scans have {ends} mm."
+    ends = [(f"{low:.3g}", f"{high:.3g}") for low, high in zip(spacings.min(0), spacings.max(0), strict=True)]
+    lengths = ", ".join(low if low == high else f"{low} to {high}" for low, high in ends)
+    return [float(f"{side:.3g}") for side in target], f"{reason}. Along each axis the scans have {lengths} mm."
 
 
 def sides_after_resampling(facts: Sequence[ScanFacts], spacing: Sequence[float]) -> np.ndarray:

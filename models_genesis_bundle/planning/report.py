@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 from models_genesis_bundle.bundle_config import genesis_pairs
 from models_genesis_bundle.data.scans.preprocessing import ScanPreprocessing
 from models_genesis_bundle.data.volumes.quality import NOT_IN_HU, ScanFacts
@@ -17,12 +18,12 @@ from models_genesis_bundle.planning.fingerprint import Fingerprint
 from models_genesis_bundle.planning.geometry import sides_after_resampling
 from models_genesis_bundle.planning.plan import Plan
 from models_genesis_bundle.reports.html_page import figure_png, write_page
-from models_genesis_bundle.visualize.cube_pictures import middle_slice
+from models_genesis_bundle.visualize.slices import SIDES, mark_sides, middle_slice
 from monai.transforms import ResizeWithPadOrCrop
 
 _PLANES = {"axial": (0, 1), "coronal": (0, 2), "sagittal": (1, 2)}
 _AXES = ("left to right", "back to front", "feet to head")
-_BLUE, _ORANGE, _GREEN = "#1b6ca8", "#d1732b", "#3a8f5c"
+_BLUE, _ORANGE = "#1b6ca8", "#d1732b"
 
 
 class Example(NamedTuple):
@@ -106,7 +107,10 @@ def write_report(
 
 
 def _planes(scan: Any, plan: Plan, outline: Sequence[int] | None = None) -> str:
-    """The middle slices of a volume (1, X, Y, Z) or an image (1, X, Y), with the outline of a cube in the middle."""
+    """The middle slices of a volume (1, X, Y, Z) or an image (1, X, Y).
+
+    Those of a scan have the outline of a cube in the middle, and letters for the patient's sides; cubes may be flipped.
+    """
     array, spacing = np.asarray(scan)[0], plan.values["scan_preprocessing::spacing"]
     planes = _PLANES if array.ndim == 3 else {"": (0, 1)}
     lengths = np.multiply(array.shape, spacing)
@@ -122,6 +126,7 @@ def _planes(scan: Any, plan: Plan, outline: Sequence[int] | None = None) -> str:
         axis.set_title(plane, fontsize=9, color="#667079")
         axis.set_axis_off()
         if outline is not None:
+            mark_sides(axis, SIDES.get(plane, ""))
             corner = [(array.shape[at] - outline[at]) / 2 - 0.5 for at in (across, up)]
             axis.add_patch(
                 Rectangle((corner[0], corner[1]), outline[across], outline[up], fill=False, edgecolor="#ffb454")
@@ -131,11 +136,12 @@ def _planes(scan: Any, plan: Plan, outline: Sequence[int] | None = None) -> str:
 
 def _intensity_chart(facts: Sequence[ScanFacts], plan: Plan) -> str:
     """The range of each scan as a line with its median, in the order of the medians."""
-    figure, axis = _chart("scans; line: percentiles 0.5 to 99.5, dot: median", "intensity")
+    figure, (axis,) = _chart("scans; line: percentiles 0.5 to 99.5, dot: median", "intensity")
     ordered = sorted(facts, key=lambda scan: scan.median)
     places = np.arange(1, len(ordered) + 1)
     axis.vlines(places, [scan.low for scan in ordered], [scan.high for scan in ordered], color=_BLUE, linewidth=1.5)
     axis.plot(places, [scan.median for scan in ordered], ".", color=_ORANGE, markersize=4)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     scaling = plan.values["scan_preprocessing::intensity"]
     if scaling["mode"] == "window":
         axis.axhspan(scaling["lower"], scaling["upper"], color=_ORANGE, alpha=0.1, linewidth=0)
@@ -144,21 +150,23 @@ def _intensity_chart(facts: Sequence[ScanFacts], plan: Plan) -> str:
 
 
 def _lengths_chart(values: Sequence[Sequence[float]] | np.ndarray, planned: Sequence[float], label: str) -> str:
-    """Histograms of a length along each axis, with the planned lengths as dashed lines."""
-    figure, axis = _chart(f"{label}; dashed: the plan", "scans")
+    """A histogram of a length along each axis, one below the other, with the planned length as a dashed line."""
+    figure, axes = _chart(f"{label}; dashed: the plan", "scans", len(planned))
     edges = np.histogram_bin_edges(np.concatenate([np.ravel(values), planned]), bins=40).tolist()
-    for number, (column, colour) in enumerate(zip(np.transpose(values), (_BLUE, _ORANGE, _GREEN), strict=False)):
-        axis.hist(column, edges, color=colour, alpha=0.4, histtype="stepfilled", label=_AXES[number])
-        axis.axvline(planned[number], color=colour, linestyle=(2 * number, (4, 4)), linewidth=1.2)
-    axis.legend(fontsize=8, frameon=False)
+    for axis, column, length, name in zip(axes, np.transpose(values), planned, _AXES, strict=False):
+        axis.hist(column, edges, color=_BLUE)
+        axis.axvline(length, color=_ORANGE, linestyle="--")
+        axis.set_title(name, fontsize=9, loc="left")
+        axis.yaxis.set_major_locator(MaxNLocator(3, integer=True))
     return figure_png(figure)
 
 
-def _chart(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(4.4, 3.0), layout="constrained")
-    axis = figure.subplots()
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.tick_params(labelsize=8)
-    axis.set_xlabel(xlabel)
-    axis.set_ylabel(ylabel)
-    return figure, axis
+def _chart(xlabel: str, ylabel: str, rows: int = 1) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(4.4, max(3.0, 1.2 * rows)), layout="constrained")
+    axes = figure.subplots(rows, 1, sharex=True, sharey=True, squeeze=False)[:, 0].tolist()
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.tick_params(labelsize=8)
+        axis.set_ylabel(ylabel)
+    axes[-1].set_xlabel(xlabel)
+    return figure, axes

@@ -132,5 +132,5 @@ class SegmentationReport(CaseHandler):
         for index in dict.fromkeys(chosen.values()):
             which = ", ".join(name for name, position in chosen.items() if position == index)
             slices: list[SegmentationSlice] = pickle.loads(Path(self.pictures.name, str(index)).read_bytes())
-            rows.append((f"{which}: {names[index]}, {RANKED_BY} {scores[index]:.3f}", slices))
+            rows.append((f"{which}: {names[index]}, mean Dice {scores[index]:.3f}", slices))
         try_to_save_figure(segmentation_figure(rows, self.label_names), Path(self.output_dir) / "cases.png")

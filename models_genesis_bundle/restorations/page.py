@@ -12,7 +12,7 @@ import torch
 from models_genesis_bundle.reports.html_page import picture_png, write_page
 from models_genesis_bundle.restorations.reading import KINDS, WHOLE
 from models_genesis_bundle.restorations.restorer import Restorer
-from models_genesis_bundle.visualize.cube_pictures import as_picture, middle_slice
+from models_genesis_bundle.visualize.slices import as_picture, middle_slice
 from monai.metrics import MSEMetric, PSNRMetric, SSIMMetric
 
 LARGEST_ERROR = 0.5  # of the range of intensities: the brightest colour of the error maps
@@ -59,7 +59,11 @@ def write_comparison_page(path: Path, scan: str, groups: Sequence[Group]) -> Pat
         "restorations/page.html",
         scan=scan,
         about=f"{len(groups[0].clean)} cubes of {sides} voxels",
-        files=[column.restorer for group in groups for column in group.columns],
+        files=[
+            (column.restorer, f" ({number})" if len(groups) > 1 else "")
+            for number, group in enumerate(groups, start=1)
+            for column in group.columns
+        ],
         groups=groups,
         rows=[
             (f"Cube {cube + 1}, deformation: {kind}", [_cells(group, kind, cube) for group in groups])
@@ -119,7 +123,7 @@ def _feature_cells(group: Group) -> Iterator[tuple[str, str, _Picture]]:
 
 
 def _tables(groups: Sequence[Group]) -> list[tuple[str, list[str], list[tuple[str, list[tuple[str, bool]]]]]]:
-    """Title, heads and rows of a table for each metric; the best file of a row is marked."""
+    """Title, heads and rows of a table for each metric; the best network of each group is marked if it is better than its input."""
     dims = groups[0].clean.dim() - 2
     least = min(groups[0].clean.shape[2:])
     window = min(_SSIM_WINDOW, least - 1 + least % 2)
@@ -130,19 +134,19 @@ def _tables(groups: Sequence[Group]) -> list[tuple[str, list[str], list[tuple[st
         "Peak signal-to-noise ratio in dB (higher is better)": (PSNRMetric(max_val=1.0), "{:.1f}", max),
     }
     heads: list[str] = []
-    cubes: list[tuple[torch.Tensor, Mapping[str, torch.Tensor], bool]] = []  # clean, by deformation, whether of a file
     for number, group in enumerate(groups, start=1):
-        heads += ["deformed" if len(groups) == 1 else f"deformed ({number})"]
-        heads += [column.restorer.name for column in group.columns]
-        cubes += [(group.clean, group.deformed, False)]
-        cubes += [(group.clean, column.restored, True) for column in group.columns]
+        names = ["deformed", *(column.restorer.name for column in group.columns)]
+        heads += names if len(groups) == 1 else [f"{name} ({number})" for name in names]
     tables = []
     for title, (metric, form, best_of) in metrics.items():
         rows = []
         for kind in KINDS:
-            values = [(float(metric(found[kind], clean).mean()), is_file) for clean, found, is_file in cubes]
-            best = best_of(value for value, is_file in values if is_file)
-            shown = [(form.format(value).replace("inf", "∞"), is_file and value == best) for value, is_file in values]
+            shown: list[tuple[str, bool]] = []
+            for group in groups:
+                found = [group.deformed[kind], *(column.restored[kind] for column in group.columns)]
+                values = [float(metric(cubes, group.clean).mean()) for cubes in found]
+                best = best_of(values)  # the input is the first, so that nothing is marked unless a network is better
+                shown += [(form.format(value).replace("inf", "∞"), value == best != values[0]) for value in values]
             rows.append((kind, shown))
         tables.append((title, heads, rows))
     return tables

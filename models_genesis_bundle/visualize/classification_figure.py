@@ -8,9 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
-from models_genesis_bundle.metrics import Froc, predicted_classes
+from models_genesis_bundle.metrics import Froc, ReliabilityCurve, predicted_classes, reliability_curve
 from models_genesis_bundle.metrics.froc import FALSE_POSITIVES_PER_SCAN
-from sklearn.calibration import CalibrationDisplay
 from sklearn.metrics import ConfusionMatrixDisplay, RocCurveDisplay
 
 
@@ -39,15 +38,15 @@ def classification_figure(
         _draw_roc(
             axes[0], labels == number, probabilities[:, number], class_names[number], threshold if binary else None
         )
+    axes[0].plot([0, 1], [0, 1], ":", color="k")  # chance
     if binary:
         outcome, probability = labels == positive_class, probabilities[:, positive_class]
-        of = f"probability of {class_names[positive_class]}"
+        of, observed = class_names[positive_class], "fraction of positives"
     else:
         outcome, probability = probabilities.argmax(axis=1) == labels, probabilities.max(axis=1)
-        of = "probability of the most probable class"
-    CalibrationDisplay.from_predictions(outcome, probability, n_bins=10, pos_label=True, ax=axes[1])
-    axes[1].set(title="calibration", xlabel=of, ylabel="share of cases", aspect="equal")
-    axes[1].get_legend().remove()
+        of, observed = "the most probable class", "fraction of correct cases"
+    _draw_calibration(axes[1], reliability_curve(outcome, probability))
+    axes[1].set(xlabel=f"mean predicted probability\nof {of}", ylabel=observed)
     ConfusionMatrixDisplay.from_predictions(
         labels,
         predicted_classes(probabilities, positive_class, threshold),
@@ -55,9 +54,10 @@ def classification_figure(
         display_labels=class_names,
         cmap="Blues",
         colorbar=False,
+        xticks_rotation="horizontal" if binary else 30,
         ax=axes[2],
     )
-    axes[2].set(title="confusion matrix")
+    axes[2].set(title="confusion matrix", xlabel="predicted class", ylabel="true class")
     if froc is not None:
         _draw_froc(axes[3], froc)
     return figure
@@ -70,14 +70,28 @@ def _draw_roc(axis: Axes, positive: np.ndarray, scores: np.ndarray, name: str, t
     RocCurveDisplay.from_predictions(positive, scores, name=name, ax=axis)
     if threshold is not None:
         called = scores >= threshold
-        axis.plot(called[~positive].mean(), called[positive].mean(), "o", label=f"at {threshold:.3g}")
+        axis.plot(called[~positive].mean(), called[positive].mean(), "o", label=f"threshold {threshold:.3g}")
     axis.set(xlabel="1 − specificity", ylabel="sensitivity")
     axis.legend(fontsize=8, loc="lower right")
 
 
+def _draw_calibration(axis: Axes, curve: ReliabilityCurve) -> None:
+    axis.plot([0, 1], [0, 1], ":", color="k")
+    axis.plot(curve.predicted, curve.observed, color="C0", alpha=0.3)
+    axis.scatter(curve.predicted, curve.observed, 150 * curve.counts / curve.counts.max(initial=1))
+    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
+    for predicted, observed, count in zip(*curve, strict=True):
+        axis.annotate(
+            count, (predicted, observed), (0, 8), textcoords="offset points", ha="center", fontsize=8, bbox=box
+        )
+    axis.set(title="calibration (numbers: cases)", aspect="equal", xlim=(-0.08, 1.08), ylim=(-0.05, 1.11))
+
+
 def _draw_froc(axis: Axes, froc: Froc) -> None:
     axis.plot(*froc.curve())
-    axis.plot(FALSE_POSITIVES_PER_SCAN, froc.sensitivities(), "o")
+    sensitivities = froc.sensitivities()
+    axis.plot(FALSE_POSITIVES_PER_SCAN, sensitivities, "o", label=f"mean (CPM) = {sensitivities.mean():.2f}")
+    axis.legend(fontsize=8, loc="lower right")
     axis.set_xscale("log", base=2)
     axis.xaxis.set_major_locator(FixedLocator(FALSE_POSITIVES_PER_SCAN))
     axis.xaxis.set_minor_locator(NullLocator())

@@ -18,11 +18,13 @@ from models_genesis_bundle.transforms import (
     RandNonlinearIntensity,
     RandOutPainting,
 )
+from models_genesis_bundle.visualize.slices import PLANES, SIDES, mark_sides, middle_slice, turned_upright
+from monai.data import MetaTensor
+from monai.utils import convert_to_numpy
 
 logger = logging.getLogger(__name__)
 
 COLUMNS = ("clean", "deformed", "restored", "error")
-PLANES = {"axial": 2, "coronal": 1, "sagittal": 0}  # the axis at right angles to each
 
 
 def restoration_figure(
@@ -34,6 +36,10 @@ def restoration_figure(
 ) -> Figure:
     """Draw restorations, one a row: the axial and, in 3D, the coronal middle slice of each.
 
+    A volume of a MetaTensor is turned upright, has the proportions of its voxels, and the patient's right and left are
+    marked. Other volumes are drawn along their axes, and their coronal slices as squares, because the size of their voxels is
+    unknown.
+
     Args:
         clean: arrays (C, X, Y[, Z]), whose first channel is drawn.
         deformed: the network's input, same shapes.
@@ -42,25 +48,33 @@ def restoration_figure(
         title: above the panel.
     """
     columns = list(product(("axial", "coronal") if clean[0].ndim == 4 else ("",), COLUMNS))
-    figure = Figure(figsize=(1.7 * len(columns), 1.8 * len(clean) + 0.7), layout="constrained")
+    figure = Figure(figsize=(1.7 * len(columns) + 0.8, 1.8 * len(clean) + 0.7), layout="compressed")
     axes = figure.subplots(len(clean), len(columns), squeeze=False)
     low, high = value_range
     for row, *arrays in zip(axes, clean, deformed, restored, strict=True):
-        one, two, three = (torch.as_tensor(array)[0].detach().float().cpu().numpy() for array in arrays)
-        shown = dict(zip(COLUMNS, (one, two, three, np.abs(three - one)), strict=True))
+        volumes = [convert_to_numpy(torch.as_tensor(array)[0].detach().float()) for array in arrays]
+        aspects, sides = {"coronal": volumes[0].shape[0] / volumes[0].shape[-1]}, {}
+        if isinstance(arrays[0], MetaTensor) and volumes[0].ndim == 3:
+            volumes, (x, y, z) = turned_upright(volumes, convert_to_numpy(arrays[0].affine))
+            aspects, sides = {"axial": y / x, "coronal": z / x}, SIDES
+        shown = dict(zip(COLUMNS, (*volumes, np.abs(volumes[2] - volumes[0])), strict=True))
         for axis, (plane, name) in zip(row, columns, strict=True):
             error = name == "error"
-            axis.imshow(
+            picture = axis.imshow(
                 middle_slice(shown[name], plane),
                 cmap="magma" if error else "gray",
                 vmin=0 if error else low,
                 vmax=(high - low) / 2 if error else high,
                 interpolation="nearest",
-                aspect="auto" if plane == "coronal" else "equal",
+                aspect=aspects.get(plane, "equal"),
             )
             axis.set_axis_off()
+            mark_sides(axis, sides.get(plane, ""))
     for axis, (plane, name) in zip(axes[0], columns, strict=True):
         axis.set_title(f"{name}\n{plane}".strip(), fontsize=9)
+    bar = figure.colorbar(picture, ax=axes, extend="max", fraction=0.02, pad=0.01)  # of the last picture, an error
+    bar.set_label(f"absolute error\n(intensities {low:g} … {high:g})", fontsize=8)
+    bar.ax.tick_params(labelsize=8)
     figure.suptitle(printable(title), fontsize=10, parse_math=False)
     return figure
 
@@ -82,7 +96,7 @@ def gallery_figure(cube: np.ndarray, pairs: Sequence[np.ndarray | torch.Tensor] 
         "out-painting": RandOutPainting(1.0).set_random_state(seed),
     }
     columns = {name: np.asarray(deform(cube))[0] for name, deform in singles.items()}
-    columns |= {f"Genesis pair {number}": np.asarray(pair)[0] for number, pair in enumerate(pairs, start=1)}
+    columns |= {f"whole recipe {number}": np.asarray(pair)[0] for number, pair in enumerate(pairs, start=1)}
     x, y, z = cube.shape[1:]
     heights = [y / x, z / x, z / y]
     figure = Figure(figsize=(1.75 * len(columns), 1.75 * sum(heights) + 0.6), layout="constrained")
@@ -118,22 +132,6 @@ def draw_corners(
             f"{tuple(scan.shape[1:])} voxels. Give a smaller one."
         )
     return corners
-
-
-def middle_slice(array: np.ndarray, plane: str) -> np.ndarray:
-    """The axial, coronal or sagittal middle slice of a volume (X, Y, Z) along right, front and head, or an image (X, Y).
-
-    The front, or the head, is at the top, the patient's right at the left.
-    """
-    if array.ndim == 3:
-        axis = PLANES[plane]
-        array = np.take(array, array.shape[axis] // 2, axis)
-    return as_picture(array)
-
-
-def as_picture(array: np.ndarray) -> np.ndarray:
-    """A slice (first axis, second axis[, colours]) as rows from top to bottom: both axes end at the top left."""
-    return array.swapaxes(0, 1)[::-1, ::-1]
 
 
 def save_figure(figure: Figure, path: str | Path, dpi: int = 110) -> Path:

@@ -43,11 +43,12 @@ def metric_curves(metrics_path: str | Path, plots: Mapping[str, Sequence[str]] |
         for column in columns:
             points = [(line["epoch"], line[column]) for line in lines if column in line]
             if points:
-                dashed = "--" if column.startswith("identity") else "-"
-                axis.plot(*zip(*points, strict=True), dashed, marker=".", label=column.replace("_", " "))
+                unrestored = column.startswith("identity")
+                name = column.replace("_", " ") + " (unrestored)" * unrestored
+                axis.plot(*zip(*points, strict=True), "--" if unrestored else "-", marker=".", label=name)
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("epoch")
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axis.grid(alpha=0.3)
         if title.endswith("error"):
             axis.set_yscale("log")

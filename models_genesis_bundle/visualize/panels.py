@@ -20,7 +20,6 @@ from models_genesis_bundle.visualize.segmentation_overlay import (
 )
 from monai.data import MetaTensor, decollate_batch
 from monai.transforms import MapTransform
-from monai.utils import convert_to_numpy
 from monai.utils.enums import CommonKeys
 
 
@@ -107,9 +106,8 @@ class RestorationPanels(_PanelHandler):
         super().__init__(output_dir, summary_writer, num_cubes, interval)
         self.value_range = value_range
 
-    def _row(self, case: Mapping[str, Any]) -> list[np.ndarray]:
-        keys = (CommonKeys.LABEL, CommonKeys.IMAGE, CommonKeys.PRED)
-        return [convert_to_numpy(case[key].float()) for key in keys]
+    def _row(self, case: Mapping[str, Any]) -> list[torch.Tensor]:
+        return [case[key].detach().float().cpu() for key in (CommonKeys.LABEL, CommonKeys.IMAGE, CommonKeys.PRED)]
 
     def _figure(self, title: str) -> Figure:
         clean, deformed, restored = zip(*self.rows, strict=True)

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import torch
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from models_genesis_bundle.files import printable
-from models_genesis_bundle.visualize.cube_pictures import PLANES, as_picture
+from models_genesis_bundle.visualize.colours import COLOURS
+from models_genesis_bundle.visualize.slices import PLANES, SIDES, as_picture, mark_sides, turned_upright
 from monai.utils import convert_to_numpy
-from nibabel.affines import voxel_sizes
-from nibabel.orientations import apply_orientation, io_orientation
 
 LINES: Mapping[str, Literal["solid", "dashed"]] = {"label": "solid", "prediction": "dashed"}
 SMALLEST_SIDE = 64
 GREY_PERCENTILES = (0.5, 99.5)
-COLOURS = colormaps["tab10"]
-Colour = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -35,6 +31,7 @@ class SegmentationSlice:
         label: the classes' numbers, same shape.
         prediction: the same.
         aspect: height of a pixel divided by its width.
+        sides: letters of the patient's sides at the left and right, ``("R", "L")``; empty if they are unknown.
     """
 
     plane: str
@@ -42,6 +39,7 @@ class SegmentationSlice:
     label: np.ndarray
     prediction: np.ndarray
     aspect: float
+    sides: Sequence[str] = ()
 
 
 def segmentation_slices(
@@ -56,7 +54,7 @@ def segmentation_slices(
         image: (C, X, Y[, Z]) in any intensity, whose first channel is drawn.
         label: (1, X, Y[, Z]), the classes' numbers.
         prediction: (1, X, Y[, Z]), the classes' numbers.
-        affine: (4, 4) from voxels to mm to the right, front and head; None: voxels of 1 mm along these axes.
+        affine: (4, 4) from voxels to mm to the right, front and head; None: unknown, drawn as voxels of 1 mm along these axes.
 
     Returns:
         Three slices of a volume, upright; one of a 2D image.
@@ -73,16 +71,15 @@ def segmentation_slices(
         )
     if volumes[0].ndim == 2:
         return [_cut(volumes, "", 1.0)]
-    affine = np.eye(4) if affine is None else convert_to_numpy(affine).astype(float)
-    turn = io_orientation(affine)
-    volumes = [apply_orientation(volume, turn) for volume in volumes]
-    spacing = np.empty(3)
-    spacing[turn[:, 0].astype(int)] = voxel_sizes(affine)
-    return [_most_foreground(volumes, plane, axis, spacing) for plane, axis in PLANES.items()]
+    if affine is None:
+        return [_most_foreground(volumes, plane, np.ones(3)) for plane in PLANES]
+    volumes, spacing = turned_upright(volumes, convert_to_numpy(affine).astype(float))
+    return [replace(_most_foreground(volumes, plane, spacing), sides=SIDES[plane]) for plane in PLANES]
 
 
-def _most_foreground(volumes: list[np.ndarray], plane: str, axis: int, spacing: np.ndarray) -> SegmentationSlice:
+def _most_foreground(volumes: list[np.ndarray], plane: str, spacing: np.ndarray) -> SegmentationSlice:
     _, label, prediction = volumes
+    axis = PLANES[plane]
     foreground = (label if label.any() else prediction) != 0
     areas = foreground.sum(axis=tuple(other for other in range(3) if other != axis))
     index = int(areas.argmax()) if areas.any() else len(areas) // 2
@@ -123,7 +120,7 @@ def segmentation_figure(
         title: above the panel.
     """
     columns = max(len(slices) for _, slices in rows)
-    colours = [COLOURS(number % COLOURS.N) for number in range(len(label_names))]
+    colours = [COLOURS[number % len(COLOURS)] for number in range(len(label_names))]
     figure = Figure(figsize=(max(3.2 * columns, 5.0), 3.2 * len(rows) + 0.8), layout="constrained")
     axes = figure.subplots(len(rows), columns, squeeze=False)
     for row, (name, slices) in zip(axes, rows, strict=True):
@@ -132,18 +129,19 @@ def segmentation_figure(
             for number, colour in enumerate(colours, start=1):
                 for part, line in LINES.items():
                     _outline(axis, getattr(shown, part) == number, colour, line)
+            mark_sides(axis, shown.sides)
             axis.set_xlabel(shown.plane, fontsize=8)
         for axis in row:
             axis.set(xticks=[], yticks=[], frame_on=False)
         row[0].set_title(printable(name), fontsize=9, loc="left", parse_math=False)
     entries = [Line2D([], [], color=colour, label=name) for colour, name in zip(colours, label_names, strict=True)]
-    entries += [Line2D([], [], color="grey", linestyle=line, label=part) for part, line in LINES.items()]
+    entries += [Line2D([], [], color="black", linestyle=line, label=part) for part, line in LINES.items()]
     figure.legend(handles=entries, loc="outside lower center", ncols=min(len(entries), 6), fontsize=8)
     figure.suptitle(printable(title), fontsize=10, parse_math=False)
     return figure
 
 
-def _outline(axis: Axes, mask: np.ndarray, colour: Colour, line: str) -> None:
+def _outline(axis: Axes, mask: np.ndarray, colour: str, line: str) -> None:
     if mask.any():
         rows, columns = (np.arange(-1, side + 1) for side in mask.shape)
         axis.contour(columns, rows, np.pad(mask, 1), [0.5], colors=[colour], linestyles=line, linewidths=1.2)

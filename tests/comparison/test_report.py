@@ -115,8 +115,12 @@ def test_recipes_have_a_column_and_a_table_of_differences(tmp_path):
         for recipe in ("plain", "warm")
         for arm, mark in (("scratch", ""), ("genesis", ""), ("imagenet", " (another network)"))
     ]
-    titles = [axis.get_title() for axis in curves_figure(plan, table).axes]
-    assert titles == ["100 % of the labels, plain", "100 % of the labels, warm"]
+    curves = curves_figure(plan, table)
+    assert [axis.get_title() for axis in curves.axes] == ["100 % of the labels, plain", "100 % of the labels, warm"]
+    started = curves_figure(plan, table[(table["arm"] == "scratch") | (table["recipe"] == "warm")])
+    for figure in (curves, started):  # whichever plot an arm is in, the legend names it
+        (legend,) = figure.legends
+        assert [text.get_text() for text in legend.get_texts()] == ["scratch", "genesis", "imagenet (another network)"]
 
 
 def test_a_report_of_nothing(plan):

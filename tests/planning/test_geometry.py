@@ -12,7 +12,7 @@ def test_the_median_is_taken_along_each_axis():
     scans = [scan((512, 512, 200), (0.7, 0.7, z)) for z in (1.0, 1.25, 2.0)]
     spacing, reason = target_spacing(scans)
     assert spacing == [0.7, 0.7, 1.25]
-    assert "0.7 to 0.7, 0.7 to 0.7, 1 to 2" in reason
+    assert "Along each axis the scans have 0.7, 0.7, 1 to 2 mm." in reason
 
 
 def test_a_coarse_axis_of_few_slices_takes_the_10th_percentile():

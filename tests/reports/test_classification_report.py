@@ -214,5 +214,6 @@ def test_figure():
     assert roc.lines[1].get_xydata().tolist() == [[0.5, 0.5]]
     assert roc.lines[0].get_xydata()[1].tolist() == [0, 0.5]
     assert calibration.lines[1].get_xydata()[:, 1].tolist() == [0, 1, 0, 1]
+    assert [text.get_text() for text in calibration.texts] == ["1"] * 4  # cases in each bin
     assert [text.get_text() for text in confusion.texts] == ["1"] * 4
     assert froc.get_title() == "FROC"

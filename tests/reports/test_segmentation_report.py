@@ -106,9 +106,9 @@ def test_best_median_and_worst_are_drawn(tmp_path, monkeypatch):
     )
     evaluate(SegmentationReport(str(tmp_path), ["nodule"]), CASES[:4])
     assert [title for title, _ in drawn] == [
-        "best: a/2/ct, dice_mean 1.000",
-        "median: a/1/ct, dice_mean 0.750",
-        "worst: b/1/ct, dice_mean 0.500",
+        "best: a/2/ct, mean Dice 1.000",
+        "median: a/1/ct, mean Dice 0.750",
+        "worst: b/1/ct, mean Dice 0.500",
     ]
     worst = drawn[-1][1][0]
     assert (worst.label != worst.prediction).sum() == 2 * 4 * 6  # the axial slice of the case that it names

@@ -8,6 +8,7 @@ import re
 import runpy
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import compare_restorations as script
 import fire
@@ -19,6 +20,7 @@ from matplotlib.image import imread
 from models_genesis_bundle.data import IntensityScaling, ScanPreprocessing
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.restorations import compare_restorations
+from models_genesis_bundle.restorations.page import Column, Group, _tables
 from models_genesis_bundle.restorations.reading import (
     KINDS,
     WHOLE,
@@ -108,11 +110,25 @@ def test_files_that_read_scans_otherwise_have_an_original_of_their_own(root, ima
     assert "zscore, 8 x 8 x 8 mm, RAS" in page
     assert table(page, "Mean squared error")["deformation"] == [
         "deformed (1)",
-        "window",
-        "random weights",
+        "window (1)",
+        "random weights (1)",
         "deformed (2)",
-        "coarse",
+        "coarse (2)",
     ]
+
+
+def test_the_best_of_each_preprocessing_is_marked_only_if_it_is_better_than_its_input():
+    def group(deformed: float, *networks: float) -> Group:
+        """A group whose cubes differ from the original by these values."""
+        clean = torch.zeros(1, 1, *SIZE)
+        by_kind = lambda error: {kind: clean + error * (kind != "none") for kind in KINDS}  # noqa: E731
+        columns = [Column(SimpleNamespace(name="any"), by_kind(error), clean, 1.0) for error in networks]
+        return Group(clean, by_kind(deformed), [1.0] * 3, clean[0], 0, columns)
+
+    for _, _, rows in _tables([group(0.2, 0.3, 0.25), group(0.5, 0.4, 0.6), group(0.1, 0.1)]):
+        marked = {kind: [best for _, best in values] for kind, values in rows}
+        assert not any(marked.pop("none"))
+        assert all(found == [False, False, False, False, True, False, False, False] for found in marked.values())
 
 
 def test_another_network_is_built_from_its_run(root, image, tmp_path):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from ignite.engine import Engine
+from matplotlib.colors import to_hex
 from matplotlib.image import imread
 from models_genesis_bundle.visualize import (
     RestorationPanels,
@@ -26,6 +27,7 @@ def test_slices_with_most_foreground_cut_to_its_surroundings():
     image, label, prediction = volumes()
     slices = segmentation_slices(image, label, prediction)
     assert [shown.plane for shown in slices] == ["axial", "coronal", "sagittal"]
+    assert {shown.sides for shown in slices} == {()}  # without an affine they are unknown
     axial = slices[0]
     assert axial.image.shape == axial.label.shape == (30, 64)  # of 100 voxels along X, whole along Y
     assert axial.label.sum() == 9
@@ -44,7 +46,9 @@ def test_any_orientation_is_drawn_upright():
     turned = np.zeros((4, 4))
     turned[2, 0], turned[0, 1], turned[1, 2], turned[3, 3] = -3, -1, 2, 1
     stored = [volume.permute(0, 3, 1, 2).flip(1, 2) for volume in (image, label, prediction)]
+    assert [shown.sides for shown in upright] == [("R", "L"), ("R", "L"), ("A", "P")]
     for one, other in zip(upright, segmentation_slices(*stored, turned), strict=True):
+        assert one.sides == other.sides
         assert one.aspect == other.aspect
         for part in ("image", "label", "prediction"):
             assert np.array_equal(getattr(one, part), getattr(other, part))
@@ -76,7 +80,7 @@ def test_outlines_surround_what_they_should():
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert texts == ["lung", "nodule", "label", "prediction"]
     colours = [line.get_color() for line in figure.legends[0].get_lines()]
-    assert tuple(outline.get_edgecolor()[0]) == colours[1] != colours[0]
+    assert to_hex(outline.get_edgecolor()[0]) == colours[1] != colours[0]
 
 
 def test_figure_of_volumes_and_of_2d_images(tmp_path):
