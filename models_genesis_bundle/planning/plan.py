@@ -49,7 +49,8 @@ _ON_CPU = _Effort(
     voxels=48 * 48 * 24,
     batch=4,
     cubes=12_000,
-    why_cubes="as many as in the pretraining on CTs in docs/results/organs.md.",
+    why_cubes="as many as for 'own' in docs/results/organs.md. There, eight times as many gained twice as much with two "
+    "labels: set plan::training_cubes.",
     epoch=1_000,
 )
 _ON_GPU = _Effort(
