@@ -18,12 +18,12 @@ from models_genesis_bundle.planning.fingerprint import Fingerprint
 from models_genesis_bundle.planning.geometry import sides_after_resampling
 from models_genesis_bundle.planning.plan import Plan
 from models_genesis_bundle.reports.html_page import figure_png, write_page
-from models_genesis_bundle.visualize.slices import SIDES, mark_sides, middle_slice
+from models_genesis_bundle.visualize.colours import COLOURS
+from models_genesis_bundle.visualize.slices import PLANES, SIDES, mark_sides, middle_slice
 from monai.transforms import ResizeWithPadOrCrop
 
-_PLANES = {"axial": (0, 1), "coronal": (0, 2), "sagittal": (1, 2)}
 _AXES = ("left to right", "back to front", "feet to head")
-_BLUE, _ORANGE = "#1b6ca8", "#d1732b"
+_BLUE, _ORANGE = COLOURS[0], COLOURS[5]
 
 
 class Example(NamedTuple):
@@ -112,7 +112,9 @@ def _planes(scan: Any, plan: Plan, outline: Sequence[int] | None = None) -> str:
     Those of a scan have the outline of a cube in the middle, and letters for the patient's sides; cubes may be flipped.
     """
     array, spacing = np.asarray(scan)[0], plan.values["scan_preprocessing::spacing"]
-    planes = _PLANES if array.ndim == 3 else {"": (0, 1)}
+    planes: dict[str, Sequence[int]] = {"": (0, 1)}
+    if array.ndim == 3:
+        planes = {plane: [axis for axis in range(3) if axis != normal] for plane, normal in PLANES.items()}
     lengths = np.multiply(array.shape, spacing)
     widths = [lengths[across] for across, _ in planes.values()]
     width = 7.5 if array.ndim == 3 else 4.0
@@ -129,7 +131,7 @@ def _planes(scan: Any, plan: Plan, outline: Sequence[int] | None = None) -> str:
             mark_sides(axis, SIDES.get(plane, ""))
             corner = [(array.shape[at] - outline[at]) / 2 - 0.5 for at in (across, up)]
             axis.add_patch(
-                Rectangle((corner[0], corner[1]), outline[across], outline[up], fill=False, edgecolor="#ffb454")
+                Rectangle((corner[0], corner[1]), outline[across], outline[up], fill=False, edgecolor=_ORANGE)
             )
     return figure_png(figure)
 
