@@ -29,6 +29,7 @@ _FURTHER_AXES = {
 _LEAST_AXIAL_SHARE = 0.1
 _LARGEST_SHIFT = 0.1  # of a voxel
 _LARGEST_SHEAR = 1.0  # degrees
+_FARTHEST = 1e9  # mm, at which neighbouring voxels can still be told apart
 
 
 class LoadScand(MapTransform):
@@ -170,9 +171,9 @@ class LoadScand(MapTransform):
             low, high = channel.min().item(), channel.max().item()
             if low == high and not self.allow_constant:
                 raise ScanError(path, f"it is constant: every voxel is {low:g}.", "Leave it out.", "constant")
-        if not torch.isfinite(affine).all() or torch.linalg.det(affine).abs() == 0:
+        if not (affine.abs() < _FARTHEST).all() or torch.linalg.det(affine).abs() == 0:
             remedy = "Write a valid orientation and spacing into its header."
-            raise ScanError(path, "its affine is singular or not finite.", remedy, "affine")
+            raise ScanError(path, f"its affine is singular, not finite or above {_FARTHEST:g} mm.", remedy, "affine")
         if self.spatial_dims == 3 and (angle := _shear(affine.numpy())) > _LARGEST_SHEAR:
             logger.warning(
                 "%s: its axes are %.1f degrees from perpendicular, as after a gantry tilt. Distances in mm are approximate, and "

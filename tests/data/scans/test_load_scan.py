@@ -107,9 +107,10 @@ def test_a_constant_scan_is_refused(tmp_path):
         load(write_scan(tmp_path / "a.mha", np.full_like(VOXELS, -1024)))
 
 
-def test_a_singular_affine_is_refused(tmp_path):
+@pytest.mark.parametrize("matrix", [np.diag([1.0, 1.0, 0.0, 1.0]), np.eye(4) + 1e30 * np.eye(4, k=3)])
+def test_a_singular_or_endless_affine_is_refused(tmp_path, matrix):
     image = nibabel.Nifti1Image(VOXELS, None)
-    image.header.set_sform(np.diag([1.0, 1.0, 0.0, 1.0]), code=1)
+    image.header.set_sform(matrix, code=1)
     nibabel.save(image, tmp_path / "a.nii")
     with pytest.raises(ScanError, match="its affine is singular"):
         load(tmp_path / "a.nii")
