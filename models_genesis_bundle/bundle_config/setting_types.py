@@ -185,6 +185,7 @@ _TABLE: Sequence[tuple[str, Any, str]] = (
     ("names of the network's modules, such as [conv_0, down_1]", Sequence[_TEXT], "network::parts?"),
     ("prefixes of keys, such as {swinViT.: encoder.}", Mapping[str, str], "starting_point::key_map?"),
     ("new values of labels, such as {2: 1}", Mapping[int, int], "labelled_preprocessing::label_map?"),
+    ("the settings of an overlay of the optimizer", Mapping[str, Any], "plan::optimizer"),
     ("an activation, such as sigmoid", _TEXT | Sequence[Any], "output_activation?"),
     (
         "window, percentile, zscore, an IntensityScaling",

@@ -156,6 +156,7 @@ def test_a_switch_as_text_is_refused():
         ("inference", "overlap", "1"),
         ("inference_segmentation", "sliding_window::mode", "gauss"),
         ("plan", "plan::training_cubes", "0"),
+        ("plan", "plan::optimizer", "configs/optimizer_adam.yaml"),
     ],
 )
 def test_values_out_of_range_are_refused_by_name(config, override, value):
