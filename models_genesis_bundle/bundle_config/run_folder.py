@@ -66,8 +66,8 @@ class RunFolder:
         if config is not None and resumes and (recorded := _read(config_path)) is not None:
             require_same_settings(recorded, config, config_path)
         here = os.path.realpath(self.output_dir), threading.get_ident()
-        if here in _LATEST:
-            _LATEST[here].end()
+        if (earlier := _LATEST.get(here)) is not None:
+            earlier.end()
         _LATEST[here] = self
         try:
             self.output_dir.mkdir(parents=True, exist_ok=True)
