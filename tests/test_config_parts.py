@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -61,7 +63,8 @@ def test_an_evaluation_makes_the_phantoms_of_its_fine_tuning(parsed, evaluation)
 )
 def test_phantoms_are_made_only_in_a_folder_that_the_run_may_use(parsed, tmp_path, config, step):
     other = RunFolder(str(tmp_path))
-    other.begin()
+    with ThreadPoolExecutor() as threads:  # a run of this thread would have ended
+        threads.submit(other.begin).result()
     before = set(tmp_path.rglob("*"))
     parser = parsed(config, output_dir=str(tmp_path), network="$None")
     with pytest.raises(RuntimeError) as raised:

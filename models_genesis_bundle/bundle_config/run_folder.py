@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 from filelock import FileLock, Timeout
@@ -23,6 +26,8 @@ from monai.bundle import ConfigParser
 from yaml import YAMLError
 
 logger = logging.getLogger(__name__)
+
+_LATEST: WeakValueDictionary[tuple[str, int], RunFolder] = WeakValueDictionary()  # by folder and thread
 
 
 class RunFolder:
@@ -44,7 +49,8 @@ class RunFolder:
     def begin(self) -> None:
         """Lock the folder, move an earlier run to ``previous/<number>`` unless it is resumed, and write the record.
 
-        In a distributed run only the main process acts; a second call does nothing.
+        A lock is released if an earlier run of this thread left it, such as one that an error ended in a notebook. In a
+        distributed run only the main process acts; a second call does nothing.
 
         Raises:
             RuntimeError: another run is using the folder, or ``torchrun`` has started several runs of it.
@@ -59,13 +65,18 @@ class RunFolder:
         resumes = self.resume and self._holds("last.pt")
         if config is not None and resumes and (recorded := _read(config_path)) is not None:
             require_same_settings(recorded, config, config_path)
+        here = os.path.realpath(self.output_dir), threading.get_ident()
+        if (earlier := _LATEST.get(here)) is not None:
+            earlier.end()
+        _LATEST[here] = self
         try:
             self.output_dir.mkdir(parents=True, exist_ok=True)
             self.lock.acquire(timeout=0)
             (self.output_dir / RUN_MARKER).touch()
         except Timeout:
             raise RuntimeError(
-                f"{self.output_dir}: another run is writing to this folder. Wait until it ends, or set another `--output_dir`."
+                f"{self.output_dir}: another run is writing to this folder. Wait until it ends, restart the kernel of a notebook "
+                "that an error stopped, or set another `--output_dir`."
             ) from None
         except OSError as error:
             raise SettingsError(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
+from models_genesis_bundle.bundle_config.usable_device import usable_device
 from models_genesis_bundle.metrics import require_label_names
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -53,11 +54,9 @@ def _are_label_names(names: Sequence[str]) -> bool:
     return True
 
 
-def _is_device(name: str) -> bool:
-    try:
-        return bool(torch.device(name))
-    except RuntimeError:
-        return False
+def _is_device(name: str | torch.device) -> bool:
+    usable_device(name)
+    return True
 
 
 _TEXT = Annotated[str, Field(min_length=1)]
@@ -77,8 +76,8 @@ _TABLE: Sequence[tuple[str, Any, str]] = (
     ("text", _TEXT, "split::class_key covariate_key? scan_preprocessing::orientation? volumes::scheduler?"),
     ("a regular expression", _TEXT, "split::image_pattern? split::label_pattern? *::patient_regex?"),
     (
-        "a device, such as cpu, cuda or cuda:1",
-        torch.device | Annotated[str, _that(_is_device)],
+        "a device of this machine, such as cpu, cuda or cuda:1",
+        Annotated[torch.device | str, _that(_is_device)],
         "device sliding_window::device? by_window::device?",
     ),
     ("true or false", bool, "scratch"),
@@ -95,8 +94,12 @@ _TABLE: Sequence[tuple[str, Any, str]] = (
     (
         "a whole number, 0 or more",
         _FROM_0,
-        """seed split::seed fingerprint::split_seed *::label_fraction_seed positive_class *::num_workers
-        lr_scheduler::patience plan_folder::examples""",
+        "positive_class *::num_workers lr_scheduler::patience plan_folder::examples",
+    ),
+    (
+        "a whole number, 0 to 4294967295",
+        Annotated[int, Field(ge=0, lt=2**32)],
+        "seed split::seed fingerprint::split_seed *::label_fraction_seed",
     ),
     ("a whole number, 0 or more, or auto", Literal["auto"] | _FROM_0, "num_workers workers::num_workers"),
     ("a whole number, 2 or more", Annotated[int, Field(ge=2)], "num_classes"),
@@ -141,6 +144,11 @@ _TABLE: Sequence[tuple[str, Any, str]] = (
     ("a fraction of the range, 0 or more", _NOT_NEGATIVE, "augmentation::contrast::factors"),
     ("a number of epochs, 1 or more, or .inf", Annotated[float, Field(ge=1)], "patience"),
     ("seconds, 0 or more", _NOT_NEGATIVE, "plan_folder::seconds"),
+    (
+        "a number",
+        _number(),
+        "scan_preprocessing::intensity::lower? scan_preprocessing::intensity::upper? scan_preprocessing::intensity::mean?",
+    ),
     ("millimetres above 0", _POSITIVE, "report::tolerance_mm"),
     (
         "millimetres above 0, one number or one for each axis, scan",
@@ -177,10 +185,11 @@ _TABLE: Sequence[tuple[str, Any, str]] = (
     ("names of the network's modules, such as [conv_0, down_1]", Sequence[_TEXT], "network::parts?"),
     ("prefixes of keys, such as {swinViT.: encoder.}", Mapping[str, str], "starting_point::key_map?"),
     ("new values of labels, such as {2: 1}", Mapping[int, int], "labelled_preprocessing::label_map?"),
+    ("the settings of an overlay of the optimizer", Mapping[str, Any], "plan::optimizer"),
     ("an activation, such as sigmoid", _TEXT | Sequence[Any], "output_activation?"),
     (
         "window, percentile, zscore, an IntensityScaling",
-        Literal["window", "percentile", "zscore"] | Mapping[str, Any],
+        Literal["window", "percentile", "zscore"],
         "scan_preprocessing::intensity?",
     ),
     (
@@ -203,6 +212,7 @@ _TABLE: Sequence[tuple[str, Any, str]] = (
             ("training, validation, test", "section"),
             ("scan, grid, centre, points", "places"),
             ("mean, max", "pooling"),
+            ("constant, gaussian", "sliding_window::mode by_window::mode by_slice::mode"),
             ("auto, json, pairs, folder, luna16, class_folders", "*::layout"),
             ("pad, skip", "cube_sampler::small_scans"),
             ("fresh, fixed", "*_cubes::draw"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from matplotlib.ticker import MaxNLocator
 from models_genesis_bundle.engines.metrics_table import read_metrics
 from models_genesis_bundle.engines.processes import is_main_process
 from models_genesis_bundle.visualize.cube_pictures import try_to_save_figure
+
+logger = logging.getLogger(__name__)
 
 RESTORATION_PLOTS: Mapping[str, Sequence[str]] = {
     "mean squared error": ("train_mse", "val_mse", "identity_mse"),
@@ -99,10 +102,14 @@ class _SilentWriter:
 
 
 class _LateWriter:
-    """A ``SummaryWriter`` that opens its folder at the first write, after `RunFolder` has moved an earlier run away."""
+    """A ``SummaryWriter`` that opens its folder at the first write, after `RunFolder` has moved an earlier run away.
+
+    When it cannot write, a warning names the folder, and it writes no more.
+    """
 
     def __init__(self, log_dir: str) -> None:
         self.log_dir = log_dir
+        self.is_lost = False
 
     @cached_property
     def _writer(self) -> Any:
@@ -112,7 +119,16 @@ class _LateWriter:
 
     def close(self) -> None:
         if "_writer" in vars(self):
-            self._writer.close()
+            self._call("close")
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._writer, name)
+        return partial(self._call, name)
+
+    def _call(self, name: str, *args: Any, **kwargs: Any) -> None:
+        if self.is_lost:
+            return
+        try:
+            getattr(self._writer, name)(*args, **kwargs)
+        except OSError as error:
+            self.is_lost = True
+            logger.warning("%s: it cannot be written, and the run continues without it: %s", self.log_dir, error)

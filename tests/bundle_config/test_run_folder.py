@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -7,13 +8,19 @@ from models_genesis_bundle.visualize import summary_writer
 from models_genesis_bundle.weights import write_checkpoint
 
 
-def test_two_runs_at_once_are_refused(tmp_path):
-    first = RunFolder(tmp_path, tmp_path / "checkpoints")
-    first.begin()
-    with pytest.raises(RuntimeError, match="another run is writing to this folder"):
-        RunFolder(tmp_path, tmp_path / "checkpoints").begin()
-    first.end()
-    RunFolder(tmp_path, tmp_path / "checkpoints").begin()
+def test_two_runs_at_once_are_refused_and_a_run_that_failed_in_this_thread_is_none(tmp_path):
+    """The parts of a workflow that failed live on in a notebook."""
+    failed, other = RunFolder(tmp_path), RunFolder(tmp_path)
+    failed.begin()
+    with ThreadPoolExecutor() as threads:
+        with pytest.raises(RuntimeError, match="another run is writing to this folder"):
+            threads.submit(RunFolder(tmp_path).begin).result()
+        other.begin()
+        assert not failed.lock.is_locked
+        with pytest.raises(RuntimeError, match="another run is writing to this folder"):
+            threads.submit(RunFolder(tmp_path).begin).result()
+        other.end()
+        threads.submit(RunFolder(tmp_path).begin).result()
 
 
 def test_a_run_begins_once(tmp_path):
@@ -158,3 +165,16 @@ def test_a_writer_that_was_made_before_the_run_began_writes_into_the_new_run(tmp
     monkeypatch.setenv("RANK", "1")
     summary_writer(str(tmp_path / "other")).add_scalar("loss", 1.0, 1)
     assert not (tmp_path / "other").exists()
+
+
+def test_curves_that_cannot_be_written_are_named_once_and_the_run_continues(tmp_path, caplog):
+    (tmp_path / "file").touch()
+    writer = summary_writer(str(tmp_path / "file" / "tensorboard"))
+    for step in (1, 2):
+        writer.add_scalar("loss", 1.0, step)
+        writer.flush()
+    writer.close()
+    (warning,) = caplog.messages
+    assert warning.startswith(
+        f"{tmp_path / 'file' / 'tensorboard'}: it cannot be written, and the run continues without it"
+    )

@@ -234,6 +234,7 @@ def _sorted_pairs(
         raise FileNotFoundError(
             f"{root}: no image with a label. Of {len(every)} scans{examples}, {len(images)} look like an image and "
             f"{len(labels)} like a label. {_HOW_TO_PAIR}"
+            f"{found.passed_over_text}"
         )
     for kind, other, every_file, paired in (
         ("images", "label", images, set(label_of)),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from models_genesis_bundle.data.datalists.path_words import words_of
 from models_genesis_bundle.data.scans.files import DICOM_SUFFIXES, SCAN_SUFFIXES, is_dicom_file, scan_stem, scan_suffix
-from models_genesis_bundle.files import RUN_MARKER
+from models_genesis_bundle.files import RUN_MARKER, printable
 
 _TRIES_OF_A_SUFFIX = 3
 _LABEL_WORD = re.compile(
@@ -29,6 +29,16 @@ class Found:
     labels: list[Path] = field(default_factory=list)  # label maps, sorted; they are not in `scans`
     passed_over: dict[str, list[str]] = field(default_factory=dict)  # other files and folders, by the reason
     channel_files: dict[Path, list[Path]] = field(default_factory=dict)  # of scans of several, by their `case_path`
+
+    @property
+    def passed_over_text(self) -> str:
+        """What was passed over, as the end of an error; such as the links of a data set whose files were not fetched."""
+        parts = [
+            f"{len(paths)} {reason}, such as {printable(paths[0])}"
+            for reason, paths in self.passed_over.items()
+            if paths
+        ]
+        return f" Passed over: {'; '.join(parts)}." if parts else ""
 
 
 def look_below(folder: str | Path, spatial_dims: int = 3) -> Found:

@@ -104,8 +104,8 @@ def read_json_datalist(
         labelled: ``label`` is a path as well; entries without one, such as the Decathlon's test list, are skipped and counted in
             the log.
     """
-    if not file.exists():
-        raise FileNotFoundError(f"{file}: this datalist or split file does not exist.")
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: there is no such datalist or split file.")
     content = _parsed(file)
     if not isinstance(content, dict):
         raise DatalistError(file, f"expected {_WANTED}, found a {type(content).__name__}.", "Write it in this form.")

@@ -154,6 +154,7 @@ def _folder(request: DatasetRequest, found: Found) -> Sections:
     if not found.scans:
         raise FileNotFoundError(
             f"{request.root}: no scan in this folder or its subfolders. {_looked_for(request, found)}"
+            f"{found.passed_over_text}"
         )
     return {"training": _items(found.scans, request.root, request)}
 

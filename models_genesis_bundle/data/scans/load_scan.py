@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Hashable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -12,11 +13,14 @@ import torch
 from models_genesis_bundle.data.scans.files import CHANNEL_FILES, scan_suffix
 from models_genesis_bundle.data.scans.raw_scan import ScanError, damaged
 from models_genesis_bundle.data.scans.readers import read_raw_scan
+from models_genesis_bundle.files import printable
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.data.utils import affine_to_spacing, to_affine_nd
 from monai.transforms import MapTransform
 from monai.utils import ImageMetaKey, MetaKeys, SpaceKeys, ensure_tuple
+
+logger = logging.getLogger(__name__)
 
 _FURTHER_AXES = {
     3: ("volumes", ""),
@@ -24,6 +28,8 @@ _FURTHER_AXES = {
 }
 _LEAST_AXIAL_SHARE = 0.1
 _LARGEST_SHIFT = 0.1  # of a voxel
+_LARGEST_SHEAR = 1.0  # degrees
+_FARTHEST = 1e9  # mm, at which neighbouring voxels can still be told apart
 
 
 class LoadScand(MapTransform):
@@ -165,9 +171,22 @@ class LoadScand(MapTransform):
             low, high = channel.min().item(), channel.max().item()
             if low == high and not self.allow_constant:
                 raise ScanError(path, f"it is constant: every voxel is {low:g}.", "Leave it out.", "constant")
-        if not torch.isfinite(affine).all() or torch.linalg.det(affine).abs() == 0:
+        if not (affine.abs() < _FARTHEST).all() or torch.linalg.det(affine).abs() == 0:
             remedy = "Write a valid orientation and spacing into its header."
-            raise ScanError(path, "its affine is singular or not finite.", remedy, "affine")
+            raise ScanError(path, f"its affine is singular, not finite or above {_FARTHEST:g} mm.", remedy, "affine")
+        if self.spatial_dims == 3 and (angle := _shear(affine.numpy())) > _LARGEST_SHEAR:
+            logger.warning(
+                "%s: its axes are %.1f degrees from perpendicular, as after a gantry tilt. Distances in mm are approximate, and "
+                "the network sees sheared shapes unless `scan_preprocessing::spacing` is set, which resamples them.",
+                printable(path),
+                angle,
+            )
+
+
+def _shear(affine: np.ndarray) -> float:
+    """The largest angle between two axes, less 90 degrees."""
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return float(np.degrees(np.arcsin(np.abs(axes.T @ axes - np.eye(3)).max().clip(max=1))))
 
 
 def flat_affine(affine: torch.Tensor) -> torch.Tensor:

@@ -16,6 +16,7 @@ from models_genesis_bundle.data.scans.raw_scan import (
     LPS_TO_RAS,
     RawScan,
     ScanError,
+    damaged,
     require_bytes,
     require_grey,
     require_shape,
@@ -103,6 +104,8 @@ def _check_nifti_header(path: Path, header: Any) -> None:
     dtype, shape = header.get_data_dtype(), header.get_data_shape()
     require_grey(path, dtype.kind == "c", ", ".join(dtype.names or ()))
     require_shape(path, shape)
+    if header.is_single and header["vox_offset"] < header.single_vox_offset:  # libraries read the header as voxels
+        raise damaged(path, f"its header says that the voxels begin within it, at byte {header['vox_offset']:g}.")
     if header["sform_code"] <= 0:  # the affine uses pixdim
         spacing = [side for side, length in zip(header["pixdim"][1:4], shape, strict=False) if length > 1]
         require_spacing(path, spacing, "spacing (pixdim)")

@@ -192,7 +192,7 @@ def test_a_wrong_split_file_says_what_is_wrong(tmp_path, text, message):
 
 
 def test_an_absent_split_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"split\.json: this datalist or split file does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"split\.json: there is no such datalist or split file"):
         pretraining_datalist(tmp_path, split_file=tmp_path / "split.json")
 
 

@@ -7,11 +7,12 @@ import logging
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 from empty_files import touch
-from models_genesis_bundle.data import list_scans, patient_hashes, pretraining_datalist
+from models_genesis_bundle.data import list_scans, patient_hashes, pretraining_datalist, segmentation_datalist
 from models_genesis_bundle.data.datalists.find_scans import look_below
 from models_genesis_bundle.files import RUN_MARKER
 from scan_writers import write_dicom, write_scan
@@ -87,6 +88,16 @@ def test_links_that_lead_nowhere_or_in_a_circle_are_said(tmp_path, caplog):
         assert len(list_scans(tmp_path / "data")) == 2
     assert "links back to a folder above  1, such as a/up" in caplog.text
     assert "links that lead nowhere       2, such as " in caplog.text
+
+
+def test_the_error_about_a_folder_without_scans_names_what_was_passed_over(tmp_path):
+    """As in a clone of a DataLad data set, before `datalad get`."""
+    for name in ("images/1.nii", "labels/1.nii"):
+        touch(tmp_path, "data/readme.md", f"data/{Path(name).parent}/empty")
+        (tmp_path / "data" / name).symlink_to(tmp_path / "annex" / "gone")
+    for find in (list_scans, segmentation_datalist):
+        with pytest.raises(FileNotFoundError, match=r"Passed over: .*2 links that lead nowhere, such as .*/1\.nii"):
+            find(str(tmp_path / "data"))
 
 
 def test_a_folder_that_cannot_be_read_is_said(tmp_path, monkeypatch):

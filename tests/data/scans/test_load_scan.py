@@ -1,10 +1,11 @@
 import pickle
 
+import itk
 import nibabel
 import numpy as np
 import pytest
 import torch
-from models_genesis_bundle.data import LoadScand, ScanError
+from models_genesis_bundle.data import LoadScand, ScanError, ScanPreprocessing
 from models_genesis_bundle.data.scans.files import is_scan_file
 from PIL import Image
 from reading import VOXELS, load, refused
@@ -106,12 +107,36 @@ def test_a_constant_scan_is_refused(tmp_path):
         load(write_scan(tmp_path / "a.mha", np.full_like(VOXELS, -1024)))
 
 
-def test_a_singular_affine_is_refused(tmp_path):
+@pytest.mark.parametrize("matrix", [np.diag([1.0, 1.0, 0.0, 1.0]), np.eye(4) + 1e30 * np.eye(4, k=3)])
+def test_a_singular_or_endless_affine_is_refused(tmp_path, matrix):
     image = nibabel.Nifti1Image(VOXELS, None)
-    image.header.set_sform(np.diag([1.0, 1.0, 0.0, 1.0]), code=1)
+    image.header.set_sform(matrix, code=1)
     nibabel.save(image, tmp_path / "a.nii")
     with pytest.raises(ScanError, match="its affine is singular"):
         load(tmp_path / "a.nii")
+
+
+@pytest.mark.parametrize("name", ["a.nii.gz", "a.nrrd"])
+def test_a_sheared_scan_is_named_with_its_angle_and_straightened_by_a_spacing(tmp_path, caplog, name):
+    """As a gantry tilt gives it: the slices do not lie straight above each other."""
+    sheared = np.diag([1.0, 1.0, 2.0, 1.0])
+    sheared[1, 2] = 2 * np.tan(np.radians(18.5))
+    if name == "a.nrrd":
+        image = itk.image_from_array(np.ascontiguousarray(VOXELS.T))
+        lengths = np.linalg.norm(sheared[:3, :3], axis=0)
+        image.SetSpacing(lengths.tolist())
+        image.SetDirection(np.diag([-1, -1, 1]) @ sheared[:3, :3] / lengths)
+        itk.imwrite(image, str(tmp_path / name))
+    else:
+        nibabel.save(nibabel.Nifti1Image(VOXELS, sheared), tmp_path / name)
+    scan = load(tmp_path / name)
+    np.testing.assert_allclose(scan.affine, sheared, atol=1e-5)
+    assert f"{name}: its axes are 18.5 degrees from perpendicular" in caplog.text
+    resampled = ScanPreprocessing(spacing=1.5)({"image": tmp_path / name})["image"]
+    np.testing.assert_allclose(resampled.affine[:3, :3], 1.5 * np.eye(3), atol=1e-5)
+    caplog.clear()
+    load(write_scan(tmp_path / "straight.nii", VOXELS))
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("name", [*FORMATS[:-1], "a.npy"])

@@ -27,9 +27,9 @@ def saved(made, path):
     return path
 
 
-def write_raw(path, header, voxels=b""):
+def write_raw(path, header, voxels=b"", vox_offset=352):
     """Write the header as it is: nibabel's own writer would mend it."""
-    header["magic"], header["vox_offset"] = b"n+1", 352
+    header["magic"], header["vox_offset"] = b"n+1", vox_offset
     content = header.binaryblock + bytes(4) + voxels
     path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
     return path
@@ -119,6 +119,13 @@ def test_a_shape_that_does_not_match_the_size_is_refused(tmp_path, name, shape):
     header.set_data_shape(shape)
     with refused("damaged", "cannot be read"):
         load(write_raw(tmp_path / name, header, VOXELS.tobytes(order="F")))
+
+
+@pytest.mark.parametrize("vox_offset", [0, 348, -5])
+def test_voxels_that_begin_within_the_header_are_refused(tmp_path, vox_offset):
+    path = write_raw(tmp_path / "a.nii", image().header, VOXELS.tobytes(order="F"), vox_offset)
+    with refused("damaged", f"voxels begin within it, at byte {vox_offset}"):
+        load(path)
 
 
 RGB = np.zeros((9, 10, 8), dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
