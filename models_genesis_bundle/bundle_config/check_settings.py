@@ -13,6 +13,7 @@ from models_genesis_bundle.bundle_config.run_command import RunCommand, end_trac
 from models_genesis_bundle.bundle_config.setting_types import kind_of
 from models_genesis_bundle.bundle_config.unknown_settings import (
     places,
+    settings_of_unused,
     unknown_arguments,
     unknown_keys,
     unknown_settings,
@@ -42,6 +43,7 @@ def check_settings(command: RunCommand | None = None) -> None:
       given as ``false``, which is text and counts as true.
     - A value of another type or out of range, see `SETTINGS`. Expressions are checked unless a component must be built for it.
     - A word, a switch or plain values in place of a component, such as ``--optimizer adamw``.
+    - A setting of a component that an overlay leaves unused, such as ``parameters`` after ``configs/optimizer_muon.yaml``.
     - A reference to something that the configuration does not have, as in an overlay for another kind of run.
     - Overlays of several pretext tasks, which would all be applied, and the last be recorded.
 
@@ -72,7 +74,7 @@ def _faults_of_command(command: RunCommand) -> list[str]:
     faults += [*misread.values(), *_out_of_range(resolved, misread, command.words)]
     faults += [*unknown_keys(command, files, first), *_lost_components(ConfigParser(first), resolved)]
     faults += _several_pretext_tasks(command.config_files[1:])
-    return faults or list(_dangling_references(first, resolved))
+    return faults or [*_dangling_references(first, resolved), *settings_of_unused(command, first, resolved)]
 
 
 def _faults_of_config(config: Mapping[str, Any]) -> list[str]:

@@ -53,6 +53,15 @@ def unknown_settings(command: RunCommand, files: ConfigParser | None = None) -> 
     return unknown
 
 
+def settings_of_unused(command: RunCommand, first: Mapping[str, Any], config: ConfigParser) -> Iterator[str]:
+    """A message for each setting of a component that only the ``first`` file uses, as ``parameters`` before another optimizer."""
+    for name in command.overrides:
+        top, *below = ReferenceResolver.split_id(name.lstrip("+~"))
+        before, now = ({key: value for key, value in one.items() if key != top} for one in (first, config.get()))
+        if below and _is_referred_to(top, before) and not _is_referred_to(top, now):
+            yield f"--{name}: it has no effect, because the component that uses {top} is replaced. Leave this setting out."
+
+
 def unknown_keys(command: RunCommand, files: ConfigParser, first: Mapping[str, Any]) -> Iterator[str]:
     """A message for each key of an overlay that the files before it do not have and nothing refers to.
 

@@ -130,6 +130,8 @@ class TrainingState:
             return
         content = read_weights(self.path, unwrap(self.network).state_dict())
         stateful = self._all_stateful(engine)
+        if "scaler" not in content:  # the run's precision needed none, and may have changed
+            stateful.pop("scaler", None)
         missing = [name for name in ("model", "trainer", "best", "processes", *stateful) if name not in content]
         if missing:
             raise CheckpointError(

@@ -14,6 +14,7 @@ from models_genesis_bundle import networks
 from models_genesis_bundle.data import ScanPreprocessing
 from models_genesis_bundle.messages import unwrapped
 from models_genesis_bundle.weights import read_weights, require_same_network
+from models_genesis_bundle.weights.model_file import require_recorded_arguments
 from monai.bundle import ConfigParser
 
 RECORDS = ("network", "label_names", "patch_size", "preprocessing")
@@ -76,6 +77,7 @@ class FinishedSegmentation:
         except Exception as error:  # a class raises anything at arguments of the wrong kind
             raise ExportError(f"{network_config or path}: its network cannot be built: {unwrapped(error)}") from error
         require_same_network(network, content, path)
+        require_recorded_arguments(network, content["network"], path)
         return segmentation
 
     @cached_property

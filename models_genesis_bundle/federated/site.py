@@ -40,11 +40,22 @@ class PretrainingSite:
         output_dir: folder of the site's metrics, panels and checkpoints, for this job alone.
         local_epochs: epochs of a round.
         settings: settings of the configuration, including ``dataset_dir``.
+
+    Raises:
+        ValueError: ``resume``, which would replace the global weights of each round, or a ``val_interval`` with which a round
+            ends without a validation.
     """
 
     def __init__(
         self, name: str, bundle_root: str | Path, output_dir: str | Path, local_epochs: int = 1, **settings: Any
     ) -> None:
+        if settings.get("resume"):
+            raise ValueError("resume: expected false, because each round starts from the global weights; found true.")
+        if local_epochs % settings.get("val_interval", 1):
+            raise ValueError(
+                f"val_interval: expected a divisor of local_epochs={local_epochs}, because a round ends with a validation; "
+                f"found {settings['val_interval']}."
+            )
         self.local_epochs = local_epochs
         self.algo = MonaiAlgo(
             bundle_root=str(bundle_root),

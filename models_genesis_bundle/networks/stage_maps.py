@@ -58,7 +58,7 @@ class StageMaps(nn.Module):
 
     It supports ``GenesisUNet`` and ``GenesisClassifier``, MONAI's ``SegResNetDS``, ``SegResNet``, ``DynUNet``, ``SwinUNETR`` and
     ``BasicUNet``, nnU-Net's ``PlainConvUNet`` and ``ResidualEncoderUNet``, and every other network whose encoder is a module
-    ``encoder``. For other networks, give ``parts``.
+    ``encoder``. For other networks, give ``parts``; of blocks with maps of the same shape, the last one's map is the stage's.
 
     Args:
         network: its encoder is shared with the result.
@@ -97,16 +97,18 @@ class StageMaps(nn.Module):
         if type(self.encoder) is not nn.Sequential:  # a subclass is a block
             found = self.encoder(x)
             return [found] if isinstance(found, torch.Tensor) else list(found)
-        maps = []
-        for stage in _stages(self.encoder):
-            x = stage(x)
+        maps: list[torch.Tensor] = []
+        for block in _blocks(self.encoder):
+            x = block(x)
+            if maps and maps[-1].shape == x.shape:  # SegResNet has several blocks at a stage
+                maps.pop()
             maps.append(x)
         return maps
 
 
-def _stages(chain: nn.Sequential) -> Iterator[nn.Module]:
+def _blocks(chain: nn.Sequential) -> Iterator[nn.Module]:
     for module in chain:
         if type(module) is nn.Sequential:
-            yield from _stages(module)
+            yield from _blocks(module)
         else:
             yield module

@@ -23,8 +23,9 @@ def parameter_groups(
         network: with parts as in ``weights.network_parts``; one of an unknown layout makes a single group ``"network"``.
         learning_rate: learning rate of the head.
         encoder_lr_factor: factor of the encoder's learning rates, above 0.
-        layer_decay: each layer has ``layer_decay`` times the rate of the layer after it; above 0, up to 1. Layers are the
-            network's numbered modules: a stage of ``GenesisUNet``, a level of MONAI's networks.
+        layer_decay: each layer has ``layer_decay`` times the rate of the layer after it; above 0, up to 1. Layers are
+            the levels of encoder and decoder (numbered modules: a stage of ``GenesisUNet``), the modules before and after
+            them, and the head.
 
     Returns:
         ``{"params", "lr", "name"}`` for each part with parameters to train, or for each layer when ``layer_decay`` is below 1.
@@ -62,26 +63,29 @@ def parameter_groups(
         if encoder_lr_factor != 1 or layer_decay != 1:
             raise
         return [{"params": list(trained.values()), "lr": learning_rate, "name": "network"}]
-    groups: dict[str, dict[str, Any]] = {}
+    groups: dict[tuple[str, str], dict[str, Any]] = {}
     for part in ("encoder", "decoder", "head"):
         factor = encoder_lr_factor if part == "encoder" else 1.0
         for key in filter(trained.__contains__, parts.get(part, [])):
-            name = _layer(part, key) if layer_decay < 1 else part
-            groups.setdefault(name, {"params": [], "lr": learning_rate * factor, "name": name})["params"].append(
-                trained[key]
-            )
+            level, name = _layer(part, key) if layer_decay < 1 and part != "head" else ("", part)
+            group = groups.setdefault((part, level), {"params": [], "lr": learning_rate * factor, "name": name})
+            group["params"].append(trained[key])
     backwards = list(reversed(groups.values()))
     for depth, group in enumerate(backwards):
         group["lr"] *= layer_decay**depth
     return backwards
 
 
-def _layer(part: str, key: str) -> str:
-    """The name of a layer: the part, and the start of the key up to its first numbered module."""
-    numbered = re.match(r"\w*\d(?=\.)|.*?\.\d+(?=\.)", key)
-    if numbered is None:
-        return part
-    return numbered[0] if key.startswith(f"{part}.") else f"{part}.{numbered[0]}"
+def _layer(part: str, key: str) -> tuple[str, str]:
+    """The level of a key, and the name of its layer, which starts with the part.
+
+    Modules of one number are one level, such as ``up_layers.1`` and ``up_samples.1``; so is each module without a number, and
+    SegResNet's ``conv_final.0``, which comes after all levels.
+    """
+    numbered = re.match(r"(?!conv_final)(\w*\d(?=\.)|.*?\.\d+(?=\.))", key)
+    module = numbered[0] if numbered else f"{part}.{key.removeprefix(f'{part}.').partition('.')[0]}"
+    level = re.findall(r"\d+", module)[0] if numbered else module
+    return level, module if module.startswith(f"{part}.") else f"{part}.{module}"
 
 
 def sawtooth(optimizer: torch.optim.Optimizer, warmup_epochs: int, max_epochs: int, power: float = 0.9) -> LambdaLR:

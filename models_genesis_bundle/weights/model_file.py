@@ -27,6 +27,9 @@ RUNS = {
     "class_names": "a classification (configs/finetune_classification.yaml)",
     "output_activation": "a pretraining (configs/pretrain.yaml)",
 }
+# Arguments that may differ from the file's: input channels are fitted, the head is new, dropout is for the training, and the
+# class of an encoder may have moved.
+FREE_ARGUMENTS = ("in_channels", "out_channels", "output_activation", "dropout", "encoder")
 
 
 def network_record(network: torch.nn.Module) -> dict[str, Any]:
@@ -114,6 +117,8 @@ def load_weights(
 ) -> torch.nn.Module:
     """Load all weights of a file into a network with the same definition; a missing or extra tensor is an error.
 
+    So is another activation or normalisation than the file records.
+
     Args:
         network: receives the weights.
         path: a file that ``transfer_weights`` reads, or its content.
@@ -133,6 +138,8 @@ def load_weights(
         name = path.path
     weights = read_source(path, None if name is None else str(name), unwrap(network).state_dict())
     require_same_network(network, {"model": weights.state, "network": weights.network}, weights.name)
+    if weights.layout is None:  # published files also serve networks with other settings
+        require_recorded_arguments(network, weights.network, weights.name)
     unwrap(network).load_state_dict(weights.state)
     return network
 
@@ -157,6 +164,12 @@ def require_same_network(network: torch.nn.Module, content: Mapping[str, Any], p
     )
 
 
+def require_recorded_arguments(network: torch.nn.Module, written: Mapping[str, Any], path: str | os.PathLike) -> None:
+    """Raise a ``CheckpointError`` if arguments that tensors do not show, such as the activation, differ from a file's record."""
+    if differing := differing_arguments(written, network_record(network), FREE_ARGUMENTS):
+        raise CheckpointError(f"{path}: a checkpoint of another network, although all tensors fit. {differing}")
+
+
 def is_whole(value: torch.Tensor, own: torch.Tensor) -> bool:
     """Whether a file has whole numbers, such as int8 of a quantisation, where the network has others."""
     return own.is_floating_point() and not value.is_floating_point()
@@ -179,7 +192,7 @@ def differing_arguments(written: Mapping[str, Any], wanted: Mapping[str, Any], i
     differing = [
         f"{name} is {theirs[name]!r} in the file and {own[name]!r} here (`--network_def::{name} {_for_shell(theirs[name])}`)"
         for name in theirs
-        if name in own and name not in ignored and theirs[name] != own[name]
+        if name in own and name not in ignored and str(theirs[name]).lower() != str(own[name]).lower()
     ]
     return f"Change the network definition: {'; '.join(differing)}. " if differing else ""
 

@@ -19,7 +19,7 @@ from models_genesis_bundle.weights.key_parts import (
     select_parts,
     unwrap,
 )
-from models_genesis_bundle.weights.model_file import differing_arguments, is_whole, network_record
+from models_genesis_bundle.weights.model_file import FREE_ARGUMENTS, differing_arguments, is_whole, network_record
 from models_genesis_bundle.weights.published import KNOWN
 from models_genesis_bundle.weights.sources import WeightSource, read_source
 from models_genesis_bundle.weights.transfer_report import TensorTransfer, TransferReport
@@ -27,7 +27,6 @@ from monai.utils import ensure_tuple
 
 logger = logging.getLogger(__name__)
 
-FREE_ARGUMENTS = ("in_channels", "out_channels", "output_activation")  # input channels are fitted, the head is new
 WHOLE = "network"  # the only part of a network whose layout is not known
 LACKING = "in no file of this kind"
 
@@ -55,7 +54,8 @@ def transfer_weights(
       of classes.
 
     Tensors of the file that the network lacks are **unused**. The report is always logged: its table at INFO (a WARNING when
-    nothing was loaded), each tensor at DEBUG.
+    nothing was loaded), each tensor at DEBUG. A WARNING names arguments of the network, such as the activation, that differ from
+    those in the file.
 
     Args:
         network: any network, wrapped or not; changed in place. Its method ``parts()`` or ``key_parts`` gives its parts; without
@@ -101,6 +101,9 @@ def transfer_weights(
         for own, value in plan:
             own.copy_(value)
     logger.log(logging.INFO if plan else logging.WARNING, "%s", report)
+    settings = differing_arguments(weights.network, network_record(network), FREE_ARGUMENTS)
+    if plan and settings and weights.layout is None:  # of published files the documentation names the settings
+        logger.warning("%s: these weights were trained in a network with other settings. %s", weights.name, settings)
     for entry in report.tensors:
         logger.debug("%s: %s %s %s", entry.key, entry.outcome, entry.reason, entry.detail)
     return report

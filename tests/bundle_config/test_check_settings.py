@@ -327,6 +327,16 @@ def test_an_overlay_replaces_components_by_components_alone(overlaid):
     )
 
 
+def test_a_setting_of_a_component_that_an_overlay_leaves_unused():
+    files = f"['{SEGMENTATION}','configs/optimizer_muon.yaml']"
+    (found,) = faults(files, "--parameters::layer_decay", "0.5")
+    assert found.startswith(
+        "--parameters::layer_decay: it has no effect, because the component that uses parameters is replaced."
+    )
+    check(files, "--optimizer::momentum", "0.9", "--foreground_prior::probability", "0.1")
+    check(SEGMENTATION, "--parameters::layer_decay", "0.5")
+
+
 def test_every_declaration_is_of_a_setting():
     names = (
         *ENTRIES,

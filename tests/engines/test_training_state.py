@@ -28,7 +28,7 @@ SCHEDULES = {
 class Run:
     """A training of a few numbers: the rates of its epochs, and the weights behind them."""
 
-    def __init__(self, path, schedule, max_epochs, resume=False, interval=1):
+    def __init__(self, path, schedule, max_epochs, resume=False, interval=1, scaler=None):
         torch.manual_seed(0)
         self.network = torch.nn.Linear(3, 1)
         encoder, head = [self.network.weight], [self.network.bias]
@@ -36,7 +36,7 @@ class Run:
         self.schedule = schedule(self.optimizer, max_epochs)
         self.rates: list[list[float]] = []
         trainer, validator = Engine(self.step), Engine(lambda engine, batch: None)
-        trainer.network = self.network
+        trainer.network, trainer.scaler = self.network, scaler
         validator.state.best_metric, validator.state.best_metric_epoch = 0.0, 1
         validator.state.key_metric_name = "score"
 
@@ -108,3 +108,14 @@ def test_the_end_of_a_run_is_saved_whatever_the_interval(tmp_path):
     written = path.stat().st_mtime_ns
     Run(path, SCHEDULES["step"], 5, resume=True, interval=10)
     assert path.stat().st_mtime_ns == written, "what is saved already is not saved again"
+
+
+def test_a_run_may_go_on_with_float16(tmp_path):
+    """``precision`` may change, and is float16 on GPUs without bfloat16: only then there is a gradient scaler."""
+    Run(tmp_path / "last.pt", SCHEDULES["step"], 1)
+    scaler = torch.amp.GradScaler("cpu")
+    assert len(Run(tmp_path / "last.pt", SCHEDULES["step"], 2, resume=True, scaler=scaler).rates) == 1
+    scaler.load_state_dict({**scaler.state_dict(), "scale": 8.0})
+    Run(tmp_path / "last.pt", SCHEDULES["step"], 3, resume=True, scaler=scaler)
+    assert scaler.get_scale() == 2.0**16, "it is restored"
+    assert len(Run(tmp_path / "last.pt", SCHEDULES["step"], 4, resume=True).rates) == 1

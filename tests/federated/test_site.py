@@ -60,3 +60,11 @@ def test_each_round_starts_from_the_weighted_mean_and_counters_go_on(sites, tmp_
 def test_weights_of_another_network_are_refused(sites):
     with pytest.raises(ValueError, match="of another network"):
         sites[0].train({"encoder.stem": torch.zeros(1)})
+
+
+def test_settings_that_a_round_cannot_have_are_refused(tmp_path):
+    """A resumed round would send its difference from other weights than the global ones."""
+    with pytest.raises(ValueError, match="resume: expected false"):
+        PretrainingSite("a", ROOT, tmp_path, resume=True)
+    with pytest.raises(ValueError, match=r"val_interval: expected a divisor of local_epochs=3, .* found 2"):
+        PretrainingSite("a", ROOT, tmp_path, local_epochs=3, val_interval=2)

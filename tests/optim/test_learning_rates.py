@@ -7,7 +7,7 @@ from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.optim import parameter_groups
 from models_genesis_bundle.weights import UnknownLayoutError, key_parts
 from monai.engines import SupervisedTrainer
-from monai.networks.nets import DynUNet, SegResNetDS
+from monai.networks.nets import DynUNet, SegResNet, SegResNetDS, SwinUNETR
 
 
 def unet():
@@ -20,6 +20,11 @@ def dynunet():
 
 def segresnet():
     return SegResNetDS(init_filters=8, blocks_down=(1, 1), out_channels=1)
+
+
+def swinunetr():
+    pytest.importorskip("einops", reason="SwinUNETR needs einops")
+    return SwinUNETR(1, 2, feature_size=12, use_v2=True)
 
 
 def train(network, groups, iterations=2):
@@ -66,14 +71,31 @@ def test_the_rate_falls_layer_by_layer():
 
 @pytest.mark.parametrize(
     ("build", "layers"),
-    [(dynunet, ["encoder", "encoder.downsamples.0"]), (segresnet, ["encoder", "encoder.layers.0", "encoder.layers.1"])],
+    [
+        (dynunet, ["encoder.input_block", "encoder.downsamples.0", "encoder.bottleneck", "decoder.upsamples.0"]),
+        (segresnet, ["encoder.conv_init", "encoder.layers.0", "encoder.layers.1", "decoder.up_layers.0", "head"]),
+        (
+            lambda: SegResNet(3, 8, out_channels=2, blocks_down=(1, 1), blocks_up=(1,)),
+            [
+                "encoder.convInit",
+                "encoder.down_layers.0",
+                "encoder.down_layers.1",
+                "decoder.up_layers.0",
+                "decoder.conv_final",
+            ],
+        ),
+        (
+            swinunetr,
+            ["encoder.swinViT", *(f"encoder.swinViT.layers{level}.0" for level in (1, 2, 3, 4)), "encoder.encoder10"],
+        ),
+    ],
 )
 def test_layers_of_other_networks(build, layers):
     network = build()
     groups = parameter_groups(network, 1.0, layer_decay=0.9)
     names = [group["name"] for group in groups]
-    assert names[0].startswith("head")
-    assert [name for name in reversed(names) if name.startswith("encoder")][: len(layers)] == layers
+    assert names[0] == "head"
+    assert list(reversed(names))[: len(layers)] == layers
     assert [group["lr"] for group in groups] == pytest.approx([0.9**depth for depth in range(len(groups))])
     assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))
 

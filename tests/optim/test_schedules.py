@@ -29,6 +29,10 @@ def test_a_linear_warm_up_and_a_decay_to_zero(root):
     assert head[5:] == pytest.approx([(1 - epoch / 6) ** 0.9 for epoch in range(1, 7)])
 
 
+def test_a_warm_up_of_the_only_epoch(root):
+    assert rates(*build(root, "schedule_warmup", max_epochs=1), 1)[0][0] == 1
+
+
 @pytest.mark.parametrize("name", ["schedule_warmup", "schedule_sawtooth"])
 def test_a_tenth_of_the_epochs_by_default(root, name):
     head = [rate[0] for rate in rates(*build(root, name, max_epochs=40), 4)]

@@ -1,7 +1,14 @@
 import pytest
 import torch
 from models_genesis_bundle.networks import GenesisClassifier, GenesisUNet
-from models_genesis_bundle.weights import CheckpointError, load_weights, read_weights, write_checkpoint, write_weights
+from models_genesis_bundle.weights import (
+    CheckpointError,
+    load_weights,
+    read_weights,
+    transfer_weights,
+    write_checkpoint,
+    write_weights,
+)
 from same_state import copy_of, same
 
 
@@ -42,6 +49,20 @@ def test_another_network_is_refused_with_what_differs(tmp_path, other, cause):
     with pytest.raises(CheckpointError, match=rf"{cause}First differences"):
         load_weights(network, tmp_path / "model.pt")
     assert same(network, before)
+
+
+@pytest.mark.parametrize(
+    ("name", "recorded", "given"),
+    [("act", "leakyrelu", "relu"), ("norm", ("group", {"num_groups": 1}), ("group", {"num_groups": 2}))],
+)
+def test_settings_that_tensors_do_not_show_are_those_of_the_file(name, recorded, given, tmp_path, caplog):
+    path = write_weights(tmp_path / "model.pt", GenesisUNet(features=(4, 8), **{name: recorded}))
+    with pytest.raises(CheckpointError, match=rf"although all tensors fit\. .* {name} is .*--network_def::{name} "):
+        load_weights(GenesisUNet(features=(4, 8), **{name: given}), path)
+    load_weights(GenesisUNet(features=(4, 8), output_activation=None, **{name: recorded}), path)
+    assert not caplog.records
+    transfer_weights(GenesisUNet(features=(4, 8), **{name: given}), path)
+    assert f"in a network with other settings. Change the network definition: {name} is" in caplog.text
 
 
 def test_what_is_no_weight_file_is_refused(tmp_path):
