@@ -244,6 +244,15 @@ def test_a_mixed_set_is_used_and_named(tmp_path, caplog):
     assert f"2 of 4 differ from the rest. The first is {scans[2]['image']}: it is not in HU" in caplog.text
 
 
+def test_scans_that_a_rule_excludes_have_no_say_in_what_most_scans_are(tmp_path):
+    """As masks of many organs next to each CT have, whose names do not say that they are label maps."""
+    masks = [write_nifti(tmp_path / f"{name}.nii", organ(30, 30, 9) > 0) for name in ("heart", "liver", "lungs")]
+    ct = write_nifti(tmp_path / "scan.nii", 5 * organ(30, 30, 9) - 300)
+    volumes = prepare(tmp_path / "cache", [*masks, ct])
+    assert (len(volumes), len(volumes.left_out)) == (1, 3)
+    assert ct["image"] in volumes
+
+
 @pytest.mark.parametrize(("mode", "warned"), [("window", True), ("percentile", False)])
 def test_scans_of_another_unit_in_the_window_of_ct_are_warned_of(tmp_path, caplog, mode, warned):
     """As an MR, or a CT scaled to 0 ... 1, would train on a sliver of the range."""
