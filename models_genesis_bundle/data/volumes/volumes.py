@@ -208,7 +208,10 @@ class Volumes:
             if scan_fingerprint(*self._scan_files[key]) != fingerprint:
                 found = "its prepared volume is damaged, and the scan has changed since it was made."
                 raise ScanError(key, found, "Start again.", "changed") from error
-            self._records[key] = self.items.make_again(key, fingerprint, self._job(key))
+            record = self.items.make_again(key, fingerprint, self._job(key))
+            if "unreadable" in record:
+                raise ScanError(*record["unreadable"]) from error
+            self._records[key] = record
             return self._read(key, corner, size)
 
     def _read(self, key: str, corner: Sequence[int], size: Sequence[int]) -> np.ndarray:

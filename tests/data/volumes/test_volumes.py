@@ -168,6 +168,17 @@ def test_damage_is_not_mended_from_a_scan_that_has_changed(tmp_path, copied):
         volumes.read(copied[0]["image"], (0, 0, 0), (8, 8, 8))
 
 
+def test_damage_is_not_mended_from_a_scan_that_cannot_be_read_any_more(tmp_path, copied):
+    volumes = prepare(tmp_path / "cache", copied)
+    path = Path(copied[0]["image"])
+    state = path.stat()
+    path.write_bytes(b"\0" * state.st_size)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    Path(volumes.items.path(str(path))).unlink()
+    with pytest.raises(ScanError, match=rf"{path.name}: it cannot be read .* damaged"):
+        volumes.read(path, (0, 0, 0), (8, 8, 8))
+
+
 def test_a_damaged_index_costs_the_damaged_entries(tmp_path, scans):
     prepare(tmp_path, scans)
     before = files(tmp_path)
