@@ -71,13 +71,14 @@ def make_phantoms(
     with FileLock(directory / ".lock"):
         listed = max(count, _count_listed(directory, settings))
         names = [f"phantom_{seed}_{index:03d}" if seed else f"phantom_{index:03d}" for index in range(listed)]
-        _write_datalist(directory / DATALIST, names, settings)
-        files = [f"{name}.nii.gz" for name in names[:count]]
-        missing = [index for index, file in enumerate(files) if not (directory / "labels" / file).exists()]
+        made = [name for name in names if (directory / "labels" / f"{name}.nii.gz").exists()]
+        more = [name for name in made if name not in names[:count]]
+        _write_datalist(directory / DATALIST, names[:count] + more, settings)
+        missing = [index for index in range(count) if names[index] not in made]
         for index in tqdm(missing, desc="Making phantoms", unit="phantom", disable=not missing):
             hu, labels = draw_chest(size, spacing, np.random.default_rng((seed, index)))
-            _write_nifti(hu, spacing, directory / "images" / files[index])
-            _write_nifti(labels, spacing, directory / "labels" / files[index])
+            _write_nifti(hu, spacing, directory / "images" / f"{names[index]}.nii.gz")
+            _write_nifti(labels, spacing, directory / "labels" / f"{names[index]}.nii.gz")
     return directory
 
 

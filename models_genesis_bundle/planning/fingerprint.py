@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from models_genesis_bundle.data.datalists.scan_lists import pretraining_datalist
 from models_genesis_bundle.data.datalists.splits import SplitRequest, split_sections
-from models_genesis_bundle.data.scans.files import IMAGE_SUFFIXES, scan_suffix
+from models_genesis_bundle.data.scans.files import IMAGE_SUFFIXES, files_of_scan, scan_suffix
 from models_genesis_bundle.data.scans.load_scan import LoadScand
 from models_genesis_bundle.data.scans.raw_scan import ScanError
 from models_genesis_bundle.data.volumes.quality import (
@@ -132,7 +133,7 @@ def _find_any(find: Callable[..., Datalist]) -> tuple[int, Datalist]:
 
 def _sampled(images: list[str], size: int, seed: int) -> tuple[list[str], list[str]]:
     """The scans to read, and a note if they are a sample."""
-    sizes = itertools.accumulate(_bytes_on_disk(Path(image)) for image in images)
+    sizes = itertools.accumulate(_bytes_on_disk(image) for image in images)
     if len(images) <= size or all(total <= _ALL_READ_BELOW for total in sizes):
         return images, []
     drawn = np.random.default_rng(seed).choice(len(images), size, replace=False)
@@ -143,8 +144,10 @@ def _sampled(images: list[str], size: int, seed: int) -> tuple[list[str], list[s
     return [images[number] for number in sorted(drawn)], [note]
 
 
-def _bytes_on_disk(scan: Path) -> int:
-    return sum(file.stat().st_size for file in (scan.iterdir() if scan.is_dir() else (scan,)))
+def _bytes_on_disk(scan: str) -> int:
+    with suppress(OSError):  # the reading of the scan gives the reason
+        return sum(map(os.path.getsize, files_of_scan(scan)))
+    return 0
 
 
 def _read(images: Sequence[str], spatial_dims: int, num_workers: int) -> tuple[dict[str, ScanFacts], dict[str, Rule]]:

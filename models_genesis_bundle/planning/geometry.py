@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
+from models_genesis_bundle.data.scans.preprocessing import resampled_shape
 from models_genesis_bundle.data.volumes.quality import ScanFacts
 
 SMALLEST_SIDE = 16
@@ -37,12 +38,7 @@ def target_spacing(facts: Sequence[ScanFacts]) -> tuple[list[float], str]:
 
 def sides_after_resampling(facts: Sequence[ScanFacts], spacing: Sequence[float]) -> np.ndarray:
     """Voxels of each scan along each axis at `spacing`, an array (scans, axes)."""
-    return np.array([resampled_sides(scan.shape, scan.spacing, spacing) for scan in facts])
-
-
-def resampled_sides(shape: Sequence[float], own: Sequence[float], spacing: Sequence[float]) -> np.ndarray:
-    """Voxels along each axis at `spacing` of a scan with `shape` voxels at its `own` spacing."""
-    return np.round(np.multiply(shape, own) / spacing, 6)  # 318 x 3.52 / 3.52 is below 318
+    return np.array([resampled_shape(scan.shape, scan.spacing, spacing) for scan in facts])
 
 
 def cube_sides(limits: Sequence[float], spacing: Sequence[float], voxels: int, divisor: int) -> list[int]:

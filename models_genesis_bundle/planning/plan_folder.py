@@ -42,9 +42,12 @@ class PlanFolder:
         """Write the files, and log the plan and the next steps."""
         folder = Path(os.path.normpath(self.output_dir))
         datalist, overlay, page = files = [folder / name for name in ("datalist.json", "plan.yaml", "report.html")]
+        labels = label_maps(
+            self.fingerprint.dataset_dir
+        )  # read before the datalist moves, which may be that of the plan
         if earlier := [path for path in files if path.exists()]:
             logger.info("The files of an earlier plan were moved to %s.", move_to_previous(earlier, folder))
-        write_datalist(datalist, self.fingerprint)
+        write_datalist(datalist, self.fingerprint, labels)
         scans = Setting(
             "dataset_dir", datalist.as_posix(), "The scans, their patients, and what was left out: correct it there."
         )
@@ -74,13 +77,12 @@ def training_hours(plan: Plan, datalist: Datalist, cubes_per_second: float) -> f
     return plan.values["max_epochs"] * plan.values["cubes_per_scan"] * scans / cubes_per_second / 3600
 
 
-def write_datalist(path: Path, fingerprint: Fingerprint) -> None:
+def write_datalist(path: Path, fingerprint: Fingerprint, labels: Mapping[str, str]) -> None:
     """Write the scans of a plan as an MSD-style JSON, with the excluded scans under ``left_out``.
 
-    Paths are relative to the JSON's folder; a scan on another drive has an absolute path. Label maps, which pretraining does
-    not read, are listed where the dataset has them.
+    Paths are relative to the JSON's folder; a scan on another drive has an absolute path. ``labels``, the label maps by scan,
+    are listed as well, although pretraining does not read them.
     """
-    labels = _label_maps(fingerprint.dataset_dir)
 
     def listed(scan: Mapping[str, Any]) -> dict[str, Any]:
         entry = {**scan, "image": _from_folder(scan["image"], path.parent)}
@@ -98,7 +100,7 @@ def write_datalist(path: Path, fingerprint: Fingerprint) -> None:
     )
 
 
-def _label_maps(dataset_dir: str) -> dict[str, str]:
+def label_maps(dataset_dir: str) -> dict[str, str]:
     """The label map of each scan that has one; without the log of a datalist, which would look like that of the plan."""
     request = DatasetRequest(dataset_dir, layouts=("json", "pairs"), labelled=True, required=(), channels=1)
     try:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from models_genesis_bundle.bundle_config import genesis_pairs
-from models_genesis_bundle.data.scans.preprocessing import ScanPreprocessing
+from models_genesis_bundle.data.scans.preprocessing import ScanPreprocessing, resampled_shape
 from models_genesis_bundle.data.volumes.quality import NOT_IN_HU, ScanFacts
 from models_genesis_bundle.planning.fingerprint import Fingerprint
 from models_genesis_bundle.planning.geometry import sides_after_resampling
@@ -36,13 +36,15 @@ class Example(NamedTuple):
 
 def example_scans(fingerprint: Fingerprint, plan: Plan, count: int) -> list[Example]:
     """Preprocess a few scans as planned: the smallest, the largest, and others in between."""
-    sizes = {image: np.prod(np.multiply(facts.shape, facts.spacing)) for image, facts in fingerprint.facts.items()}
+    spacing = plan.values["scan_preprocessing::spacing"]
+    sizes = {
+        image: np.prod(np.multiply(facts.shape, facts.spacing))
+        for image, facts in fingerprint.facts.items()
+        if 1
+        not in resampled_shape(facts.shape, facts.spacing, spacing)  # the training leaves out scans that become flat
+    }
     ordered = sorted(sizes, key=lambda image: (sizes[image], image))
-    preprocessing = ScanPreprocessing(
-        intensity=plan.intensity,
-        spacing=plan.values["scan_preprocessing::spacing"],
-        spatial_dims=fingerprint.spatial_dims,
-    )
+    preprocessing = ScanPreprocessing(intensity=plan.intensity, spacing=spacing, spatial_dims=fingerprint.spatial_dims)
     middle = ResizeWithPadOrCrop(plan.values["cube_size"], value=plan.intensity.value_range[0])
     examples = []
     for place in np.unique(np.linspace(0, len(ordered) - 1, max(count, 1)).round().astype(int)):

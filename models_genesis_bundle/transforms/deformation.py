@@ -39,8 +39,8 @@ class RandDeformation(RandomizableTransform):
             raise ValueError(f"{type(self).__name__}: the draw is for an image of {self.sides} voxels, got {sides}.")
         if not isinstance(image, torch.Tensor):
             return self.deform(np.ascontiguousarray(image, dtype=np.float32))
-        array = image.detach().as_subclass(torch.Tensor).cpu().numpy()
-        result = torch.from_numpy(self.deform(np.ascontiguousarray(array, dtype=np.float32))).to(image.device)
+        array = image.detach().as_subclass(torch.Tensor).cpu().float().numpy()
+        result = torch.from_numpy(self.deform(np.ascontiguousarray(array))).to(image.device)
         return MetaTensor(result).copy_meta_from(image) if isinstance(image, MetaTensor) else result
 
     def deform(self, image: np.ndarray) -> np.ndarray:

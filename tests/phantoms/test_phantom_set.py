@@ -96,6 +96,16 @@ def test_an_interrupted_set_is_completed(tmp_path):
     assert load(directory, "images", 1).get_fdata().std() > 100
 
 
+def test_of_an_interrupted_set_fewer_phantoms_can_be_made(tmp_path):
+    directory = make_phantoms(tmp_path / "set", count=4, **SMALL)
+    for file in sorted((directory / "labels").iterdir())[1:]:
+        file.unlink()
+    make_phantoms(directory, count=2, **SMALL)
+    listed = json.loads((directory / "dataset.json").read_text())["training"]
+    assert [entry["patient"] for entry in listed] == ["phantom_000", "phantom_001"]
+    assert load(directory, "labels", 1).shape == SMALL["size"]
+
+
 def test_two_processes_at_once(tmp_path):
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         made = [pool.submit(make_phantoms, tmp_path / "set", 2, **SMALL) for _ in range(2)]

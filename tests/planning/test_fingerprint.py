@@ -95,6 +95,17 @@ def test_of_many_large_scans_a_sample_is_read_and_all_are_listed(folder, monkeyp
     assert "sample of 3 of the 6 scans" in samples[0].notes[0]
 
 
+@pytest.mark.parametrize("name", ["series.mhd", "series"])
+def test_the_size_of_a_scan_is_that_of_all_its_files(tmp_path, monkeypatch, name):
+    """A header of LUNA16 has a few hundred bytes; its voxels are in another file."""
+    for number in range(3):
+        folder = write_scan(tmp_path / f"patient_{number}" / name, voxels(number)).parent / "series"
+        folder.mkdir(exist_ok=True)
+        (folder / "gone.dcm").symlink_to("nowhere")
+    monkeypatch.setattr(fingerprint, "_ALL_READ_BELOW", 10_000)
+    assert len(fingerprint_scans(tmp_path, sample_size=2, num_workers=0).facts) == 2
+
+
 def test_a_list_that_loses_all_its_scans_is_split_anew(folder, caplog):
     write(folder / "thin.nii.gz", voxels(7)[..., :2])
     content = {"training": [f"ct_{number}.nii.gz" for number in range(6)], "validation": ["thin.nii.gz"]}

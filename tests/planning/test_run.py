@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from models_genesis_bundle.data import pretraining_datalist
 from models_genesis_bundle.data.volumes.quality import ScanFacts
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.planning import Device, Fingerprint, Plan, Setting, make_plan, write_overlay
-from models_genesis_bundle.planning.plan_folder import training_hours, write_datalist
+from models_genesis_bundle.planning.plan_folder import label_maps, training_hours, write_datalist
+from models_genesis_bundle.planning.report import example_scans
 from monai.bundle import ConfigParser
 
 SMALL = {
@@ -103,14 +105,31 @@ def test_the_same_folder_gives_the_same_files_and_keeps_the_earlier_ones(planned
     assert (planned / "previous" / "1" / "datalist.json").read_text() == "corrected by hand"
 
 
+def test_a_plan_for_its_own_datalist_lists_the_same_scans_and_label_maps(planned):
+    before = json.loads((planned / "datalist.json").read_text())
+    plan(planned / "datalist.json", planned)
+    after = json.loads((planned / "datalist.json").read_text())
+    assert [after[name] for name in ("training", "validation")] == [before[name] for name in ("training", "validation")]
+
+
 def test_label_maps_are_listed_without_a_second_report_of_the_data(phantoms, tmp_path, caplog):
     caplog.set_level("INFO")
     scans = [{"image": str(phantoms / "images" / "phantom_000.nii.gz"), "patient": "phantom_000"}]
     found = Fingerprint(str(phantoms), 3, "CT", {"training": scans}, {}, [], [])
-    write_datalist(tmp_path / "datalist.json", found)
+    write_datalist(tmp_path / "datalist.json", found, label_maps(str(phantoms)))
     (entry,) = json.loads((tmp_path / "datalist.json").read_text())["training"]
     assert (tmp_path / entry["label"]).resolve() == (phantoms / "labels" / "phantom_000.nii.gz").resolve()
     assert not caplog.records
+
+
+def test_a_scan_that_becomes_flat_is_not_an_example(phantoms):
+    """The smallest scan is the first example, and a thin one is the smallest."""
+    facts = ScanFacts((64, 64, 48), (5.0, 5.0, 6.0), "CT", -1000, 1000, -1000, 0, 900, 0.1, True)
+    thin = replace(facts, shape=(64, 64, 3), spacing=(5.0, 5.0, 1.0))
+    image = str(phantoms / "images" / "phantom_000.nii.gz")
+    found = Fingerprint(str(phantoms), 3, "CT in HU", {}, {"thin.nii.gz": thin, image: facts}, [], [])
+    made = make_plan([facts], "CT in HU", 3, Device("CPU", None, 2))
+    assert [example.path for example in example_scans(found, made, 3)] == [image]
 
 
 def test_what_is_left_out_stands_in_the_datalist_with_its_rule(tmp_path):
@@ -118,7 +137,7 @@ def test_what_is_left_out_stands_in_the_datalist_with_its_rule(tmp_path):
     excluded = {"patient": "b", "rule": "few_slices", "reason": "it has 2 slices."}
     left_out = [{"image": str(tmp_path / "data" / "b.nii.gz"), **excluded}]
     found = Fingerprint(str(tmp_path / "data"), 3, "MR", scans, {}, left_out, [])
-    write_datalist(tmp_path / "plan" / "datalist.json", found)
+    write_datalist(tmp_path / "plan" / "datalist.json", found, {})
     content = json.loads((tmp_path / "plan" / "datalist.json").read_text())
     assert content["training"] == [{"image": "../data/a.nii.gz", "patient": "a"}]
     assert content["left_out"] == [{"image": "../data/b.nii.gz", **excluded}]

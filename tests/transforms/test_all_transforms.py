@@ -82,6 +82,7 @@ def test_a_seed_gives_the_same_cube_after_pickling(name):
 def test_kinds_of_arrays(name):
     wanted = make(name)(CUBE)
     assert np.array_equal(make(name)(torch.from_numpy(CUBE)).numpy(), wanted)
+    assert make(name)(torch.from_numpy(CUBE).bfloat16()).dtype == torch.float32  # a type that numpy lacks
     affine = torch.diag(torch.tensor([2.0, 3.0, 4.0, 1.0]))
     meta = make(name)(MetaTensor(CUBE, affine=affine, meta={"filename_or_obj": "scan.nii"}))
     assert meta.meta["filename_or_obj"] == "scan.nii"

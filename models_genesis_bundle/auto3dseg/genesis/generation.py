@@ -15,9 +15,9 @@ from models_genesis_bundle.auto3dseg.genesis.settings import bundle_config, inpu
 from models_genesis_bundle.data import check_patients_disjoint
 from models_genesis_bundle.data.datalists.json_datalist import read_json_datalist
 from models_genesis_bundle.data.scans.files import scan_files
-from models_genesis_bundle.data.scans.preprocessing import RAS_LABELS
+from models_genesis_bundle.data.scans.preprocessing import RAS_LABELS, resampled_shape
 from models_genesis_bundle.networks import GenesisUNet
-from models_genesis_bundle.planning.geometry import cube_sides, resampled_sides
+from models_genesis_bundle.planning.geometry import cube_sides
 from models_genesis_bundle.weights import InitialWeights
 from monai.apps.utils import get_logger
 from monai.bundle import ConfigParser
@@ -140,7 +140,7 @@ def _patch_size(settings: ConfigParser, scans: Mapping[str, Any], recorded: Mapp
         spacing = own if spacing == "scan" else [float(spacing)] * len(own)
     widths = settings.get("network_def::features") or signature(GenesisUNet).parameters["features"].default
     patches, divisor = settings["batch_size"] * settings["patches::num_samples"], max(8, 2 ** (len(widths) - 1))
-    limits = np.ceil(resampled_sides(scans["shape"]["median"], own, spacing) / divisor) * divisor
+    limits = np.ceil(np.divide(resampled_shape(scans["shape"]["median"], own, spacing), divisor)) * divisor
     return cube_sides(limits.tolist(), spacing, voxel_budget(patches, widths[0]), divisor)
 
 

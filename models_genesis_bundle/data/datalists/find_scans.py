@@ -92,7 +92,7 @@ def _folders(top: str, passed_over: dict[str, list[str]]) -> Iterator[tuple[str,
                 is_file = is_folder = False
             if is_file:
                 names.append(entry.name)
-            elif is_folder and not (entry.is_symlink() and _leads_back(entry.path, top)):
+            elif is_folder and not (entry.is_symlink() and _leads_back(entry.path)):
                 waiting.append(entry.path)
             elif entry.is_symlink():
                 to = "links back to a folder above" if is_folder else "links that lead nowhere"
@@ -100,8 +100,8 @@ def _folders(top: str, passed_over: dict[str, list[str]]) -> Iterator[tuple[str,
         yield place, names
 
 
-def _leads_back(link: str, top: str) -> bool:
-    return any(above.is_relative_to(top) and above.samefile(link) for above in Path(link).parents)
+def _leads_back(link: str) -> bool:
+    return any(above.samefile(link) for above in Path(os.path.abspath(link)).parents)
 
 
 def _is_one_scan(file: str, spatial_dims: int) -> bool:

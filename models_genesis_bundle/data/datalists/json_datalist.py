@@ -88,6 +88,7 @@ def read_json_datalist(
     patient_regex: str | None = None,
     required: Sequence[str] = ("training",),
     labelled: bool = False,
+    name_patients: bool = True,
 ) -> dict[str, list[dict[str, Any]]]:
     """Read the lists ``training``, ``validation`` and ``test`` of a JSON file, or ``train``, ``val`` and ``testing``. Missing lists
     are empty.
@@ -103,6 +104,7 @@ def read_json_datalist(
         required: lists that must have an entry; without them, any list must.
         labelled: ``label`` is a path as well; entries without one, such as the Decathlon's test list, are skipped and counted in
             the log.
+        name_patients: False leaves entries without ``patient`` as they are.
     """
     if not file.is_file():
         raise FileNotFoundError(f"{file}: there is no such datalist or split file.")
@@ -121,7 +123,7 @@ def read_json_datalist(
     }
     every = [entry for section in SECTIONS for entry in sections[section]]
     _resolve_paths(file, base, every, ("image", "label") if labelled else ("image",))
-    if not all("patient" in entry for entry in every):
+    if name_patients and not all("patient" in entry for entry in every):
         names = patient_names([Path(case_path(scan_files(entry))) for entry in every], base, patient_regex)
         for entry, name in zip(every, names, strict=True):
             entry.setdefault("patient", name)

@@ -49,9 +49,10 @@ _WORDS_OF_A_KIND = {
     "modality": """ct cta ctpa cbct ldct hrct mr mri mra t1 t1w t1wi t1c t1ce t1gd t1n t1km t2 t2w t2wi t2f
         t2s flair dwi adc dti swi pd pdw dce pet pt suv fdg spect us xr cr dx bold asl tof mprage rage mp
         spgr anat func fmap perf hires iso contrast native plain thin thick arterial venous portal delayed
-        late axial ax sagittal sag coronal cor sa la lge cine 2d 3d 4d 3t 7t left right""",
+        late axial ax sagittal sag coronal cor sa la lge cine 2d 3d 4d 3t 7t left right std sharp smooth""",
     "visit": """ses session visit timepoint time tp day week month year baseline bl followup follow up fu
-        pre post run acq echo frame rep repeat retest preop postop before after inspiration expiration""",
+        pre post run acq echo frame rep repeat retest preop postop before after inspiration expiration insp exp
+        inhale exhale""",
 }
 _KIND_OF_WORD = {word: kind for kind, words in _WORDS_OF_A_KIND.items() for word in words.split()}
 _BETWEEN_WORDS = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])|(?:(?<=images)|(?<=labels))(?=t[rs]$)")

@@ -110,21 +110,25 @@ def _section_of(path: Path) -> str | None:
     return next(filter(None, named), None)
 
 
-def split_by_file(items: Sequence[Item], split_file: Path, base: Path) -> dict[str, list[Item]]:
+def split_by_file(items: Sequence[Item], split_file: Path, base: Path) -> dict[str, list[dict[str, Any]]]:
     """Put items into the lists of a JSON of image paths, which are relative to `base` or to the JSON.
 
-    An image that is several files is listed by the first or by all. The log counts the items that the JSON does not list.
+    An image that is several files is listed by the first or by all. Patients that the JSON names have precedence. The log
+    counts the items that it does not list.
     """
-    listed = read_json_datalist(split_file, base, required=("training", "validation"))
+    listed = read_json_datalist(split_file, base, required=("training", "validation"), name_patients=False)
     item_of = {os.path.realpath(item["image"]): item for item in items}
-    sections: dict[str, list[Item]] = {}
+    sections: dict[str, list[dict[str, Any]]] = {}
     for section, entries in listed.items():
         files = [os.path.realpath(entry["image"]) for entry in entries]
         unknown = [file for file in files if file not in item_of]
         if unknown:
             found = f"{len(unknown)} scans of {section} are not among the labelled scans of {base}. The first is {unknown[0]}."
             raise DatalistError(split_file, found, "Add their labels, or remove them from this file.")
-        sections[section] = [item_of[file] for file in files]
+        sections[section] = [
+            {**item_of[file], "patient": entry.get("patient", item_of[file]["patient"])}
+            for file, entry in zip(files, entries, strict=True)
+        ]
     left_out = len(item_of) - len({item["image"] for listed_items in sections.values() for item in listed_items})
     if left_out:
         logger.warning("%s: %d labelled scans are in none of its lists and are skipped", split_file, left_out)

@@ -77,7 +77,7 @@ def scan_fingerprint(path: str | Path, *further: str | Path) -> str:
     path = os.path.normpath(path)
     digest = hashlib.sha256()
     try:
-        files = _files_of_scan(path)
+        files = files_of_scan(path)
         os.stat(path)
     except OSError:
         return ""
@@ -91,7 +91,8 @@ def scan_fingerprint(path: str | Path, *further: str | Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _files_of_scan(path: str) -> list[str]:
+def files_of_scan(path: str) -> list[str]:
+    """The visible files of a DICOM folder, a header and the data file that it names, or the one file."""
     if os.path.isdir(path):
         with os.scandir(path) as entries:
             return sorted(entry.path for entry in entries if not entry.name.startswith(".") and entry.is_file())

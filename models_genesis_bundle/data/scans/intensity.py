@@ -200,7 +200,7 @@ class ScaleScanIntensityd(_IntensityTransform):
             except ValueError as error:
                 file = getattr(image, "meta", {}).get("filename_or_obj", str(key))
                 raise ScanError(file, f"it cannot be scaled: {error}.", "Leave it out or use mode 'window'.") from error
-            scaled[key] = convert_to_dst_type(torch.stack(channels), image)[0]
+            scaled[key] = convert_to_dst_type(torch.stack(channels), image, dtype=torch.float32)[0]
         return scaled
 
 

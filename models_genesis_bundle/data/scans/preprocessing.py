@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+import numpy as np
 from models_genesis_bundle.axes import for_each_axis
 from models_genesis_bundle.data.scans.files import Channels, channel_count
 from models_genesis_bundle.data.scans.intensity import IntensityScaling, ScaleScanIntensityd
@@ -151,10 +152,7 @@ class _RequireUsableSize(MapTransform):
         for key in self.key_iterator(dict(data)):
             image = data[key]
             own = affine_to_spacing(image.affine, r=len(self.spacing)).tolist()
-            sides = [
-                round((side - 1) * old / new) + 1
-                for side, old, new in zip(image.shape[1:], own, self.spacing, strict=True)
-            ]
+            sides = resampled_shape(image.shape[1:], own, self.spacing)
             if 1 in sides or math.prod(sides) > MOST_VOXELS:
                 was, becomes, shape = (
                     "×".join(f"{side:g}" for side in numbers) for numbers in (own, self.spacing, sides)
@@ -163,6 +161,11 @@ class _RequireUsableSize(MapTransform):
                 remedy = "Check the unit and the spacing in its header, and scan_preprocessing::spacing."
                 raise ScanError(image.meta["filename_or_obj"], found, remedy, "resampled_size")
         return data
+
+
+def resampled_shape(shape: Sequence[float], own: Sequence[float], spacing: Sequence[float]) -> list[int]:
+    """Voxels along each axis after MONAI's `Spacing`, from `shape` voxels at their `own` spacing."""
+    return np.round(np.subtract(shape, 1) * own / spacing + 1).astype(int).tolist()
 
 
 def recorded_preprocessing(

@@ -226,10 +226,13 @@ def otsu_threshold(values: np.ndarray) -> tuple[float, float]:
 
     Returns:
         The threshold and the separability, the fraction of the variance that is between the classes: 0.64 for one normal
-        distribution, 0.75 for a uniform one, near 1 for two narrow peaks, 0 if all values are equal.
+        distribution, 0.75 for a uniform one, near 1 for two narrow peaks, 0 if all values are equal or nearly so.
 
     Based on: Otsu, "A threshold selection method from gray-level histograms", IEEE Trans. SMC 9, 1979, 62–66.
     """
+    low, high = float(values.min()), float(values.max())
+    if high - low <= 2 * _BINS * np.spacing(values.dtype.type(max(-low, high))):  # too little for the bins
+        return low, 0.0
     counts, edges = np.histogram(values, bins=_BINS)
     centres = (edges[:-1] + edges[1:]) / 2
     share = counts / counts.sum()
@@ -237,8 +240,6 @@ def otsu_threshold(values: np.ndarray) -> tuple[float, float]:
     mean_below = np.cumsum(share * centres)[:-1]
     total_mean = float((share * centres).sum())
     variance = float((share * (centres - total_mean) ** 2).sum())
-    if variance == 0:
-        return float(centres[0]), 0.0
     weight = below * (1 - below)
     between = np.divide((total_mean * below - mean_below) ** 2, weight, out=np.zeros_like(weight), where=weight > 0)
     best = int(between.argmax())

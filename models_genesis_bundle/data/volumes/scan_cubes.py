@@ -117,13 +117,21 @@ class ScanCubes(Dataset):
         settings = {"sampler": self.sampler.record(), "count": count, "seed": self.seed}
         self._places = ItemFolder(self.volumes.items.folder, "places", settings, ".places")
 
-        def job(image: str) -> Job:
+        image_of = {self._places_key(image): image for image in self.patients}
+
+        def job(key: str) -> Job:
+            image = image_of[key]
             identity = f"{self.seed}|{self.patients[image]}|{Path(image).name}"
-            volumes, path = self.volumes.alone(image), self._places.path(image)
+            volumes, path = self.volumes.alone(image), self._places.path(key)
             return partial(_draw_corners, image, identity, volumes, self.sampler, count, path)
 
-        wanted = {image: f"{self.volumes.fingerprint(image)} {patient}" for image, patient in self.patients.items()}
-        return self._places.open_or_make(wanted, job, self.volumes.num_workers, self.volumes.scheduler)
+        wanted = {key: self.volumes.fingerprint(image) for key, image in image_of.items()}
+        records = self._places.open_or_make(wanted, job, self.volumes.num_workers, self.volumes.scheduler)
+        return {image_of[key]: record for key, record in records.items()}
+
+    def _places_key(self, image: str) -> str:
+        """The key of a scan's places: runs that name its patient differently have different places."""
+        return f"{image}|{self.patients[image]}"
 
     def _report(self) -> None:
         logger.info("%d cubes of %d scans in an epoch (%s)", len(self), len(self.images), self.draw)
@@ -171,7 +179,7 @@ class ScanCubes(Dataset):
     def corners(self, image: str) -> np.ndarray:
         """The lowest corners at all places of a scan, (count, axes), in voxels."""
         record = self._records[image]
-        return _read_corners(self._places.path(image), record["checksum"], record["count"])
+        return _read_corners(self._places.path(self._places_key(image)), record["checksum"], record["count"])
 
     def record(self) -> dict[str, Any]:
         """Plain values about the data, for checkpoints: numbers of scans, patients and cubes, hashes of the patients, settings."""

@@ -105,11 +105,9 @@ class Volumes:
             for image, record in records.items()
             if "rule" in record and (apply_rules or "unreadable" in record)
         }
-        self._records = {image: record for image, record in records.items() if "kind" in record}
+        self._records = {image: record for image, record in records.items() if image not in self.left_out}
         if apply_rules:
             self._leave_out_odd_kinds()
-        for image in self.left_out:
-            self._records.pop(image, None)
         self._report()
         self._warn_of_other_units()
 
@@ -118,11 +116,13 @@ class Volumes:
         return partial(_prepare, key, files, path, self.preprocessing, self.on_unreadable)
 
     def _leave_out_odd_kinds(self) -> None:
+        """Compare the scans that no other rule excludes."""
         images = list(self._records)
         odd, clear = odd_intensity_kinds([record["kind"] for record in self._records.values()])
         if clear:
             for number, reason in odd.items():
-                self.left_out.setdefault(images[number], f"{reason} [{INTENSITY_KIND_RULE}]")
+                self.left_out[images[number]] = f"{reason} [{INTENSITY_KIND_RULE}]"
+                del self._records[images[number]]
             return
         first, reason = next(iter(odd.items()))
         logger.warning(
@@ -208,7 +208,10 @@ class Volumes:
             if scan_fingerprint(*self._scan_files[key]) != fingerprint:
                 found = "its prepared volume is damaged, and the scan has changed since it was made."
                 raise ScanError(key, found, "Start again.", "changed") from error
-            self._records[key] = self.items.make_again(key, fingerprint, self._job(key))
+            record = self.items.make_again(key, fingerprint, self._job(key))
+            if "unreadable" in record:
+                raise ScanError(*record["unreadable"]) from error
+            self._records[key] = record
             return self._read(key, corner, size)
 
     def _read(self, key: str, corner: Sequence[int], size: Sequence[int]) -> np.ndarray:

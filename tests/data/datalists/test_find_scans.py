@@ -82,11 +82,12 @@ def test_results_of_earlier_runs_are_passed_over_but_not_when_named(tmp_path, ca
 def test_links_that_lead_nowhere_or_in_a_circle_are_said(tmp_path, caplog):
     touch(tmp_path, "data/a/1.nii", "data/b/1.nii")
     (tmp_path / "data" / "a" / "up").symlink_to(tmp_path / "data")
+    (tmp_path / "data" / "b" / "above").symlink_to(tmp_path)
     (tmp_path / "data" / "annexed.nii").symlink_to(tmp_path / "gone.nii")
     (tmp_path / "data" / "itself").symlink_to(tmp_path / "data" / "itself")
     with caplog.at_level(logging.INFO):
         assert len(list_scans(tmp_path / "data")) == 2
-    assert "links back to a folder above  1, such as a/up" in caplog.text
+    assert "links back to a folder above  2, such as " in caplog.text
     assert "links that lead nowhere       2, such as " in caplog.text
 
 

@@ -55,6 +55,11 @@ SCANS = {
         for visit in range(1, 3 + n % 2)
         for kind in ("flair", "mprage", "pd", "t2")
     },
+    "COPDGene, in and out": {
+        f"COPDGene/{n}_{breath}_{kernel}.nii.gz": n
+        for n in ("10001Q", "10002R")
+        for breath, kernel in (("INSP", "STD"), ("INSP", "SHARP"), ("EXP", "STD"))
+    },
     "CT-RATE": {
         f"dataset/train/train_{n}/train_{n}_{visit}/train_{n}_{visit}_{kernel}.nii.gz": f"train_{n}"
         for n, visits in ((1, "a"), (2, "ab"), (53, "a"))

@@ -263,6 +263,17 @@ def test_a_split_that_leaves_nobody_to_train_on_is_refused(tmp_path, count, argu
         segmentation_datalist(tmp_path, **arguments)
 
 
+def test_patients_that_a_split_file_names_are_those_of_its_scans(tmp_path):
+    touch(tmp_path, *(f"{folder}/{name}.nii" for folder in ("images", "labels") for name in "abc"))
+    ana, ben = ({"image": f"images/{name}.nii", "patient": patient} for name, patient in (("a", "ana"), ("b", "ben")))
+    split = write_json(tmp_path / "split.json", training=[ana, "images/c.nii"], validation=[ben])
+    datalist = segmentation_datalist(tmp_path, split_file=split, test_fraction=0)
+    assert [patients(datalist[name]) for name in ("training", "validation")] == [["ana", "c"], ["ben"]]
+    split = write_json(tmp_path / "split.json", training=[ana], validation=[{**ben, "patient": "ana"}])
+    with pytest.raises(ValueError, match=r"ana: training: .*a\.nii; validation: .*b\.nii"):
+        segmentation_datalist(tmp_path, split_file=split, test_fraction=0)
+
+
 def test_a_split_file_replaces_the_split(tmp_path, caplog):
     numbered(tmp_path, 6)
     split = write_json(

@@ -46,8 +46,9 @@ def overlap(one, two):
         (np.random.default_rng(0).random(100_000), 0.75),
         (np.repeat([3.0, 7.0], 50), 1.0),
         (np.full(9, 4.0), 0.0),
+        (np.array([1, 1 - 2**-17], np.float32), 0.0),
     ],
-    ids=["normal", "uniform", "two values", "one value"],
+    ids=["normal", "uniform", "two values", "one value", "nearly one"],
 )
 def test_separability_of_known_distributions(values, separability):
     """Cut at its mean, a normal distribution has 2/π of its variance between the halves, a uniform one 3/4."""

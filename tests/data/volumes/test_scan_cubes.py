@@ -99,6 +99,13 @@ def test_places_depend_on_neither_the_folder_nor_the_company_nor_the_processes(v
     np.testing.assert_array_equal(again.corners(moved["image"]), every.corners(scans[2]["image"]))
 
 
+def test_runs_that_name_the_patients_differently_do_not_replace_each_others_places(volumes, scans):
+    one = cubes(volumes, scans, cubes_per_scan=4)
+    other = cubes(volumes, [{**scan, "patient": f"patient of {scan['patient']}"} for scan in scans], cubes_per_scan=4)
+    assert not np.array_equal(one.corners(scans[0]["image"]), other.corners(scans[0]["image"]))
+    assert np.array_equal(one[0]["image"], cubes(volumes, scans, cubes_per_scan=4)[0]["image"])
+
+
 def test_processes_draw_the_same_places(volumes, scans, tmp_path):
     """A job carries the record of its own volume: with those of all, sending the jobs of many scans would take for ever."""
     others = Volumes(tmp_path, scans, ScanPreprocessing(), num_workers=0)

@@ -168,6 +168,17 @@ def test_damage_is_not_mended_from_a_scan_that_has_changed(tmp_path, copied):
         volumes.read(copied[0]["image"], (0, 0, 0), (8, 8, 8))
 
 
+def test_damage_is_not_mended_from_a_scan_that_cannot_be_read_any_more(tmp_path, copied):
+    volumes = prepare(tmp_path / "cache", copied)
+    path = Path(copied[0]["image"])
+    state = path.stat()
+    path.write_bytes(b"\0" * state.st_size)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    Path(volumes.items.path(str(path))).unlink()
+    with pytest.raises(ScanError, match=rf"{path.name}: it cannot be read .* damaged"):
+        volumes.read(path, (0, 0, 0), (8, 8, 8))
+
+
 def test_a_damaged_index_costs_the_damaged_entries(tmp_path, scans):
     prepare(tmp_path, scans)
     before = files(tmp_path)
@@ -242,6 +253,15 @@ def test_a_mixed_set_is_used_and_named(tmp_path, caplog):
     scans = [write_nifti(tmp_path / f"{n}.nii", 5 * organ(30, 30, 9) - 300 + 1400 * (n > 1)) for n in range(4)]
     assert len(prepare(tmp_path / "cache", scans)) == 4
     assert f"2 of 4 differ from the rest. The first is {scans[2]['image']}: it is not in HU" in caplog.text
+
+
+def test_scans_that_a_rule_excludes_have_no_say_in_what_most_scans_are(tmp_path):
+    """As masks of many organs next to each CT have, whose names do not say that they are label maps."""
+    masks = [write_nifti(tmp_path / f"{name}.nii", organ(30, 30, 9) > 0) for name in ("heart", "liver", "lungs")]
+    ct = write_nifti(tmp_path / "scan.nii", 5 * organ(30, 30, 9) - 300)
+    volumes = prepare(tmp_path / "cache", [*masks, ct])
+    assert (len(volumes), len(volumes.left_out)) == (1, 3)
+    assert ct["image"] in volumes
 
 
 @pytest.mark.parametrize(("mode", "warned"), [("window", True), ("percentile", False)])
