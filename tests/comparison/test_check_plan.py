@@ -93,7 +93,7 @@ def test_a_baseline_from_scratch_beside_scratch_is_fine(tmp_path):
 
 
 def test_the_plan_of_the_guide_names_settings_that_the_configurations_have(root, tmp_path):
-    block, parts, others, recipes, baseline = re.findall(
+    block, parts, others, baseline, recipes = re.findall(
         r"```yaml\n(.*?)```", (root / "docs" / "how-to" / "comparison.md").read_text(), re.DOTALL
     )
     content = yaml.safe_load(block)
