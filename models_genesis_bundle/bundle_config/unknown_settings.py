@@ -124,11 +124,9 @@ def _unknown(place: str, config: ConfigParser, files: Sequence[str], dashes: str
 
 
 def _meant(name: str, known: Iterable[str], before: str, config: ConfigParser) -> str:
-    """The known names that resemble one; else, for a setting at the top, the places below where its name stands."""
-    meant = near_names(name, known, before)
-    if meant or "::" in before:
-        return meant
-    return " or ".join([f"`{before}{place}`" for place in places(config.get()) if place.endswith(f"::{name}")][:2])
+    """For a setting at the top, the places below with this name; otherwise the known names that resemble it."""
+    below = [] if "::" in before else [place for place in places(config.get()) if place.endswith(f"::{name}")]
+    return " or ".join(f"`{before}{place}`" for place in below[:2]) or near_names(name, known, before)
 
 
 def _unknown_argument(place: str, component: Mapping[str, Any], parser: ConfigParser, dashes: str = "") -> str | None:

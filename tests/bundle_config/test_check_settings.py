@@ -63,6 +63,7 @@ def overlaid(tmp_path):
         ("validate::handler", r"`--validate::handlers`"),
         ("zzz", r"no setting 'zzz' in configs/pretrain\.yaml\.$"),
         ("layout", r"no setting 'layout' in .*; did you mean `--split::layout`\?$"),
+        ("split_file", r"no setting 'split_file' in .*; did you mean `--split::split_file`\?$"),
         ("optimizer::weight_decai", r"SGD has no argument 'weight_decai'; did you mean `--optimizer::weight_decay`\?"),
         ("volumes::zzz", r"Volumes has no argument 'zzz'; its arguments are directory, scans, "),
     ],
