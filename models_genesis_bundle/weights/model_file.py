@@ -151,7 +151,7 @@ def require_same_network(network: torch.nn.Module, content: Mapping[str, Any], p
     theirs, record = content.get("network", {}), network_record(network)
     cause = differing_arguments(theirs, record)
     if theirs.get("_target_", record["_target_"]) != record["_target_"]:
-        cause = f"It is of a {theirs['_target_']}, here is a {record['_target_']}. "
+        cause = f"The file is of a {theirs['_target_']}, the network here is a {record['_target_']}. "
     raise CheckpointError(
         f"{path}: a checkpoint of another network: {len(differing)} of {len(own)} tensors differ. {cause}"
         f"First differences: {'; '.join(differing[:3])}."
@@ -196,7 +196,7 @@ def _for_shell(value: Any) -> str:
 
 
 def release_weights(source: str | os.PathLike, output: str | os.PathLike, licence: str) -> Path:
-    """Copy a run's weight file and record the licence of the weights, an SPDX expression; return ``output``.
+    """Copy a run's weight file, and record the licence of the weights, an SPDX expression; return ``output``.
 
     Raises:
         CheckpointError: the source is not a weight file, or the output could not be written.
