@@ -16,10 +16,10 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 
 @dataclass(frozen=True)
 class Kind:
-    """The values of a setting."""
+    """The values that a setting may have."""
 
     expected: str  # in words, with the unit
-    type: Any  # the same for pydantic, which checks it strictly: neither "3" nor True is a number
+    type: Any  # for pydantic, which checks it strictly: neither "3" nor True is a number
 
     def accepts(self, value: Any) -> bool:
         """Whether the setting may have the value."""
@@ -35,7 +35,7 @@ def _number(**bounds: Any) -> Any:
 
 
 def _that(condition: Callable[[Any], bool]) -> AfterValidator:
-    """A validator of values that fulfil a condition, or on which it raises ValueError."""
+    """A validator of values for which ``condition`` is true; it may also raise ValueError."""
 
     def checked(value: Any) -> Any:
         if not condition(value):
@@ -68,7 +68,7 @@ _FRACTION = Annotated[float, Field(allow_inf_nan=False), _that(lambda value: val
 _NAMES = Annotated[Sequence[str], _that(_are_label_names)]
 _CHANNEL_NAMES = _list_of(_TEXT, 1, that=lambda names: len({name.lower() for name in names}) == len(names))
 
-# What is expected, its type for pydantic, and the places of the settings: * stands for any text, ? at the end for "or null".
+# The expected value in words, its type for pydantic, and the places of the settings: * means any text, a final ? "or null".
 _TABLE: Sequence[tuple[str, Any, str]] = (
     ("a path", _TEXT | Path, "bundle_root output_dir ckpt_dir ckpt_path best_ckpt_path cache_dir engine_path"),
     ("a path", _TEXT | Path, "dataset_dir? candidates_file? split::split_file?"),
@@ -228,6 +228,6 @@ SETTINGS: Mapping[str, Kind] = {
 
 
 def kind_of(place: str) -> Kind | None:
-    """The values of the setting at a place of a configuration; None for a setting that is not declared."""
+    """The values of the setting at a place of a configuration; None if the setting is not declared."""
     fitting = (kind for pattern, kind in SETTINGS.items() if fnmatchcase(place, pattern))
     return SETTINGS.get(place) or next(fitting, None)
