@@ -24,7 +24,7 @@ class UndefinedMetric:
     """Sets an undefined key metric of a validation to NaN, so that its epoch cannot be the best one.
 
     The Dice of scans without foreground is undefined, and so is the area under the ROC curve of a single class. MONAI returns a
-    Dice of 0, and the first epoch always counts as the best so far. List this handler first among those of the validator.
+    Dice of 0, and the first epoch always counts as the best so far. List it as the validator's first handler.
     """
 
     def __init__(self) -> None:
@@ -185,8 +185,7 @@ class UnlearntClasses:
 
     Args:
         label_names: the foreground classes, in the order of the metric's columns.
-        validator: the evaluator, whose key metric keeps its details: Dice (scans, classes), NaN for classes that a scan does not
-            have.
+        validator: the evaluator, whose key metric keeps its details: Dice (scans, classes), NaN if a scan lacks the class.
     """
 
     label_names: Sequence[str]

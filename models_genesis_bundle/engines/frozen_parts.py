@@ -14,8 +14,7 @@ def freeze_parts(network: torch.nn.Module, parts: str | Sequence[str]) -> torch.
     """Freeze parts of a network: no gradients, and fixed normalisation statistics.
 
     A forward hook sets the frozen modules to evaluation mode before every forward pass, because MONAI's trainer calls
-    ``network.train()`` in each iteration. Freeze before wrapping the network in ``DistributedDataParallel``, which checks only
-    once which parameters have gradients.
+    ``network.train()`` in each iteration. Freeze before wrapping the network in ``DistributedDataParallel``.
 
     Args:
         network: changed in place.

@@ -18,8 +18,7 @@ class NonFiniteStepError(RuntimeError):
 class RequireFiniteStep:
     """Raises an error before the optimizer step if the loss or a gradient is NaN or infinite, so that no weight changes.
 
-    With a gradient scaler (``amp: true``) infinite gradients are allowed: the scaler skips that step. List it before handlers
-    that change the gradients.
+    With a gradient scaler (``amp: true``), which skips such steps, gradients may be infinite. List it before ``GradientClipping``.
 
     Args:
         source_key: key of a batch with the paths of its files.

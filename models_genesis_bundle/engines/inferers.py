@@ -155,8 +155,7 @@ class Float32OnSmallMaps(TorchFunctionMode):
     - With AMX, the outputs of a strided convolution whose last side becomes one voxel
       (https://github.com/pytorch/pytorch/issues/169688).
 
-    Remove this class when ``test_gradients_in_bfloat16_are_those_in_float32_but_for_rounding`` passes without it on both kinds of
-    processors. No such release is known.
+    Remove this class when ``test_gradients_in_bfloat16_are_those_in_float32_but_for_rounding`` passes without it on both.
     """
 
     def __torch_function__(

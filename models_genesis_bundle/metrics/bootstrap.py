@@ -35,8 +35,7 @@ def mean_with_interval(
 
     Returns:
         ``mean``, ``sd`` (between cases), ``median``, ``low`` and ``high`` (the interval), ``n`` (cases with a value), ``missing``
-        (cases without). Without values, all but the counts are NaN. ``low`` and ``high`` are NaN for a single patient, ``sd`` is
-        NaN for a single value.
+        (cases without). All but the counts are NaN without values, ``low`` and ``high`` for one patient, ``sd`` for one value.
 
     Examples:
         >>> summary = mean_with_interval([0.7, 0.8, 0.8, 0.9], patients=["ana", "ana", "ben", "eva"])
@@ -104,8 +103,7 @@ def bootstrap_interval(
     """The percentile bootstrap interval of any metric, by resampling groups of cases (patients, scans).
 
     Args:
-        statistic: computes the metric from how often each group is drawn, (groups,) integers. Resamples with the result NaN are
-            skipped.
+        statistic: computes the metric from how often each group is drawn, (groups,) integers; resamples with NaN are skipped.
         groups: number of groups.
         confidence: confidence level of the interval, 0 … 1.
         resamples: number of bootstrap samples.

@@ -27,8 +27,7 @@ def predicted_classes(probabilities: np.ndarray, positive_class: int = 1, thresh
     Args:
         probabilities: (n, classes).
         positive_class: with two classes, the class that is predicted at or above ``threshold``.
-        threshold: with two classes, the threshold of the positive class's probability. With more, the most probable class is
-            predicted.
+        threshold: with two classes, the threshold of the positive class's probability. With more, the most probable class.
     """
     if probabilities.shape[1] > 2:
         return probabilities.argmax(axis=1)
@@ -154,8 +153,7 @@ def reliability_curve(outcomes: ArrayLike, probabilities: ArrayLike, bins: int =
     """Observed frequency by predicted probability, with MONAI's ``calibration_binning``.
 
     Args:
-        outcomes: (n,) 1 if the case is of the positive class or, with several classes, the most probable class was correct; else
-            0.
+        outcomes: (n,) 1 for a case of the positive class or, with several classes, a correct most probable class; else 0.
         probabilities: (n,) predicted probabilities of the outcome, 0 … 1.
         bins: number of bins, all of equal width.
     """

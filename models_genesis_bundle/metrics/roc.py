@@ -153,8 +153,7 @@ def youden_threshold(labels: ArrayLike, scores: ArrayLike) -> float:
         scores: (n,) a case is called positive at or above the threshold.
 
     Returns:
-        The score of a case, the highest if several are equally good; NaN when all cases are of one class or no threshold is
-        better than chance.
+        The score of a case, the highest if several are equally good; NaN for a single class or if none is better than chance.
 
     Examples:
         >>> youden_threshold([0, 0, 1, 1], [0.1, 0.3, 0.6, 0.9])

@@ -39,8 +39,7 @@ def segmentation_scores(
     The scores of a class that neither label nor prediction contains are NaN; exclude them from means. A class that only one of
     them contains has Dice, IoU and surface Dice 0, and a distance of NaN.
 
-    Based on: Dice, IoU, Hausdorff distance and surface Dice of MONAI; the surface Dice, by Nikolov et al. (doi:10.2196/26151),
-    weights surface elements by their area.
+    Based on: MONAI's metrics; the surface Dice (Nikolov et al., doi:10.2196/26151) weights surface elements by their area.
 
     Args:
         probabilities: (N, X, Y[, Z]), 0 … 1; channel 0 is the background.
@@ -149,8 +148,7 @@ def thresholded_mean_iou(
     small, because most of the background is easy: one published run has a foreground IoU of 59.2 %, and 77.1 % by this metric on
     the same scans. Compare it only with metrics of the same definition.
 
-    At each threshold, voxels with a higher probability are foreground. The IoUs of both classes are averaged, without a class
-    that neither label nor prediction contains.
+    At each threshold, voxels with a higher probability are foreground. A class in neither label nor prediction is not averaged.
 
     Based on: Zhou et al., Models Genesis, Medical Image Analysis 67 (2021), 101840, doi:10.1016/j.media.2020.101840.
 

@@ -32,8 +32,7 @@ class GenesisClassifier(nn.Module, Pretrained):
         hidden: width of the first dense layer.
         spatial_dims: 2 or 3.
         in_channels: channels of the input.
-        features: width of each stage, finest first, all even. With your own encoder only the last one counts: the channels of its
-            deepest map.
+        features: width of each stage, finest first, all even. With another encoder only the last counts: its deepest channels.
         norm: normalisation of the encoder, see MONAI's ``get_norm_layer``.
         act: activation of the encoder, see MONAI's ``get_act_layer``.
         dropout: fraction of the hidden layer's values that are set to 0 in training, in [0, 1).

@@ -94,8 +94,7 @@ class GenesisUNet(nn.Module, Pretrained):
     pooling between the stages; three decoder stages that upsample, concatenate the skip connection and convolve twice to its
     width; a 1×1×1 convolution; a sigmoid.
 
-    In evaluation the default ``norm`` uses running statistics. The published code uses batch statistics there: ``norm=("batch",
-    {"track_running_stats": False})``.
+    The published code also uses batch statistics in evaluation: ``norm=("batch", {"track_running_stats": False})``.
 
     Args:
         spatial_dims: 2 or 3.

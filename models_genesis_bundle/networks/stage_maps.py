@@ -25,8 +25,7 @@ def encoder_of(network: nn.Module, parts: Sequence[str]) -> nn.Sequential:
 
     Args:
         network: the network, which shares the parts with the result.
-        parts: names of modules, in the order of the forward pass. Each gets the map of the module before it. The members of a
-            list of modules run in order.
+        parts: names of modules, in the order of the forward pass. The members of a ``ModuleList`` run in order.
 
     Raises:
         ValueError: for a part that the network does not have; the message names its parts.

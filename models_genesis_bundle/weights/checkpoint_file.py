@@ -58,8 +58,7 @@ def write_checkpoint(
     Args:
         content: tensors and plain Python values only, so that ``torch.load(weights_only=True)`` reads them.
         path: the checkpoint; its folder is created if missing.
-        records: plain values that describe the state dict in ``content``; they become the attribute ``records`` of the saved
-            state dict.
+        records: plain values that describe the state dict in ``content``; the saved state dict has them as ``records``.
 
     Raises:
         CheckpointError: the file could not be written.
@@ -172,8 +171,7 @@ def checked_state(
 def require_data(records: Mapping[str, Any], name: str | os.PathLike) -> None:
     """Refuse records that MONAI would run as code inside a configuration: expressions, references and components.
 
-    Two records are exempt: the class of the network, which nothing imports, and ``initial_weights``, which no configuration
-    reads.
+    Two records are exempt: the class of the network, which is never imported, and ``initial_weights``, which is never read.
     """
     network = records.get("network", {})
     if not isinstance(network, Mapping) or not isinstance(network.get("arguments", {}), Mapping):

@@ -114,8 +114,7 @@ def set_foreground_prior(network: torch.nn.Module, probability: float | None) ->
     """Set the biases of a new head so that softmax gives each foreground class a small probability.
 
     A new head gives all classes the same probability. With small structures, the first few hundred steps then only teach that
-    most voxels are background, and classes with few voxels may never be predicted. Call it before weights are loaded: a loaded
-    head keeps its own biases.
+    most voxels are background, and classes with few voxels may never be predicted. Call it before weights are loaded.
 
     Args:
         network: changed in place; its first output channel is the background. If it has no known head (see ``network_parts``), or

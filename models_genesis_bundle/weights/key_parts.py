@@ -103,8 +103,8 @@ def key_parts(keys: Iterable[str]) -> dict[str, list[str]]:
 
     It recognises ``GenesisUNet`` and ``GenesisClassifier``, MONAI's ``SegResNetDS``, ``SegResNet``, ``DynUNet``, ``SwinUNETR``,
     ``BasicUNet`` and ``DiNTS``, and nnU-Net's ``PlainConvUNet`` and ``ResidualEncoderUNet``. The encoder is everything before the
-    first upsampling, and the blocks on the skip connections of ``SwinUNETR``. The head is the output layers, including deep
-    supervision. The decoder is the rest.
+    first upsampling, and the blocks on the skip connections of ``SwinUNETR``. The head is the output layers,
+    including those of deep supervision. The decoder is the rest.
 
     Args:
         keys: the keys, without prefixes such as ``module.``.

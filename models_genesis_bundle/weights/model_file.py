@@ -86,8 +86,7 @@ def read_weights(path: str | os.PathLike, own_keys: Collection[str] = ()) -> Wei
     ``own_keys`` are the keys of the network to load into: a prefix that all of them have is not removed.
 
     Raises:
-        CheckpointError: the file cannot be read, has a newer format, no ``model``, weights that are not finite, or records that
-            are not plain data.
+        CheckpointError: unreadable file, newer format, no ``model``, non-finite weights, or records that are not plain data.
 
     Examples:
         >>> from models_genesis_bundle.networks import GenesisUNet

@@ -54,8 +54,7 @@ def load_pretrained(
     """Build a network from the record in a weight file, and load the weights; see ``GenesisUNet.from_pretrained``.
 
     ``arguments`` replace recorded ones. From the record of another class, only the arguments that both classes have are used. The
-    encoder must fit. A network of the recorded class without new ``arguments`` must fit completely. A warning names the parts
-    that are new.
+    encoder must fit. A network of the recorded class without new ``arguments`` must fit completely. A warning names new parts.
 
     Returns:
         The network in evaluation mode, and the record of its preprocessing, if there is one.
@@ -84,8 +83,7 @@ def load_published(path: str | os.PathLike) -> torch.nn.Module:
     """Build the network of a published file, and load all of its weights.
 
     The tensors show the layout, channels and widths of the network. docs/how-to/published_weights.md lists the files, their
-    networks and their licences. The transfer is logged (see ``transfer_weights``). A decoder or a head that the file lacks is
-    new.
+    networks and their licences. The transfer is logged (see ``transfer_weights``). A missing decoder or head is new.
 
     Returns:
         The network in evaluation mode. Its outputs are those of the published network, up to rounding. For CT-FM and nnssl the

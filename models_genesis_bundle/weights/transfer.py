@@ -50,34 +50,27 @@ def transfer_weights(
     - **loaded** if the file has it in the same shape;
     - **adapted** (see ``fit_input_channels``) if it is a convolution of the encoder that sees the input, and only the number of
       input channels differs. The first convolution of the encoder shows this number for file and network;
-    - **initial** if its part is not to be loaded, the file lacks it, or the shape differs, as in a head for another number of
-      classes.
+    - **initial** if its part is not to be loaded, the file lacks it, or the shape differs, as for other classes.
 
     Tensors of the file that the network lacks are **unused**. The report is logged: a table at INFO (at WARNING if nothing was
-    loaded), each tensor at DEBUG. A WARNING names arguments of the network, such as the activation, that differ from those in the
-    file.
+    loaded), each tensor at DEBUG. A WARNING names arguments, such as the activation, that differ from the file's.
 
     Args:
         network: any network, wrapped or not; changed in place. If neither a method ``parts()`` nor ``key_parts`` gives its parts,
             ``parts`` and ``require`` can only be ``"all"`` or empty.
         source: path or content of a checkpoint of this bundle, MONAI or nnU-Net, of a published file (see ``load_published``), or
             of a state dict, alone or under ``model``, ``state_dict``, ``network_weights``, ``net`` or ``student``.
-        parts: names from ``encoder``, ``decoder``, ``head``, or ``"all"``. The network need not have all of them: a classifier
-            has no decoder.
+        parts: names from ``encoder``, ``decoder``, ``head``, or ``"all"``. The network need not have all of them.
         require: parts whose tensors must all be loaded or adapted, except tensors that no published file of this layout has, such
             as the convolutions around NVIDIA's Swin transformer.
-        key_map: prefixes of the file's keys and their replacements, ``{"swinViT.": "encoder."}``; the longest matching prefix is
-            used.
+        key_map: prefixes of the file's keys and their replacements, ``{"swinViT.": "encoder."}``; the longest one is used.
         name: name of the source in the report and in errors; by default its path.
 
     Raises:
-        TransferError: a tensor of a required part would stay initial. Nothing is loaded; the message names the missing tensors
-            and the likely cause.
-        CheckpointError: the file cannot be read, has a newer format, no state dict, weights that are not finite, or records that
-            are not plain data.
+        TransferError: a tensor of a required part would stay initial. Nothing is loaded; the message names the likely cause.
+        CheckpointError: as in ``read_weights``, or a file without a state dict.
         UnknownLayoutError: parts are named, but the parts of the network are not known.
-        ValueError: an unknown part, a required part that is not to be loaded or that the network lacks, or a ``key_map`` that
-            gives two tensors one key.
+        ValueError: an unknown part, a required part that is not loaded or does not exist, or equal keys after ``key_map``.
 
     Examples:
         >>> from models_genesis_bundle.networks import GenesisUNet

@@ -207,16 +207,15 @@ def convert(
 ) -> TransferReport:
     """Convert a weight file to another format with ``transfer_weights``, which logs the outcome for each tensor.
 
-    Settings that no tensor shows are those of ``configs/``: a ``DynUNet`` has instance normalisation and a leaky ReLU of slope
-    0.01.
+    Settings that no tensor shows are those of ``configs/``: instance normalisation and leaky ReLU (slope 0.01) in a ``DynUNet``.
 
     Args:
         source: a weight file of this bundle, a published one, or another that ``transfer_weights`` reads.
         target: as in ``write_for``; ``bundle``: from a published file to this bundle's format.
         path: the file or folder to write, as in ``write_for``.
         in_channels: input channels of the network that will be trained, see ``fit_input_channels``; by default the file's.
-        plans: for ``nnunet``: the ``nnUNetPlans.json`` of the network that will be trained. Its encoder must fit; other tensors
-            that do not fit keep initial values.
+        plans: for ``nnunet``: the ``nnUNetPlans.json`` of the network that will be trained. Its encoder must fit. Other
+            tensors that do not fit keep initial values.
         configuration: name of the configuration in the plans.
         options: as in ``write_for``.
 
@@ -268,7 +267,7 @@ def convert(
 
 
 class _Receiver(torch.nn.Module):
-    """Zeros in the shapes of a state dict, to load weights into; ``in_channels`` replaces those of kernels that see the image."""
+    """A network of zeros with the keys of ``state``; ``in_channels`` replaces the input channels of kernels that see the image."""
 
     def __init__(self, state: Mapping[str, torch.Tensor], encoder: Collection[str], in_channels: int | None) -> None:
         super().__init__()

@@ -56,7 +56,7 @@ def each_once(state: Mapping[str, torch.Tensor]) -> State:
 
 
 def with_aliases(state: Mapping[str, torch.Tensor]) -> State:
-    """Add all keys that nnU-Net looks for: those of blocks in ``all_modules``, those of the encoder in the decoder."""
+    """Add the keys under which nnU-Net's U-Nets repeat tensors: blocks in ``all_modules``, the encoder in the decoder."""
     aliases = renamed(state, (r"\.conv\.(?=\w+$)", ".all_modules.0."), (r"\.norm\.(?=\w+$)", ".all_modules.1."))
     listed = {**state, **aliases}
     return listed | {f"decoder.{key}": value for key, value in listed.items() if key.startswith("encoder.")}
