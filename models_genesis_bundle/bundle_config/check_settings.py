@@ -37,8 +37,7 @@ def check_settings(command: RunCommand | None = None) -> None:
     """Raise an error for settings that do not exist, have a wrong value, or mean something else on the command line.
 
     - A setting that the configuration files do not have: MONAI would add it silently, and ``--max_epohcs 5`` would train for the
-      default number of epochs. Arguments that a component accepts (``--network_def::act relu``) are allowed. The same holds for
-      keys of overlays.
+      default number of epochs. A component's arguments (``--network_def::act relu``) are allowed. The same applies to overlays.
     - A value that the command line changes: ``None``, which MONAI ignores; ``2024_03``, ``scan#1``; a switch given as ``false``,
       which is text and counts as true.
     - A value of another type or out of range, see `SETTINGS`. Expressions are checked unless a component must be built for it.

@@ -52,8 +52,7 @@ def is_below(place: str, others: Collection[str]) -> bool:
 def require_same_settings(recorded: Mapping[str, Any], now: Mapping[str, Any], record_path: Path) -> None:
     """Refuse to resume a run with settings that would be ignored or would make it another run.
 
-    Optimizer and schedule are restored, so that another learning rate would be ignored. ``recorded`` is the configuration of the
-    earlier run, from the file ``record_path``.
+    For example, the restored optimizer ignores a new learning rate. ``recorded`` is the earlier configuration in ``record_path``.
 
     Raises:
         SettingsError: a setting differs; the message names each such setting.
