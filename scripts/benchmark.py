@@ -20,10 +20,10 @@ PARTS: dict[str, Callable[..., object]] = {
 
 
 def benchmark_all(output_dir: str = "runs/benchmarks") -> None:
-    """Measure every part with its default settings, and the step of the shipped network as well.
+    """Measure every part with its default settings, and the step of the shipped network.
 
     Args:
-        output_dir: receives a JSON file for each part.
+        output_dir: folder for a JSON file of each part.
     """
     for name, benchmark in PARTS.items():
         benchmark(json_path=Path(output_dir, f"{name}.json"))

@@ -1,4 +1,4 @@
-"""Puts the bundle's folder on Python's path; a script imports this before the package, which need not be installed."""
+"""Puts the bundle's folder on Python's path; scripts import this first, so that the package need not be installed."""
 
 import logging
 import sys
@@ -12,7 +12,7 @@ sys.path.insert(0, str(ROOT))
 
 
 def start(command: Callable[..., object], *errors: type[Exception], level: int = logging.INFO) -> None:
-    """Run a command with the words of the command line; one of these errors ends it with its message and exit code 1."""
+    """Run a command with the arguments of the command line; ``errors`` end it with their message and exit code 1."""
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
     try:
         fire.Fire(command)

@@ -27,20 +27,20 @@ def compare(
     seed: int = 0,
     device: str = "cuda:0" if torch.cuda.is_available() else "cpu",
 ) -> None:
-    """Write a page with what weight files restore of a scan, their errors and their features; see docs/how-to/embeddings.md.
+    """Write a page that shows what weight files restore of a scan, their errors and features; see docs/how-to/embeddings.md.
 
     Args:
-        weights: one file or more, "[models/model.pt, runs/pretrain/checkpoints/model.pt]", or the same by names for the page,
+        weights: one file, a list "[models/model.pt, runs/pretrain/checkpoints/model.pt]", or files by names for the page,
             "{shipped: models/model.pt}"; also folders and repositories of the Hugging Face Hub.
-        scan: a scan or a folder of DICOM slices; without one a phantom is used.
+        scan: a scan or a folder of DICOM slices; by default a phantom.
         output: the HTML file.
-        network_configs: for networks other than GenesisUNet, the run's configuration by the name of the weights,
-            "{'mine': 'runs/pretrain/config.yaml'}".
+        network_configs: for networks other than GenesisUNet, the run's configuration by the name of the weights, "{'mine':
+            'runs/pretrain/config.yaml'}".
         cube_size: sides of the cubes in voxels; by default as in the pretraining of the first file.
-        cubes: how many cubes the table is about.
+        cubes: number of cubes in the table.
         stage: the encoder stage whose features are shown; 1 is the finest, by default the deepest.
         seed: random seed of the cubes, the deformations and the random weights.
-        device: where to compute.
+        device: device for the computation.
     """
     files = [weights] if isinstance(weights, str) else weights
     config_file = ROOT / "configs" / "pretrain.yaml"

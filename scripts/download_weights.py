@@ -13,16 +13,16 @@ def download(
     base_url: str | None = None,
     sha256: str | None = None,
 ) -> str:
-    """Show the licence of a published weight file and, where it is accepted, download the file.
+    """Show the licence of a published weight file and, if it is accepted, download the file.
 
-    Ends with exit code 1 when the licence is not accepted or the file cannot be had. With the package huggingface_hub, a
-    download that broke off is continued by the same command.
+    Ends with exit code 1 when the licence is not accepted or the download fails. With the package huggingface_hub, the same
+    command continues an interrupted download.
 
     Args:
         name: name of a file in docs/how-to/published_weights.md, such as Genesis_Chest_CT.pt.
-        output_dir: folder that the file is put into.
+        output_dir: folder for the file.
         accept_licence: true: you have read the licence and accept it.
-        base_url: address of another server's folder with the file; by default where the authors publish it.
+        base_url: address of the file's folder on another server; by default the authors' address.
         sha256: hexadecimal digest that the file must have.
     """
     print(licence_summary(name), file=sys.stderr)

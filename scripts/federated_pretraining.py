@@ -10,7 +10,7 @@ BUNDLE_ROOT = str(ROOT)
 
 
 class Commands:
-    """Each takes ``dataset_dir`` and ``output_dir`` as the sites see them (``{site}`` becomes a site's name)."""
+    """In all commands ``dataset_dir`` and ``output_dir`` are paths at the sites; ``{site}`` is replaced by a site's name."""
 
     def simulate(
         self,
@@ -21,13 +21,13 @@ class Commands:
         local_epochs: int = 1,
         settings: str = "",
     ) -> None:
-        """Run the job on this machine, a process a site, and write ``model.pt`` below ``output_dir``.
+        """Run the job on this machine, one process for each site, and write ``model.pt`` to ``output_dir``.
 
         Args:
             dataset_dir: the sites' scans.
-            output_dir: for the sites' runs, the simulator's workspace and the global weights.
-            sites: their names.
-            rounds: how often the weights are averaged.
+            output_dir: folder for the sites' runs, the simulator's workspace and the global weights.
+            sites: names of the sites.
+            rounds: number of rounds; each ends with an average of the weights.
             local_epochs: epochs of a round.
             settings: a JSON file with more settings of the configuration, the same for all sites.
         """

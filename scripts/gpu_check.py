@@ -1,8 +1,8 @@
 """Check on a GPU what the tests check on a CPU, in under ten minutes: python scripts/gpu_check.py --output_dir runs/gpu_check
 
-``gpu_check.json`` is written after every command, so that a check that is cut off keeps what it has; the commands' output
-is next to it. One part alone: ``--parts "['resume']"``. A machine that has torch but no MONAI needs five wheels (5.5 MiB):
-monai, pytorch-ignite, nibabel, fire and termcolor. For the speed see ``benchmark.py``.
+``gpu_check.json`` is written after every command, so that an interrupted check keeps its results; the commands' output is next to
+it. For a single part: ``--parts "['resume']"``. A machine that has torch but no MONAI needs five wheels (5.5 MiB): monai,
+pytorch-ignite, nibabel, fire and termcolor. For the speed see ``benchmark.py``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SECONDS = 180  # for one command
 
 
 class Check:
-    """Runs commands of the bundle on a device, and records what came out in ``gpu_check.json`` in a folder."""
+    """Runs commands of the bundle on a device, and records their results in ``gpu_check.json`` in a folder."""
 
     def __init__(self, folder: Path, device: str) -> None:
         self.folder = folder
@@ -48,7 +48,7 @@ class Check:
 
     @property
     def failed(self) -> list[str]:
-        """Names of what did not end with 0, or is not as it should be."""
+        """Names of commands that failed and of wrong results."""
         return [name for name, value in self.found.items() if isinstance(value, dict) and not value["passed"]]
 
     def record(self, name: str, **value: Any) -> None:
@@ -58,7 +58,7 @@ class Check:
         write_json(self.folder / "gpu_check.json", self.found)
 
     def python(self, name: str, *words: str, **settings: Any) -> None:
-        """Run Python with these words and settings, from the bundle's root."""
+        """Run Python with these arguments and settings, from the bundle's root."""
         words = (*words, *(word for option, value in settings.items() for word in (f"--{option}", str(value))))
         log = self.folder / f"{name}.log"
         started = time.perf_counter()
@@ -79,7 +79,7 @@ class Check:
         self.record(name, passed=status == 0, seconds=seconds, **({} if status == 0 else {"error": last}))
 
     def bundle(self, name: str, run_id: str, config_file: str, **settings: Any) -> Path:
-        """Run a command of the bundle into a folder of its own, which is returned."""
+        """Run a command of the bundle, and return its output folder."""
         settings = {"config_file": config_file, "output_dir": self.folder / name, "device": self.device, **settings}
         self.python(name, "-m", "monai.bundle", "run", run_id, **settings)
         return Path(settings["output_dir"])
@@ -99,7 +99,7 @@ class Check:
 
 
 def formats(check: Check) -> None:
-    """Every number format trains, and restores about as well as the CPU in float32."""
+    """Every number format trains, and restores about as well as float32 on the CPU."""
 
     def error(run: Path) -> float:
         return read_metrics(run / "metrics.csv")[-1]["val_mse"]
@@ -114,7 +114,7 @@ def formats(check: Check) -> None:
 
 
 def resume(check: Check) -> None:
-    """A run gives the same weights twice, and when it is interrupted and resumed, bit by bit."""
+    """A run gives the same weights twice, and also when it is interrupted and resumed, bit by bit."""
     overlays = f"['{PRETRAIN}','configs/ema.yaml','configs/optimizer_muon.yaml']"
     settings: dict[str, Any] = {"learning_rate": 0.002, "lr_scheduler::T_max": 3}
     whole = check.pretrain("whole", overlays, **settings)
@@ -166,12 +166,12 @@ PARTS: dict[str, Callable[[Check], None]] = {part.__name__: part for part in (fo
 
 
 def gpu_check(output_dir: str = "runs/gpu_check", parts: Sequence[str] = tuple(PARTS), device: str = "cuda:0") -> None:
-    """Run the parts one after the other; ends with 1 when something is not as it should be.
+    """Run the parts one after the other; ends with exit code 1 if one fails.
 
     Args:
-        output_dir: receives ``gpu_check.json`` and everything else.
+        output_dir: folder for ``gpu_check.json`` and all other files.
         parts: any of formats, resume, tasks, process_group.
-        device: where to compute; ``cpu`` tries the check itself.
+        device: device of the check; with ``cpu`` you can try the check itself.
     """
     usable_device(device)
     folder = Path(output_dir).resolve()
@@ -180,7 +180,7 @@ def gpu_check(output_dir: str = "runs/gpu_check", parts: Sequence[str] = tuple(P
     for part in parts:
         try:
             PARTS[part](check)
-        except Exception as error:  # the other parts still have something to show
+        except Exception as error:  # the other parts still run
             check.record(part, passed=False, error=repr(error))
     sys.exit(f"Failed: {', '.join(check.failed)}; see {folder}." if check.failed else 0)
 

@@ -1,4 +1,4 @@
-"""Look at what a training did to each layer: python scripts/inspect_weights.py --source models/model.pt"""
+"""Show how training changed each layer: python scripts/inspect_weights.py --source models/model.pt"""
 
 from bundle_path import start
 from models_genesis_bundle.weights import CheckpointError, layer_spectra
@@ -6,7 +6,7 @@ from tabulate import tabulate
 
 
 def inspect_weights(source: str) -> None:
-    """Print how far the weights of each layer grew and in how many directions they act, see docs/reference/weights.md.
+    """Print how much the weights of each layer grew and in how many directions they act, see docs/reference/weights.md.
 
     Args:
         source: a weight file of this bundle, or a published one.

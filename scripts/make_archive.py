@@ -28,7 +28,7 @@ FOR_MAKERS = (
     "scripts/make_zoo_folders.py",
     "scripts/plot_overview.py",
 )
-TWINS = {  # what `monai.bundle.load`, `MonaiAlgo` and the zoo's checks look for, which read no YAML by default
+TWINS = {  # JSON files for `monai.bundle.load`, `MonaiAlgo` and the zoo's checks, which read no YAML by default
     "configs/train.json": "configs/finetune_segmentation.yaml",
     "configs/inference.json": "configs/inference.yaml",
     "configs/evaluate.json": "configs/evaluate.yaml",
@@ -36,20 +36,20 @@ TWINS = {  # what `monai.bundle.load`, `MonaiAlgo` and the zoo's checks look for
     "configs/inference_trt.json": "configs/inference_trt.yaml",
 }
 
-TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # the earliest that a ZIP file can hold
+TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # the earliest possible in a ZIP file
 REGULAR_FILE = 0o100644 << 16
 
 
 def make_archive(output_dir: str = "dist", weights: str = WEIGHTS, allow_uncommitted: bool = False) -> Path:
-    """Write ``models_genesis_ct_pretraining_v<version>.zip``: what a user of the bundle needs, of the files that git knows.
+    """Write ``models_genesis_ct_pretraining_v<version>.zip`` with all files in git that users of the bundle need.
 
-    The same commit gives the same bytes: the entries are sorted and stored without compression (which differs between
-    versions of zlib), with one timestamp and one set of permissions. Links become real files.
+    The same commit gives the same bytes: the entries are sorted and stored without compression (which differs between versions of
+    zlib), with the same timestamp and permissions. Links become real files.
 
     Args:
-        output_dir: folder of the archive, from the current one; made when it is not there.
-        weights: the file that becomes ``models/model.pt``, from the repository's root.
-        allow_uncommitted: true: take the working tree as it is, with new files that git does not ignore.
+        output_dir: folder for the archive, created if missing.
+        weights: the file that becomes ``models/model.pt``, relative to the repository.
+        allow_uncommitted: true: use the working tree, including new files that git does not ignore.
 
     Returns:
         The archive's path.
@@ -71,11 +71,11 @@ def make_archive(output_dir: str = "dist", weights: str = WEIGHTS, allow_uncommi
 
 
 def _listed(allow_uncommitted: bool) -> list[str]:
-    """The paths that go by git's index; with ``allow_uncommitted`` also the new ones that it does not ignore."""
+    """The files of the commit; with ``allow_uncommitted`` also new files that git does not ignore."""
     changes = _git("status", "--porcelain")
     if changes and not allow_uncommitted:
         sys.exit(
-            f"{ROOT}: the archive is made of a commit, and these are not in one:\n{changes}\n"
+            f"{ROOT}: the archive is made from a commit, but these changes are not committed:\n{changes}\n"
             "Commit them, or try the archive with --allow_uncommitted True."
         )
     new = ("--others", "--exclude-standard") if allow_uncommitted else ()
@@ -100,7 +100,7 @@ def _as_json(source: Path) -> bytes:
 def _read_weights(path: Path) -> bytes:
     if not path.is_file():
         sys.exit(
-            f"{path}: the bundle ships weights, and there are none. Write them with scripts/release_weights.py, or name "
+            f"{path}: the weights of the bundle do not exist. Write them with scripts/release_weights.py, or name "
             "another file with --weights."
         )
     read_weights(path)  # refuses a damaged file

@@ -1,4 +1,4 @@
-"""Hand a segmentation over: python scripts/make_segmentation_bundle.py --ckpt_path model.pt --output liver_segmentation"""
+"""Share a segmentation: python scripts/make_segmentation_bundle.py --ckpt_path model.pt --output liver_segmentation"""
 
 from typing import Any
 
@@ -15,10 +15,9 @@ def make_bundle(
     metadata: dict[str, Any] | None = None,
     torchscript: bool = True,
 ) -> None:
-    """Write a fine-tuned segmentation as a MONAI bundle of its own, for MONAI Label, MONAI Deploy and colleagues.
+    """Write a fine-tuned segmentation as a separate MONAI bundle, for MONAI Label, MONAI Deploy and colleagues.
 
-    Ends with exit code 1 if the file is not a segmentation; then nothing is written. docs/how-to/monai_label_deploy.md
-    says what is in the folder.
+    Ends with exit code 1 if the file is not a segmentation, without writing. docs/how-to/monai_label_deploy.md lists the files.
 
     Args:
         ckpt_path: checkpoints/model.pt of a run of configs/finetune_segmentation.yaml.
@@ -26,7 +25,7 @@ def make_bundle(
         network_config: for another network than GenesisUNet, a configuration with its network_def: the run's config.yaml.
         licence: licence of the weights.
         metadata: entries of metadata.json, such as "{'version': '1.1.0', 'authors': 'Jane Doe'}".
-        torchscript: False: without models/model.ts, for a network that TorchScript does not take.
+        torchscript: False: without models/model.ts, for a network that TorchScript does not support.
     """
     folder = make_segmentation_bundle(ckpt_path, output, ROOT, network_config, licence, metadata, torchscript)
     print(f"Written: {folder}")

@@ -1,4 +1,4 @@
-"""Make what is published of an archive: python scripts/make_zoo_folders.py --archive dist/NAME_v0.1.0.zip --owner OWNER"""
+"""Make the folders to publish from an archive: python scripts/make_zoo_folders.py --archive dist/NAME_v0.1.0.zip --owner OWNER"""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ CARD = {"license": "apache-2.0", "library_name": "monai", "tags": ["monai", "med
 def make_zoo_folders(archive: str, owner: str, output_dir: str = "dist") -> None:
     """Write the bundle as a repository of the Hugging Face Hub, and as a pull request to the MONAI model zoo.
 
-    The pull request is without the weights: the zoo downloads them from the Hub, by their address and SHA-256.
+    The pull request does not contain the weights: the zoo downloads them from the Hub, by their address and SHA-256.
 
     Args:
-        archive: ``<name>_v<version>.zip``, as ``make_archive.py`` writes it.
+        archive: ``<name>_v<version>.zip``, written by ``make_archive.py``.
         owner: owner of the repository on the Hub; the repository has the bundle's name, and the version as a tag.
-        output_dir: gets ``hub`` and ``model-zoo``, which must not be there.
+        output_dir: folder for ``hub`` and ``model-zoo``, which must not exist.
     """
     name, _, version = Path(archive).stem.rpartition("_v")
     hub, zoo = Path(output_dir, "hub"), Path(output_dir, "model-zoo")
     if there := [folder for folder in (hub, zoo) if folder.exists()]:
-        sys.exit(f"{there[0]}: it is there already. Remove it, or name another --output_dir.")
+        sys.exit(f"{there[0]}: this folder exists already. Remove it, or name another --output_dir.")
     with zipfile.ZipFile(archive) as file:
         file.extractall(zoo / "models")
     bundle = zoo / "models" / name

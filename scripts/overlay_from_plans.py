@@ -1,4 +1,4 @@
-"""From nnU-Net's plans to an overlay: python scripts/overlay_from_plans.py --plans nnUNetPlans.json --output overlay.yaml"""
+"""Make an overlay from nnU-Net's plans: python scripts/overlay_from_plans.py --plans nnUNetPlans.json --output overlay.yaml"""
 
 from pathlib import Path
 
@@ -8,15 +8,15 @@ from models_genesis_bundle.weights import CheckpointError
 
 
 def overlay_from_plans(plans: str, output: str, configuration: str = "3d_fullres", channel: int = 0) -> None:
-    """Write an overlay for configs/pretrain.yaml from nnU-Net's plans, and say what to run next, see docs/how-to/weights_out.md.
+    """Write an overlay for configs/pretrain.yaml from nnU-Net's plans, and print the next commands, see docs/how-to/weights_out.md.
 
-    Ends with exit code 1 when the plans cannot be read, or hold what pretraining cannot do; nothing is written then.
+    Ends with exit code 1 when the plans cannot be read, or pretraining does not support them; nothing is written then.
 
     Args:
         plans: the nnUNetPlans.json in nnUNet_preprocessed.
         output: the YAML to write.
         configuration: name of the configuration in the plans: 3d_fullres, 3d_lowres, 3d_cascade_fullres or 2d.
-        channel: whose intensities are taken, where the images have several, counted from 0.
+        channel: for images with several channels, the channel whose intensities are used, counted from 0.
     """
     settings = settings_from_plans(plans, configuration, channel)
     files = f"\"['configs/pretrain.yaml','{output}','configs/optimizer_adamw.yaml']\""

@@ -17,15 +17,15 @@ def plot(
     seed: int = 0,
     config_file: str = "configs/pretrain.yaml",
 ) -> str:
-    """Draw a cube of a CT, each deformation of it alone, and cubes that went through the whole recipe.
+    """Draw a cube of a CT, each deformation of it, and cubes after the whole recipe.
 
     Args:
-        image: the scan, in HU; without one a phantom is drawn.
+        image: the scan, in HU; by default a phantom.
         output: the PNG.
         cube_size: sides of the cube in voxels.
-        pairs: how many cubes of the whole recipe.
-        seed: random seed of the cube's place and of the draws.
-        config_file: the pretraining configuration whose recipe it is.
+        pairs: number of cubes after the whole recipe.
+        seed: random seed of the cube's place and of the deformations.
+        config_file: the pretraining configuration that defines the recipe.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = image or str(next((make_phantoms(folder, count=1, seed=seed) / "images").iterdir()))

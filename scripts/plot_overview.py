@@ -34,15 +34,15 @@ NOTES = (
 
 
 def plot(output: str = "docs/images/overview.png", weights: str = "models/model.pt", seed: int = 1) -> str:
-    """Draw the way from scans to a network of one's own.
+    """Draw the way from scans to the user's network.
 
     Args:
         output: the PNG.
-        weights: those that ship, which restore the cubes.
+        weights: the shipped weights, which restore the cubes.
         seed: random seed of the phantom and the deformations.
     """
     scan, label = _phantom(seed)
-    level = int((label == len(COLOURS)).sum(axis=(0, 1, 2)).argmax())  # the slice that shows most of the nodules
+    level = int((label == len(COLOURS)).sum(axis=(0, 1, 2)).argmax())  # the slice with most nodule voxels
     bottom = level - SIDES[2] // 2
     cubes = [scan[:, x : x + SIDES[0], y : y + SIDES[1], bottom : bottom + SIDES[2]] for x, y in CORNERS]
     pairs = genesis_pairs([{"image": cube} for cube in cubes], seed=seed)
@@ -93,7 +93,7 @@ def _draw_cubes(axis: Axes, cubes: torch.Tensor) -> None:
 
 
 def _draw_network(axis: Axes) -> None:
-    """A U-Net: a bar for each level, as wide as its channels."""
+    """A U-Net: a bar for each level, whose width grows with the channels."""
     for place, channels in enumerate(CHANNELS):
         height = 6.0 / 2 ** min(place, len(CHANNELS) - 1 - place)
         width = 0.25 + channels / 220

@@ -1,4 +1,4 @@
-"""Draw what several networks segmented: docs/how-to/comparison.md, "Look at the cases"."""
+"""Draw the segmentations of several networks: docs/how-to/comparison.md, "Look at the cases"."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from monai.metrics import compute_dice
 from monai.transforms import LoadImage
 
 READ = LoadImage(ensure_channel_first=True)  # (1, X, Y, Z)
-ENDING = "_segmentation.nii.gz"  # of what configs/inference_segmentation.yaml writes
+ENDING = "_segmentation.nii.gz"  # of files of configs/inference_segmentation.yaml
 
 
 @SetParseFns(predictions=yaml.safe_load)  # names need no quotes
@@ -33,7 +33,7 @@ def plot(
 ) -> str:
     """Draw the same cases of several networks next to each other, with the outlines of label and prediction.
 
-    The cases run evenly from the one that gains most Dice from the first network to the last, to the one that loses most.
+    The cases are spread evenly from the largest gain in Dice, from the first network to the last, to the largest loss.
 
     Args:
         predictions: folders of label maps, ``<case>_segmentation.nii.gz``, by the network's name.
@@ -42,7 +42,7 @@ def plot(
         label_names: names of the classes 1, 2, ….
         output: the PNG.
         plane: ``axial``, ``coronal`` or ``sagittal``.
-        num_cases: how many cases, from 1.
+        num_cases: number of cases, 1 or more.
     """
     if not isinstance(predictions, Mapping) or not predictions:
         sys.exit(f'--predictions: expected folders by name, as "{{scratch: DIR, own: DIR}}", found {predictions!r}.')
@@ -78,7 +78,7 @@ def _case(file: Path) -> str:
 
 
 def _mean_dice(predictions: Sequence[Path], label: Path, num_classes: int) -> list[float]:
-    """The Dice of each prediction, as the mean over the classes that the label has."""
+    """The Dice of each prediction, as the mean over the classes in the label."""
     truth, found = READ(label)[None], torch.stack([READ(file) for file in predictions])
     dice = compute_dice(found, truth.expand_as(found), include_background=False, num_classes=num_classes + 1)
     return dice.nanmean(1).tolist()

@@ -1,4 +1,4 @@
-"""What embeddings are worth: python scripts/probe.py --embeddings runs/embed/embeddings.npz --labels labels.csv"""
+"""Measure what embeddings can predict: python scripts/probe.py --embeddings runs/embed/embeddings.npz --labels labels.csv"""
 
 import sys
 from collections.abc import Mapping
@@ -26,13 +26,13 @@ def probe(
     seed: int = 0,
     shots: int | None = None,
 ) -> None:
-    """Print and write what can be predicted from vectors; docs/how-to/embeddings.md says how to read it.
+    """Print and write what vectors can predict; docs/how-to/embeddings.md explains the table.
 
     Args:
         embeddings: embeddings.npz of a run of configs/embed.yaml.
-        labels: a CSV, or a JSON datalist; without, only the stability under perturbations is measured.
+        labels: a CSV, or a JSON datalist; by default only the stability under perturbations is measured.
         against: other files by name, such as "{'scratch': 'runs/embed_scratch/embeddings.npz'}".
-        label: the column that holds the label; by default label or class.
+        label: the column with the label; by default label or class.
         covariate: the column of a number that may explain the label, such as diameter_mm.
         test_section: train on all other sections and test on this one, instead of a cross-validation.
         output: the CSV; by default probe.csv next to the embeddings.
@@ -40,7 +40,7 @@ def probe(
         neighbours: number of neighbours that vote in the nearest-neighbour probe.
         resamples: number of bootstrap samples.
         seed: random seed of folds, resampling and the draw of shots.
-        shots: number of patients to learn from, instead of all.
+        shots: number of patients to train on; by default all.
     """
     if against is not None and not isinstance(against, Mapping):
         sys.exit(

@@ -1,4 +1,4 @@
-"""Write a run's weights as they ship: python scripts/release_weights.py --source runs/release/checkpoints/model.pt"""
+"""Write the weights of a run for publication: python scripts/release_weights.py --source runs/release/checkpoints/model.pt"""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from models_genesis_bundle.weights import release_weights
 
 
 def release(source: str, output: str = "models/model.pt", licence: str = "CC-BY-4.0") -> None:
-    """Write the weights of ``source`` to ``output``, and print the file's size and hash for the model card."""
+    """Write the weights of ``source`` to ``output``, and print size and hash of the file for the model card."""
     written = Path(release_weights(source, output, licence))
     size = written.stat().st_size / 2**20
     print(f"{written}: {size:.2f} MiB, sha256 {file_sha256(written)}")

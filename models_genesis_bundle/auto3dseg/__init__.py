@@ -1,4 +1,4 @@
-"""Auto3DSeg from pretrained weights: initialised stock algorithms, and the algorithm ``genesis``."""
+"""Auto3DSeg with pretrained weights: initialisation of stock algorithms, and the algorithm ``genesis``."""
 
 from models_genesis_bundle.auto3dseg.initialise import Auto3DSegError, Initialisation, initialise
 

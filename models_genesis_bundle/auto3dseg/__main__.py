@@ -1,4 +1,4 @@
-"""Auto3DSeg from pretrained weights: python -m models_genesis_bundle.auto3dseg initialise --work_dir W --weights model.pt"""
+"""Auto3DSeg with pretrained weights: python -m models_genesis_bundle.auto3dseg initialise --work_dir W --weights model.pt"""
 
 import logging
 import sys
@@ -17,21 +17,21 @@ def initialise_command(
 
     Args:
         work_dir: AutoRunner's work folder, after the generation of the algorithms.
-        weights: a weight file, or several ("a.pt,b.pt"): each algorithm takes the first that fits.
-        algos: restricts it to algorithms ("segresnet,swinunetr") or folders ("segresnet_0").
+        weights: a weight file, or several ("a.pt,b.pt"): each algorithm uses the first that fits.
+        algos: only these algorithms ("segresnet,swinunetr") or folders ("segresnet_0").
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
         results = initialise(work_dir, _words(weights), _words(algos))
     except (Auto3DSegError, CheckpointError) as error:
         sys.exit(str(error))
-    taken = [result.algorithm for result in results if result.weights]
-    print(f"{len(taken)} of {len(results)} algorithms start from the given weights: {', '.join(taken) or 'none'}.")
-    sys.exit(0 if taken else 1)
+    ready = [result.algorithm for result in results if result.weights]
+    print(f"{len(ready)} of {len(results)} algorithms start from the given weights: {', '.join(ready) or 'none'}.")
+    sys.exit(0 if ready else 1)
 
 
 def _words(given: str | list[str] | tuple[str, ...]) -> list[str]:
-    """The words of a list, or of a text with commas between them, as Fire gives either."""
+    """The words of a list, or of a text with commas between them; Fire gives both."""
     return given.split(",") if isinstance(given, str) else [str(word) for word in given]
 
 

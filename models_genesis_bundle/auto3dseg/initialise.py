@@ -1,4 +1,4 @@
-"""Initialisation of Auto3DSeg's generated stock algorithms with pretrained weights."""
+"""Pretrained weights for the stock algorithms that Auto3DSeg has generated."""
 
 from __future__ import annotations
 
@@ -48,18 +48,17 @@ class Initialisation:
 
 @dataclass(frozen=True)
 class Entry:
-    """The keys of ``hyper_parameters.yaml`` that make an algorithm start from a file; ``::`` goes into a section."""
+    """The keys of ``hyper_parameters.yaml`` that make an algorithm start from a file; ``::`` separates levels."""
 
     target: str  # the form of the file, see weights.write_for
     switch: str  # the key that turns it on
     file: str  # the key of the file's path
-    overruling: str  # a key that overrides these when it is set
+    overruling: str  # a key that overrides these keys
     spatial_dims: int = 3  # of the network
     remark: str = ""  # other effects of starting from a file
 
 
-# Never segresnet's pretrained_ckpt_name: it stays in force after the training, and the ensemble would predict with the
-# pretrained weights.
+# Not segresnet's pretrained_ckpt_name: the ensemble would then predict with the pretrained weights.
 SEGRESNET = Entry(
     target="segresnet",
     switch="finetune::enabled",
@@ -81,15 +80,15 @@ def initialise(
 ) -> list[Initialisation]:
     """Make the algorithms in a work folder of ``AutoRunner`` start from pretrained weights.
 
-    For each algorithm this builds the network that it will train, transfers the first weight file whose encoder fits
-    (see ``transfer_weights``), writes the network to ``genesis_weights.pt`` in the algorithm's folder, and sets the keys of
-    ``configs/hyper_parameters.yaml`` that make the algorithm start from there. Tensors that are not in the weights,
-    such as the heads, keep their initial values. A second call replaces both files. The results are also logged.
+    For each algorithm this builds the network that it will train, transfers the first weight file whose encoder fits (see
+    ``transfer_weights``), writes the network to ``genesis_weights.pt`` in the algorithm's folder, and sets the keys of
+    ``configs/hyper_parameters.yaml`` that make the algorithm start from this file. Tensors that are not in the weights, such as
+    the heads, keep their initial values. A second call replaces both files. The results are also logged.
 
     Args:
         work_dir: the folder, after the generation of the algorithms.
         weights: one weight file or several, in the order of preference.
-        algos: names of algorithms (``segresnet``) or folders (``segresnet_0``) to restrict it to.
+        algos: only these algorithms (``segresnet``) or folders (``segresnet_0``); empty: all.
 
     Raises:
         Auto3DSegError: when there are no algorithms, or not those that are named.
@@ -117,18 +116,20 @@ def _initialise(folder: Path, sources: Mapping[str, Mapping[str, Any]]) -> Initi
     settings = ConfigParser(ConfigParser.load_config_files(sorted((folder / "configs").glob("*.yaml"))))
     entry = _find_entry(settings)
     if entry is None and "initial_weights" in settings:
-        return refused("It takes them when it is generated, from the key initial_weights of Auto3DSeg's input.")
+        return refused("It loads weights when it is generated, from the key initial_weights of Auto3DSeg's input.")
     if entry is None:
         known = "; ".join(dict.fromkeys(f"{one.switch} and {one.file}" for one in ENTRIES))
-        return refused(f"Its settings have none of the keys that segresnet and swinunetr take weights by ({known}).")
+        return refused(f"Its settings have none of the keys of segresnet and swinunetr for weights ({known}).")
     if settings.get(entry.overruling):
-        return refused(f"Its {entry.overruling} is set and would win: unset it in {folder / SETTINGS_FILE}.")
+        return refused(
+            f"Its {entry.overruling} is set and would be used instead: unset it in {folder / SETTINGS_FILE}."
+        )
     try:
         definition = _network_definition(settings)
         with torch.random.fork_rng(devices=()):
-            torch.manual_seed(0)  # what is drawn at random is the same every time
+            torch.manual_seed(0)  # the same random values each time
             network = ConfigParser(definition).get_parsed_content("")
-    except Exception as error:  # whatever the settings of a template run into
+    except Exception as error:  # the settings of a template may raise any error
         return refused(f"Its network cannot be built: {unwrapped(error)}")
 
     refusals = []
@@ -153,7 +154,7 @@ def _initialise(folder: Path, sources: Mapping[str, Mapping[str, Any]]) -> Initi
 
 
 def _generated_algorithms(work_dir: str | os.PathLike, algos: Sequence[str]) -> list[Path]:
-    """The folders ``<algorithm>_<fold>`` of a work folder that ``algos`` names, or all of them."""
+    """The folders ``<algorithm>_<fold>`` in a work folder that ``algos`` names, or all of them."""
     found = [path.parent.parent for path in sorted(Path(work_dir).glob(f"*/{SETTINGS_FILE}"))]
     if not found:
         raise Auto3DSegError(
@@ -170,7 +171,7 @@ def _generated_algorithms(work_dir: str | os.PathLike, algos: Sequence[str]) -> 
 
 
 def _change_settings(folder: Path, changes: Mapping[str, Any]) -> None:
-    """Set keys that ``hyper_parameters.yaml`` has, and keep the rest of the file; it is replaced atomically."""
+    """Set keys of ``hyper_parameters.yaml``, and replace the file atomically."""
     path = folder / SETTINGS_FILE
     parser = ConfigParser(ConfigParser.load_config_file(path))
     for key, value in changes.items():
@@ -192,8 +193,7 @@ def _find_entry(settings: ConfigParser) -> Entry | None:
 def _network_definition(settings: ConfigParser) -> dict[str, Any]:
     """The definition of the network that an algorithm trains; ``SwinUNETR`` needs the package einops.
 
-    ``segresnet``'s scripts change what the settings say: where the spacing is anisotropic, the kernels follow it; and
-    NVFuser's normalisation, which few have installed, has the same weights as the plain one.
+    As in ``segresnet``'s scripts, kernels follow an anisotropic spacing. NVFuser's normalisation has the weights of the plain one.
     """
     definition = dict(settings.get_parsed_content("network", instantiate=False).get_config())
     if str(definition.get("norm")).upper() == "INSTANCE_NVFUSER":
@@ -204,7 +204,7 @@ def _network_definition(settings: ConfigParser) -> dict[str, Any]:
 
 
 def intensities(preprocessing: Mapping[str, Any] | None, settings: Mapping[str, Any]) -> str:
-    """Say which intensities the pretrained network saw, by its record, and how an algorithm scales them, by its settings."""
+    """A sentence with the intensities that the pretrained network saw, and those with which the algorithm trains."""
     before = (preprocessing or {}).get("intensity")
     here = {name: settings[name] for name in ("normalize_mode", "intensity_bounds") if name in settings}  # segresnet
     for transform in _transforms(settings.get("transforms_train")):  # swinunetr
@@ -221,7 +221,7 @@ def _shown(scaling: Mapping[str, Any] | None) -> str:
 
 
 def _transforms(node: Any) -> Iterator[Mapping[str, Any]]:
-    """All definitions with a ``_target_`` in a nested one, in their order."""
+    """All definitions with a ``_target_`` inside a definition, in their order."""
     if isinstance(node, Mapping):
         if "_target_" in node:
             yield node

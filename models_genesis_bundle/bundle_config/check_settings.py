@@ -24,9 +24,9 @@ from monai.bundle import ConfigParser
 from monai.bundle.reference_resolver import ReferenceResolver
 
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
-_PRETEXT = "weight_records::pretext"  # which the overlay of a pretext task sets
-_WORD_SUFFICES = ("scan_preprocessing::intensity",)  # components that a word names as well, such as percentile
-_REREAD = re.compile(r"#|(?<!\w)\d+_\d")  # read by Python as something else: a comment, 2024_03
+_PRETEXT = "weight_records::pretext"  # the overlay of a pretext task sets it
+_WORD_SUFFICES = ("scan_preprocessing::intensity",)  # components that may also be a word, such as percentile
+_REREAD = re.compile(r"#|(?<!\w)\d+_\d")  # Python reads these as something else: a comment, 2024_03
 
 
 class SettingsError(ValueError):
@@ -34,21 +34,20 @@ class SettingsError(ValueError):
 
 
 def check_settings(command: RunCommand | None = None) -> None:
-    """Raise an error for settings that do not exist, that the command line would change, or that have a wrong value.
+    """Raise an error for settings that do not exist, have a wrong value, or mean something else on the command line.
 
-    - A setting that the configuration files do not have. MONAI would add it silently, and ``--max_epohcs 5`` would train for the
-      default number of epochs. An argument of a component that the files do not give (``--network_def::act relu``) is accepted
-      when the component takes it. The same holds for keys of overlays.
-    - A value that the command line reads as something else: ``None``, which MONAI ignores; ``2024_03``, ``scan#1``; a switch
-      given as ``false``, which is text and counts as true.
+    - A setting that the configuration files do not have: MONAI would add it silently, and ``--max_epohcs 5`` would train for the
+      default number of epochs. A component's arguments (``--network_def::act relu``) are allowed. The same applies to overlays.
+    - A value that the command line changes: ``None``, which MONAI ignores; ``2024_03``, ``scan#1``; a switch given as ``false``,
+      which is text and counts as true.
     - A value of another type or out of range, see `SETTINGS`. Expressions are checked unless a component must be built for it.
     - A word, a switch or plain values in place of a component, such as ``--optimizer adamw``.
     - A setting of a component that an overlay leaves unused, such as ``parameters`` after ``configs/optimizer_muon.yaml``.
-    - A reference to something that the configuration does not have, as in an overlay for another kind of run.
-    - Overlays of several pretext tasks, which would all be applied, and the last be recorded.
+    - A reference to something that the configuration does not have, as in an overlay for another workflow.
+    - Overlays of several pretext tasks: all would be applied, but only the last one recorded.
 
-    Settings of a workflow that Python runs (``monai.bundle.run(...)``, ``ConfigWorkflow(...)``) are checked in the configuration
-    that holds them: an unused setting is refused if its name resembles another one.
+    For a workflow that Python runs (``monai.bundle.run(...)``, ``ConfigWorkflow(...)``) the settings are checked in its
+    configuration: an unused setting is refused if its name resembles another one.
 
     Args:
         command: the command to check; None: the command of this process, or the configuration that calls this function.
@@ -84,7 +83,7 @@ def _faults_of_config(config: Mapping[str, Any]) -> list[str]:
 
 
 def _config_at_work() -> dict[str, Any]:
-    """The configuration whose parser calls this; empty without one."""
+    """The configuration whose parser calls this function; empty if there is none."""
     frame = inspect.currentframe()
     while frame is not None:
         if isinstance(parser := frame.f_locals.get("self"), ConfigParser):
@@ -94,7 +93,7 @@ def _config_at_work() -> dict[str, Any]:
 
 
 def _misread(command: RunCommand, resolved: ConfigParser) -> dict[str, str]:
-    """By place, a message for each word that the command line reads as something else."""
+    """A message for each value that the command line changes, by place."""
     misread = {}
     for name, word in command.words.items():
         place, value = ReferenceResolver.normalize_id(name), DefaultParseValue(word)
@@ -120,7 +119,7 @@ def _in_quotes(name: str, word: str) -> str:
 
 
 def _no_switches(command: RunCommand, files: ConfigParser) -> dict[str, str]:
-    """By place, a message for each switch that is neither true nor false."""
+    """A message for each switch that is neither true nor false, by place."""
     return {
         name: f"--{name} {value}: expected true or false; write `--{name} True` or `--{name} False`."
         for name, value in command.overrides.items()
@@ -129,7 +128,7 @@ def _no_switches(command: RunCommand, files: ConfigParser) -> dict[str, str]:
 
 
 def _lost_components(first: ConfigParser, resolved: ConfigParser) -> Iterator[str]:
-    """A message for each component of the configuration that an overlay or a setting replaces by no component."""
+    """A message for each component that an overlay or a setting replaces by something else."""
     for place in places(first.get()):
         component, found = first[place], resolved.get(place)
         word = isinstance(found, str) and not found.startswith(("$", "@", "%")) and place not in _WORD_SUFFICES
@@ -148,7 +147,7 @@ def _several_pretext_tasks(overlays: Sequence[str]) -> Iterator[str]:
 
 
 def _dangling_references(first: Mapping[str, Any], config: ConfigParser) -> Iterator[str]:
-    """A message for each reference, in what the configuration builds, to something that it does not have."""
+    """A message for each reference to something that the configuration does not have."""
     for place in places({name: value for name, value in config.get().items() if name in first}):
         value = config[place]
         for name in ReferenceResolver.match_refs_pattern(value) if isinstance(value, str) else ():
@@ -160,10 +159,7 @@ def _dangling_references(first: Mapping[str, Any], config: ConfigParser) -> Iter
 
 
 def _out_of_range(config: ConfigParser, but: Collection[str], words: Mapping[str, str] | None = None) -> list[str]:
-    """A message for each value of another type or range than declared, except at the places in ``but``.
-
-    ``words`` are the texts on the command line, by place.
-    """
+    """A message for each value of a wrong type or range, except at places in ``but``; ``words``: the texts of the command line."""
     wrong, broken = [], []
     for place in places(config.get()):
         kind = kind_of(place)
@@ -182,7 +178,7 @@ def _out_of_range(config: ConfigParser, but: Collection[str], words: Mapping[str
 
 
 def _needs_components(node: Any, config: ConfigParser) -> bool:
-    """Whether a value is, or depends on, something that has to be built."""
+    """Whether a value is a component, or depends on one."""
     if isinstance(node, Mapping):
         return "_target_" in node or any(_needs_components(value, config) for value in node.values())
     if isinstance(node, list):

@@ -1,4 +1,4 @@
-"""Genesis pairs (deformed and original cube) as a pretraining configuration makes them, from any cubes."""
+"""Genesis pairs (deformed and original cube) from any cubes, with the settings of a pretraining configuration."""
 
 from __future__ import annotations
 
@@ -15,13 +15,10 @@ def genesis_pairs(
     seed: int = 0,
     settings: Mapping[str, Any] | None = None,
 ) -> SeededDataset:
-    """The dataset of Genesis pairs as ``config_file`` defines it, from the given cubes.
+    """The dataset of Genesis pairs that ``config_file`` (with its overlays) defines, from the given cubes.
 
-    Args:
-        cubes: items with ``image``: (1, X, Y[, Z]) arrays in 0 … 1.
-        config_file: a pretraining configuration, or one with its overlays.
-        seed: random seed of the draws.
-        settings: values by their path in the configuration, such as ``{"deformations::flip::prob": 0}``.
+    ``cubes`` are items with ``image``: (1, X, Y[, Z]) arrays in 0 … 1. ``seed`` is the random seed of the deformations.
+    ``settings`` are values by their path in the configuration, such as ``{"deformations::flip::prob": 0}``.
     """
     parser = ConfigParser()
     parser.read_config(config_file)

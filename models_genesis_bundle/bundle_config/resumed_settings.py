@@ -1,4 +1,4 @@
-"""The comparison of configurations by their values, for a run that is resumed."""
+"""Comparison of the settings of a resumed run with its earlier ones."""
 
 from __future__ import annotations
 
@@ -10,19 +10,12 @@ from typing import Any
 from models_genesis_bundle.bundle_config.check_settings import SettingsError
 from models_genesis_bundle.messages import first_of
 
-# Places of settings that may change.
+# Settings that may change, by their places.
 MAY_CHANGE = (
-    *("bundle_root", "output_dir", "ckpt_dir", "best_ckpt_path", "cache_dir"),  # where the run is
-    *(
-        "device",
-        "precision",
-        "num_workers",
-        "workers",
-        "volumes::num_workers",
-        "volumes::scheduler",
-    ),  # what computes it
+    *("bundle_root", "output_dir", "ckpt_dir", "best_ckpt_path", "cache_dir"),  # folders of the run
+    *("device", "precision", "num_workers", "workers", "volumes::num_workers", "volumes::scheduler"),  # what computes
     *("prepared_scans::cache_rate", "prepared_scans::num_workers", "train::trainer::compile", "trained_network"),
-    *("resume", "max_epochs", "patience", "val_interval", "save_interval"),  # when it ends and writes
+    *("resume", "max_epochs", "patience", "val_interval", "save_interval"),  # when it ends and saves
     *("panel_interval", "curves_interval", "panels", "train::handlers", "validate::handlers"),  # what it shows
     *("process_group", "imports", "initialize", "finalize", "training", "training_state", "run"),  # its steps
     *("tracking_uri", "experiment_name", "run_name", "save_execute_config"),  # tracking, which adds them
@@ -31,7 +24,7 @@ PATHS = ("dataset_dir", "candidates_file", "initial_weights", "split::split_file
 
 
 def leaves(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
-    """The values of a configuration, down through mappings and lists, with their places; ``place``: of the node itself.
+    """The values of a configuration with their places; ``place`` is the place of ``node``.
 
     A tuple counts as a list; an empty mapping or list is a value.
 
@@ -47,7 +40,7 @@ def leaves(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def is_below(place: str, others: Collection[str]) -> bool:
-    """Whether a place is one of the others, or within one.
+    """Whether a place is one of the others, or inside one of them.
 
     Examples:
         >>> is_below("split::seed", ["split"])
@@ -57,11 +50,9 @@ def is_below(place: str, others: Collection[str]) -> bool:
 
 
 def require_same_settings(recorded: Mapping[str, Any], now: Mapping[str, Any], record_path: Path) -> None:
-    """Raise an error if a resumed run has other settings than before, which would be ignored or change the run.
+    """Refuse to resume a run with settings that would be ignored or would make it another run.
 
-    The settings of the optimizer and the schedule are restored with their state, so that another learning rate would be
-    ignored. Other data or another network would make it a different run. ``recorded`` is the configuration of the run, from the
-    file ``record_path``.
+    For example, the restored optimizer ignores a new learning rate. ``recorded`` is the earlier configuration in ``record_path``.
 
     Raises:
         SettingsError: a setting differs; the message names each such setting.

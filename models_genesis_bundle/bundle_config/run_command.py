@@ -17,10 +17,10 @@ from models_genesis_bundle.messages import unwrapped
 from monai.bundle import ConfigParser
 from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS
 
-# `run` takes these from its keyword arguments, next to those in its signature.
+# Arguments of `run` that are not in its signature.
 WORKFLOW_ARGUMENTS = {"workflow_type", "workflow", "tracking", "properties_path", "args_file", "workflow_name"}
 
-_FLAG = re.compile("--|-[a-zA-Z]")  # for Fire, which takes -name for --name, and -1 for a number
+_FLAG = re.compile("--|-[a-zA-Z]")  # Fire reads -name as --name, but -1 as a number
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,14 @@ class RunCommand:
     """The configurations and settings of a ``monai.bundle run``."""
 
     config_files: tuple[str, ...]  # the configuration and its overlays
-    overrides: Mapping[str, Any]  # settings by place, with the values that Fire reads, without those that MONAI drops
+    overrides: Mapping[str, Any]  # settings by place, as Fire reads them, without those that MONAI drops
     tracking: str | None = None  # the tracking settings: mlflow, or a file
     run_id: str = field(default="run", compare=False)  # the step that is run
-    words: Mapping[str, str] = field(default_factory=dict, compare=False)  # the settings' texts on the command line
+    words: Mapping[str, str] = field(default_factory=dict, compare=False)  # texts of the settings on the command line
 
     @classmethod
     def from_arguments(cls, arguments: Sequence[str] | None = None) -> RunCommand | None:
-        """Read a command line (default: this process's); None when it is no ``monai.bundle run`` with configurations."""
+        """Read a command line (default: this process's); None if it is not a ``monai.bundle run`` with configurations."""
         arguments = list(sys.argv if arguments is None else arguments)
         if not arguments or Path(arguments[0]).parts[-3:-1] != ("monai", "bundle") or arguments[1:2] != ["run"]:
             return None
@@ -46,17 +46,17 @@ class RunCommand:
         files = flags.get("config_file")
         if not files:
             return None
-        own = set(inspect.signature(monai.bundle.run).parameters) | WORKFLOW_ARGUMENTS
+        arguments_of_run = set(inspect.signature(monai.bundle.run).parameters) | WORKFLOW_ARGUMENTS
         return cls(
             config_files=tuple(map(str, files)) if isinstance(files, list | tuple) else (str(files),),
-            overrides={name: value for name, value in flags.items() if name not in own},
+            overrides={name: value for name, value in flags.items() if name not in arguments_of_run},
             tracking=flags.get("tracking"),
             run_id=str(positional[0] if positional else flags.get("run_id", "run")),
-            words={name: word for name, word in words.items() if name not in own},
+            words={name: word for name, word in words.items() if name not in arguments_of_run},
         )
 
     def files_config(self) -> dict[str, Any]:
-        """The merged files without the overrides; they replace the settings that tracking adds (its server, names)."""
+        """The merged files without the overrides, and the settings that MONAI's tracking adds, unless the files have them."""
         return {**_tracking_settings(self.tracking), **ConfigParser.load_config_files(list(self.config_files))}
 
     def resolved_config(self) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class RunCommand:
 
 
 def end_tracebacks_with_the_cause() -> None:
-    """After the traceback of an uncaught error, print the error inside MONAI's wrappers again."""
+    """After the traceback of an uncaught error, print the original error without MONAI's wrappers."""
 
     def print_with_cause(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         sys.__excepthook__(kind, error, trace)

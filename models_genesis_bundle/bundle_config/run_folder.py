@@ -1,4 +1,4 @@
-"""The folder of a run: a lock, earlier runs, and a record of configuration and environment."""
+"""The folder of a run: its lock, earlier runs, and a record of configuration and environment."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class RunFolder:
     """The output folder of a run, which a file named `RUN_MARKER` distinguishes from a folder of scans.
 
     Args:
-        output_dir: the run's folder, in which runs share ``cache/``.
-        ckpt_dir: its checkpoints; with weights there, the folder holds a run. None for a run without checkpoints, such as
-            inference: its files stay in the folder until another run replaces them.
-        resume: continue that run, from its ``last.pt``, instead of starting another.
+        output_dir: the run's folder; its runs share ``cache/``.
+        ckpt_dir: the folder of the run's checkpoints; if it has weights, there is an earlier run. None for a run without
+            checkpoints, such as inference: its files stay in the folder until another run replaces them.
+        resume: continue the earlier run from its ``last.pt``.
     """
 
     def __init__(self, output_dir: str, ckpt_dir: str | None = None, resume: bool = False) -> None:
@@ -49,13 +49,13 @@ class RunFolder:
     def begin(self) -> None:
         """Lock the folder, move an earlier run to ``previous/<number>`` unless it is resumed, and write the record.
 
-        A lock is released if an earlier run of this thread left it, such as one that an error ended in a notebook. In a
+        If an earlier run of this thread left its lock, for example after an error in a notebook, the lock is released. In a
         distributed run only the main process acts; a second call does nothing.
 
         Raises:
             RuntimeError: another run is using the folder, or ``torchrun`` has started several runs of it.
-            SettingsError: a run is resumed with other settings, see `require_same_settings`; a new run reads data, weights or
-                a configuration of the earlier one; or the folder cannot be written.
+            SettingsError: a run is resumed with other settings, see `require_same_settings`; a new run reads data, weights or a
+                configuration of the earlier one; or the folder cannot be written.
         """
         require_process_group()
         if not is_main_process() or self.lock.is_locked:
@@ -120,7 +120,7 @@ class RunFolder:
 def _refuse_to_move_inputs(
     moved: Sequence[Path], output_dir: Path, config: Mapping[str, Any], config_files: Sequence[str]
 ) -> None:
-    """Refuse a run whose own configurations, data or weights, or the bundle itself, would go aside with the earlier run."""
+    """Refuse a run if its configurations, data, weights or bundle would be moved away with the earlier run."""
     parser, folder = ConfigParser(deepcopy(dict(config))), output_dir.resolve()
     inputs: list[tuple[str, Any]] = [("config_file", file) for file in config_files]
     inputs += [(place, parser.get_parsed_content(place)) for place in (*PATHS, "bundle_root") if place in parser]
@@ -136,7 +136,7 @@ def _refuse_to_move_inputs(
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """A record of the earlier run; None when it is missing or, with a warning, damaged by a crash."""
+    """A record of the earlier run; None if it is missing or, with a warning, damaged by a crash."""
     try:
         record = ConfigParser.load_config_file(path)
         if isinstance(record, dict):

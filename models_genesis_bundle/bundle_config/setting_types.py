@@ -16,10 +16,10 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 
 @dataclass(frozen=True)
 class Kind:
-    """The values of a setting."""
+    """The values that a setting may have."""
 
     expected: str  # in words, with the unit
-    type: Any  # the same for pydantic, which checks it strictly: neither "3" nor True is a number
+    type: Any  # for pydantic, which checks it strictly: neither "3" nor True is a number
 
     def accepts(self, value: Any) -> bool:
         """Whether the setting may have the value."""
@@ -35,7 +35,7 @@ def _number(**bounds: Any) -> Any:
 
 
 def _that(condition: Callable[[Any], bool]) -> AfterValidator:
-    """A validator of values that fulfil a condition, or on which it raises ValueError."""
+    """A validator of values for which ``condition`` is true."""
 
     def checked(value: Any) -> Any:
         if not condition(value):
@@ -49,26 +49,16 @@ def _list_of(type: Any, least: int = 0, most: int | None = None, that: Callable[
     return Annotated[Sequence[type], Field(min_length=least, max_length=most), _that(that)]
 
 
-def _are_label_names(names: Sequence[str]) -> bool:
-    require_label_names(names)
-    return True
-
-
-def _is_device(name: str | torch.device) -> bool:
-    usable_device(name)
-    return True
-
-
 _TEXT = Annotated[str, Field(min_length=1)]
 _COUNT = Annotated[int, Field(ge=1)]
 _FROM_0 = Annotated[int, Field(ge=0)]
 _POSITIVE = _number(gt=0)
 _NOT_NEGATIVE = _number(ge=0)
 _FRACTION = Annotated[float, Field(allow_inf_nan=False), _that(lambda value: value < 1 or float(value).is_integer())]
-_NAMES = Annotated[Sequence[str], _that(_are_label_names)]
+_NAMES = Annotated[Sequence[str], AfterValidator(require_label_names)]
 _CHANNEL_NAMES = _list_of(_TEXT, 1, that=lambda names: len({name.lower() for name in names}) == len(names))
 
-# What is expected, its type for pydantic, and the places of the settings: * stands for any text, ? at the end for "or null".
+# The expected value in words, its type for pydantic, and the places of the settings: * means any text, a final ? "or null".
 _TABLE: Sequence[tuple[str, Any, str]] = (
     ("a path", _TEXT | Path, "bundle_root output_dir ckpt_dir ckpt_path best_ckpt_path cache_dir engine_path"),
     ("a path", _TEXT | Path, "dataset_dir? candidates_file? split::split_file?"),
@@ -77,7 +67,7 @@ _TABLE: Sequence[tuple[str, Any, str]] = (
     ("a regular expression", _TEXT, "split::image_pattern? split::label_pattern? *::patient_regex?"),
     (
         "a device of this machine, such as cpu, cuda or cuda:1",
-        Annotated[torch.device | str, _that(_is_device)],
+        Annotated[torch.device | str, AfterValidator(usable_device)],
         "device sliding_window::device? by_window::device?",
     ),
     ("true or false", bool, "scratch"),
@@ -228,6 +218,6 @@ SETTINGS: Mapping[str, Kind] = {
 
 
 def kind_of(place: str) -> Kind | None:
-    """The values of the setting at a place of a configuration; None for a setting that is not declared."""
+    """The values of the setting at a place of a configuration; None if the setting is not declared."""
     fitting = (kind for pattern, kind in SETTINGS.items() if fnmatchcase(place, pattern))
     return SETTINGS.get(place) or next(fitting, None)

@@ -21,9 +21,9 @@ _STEPS = {"imports", "initialize", "finalize", "run"}
 
 
 def near_names(name: str, known: Iterable[str], before: str = "", quote: str = "`", cutoff: float = 0.6) -> str:
-    """The nearest known name of a misspelt one, or the two nearest, joined by "or"; empty if no name is similar.
+    """The one or two known names that are nearest to a misspelt one, joined by "or"; empty if no name is similar.
 
-    Each is written with ``before``, such as ``--split::``, within ``quote``. ``cutoff`` is that of ``difflib``, from 0 to 1.
+    Each has ``before``, such as ``--split::``, in front, and ``quote`` around it. ``cutoff`` is that of ``difflib``, from 0 to 1.
 
     Examples:
         >>> near_names("max_epohcs", ["max_epochs", "seed"], before="--")
@@ -34,7 +34,7 @@ def near_names(name: str, known: Iterable[str], before: str = "", quote: str = "
 
 
 def places(node: Mapping[Any, Any], above: str = "") -> Iterator[str]:
-    """The places of all values of a configuration, down through mappings."""
+    """The places of all values of a configuration, including nested mappings."""
     for name, value in node.items():
         if isinstance(name, str):
             yield f"{above}{name}"
@@ -43,7 +43,7 @@ def places(node: Mapping[Any, Any], above: str = "") -> Iterator[str]:
 
 
 def unknown_settings(command: RunCommand, files: ConfigParser | None = None) -> dict[str, str]:
-    """The overrides that the configuration files (``files``, if already merged) do not have, each with a message."""
+    """A message for each override that the configuration files do not have; ``files``: the merged files, if known."""
     files = ConfigParser(command.files_config()) if files is None else files
     unknown = {}
     for name in dict.fromkeys([*command.overrides, *command.words]):
@@ -82,7 +82,7 @@ def unknown_keys(command: RunCommand, files: ConfigParser, first: Mapping[str, A
 
 
 def unused_settings(node: Mapping[str, Any], parser: ConfigParser, above: str = "") -> Iterator[tuple[str, str]]:
-    """Undeclared plain values outside components that nothing refers to and that resemble a setting, with a message."""
+    """A message for each undeclared plain value that nothing refers to and whose name resembles a setting, by place."""
     for name, value in node.items():
         place = f"{above}{name}"
         if place.startswith("_"):
@@ -97,7 +97,7 @@ def unused_settings(node: Mapping[str, Any], parser: ConfigParser, above: str = 
 
 
 def unknown_arguments(node: Any, parser: ConfigParser, above: str = "") -> Iterator[str]:
-    """A message for each argument that its component does not take."""
+    """A message for each argument that its component does not have."""
     for name, value in node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ():
         place = f"{above}{name}"
         if isinstance(node, Mapping) and "_target_" in node and (text := _unknown_argument(place, node, parser)):
@@ -106,9 +106,9 @@ def unknown_arguments(node: Any, parser: ConfigParser, above: str = "") -> Itera
 
 
 def _unknown(place: str, config: ConfigParser, files: Sequence[str], dashes: str = "") -> str | None:
-    """A message for a place that the configuration does not have; None for another argument of a component."""
+    """A message for a place that the configuration does not have; None for an argument that a component accepts."""
     parts = ReferenceResolver.split_id(place)
-    walked: list[str] = []
+    existing: list[str] = []
     node: Any = config.get()
     for part in parts:
         items = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
@@ -116,21 +116,21 @@ def _unknown(place: str, config: ConfigParser, files: Sequence[str], dashes: str
         if part not in known:
             break
         node = known[part]
-        walked.append(part)
-    if len(walked) == len(parts) - 1 and isinstance(node, Mapping) and "_target_" in node:
+        existing.append(part)
+    if len(existing) == len(parts) - 1 and isinstance(node, Mapping) and "_target_" in node:
         return _unknown_argument(place, node, config, dashes)
-    meant = _meant(part, known, dashes + "".join(f"{name}::" for name in walked), config)
+    meant = _meant(part, known, dashes + "".join(f"{name}::" for name in existing), config)
     return f"there is no setting {part!r} in {', '.join(files)}" + (f"; did you mean {meant}?" if meant else ".")
 
 
 def _meant(name: str, known: Iterable[str], before: str, config: ConfigParser) -> str:
-    """For a setting at the top, the places below with this name; otherwise the known names that resemble it."""
+    """The places that end with this name, for a setting at the top; otherwise the known names that resemble it."""
     below = [] if "::" in before else [place for place in places(config.get()) if place.endswith(f"::{name}")]
     return " or ".join(f"`{before}{place}`" for place in below[:2]) or near_names(name, known, before)
 
 
 def _unknown_argument(place: str, component: Mapping[str, Any], parser: ConfigParser, dashes: str = "") -> str | None:
-    """A message for an argument that a component does not take; None where it does, or its signature is not known."""
+    """A message for an argument that a component does not have; None if it accepts the argument or has no known signature."""
     above, name = ReferenceResolver.split_id(place, last=True)
     target = ConfigComponent(component, locator=parser.locator).resolve_module_name()
     try:
@@ -162,7 +162,7 @@ def _is_referred_to(name: str, node: Any) -> bool:
 
 
 def _is_known_beside(name: str, command: RunCommand) -> bool:
-    """Whether a configuration next to the first has the setting: an overlay may be for training and evaluation."""
+    """Whether another configuration in the folder has the setting: an overlay may be for training and evaluation."""
     first = Path(command.config_files[0])
     others = {str(path) for path in first.parent.glob(f"*{first.suffix}")} - set(command.config_files)
     return any(name in ConfigParser.load_config_file(other) for other in others)

@@ -6,11 +6,7 @@ import torch
 
 
 def usable_device(name: str | torch.device) -> torch.device:
-    """The torch device with this name.
-
-    Raises:
-        ValueError: PyTorch does not know the name, or this machine does not have the device.
-    """
+    """The torch device with this name; a ``ValueError`` if PyTorch or this machine does not have it."""
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

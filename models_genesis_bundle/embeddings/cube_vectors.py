@@ -1,4 +1,4 @@
-"""Vectors of the cubes of a scan: the network, perturbations of the cubes, and intensity statistics as a baseline."""
+"""Vectors of cubes: the network, perturbations of the cubes, and intensity statistics as a baseline."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Embedder(nn.Module):
     """A network that turns cubes into vectors: the pooled feature map of one stage of its encoder.
 
     Args:
-        network: any network that ``StageMaps`` knows.
-        stage: the stage whose map is used, 1 for the finest; None for the deepest.
+        network: any network that ``StageMaps`` supports.
+        stage: the stage, 1 for the finest; None for the deepest.
         pooling: pooling over the voxels of the map, ``"mean"`` or ``"max"``.
         parts: names of the encoder's modules, see ``StageMaps``; None: for a supported network.
 
@@ -57,7 +57,7 @@ class Embedder(nn.Module):
         self.pool = _pooling(pooling)
 
     def stage_map(self, x: torch.Tensor) -> torch.Tensor:
-        """The map that is pooled: (B, channels of the stage, X', Y'[, Z'])."""
+        """The feature map before pooling: (B, channels of the stage, X', Y'[, Z'])."""
         maps = self.maps(x)
         if self.stage is not None and self.stage > len(maps):
             raise ValueError(f"stage: expected one of the encoder's stages 1 … {len(maps)}, found {self.stage}.")
@@ -76,7 +76,7 @@ class Perturber:
     kind          change
     ============= ==========================================================================================
     ``noise``     Gaussian noise is added, and the result clipped to the range of intensities
-    ``shift``     the cube is taken ``shift`` voxels further along each axis
+    ``shift``     the cube is cut ``shift`` voxels further along each axis
     ``flip``      left and right are exchanged (the first axis)
     ``thickness`` ``slices`` slices (along the last axis) are averaged, and interpolated back to their number
     ============= ==========================================================================================
@@ -85,16 +85,16 @@ class Perturber:
     value_range: Sequence[float] = (0.0, 1.0)  # smallest and largest intensity
     noise: float = 0.02  # standard deviation of the noise, as a fraction of the range: 0.02 of the CT window is 40 HU
     shift: int = 4  # voxels
-    slices: int = 4  # that become one
+    slices: int = 4  # averaged to one
 
     def corners(self, kind: str | None, corners: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-        """``corners`` (n, axes) of the cubes, moved for a ``shift`` along the axes that a cube has."""
+        """The lowest ``corners`` (n, axes) of the cubes; ``shift`` moves them along all axes longer than a voxel."""
         if kind != "shift":
             return corners
         return corners + torch.tensor([self.shift if side > 1 else 0 for side in size])
 
     def cubes(self, kind: str | None, cubes: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """The changed cubes (n, C, X, Y[, Z]); None and ``shift`` change nothing, ``thickness`` needs three axes."""
+        """The perturbed cubes (n, C, X, Y[, Z]); None and ``shift`` change nothing, ``thickness`` needs three axes."""
         if kind == "noise":
             low, high = self.value_range
             drawn = torch.randn(cubes.shape, generator=generator).to(cubes)
@@ -112,20 +112,19 @@ class Perturber:
 
 @dataclass(eq=False)
 class CubeVectors(Inferer):
-    """Cut the cubes of a scan, a few at a time, and turn them into vectors with a network.
+    """Cuts the cubes out of a scan, a few at a time, and turns them into vectors with a network.
 
-    The result also has plain statistics of the same cubes' intensities, as a baseline: mean, standard deviation, and seven
-    percentiles. Where a cube reaches over the scan's border it has the darkest value.
+    Intensity statistics of the same cubes are a baseline: mean, standard deviation, seven percentiles. Voxels outside are darkest.
 
-    Called with a scan (1, C, X, Y[, Z]), the network, and the cubes' lowest corners (1, n, axes), it gives a mapping:
+    The input is a scan (1, C, X, Y[, Z]), the network, and the cubes' lowest corners (1, n, axes). The output is a mapping with
     ``vectors`` (1, n, D), ``statistics`` (1, n, 9), and ``vectors_<kind>``, ``statistics_<kind>`` for each perturbation; with
     `pooling` n is 1. An unknown perturbation or pooling is a ``ValueError``.
     """
 
-    cube_size: Sequence[int]  # sides in voxels; for slices of volumes the last is 1, and the network gets (B, C, X, Y)
+    cube_size: Sequence[int]  # sides in voxels; if the last is 1, the network gets slices (B, C, X, Y)
     perturber: Perturber = field(default_factory=Perturber)
-    perturbations: Sequence[str] = ()  # kinds: the same cubes are also embedded with each of these changes
-    pooling: str | None = None  # over all cubes, "mean" or "max", for one vector (statistics: the mean); None: one each
+    perturbations: Sequence[str] = ()  # kinds of changes with which the same cubes are also embedded
+    pooling: str | None = None  # "mean" or "max" over all cubes, for a single vector; None: a vector for each
     batch_size: int = 4  # cubes at a time
     dtype: torch.dtype = torch.float32  # of the network's forward pass; float32: no autocast
     seed: int = 0  # of the noise
@@ -161,10 +160,10 @@ class CubeVectors(Inferer):
 
 
 def _cut(scan: torch.Tensor, corner: Sequence[int], size: Sequence[int], outside: float) -> torch.Tensor:
-    """The box at a corner, (C, *size), with the value ``outside`` where it reaches out of the scan."""
-    padding: list[int] = []  # before and after each axis, the last axis first; a negative one cuts off
+    """The box at a corner, (C, *size), with the value ``outside`` outside of the scan."""
+    padding: list[int] = []  # before and after each axis, the last axis first; negative: cropped
     for low, side, end in zip(corner, size, scan.shape[1:], strict=True):
-        low = min(max(low, -side), end)  # a box beyond the scan is beyond it by no more than its side
+        low = min(max(low, -side), end)  # a box outside is moved next to the scan
         padding = [-low, low + side - end, *padding]
     return functional.pad(scan, padding, value=outside)
 

@@ -1,4 +1,4 @@
-"""Vectors of cubes with the names and places of the cubes, in one file, and their labels, out of a table."""
+"""Files of vectors with the names and places of their cubes, and the labels of the cubes from a table."""
 
 from __future__ import annotations
 
@@ -23,27 +23,26 @@ logger = logging.getLogger(__name__)
 
 _ARRAYS = ("vectors", "statistics", "case", "image", "patient", "point", "voxel")
 _POINT = ["coordX", "coordY", "coordZ"]
-# Columns that name a cube; the first that a table has all columns of.
+# Columns that identify a cube; the first group that a table has completely is used.
 _KEYS = (["case"], ["image"], ["seriesuid", *_POINT], ["seriesuid"], ["patient"])
 
 
 class EmbeddingsError(ValueError):
-    """A file of embeddings that cannot be used; the message names it, what is wrong and what to do."""
+    """Embeddings or labels cannot be used; the message says which file or setting, what is wrong and what to do."""
 
 
 @dataclass(frozen=True)
 class Embeddings:
-    """The vectors of n cubes, or scans, of D numbers each."""
+    """The vectors of n cubes or scans, each with D numbers."""
 
     vectors: np.ndarray  # (n, D) float32
     statistics: np.ndarray  # (n, 9) of the same cubes' intensities, see STATISTICS
-    case: np.ndarray  # (n,) a name for each: its scan's, with the point in millimetres where a scan has several
+    case: np.ndarray  # (n,) names: of the scan, and the point in millimetres if it has several
     image: np.ndarray  # (n,) paths of the scans
     patient: np.ndarray  # (n,) names
-    point: np.ndarray  # (n, axes) the middle of each cube in LPS millimetres, as in LUNA16's lists
+    point: np.ndarray  # (n, axes) the centre of each cube in LPS millimetres, as in LUNA16
     voxel: np.ndarray  # (n, axes) the same in voxels of the file
-    # vectors_<kind> and statistics_<kind> of changed cubes
-    perturbed: Mapping[str, np.ndarray] = field(default_factory=dict)
+    perturbed: Mapping[str, np.ndarray] = field(default_factory=dict)  # vectors_<kind> and statistics_<kind>
     record: Mapping[str, Any] = field(default_factory=dict)  # plain values: weights, stage, pooling, preprocessing
 
     def __len__(self) -> int:
@@ -51,7 +50,7 @@ class Embeddings:
 
     @classmethod
     def of(cls, arrays: Mapping[str, np.ndarray], record: Mapping[str, Any]) -> Embeddings:
-        """The embeddings of such ``arrays`` as the property of this name has."""
+        """The embeddings with these ``arrays`` (see the property) and record."""
         perturbed = {name: array for name, array in arrays.items() if name not in _ARRAYS}
         return cls(**{name: arrays[name] for name in _ARRAYS}, perturbed=perturbed, record=record)
 
@@ -77,7 +76,7 @@ class Embeddings:
         return pd.concat([self.index(), pd.DataFrame(self.vectors).rename(columns=str)], axis=1)
 
     def write(self, path: str | os.PathLike, index: bool = True) -> Path:
-        """Write an ``.npz`` that NumPy reads without pickle, and next to it the index as CSV; each whole or not at all."""
+        """Write an ``.npz`` that NumPy reads without pickle, and the index as CSV next to it, both atomically."""
         content: dict[str, Any] = {**self.arrays, "record": np.array(json.dumps(self.record))}
         with whole_file(path) as unfinished:
             np.savez_compressed(unfinished, **content)
@@ -88,7 +87,7 @@ class Embeddings:
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> Embeddings:
-        """Read a file of ``write``; an ``EmbeddingsError`` for a missing file or another one."""
+        """Read a file of ``write``; an ``EmbeddingsError`` if it is missing or another file."""
         try:
             with np.load(path) as file:
                 content = dict(file)
@@ -111,19 +110,19 @@ def read_labels(
 ) -> pd.DataFrame:
     """Find the label of each vector in a CSV or JSON datalist.
 
-    A CSV names its rows by the first of these that it has: ``case`` (as in ``embeddings.csv``), ``image`` (a path, relative to
-    the CSV or absolute), ``seriesuid,coordX,coordY,coordZ`` (a list of candidates), ``seriesuid`` (the name of the scan's file
-    without its suffix), ``patient``. A JSON datalist names images, and its lists are the sections; in a CSV a column
-    ``section`` names them. ``label`` is the column; None for ``label`` or ``class``, whichever exists. ``covariate`` is a column of
+    The first of these columns that a CSV has identifies its rows: ``case`` (as in ``embeddings.csv``), ``image`` (a path,
+    relative to the CSV or absolute), ``seriesuid,coordX,coordY,coordZ`` (a list of candidates), ``seriesuid`` (the name of the
+    scan's file without its suffix), ``patient``. A CSV may have a column ``section``; in a JSON datalist the lists are the
+    sections. ``label`` is the column of the label; None: ``label`` or ``class``. ``covariate`` is a column of
     numbers that may explain the label, such as ``diameter_mm``.
 
     Returns:
-        The columns ``label``, ``covariate`` if one is named, and ``section`` if the table has it; the index holds the cubes'
-        positions in the embeddings. Cubes without a label, or without the covariate, are skipped and counted in the log.
+        The columns ``label``, ``covariate`` if one is named, and ``section`` if the table has it; the index is the position of
+        the cubes in the embeddings. Cubes without a label or covariate are skipped, and the log counts them.
 
     Raises:
         FileNotFoundError: the file does not exist.
-        EmbeddingsError: a missing column, a row that is there twice, or no row for any cube.
+        EmbeddingsError: a missing column, a row that occurs twice, or no row for any cube.
     """
     path = Path(path)
     if not path.is_file():
@@ -171,7 +170,7 @@ def _read(path: Path) -> pd.DataFrame:
     else:
         try:
             table = pd.read_csv(path, dtype={"case": str, "image": str, "seriesuid": str, "patient": str})
-        except ValueError as error:  # pandas' parsing errors are of this kind
+        except ValueError as error:  # also pandas' parsing errors
             raise EmbeddingsError(f"{path}: it is not a CSV file ({error}).") from error
         if len(table.columns) == 1:
             raise EmbeddingsError(
@@ -192,6 +191,6 @@ def _numbers(path: Path, table: pd.DataFrame, column: str) -> pd.Series:
 
 
 def _names(embeddings: Embeddings) -> pd.DataFrame:
-    """All columns that can name a cube."""
+    """All columns that can identify a cube."""
     names = embeddings.index().assign(seriesuid=[scan_stem(image) for image in embeddings.image.tolist()])
     return names.round(dict.fromkeys(_POINT, 3))

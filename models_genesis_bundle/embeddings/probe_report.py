@@ -1,4 +1,4 @@
-"""Probes of vectors, of others to compare with and of plain intensities, in one table."""
+"""Probes of vectors, of other vectors to compare with, and of plain intensities, in one table."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 OWN, PLAIN = "embeddings", "intensity statistics"
 _CONFIDENCE = 0.95
 
-Figure = Callable[[np.ndarray], float]  # of rows, some perhaps several times
+Figure = Callable[[np.ndarray], float]  # from rows, which may be repeated, to a value
 
 
 def probe_embeddings(
@@ -42,22 +42,12 @@ def probe_embeddings(
     seed: int = 0,
     shots: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Probe embeddings, those of other files, and the intensity statistics of the same cubes.
+    """Probe embeddings, embeddings of other files, and the intensity statistics of the same cubes.
 
-    Intervals are bootstrap intervals over the tested patients; the models are not trained again for them.
-
-    Args:
-        embeddings: ``embeddings.npz`` of a run of ``configs/embed.yaml``.
-        labels: see ``read_labels``; None: only the stability is measured.
-        against: by name, files with the same cases to compare with, such as those of random weights.
-        label: see ``read_labels``.
-        covariate: see ``read_labels``; it is probed alone as well.
-        test_section: see ``ProbeTask``.
-        folds: see ``ProbeTask``.
-        neighbours: number of neighbours that vote in the nearest-neighbour probe.
-        resamples: number of bootstrap samples.
-        seed: random seed of folds, resampling and the draw of `shots`.
-        shots: see ``ProbeTask``.
+    ``embeddings`` and the files in ``against``, by name, are ``embeddings.npz`` of runs of ``configs/embed.yaml`` with the same
+    cases. For ``labels``, ``label`` and ``covariate``, which is also probed alone, see ``read_labels``; without labels only the
+    stability is measured. For ``test_section``, ``folds``, ``seed`` and ``shots`` see ``ProbeTask``. ``neighbours`` vote in the
+    nearest-neighbour probe. Intervals come from ``resamples`` bootstrap samples of the tested patients, without retraining.
 
     Returns:
         Rows with ``features``, ``probe`` (linear, nearest neighbours, retrieval, or the perturbation), ``metric``, ``value`` with
@@ -65,7 +55,7 @@ def probe_embeddings(
         ``gain_high``; ``n`` and ``patients``.
 
     Raises:
-        EmbeddingsError: files that cannot be used, or that have other cases; numbers out of range.
+        EmbeddingsError: files that cannot be used or have other cases; numbers out of range.
         FileNotFoundError: the file of labels does not exist.
 
     Examples:
@@ -101,7 +91,7 @@ def probe_embeddings(
 
 
 def _aligned(own: Embeddings, path: str | os.PathLike) -> Embeddings:
-    """The embeddings of a file in the order of others."""
+    """The embeddings of a file, in the order of ``own``."""
     other = Embeddings.read(path)
     order = pd.Index(other.case).get_indexer(own.case)
     missing = own.case[order < 0].tolist()
@@ -148,7 +138,7 @@ def _difference(one: Figure, other: Figure) -> Figure:
 
 
 def _with_interval(figure: Figure, task: ProbeTask, resamples: int) -> tuple[float, float, float]:
-    """The figure on the tested rows, and both ends of its interval."""
+    """The figure for the tested rows, and both ends of its interval."""
     patients, owner = np.unique(task.groups[task.tested], return_inverse=True)
 
     def resampled(times: np.ndarray) -> float:
@@ -159,7 +149,7 @@ def _with_interval(figure: Figure, task: ProbeTask, resamples: int) -> tuple[flo
 
 
 def _matched(name: str, scores: np.ndarray, values: np.ndarray, covariate: str, task: ProbeTask) -> dict[str, Any]:
-    """The linear probe's AUC among pairs of both classes with nearly the same covariate."""
+    """The linear probe's AUC among pairs of both classes with similar covariates."""
     rows = task.tested
     figures = covariate_scores(
         task.truth[rows], scores[rows], values[rows], covariate, task.groups[rows], _CONFIDENCE, seed=task.seed

@@ -1,4 +1,4 @@
-"""Probes of vectors: a linear model, the nearest neighbours, retrieval, and the stability under small changes."""
+"""Probes of vectors: linear model, nearest neighbours, retrieval, and stability under small changes."""
 
 from __future__ import annotations
 
@@ -26,18 +26,17 @@ _INNER_FOLDS = 3
 class ProbeTask:
     """Labels to predict from vectors, and the training and test patients.
 
-    Labels are classes, except numbers with more than ten different values, which are predicted as numbers. One class only,
-    too few patients of a class, or a patient on both sides of the test are an ``EmbeddingsError``.
+    Labels are classes, but numbers with more than ten different values are predicted as numbers. A single class, too few patients
+    in a class, or a patient in both training and test are an ``EmbeddingsError``.
     """
 
     labels: np.ndarray  # (n,) of the cubes
-    patients: np.ndarray  # (n,) of the cubes; none is learnt from and tested at once
-    section: np.ndarray | None = None  # (n,) the list of each cube
-    # the list to test after learning from all others; None: cross-validation by patient
-    test_section: str | None = None
+    patients: np.ndarray  # (n,) of the cubes; a patient is only in training or only in test
+    section: np.ndarray | None = None  # (n,) the section of each cube
+    test_section: str | None = None  # section to test after training on all others; None: cross-validation by patient
     folds: int = 5  # of the cross-validation
-    seed: int = 0  # of its folds, and of the draw of shots
-    shots: int | None = None  # number of patients to learn from, drawn as take_fraction does, by class; None: all
+    seed: int = 0  # of the folds and of the draw of shots
+    shots: int | None = None  # number of training patients, drawn by class with take_fraction; None: all
 
     def __post_init__(self) -> None:
         if len(np.unique(self.labels)) < 2:
@@ -53,7 +52,7 @@ class ProbeTask:
 
     @cached_property
     def truth(self) -> np.ndarray:
-        """(n,) the numbers, or the classes numbered in sorted order."""
+        """(n,) the numbers to predict, or the classes numbered in sorted order."""
         if self.is_regression:
             return self.labels.astype(float)
         return np.unique(self.labels, return_inverse=True)[1]
@@ -65,7 +64,7 @@ class ProbeTask:
 
     @cached_property
     def splits(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Rows to learn from and rows to test, fold by fold."""
+        """Training rows and test rows of each fold."""
         every = np.arange(len(self.labels))
         if self.test_section is None:
             folds = self.splitter(every, self.folds).split(every, self.truth, self.groups)
@@ -94,11 +93,11 @@ class ProbeTask:
 
     @cached_property
     def tested(self) -> np.ndarray:
-        """The rows that are tested, sorted."""
+        """The sorted test rows of all folds."""
         return np.sort(np.concatenate([test for _, test in self.splits]))
 
     def splitter(self, rows: np.ndarray, count: int) -> GroupKFold | StratifiedGroupKFold:
-        """Cross-validation within some rows by patient, with ``count`` folds, or fewer where a class has fewer patients."""
+        """Cross-validation by patient among ``rows``, with ``count`` folds, or fewer if a class has fewer patients."""
         classes = np.zeros(len(rows)) if self.is_regression else self.truth[rows]
         fewest = min(len(np.unique(self.groups[rows][classes == one])) for one in np.unique(classes))
         if fewest < 2:
@@ -110,7 +109,7 @@ class ProbeTask:
         return StratifiedGroupKFold(min(count, fewest), shuffle=True, random_state=self.seed)
 
     def scores(self, vectors: np.ndarray, fitted: Callable[[np.ndarray], BaseEstimator]) -> np.ndarray:
-        """The predictions for the tested rows, by a model that ``fitted`` trains on rows; NaN for all others."""
+        """The predictions for the test rows; ``fitted`` trains a model on rows. NaN for all other rows."""
         count = len(self.truth)
         found = np.full(count if self.is_regression else (count, len(np.unique(self.truth))), np.nan)
         for learn, test in self.splits:
@@ -121,7 +120,7 @@ class ProbeTask:
     def quality(self, scores: np.ndarray, rows: np.ndarray) -> float:
         """The area under the ROC curve (for several classes the mean of each against the rest), or Spearman's rank correlation.
 
-        ``scores`` are (n, classes), or (n,) for numbers. Only ``rows`` count, some several times; NaN when they lack a class.
+        ``scores`` are (n, classes), or (n,) for numbers. Only ``rows`` count, which may be repeated; NaN if they lack a class.
         """
         truth = self.truth[rows]
         if self.is_regression:
@@ -135,7 +134,7 @@ class ProbeTask:
 def linear_scores(vectors: np.ndarray, task: ProbeTask) -> np.ndarray:
     """Scores by logistic regression, or ridge regression for numbers, on standardised vectors.
 
-    The regularisation is chosen among the patients to learn from, by the log loss, or R² for numbers.
+    The regularisation is chosen by cross-validation among the training patients, by the log loss, or R² for numbers.
 
     Returns:
         (n, classes) probabilities, or (n,) numbers; NaN for rows that are not tested.
@@ -157,10 +156,10 @@ def linear_scores(vectors: np.ndarray, task: ProbeTask) -> np.ndarray:
 
 
 def knn_scores(vectors: np.ndarray, task: ProbeTask, neighbours: int = 20) -> np.ndarray:
-    """Scores by the nearest neighbours among the cubes to learn from, by the cosine of standardised vectors.
+    """Scores by the nearest neighbours among the training cubes, by the cosine of standardised vectors.
 
-    With one number for each cube, its difference is the distance. The result is as in ``linear_scores``: the fraction of the
-    votes for each class, or the neighbours' mean.
+    Single numbers are compared by their difference. The result is as in ``linear_scores``: the fraction of the votes for each
+    class, or the neighbours' mean.
     """
     kind = KNeighborsRegressor if task.is_regression else KNeighborsClassifier
     scaling = [StandardScaler()] if vectors.shape[1] == 1 else [StandardScaler(), Normalizer()]
@@ -173,13 +172,13 @@ def knn_scores(vectors: np.ndarray, task: ProbeTask, neighbours: int = 20) -> np
 
 
 def retrieval_precision(vectors: np.ndarray, task: ProbeTask) -> np.ndarray:
-    """The average precision of each tested cube's search for others of its class, the nearest first.
+    """The average precision of a search for cubes of the same class as each test cube, the nearest first.
 
-    The search is among the cubes to learn from, or in a cross-validation without `shots` among all others, without those of
-    the same patient; nearness is as in ``knn_scores``.
+    The search is among the training cubes, or in a cross-validation without `shots` among all cubes, but never among cubes of the
+    same patient. Nearness is defined as in ``knn_scores``.
 
     Returns:
-        (n,) average precisions, in (0, 1]; NaN for rows that are not tested, or have nothing to find.
+        (n,) average precisions, in (0, 1]; NaN for rows that are not tested or have nothing to find.
     """
     scaled = StandardScaler().fit_transform(vectors)
     if scaled.shape[1] == 1:
@@ -200,7 +199,7 @@ def retrieval_precision(vectors: np.ndarray, task: ProbeTask) -> np.ndarray:
 
 
 def mean_over_classes(precision: np.ndarray, task: ProbeTask, rows: Sequence[int] | np.ndarray) -> float:
-    """The mean over classes of the mean of their rows' precisions: all classes count the same."""
+    """The mean over classes of the mean precision of their rows: all classes count the same."""
     rows = np.asarray(rows)
     rows = rows[~np.isnan(precision[rows])]
     truth = task.truth[rows]
@@ -212,8 +211,8 @@ def mean_over_classes(precision: np.ndarray, task: ProbeTask, rows: Sequence[int
 def stability(vectors: np.ndarray, changed: np.ndarray) -> dict[str, np.ndarray]:
     """Compare vectors (n, D) of cubes with those of the same cubes after a small change.
 
-    Both are standardised by the mean and the standard deviation of the unchanged ones. The raw vectors of any network, even a
-    random one, point in nearly one direction: their cosines are near 1 after any change.
+    Both are standardised by the mean and standard deviation of the unchanged vectors, because the raw vectors of any network,
+    even a random one, have nearly the same direction: their cosines are near 1 after any change.
 
     Returns:
         ``cosine`` and (Spearman's) ``rank correlation`` of each pair, (n,) in -1 … 1; NaN where a vector is the mean of all.

@@ -1,4 +1,4 @@
-"""The scans that are embedded: the places of their cubes, and the files of their vectors."""
+"""The scans to embed: the places of their cubes, and the files of their vectors."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ def embedded_scans(
     spatial_dims: int = 3,
     channels: Channels = 1,
 ) -> list[dict[str, Any]]:
-    """List scans, as `list_scans`; with a `candidates_file` those with points: ``points``, different (x, y, z) in LPS mm.
+    """List scans as `list_scans` does. With a `candidates_file`, list only scans with ``points``, different (x, y, z) in LPS mm.
 
     Args:
         dataset_dir: a scan, a folder of scans, or a JSON datalist.
         candidates_file: CSV of points, see `read_candidates`, without classes.
         patient_regex: see `list_scans`.
         spatial_dims: with 2, PNG, JPEG and single DICOM files are scans.
-        channels: number of channels of the network, or their names, see `segmentation_datalist`. With one channel, each file
-            of a multi-channel scan is a separate scan.
+        channels: number of channels of the network, or their names, see `segmentation_datalist`. With one channel, each file of a
+            multi-channel scan is a separate scan.
 
     Raises:
-        FileNotFoundError: the folder or file does not exist, or has no scan in it.
+        FileNotFoundError: the folder or file does not exist, or has no scans.
         DatalistError: candidates that belong to none of the scans, or cannot be read.
     """
     grouped = None if channel_count(channels) == 1 else channels
@@ -68,13 +68,13 @@ def embedded_scans(
 
 
 class CubePlacesd(MapTransform):
-    """Choose the cubes of a preprocessed scan, and add their places in the file.
+    """Chooses the cubes of a preprocessed scan, and adds their places in the file.
 
     ========== =============================================================================
     places     cubes
     ========== =============================================================================
     ``grid``   next to each other over the whole scan; the last ones end at its border
-    ``scan``   the same; they become one vector, whose position is the middle of the scan
+    ``scan``   the same cubes, for a single vector, whose position is the middle of the scan
     ``centre`` one, from the middle of the scan
     ``points`` one around each of the item's ``points``, LPS millimetres as in LUNA16
     ========== =============================================================================
@@ -85,9 +85,9 @@ class CubePlacesd(MapTransform):
         places: see the table.
 
     Shape:
-        Adds ``corner`` (n, axes), the cubes' lowest voxels in the preprocessed scan, negative where a cube begins outside;
-        ``point`` (m, axes), the middle of each cube in LPS millimetres; ``voxel`` (m, axes), the same in voxels of the file
-        (fractions count from the middle of a voxel). m is 1 for ``scan``, otherwise n. ``points`` is removed.
+        Adds ``corner`` (n, axes), the cubes' lowest voxels in the preprocessed scan, negative if a cube begins outside; ``point``
+        (m, axes), the middle of each cube in LPS millimetres; ``voxel`` (m, axes), the same in voxels of the file (fractions
+        count from the middle of a voxel). m is 1 for ``scan``, otherwise n. ``points`` is removed.
 
     Raises:
         ValueError: other places; points without ``places: points``, or the reverse; a point outside its scan.
@@ -125,14 +125,14 @@ class CubePlacesd(MapTransform):
             if self.places == "scan":
                 centres = (np.array(shape)[None] - 1) / 2
             middles = centres @ affine[:dims, :dims].T + affine[:dims, -1]
-        own = torch.as_tensor(scan.meta[MetaKeys.ORIGINAL_AFFINE], dtype=torch.float64)
-        own = np.asarray(own if dims == 3 else flat_affine(own))
-        voxels = np.linalg.solve(own[:dims, :dims], (middles - own[:dims, -1]).T).T
+        original = torch.as_tensor(scan.meta[MetaKeys.ORIGINAL_AFFINE], dtype=torch.float64)
+        original = np.asarray(original if dims == 3 else flat_affine(original))
+        voxels = np.linalg.solve(original[:dims, :dims], (middles - original[:dims, -1]).T).T
         return {**placed, "corner": corners, "point": middles * lps, "voxel": voxels}
 
 
 def _grid(shape: Sequence[int], size: Sequence[int]) -> np.ndarray:
-    """Lowest corners of the fewest cubes that cover a scan, (n, axes); the middle along an axis shorter than a cube."""
+    """Lowest corners (n, axes) of the fewest cubes that cover a scan; cubes longer than an axis are centred on it."""
     starts = [
         np.linspace(0, side - cube, -(-side // cube)).round().astype(int) if side > cube else [middle]
         for side, cube, middle in zip(shape, size, middle_corner(shape, size), strict=True)
@@ -141,11 +141,11 @@ def _grid(shape: Sequence[int], size: Sequence[int]) -> np.ndarray:
 
 
 class ScanVectors(ScanResults):
-    """Write the vectors of each scan, such as ``a/ct_vectors.npz``, and join them in one file; scans with vectors are skipped.
+    """Writes the vectors of each scan, such as ``a/ct_vectors.npz``, and joins them in one file; scans with vectors are skipped.
 
-    List the object among the handlers of a `ScanEvaluator` whose inferer is `CubeVectors`, and call `join` after it. The scans
-    are those of `embedded_scans`, the rest as in `ScanResults`. Name and SHA-256 of the weight file at ``ckpt_path`` are
-    recorded, and ``record``, plain values that describe the vectors, with ``places`` as in `CubePlacesd`.
+    List the object among the handlers of a `ScanEvaluator` with the inferer `CubeVectors`, and call `join` at the end. ``scans``
+    is a result of `embedded_scans`. ``record`` has plain values that describe the vectors, with ``places`` as in `CubePlacesd`;
+    name and SHA-256 of the weight file are added. All else is as in `ScanResults`.
     """
 
     def __init__(
@@ -191,7 +191,7 @@ class ScanVectors(ScanResults):
         Embeddings.of(arrays, self.about).write(self.path(name, _ENDING), index=False)
 
     def join(self) -> Path | None:
-        """Write ``embeddings.npz`` and ``embeddings.csv`` of all scans that have their vectors; None when none has."""
+        """Write ``embeddings.npz`` and ``embeddings.csv`` of all scans with vectors; None if there are none."""
         names = [scan["result"] for scan in self.scans if self.is_written(scan["result"])]
         if not names:
             return None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -22,9 +23,8 @@ UNLEARNT_DICE = 0.01  # mean Dice below which a class counts as not learnt
 class UndefinedMetric:
     """Sets an undefined key metric of a validation to NaN, so that its epoch cannot be the best one.
 
-    The Dice of scans without foreground is undefined, and so is the area under the ROC curve of a single class. MONAI returns 0
-    for the Dice, and always takes the first epoch as the best so far. List it first among the validator's
-    handlers, before those that write the metrics.
+    The Dice of scans without foreground is undefined, and so is the area under the ROC curve of a single class. MONAI returns a
+    Dice of 0, and the first epoch always counts as the best so far. List it as the validator's first handler.
     """
 
     def __init__(self) -> None:
@@ -57,31 +57,32 @@ class UndefinedMetric:
             )
 
 
+@dataclass(eq=False)
 class StepSchedule:
-    """Steps a schedule after each epoch; a ``ReduceLROnPlateau`` after each validation, by its key metric.
+    """Steps a schedule after each epoch; a ``ReduceLROnPlateau`` after each validation with a defined key metric.
 
-    The patience of ``ReduceLROnPlateau`` therefore counts validations with a defined key metric. MONAI's
-    ``LrScheduleHandler`` steps after every epoch: if validations are less frequent, it has no metric after the first epoch, and
-    counts each later metric several times. List it after the ``ValidationHandler``.
+    MONAI's ``LrScheduleHandler`` steps after every epoch. If validations are less frequent, it has no metric after the first
+    epoch, and counts each later metric several times. List this handler after the ``ValidationHandler``.
 
     Args:
         lr_scheduler: the schedule.
         validator: the evaluator with the key metric.
 
     Raises:
-        ValueError: the ``mode`` of a ``ReduceLROnPlateau`` is not that of the evaluator, such as ``max`` for an error.
+        ValueError: the ``mode`` of a ``ReduceLROnPlateau`` does not fit the metric, such as ``max`` for an error.
     """
 
-    def __init__(self, lr_scheduler: LRScheduler, validator: Engine) -> None:
-        if isinstance(lr_scheduler, ReduceLROnPlateau) and isinstance(validator, Workflow):
-            mode, better = ("max", "larger") if validator.metric_cmp_fn(1.0, 0.0) else ("min", "smaller")
-            if lr_scheduler.mode != mode:
+    lr_scheduler: LRScheduler
+    validator: Engine
+
+    def __post_init__(self) -> None:
+        if isinstance(self.lr_scheduler, ReduceLROnPlateau) and isinstance(self.validator, Workflow):
+            mode, better = ("max", "larger") if self.validator.metric_cmp_fn(1.0, 0.0) else ("min", "smaller")
+            if self.lr_scheduler.mode != mode:
                 raise ValueError(
-                    f"lr_scheduler::mode: expected {mode!r}, because a {better} {validator.state.key_metric_name} is better, "
-                    f"found {lr_scheduler.mode!r}."
+                    f"lr_scheduler::mode: expected {mode!r}, because a {better} {self.validator.state.key_metric_name} is "
+                    f"better, found {self.lr_scheduler.mode!r}."
                 )
-        self.lr_scheduler = lr_scheduler
-        self.validator = validator
 
     def attach(self, engine: Engine) -> None:
         """Step after each of the trainer's epochs."""
@@ -96,6 +97,7 @@ class StepSchedule:
                 self.lr_scheduler.step(metric)
 
 
+@dataclass(eq=False)
 class BestWeights:
     """Writes a weight file after each epoch with the best validation so far. If there is none, writes it at the end.
 
@@ -105,24 +107,16 @@ class BestWeights:
     Args:
         path: the file, replaced atomically.
         network: the validated network, whose weights are written.
-        validator: the evaluator that keeps ``best_metric_epoch``.
+        validator: the evaluator with ``best_metric_epoch``.
         records: plain values for the file: ``preprocessing``, ``data``, ….
-        use: what the file is for, which ends the last line of the log.
+        use: purpose of the file, for the log.
     """
 
-    def __init__(
-        self,
-        path: str,
-        network: torch.nn.Module,
-        validator: Engine,
-        records: dict[str, Any] | None = None,
-        use: str = "",
-    ) -> None:
-        self.path = path
-        self.network = network
-        self.validator = validator
-        self.records = records or {}
-        self.use = use
+    path: str
+    network: torch.nn.Module
+    validator: Engine
+    records: Mapping[str, Any] | None = None
+    use: str = ""
 
     def attach(self, engine: Engine) -> None:
         """Check after each epoch and at the end, on the main process only."""
@@ -146,25 +140,27 @@ class BestWeights:
 
     def _write(self, engine: Engine) -> None:
         metrics = {name: float(value) for name, value in self.validator.state.metrics.items()}
-        write_weights(self.path, self.network, epoch=engine.state.epoch, metrics=metrics, **self.records)
+        write_weights(self.path, self.network, epoch=engine.state.epoch, metrics=metrics, **(self.records or {}))
 
 
+@dataclass(eq=False)
 class EarlyStopping:
     """Ends training when there was no better validation for ``patience`` epochs.
 
-    It counts from the evaluator's ``best_metric_epoch``, which ``TrainingState`` restores; MONAI's ``EarlyStopHandler`` starts
-    again at a resume. List it after the ``ValidationHandler`` and ``TrainingState``.
+    ``TrainingState`` restores the count at a resume; MONAI's ``EarlyStopHandler`` starts again. List it after the
+    ``ValidationHandler`` and ``TrainingState``.
 
     Args:
         patience: epochs without a better validation before the run ends, 1 or more; infinity: never.
-        validator: the evaluator that keeps ``best_metric_epoch``.
+        validator: the evaluator with ``best_metric_epoch``.
     """
 
-    def __init__(self, patience: float, validator: Engine) -> None:
-        if patience < 1:
-            raise ValueError(f"patience: expected at least 1 epoch, found {patience}.")
-        self.patience = patience
-        self.validator = validator
+    patience: float
+    validator: Engine
+
+    def __post_init__(self) -> None:
+        if self.patience < 1:
+            raise ValueError(f"patience: expected at least 1 epoch, found {self.patience}.")
 
     def attach(self, engine: Engine) -> None:
         """Check after each epoch, and at the start, because a run may resume with a smaller patience."""
@@ -180,22 +176,21 @@ class EarlyStopping:
             engine.terminate()
 
 
+@dataclass(eq=False)
 class UnlearntClasses:
-    """Warns at the end of training about each class with a validation Dice below 0.01.
+    """Warns at the end of training about each class with a Dice below 0.01 in the best validation.
 
-    A mean over classes hides a class that is never predicted. The values are those of the best validation, whose weights are
-    kept. List it among the trainer's handlers after the ``ValidationHandler``.
+    A mean over classes hides a class that is never predicted. List it among the trainer's handlers after the
+    ``ValidationHandler``.
 
     Args:
         label_names: the foreground classes, in the order of the metric's columns.
-        validator: the evaluator, whose key metric keeps its details: Dice of shape (scans, classes), NaN where a scan does
-            not have the class.
+        validator: the evaluator, whose key metric keeps its details: Dice (scans, classes), NaN if a scan lacks the class.
     """
 
-    def __init__(self, label_names: Sequence[str], validator: Engine) -> None:
-        self.label_names = list(label_names)
-        self.validator = validator
-        self.dice: torch.Tensor | None = None
+    label_names: Sequence[str]
+    validator: Engine
+    dice: torch.Tensor | None = field(default=None, init=False)
 
     def attach(self, engine: Engine) -> None:
         """Check after each epoch, warn after the last one."""

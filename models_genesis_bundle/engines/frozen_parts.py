@@ -13,9 +13,8 @@ from models_genesis_bundle.weights import network_parts, select_parts, unwrap
 def freeze_parts(network: torch.nn.Module, parts: str | Sequence[str]) -> torch.nn.Module:
     """Freeze parts of a network: no gradients, and fixed normalisation statistics.
 
-    A forward hook sets the modules of these parts to evaluation mode before every forward pass, because MONAI's trainer calls
-    ``network.train()`` in each iteration, after all events that a handler could use. Freeze the parts before the network is
-    wrapped in ``DistributedDataParallel``, which checks only once which parameters have gradients.
+    A forward hook sets the frozen modules to evaluation mode before every forward pass, because MONAI's trainer calls
+    ``network.train()`` in each iteration. Freeze before wrapping the network in ``DistributedDataParallel``.
 
     Args:
         network: changed in place.
@@ -43,7 +42,7 @@ def freeze_parts(network: torch.nn.Module, parts: str | Sequence[str]) -> torch.
 
 
 def _put_into_evaluation(modules: Sequence[str], network: torch.nn.Module, inputs: Any) -> None:
-    for name in modules:  # by name, so that a copy of the network, as EMA makes it, changes its own
+    for name in modules:  # by name: a copy of the network (EMA) has modules of its own
         network.get_submodule(name).eval()
 
 

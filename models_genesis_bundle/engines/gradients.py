@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from ignite.engine import Engine
 from monai.engines.utils import IterationEvents
@@ -12,21 +14,20 @@ class NonFiniteStepError(RuntimeError):
     """A batch's loss or gradients were NaN or infinite; the message names the batch's sources."""
 
 
+@dataclass(eq=False)
 class RequireFiniteStep:
     """Raises an error before the optimizer step if the loss or a gradient is NaN or infinite, so that no weight changes.
 
-    With a gradient scaler (``amp: true``) infinite gradients are allowed: the scaler skips that step. List it before handlers
-    that change the gradients.
+    With a gradient scaler (``amp: true``), which skips such steps, gradients may be infinite. List it before ``GradientClipping``.
 
     Args:
-        source_key: key of a batch that holds the paths of its items' files.
+        source_key: key of a batch with the paths of its files.
 
     Raises:
         NonFiniteStepError: in the run, with epoch, iteration, loss, parameters and sources.
     """
 
-    def __init__(self, source_key: str = "source") -> None:
-        self.source_key = source_key
+    source_key: str = "source"
 
     def attach(self, engine: Engine) -> None:
         """Check the loss before the backward pass, the gradients before the step."""
@@ -62,20 +63,21 @@ class RequireFiniteStep:
         )
 
 
+@dataclass(eq=False)
 class GradientClipping:
     """Clips the norm of the gradients between the backward pass and the optimizer step.
 
-    If a step accumulates the gradients of several iterations (``accumulation_steps``), their sum is clipped. A gradient
-    scaler unscales them first.
+    With ``accumulation_steps``, the sum of the gradients is clipped. A gradient scaler unscales them first.
 
     Args:
         max_norm: largest Euclidean norm of all gradients together; 0: no clipping.
     """
 
-    def __init__(self, max_norm: float) -> None:
-        if max_norm < 0:
-            raise ValueError(f"max_norm: expected a number above 0, or 0 for no clipping, found {max_norm}.")
-        self.max_norm = max_norm
+    max_norm: float
+
+    def __post_init__(self) -> None:
+        if self.max_norm < 0:
+            raise ValueError(f"max_norm: expected a number above 0, or 0 for no clipping, found {self.max_norm}.")
 
     def attach(self, engine: Engine) -> None:
         """Clip after the backward passes of a ``SupervisedTrainer``."""

@@ -1,4 +1,4 @@
-"""Inferers: number format, memory format, and the outputs of restoration."""
+"""Inferers and their settings: number format, memory format, and the outputs of restoration."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ def precision_dtype(precision: str, device: str | torch.device) -> torch.dtype:
     """The data type for a ``precision`` setting on a device.
 
     Args:
-        precision: ``"float32"``, ``"bfloat16"``, ``"float16"`` (GPU only, with MONAI's gradient scaler: set the trainer's
-            ``amp``), or ``"auto"``: bfloat16 if the device supports it natively, otherwise float16 on a GPU and
-            float32 on a CPU.
-        device: where the network runs.
+        precision: ``"float32"``, ``"bfloat16"``, ``"float16"`` (only on a GPU, with the trainer's ``amp``), or ``"auto"``:
+            bfloat16 if the device supports it natively, otherwise float16 on a GPU and float32 on a CPU.
+        device: the device of the network.
 
     Raises:
         ValueError: for another name, and for float16 on a CPU.
@@ -44,7 +43,7 @@ def precision_dtype(precision: str, device: str | torch.device) -> torch.dtype:
 
 
 def to_memory_format(network: torch.nn.Module, channels_last: bool = True) -> torch.nn.Module:
-    """Store a 2D or 3D network's convolution weights channels-last, the fastest memory format for convolutions on CPU and GPU.
+    """Store convolution weights (2D or 3D) channels-last, which is the fastest memory format on CPUs and GPUs.
 
     Results change only by rounding. The order of the weights in a state dict does not change.
     """
@@ -55,10 +54,10 @@ def to_memory_format(network: torch.nn.Module, channels_last: bool = True) -> to
 
 
 class AutocastInferer(Inferer):
-    """Runs another inferer under ``torch.autocast``, on CPU as on GPU, and returns float32.
+    """Runs another inferer under ``torch.autocast`` on any device, and returns float32.
 
-    MONAI's ``amp: true`` works only with CUDA. bfloat16 has the range of float32 and needs no gradient scaler; therefore only
-    the forward pass must change. On a CPU, the smallest feature maps stay in float32: see ``Float32OnSmallMaps``.
+    MONAI's ``amp: true`` works only with CUDA. bfloat16 has the range of float32 and needs no gradient scaler, so that only the
+    forward pass must change. On a CPU, the smallest feature maps stay in float32: see ``Float32OnSmallMaps``.
 
     Args:
         dtype: data type of the forward pass; ``torch.float32`` disables autocast.
@@ -86,11 +85,11 @@ class RestorationInferer(AutocastInferer):
     - Then the activation is applied, in float32, unless the network already ends with one (``GenesisUNet`` records this in
       ``config()``). With a sliding window, it is applied to each window before the windows are blended.
     - With a mask, voxels outside of it keep the values of the input: they have no error and no gradient. MONAI's
-      ``PrepareBatchExtraInput`` passes the mask of a batch on.
+      ``PrepareBatchExtraInput`` passes the mask of a batch.
 
     Args:
         dtype: data type of the network's forward pass; ``torch.float32`` disables autocast.
-        activation: the output activation, as MONAI's ``get_act_layer`` takes it; None: the network's outputs as they are.
+        activation: the output activation, see MONAI's ``get_act_layer``; None: no activation.
         inferer: runs the network; a ``SimpleInferer`` by default.
 
     Shape:
@@ -117,7 +116,7 @@ class RestorationInferer(AutocastInferer):
         Args:
             inputs: the cubes.
             network: restores them.
-            mask: bool, (B, 1, X, Y[, Z]): where the network's output is taken; None: everywhere.
+            mask: bool, (B, 1, X, Y[, Z]): the voxels to restore; None: all.
             args: further arguments of the network.
             kwargs: further arguments of the network.
 
@@ -150,20 +149,19 @@ class Float32OnSmallMaps(TorchFunctionMode):
     oneDNN 3.12 (in torch 2.13 and 2.14) gives wrong results in bfloat16 on such maps. They are so small that float32 costs no
     time. The affected results are:
 
-    - With AVX-512 BF16, the gradient of a 3D convolution's weights when the first side is shorter than the kernel, in
-      channels-last (``compute_od_loop_common`` of ``jit_avx512_core_bf16_conv_kernel.cpp``): it reads past the map's end, so
-      that values are wrong or NaN. The same gradient of strided convolutions of maps whose last side is one voxel.
-    - With AMX, the outputs of a strided convolution whose last side comes out as one voxel
+    - With AVX-512 BF16 and channels-last, the gradient of a 3D convolution's weights when the first side is shorter than the
+      kernel (``compute_od_loop_common`` of ``jit_avx512_core_bf16_conv_kernel.cpp`` reads past the map's end): values are wrong
+      or NaN. The same gradient of strided convolutions of maps whose last side is one voxel.
+    - With AMX, the outputs of a strided convolution whose last side becomes one voxel
       (https://github.com/pytorch/pytorch/issues/169688).
 
-    Remove this class when ``test_gradients_in_bfloat16_are_those_in_float32_but_for_rounding`` passes without it on processors of
-    both kinds. No release is known that does.
+    Remove this class when ``test_gradients_in_bfloat16_are_those_in_float32_but_for_rounding`` passes without it on both.
     """
 
     def __torch_function__(
         self, func: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Call ``func``, which torch was about to call."""
+        """Call ``func``, a function of torch."""
         kwargs = kwargs or {}
         if func not in CONVOLUTIONS or not _is_small(*args, **kwargs):
             return func(*args, **kwargs)
@@ -172,7 +170,7 @@ class Float32OnSmallMaps(TorchFunctionMode):
 
 
 def _is_small(input: torch.Tensor, weight: torch.Tensor, *args: Any, **kwargs: Any) -> bool:
-    """Whether one of a map's spatial sides is shorter than the kernel's; the arguments are a convolution's."""
+    """Whether a spatial side of a map is shorter than the kernel; the arguments are those of a convolution."""
     kernel = weight.shape[2:]
     return any(side < length for side, length in zip(input.shape[-len(kernel) :], kernel, strict=True))
 

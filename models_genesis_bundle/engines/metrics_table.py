@@ -1,4 +1,4 @@
-"""The metrics of a run's epochs: the table of them, the speed, and the progress bar."""
+"""The metrics of the epochs of a run: table, speed and progress bar."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import math
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from ignite.engine import Engine, Events
@@ -16,12 +17,12 @@ from monai.utils.enums import CommonKeys
 from torch.optim import Optimizer
 
 
+@dataclass(eq=False)
 class MetricsTable:
     """Writes ``metrics.csv``: epoch, learning rate, the trainer's metrics and, after a validation, the evaluator's metrics.
 
-    The cell of an undefined metric stays empty. The file is replaced atomically after each epoch; a resumed run continues after
-    the epoch that it resumes from, and drops later rows of the interrupted run. List it after the ``ValidationHandler`` and
-    before the schedule.
+    Undefined metrics are empty cells. The file is replaced atomically after each epoch. A resumed run continues it and drops
+    later rows of the interrupted run. List it after the ``ValidationHandler`` and before the schedule.
 
     Args:
         path: the CSV file.
@@ -29,10 +30,9 @@ class MetricsTable:
         optimizer: the optimizer whose learning rate is written.
     """
 
-    def __init__(self, path: str, validator: Engine, optimizer: Optimizer) -> None:
-        self.path = Path(path)
-        self.validator = validator
-        self.optimizer = optimizer
+    path: str
+    validator: Engine
+    optimizer: Optimizer
 
     def attach(self, engine: Engine) -> None:
         """Write after each epoch; on the main process only."""
@@ -58,18 +58,18 @@ def read_metrics(path: str | os.PathLike) -> list[dict[str, float]]:
         return [{name: float(cell) for name, cell in line.items() if cell} for line in csv.DictReader(file)]
 
 
+@dataclass(eq=False)
 class Throughput:
-    """Puts ``cubes_per_second``, ``data_wait_fraction`` and ``train_seconds`` of each epoch into the trainer's metrics.
+    """Adds ``cubes_per_second``, ``data_wait_fraction`` and ``train_seconds`` of each epoch to the trainer's metrics.
 
-    ``data_wait_fraction`` is the fraction of the training time (without validation) in which the trainer waited for a batch: with
-    0 workers it is the time for reading and deforming; with workers it is the part of this time that they did not hide.
+    ``data_wait_fraction`` is the fraction of the training time (without validation) in which the trainer waits for batches. With
+    0 workers this is the time for reading and deforming; with workers it is what they could not do in advance.
 
     Args:
-        unit: what a batch holds; with ``patches`` the speed is ``patches_per_second``.
+        unit: what a batch contains; with ``patches`` the speed is ``patches_per_second``.
     """
 
-    def __init__(self, unit: str = "cubes") -> None:
-        self.unit = unit
+    unit: str = "cubes"
 
     def attach(self, engine: Engine) -> None:
         """Follow the engine's events."""
@@ -97,17 +97,15 @@ class Throughput:
         engine.state.metrics["data_wait_fraction"] = self.waited / seconds
 
 
+@dataclass(eq=False)
 class TrainingProgress:
-    """Ignite's tqdm bar for each epoch, with the loss and, after ``Throughput``, the speed.
-
-    It is for trainers with ``decollate: true``.
+    """Ignite's tqdm bar for each epoch, with the loss and, after ``Throughput``, the speed; for trainers with ``decollate: true``.
 
     Args:
-        unit: that of ``Throughput``.
+        unit: as in ``Throughput``.
     """
 
-    def __init__(self, unit: str = "cubes") -> None:
-        self.unit = unit
+    unit: str = "cubes"
 
     def attach(self, engine: Engine) -> None:
         """Show the bar; on the main process only."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import ignite.metrics
@@ -15,7 +16,7 @@ from monai.utils import evenly_divisible_all_gather, set_determinism
 
 
 def is_main_process() -> bool:
-    """True in a run of one process and on rank 0 of ``torchrun``: the process that writes files."""
+    """True for the process that writes files: a single process, or rank 0 of ``torchrun``."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
@@ -23,7 +24,7 @@ def join_process_group(device: str | torch.device) -> None:
     """Join the processes that ``torchrun`` has started; all but the main one log only warnings and errors.
 
     Args:
-        device: the device of this process. The backend is ``nccl`` for GPUs and ``gloo`` for other devices.
+        device: device of this process. The backend is ``nccl`` for GPUs and ``gloo`` for other devices.
     """
     device = torch.device(device)
     if device.type == "cuda":
@@ -34,11 +35,7 @@ def join_process_group(device: str | torch.device) -> None:
 
 
 def require_process_group() -> None:
-    """Raise an error if every process of ``torchrun`` would repeat the whole run.
-
-    Raises:
-        RuntimeError: several processes have been started, and have not joined.
-    """
+    """Raise a ``RuntimeError`` if ``torchrun`` has started several processes that would each repeat the whole run."""
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if processes > 1 and not torch.distributed.is_initialized():
         raise RuntimeError(
@@ -61,10 +58,9 @@ def seed_run(seed: int, deterministic: bool = True) -> None:
 
 
 class MainBuffers:
-    """Gives all processes the buffers of the main process before a validation, as its weight file holds them.
+    """Copies the buffers of the main process, which its weight file contains, to all processes before a validation.
 
-    ``DistributedDataParallel`` does so before each step of the training. After the last one, every process has its own running
-    statistics of a batch normalisation.
+    ``DistributedDataParallel`` does so only before each training step: after the last step, the running statistics differ.
     """
 
     def attach(self, engine: Engine) -> None:
@@ -77,7 +73,7 @@ class MainBuffers:
 
 
 class EpochMetric(ignite.metrics.EpochMetric):
-    """Ignite's metric, for processes with different numbers of items; each one computes it from all items."""
+    """Ignite's metric, computed in each process from the items of all processes, whose numbers may differ."""
 
     def compute(self) -> float:
         """The value of ``compute_fn``."""
@@ -87,15 +83,15 @@ class EpochMetric(ignite.metrics.EpochMetric):
         return self.compute_fn(predictions, targets)
 
 
+@dataclass(eq=False)
 class OnMainProcess:
-    """A handler that only the main process makes and attaches.
+    """A handler that only the main process creates and attaches.
 
     Args:
-        handler: makes it, without arguments: in a configuration, the handler with ``_mode_: callable``.
+        handler: a function that creates it; in a configuration, the handler with ``_mode_: callable``.
     """
 
-    def __init__(self, handler: Callable[[], Any]) -> None:
-        self.handler = handler
+    handler: Callable[[], Any]
 
     def attach(self, engine: Engine) -> None:
         """Attach the handler on the main process."""
@@ -104,12 +100,12 @@ class OnMainProcess:
 
 
 def loader_workers(num_workers: int | str, device: str | torch.device) -> int:
-    """The number of processes that prepare a loader's items.
+    """The number of worker processes of a data loader.
 
     Args:
-        num_workers: the number, or ``"auto"``: with a GPU, one less than the CPU cores of this process, at least 1 and at most
-            8; without a GPU 0, because workers would compete with the network for the cores.
-        device: where the network computes.
+        num_workers: the number, or ``"auto"``: with a GPU, the CPU cores of this process minus one, from 1 to 8; without a GPU 0,
+            because workers would compete with the network for the cores.
+        device: the device of the network.
     """
     if num_workers != "auto":
         return int(num_workers)

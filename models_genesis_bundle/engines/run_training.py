@@ -23,27 +23,26 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# What torch says of a data loader's worker that was killed, and of shared memory that is full.
+# Parts of torch's messages when a worker was killed, or shared memory is full.
 _KILLED = ("is killed by signal", "exited unexpectedly")
 _NO_SHARED_MEMORY = ("shared memory", "(shm)", "</torch_", "Bus error")
 
 
 class LostWorkerError(RuntimeError):
-    """A process that prepares training items was killed, or had no room in shared memory; the message says what to do."""
+    """A data loader's worker was killed, or shared memory is full; the message says what to do."""
 
 
 def run_training(trainer: Engine, state: TrainingState, run_folder: RunFolder) -> None:
     """Run a trainer so that an interruption loses nothing.
 
-    Ctrl-C and SIGTERM end the run after the current iteration, or after the validation that is running, with its state
-    saved and one line that says how to continue; if the sampler is not an `EpochSampler`, the run ends after the epoch. A
-    second signal ends the process at once. Several processes all end after the same iteration.
+    Ctrl-C and SIGTERM end the run after the current iteration or validation. Its state is saved, and the log says how to
+    continue. If the sampler is not an `EpochSampler`, the run ends after the epoch. A second signal ends the process at once.
+    Several processes all end after the same iteration.
 
     Args:
         trainer: MONAI's ``SupervisedTrainer``.
-        state: saves the state of the run; it is one of the trainer's handlers.
-        run_folder: a ``RunFolder``; it is released for another run in this process if this one does not end as
-            planned.
+        state: saves the state of the run; one of the trainer's handlers.
+        run_folder: released for another run in this process if this one ends early.
 
     Raises:
         SystemExit: a signal ended the run; the status is 128 plus the signal's number, as in a shell.
@@ -82,8 +81,8 @@ class _Interruption:
 
     def __init__(self, state: TrainingState) -> None:
         self.state = state
-        self.asked_by = 0  # the number of the signal that came to this process; 0: none has
-        self.ended_by = 0  # the number of the signal, to any of the processes, that ended the run
+        self.asked_by = 0  # number of the signal that this process received; 0: none
+        self.ended_by = 0  # number of the signal to any process that ended the run
 
     @contextmanager
     def watch(self, trainer: Engine) -> Iterator[None]:
@@ -91,11 +90,11 @@ class _Interruption:
             trainer.add_event_handler(Events.ITERATION_COMPLETED, self.end_within_epoch),
             trainer.add_event_handler(Events.EPOCH_COMPLETED, self.end_if_asked),
         ]
-        listens = threading.current_thread() is threading.main_thread()  # no other thread may
+        listens = threading.current_thread() is threading.main_thread()  # required by signal.signal
         self.before = {
             one: signal.signal(one, self.ask)
             for one in (signal.SIGINT, signal.SIGTERM)
-            if listens and signal.getsignal(one) is not signal.SIG_IGN  # as in the background of a script
+            if listens and signal.getsignal(one) is not signal.SIG_IGN  # ignored, as in the background of a script
         }
         try:
             yield
@@ -111,7 +110,6 @@ class _Interruption:
             signal.signal(one, handler)
 
     def end_within_epoch(self, engine: Engine) -> None:
-        # not where the epoch ends with the iteration, or gradients wait for their step
         if self.state.can_save_within_epoch(engine) and step_is_due(engine):
             self.end_if_asked(engine)
 

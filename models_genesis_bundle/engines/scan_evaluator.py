@@ -14,8 +14,7 @@ logger = logging.getLogger(__name__)
 class ScanEvaluator(SupervisedEvaluator):
     """MONAI's `SupervisedEvaluator`, for a data loader over `SkipUnreadable` with a batch size of 1.
 
-    A scan that cannot be used gives an empty list of cases, so that handlers skip it. The log names it
-    at once, and lists all skipped scans at the end.
+    A scan that cannot be used gives an empty list of cases, so that handlers skip it. It is logged at once, and again at the end.
 
     Attributes:
         skipped: the reasons by the scans' paths.
@@ -26,7 +25,7 @@ class ScanEvaluator(SupervisedEvaluator):
         self.skipped: dict[str, str] = {}
 
     def run(self) -> None:
-        """Process all scans once. If there are no scans, log a warning."""
+        """Process all scans once; log a warning if there are none."""
         self.skipped.clear()
         if self.state.epoch_length == 0:
             logger.warning("There are no scans to process.")
@@ -36,7 +35,7 @@ class ScanEvaluator(SupervisedEvaluator):
             logger.warning("%s", skipped_text(self.skipped, self.state.iteration))
 
     def _iteration(self, engine: SupervisedEvaluator, batchdata: Any) -> Any:
-        if set(batchdata) != {SKIPPED}:  # a datalist's entries may have such a key as well
+        if set(batchdata) != {SKIPPED}:  # a case of a datalist may also have this key
             return super()._iteration(engine, batchdata)
         (image,), (reason,) = (batchdata[SKIPPED][key] for key in ("image", "reason"))
         logger.warning("%s: skipped: %s", image, reason)

@@ -1,4 +1,4 @@
-"""Exact resume: a training run continues as if it had never stopped."""
+"""Exact resume: a resumed run gives the same weights as an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -35,21 +35,20 @@ class TrainingState:
 
     It saves network, optimizer, schedule, gradient scaler, epoch, iteration, best metric and its epoch, the objects in ``also``
     and, for each process, the random states and the states of the training metrics. A run that was stopped within an epoch
-    continues there, if its data loader has an `EpochSampler`, with the same number of processes. MONAI's checkpoint handlers
-    restore epoch and learning rate, but neither the best value nor the random states.
+    continues there if its data loader has an `EpochSampler` and the number of processes is the same. MONAI's checkpoint handlers
+    restore neither the best metric nor the random states.
 
-    A schedule that depends only on the epoch is not restored; it is stepped to the run's epoch, so that it follows the
-    ``max_epochs`` of the resumed run. List it last among the trainer's handlers, after validation and schedule, so that
-    it saves the end of the epoch.
+    A schedule that depends only on the epoch is stepped to the run's epoch instead, so that it follows a new ``max_epochs``. List
+    this handler last among the trainer's, so that it saves the end of the epoch.
 
     Args:
         path: the file, replaced atomically each time.
         network: the network in training, wrapped or not.
         optimizer: its optimizer.
         lr_scheduler: the schedule, or None.
-        validator: the evaluator that keeps ``best_metric`` and ``best_metric_epoch``.
+        validator: the evaluator with ``best_metric`` and ``best_metric_epoch``.
         also: more objects with ``state_dict`` and ``load_state_dict``, by name: an EMA network, for example.
-        resume: restore from ``path`` when the trainer starts; a run that has not yet written one starts from its beginning.
+        resume: restore from ``path`` when the trainer starts; without this file the run starts from the beginning.
         interval: epochs between two saves. The state at the end of the run is always saved.
     """
 
@@ -69,7 +68,7 @@ class TrainingState:
         self.validator = validator
         self.resume = resume
         self.interval = interval
-        self.saved_iteration: int | None = None  # at which the file was last written
+        self.saved_iteration: int | None = None  # of the last save
         schedule = {"lr_scheduler": lr_scheduler} if lr_scheduler else {}
         self.stateful: dict[str, Any] = {"optimizer": optimizer, **schedule, **(also or {})}
 
@@ -86,11 +85,7 @@ class TrainingState:
             self.save(engine)
 
     def save(self, engine: Engine) -> None:
-        """Write the state, on the main process; all processes must call it.
-
-        Raises:
-            CheckpointError: when it cannot be written; the file of the epoch before is kept.
-        """
+        """Write the state on the main process; all processes must call it. A ``CheckpointError`` leaves the previous file."""
         self.saved_iteration = engine.state.iteration
         epoch, seen = divmod(engine.state.iteration, engine.state.epoch_length)
         metrics = [
@@ -130,7 +125,7 @@ class TrainingState:
             return
         content = read_weights(self.path, unwrap(self.network).state_dict())
         stateful = self._all_stateful(engine)
-        if "scaler" not in content:  # the run's precision needed none, and may have changed
+        if "scaler" not in content:  # the saved run had another precision
             stateful.pop("scaler", None)
         missing = [name for name in ("model", "trainer", "best", "processes", *stateful) if name not in content]
         if missing:
@@ -163,12 +158,12 @@ class TrainingState:
 
     @staticmethod
     def can_save_within_epoch(engine: Engine) -> bool:
-        """Whether the trainer is within an epoch, and a run that is resumed can leave out what it has seen of it."""
+        """Whether the trainer is within an epoch, and its sampler can continue there."""
         within = engine.state.iteration % engine.state.epoch_length > 0
         return within and isinstance(engine.data_loader.sampler, EpochSampler)
 
     def _go_on(self, engine: Engine, saved: Mapping[str, int], processes: Sequence[dict[str, Any]]) -> None:
-        """Set epoch and iteration, what the processes have seen of the epoch, and their random states."""
+        """Set epoch, iteration and random states, and skip what was already seen of the epoch."""
         number, epoch, length = idist.get_world_size(), saved["epoch"], saved["epoch_length"]
         states = processes[idist.get_rank() % len(processes)]
         seen = saved["iteration"] - epoch * length
@@ -208,7 +203,7 @@ def get_random_states() -> dict[str, Any]:
 
 
 def set_random_states(states: dict[str, Any]) -> None:
-    """Restore what ``get_random_states`` gave; CUDA's only when the number of GPUs is the same."""
+    """Restore the states of ``get_random_states``; those of CUDA only if the number of GPUs is the same."""
     version, internal, gauss = states["python"]
     random.setstate((version, tuple(internal), gauss))
     algorithm, keys, *rest = states["numpy"]
@@ -219,7 +214,7 @@ def set_random_states(states: dict[str, Any]) -> None:
 
 
 def _rates_after(schedule: LRScheduler, epoch: int) -> list[float]:
-    """The learning rates that a schedule that has not begun arrives at after an epoch, by parameter group."""
+    """The learning rates of a new schedule after some epochs, by parameter group."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step", category=UserWarning)
         for _ in range(epoch):
@@ -228,7 +223,7 @@ def _rates_after(schedule: LRScheduler, epoch: int) -> list[float]:
 
 
 def _running_values(engine: Engine) -> Iterator[tuple[Any, Sequence[str], str | torch.device]]:
-    """For each metric of an engine, the object that holds its running values, their names and their device."""
+    """For each metric of an engine: the object with its running values, their names and their device."""
     for handler, *_ in engine._event_handlers[Events.EPOCH_STARTED]:
         metric = getattr(handler, "__self__", None)
         if isinstance(metric, IgniteMetricHandler):

@@ -18,7 +18,7 @@ from models_genesis_bundle.weights.model_file import require_recorded_arguments
 from monai.bundle import ConfigParser
 
 RECORDS = ("network", "label_names", "patch_size", "preprocessing")
-# The networks that a weight file's own record may define, and what is set for weights that are loaded later.
+# The networks that a weight file's record may define, and arguments for weights that are loaded later.
 NETWORKS: dict[str, dict[str, Any]] = {
     "GenesisUNet": {},
     "SlicewiseGenesisUNet": {},
@@ -35,20 +35,20 @@ class FinishedSegmentation:
     """A weight file of ``finetune_segmentation.yaml``, and the definition of its network."""
 
     path: Path
-    content: dict[str, Any]  # with label_names, the classes 1, 2, …; 0 is the background
+    content: dict[str, Any]  # label_names are the classes 1, 2, …; 0 is the background
     network_def: dict[str, Any]  # for a configuration; it may refer to @in_channels and @out_channels
 
     @classmethod
     def read(
         cls, ckpt_path: str | os.PathLike, network_config: str | os.PathLike | None = None
     ) -> FinishedSegmentation:
-        """Read the file, and check that the definition is of its network.
+        """Read the file, and check that the definition fits its network.
 
-        ``network_config``: a configuration with ``network_def``, such as the run's ``config.yaml``, for another network than
-        ``NETWORKS``. Configurations can run code: give one that you trust.
+        ``network_config`` is a configuration with ``network_def``, such as the run's ``config.yaml``; networks that are not in
+        ``NETWORKS`` need it. Configurations can run code: give one that you trust.
 
         Raises:
-            ExportError: when the file is of no segmentation, or the network is not defined or cannot be built.
+            ExportError: when the file is not of a segmentation, or the network is not defined or cannot be built.
             CheckpointError: when it cannot be read, or is of another network than the configuration's.
         """
         path, content = Path(ckpt_path), read_weights(ckpt_path)
@@ -74,7 +74,7 @@ class FinishedSegmentation:
         channels = {"in_channels": segmentation.preprocessing.num_channels, "out_channels": len(names) + 1}
         try:
             network = ConfigParser({"network_def": definition, **channels}).get_parsed_content("network_def")
-        except Exception as error:  # a class raises anything at arguments of the wrong kind
+        except Exception as error:  # a class may raise any error
             raise ExportError(f"{network_config or path}: its network cannot be built: {unwrapped(error)}") from error
         require_same_network(network, content, path)
         require_recorded_arguments(network, content["network"], path)
@@ -87,7 +87,7 @@ class FinishedSegmentation:
 
 
 def recorded_network(path: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """The definition of the network in a weight file's record, if it is one of ``NETWORKS``; otherwise an ``ExportError``."""
+    """The network definition in a weight file's record, if it is one of ``NETWORKS``; otherwise an ``ExportError``."""
     module, _, name = record["_target_"].rpartition(".")
     if not f"{module}.".startswith(f"{networks.__name__}.") or name not in NETWORKS or "arguments" not in record:
         raise ExportError(
@@ -98,7 +98,7 @@ def recorded_network(path: Path, record: dict[str, Any]) -> dict[str, Any]:
 
 
 def configured_network(network_config: str | os.PathLike) -> dict[str, Any]:
-    """The definition of the network in a configuration, without ``_requires_``; without a definition an ``ExportError``."""
+    """The network definition in a configuration, without ``_requires_``; an ``ExportError`` if there is none."""
     try:
         config = ConfigParser.load_config_file(network_config)
     except (OSError, ValueError, yaml.YAMLError) as error:

@@ -40,7 +40,7 @@ def make_segmentation_bundle(
         output: the folder to write; it must be new or empty.
         bundle_root: folder of this bundle, the source of configurations and licence.
         network_config: see ``FinishedSegmentation.read``.
-        licence: licence of the weights; kept in ``model.pt``.
+        licence: licence of the weights; recorded in ``model.pt``.
         metadata: entries that replace the generated ones, such as ``version`` and ``authors``.
         torchscript: whether to write ``model.ts``; TorchScript does not support every network.
 
@@ -48,7 +48,7 @@ def make_segmentation_bundle(
         ``output``.
 
     Raises:
-        ExportError: when the file is of no segmentation, ``output`` is not empty, or TorchScript does not support the network.
+        ExportError: when the file is not of a segmentation, ``output`` is not empty, or TorchScript does not support the network.
         CheckpointError: when the file cannot be read.
         ValueError: for a preprocessing that MONAI's transforms do not have, see ``plain_preprocessing``.
     """
@@ -57,11 +57,11 @@ def make_segmentation_bundle(
         raise ExportError(f"{output}: the folder is not empty. Give another folder, or remove this one.")
     segmentation = FinishedSegmentation.read(ckpt_path, network_config)
     inference = _config(segmentation, own_configs, "inference_segmentation", "segmentation_bundle_inference")
-    # its parts are read without the weights, as inside a TorchScript file
+    # the parts must work without the weights, as inside a TorchScript file
     del inference["weights"], inference["precision"], inference["dtype"]
     inference["scan_preprocessing"] = plain_preprocessing(segmentation.content["preprocessing"])
     inference["sliding_window"]["cval"] = segmentation.preprocessing.intensity.value_range[0]
-    # MONAI Label puts its lists of images and labels into train::dataset::data and validate::dataset::data
+    # MONAI Label sets train::dataset::data and validate::dataset::data
     training = _config(segmentation, own_configs, "finetune_segmentation", "segmentation_bundle_train")
     own_metadata = json.loads((own_configs / "metadata.json").read_text())
 
@@ -93,7 +93,7 @@ def _write_torchscript(weights: Path, configs: Path) -> None:
             meta_file=str(configs / "metadata.json"),
             config_file=str(configs / "inference.json"),
         )
-    except Exception as error:  # torch.jit raises many kinds
+    except Exception as error:  # torch.jit raises many kinds of errors
         reason = " ".join(str(error).split())[:200]
         raise ExportError(
             f"models/model.ts: the network cannot be written in TorchScript ({type(error).__name__}: {reason}). Leave it out "
@@ -102,7 +102,7 @@ def _write_torchscript(weights: Path, configs: Path) -> None:
 
 
 def _config(segmentation: FinishedSegmentation, config_dir: Path, *names: str) -> dict[str, Any]:
-    """The configurations merged, with the weights' classes, patch and network as values."""
+    """The merged configurations, with classes, patch size and network of the weights as values."""
     config = ConfigParser.load_config_files([str(config_dir / f"{name}.yaml") for name in names])
     del config["features"]
     return config | {
@@ -114,12 +114,12 @@ def _config(segmentation: FinishedSegmentation, config_dir: Path, *names: str) -
 
 
 def plain_preprocessing(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration of MONAI transforms that equal the recorded ``ScanPreprocessing``, as a ``Compose`` for items with ``image``.
+    """A configuration of MONAI transforms that do the same as the recorded ``ScanPreprocessing``, for items with ``image``.
 
     Unlike ``LoadScand``, they do not refuse unusable scans.
 
     Raises:
-        ValueError: for a record of flat images, of one volume of files with several, or of several channels.
+        ValueError: for a record of flat images, of several channels, or of one volume of files with several.
     """
     steps = ScanPreprocessing.from_record(record)
     if steps.spatial_dims != 3 or steps.volume is not None or steps.num_channels > 1:
@@ -130,7 +130,7 @@ def plain_preprocessing(record: Mapping[str, Any]) -> dict[str, Any]:
         )
     transforms: list[dict[str, Any]] = [
         {"_target_": "LoadImaged", "keys": "image"},
-        {"_target_": "EnsureChannelFirstd", "keys": "image"},  # MONAI Deploy loads by itself, and leaves the first out
+        {"_target_": "EnsureChannelFirstd", "keys": "image"},  # MONAI Deploy starts here: it loads scans itself
         {"_target_": "EnsureTyped", "keys": "image", "dtype": "$torch.float32"},
     ]
     if steps.orientation is not None:
@@ -158,7 +158,7 @@ def _intensity_transforms(intensity: IntensityScaling) -> list[dict[str, Any]]:
 
 
 def _metadata(segmentation: FinishedSegmentation, own: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """``metadata.json``: the network's input, the class of each channel; versions and references are this bundle's ``own``."""
+    """``metadata.json`` with the network's input and classes; versions and references are those of this bundle, ``own``."""
     content, intensity = segmentation.content, segmentation.preprocessing.intensity
     names, data = content["label_names"], content.get("data", {})
     task = f"Segmentation of {', '.join(names)}"

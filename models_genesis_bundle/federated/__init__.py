@@ -1,4 +1,4 @@
-"""Federated pretraining: the sites exchange weights and keep their scans."""
+"""Federated pretraining: the sites exchange weights, but no scans."""
 
 from models_genesis_bundle.federated.site import (
     PretrainingSite,

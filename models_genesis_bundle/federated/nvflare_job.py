@@ -19,16 +19,16 @@ from nvflare.client.config import ExchangeFormat, TransferType
 def pretraining_job(config: ConfigParser, sites: int, rounds: int, client_arguments: dict[str, Any]) -> FedAvgRecipe:
     """Federated averaging of the sites' weight differences, weighted by their training cubes.
 
-    Torch tensors are sent: NVFLARE 2.9 drops arrays from differences when the server expects NumPy's.
+    Torch tensors are sent, because NVFLARE 2.9 drops arrays from differences when the server expects NumPy.
 
     Args:
-        config: as ``site_config`` gives it; its ``network_def`` is the network.
-        sites: number that must answer before a round ends.
+        config: the result of ``site_config``; its ``network_def`` is the network.
+        sites: number of sites that must answer before a round ends.
         rounds: number of rounds.
-        client_arguments: for ``train_rounds``.
+        client_arguments: arguments of ``train_rounds``.
 
     Raises:
-        ValueError: for a network without ``config()``, from which the server builds it.
+        ValueError: for a network without ``config()``, with which the server builds it.
     """
     network = network_record(config.get_parsed_content("network_def"))
     if "arguments" not in network:
@@ -54,11 +54,11 @@ def pretraining_job(config: ConfigParser, sites: int, rounds: int, client_argume
 def train_rounds(
     bundle_root: str, dataset_dir: str, output_dir: str, local_epochs: int = 1, settings: str = ""
 ) -> None:
-    """Train a round for each request of the server, from the global weights, and send the difference.
+    """Train a round from the global weights for each request of the server, and send the difference.
 
     Args:
         bundle_root: the bundle's folder at the site.
-        dataset_dir: the site's scans; ``{site}`` in it becomes the site's name.
+        dataset_dir: the site's scans; ``{site}`` is replaced by the site's name.
         output_dir: folder of the site's metrics and checkpoints; ``{site}`` as above.
         local_epochs: epochs of a round.
         settings: a JSON file with more settings of the configuration.

@@ -1,4 +1,4 @@
-"""A site's part of a federated pretraining, and the global weights that come of it."""
+"""A site of a federated pretraining, and the resulting global weights."""
 
 from __future__ import annotations
 
@@ -23,27 +23,26 @@ CONFIGS = ["configs/pretrain.yaml", "configs/federated.yaml"]
 class SiteUpdate:
     """The data that a site sends after a round."""
 
-    difference: dict[str, torch.Tensor]  # by key, its weights minus the global ones of the round's start, on the CPU
-    cubes: int  # that it trained on: its weight in the mean
-    val_mse: float  # its restoration error on its own validation cubes, after the round
+    difference: dict[str, torch.Tensor]  # by key: its weights minus the global weights at the start, on the CPU
+    cubes: int  # number of training cubes: its weight in the mean
+    val_mse: float  # restoration error on its validation cubes, after the round
 
 
 class PretrainingSite:
-    """Trains on the site's own scans, a round at a time, by ``monai.fl.client.MonaiAlgo``.
+    """Trains on the site's own scans, one round at a time, with ``monai.fl.client.MonaiAlgo``.
 
-    Epoch, iteration, schedule and the optimizer's momentum continue between rounds; each round starts from the global
-    weights.
+    Each round starts from the global weights. Epoch, iteration, schedule and the optimizer's momentum continue between rounds.
 
     Args:
         name: name of the site, for the log.
-        bundle_root: the bundle's folder, which holds ``configs``.
-        output_dir: folder of the site's metrics, panels and checkpoints, for this job alone.
+        bundle_root: the bundle's folder, which contains ``configs``.
+        output_dir: folder of the site's metrics, panels and checkpoints, only for this job.
         local_epochs: epochs of a round.
         settings: settings of the configuration, including ``dataset_dir``.
 
     Raises:
-        ValueError: ``resume``, which would replace the global weights of each round, or a ``val_interval`` with which a round
-            ends without a validation.
+        ValueError: ``resume``, which would replace the global weights of each round, or a ``val_interval`` that does not divide
+            ``local_epochs``.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class PretrainingSite:
         self.algo.initialize({ExtraItems.CLIENT_NAME: name})
 
     def train(self, weights: Mapping[str, torch.Tensor]) -> SiteUpdate:
-        """Train a round from the global weights, the network's whole state dict; a ``ValueError`` for that of another network."""
+        """Train a round from the global weights, a complete state dict; a ``ValueError`` if it is of another network."""
         own, found = set(self.algo.trainer.network.state_dict()), set(weights)
         if own != found:
             raise ValueError(
@@ -89,12 +88,12 @@ class PretrainingSite:
 
 
 def read_settings(path: str) -> dict[str, Any]:
-    """The settings of a JSON file, the same for all sites; none for an empty path."""
+    """The settings in a JSON file, which all sites share; none for an empty path."""
     return json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
 
 
 def site_config(bundle_root: str | Path, settings: Mapping[str, Any]) -> ConfigParser:
-    """The configuration of the sites, for the parts that need no scan: ``network_def``, ``scan_preprocessing``."""
+    """The configuration of the sites, for parts that need no scan: ``network_def``, ``scan_preprocessing``."""
     parser = ConfigParser()
     parser.read_config([str(Path(bundle_root) / name) for name in CONFIGS])
     parser.update({"bundle_root": str(bundle_root), **settings})
@@ -106,9 +105,9 @@ def write_global_weights(
 ) -> Path:
     """Write the server's result as a weight file, for ``initial_weights``.
 
-    It records the preprocessing of the sites' scans, which is the same for all, but not the patients. The server's file is a
-    mapping with the state dict as ``model``, as NVFLARE's PyTorch persistor writes it; ``config`` is that of ``site_config``, and
-    ``record`` holds plain values on the training: rounds, sites.
+    It records the preprocessing, which is the same at all sites, but not the patients. The server's file is a mapping with the
+    state dict under ``model``, as NVFLARE's PyTorch persistor writes it. ``config`` is a result of ``site_config``, and
+    ``record`` has plain values that describe the training: rounds, sites.
 
     Raises:
         CheckpointError: when the file cannot be read, or is of another network than the configuration's.

@@ -1,4 +1,4 @@
-"""Intervals by resampling patients."""
+"""Bootstrap intervals over patients."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ def mean_with_interval(
 ) -> dict[str, float]:
     """The mean of the cases' values with a bootstrap interval.
 
-    The interval is the bias-corrected and accelerated one (BCa) of `scipy.stats.bootstrap`, and the percentile one where
-    BCa is not defined or there are more than 5000 patients. When ``patients`` are given, patients are drawn with all their
-    cases, because cases of one patient are correlated, and an interval that treats them as independent is too narrow. The mean
-    itself is always taken over cases.
+    The interval is bias-corrected and accelerated (BCa, `scipy.stats.bootstrap`), or the percentile interval if BCa is not
+    defined or there are more than 5000 patients. With ``patients``, all cases of a patient are drawn together, because they are
+    correlated; an interval that treats them as independent is too narrow. The mean is always over cases.
 
     Based on: Efron, Better Bootstrap Confidence Intervals, J. Am. Stat. Assoc. 82 (1987), doi:10.1080/01621459.1987.10478410.
 
@@ -35,9 +34,8 @@ def mean_with_interval(
         seed: random seed of the resampling.
 
     Returns:
-        ``mean``, ``sd`` (between cases), ``median``, ``low`` and ``high`` (the interval), ``n`` (cases with a value),
-        ``missing`` (cases without). Without values, all but the counts are NaN. ``low`` and ``high`` are NaN if all
-        values are of one patient, ``sd`` is NaN for one value.
+        ``mean``, ``sd`` (between cases), ``median``, ``low`` and ``high`` (the interval), ``n`` (cases with a value), ``missing``
+        (cases without). All but the counts are NaN without values, ``low`` and ``high`` for one patient, ``sd`` for one value.
 
     Examples:
         >>> summary = mean_with_interval([0.7, 0.8, 0.8, 0.9], patients=["ana", "ana", "ben", "eva"])
@@ -65,12 +63,12 @@ def mean_with_interval(
 def _mean_interval(
     values: np.ndarray, numbers: np.ndarray, confidence: float, resamples: int, seed: int
 ) -> tuple[float, float]:
-    _, own = np.unique(numbers, return_inverse=True)
-    if own.max() == 0:
+    _, patient = np.unique(numbers, return_inverse=True)
+    if patient.max() == 0:
         return float("nan"), float("nan")
     if np.ptp(values) == 0:
         return float(values[0]), float(values[0])
-    sums, sizes = np.bincount(own, values), np.bincount(own).astype(float)
+    sums, sizes = np.bincount(patient, values), np.bincount(patient).astype(float)
 
     def mean(drawn_sums: np.ndarray, drawn_sizes: np.ndarray, axis: int = -1) -> np.ndarray:
         return drawn_sums.sum(axis) / drawn_sizes.sum(axis)
@@ -102,16 +100,15 @@ def bootstrap_interval(
     seed: int = 0,
     may_be_infinite: bool = False,
 ) -> tuple[float, float]:
-    """The percentile bootstrap interval of any metric, resampling groups of cases (patients, scans).
+    """The percentile bootstrap interval of any metric, by resampling groups of cases (patients, scans).
 
     Args:
-        statistic: takes the number of draws of each group, (groups,) integers, and returns the metric, or NaN for a resample that
-            does not define it; such resamples are skipped.
+        statistic: computes the metric from how often each group is drawn, (groups,) integers; resamples with NaN are skipped.
         groups: number of groups.
         confidence: confidence level of the interval, 0 … 1.
         resamples: number of bootstrap samples.
         seed: random seed of the resampling.
-        may_be_infinite: whether the metric can be infinite; the ends are then resamples' own values, not between two of them.
+        may_be_infinite: whether the metric can be infinite; then the ends are not interpolated between resamples.
 
     Returns:
         Both ends; NaN with fewer than two groups, or when no resample defines the metric.
@@ -136,11 +133,7 @@ def bootstrap_interval(
 
 
 def patient_numbers(patients: Patients, cases: int) -> np.ndarray:
-    """Number the patients of cases 0, 1, …; None: each case is its own patient.
-
-    Raises:
-        ValueError: when there is not one patient for each case.
-    """
+    """Number the patients of cases 0, 1, …, see ``Patients``; a ``ValueError`` if there is not one patient for each case."""
     if patients is None:
         return np.arange(cases)
     if len(patients) != cases:

@@ -27,8 +27,7 @@ def predicted_classes(probabilities: np.ndarray, positive_class: int = 1, thresh
     Args:
         probabilities: (n, classes).
         positive_class: with two classes, the class that is predicted at or above ``threshold``.
-        threshold: with two classes, the threshold of the positive class's probability. It is ignored with more classes: the
-            most probable class is predicted.
+        threshold: with two classes, the threshold of the positive class's probability. With more, the most probable class.
     """
     if probabilities.shape[1] > 2:
         return probabilities.argmax(axis=1)
@@ -48,14 +47,14 @@ def classification_scores(
 ) -> dict[str, dict[str, float]]:
     """The metrics of a classification, each with its interval.
 
-    With two classes: ``auc`` (DeLong's interval), ``average_precision``, ``sensitivity``, ``specificity`` (Wilson's interval)
-    of the positive class. With more, each class against the rest has these with its name appended, ``auc_<name>`` …, and
-    ``auc_macro`` and ``average_precision_macro`` are the means over classes.
+    With two classes: ``auc`` (DeLong's interval), ``average_precision``, ``sensitivity``, ``specificity`` (Wilson's interval) of
+    the positive class. With more, each class against the rest has these metrics with its name, ``auc_<name>`` …, and
+    ``auc_macro`` and ``average_precision_macro`` are means over classes.
 
-    Always: ``accuracy``; ``balanced_accuracy``, the mean over classes of the recall of each; ``brier``;
-    ``expected_calibration_error`` of the positive class's probability, or of the most probable class's with several classes,
-    without an interval, since resampling biases it. With two classes use ``youden_threshold`` as ``threshold`` for the
-    evaluation of **other** cases. The metrics of a class without cases are NaN and excluded from means over classes.
+    Always: ``accuracy``; ``balanced_accuracy``, the mean recall of the classes; ``brier``; ``expected_calibration_error`` of the
+    positive class's probability, or with several classes of the most probable class's, without an interval, because resampling
+    biases it. With two classes, ``youden_threshold`` is a ``threshold`` for the evaluation of **other** cases. The metrics of a
+    class without cases are NaN and excluded from means over classes.
 
     Args:
         labels: (n,) class numbers.
@@ -131,18 +130,18 @@ def _recall(own: np.ndarray, right: np.ndarray, weights: np.ndarray) -> float:
 
 
 def _macro(metric: Callable[..., float], classes: Sequence[tuple[np.ndarray, ...]], weights: np.ndarray) -> float:
-    """A metric's mean over the classes that define it."""
+    """The mean of a metric over the classes for which it is defined."""
     values = torch.tensor([metric(*of_class, weights) for of_class in classes], dtype=torch.float64)
     return values.nanmean().item()
 
 
 class ReliabilityCurve(NamedTuple):
-    """Bins of equal width that hold at least one case.
+    """Bins of equal width that contain at least one case.
 
     Attributes:
-        predicted: mean probability of each bin's cases.
-        observed: fraction of them in which the outcome is 1.
-        counts: number of them.
+        predicted: mean probability of the cases in each bin.
+        observed: fraction of these cases with outcome 1.
+        counts: number of these cases.
     """
 
     predicted: np.ndarray
@@ -151,11 +150,10 @@ class ReliabilityCurve(NamedTuple):
 
 
 def reliability_curve(outcomes: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> ReliabilityCurve:
-    """Observed frequency by predicted probability, by MONAI's ``calibration_binning``.
+    """Observed frequency by predicted probability, with MONAI's ``calibration_binning``.
 
     Args:
-        outcomes: (n,) 1 or 0: the case is of the positive class or, with several classes, the most probable class was
-            correct.
+        outcomes: (n,) 1 for a case of the positive class or, with several classes, a correct most probable class; else 0.
         probabilities: (n,) predicted probabilities of the outcome, 0 … 1.
         bins: number of bins, all of equal width.
     """
@@ -169,7 +167,7 @@ def reliability_curve(outcomes: ArrayLike, probabilities: ArrayLike, bins: int =
 def expected_calibration_error(curve: ReliabilityCurve) -> float:
     """The distance of a reliability curve from the diagonal, 0 … 1, a mean over cases; NaN without cases.
 
-    It depends on the bins, and is above 0 by chance alone where they hold few cases.
+    It depends on the bins. With few cases in them it is above 0 by chance.
 
     Based on: Guo et al., On Calibration of Modern Neural Networks, ICML 2017, arXiv:1706.04599.
 
@@ -184,7 +182,7 @@ def expected_calibration_error(curve: ReliabilityCurve) -> float:
 
 
 def brier_scores(labels: ArrayLike, probabilities: np.ndarray) -> np.ndarray:
-    """Each case's squared error of its probabilities; their mean is the Brier score.
+    """The squared error of each case's probabilities; their mean is the Brier score.
 
     Based on: Brier, Monthly Weather Review 78 (1950), 1-3; halved, so that two classes give (p − y)², as is usual.
 

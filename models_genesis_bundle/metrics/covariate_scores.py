@@ -15,8 +15,8 @@ CALIPER_IN_SD = 0.2
 def matched_pairs(labels: ArrayLike, covariate: ArrayLike, caliper: float | None = None, seed: int = 0) -> np.ndarray:
     """Pair positive and negative cases 1:1 by the nearest covariate, each case at most once.
 
-    The cases of the rarer class are taken in random order; each gets the nearest free case of the other class,
-    unless that is further away than the caliper. Cases without a covariate (NaN) get no partner.
+    In random order, each case of the rarer class is paired with the nearest free case of the other class, if it is within the
+    caliper. Cases without a covariate (NaN) are not paired.
 
     Based on: Austin, Pharmaceutical Statistics 10 (2011), 150-161, doi:10.1002/pst.433, also the source of the default caliper.
 
@@ -60,8 +60,8 @@ def covariate_scores(
 ) -> dict[str, dict[str, float]]:
     """Compare a classification with a covariate alone, and among cases that are matched by the covariate.
 
-    For example, the diameter of a nodule alone separates most malignant cases, and a network that does little more than
-    measure it looks good. Cases without a covariate are excluded from these metrics, and counted as ``missing``.
+    For example, the diameter of a nodule alone separates most malignant cases, so that a network that only measures it looks
+    good. Cases without a covariate are excluded from these metrics, and counted as ``missing``.
 
     Args:
         labels: (n,) 1 for positive cases, 0 for negative ones.
@@ -74,10 +74,10 @@ def covariate_scores(
         seed: random seed of the matching.
 
     Returns:
-        ``auc_of_<name>``: the covariate's own area under the ROC curve; ``auc_gain_over_<name>``: the classification's
-        minus that, on the same cases, with DeLong's test; ``auc_matched_by_<name>``: the classification's among pairs of a
-        positive and a negative case with similar covariates; ``auc_of_<name>_matched``: the covariate's own there, near 0.5
-        if the pairs are well matched.
+        ``auc_of_<name>``: area under the ROC curve of the covariate; ``auc_gain_over_<name>``: area of the classification minus
+        that, on the same cases, with DeLong's test; ``auc_matched_by_<name>``: area of the classification among pairs of a
+        positive and a negative case with similar covariates; ``auc_of_<name>_matched``: area of the covariate among these pairs,
+        near 0.5 if they are well matched.
     """
     positive, values = binary_scores(labels, scores)
     numbers = np.asarray(covariate, dtype=float)

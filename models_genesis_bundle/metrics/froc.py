@@ -1,4 +1,4 @@
-"""Free-response ROC of candidates that belong to scans, and the CPM score."""
+"""Free-response ROC of candidates in scans, and the CPM score."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ FALSE_POSITIVES_PER_SCAN = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 class Froc:
     """Sensitivity for lesions against false positives per scan, over all thresholds.
 
-    A lesion is found at a threshold if the score of at least one of its candidates reaches the threshold; its other
-    candidates are ignored. Each negative candidate at or above the threshold is a false positive. As in the LUNA16
-    challenge, the curve is interpolated linearly, and is constant after its last point.
+    A lesion is found at a threshold if the score of at least one of its candidates reaches the threshold; its other candidates
+    are ignored. Each negative candidate at or above the threshold is a false positive. As in the LUNA16 challenge, the curve is
+    interpolated linearly, and is constant after its last point.
 
     Based on: Setio et al., LUNA16, Medical Image Analysis 42 (2017), 1-13, doi:10.1016/j.media.2017.06.015.
 
     Args:
-        labels: (n,) 1 for candidates that lie on a lesion, else 0.
-        scores: (n,) higher for what looks more like a lesion.
+        labels: (n,) 1 for candidates on a lesion, else 0.
+        scores: (n,) higher for candidates that are more like a lesion.
         scans: (n,) the scan of each candidate.
-        lesions: (n,) the lesion of each positive candidate, a name within its scan; None or "": a separate lesion.
-            ``lesions=None``: each positive candidate is a separate lesion.
+        lesions: (n,) the lesion of each positive candidate, a name within its scan; for None or "" the candidate is a separate
+            lesion. ``lesions=None``: each positive candidate is a separate lesion.
         number_of_scans: all scans, also those without candidates; None: those with candidates.
         number_of_lesions: all lesions, also those without a candidate; None: those with candidates.
 
@@ -66,7 +66,7 @@ class Froc:
         self._ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], len(ordered) > 0))
 
     def curve(self, drawn: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """False positives per scan and sensitivity, two arrays that increase from the strictest threshold, which finds nothing.
+        """False positives per scan and sensitivity: two increasing arrays, from the strictest threshold, which finds nothing.
 
         ``drawn``, (number_of_scans,), is how often each scan counts; None: once. Sensitivity is NaN without lesions.
         """

@@ -1,4 +1,4 @@
-"""Two classes: the area under the ROC curve, and metrics at one threshold."""
+"""Metrics of two classes: the area under the ROC curve, and metrics at a threshold."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sklearn.metrics import roc_curve
 
 
 def binary_scores(labels: ArrayLike, scores: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Labels as booleans and scores as floats, (n,) each; a ``ValueError`` says what does not fit."""
+    """Labels as booleans and scores as floats, (n,) each; a ``ValueError`` if they do not fit."""
     labels, scores = np.asarray(labels), np.asarray(scores, dtype=float)
     if labels.shape != scores.shape or labels.ndim != 1:
         raise ValueError(f"Expected a score for each label, found labels {labels.shape} and scores {scores.shape}.")
@@ -28,21 +28,21 @@ def auc_with_interval(
 ) -> dict[str, float]:
     """The area under the ROC curve with DeLong's interval.
 
-    The variance is DeLong's, computed from midranks; with ``patients`` it is Obuchowski's for clustered data, which lets the
-    cases of one patient depend on each other. The interval is made on the logit scale, so that it stays within 0 … 1.
+    The variance is DeLong's, computed from midranks; with ``patients`` it is Obuchowski's for clustered data, in which cases of
+    one patient are not independent. The interval is computed on the logit scale, so that it stays within 0 … 1.
 
     Based on: DeLong et al., Biometrics 44 (1988), 837-845; Sun and Xu, IEEE Signal Processing Letters 21 (2014), 1389-1393,
     doi:10.1109/LSP.2014.2337313; Obuchowski, Biometrics 53 (1997), 567-578.
 
     Args:
         labels: (n,) 1 for positive cases, 0 for negative ones.
-        scores: (n,) higher for what looks more positive; ties count half.
+        scores: (n,) higher for cases that are more likely positive; ties count half.
         patients: (n,) the patient of each case; None: each case is its own patient.
         confidence: confidence level of the interval, 0 … 1.
 
     Returns:
-        ``mean`` (the area), ``low``, ``high``, ``n``, ``positives``, ``negatives``. The area is NaN if all cases are
-        of one class. The interval is NaN for a perfect separation, or one patient in a class.
+        ``mean`` (the area), ``low``, ``high``, ``n``, ``positives``, ``negatives``. The area is NaN if all cases are of one
+        class. The interval is NaN for a perfect separation, or if a class has only one patient.
 
     Examples:
         >>> auc_with_interval([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.9])["mean"]
@@ -75,8 +75,8 @@ def compare_aucs(
         confidence: confidence level of the interval, 0 … 1.
 
     Returns:
-        ``mean`` (first minus second), ``low``, ``high``, the two-sided ``p``, and ``n``. Scores that rank the cases alike
-        have p = 1; where the variance is not known the interval and p are NaN.
+        ``mean`` (first minus second), ``low``, ``high``, the two-sided ``p``, and ``n``. p is 1 if both scores rank the cases in
+        the same order. Interval and p are NaN if the variance is unknown.
 
     Examples:
         >>> compare_aucs([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.9], [0.5, 0.6, 0.4, 0.9])["mean"]
@@ -99,16 +99,16 @@ def compare_aucs(
 
 
 def _placements(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """For each case the fraction of the other class that it ranks correctly against; their mean over a class is the AUC."""
+    """For each case the fraction of the other class that is ranked correctly; its mean over a class is the AUC."""
     among_all = rankdata(scores)
     placements = np.empty(len(scores))
-    for own in (positive, ~positive):
-        placements[own] = (among_all[own] - rankdata(scores[own])) / (~own).sum()
+    for same_class in (positive, ~positive):
+        placements[same_class] = (among_all[same_class] - rankdata(scores[same_class])) / (~same_class).sum()
     return np.where(positive, placements, 1 - placements)
 
 
 def _variance(positive: np.ndarray, placements: np.ndarray, numbers: np.ndarray) -> float:
-    """Obuchowski's variance of the mean placement, from each patient's sum of deviations in either class."""
+    """Obuchowski's variance of the mean placement, from the sums of deviations of each patient in both classes."""
     deviations = placements - placements[positive].mean()
     groups = numbers.max() + 1
     sums = [np.bincount(numbers[own], deviations[own], minlength=groups) / own.sum() for own in (positive, ~positive)]
@@ -153,8 +153,7 @@ def youden_threshold(labels: ArrayLike, scores: ArrayLike) -> float:
         scores: (n,) a case is called positive at or above the threshold.
 
     Returns:
-        The score of a case, the highest if several are equally good; NaN when all cases are of one class or no
-        threshold is better than chance.
+        The score of a case, the highest if several are equally good; NaN for a single class or if none is better than chance.
 
     Examples:
         >>> youden_threshold([0, 0, 1, 1], [0.1, 0.3, 0.6, 0.9])
@@ -169,21 +168,20 @@ def youden_threshold(labels: ArrayLike, scores: ArrayLike) -> float:
 
 
 def proportion_with_interval(hits: ArrayLike, patients: Patients = None, confidence: float = 0.95) -> dict[str, float]:
-    """A share of cases with Wilson's interval.
+    """The fraction of cases that are hits, with Wilson's interval.
 
-    With several cases of one patient, the number of cases in Wilson's formula is divided by the design effect, the ratio of the
-    variance between patients to the binomial one; if all cases are hits, or none, patients are counted instead of
-    cases.
+    With several cases of one patient, the number of cases in Wilson's formula is divided by the design effect: the ratio of the
+    variance between patients to the binomial variance. If all cases are hits, or none, patients are counted instead of cases.
 
     Based on: Wilson, J. Am. Stat. Assoc. 22 (1927), 209-212; Rao and Scott, Biometrics 48 (1992), 577-585.
 
     Args:
-        hits: (n,) whether each case is one.
+        hits: (n,) whether each case is a hit.
         patients: (n,) the patient of each case; None: each case is its own patient.
         confidence: confidence level of the interval, 0 … 1.
 
     Returns:
-        ``mean`` (the share), ``low``, ``high``, ``n``; NaN without cases.
+        ``mean`` (the fraction), ``low``, ``high``, ``n``; NaN without cases.
 
     Examples:
         >>> {name: round(value, 2) for name, value in proportion_with_interval([1, 1, 1, 0]).items()}
@@ -202,10 +200,10 @@ def proportion_with_interval(hits: ArrayLike, patients: Patients = None, confide
 
 
 def _effective_size(hits: np.ndarray, numbers: np.ndarray) -> float:
-    _, own = np.unique(numbers, return_inverse=True)
-    groups = own.max() + 1
+    _, patient = np.unique(numbers, return_inverse=True)
+    groups = patient.max() + 1
     share = hits.mean()
     if groups in (1, len(hits)) or share in (0, 1):
         return float(groups)
-    between = groups / (groups - 1) * (np.bincount(own, hits - share) ** 2).sum() / len(hits) ** 2
+    between = groups / (groups - 1) * (np.bincount(patient, hits - share) ** 2).sum() / len(hits) ** 2
     return float(len(hits) / max(1.0, between / (share * (1 - share) / len(hits))))

@@ -1,4 +1,4 @@
-"""The metrics of one segmented case."""
+"""The metrics of a single segmented case."""
 
 from __future__ import annotations
 
@@ -33,19 +33,18 @@ def segmentation_scores(
     ``surface_dice_…``    fraction of the two surfaces within ``tolerance_mm`` of the other, 0 … 1
     ====================  ===================================================================================
 
-    and each of these has its mean over the classes, ``dice_mean`` and so on. `thresholded_mean_iou` is that of all foreground
-    together; with several classes each has its own, ``thresholded_mean_iou_…``, as well.
+    and each of these has its mean over the classes, ``dice_mean`` and so on. `thresholded_mean_iou` is computed for all
+    foreground together and, with several classes, for each class, ``thresholded_mean_iou_…``.
 
-    The scores of a class that neither label nor prediction contains are NaN; exclude them from means. A class that only one
-    of them contains has Dice, IoU and surface Dice 0, and a distance of NaN.
+    The scores of a class that neither label nor prediction contains are NaN; exclude them from means. A class that only one of
+    them contains has Dice, IoU and surface Dice 0, and a distance of NaN.
 
-    Based on: Dice, IoU, Hausdorff distance and surface Dice of MONAI; surface Dice is that of Nikolov et al.
-    (doi:10.2196/26151), which weighs surface elements by their area.
+    Based on: MONAI's metrics; the surface Dice (Nikolov et al., doi:10.2196/26151) weights surface elements by their area.
 
     Args:
         probabilities: (N, X, Y[, Z]), 0 … 1; channel 0 is the background.
         label: (1, X, Y[, Z]) or (X, Y[, Z]), the classes' numbers 0 … N − 1.
-        label_names: the foreground classes' names, in order: N − 1 of them.
+        label_names: the N − 1 foreground classes' names, in order.
         spacing: sides of a voxel in mm, along X, Y[, Z].
         tolerance_mm: tolerance of the surface Dice, in mm.
 
@@ -89,7 +88,7 @@ def segmentation_scores(
 
 
 def require_label_names(label_names: Sequence[str]) -> None:
-    """Refuse names of foreground classes that would give two metrics one name, with a ``ValueError`` that has them."""
+    """Raise a ``ValueError`` for names of foreground classes that would give two metrics the same name."""
     names = [] if isinstance(label_names, str) else list(label_names)
     if not all(names) or not names or len(set(names)) < len(names) or "mean" in names:
         raise ValueError(
@@ -145,19 +144,18 @@ def thresholded_mean_iou(
 ) -> float:
     """The mean over thresholds of the mean IoU of two classes, foreground **and background**.
 
-    This is what the Models Genesis papers call IoU. **It is not foreground IoU**, and always looks better where the
-    foreground is small, since most of the background is easy: one published run has a foreground IoU of 59.2 %, and
-    77.1 % by this metric on the same scans. Compare it only with metrics of the same definition.
+    This is what the Models Genesis papers call IoU. **It is not foreground IoU**, and is always higher where the foreground is
+    small, because most of the background is easy: one published run has a foreground IoU of 59.2 %, and 77.1 % by this metric on
+    the same scans. Compare it only with metrics of the same definition.
 
-    At each threshold a voxel is foreground when its probability is above it. The two classes' IoUs are averaged; a class
-    that neither the label nor the prediction has is excluded from that average.
+    At each threshold, voxels with a higher probability are foreground. A class in neither label nor prediction is not averaged.
 
     Based on: Zhou et al., Models Genesis, Medical Image Analysis 67 (2021), 101840, doi:10.1016/j.media.2020.101840.
 
     Args:
         probability: probability of the foreground, 0 … 1, any shape.
         label: the same shape; everything but 0 is foreground.
-        thresholds: ascending; those of the papers are 0.50, 0.55 … 0.95.
+        thresholds: ascending; by default those of the papers, 0.50, 0.55 … 0.95.
 
     Returns:
         0 … 1, or NaN when there is no foreground in the label and no probability above the lowest threshold.

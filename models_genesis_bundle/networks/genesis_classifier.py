@@ -1,4 +1,4 @@
-"""The classification network with a pretrained encoder."""
+"""A classification network with a pretrained encoder."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from torch import nn
 class GenesisClassifier(nn.Module, Pretrained):
     """Classification network: an encoder, global average pooling, a dense layer with ReLU, and a dense layer for the classes.
 
-    By default the encoder is the encoder of ``GenesisUNet``, with the same keys ``encoder.*``, so that pretrained weights fit
-    without renaming. The keys of the dense layers are ``head.*``. Another encoder must return a feature map, or a list of
-    feature maps with the deepest last; ``config()`` has the name of its class. An encoder of MONAI in a configuration:
+    The default encoder is that of ``GenesisUNet``, with the same keys ``encoder.*``, so that its pretrained weights fit. The keys
+    of the dense layers are ``head.*``. Another encoder must return a feature map, or a list of feature maps with the deepest
+    last; ``config()`` has the name of its class. An encoder of MONAI in a configuration:
 
         network_def:
           _target_: models_genesis_bundle.networks.GenesisClassifier
@@ -27,20 +27,19 @@ class GenesisClassifier(nn.Module, Pretrained):
 
     Args:
         num_classes: number of classes, at least 2.
-        encoder: None for that of ``GenesisUNet``; otherwise a module from (B, in_channels, X, Y[, Z]) to one or more maps
-            (B, C, x, y[, z]). See ``encoder_of`` for networks without an encoder module.
+        encoder: None for that of ``GenesisUNet``, or a module from (B, in_channels, X, Y[, Z]) to one or more maps (B, C, x, y[,
+            z]). See ``encoder_of`` for networks without an encoder module.
         hidden: width of the first dense layer.
         spatial_dims: 2 or 3.
         in_channels: channels of the input.
-        features: width of each stage, finest first, all even. With your own encoder only the last one counts, the
-            channels of its deepest map.
-        norm: normalisation of the encoder, as MONAI's ``get_norm_layer`` takes it.
-        act: activation of the encoder, as MONAI's ``get_act_layer`` takes it.
+        features: width of each stage, finest first, all even. With another encoder only the last counts: its deepest channels.
+        norm: normalisation of the encoder, see MONAI's ``get_norm_layer``.
+        act: activation of the encoder, see MONAI's ``get_act_layer``.
         dropout: fraction of the hidden layer's values that are set to 0 in training, in [0, 1).
 
     Shape:
-        Input (B, in_channels, X, Y[, Z]), sides of at least ``2 ** (len(features) - 1)``, 8 by default, not
-        necessarily divisible by it; output (B, num_classes), logits.
+        Input (B, in_channels, X, Y[, Z]), sides of at least ``2 ** (len(features) - 1)``, 8 by default, but not necessarily
+        divisible by it; output (B, num_classes), logits.
 
     Raises:
         ValueError: for invalid arguments, for inputs that are too small, and for an encoder of another width.
@@ -109,7 +108,7 @@ class GenesisClassifier(nn.Module, Pretrained):
             if side < self.smallest_side:
                 raise ValueError(
                     f"GenesisClassifier: every side must be {self.smallest_side} or more, got the sides {x.shape[2:]}; "
-                    "pad the input or take larger cubes."
+                    "pad the input or use larger cubes."
                 )
         maps = self.encoder(x)
         deepest = maps if isinstance(maps, torch.Tensor) else maps[-1]

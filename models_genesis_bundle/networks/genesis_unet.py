@@ -1,4 +1,4 @@
-"""The 3D U-Net of Models Genesis, and the encoder that it shares with the classifier."""
+"""The 3D U-Net of Models Genesis, and its encoder, which the classifier also uses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UPSAMPLINGS = ("deconv", "nearest")
 
 
 class ConvUnit(nn.Sequential):
-    """A convolution of kernel 3 with bias, a normalisation, an activation; the sides do not change."""
+    """A 3×3×3 convolution with bias, a normalisation and an activation; the sides do not change."""
 
     def __init__(self, spatial_dims: int, in_channels: int, out_channels: int, norm: Any, act: Any) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class ConvUnit(nn.Sequential):
 
 
 class Encoder(nn.Module):
-    """Stages of two convolutions, the first to half of the stage's width, the second to all of it; poolings between them."""
+    """Stages of two convolutions with max pooling between the stages. The first convolution has half the stage's width."""
 
     def __init__(self, spatial_dims: int, in_channels: int, features: Sequence[int], norm: Any, act: Any) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Encoder(nn.Module):
 
 
 class DecoderStage(nn.Module):
-    """Doubles the sides, joins ``[upsampled, skip]``, and convolves twice to the skip's width."""
+    """Upsamples by 2, concatenates ``[upsampled, skip]``, and convolves twice to the width of the skip connection."""
 
     def __init__(self, spatial_dims: int, deep: int, width: int, upsample: str, norm: Any, act: Any) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class DecoderStage(nn.Module):
         )
 
     def forward(self, x: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
-        """Join the deeper map ``x`` (B, deep, X, Y, Z) with ``skip`` (B, width, 2X, 2Y, 2Z) to (B, width, 2X, 2Y, 2Z)."""
+        """From the deeper map ``x`` (B, deep, X, Y, Z) and ``skip`` (B, width, 2X, 2Y, 2Z) to (B, width, 2X, 2Y, 2Z)."""
         return self.convs(torch.cat([self.up(x), skip], dim=1))
 
 
@@ -80,7 +80,7 @@ class Decoder(nn.Module):
         )
 
     def forward(self, pyramid: list[torch.Tensor]) -> torch.Tensor:
-        """From the feature maps, finest first, to the finest decoded one."""
+        """The finest decoded map of the feature maps, which are finest first."""
         x = pyramid[-1]
         for depth, stage in enumerate(self.stages):
             x = stage(x, pyramid[len(pyramid) - 2 - depth])
@@ -90,26 +90,25 @@ class Decoder(nn.Module):
 class GenesisUNet(nn.Module, Pretrained):
     """The 3D U-Net of Models Genesis. With the default arguments it is the published network with 19.07 M parameters.
 
-    Four encoder stages of two 3×3×3 convolutions (32→64, 64→128, 128→256, 256→512), each with batch normalisation and ReLU,
-    max pooling between them; three decoder stages that upsample, join the skip connection and convolve twice to its width;
-    a 1×1×1 convolution; a sigmoid.
+    Four encoder stages of two 3×3×3 convolutions (32→64, 64→128, 128→256, 256→512), each with batch normalisation and ReLU, max
+    pooling between the stages; three decoder stages that upsample, concatenate the skip connection and convolve twice to its
+    width; a 1×1×1 convolution; a sigmoid.
 
-    The published code also uses batch statistics in evaluation, as ``norm=("batch",
-    {"track_running_stats": False})`` does; the default uses running statistics there.
+    The published code also uses batch statistics in evaluation: ``norm=("batch", {"track_running_stats": False})``.
 
     Args:
         spatial_dims: 2 or 3.
         in_channels: channels of the input.
         out_channels: channels of the output: 1 for restoration, the number of classes for segmentation.
         features: width of each stage, finest first, all even.
-        norm: normalisation, as MONAI's ``get_norm_layer`` takes it: ``"batch"``, ``("instance", {"affine": True})``, ….
-        act: activation, as MONAI's ``get_act_layer`` takes it.
+        norm: normalisation, see MONAI's ``get_norm_layer``: ``"batch"``, ``("instance", {"affine": True})``, ….
+        act: activation, see MONAI's ``get_act_layer``.
         upsample: ``"deconv"`` (transposed convolution, the published PyTorch network) or ``"nearest"`` (the Keras one).
         output_activation: activation of the output, or None for logits.
 
     Shape:
-        Input (B, in_channels, X, Y[, Z]), sides divisible by ``2 ** (len(features) - 1)``, 8 by default; output
-        (B, out_channels, X, Y[, Z]), in (0, 1) with the sigmoid.
+        Input (B, in_channels, X, Y[, Z]), sides divisible by ``2 ** (len(features) - 1)``, 8 by default; output (B, out_channels,
+        X, Y[, Z]), in (0, 1) with the sigmoid.
 
     Raises:
         ValueError: for invalid arguments, and for inputs whose sides are not divisible as above.

@@ -1,4 +1,4 @@
-"""Methods of the bundle's networks: arguments, parts, and loading and saving of weights."""
+"""Methods that the bundle's networks share: their arguments and parts, and loading and saving of weights."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from monai.transforms import Compose
 
 
 class Pretrained:
-    """Methods of networks with the modules ``encoder``, ``head`` and perhaps ``decoder``."""
+    """Methods for networks with the modules ``encoder``, ``head`` and perhaps ``decoder``."""
 
     preprocessing_record: dict[str, Any] | None = None  # of the scans that the weights were trained with, if known
     _config: dict[str, Any]
 
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments as plain values, so that ``type(network)(**network.config())`` is the same network."""
+        """The constructor's arguments as plain values: ``type(network)(**network.config())`` builds the same network."""
         return dict(self._config)
 
     def parts(self) -> dict[str, list[str]]:
@@ -33,12 +33,11 @@ class Pretrained:
         """Build the network of a weight file, with its weights, in evaluation mode.
 
         Args:
-            source: a weight file of this bundle or a published one; a folder with ``model.safetensors`` or
-                ``models/model.pt``, or of a run; a repository of the Hugging Face Hub, as ``owner/name``; None: the weights of this
-                bundle.
+            source: a weight file of this bundle or a published one; a folder with ``model.safetensors`` or ``models/model.pt``,
+                or of a run; a repository ``owner/name`` of the Hugging Face Hub; None: the weights of this bundle.
             revision: branch, tag or commit of a repository; None: its newest.
-            arguments: arguments of the constructor, such as ``out_channels=3, output_activation=None``; they replace recorded ones.
-                Parts with other shapes are then initialised randomly; the encoder must fit.
+            arguments: constructor arguments that replace recorded ones, such as ``out_channels=3, output_activation=None``. The
+                encoder must still fit; other parts whose shapes change are initialised randomly.
 
         Raises:
             CheckpointError: for a source that cannot be used.
@@ -78,5 +77,5 @@ class Pretrained:
 
 
 def plain(value: Any) -> Any:
-    """A layer's description, such as ``("instance", {"affine": True})``, with lists instead of tuples, as JSON has it."""
+    """The description of a layer, such as ``("instance", {"affine": True})``, with lists instead of tuples, for JSON."""
     return [plain(part) for part in value] if isinstance(value, list | tuple) else value

@@ -1,4 +1,4 @@
-"""The input sizes that a network accepts, and the finest of its outputs."""
+"""The input sizes that a network accepts, and its finest output."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ DIVISORS = (2, 4, 8, 16, 32, 64)
 
 
 def finest_output(outputs: torch.Tensor | Sequence[torch.Tensor], inputs: torch.Tensor) -> torch.Tensor:
-    """The finest of several outputs (deep supervision); a single output unchanged.
+    """The finest of several outputs (deep supervision); a single output is returned unchanged.
 
-    MONAI's ``SegResNetDS`` returns a list, ``DynUNet`` stacks (B, outputs, C, X, Y[, Z]); in both the finest comes first.
+    MONAI's ``SegResNetDS`` returns a list, ``DynUNet`` stacks (B, outputs, C, X, Y[, Z]). In both the finest output comes first.
 
     Args:
         outputs: the network's outputs.
@@ -36,27 +36,27 @@ def finest_output(outputs: torch.Tensor | Sequence[torch.Tensor], inputs: torch.
 def require_fitting_size(
     network: torch.nn.Module, size: Sequence[int], setting: str = "cube_size", channels: int | None = None
 ) -> None:
-    """Refuse a cube size that a network does not accept, or that its output does not keep.
+    """Refuse a cube size that a network does not accept, or for which its output has another size.
 
-    A copy of the network is run on PyTorch's ``meta`` device (shapes without arithmetic), which takes fractions of a second. A
-    network that cannot run there at all, because it makes tensors on another device, is not checked.
+    A copy of the network is run on PyTorch's ``meta`` device (shapes without arithmetic), in less than a second. A network that
+    cannot run there, because it creates tensors on another device, is not checked.
 
     Args:
-        network: from (B, C, X, Y[, Z]) to maps of the same sides, or several (see ``finest_output``).
+        network: from (B, C, X, Y[, Z]) to one or more maps of the same sides (see ``finest_output``).
         size: the sides of a cube in voxels.
         setting: the setting's name in the configuration, for the message.
-        channels: the channels of a cube, which the network takes and restores; None: not checked.
+        channels: the required number of input and output channels; None: not checked.
 
     Raises:
-        ValueError: naming the setting, the nearest larger size that fits, the divisor of its sides, and the network's own
-            message; or the setting with another number of channels or sides than the network's.
+        ValueError: the size or the number of channels does not fit. The message names the setting, the nearest larger size that
+            fits, the divisor of its sides, and the network's own message.
     """
     size, name = [int(side) for side in size], type(network).__name__
-    twin = _on_meta(network)
-    if problem := _problem(twin, size):
+    copied = _on_meta(network)
+    if problem := _problem(copied, size):
         for divisor in DIVISORS:
             larger = [-(-side // divisor) * divisor for side in size]
-            if larger != size and not _problem(twin, larger):
+            if larger != size and not _problem(copied, larger):
                 raise ValueError(
                     f"{setting}: {name} cannot take {size}. Sides divisible by {divisor} fit: "
                     f"`--{setting} '{larger}'`. The network says: {problem}"
@@ -68,7 +68,7 @@ def require_fitting_size(
                 f"network says: {problem}"
             )
     elif channels is not None:
-        for place, found in (("in_channels", _in_channels(twin)), ("out_channels", _output(twin, size).shape[1])):
+        for place, found in (("in_channels", _in_channels(copied)), ("out_channels", _output(copied, size).shape[1])):
             if found != channels:
                 raise ValueError(
                     f"{place}: expected {channels}, the number of channels of a scan (scan_preprocessing::channels), found "
@@ -90,26 +90,26 @@ def _output(network: torch.nn.Module, size: list[int], cubes: int = 2) -> torch.
 def require_batch_statistics(
     network: torch.nn.Module, size: Sequence[int], loader: Any, cubes_per_item: int = 1, setting: str = "cube_size"
 ) -> None:
-    """Refuse a training whose last batch is one cube, of which the network's deepest map has one voxel.
+    """Refuse a training whose last batch is a single cube that becomes a single voxel in the deepest map of the network.
 
-    A normalisation has only one value for each channel then, and PyTorch would end the epoch with an error.
+    A normalisation then has only one value for each channel, and PyTorch would end the epoch with an error.
 
     Args:
         network: as for `require_fitting_size`, in training mode.
         size: the sides of a cube in voxels.
         loader: the training's ``DataLoader`` with a sampler.
-        cubes_per_item: cubes that an item of the loader gives.
-        setting: the setting of the sides, for the message.
+        cubes_per_item: number of cubes in an item of the loader.
+        setting: name of the setting with the sides, for the message.
 
     Raises:
-        ValueError: naming the numbers, the settings and the network's own message.
+        ValueError: the message has the numbers, the settings and the network's own message.
     """
     items, batch_size = len(loader.sampler), loader.batch_size
     if (items % batch_size or batch_size) * cubes_per_item > 1:
         return
-    twin, size = _on_meta(network), [int(side) for side in size]
-    problem = _problem(twin, size, cubes=1)
-    if problem != _problem(twin, size):
+    copied, size = _on_meta(network), [int(side) for side in size]
+    problem = _problem(copied, size, cubes=1)
+    if problem != _problem(copied, size):
         raise ValueError(
             f"batch_size: {items} training items in batches of {batch_size} leave one cube of {size}, which "
             f"{type(network).__name__} cannot be trained with. Set another batch_size, or a larger {setting}. The network says: "
@@ -118,14 +118,14 @@ def require_batch_statistics(
 
 
 def _on_meta(network: torch.nn.Module) -> torch.nn.Module:
-    """A copy of the network without values."""
+    """A copy of the network on the meta device, without values."""
     on_meta: dict[int, Any] = {id(buffer): buffer.to("meta") for buffer in network.buffers()}
     on_meta |= {id(weight): torch.nn.Parameter(weight.detach().to("meta")) for weight in network.parameters()}
     return copy.deepcopy(network, on_meta)
 
 
 def _problem(network: torch.nn.Module, size: list[int], cubes: int = 2) -> str:
-    """Why a batch of cubes fails; empty when it does not."""
+    """The reason why a batch of cubes fails; empty if it does not fail."""
     try:
         sides = list(_output(network, size, cubes).shape[2:])
     except Exception as error:  # networks raise different errors for a size

@@ -16,10 +16,10 @@ from monai.networks.nets.efficientnet import url_map
 from torch import nn
 
 BACKBONES = tuple(name for name in url_map if name.startswith("efficientnet-"))
-UNUSED_LAYERS = ("_conv_head", "_bn1", "_fc")  # of the classifier that the encoder was: no gradient reaches them
+UNUSED_LAYERS = ("_conv_head", "_bn1", "_fc")  # only the original classifier uses them
 SMALLEST_SIDE = 32  # the encoder halves five times
-MEAN = (0.485, 0.456, 0.406)  # of ImageNet's red, green and blue in 0 … 1: what the weights expect taken off …
-STANDARD_DEVIATION = (0.229, 0.224, 0.225)  # … and divided by
+MEAN = (0.485, 0.456, 0.406)  # of ImageNet's red, green and blue in 0 … 1
+STANDARD_DEVIATION = (0.229, 0.224, 0.225)  # of the same
 
 
 class ImageNetWeightsError(RuntimeError):
@@ -29,11 +29,11 @@ class ImageNetWeightsError(RuntimeError):
 class SlicewiseUNet(nn.Module):
     """MONAI's ``FlexibleUNet`` with an EfficientNet encoder, run on every slice along Z separately.
 
-    A grey slice is copied to all three colour channels and scaled like ImageNet's images. The encoder starts with ImageNet
-    weights from torch's cache (``$TORCH_HOME/hub/checkpoints``) or a download, the decoder and the head with random weights.
+    A grey slice is copied to three colour channels and scaled like ImageNet's images. The encoder starts with ImageNet weights
+    from torch's cache (``$TORCH_HOME/hub/checkpoints``) or a download. Decoder and head start with random weights.
 
     Args:
-        in_channels: 1 (grey), or 3, which are taken as red, green and blue.
+        in_channels: 1 (grey) or 3 (red, green, blue).
         out_channels: channels of the output.
         backbone: ``"efficientnet-b0"`` … ``"efficientnet-b7"``.
         pretrained: load ImageNet weights into the encoder.
@@ -45,8 +45,7 @@ class SlicewiseUNet(nn.Module):
         ValueError: for another number of channels, an unknown backbone, and an input of another shape.
         ImageNetWeightsError: when the weights cannot be loaded; it says where to put the file.
 
-    Based on: Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019,
-        arXiv:1905.11946.
+    Based on: Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019, arXiv:1905.11946.
 
     Examples:
         >>> from models_genesis_bundle.networks import SlicewiseUNet
@@ -90,16 +89,12 @@ class SlicewiseUNet(nn.Module):
         return self.head(self.decoder(features, self.skip_connections))
 
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments without ``pretrained``, since the weights are loaded later."""
+        """The constructor's arguments without ``pretrained``, because weights are loaded later."""
         return dict(self._config)
 
 
 def _load_imagenet_weights(encoder: nn.Module, backbone: str) -> None:
-    """Load all weights that MONAI names for an EfficientNet, or raise.
-
-    MONAI's own loader skips tensors that are not in the file, and does not check a file in the cache; this one compares it with
-    the beginning of its SHA-256, which is in its name.
-    """
+    """Load all ImageNet weights and compare the file with the SHA-256 in its name; MONAI's loader does neither."""
     url = url_map[backbone]
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
     refused = f"{path}: no ImageNet weights of {backbone}"
@@ -115,9 +110,9 @@ def _load_imagenet_weights(encoder: nn.Module, backbone: str) -> None:
             f"{refused} ({str(error).split('. ')[0]}); {advice}, or train without ImageNet weights "
             "(`--network_def::pretrained false`)."
         ) from error
-    # The number of batches that a normalisation has seen is no weight, and older files lack it.
+    # Older files lack num_batches_tracked, which changes no result.
     own = {key: value for key, value in encoder.state_dict().items() if not key.endswith("num_batches_tracked")}
-    # MONAI numbers the blocks within their stages (_blocks.stage.block), the file through all of them (_blocks.block).
+    # MONAI's keys are _blocks.stage.block, those of the file _blocks.block.
     theirs = {key: re.sub(r"^_blocks\.\d+\.", "_blocks.", key) for key in own}
     missing = [name for key, name in theirs.items() if name not in found or found[name].shape != own[key].shape]
     if missing:
@@ -131,12 +126,11 @@ def _load_imagenet_weights(encoder: nn.Module, backbone: str) -> None:
 class SlicewiseGenesisUNet(GenesisUNet):
     """``GenesisUNet(spatial_dims=2)``, run on every slice of a volume along Z separately.
 
-    Its keys are those of the 2D network, so that weights of 2D pretraining fit without renaming, and its arguments those of
-    ``GenesisUNet`` without ``spatial_dims``.
+    It has the arguments of ``GenesisUNet`` without ``spatial_dims``, and the keys of the 2D network, so that its weights fit.
 
     Shape:
-        Input (B, in_channels, X, Y, Z), X and Y divisible by ``2 ** (len(features) - 1)``, 8 by default, Z any; output
-        (B, out_channels, X, Y, Z).
+        Input (B, in_channels, X, Y, Z), X and Y divisible by ``2 ** (len(features) - 1)``, 8 by default, Z any; output (B,
+        out_channels, X, Y, Z).
 
     Raises:
         ValueError: as ``GenesisUNet``, and for inputs that are not volumes.
@@ -166,10 +160,9 @@ class SlicewiseGenesisUNet(GenesisUNet):
 
 
 def by_slice(network: Callable[[torch.Tensor], torch.Tensor], volumes: torch.Tensor) -> torch.Tensor:
-    """Run ``network`` on every slice along Z separately, all slices of a batch at once.
+    """Run a 2D network on every slice along Z separately, all slices of a batch at once.
 
-    Gradients pass through it, so that a 2D network can be trained on volumes; for inference with sliding windows MONAI has
-    ``SliceInferer``.
+    Gradients pass through, so that the network can be trained on volumes. For inference with windows MONAI has ``SliceInferer``.
 
     Args:
         network: from (B, C, X, Y) to (B, D, X, Y).

@@ -1,4 +1,4 @@
-"""The encoder of any network as one module, and its feature maps, stage by stage."""
+"""The encoder of any network as one module, and the feature maps of its stages."""
 
 from __future__ import annotations
 
@@ -19,17 +19,16 @@ PARTS = {  # by class, for networks without an encoder module: see encoder_of
 def encoder_of(network: nn.Module, parts: Sequence[str]) -> nn.Sequential:
     """The named parts of a network, one after the other, as an encoder for ``GenesisClassifier``.
 
-    Networks with an encoder module need no such adapter: MONAI's ``SegResNetDS`` has a ``SegResEncoder``, ``SwinUNETR`` a
-    ``SwinTransformer``. ``DynUNet`` has the parts ``input_block``, ``downsamples`` and ``bottleneck``, ``BasicUNet`` those of the
-    example. With the prefix ``encoder.`` of the classifier, the keys are the network's.
+    Use it for networks without an encoder module: ``DynUNet`` has the parts ``input_block``, ``downsamples`` and ``bottleneck``,
+    ``BasicUNet`` those of the example. Not needed for MONAI's ``SegResNetDS`` (``SegResEncoder``) and ``SwinUNETR``
+    (``SwinTransformer``). Apart from the classifier's prefix ``encoder.``, the keys are those of the network.
 
     Args:
-        network: has the parts; it shares them with the result.
-        parts: names of modules, in the order of the forward pass. Each takes the map of the one before; a list of modules counts
-            as its members in order.
+        network: the network, which shares the parts with the result.
+        parts: names of modules, in the order of the forward pass. The members of a ``ModuleList`` run in order.
 
     Raises:
-        ValueError: for a part that the network does not have, with those that it has.
+        ValueError: for a part that the network does not have; the message names its parts.
 
     Examples:
         >>> from monai.networks.nets import BasicUNet
@@ -57,15 +56,15 @@ class StageMaps(nn.Module):
     """A network's encoder, which returns the feature maps of all stages.
 
     It supports ``GenesisUNet`` and ``GenesisClassifier``, MONAI's ``SegResNetDS``, ``SegResNet``, ``DynUNet``, ``SwinUNETR`` and
-    ``BasicUNet``, nnU-Net's ``PlainConvUNet`` and ``ResidualEncoderUNet``, and every other network whose encoder is a module
-    ``encoder``. For other networks, give ``parts``; of blocks with maps of the same shape, the last one's map is the stage's.
+    ``BasicUNet``, nnU-Net's ``PlainConvUNet`` and ``ResidualEncoderUNet``, and other networks with a module ``encoder``. For all
+    others, give ``parts``; blocks whose maps have the same shape are one stage, with the map of the last block.
 
     Args:
-        network: its encoder is shared with the result.
+        network: the network, which shares its encoder with the result.
         parts: names of the encoder's modules, as in ``encoder_of``; None: for a supported network.
 
     Shape:
-        Input (B, C, X, Y[, Z]), sides as the network takes them; output a list of maps (B, C_i, X_i, Y_i[, Z_i]), finest first.
+        Input (B, C, X, Y[, Z]), sides that fit the network; output a list of maps (B, C_i, X_i, Y_i[, Z_i]), finest first.
 
     Raises:
         ValueError: for a network whose encoder is not known.

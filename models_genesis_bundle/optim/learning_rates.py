@@ -1,4 +1,4 @@
-"""Learning rates for each layer of a network, and a schedule that trains the decoder before the whole network."""
+"""Learning rates for the layers of a network, and a schedule that trains the decoder before the whole network."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Parameter groups for a torch optimizer, with smaller learning rates for pretrained layers.
 
-    The head, or the last part with parameters to train, comes first: logs and ``metrics.csv`` show the rate of the first group,
-    which is ``learning_rate``. Frozen parameters (see ``engines.freeze_parts``) are in no group.
+    The head, or else the last part with parameters to train, is the first group: logs and ``metrics.csv`` show its rate,
+    ``learning_rate``. Frozen parameters (see ``engines.freeze_parts``) are in no group.
 
     Args:
-        network: with parts as in ``weights.network_parts``; one of an unknown layout makes a single group ``"network"``.
+        network: with parts as in ``weights.network_parts``; a network of unknown layout gets a single group ``"network"``.
         learning_rate: learning rate of the head.
         encoder_lr_factor: factor of the encoder's learning rates, above 0.
-        layer_decay: each layer has ``layer_decay`` times the rate of the layer after it; above 0, up to 1. Layers are
-            the levels of encoder and decoder (numbered modules: a stage of ``GenesisUNet``), the modules before and after
-            them, and the head.
+        layer_decay: ratio of a layer's rate to that of the next layer; above 0, up to 1. Layers are the levels of encoder and
+            decoder (numbered modules: a stage of ``GenesisUNet``), the modules before and after them, and the head.
 
     Returns:
         ``{"params", "lr", "name"}`` for each part with parameters to train, or for each layer when ``layer_decay`` is below 1.
@@ -79,8 +78,8 @@ def parameter_groups(
 def _layer(part: str, key: str) -> tuple[str, str]:
     """The level of a key, and the name of its layer, which starts with the part.
 
-    Modules of one number are one level, such as ``up_layers.1`` and ``up_samples.1``; so is each module without a number, and
-    SegResNet's ``conv_final.0``, which comes after all levels.
+    Modules with the same number, such as ``up_layers.1`` and ``up_samples.1``, are one level. A module without a number is a
+    level of its own, and so is SegResNet's ``conv_final.0``, which comes after all levels.
     """
     numbered = re.match(r"(?!conv_final)(\w*\d(?=\.)|.*?\.\d+(?=\.))", key)
     module = numbered[0] if numbered else f"{part}.{key.removeprefix(f'{part}.').partition('.')[0]}"
@@ -89,10 +88,10 @@ def _layer(part: str, key: str) -> tuple[str, str]:
 
 
 def sawtooth(optimizer: torch.optim.Optimizer, warmup_epochs: int, max_epochs: int, power: float = 0.9) -> LambdaLR:
-    """A schedule with two linear warm-ups, the first without the encoder, and then a polynomial decay to 0.
+    """A schedule with two linear warm-ups, the first one without the encoder, and then a polynomial decay to 0.
 
-    In the first ``warmup_epochs`` the encoder's rate is 0, so that its weights do not change while the new layers learn; the
-    statistics of its batch normalisation follow the data. In the second, all rates rise from 0 again. Step it after each epoch.
+    In the first warm-up the encoder's rate is 0: its weights stay the same while the new layers learn, but its batch statistics
+    follow the data. In the second warm-up all rates rise from 0 again. Step the schedule after each epoch.
 
     Args:
         optimizer: with groups named as ``parameter_groups`` names them.

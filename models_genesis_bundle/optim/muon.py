@@ -1,4 +1,4 @@
-"""Muon, an optimizer that updates all directions of a layer alike."""
+"""Muon, an optimizer that updates all directions of a layer equally."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.optim.adamw import adamw
 
-# The quintic iteration of Jordan et al. It takes singular values between about 0.01 and 1 into 0.7 … 1.2 in five steps.
+# The quintic iteration of Jordan et al. It brings singular values between about 0.01 and 1 to 0.7 … 1.2 in five steps.
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 _NEWTON_SCHULZ_STEPS = 5
 _UPDATE_RMS = 0.2  # the root mean square of an entry of AdamW's updates, as measured by Liu et al.
@@ -17,18 +17,18 @@ _EPSILON = 1e-8
 
 
 class Muon(torch.optim.Optimizer):
-    """Steps along the orthogonalised momentum of each convolution; all other parameters are optimised by AdamW.
+    """Steps along the orthogonalised momentum of each convolution; AdamW optimises all other parameters.
 
-    The momentum of a kernel is reshaped to a matrix, first axis by all others, and brought to singular values of about one, so
-    that a step changes all directions alike; with AdamW, short trainings collapse deep layers into few directions. Updates
-    have the root mean square of AdamW's, so that its learning rates fit. Biases, normalisation and kernels that are a single
-    vector are optimised by AdamW with ``betas=(0.9, 0.999)`` and without weight decay.
+    The momentum of a kernel is reshaped to a matrix (first axis by all others), and its singular values are brought to about one.
+    A step then changes all directions equally; with AdamW, deep layers collapse into few directions in short trainings. Updates
+    have the root mean square of AdamW's updates, so that AdamW's learning rates fit. Biases, normalisations and kernels that are
+    a single vector are optimised by AdamW with ``betas=(0.9, 0.999)``, without weight decay.
 
-    ``torch.optim.Muon`` (torch 2.13) takes only matrices, not kernels, and computes in bfloat16, which most CPUs emulate; this
-    class does so on CUDA devices only. When torch's takes kernels, it replaces this class.
+    ``torch.optim.Muon`` (torch 2.13) accepts only matrices, not kernels, and computes in bfloat16, which most CPUs emulate; this
+    class uses bfloat16 only on CUDA devices. It can be replaced by torch's Muon when that accepts kernels.
 
     Args:
-        params: parameters or parameter groups, as every optimizer takes them.
+        params: parameters or parameter groups, as in every torch optimizer.
         lr: learning rate.
         weight_decay: fraction of a kernel that a step at learning rate 1 removes.
         momentum: factor of the earlier gradients, in Nesterov's form.
@@ -37,8 +37,8 @@ class Muon(torch.optim.Optimizer):
         ValueError: an argument out of range.
 
     Source:
-        Jordan et al., *Muon: An optimizer for hidden layers in neural networks*, 2024; the scale of the updates: Liu et al.,
-        *Muon is scalable for LLM training*, arXiv:2502.16982, 2025, equation 4.
+        Jordan et al., *Muon: An optimizer for hidden layers in neural networks*, 2024; scale of the updates: Liu et al., *Muon is
+        scalable for LLM training*, arXiv:2502.16982, 2025, equation 4.
 
     Examples:
         >>> from models_genesis_bundle.networks import GenesisUNet
@@ -63,7 +63,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Take one step; returns the loss that ``closure`` computes, if one is given."""
+        """Take one step; return the loss that ``closure`` computes, if it is given."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -84,7 +84,7 @@ class Muon(torch.optim.Optimizer):
         return loss
 
     def _step_kernels(self, kernels: list[torch.Tensor], group: Mapping[str, Any]) -> None:
-        """Step along kernels of one shape, whose updates are computed as one batch."""
+        """Step along kernels of the same shape; their updates are computed as one batch."""
         directions = []
         for kernel in kernels:
             state = self.state[kernel]
@@ -121,7 +121,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalised(matrices: torch.Tensor) -> torch.Tensor:
-    """Matrices (…, M, N) with their singular values brought to about one, by a Newton–Schulz iteration."""
+    """Bring the singular values of matrices (…, M, N) to about one, by a Newton–Schulz iteration."""
     a, b, c = _NEWTON_SCHULZ
     tall = matrices.shape[-2] > matrices.shape[-1]
     low = matrices.to(torch.bfloat16) if matrices.is_cuda else matrices.float()

@@ -1,4 +1,4 @@
-"""The base of handlers that read every case of an evaluation."""
+"""The base class of handlers that read every case of an evaluation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def case_source(case: Mapping[str, Any]) -> str:
-    """The source of a case: its entry ``case`` if it has one, otherwise the file of its image, see `case_path` for several."""
+    """The source of a case: its entry ``case``, or else the file of its image (`case_path` for several files)."""
     if "case" in case:
         return str(case["case"])
     if CHANNEL_FILES in case:
@@ -37,7 +37,7 @@ def case_source(case: Mapping[str, Any]) -> str:
 
 
 def short_names(sources: Sequence[str]) -> list[str]:
-    """Names for files: the stem, with as many parent folders as make all names different.
+    """Names for files: the stem, with as many parent folders as are needed to make all names different.
 
     A source that occurs several times (patches of one scan) is numbered: ``name#1``, ``name#2``.
     """
@@ -53,12 +53,12 @@ def short_names(sources: Sequence[str]) -> list[str]:
 
 
 def write_summary(path: str | os.PathLike, summary: Mapping[str, Any]) -> None:
-    """Write a summary as JSON, atomically; NaN, which JSON lacks, becomes ``null``."""
+    """Write a summary as JSON, atomically; NaN becomes ``null``."""
     write_json(path, json.loads(json.dumps(summary), parse_constant=lambda name: None))
 
 
 class CaseHandler:
-    """Starts without cases, keeps each case of an evaluation, and writes at its end."""
+    """Collects the cases of an evaluation, and writes its results at the end."""
 
     def attach(self, engine: Engine) -> None:
         """Follow an evaluator; list the handler after the metrics."""
@@ -67,7 +67,7 @@ class CaseHandler:
         engine.add_event_handler(Events.COMPLETED, self.write)
 
     def start(self, engine: Engine) -> None:
-        """Remove all cases; refuse a distributed run, in which a process has only a part of them."""
+        """Remove all cases; refuse a distributed run, in which each process has only some of them."""
         processes = idist.get_world_size()
         if processes > 1:
             raise RuntimeError(
@@ -75,7 +75,7 @@ class CaseHandler:
             )
 
     def collect(self, engine: Engine) -> None:
-        """Keep the cases of a batch after the postprocessing: the entries of the batch, updated by those of the output."""
+        """Keep the cases of a batch after the postprocessing: the entries of the batch, updated by the output."""
         batch, output = engine.state.batch, engine.state.output
         if not isinstance(output, list) or not isinstance(batch, list):
             raise TypeError(
@@ -86,7 +86,7 @@ class CaseHandler:
             self.keep({**case, **found})
 
     def keep(self, case: Mapping[str, Any]) -> None:
-        """Keep the needed entries of a case; errors name it."""
+        """Keep what is needed of a case; errors name the case."""
         raise NotImplementedError
 
     def write(self, engine: Engine) -> None:
@@ -94,10 +94,10 @@ class CaseHandler:
         raise NotImplementedError
 
     def conclude(self, engine: Engine, folder: Path, summary: Mapping[str, Any], shown: Iterable[str]) -> None:
-        """Write ``summary.json``, put its metrics' means into the evaluator's, and log those that are shown.
+        """Write ``summary.json``, add the means of its metrics to those of the evaluator, and log the metrics in ``shown``.
 
-        Every report's summary has ``confidence``, ``cases`` and ``metrics``, which maps the name of a metric to its value
-        ``mean``, its interval ``low`` … ``high``, the number ``n`` of its cases, and further keys of some metrics.
+        Every summary has ``confidence``, ``cases`` and ``metrics``: for each metric its value ``mean``, its interval ``low`` …
+        ``high``, the number ``n`` of its cases, and further keys of some metrics.
         """
         write_summary(folder / "summary.json", summary)
         metrics, confidence = summary["metrics"], 100 * summary["confidence"]

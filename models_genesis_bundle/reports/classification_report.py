@@ -25,11 +25,11 @@ ROUNDING = 1e-3
 
 
 class PredictionsTable(CaseHandler):
-    """Writes the class probabilities and the predicted class of every case as a CSV file.
+    """Writes the class probabilities and the predicted class of every case to a CSV file.
 
-    List it among the handlers of a ``SupervisedEvaluator`` with ``decollate: true``. Each case, after the
-    postprocessing, holds ``pred`` (classes,), its probabilities; its name is ``case`` or the image's file. A
-    candidate's ``scan`` and ``point`` become the columns ``seriesuid,coordX,coordY,coordZ``, as in LUNA16.
+    List it among the handlers of a ``SupervisedEvaluator`` with ``decollate: true``. After the postprocessing, each case has its
+    probabilities as ``pred`` (classes,). Its name is ``case`` or the image's file. ``scan`` and ``point`` of a candidate become
+    the columns ``seriesuid,coordX,coordY,coordZ``, as in LUNA16.
 
     Args:
         path: the CSV file, written at the end, atomically.
@@ -51,7 +51,7 @@ class PredictionsTable(CaseHandler):
         self.predictions: list[np.ndarray] = []
 
     def keep(self, case: Mapping[str, Any]) -> None:
-        """Keep the needed entries of a case; errors name it."""
+        """Keep name, columns and probabilities of a case; errors name the case."""
         source = case_source(case)
         values = np.ravel(convert_to_numpy(case[CommonKeys.PRED])).astype(float)
         of_each = values.size == len(self.class_names) and (values > -ROUNDING).all()
@@ -89,16 +89,16 @@ class PredictionsTable(CaseHandler):
 
 @dataclass(eq=False)
 class ClassificationReport(PredictionsTable):
-    """Gathers the probabilities of an evaluation, and writes a table, a summary and a picture at its end.
+    """Collects the probabilities of an evaluation, and writes a table, a summary and a picture at its end.
 
-    Each case holds what a `PredictionsTable` needs, and ``label``, its class number. With ``patient``, intervals are over
-    patients. Candidates have ``scan``, the scan that they belong to, and may have ``lesion``, the name of their lesion within
-    the scan; without ``patient``, the cases of one scan count as one patient's.
+    Each case has the entries for a `PredictionsTable`, and ``label``, its class number. With ``patient``, intervals are over
+    patients. A candidate has ``scan``, the scan that it belongs to, and may have ``lesion``, the name of its lesion within the
+    scan; without ``patient``, the cases of a scan count as those of one patient.
 
-    It writes ``predictions.csv``, a row for each case; ``summary.json`` with each metric of ``classification_scores``, of
-    ``Froc`` if cases have a scan, and of ``covariate_scores`` if a covariate is named (two classes only), with
-    interval and number of cases, and the confusion matrix; and ``classification.png``: ROC, calibration, confusion and,
-    with scans, FROC. The values are also added to the evaluator's metrics.
+    It writes ``predictions.csv``, a row for each case; ``summary.json`` with the confusion matrix and each metric of
+    ``classification_scores``, of ``Froc`` if cases have a scan, and of ``covariate_scores`` if a covariate is named (two classes
+    only), with interval and number of cases; and ``classification.png``: ROC, calibration, confusion and, with scans, FROC. The
+    values are also added to the evaluator's metrics.
 
     Raises:
         ValueError: for fewer than two classes, or an unknown positive class.
@@ -107,19 +107,17 @@ class ClassificationReport(PredictionsTable):
     output_dir: str  # receives the files
     class_names: Sequence[str]  # of all classes, in the order of their numbers
     positive_class: int = 1  # with two classes, the number of the class to detect
-    # With two classes, the probability from which a case is called positive. Choose it on the validation cases: their
-    # summary has youden_threshold.
+    # With two classes, the smallest probability of a positive case, such as youden_threshold in a validation's summary.
     threshold: float = 0.5
     confidence: float = 0.95  # level of the intervals, 0 … 1
-    # A case's entry with a number that may explain its label, such as diameter_mm; NaN if unknown.
-    covariate_key: str | None = None
-    caliper: float | None = None  # the covariate's largest difference in a matched pair; None: 0.2 standard deviations
+    covariate_key: str | None = None  # entry with a number that may explain the label, such as diameter_mm, or NaN
+    caliper: float | None = None  # largest difference of the covariate in a pair; None: 0.2 standard deviations
     number_of_scans: int | None = None  # all scans, also without candidates; None: those with candidates
     number_of_lesions: int | None = None  # all lesions, also without candidates; None: those with candidates
-    skipped: Mapping[str, str] = field(default_factory=dict)  # the reasons by scans that could not be used
+    skipped: Mapping[str, str] = field(default_factory=dict)  # scans that could not be used, with the reasons
     resamples: int = 1000  # number of bootstrap samples
     seed: int = 0  # random seed of bootstrap and matching
-    settings: Mapping[str, Any] = field(default_factory=dict)  # plain values for the summary: such as weights and data
+    settings: Mapping[str, Any] = field(default_factory=dict)  # plain values for the summary, such as weights and data
 
     def __post_init__(self) -> None:
         different = len(set(self.class_names))
@@ -131,7 +129,7 @@ class ClassificationReport(PredictionsTable):
         self.path = Path(self.output_dir, "predictions.csv")
 
     def columns(self, source: str, case: Mapping[str, Any]) -> dict[str, Any]:
-        """What the metrics need: patient, scan, lesion, covariate and the name of the label."""
+        """Patient, scan, lesion, covariate and the name of the label, for the metrics."""
         columns: dict[str, Any] = {key: str(case[key]) for key in ("patient", "scan", "lesion") if key in case}
         if self.covariate_key is not None:
             columns[self.covariate_key] = self._covariate(source, case, self.covariate_key)

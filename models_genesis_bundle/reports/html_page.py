@@ -1,4 +1,4 @@
-"""Pages that hold their pictures: one HTML file that a browser shows without anything else."""
+"""HTML pages as single files that contain their pictures."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ _NO_SOFTWARE: dict[str, Any] = {"Software": None}  # so that the same pixels giv
 
 
 def figure_png(figure: Figure) -> str:
-    """A figure as the text of a PNG that an HTML page can hold."""
+    """A figure as PNG in base64, for an HTML page."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120, metadata=_NO_SOFTWARE)
     return _text(buffer)
 
 
 def picture_png(picture: np.ndarray, cmap: str = "gray", low: float = 0.0, high: float = 1.0) -> str:
-    """An array as the text of a PNG with a pixel for each value.
+    """An array as PNG in base64 with a pixel for each value.
 
-    ``picture`` is (rows, columns) of values, which ``cmap`` colours from ``low`` to ``high``, or (rows, columns, 3) of
-    colours in 0 … 1.
+    ``picture`` is (rows, columns) of values, which ``cmap`` colours from ``low`` to ``high``, or of colours (rows, columns, 3).
     """
     buffer = io.BytesIO()
     imsave(buffer, np.ascontiguousarray(picture), cmap=cmap, vmin=low, vmax=high, format="png", metadata=_NO_SOFTWARE)
@@ -39,7 +38,7 @@ def _text(buffer: io.BytesIO) -> str:
 
 
 def write_page(path: Path, template: str, **values: Any) -> None:
-    """Fill a template of this package in, ``planning/report.html`` say, and write the page whole or not at all."""
+    """Fill in a template of this package, such as ``planning/report.html``, and write the page atomically."""
     environment = Environment(
         loader=PackageLoader("models_genesis_bundle", ""), autoescape=True, trim_blocks=True, undefined=StrictUndefined
     )

@@ -1,4 +1,4 @@
-"""The results of an inference, written atomically; existing results are not computed again."""
+"""The results of an inference; results that exist are not computed again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from monai.data import NibabelWriter
 logger = logging.getLogger(__name__)
 
 _RECORD_NAME = "results.json"
-# Settings of places and speed, which do not change the results. The weights count by their content.
+# Folders and speed, which do not change the results. The content of the weight file counts, not its path.
 _NOT_OF_THE_RESULT = (
     "bundle_root",
     "ckpt_path",
@@ -42,23 +42,22 @@ class ScanResults(CaseHandler):
 
     The scan ``a/ct.nii.gz`` gives ``a/ct_restored.nii.gz``; for a scan of several files see `case_path`. List the object among
     the handlers of a `ScanEvaluator` with ``decollate: true``. Files are written atomically. Then ``results.json`` records the
-    scan with its size and time of change, and with a digest of weights, settings and version. A later run counts a scan as
+    scan with its size and modification time, and a digest of weights, settings and version. A later run counts a scan as
     ``missing`` unless all of this is the same and its files exist.
 
     Args:
         scans: ``[{"image": path, …}, …]``, see `list_scans`; with ``channel_files`` if a scan has a file for each channel.
         dataset_dir: folder of the scans, see `result_names`.
-        output_dir: receives the results.
+        output_dir: folder for the results.
         ckpt_path: the weight file.
-        images: the ending of the file's name by the key of each image that is written, ``{"pred": "restored"}``. The file has
-            the image's data type.
+        images: for each image to write, its key and the ending of its file, ``{"pred": "restored"}``. It keeps its data type.
         pictures: the endings of other files of each scan: ``["panel"]`` means ``a/ct_panel.png``.
 
     Attributes:
         scans: the scans, each with its name under ``result``.
 
     Raises:
-        ValueError: two scans would have the same results, or scans lie in the output folder.
+        ValueError: two scans would have the same results, or scans are in the output folder.
     """
 
     def __init__(
@@ -89,7 +88,7 @@ class ScanResults(CaseHandler):
 
     @cached_property
     def settings(self) -> str | None:
-        """Digest of weights, settings and version; None outside of ``monai.bundle run``, where settings are not known."""
+        """Digest of weights, settings and version; None outside of ``monai.bundle run``, where settings are unknown."""
         command = RunCommand.from_arguments()
         if command is None:
             return None
@@ -102,7 +101,7 @@ class ScanResults(CaseHandler):
 
     @cached_property
     def entries(self) -> dict[str, dict[str, Any]]:
-        """The new entries of ``results.json`` by name, made before a scan is read."""
+        """The new entries of ``results.json`` by name; made before the scans are read."""
         return {
             scan["result"]: {
                 "image": os.path.abspath(scan["image"]),
@@ -114,11 +113,7 @@ class ScanResults(CaseHandler):
 
     @cached_property
     def missing(self) -> list[int]:
-        """The positions in ``scans`` of those without results.
-
-        Raises:
-            ValueError: the results of other scans, which still exist, would be replaced.
-        """
+        """The positions of the scans without results; a ``ValueError`` if existing results of other scans would be replaced."""
         self._refuse_to_replace()
         known = self.settings is not None
         missing = [i for i, scan in enumerate(self.scans) if not (known and self.is_written(scan["result"]))]
@@ -178,7 +173,7 @@ class ScanResults(CaseHandler):
         return [f"{ending}.nii.gz" for ending in self.images.values()] + [f"{name}.png" for name in self.pictures]
 
     def is_written(self, name: str) -> bool:
-        """Whether the results of a scan exist and fit its present file, the weights and the settings."""
+        """Whether the results of a scan exist and fit its file, the weights and the settings."""
         files = (self.path(name, ending) for ending in self.endings)
         return self.record.get(name) == self.entries[name] and all(file.is_file() for file in files)
 
@@ -190,7 +185,7 @@ def result_names(images: Sequence[str], dataset_dir: str) -> list[str]:
     folder, the names are relative to the common folder of all scans.
 
     Raises:
-        ValueError: two scans of one name; the message names both.
+        ValueError: two scans with the same name; the message names both.
     """
     paths = [os.path.abspath(image) for image in images]
     root = os.path.abspath(dataset_dir)
@@ -212,13 +207,7 @@ def result_names(images: Sequence[str], dataset_dir: str) -> list[str]:
 
 
 def require_all_scans(skipped: Mapping[str, str], used: int, output_dir: str | os.PathLike) -> None:
-    """End an inference with an error if scans have no results, so that its exit status shows it.
-
-    Args:
-        skipped: the reasons by the scans' paths.
-        used: number of the other scans.
-        output_dir: folder of the results.
-    """
+    """End an inference with a `SkippedScansError` if scans were skipped, so that its exit status shows it."""
     if skipped:
         others = f"\nThe results of the other {used} are in {output_dir}." if used else ""
         raise SkippedScansError(skipped_text(skipped, len(skipped) + used) + others)
@@ -228,7 +217,7 @@ def _refuse_scans_among_results(images: Sequence[str], dataset_dir: str, output_
     source = dataset_dir if os.path.isdir(dataset_dir) else os.path.dirname(dataset_dir)
     results, root = (os.path.join(os.path.realpath(folder), "") for folder in (output_dir, source))
     if root != results and root.startswith(results):
-        return  # as the phantoms of a run do, the scans have a folder of their own
+        return  # the scans have a folder of their own, like the phantoms of a run
     inside = [image for image in images if os.path.realpath(image).startswith(results)]
     if inside:
         raise ValueError(

@@ -36,14 +36,14 @@ RANKED_BY = "dice_mean"
 class SegmentationReport(CaseHandler):
     """Scores each case of an evaluation, and writes tables and a picture at its end.
 
-    List it among the handlers of a ``SupervisedEvaluator`` with ``decollate: true``. Each case, after the postprocessing,
-    holds ``pred`` (N, X, Y[, Z]), the classes' probabilities, ``label`` (1, X, Y[, Z]), the classes' numbers, and ``image``
-    (C, X, Y[, Z]), all in the label's geometry. Its name is ``case`` or the image's file; ``patient`` is its patient.
+    List it among the handlers of a ``SupervisedEvaluator`` with ``decollate: true``. After the postprocessing, each case has
+    ``pred`` (N, X, Y[, Z]), the classes' probabilities, ``label`` (1, X, Y[, Z]), the classes' numbers, and ``image`` (C, X, Y[,
+    Z]), all in the label's geometry. Its name is ``case`` or the image's file; ``patient`` is its patient.
 
-    It writes ``scores.csv``, a row for each case (see ``segmentation_scores``); ``summary.json`` with mean, standard
-    deviation, median and bootstrap interval of each metric (see ``mean_with_interval``), over patients if they are
-    known, and the scans that a `ScanEvaluator` skipped; and ``cases.png``, the best, the median and the worst case. The
-    means are also added to the evaluator's metrics. Memory does not grow with the number of cases.
+    It writes ``scores.csv``, a row for each case (see ``segmentation_scores``); ``summary.json`` with mean, standard deviation,
+    median and bootstrap interval of each metric (see ``mean_with_interval``), over patients if they are known, and the scans that
+    a `ScanEvaluator` skipped; and ``cases.png``, the best, the median and the worst case. The means are also added to the
+    evaluator's metrics. Memory does not grow with the number of cases.
     """
 
     output_dir: str  # receives the files
@@ -52,7 +52,7 @@ class SegmentationReport(CaseHandler):
     confidence: float = 0.95  # level of the intervals, 0 … 1
     resamples: int = 2000  # number of bootstrap samples
     seed: int = 0  # random seed of the bootstrap
-    settings: Mapping[str, Any] = field(default_factory=dict)  # plain values for the summary: such as weights and data
+    settings: Mapping[str, Any] = field(default_factory=dict)  # plain values for the summary, such as weights and data
 
     def __post_init__(self) -> None:
         require_label_names(self.label_names)
@@ -61,10 +61,10 @@ class SegmentationReport(CaseHandler):
         """Remove all cases."""
         super().start(engine)
         self.rows: list[dict[str, Any]] = []
-        self.pictures = TemporaryDirectory(prefix="segmentation_report_")  # the slices of each case, which may be drawn
+        self.pictures = TemporaryDirectory(prefix="segmentation_report_")  # the slices of each case
 
     def keep(self, case: Mapping[str, Any]) -> None:
-        """Score a case; errors name it."""
+        """Score a case; errors name the case."""
         source = case_source(case)
         label, prediction, image = (case[key] for key in (CommonKeys.LABEL, CommonKeys.PRED, CommonKeys.IMAGE))
         spacing, affine = [1.0] * (label.ndim - 1), None
@@ -79,7 +79,7 @@ class SegmentationReport(CaseHandler):
         self.rows.append({"case": source, "patient": str(case.get("patient", "")), **scores})
 
     def write(self, engine: Engine) -> None:
-        """Write the files, and put the means into the evaluator's metrics; without cases raise a `SkippedScansError`."""
+        """Write the files, and add the means to the evaluator's metrics; without cases raise a `SkippedScansError`."""
         skipped = getattr(engine, "skipped", {})
         if skipped and not self.rows:
             raise SkippedScansError(skipped_text(skipped, len(skipped)))
@@ -110,7 +110,7 @@ class SegmentationReport(CaseHandler):
         self.pictures.cleanup()
 
     def _warn_of_undefined(self, metrics: Mapping[str, Mapping[str, float]]) -> None:
-        """Name the classes whose metric is undefined in all cases, which its mean over the classes hides."""
+        """Name classes whose metric is undefined in all cases, which the mean over classes hides."""
         averaged = [metric for metric in CLASS_METRICS if metrics and metrics[f"{metric}_mean"]["n"]]
         for name in self.label_names:
             undefined = [metric for metric in averaged if not metrics[f"{metric}_{name}"]["n"]]

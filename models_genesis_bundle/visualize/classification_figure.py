@@ -1,4 +1,4 @@
-"""Pictures of a classification: ROC, calibration, confusion and FROC."""
+"""Plots of a classification: ROC, calibration, confusion and FROC."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def classification_figure(
         class_names: names of all classes, in the order of their numbers.
         positive_class: with two classes, the number of the class to detect.
         threshold: with two classes, the smallest probability of a positive case; it is marked on the ROC curve.
-        froc: the FROC curve, for candidates that belong to scans; without it, there is no such plot.
+        froc: the FROC curve of candidates in scans; None: no such plot.
     """
     binary = len(class_names) == 2
     figure = Figure(figsize=(4 * (3 + (froc is not None)), 3.9), layout="compressed")

@@ -1,4 +1,4 @@
-"""Pictures of cubes: restored ones with their errors, and one after each deformation."""
+"""Pictures of cubes: restored cubes with their errors, and a cube after each deformation."""
 
 from __future__ import annotations
 
@@ -34,18 +34,17 @@ def restoration_figure(
     value_range: tuple[float, float] = (0.0, 1.0),
     title: str = "",
 ) -> Figure:
-    """Draw restorations, one a row: the axial and, in 3D, the coronal middle slice of each.
+    """Draw restorations, one in each row: the axial and, in 3D, the coronal middle slice.
 
-    A volume of a MetaTensor is turned upright, has the proportions of its voxels, and the patient's right and left are
-    marked. Other volumes are drawn along their axes, and their coronal slices as squares, because the size of their voxels is
-    unknown.
+    A volume of a MetaTensor is turned upright, keeps the proportions of its voxels, and the patient's right and left are marked.
+    Other volumes are drawn along their axes, with square coronal slices, because the size of their voxels is unknown.
 
     Args:
         clean: arrays (C, X, Y[, Z]), whose first channel is drawn.
         deformed: the network's input, same shapes.
         restored: its output, same shapes.
         value_range: grey values from black to white; the error is drawn from 0 to half of its width.
-        title: above the panel.
+        title: title of the figure.
     """
     columns = list(product(("axial", "coronal") if clean[0].ndim == 4 else ("",), COLUMNS))
     figure = Figure(figsize=(1.7 * len(columns) + 0.8, 1.8 * len(clean) + 0.7), layout="compressed")
@@ -72,7 +71,7 @@ def restoration_figure(
             mark_sides(axis, sides.get(plane, ""))
     for axis, (plane, name) in zip(axes[0], columns, strict=True):
         axis.set_title(f"{name}\n{plane}".strip(), fontsize=9)
-    bar = figure.colorbar(picture, ax=axes, extend="max", fraction=0.02, pad=0.01)  # of the last picture, an error
+    bar = figure.colorbar(picture, ax=axes, extend="max", fraction=0.02, pad=0.01)  # the last picture is an error
     bar.set_label(f"absolute error\n(intensities {low:g} … {high:g})", fontsize=8)
     bar.ax.tick_params(labelsize=8)
     figure.suptitle(printable(title), fontsize=10, parse_math=False)
@@ -80,11 +79,11 @@ def restoration_figure(
 
 
 def gallery_figure(cube: np.ndarray, pairs: Sequence[np.ndarray | torch.Tensor] = (), seed: int = 0) -> Figure:
-    """Draw a cube, each deformation of it alone, and cubes after the whole recipe, as three orthogonal middle slices each.
+    """Draw a cube, each deformation of it, and cubes after the whole recipe, as three orthogonal middle slices each.
 
     Args:
         cube: (1, X, Y, Z) in 0 … 1.
-        pairs: deformed cubes of the same shape from a pretraining's pipeline.
+        pairs: deformed cubes of the same shape from the pipeline of a pretraining.
         seed: random seed of the single deformations.
     """
     singles: dict[str, Callable] = {
@@ -112,10 +111,10 @@ def gallery_figure(cube: np.ndarray, pairs: Sequence[np.ndarray | torch.Tensor] 
 
 
 def draw_cube(scan: np.ndarray, intensity: IntensityScaling, cube_size: Sequence[int], seed: int) -> np.ndarray:
-    """Cut one cube out of a scan (1, X, Y, Z), scaled with ``intensity``, at a random place with enough body.
+    """Cut a cube with enough body at a random place out of a scan (1, X, Y, Z), which is scaled with ``intensity``.
 
     Raises:
-        ValueError: no place in the scan holds enough body.
+        ValueError: no place in the scan has enough body.
     """
     (corner,) = draw_corners(scan, intensity, cube_size, 1, seed)
     return scan[(slice(None), *(slice(low, low + side) for low, side in zip(corner, cube_size, strict=True)))]
@@ -124,7 +123,7 @@ def draw_cube(scan: np.ndarray, intensity: IntensityScaling, cube_size: Sequence
 def draw_corners(
     scan: np.ndarray, intensity: IntensityScaling, cube_size: Sequence[int], count: int, seed: int
 ) -> list[tuple[int, ...]]:
-    """Draw the lowest corners of ``count`` cubes or fewer if there are not enough; see ``draw_cube``."""
+    """The lowest corners of up to ``count`` cubes at random places with enough body; see ``draw_cube``."""
     corners = CubeSampler(cube_size=cube_size).sample(scan, intensity, count, np.random.default_rng(seed))
     if not corners:
         raise ValueError(
@@ -135,14 +134,14 @@ def draw_corners(
 
 
 def save_figure(figure: Figure, path: str | Path, dpi: int = 110) -> Path:
-    """Write a figure as PNG, whole or not at all; the folder is created if missing."""
+    """Write a figure as PNG, atomically; the folder is created if missing."""
     with whole_file(path) as unfinished:
         figure.savefig(unfinished, dpi=dpi, format="png")
     return Path(path)
 
 
 def try_to_save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure of a run; when it cannot be written, a warning names it, and the run continues."""
+    """Write a figure of a run. If this fails, log a warning and continue."""
     try:
         save_figure(figure, path)
     except OSError as error:

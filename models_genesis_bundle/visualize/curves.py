@@ -27,7 +27,7 @@ RESTORATION_PLOTS: Mapping[str, Sequence[str]] = {
 
 
 def metric_curves(metrics_path: str | Path, plots: Mapping[str, Sequence[str]] | None = None) -> Figure:
-    """Draw columns of a ``metrics.csv`` over the epochs, one plot next to the other.
+    """Draw columns of a ``metrics.csv`` over the epochs, in plots next to each other.
 
     Args:
         metrics_path: the ``metrics.csv``; empty cells are skipped.
@@ -62,7 +62,7 @@ def metric_curves(metrics_path: str | Path, plots: Mapping[str, Sequence[str]] |
 
 @dataclass(eq=False)
 class MetricCurves:
-    """Draw ``metrics.csv`` at the end of a run, and every ``interval`` epochs.
+    """Draws ``metrics.csv`` at the end of a run, and every ``interval`` epochs.
 
     List it among the trainer's handlers after the ``MetricsTable``.
 
@@ -84,32 +84,22 @@ class MetricCurves:
             engine.add_event_handler(Events.EPOCH_COMPLETED(every=self.interval) | Events.COMPLETED, self.draw)
 
     def draw(self, engine: Engine) -> None:
-        """Write the PNG, when there is an epoch to draw."""
+        """Write the PNG if there is an epoch to draw."""
         if read_metrics(self.metrics_path):
             try_to_save_figure(metric_curves(self.metrics_path, self.plots), self.output_path)
 
 
 def summary_writer(log_dir: str) -> Any:
-    """A TensorBoard writer for MONAI's handlers, which writes on the main process only."""
-    return _LateWriter(log_dir) if is_main_process() else _SilentWriter()
-
-
-class _SilentWriter:
-    """Has every method of a ``SummaryWriter`` and writes nothing."""
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *args, **kwargs: None
+    """A TensorBoard writer for MONAI's handlers; only the main process writes."""
+    return _LateWriter(log_dir, writes=is_main_process())
 
 
 class _LateWriter:
-    """A ``SummaryWriter`` that opens its folder at the first write, after `RunFolder` has moved an earlier run away.
+    """A ``SummaryWriter`` that opens its folder after `RunFolder` has moved an earlier run, and survives write errors."""
 
-    When it cannot write, a warning names the folder, and it writes no more.
-    """
-
-    def __init__(self, log_dir: str) -> None:
+    def __init__(self, log_dir: str, writes: bool) -> None:
         self.log_dir = log_dir
-        self.is_lost = False
+        self.writes = writes
 
     @cached_property
     def _writer(self) -> Any:
@@ -125,10 +115,10 @@ class _LateWriter:
         return partial(self._call, name)
 
     def _call(self, name: str, *args: Any, **kwargs: Any) -> None:
-        if self.is_lost:
+        if not self.writes:
             return
         try:
             getattr(self._writer, name)(*args, **kwargs)
         except OSError as error:
-            self.is_lost = True
+            self.writes = False
             logger.warning("%s: it cannot be written, and the run continues without it: %s", self.log_dir, error)

@@ -24,7 +24,7 @@ from monai.utils.enums import CommonKeys
 
 
 class _PanelHandler(ABC):
-    """Draws cases of a validation, the same ones each time, as PNG files and in TensorBoard."""
+    """Draws the same cases after each validation, as PNG files and in TensorBoard."""
 
     tag: str  # the figure's name in TensorBoard
 
@@ -39,21 +39,21 @@ class _PanelHandler(ABC):
 
     @abstractmethod
     def _row(self, case: Mapping[str, Any]) -> Any:
-        """What to keep of a case, its part of the evaluator's output without a batch dimension, until the panel is drawn."""
+        """The part of a case (one of the evaluator's outputs, without batch dimension) that its picture needs."""
 
     @abstractmethod
     def _figure(self, title: str) -> Figure:
-        """The panel of the rows."""
+        """The panel of all rows."""
 
     def attach(self, engine: Engine) -> None:
-        """Follow an evaluator whose output is the batch's dictionary, or a list with one for each case; on the main process."""
+        """Follow an evaluator whose output is a batch or a list of cases; on the main process."""
         if is_main_process():
             engine.add_event_handler(Events.EPOCH_STARTED, self.start)
             engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
             engine.add_event_handler(Events.EPOCH_COMPLETED, self.draw_at_interval)
 
     def start(self, engine: Engine) -> None:
-        """Forget the last validation's cases and choose this one's."""
+        """Remove the cases of the last validation, and choose those of this one."""
         self.rows, self.seen, self.drawn, self.epoch = [], 0, False, engine.state.epoch
         total = len(engine.data_loader.sampler)
         self.chosen = set(np.linspace(0, total - 1, min(self.num_cases, total)).round().astype(int).tolist())
@@ -67,12 +67,12 @@ class _PanelHandler(ABC):
             self.seen += 1
 
     def draw_at_interval(self, engine: Engine) -> None:
-        """Write the panel of the first epoch, and of every ``interval``-th."""
+        """Write the panel of the first epoch and of every ``interval``-th epoch."""
         if self.epoch == 1 or self.epoch % self.interval == 0:
             self.draw()
 
     def draw(self) -> None:
-        """Write the panel of the last validation, unless it is written already; call it at the end of a run."""
+        """Write the panel of the last validation if it is not yet written; call it at the end of a run."""
         if self.drawn or not self.rows:
             return
         figure = self._figure(f"epoch {self.epoch}")
@@ -83,11 +83,11 @@ class _PanelHandler(ABC):
 
 
 class RestorationPanels(_PanelHandler):
-    """Draw cubes of a validation, the same ones each time, spread over the whole set: clean, deformed, restored, error.
+    """Draws the same cubes, spread over the whole set, after each validation: clean, deformed, restored, error.
 
     Args:
-        output_dir: receives ``epoch_0001.png``, ….
-        summary_writer: a TensorBoard writer, which receives the same figure.
+        output_dir: folder for ``epoch_0001.png``, ….
+        summary_writer: a TensorBoard writer for the same figure.
         num_cubes: rows of the panel.
         interval: epochs between two panels.
         value_range: grey values from black to white.
@@ -115,14 +115,14 @@ class RestorationPanels(_PanelHandler):
 
 
 class SegmentationPanels(_PanelHandler):
-    """Draw cases of a validation, the same ones each time, spread over the whole set: outlines over the image.
+    """Draws the same cases, spread over the whole set, after each validation: outlines over the image.
 
-    The evaluator's output holds ``image`` (C, X, Y[, Z]), ``label`` and ``pred``, both in a form that ``class_numbers`` takes.
+    The evaluator's output has ``image`` (C, X, Y[, Z]), ``label`` and ``pred``, both as ``class_numbers`` accepts them.
 
     Args:
-        output_dir: receives ``epoch_0001.png``, ….
+        output_dir: folder for ``epoch_0001.png``, ….
         label_names: the foreground classes' names, in order.
-        summary_writer: a TensorBoard writer, which receives the same figure.
+        summary_writer: a TensorBoard writer for the same figure.
         num_cases: rows of the panel.
         interval: epochs between two panels.
     """
@@ -151,16 +151,16 @@ class SegmentationPanels(_PanelHandler):
 
 
 def class_numbers(segmentation: torch.Tensor) -> torch.Tensor:
-    """Each voxel's class (1, X, Y[, Z]), from class numbers or from one channel for each class: one-hot, probabilities, logits."""
+    """The class of each voxel (1, X, Y[, Z]), from class numbers or from a channel for each class, as one-hot or logits."""
     return segmentation if len(segmentation) == 1 else segmentation.argmax(dim=0, keepdim=True)
 
 
 class SaveRestorationPaneld(MapTransform):
-    """Write ``<name>_panel.png``: the scan under ``clean``, the network's input under ``image``, its output, and the error.
+    """Writes ``<name>_panel.png``: the scan under ``clean``, the network's input under ``image``, its output, and the error.
 
     Args:
-        keys: the restored scan (C, X, Y, Z); the others have the same shape.
-        output_dir: receives the PNG; the name, a path below it, is under ``result``, see `ScanResults`.
+        keys: key of the restored scan (C, X, Y, Z); the others have the same shape.
+        output_dir: folder for the PNG; ``result`` has its name, a path below this folder, see `ScanResults`.
         value_range: grey values from black to white.
     """
 

@@ -29,7 +29,7 @@ class SegmentationSlice:
         plane: ``"axial"``, ``"coronal"`` or ``"sagittal"``; ``""`` for a 2D image.
         image: (rows, columns), 0 … 255.
         label: the classes' numbers, same shape.
-        prediction: the same.
+        prediction: the predicted classes' numbers, same shape.
         aspect: height of a pixel divided by its width.
         sides: letters of the patient's sides at the left and right, ``("R", "L")``; empty if they are unknown.
     """
@@ -45,10 +45,10 @@ class SegmentationSlice:
 def segmentation_slices(
     image: torch.Tensor, label: torch.Tensor, prediction: torch.Tensor, affine: np.ndarray | torch.Tensor | None = None
 ) -> list[SegmentationSlice]:
-    """Choose the slices that show most of a case: in each plane the one with the largest labelled foreground.
+    """Choose the slice with the most labelled foreground in each plane.
 
-    For an empty label the prediction's foreground counts, and without any the middle slice is taken. Slices are cut to the
-    surroundings of the foreground, at least 64 voxels where the image has them.
+    If the label is empty, the predicted foreground counts; if both are empty, the middle slice is chosen. Slices are cropped to
+    the foreground and its surroundings, with sides of at least 64 voxels if the image is large enough.
 
     Args:
         image: (C, X, Y[, Z]) in any intensity, whose first channel is drawn.
@@ -99,7 +99,7 @@ def _cut(slices: list[np.ndarray], plane: str, aspect: float) -> SegmentationSli
 
 
 def _surroundings(occupied: np.ndarray) -> slice:
-    """The part of an axis to show: twice the occupied part around its middle, and at least the smallest side."""
+    """The part of an axis to show: twice the occupied part around its middle, but at least the smallest side."""
     places = np.flatnonzero(occupied)
     if not len(places):
         return slice(None)
@@ -112,12 +112,12 @@ def _surroundings(occupied: np.ndarray) -> slice:
 def segmentation_figure(
     rows: Sequence[tuple[str, Sequence[SegmentationSlice]]], label_names: Sequence[str], title: str = ""
 ) -> Figure:
-    """Draw cases, one a row: the image with the outlines of its label, solid, and of its prediction, dashed.
+    """Draw cases, one in each row: the image with the outlines of its label (solid) and of its prediction (dashed).
 
     Args:
         rows: a title and the slices of each case.
-        label_names: the foreground classes' names; each has a colour of its own.
-        title: above the panel.
+        label_names: the foreground classes' names; each class has its own colour.
+        title: title of the figure.
     """
     columns = max(len(slices) for _, slices in rows)
     colours = [COLOURS[number % len(COLOURS)] for number in range(len(label_names))]

@@ -1,4 +1,4 @@
-"""Weights: the bundle's file format, written atomically, and transfers that report every tensor."""
+"""Weight files: reading, writing, conversion, and transfers that report every tensor."""
 
 from models_genesis_bundle.weights.checkpoint_file import (
     CheckpointError,

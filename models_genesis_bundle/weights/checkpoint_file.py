@@ -1,4 +1,4 @@
-"""Checkpoint files: written whole or not at all, and read with checks of the file, its records and its weights."""
+"""Checkpoint files: atomic writing, and reading with checks of the file, its records and its weights."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ from monai.utils import optional_import
 
 FORMAT_VERSION = 2  # 1: a mapping with the state dict under `model`; 2: a state dict with the attribute `records`
 
-# For NumPy's numbers, which many trainers leave in their checkpoints. NumPy 1 and 2 give the function that builds them
-# different names.
+# Types of NumPy numbers, which many checkpoints contain. NumPy 1 and 2 use different names for their constructor.
 _BUILD_NUMBER = np.float64(0).__reduce__()[0]
 NUMPY_NUMBERS = [
     (_BUILD_NUMBER, "numpy.core.multiarray.scalar"),
@@ -31,8 +30,8 @@ NUMPY_NUMBERS = [
     *{type(np.dtype(code)) for code in np.typecodes["AllInteger"] + np.typecodes["Float"] + "?"},
 ]
 
-CLASS_NAME = re.compile(r"[\w.<>]+")  # a class in a function has <locals> in its name
-EVALUATED = ("$", "@", "%")  # MONAI reads a text that begins so as an expression, a reference or a file
+CLASS_NAME = re.compile(r"[\w.<>]+")  # <locals> is in the name of a class that a function defines
+EVALUATED = ("$", "@", "%")  # first characters of MONAI's expressions, references and files
 
 
 class CheckpointError(RuntimeError):
@@ -44,7 +43,7 @@ class TargetError(CheckpointError):
 
 
 def optional_package(name: str, purpose: str, install: str) -> Any:
-    """A package that is installed separately; a ``CheckpointError`` that says how where it is missing."""
+    """Import an optional package; if it is missing, a ``CheckpointError`` says how to install it."""
     package, available = optional_import(name)
     if not available:
         raise CheckpointError(f"{purpose} needs the package {name.partition('.')[0]}: `pip install {install}`.")
@@ -54,13 +53,12 @@ def optional_package(name: str, purpose: str, install: str) -> Any:
 def write_checkpoint(
     content: Mapping[str, Any], path: str | os.PathLike, records: Mapping[str, Any] | None = None
 ) -> Path:
-    """Write ``content`` to ``path`` atomically: the path holds either the old file or the complete new one.
+    """Write ``content`` to ``path`` atomically: an interrupted write leaves the old file.
 
     Args:
         content: tensors and plain Python values only, so that ``torch.load(weights_only=True)`` reads them.
         path: the checkpoint; its folder is created if missing.
-        records: plain values that describe a state dict in ``content``. The file then holds a plain state dict, which any
-            program loads, with these values as its attribute ``records``.
+        records: plain values that describe the state dict in ``content``; the saved state dict has them as ``records``.
 
     Raises:
         CheckpointError: the file could not be written.
@@ -72,9 +70,9 @@ def write_checkpoint(
         vars(written).update(records=dict(records))
     try:
         with whole_file(path) as unfinished, unfinished.open("wb") as file:
-            torch.save(written, file)  # not to a path, whose name torch would write into the file
+            torch.save(written, file)  # torch would save the name of a path
     except (OSError, RuntimeError) as error:
-        folder = next(one for one in path.absolute().parents if one.exists())  # the path's own may not be possible
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
         free = shutil.disk_usage(folder).free / 2**20
         kept = "the previous checkpoint there is kept" if path.exists() else "no checkpoint was there before"
         raise CheckpointError(
@@ -90,7 +88,7 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     Single NumPy numbers are also read, but NumPy arrays are not.
 
     Returns:
-        The mapping in the file; for a state dict with records, these and the state under ``model``.
+        The mapping in the file. A state dict with records becomes a mapping of the records and, under ``model``, the state dict.
 
     Raises:
         CheckpointError: the file is missing, truncated, damaged, not a mapping, or wants to run code.
@@ -102,7 +100,7 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
         with path.open("rb") as file, torch.serialization.safe_globals(NUMPY_NUMBERS):
             _compare_checksums(file)
             content = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:  # PyTorch's own message advises to read the file all the same
+    except pickle.UnpicklingError as error:  # PyTorch's message advises to load the file anyway
         wanted = re.search(r"GLOBAL (\S+)", str(error))
         reason = f"it is not a PyTorch checkpoint{_found_instead(path)}, or it is damaged. Copy it again, or use another one."
         if wanted is not None:
@@ -111,7 +109,7 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
                 "with the program that wrote it, and save only the state dict."
             )
         raise CheckpointError(f"{path}: refused, because {reason}") from error
-    except Exception as error:  # a damaged or foreign file makes torch raise almost anything
+    except Exception as error:  # torch raises almost any error for a damaged or foreign file
         if "TorchScript" in str(error):
             raise CheckpointError(
                 f"{path}: expected a checkpoint, found a TorchScript program. Save its weights as a file: "
@@ -128,7 +126,7 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def _found_instead(path: Path) -> str:
-    """What a text file is that a failed download leaves in the place of a checkpoint; empty for all other files."""
+    """Describe a text file that a failed download left instead of a checkpoint; empty for other files."""
     with path.open("rb") as file:
         beginning = file.read(100).lstrip()
     if beginning.startswith(b"version https://git-lfs"):
@@ -137,10 +135,10 @@ def _found_instead(path: Path) -> str:
 
 
 def _compare_checksums(file: BinaryIO) -> None:
-    """Read a zip file's records once, since torch.load does not compare their checksums."""
+    """Compare the checksums of a zip file, because torch.load does not."""
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
-            has_checksums = any(record.CRC for record in archive.infolist())  # torch can be told to write none
+            has_checksums = any(record.CRC for record in archive.infolist())  # torch can save without checksums
             if has_checksums and (record := archive.testzip()):
                 raise zipfile.BadZipFile(f"the checksum of {record} is wrong")
     file.seek(0)
@@ -153,9 +151,9 @@ def checked_state(
     prefixes: Sequence[str] = WRAPPER_PREFIXES,
     own_keys: Collection[str] = (),
 ) -> tuple[dict[str, torch.Tensor], str]:
-    """Check the records and the weights of a checkpoint; return its tensors without wrappers' prefixes, and the prefix.
+    """Check the records and weights of a checkpoint; return its tensors without the prefix of wrappers, and this prefix.
 
-    A prefix of all ``own_keys``, those of the network that is to be loaded, stays.
+    ``own_keys`` are the keys of the network to load into: a prefix that all of them have is not removed.
     """
     version = records.get("format_version", 0)
     if not isinstance(version, int) or version > FORMAT_VERSION:
@@ -171,10 +169,9 @@ def checked_state(
 
 
 def require_data(records: Mapping[str, Any], name: str | os.PathLike) -> None:
-    """Refuse records that MONAI would run as code inside a configuration; the error names the first one.
+    """Refuse records that MONAI would run as code inside a configuration: expressions, references and components.
 
-    These are texts that begin with ``$``, ``@`` or ``%``, and mappings with MONAI's own keys such as ``_target_``. The class of
-    the network is a name, which nothing imports; ``initial_weights``, the names of earlier files, is read by no configuration.
+    Two records are exempt: the class of the network, which is never imported, and ``initial_weights``, which is never read.
     """
     network = records.get("network", {})
     if not isinstance(network, Mapping) or not isinstance(network.get("arguments", {}), Mapping):
@@ -203,7 +200,7 @@ def require_data(records: Mapping[str, Any], name: str | os.PathLike) -> None:
 
 
 def require_finite(state: Mapping[str, torch.Tensor], name: str | os.PathLike) -> None:
-    """Refuse weights that are NaN or infinite; ``name``: of their file or network, for the message."""
+    """Refuse weights that are NaN, infinite or not dense real numbers; ``name`` is for the message."""
     for key, value in state.items():
         kind = "complex" if value.is_complex() else "quantised" if value.is_quantized else str(value.layout)[6:]
         if kind != "strided":

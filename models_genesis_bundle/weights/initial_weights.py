@@ -1,4 +1,4 @@
-"""Initial weights of a network: from a file or none, and a new head whose first output is mostly background."""
+"""Initial weights of a network: pretrained or random, and a prior for the biases of a new head."""
 
 from __future__ import annotations
 
@@ -22,14 +22,12 @@ logger = logging.getLogger(__name__)
 
 
 class InitialWeights:
-    """A checkpoint to start from, or none for training from scratch.
-
-    The file is read once, at its first use.
+    """The checkpoint that a training starts from, or none for training from scratch. The file is read once, at its first use.
 
     Args:
-        path: a file that ``transfer_weights`` reads, or where it is, see ``find_weights``; None or ``"none"``: from scratch.
-        parts: what to load, as in ``transfer_weights``; ``require`` and ``key_map`` likewise.
-        require: what must be loaded.
+        path: a weight file, or another source that ``find_weights`` accepts; None or ``"none"``: from scratch.
+        parts: the parts to load, see ``transfer_weights``.
+        require: the parts that must be loaded.
         key_map: prefixes of the file's keys and their replacements.
         keep_weight_norms: scale the loaded convolutions to the size of new ones, see ``weight_norms_kept``.
 
@@ -74,7 +72,7 @@ class InitialWeights:
 
     @property
     def preprocessing(self) -> dict[str, Any] | None:
-        """The record of the training data's preprocessing (``ScanPreprocessing.record``); None when the file has none."""
+        """The record of the training data's preprocessing (``ScanPreprocessing.record``), if there is one."""
         return self.source.preprocessing
 
     def load_into(self, network: torch.nn.Module) -> torch.nn.Module:
@@ -95,10 +93,10 @@ class InitialWeights:
         return network
 
     def record(self) -> dict[str, Any]:
-        """Plain values that name the start of a run, for the checkpoints that it writes.
+        """Plain values that describe the initial weights, for the checkpoints of the run.
 
-        ``file``: the file's name, ``none`` from scratch. For a file also ``sha256``, its own records ``data`` and
-        ``initial_weights``, None when it has none, and, after ``load_into``, ``transfer``: ``report.counts()``.
+        ``file`` is the file's name, or ``none``. For a file there are also its ``sha256``, its records ``data`` and
+        ``initial_weights`` (or None) and, after ``load_into``, ``transfer``: ``report.counts()``.
         """
         if self.path is None:
             return {"file": "none"}
@@ -116,14 +114,12 @@ def set_foreground_prior(network: torch.nn.Module, probability: float | None) ->
     """Set the biases of a new head so that softmax gives each foreground class a small probability.
 
     A new head gives all classes the same probability. With small structures, the first few hundred steps then only teach that
-    most voxels are background, and classes with few voxels may never be predicted. Call it before weights are loaded: a loaded
-    head keeps its own biases.
+    most voxels are background, and classes with few voxels may never be predicted. Call it before weights are loaded.
 
     Args:
-        network: changed in place; its first output channel is background. A network without a known head (see
-            ``network_parts``), or without biases there, stays as it is, and the log says so.
-        probability: total probability of the foreground classes, above 0 and below 1; each class gets the same part. None
-            keeps the biases.
+        network: changed in place; its first output channel is the background. If it has no known head (see ``network_parts``), or
+            a head without biases, nothing changes and a warning is logged.
+        probability: total probability of the foreground classes, above 0 and below 1, in equal parts; None: no change.
 
     Raises:
         ValueError: a probability out of range.

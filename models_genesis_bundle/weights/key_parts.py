@@ -1,4 +1,4 @@
-"""The keys of a state dict: prefixes of wrappers, other names, and which are encoder, decoder and head."""
+"""The keys of a state dict: prefixes, renaming, and the parts encoder, decoder and head."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 PYTORCH_PREFIXES = ("module.", "_orig_mod.")  # DataParallel and DistributedDataParallel; torch.compile
 WRAPPER_PREFIXES = (*PYTORCH_PREFIXES, "model.", "network.", "net.")  # Lightning modules as well
 
-# Per network, what the keys of each part begin with. A layout fits when each key belongs to one of its parts.
+# For each network, how the keys of its parts begin. A layout fits if each key belongs to one of its parts.
 LAYOUTS: dict[str, dict[str, str]] = {
-    "PlainConvUNet, ResidualEncoderUNet": {  # nnU-Net's; the decoder holds the encoder's tensors again
+    "PlainConvUNet, ResidualEncoderUNet": {  # of nnU-Net; the decoder contains the encoder again
         "encoder": r"(decoder\.)?encoder\.(stem\.convs|stages\.\d+\.(\d+\.convs|blocks))\.",
         "decoder": r"decoder\.(stages\.\d+\.convs|transpconvs)\.",
         "head": r"decoder\.seg_layers\.",
@@ -31,7 +31,7 @@ LAYOUTS: dict[str, dict[str, str]] = {
         "decoder": r"(up_layers|up_samples|conv_final\.0)\.",
         "head": r"conv_final\.2\.",
     },
-    "DynUNet": {  # skip_layers holds the same tensors again, nested in the order of the forward pass
+    "DynUNet": {  # skip_layers contains the same tensors again, nested
         "encoder": r"(input_block|downsamples|bottleneck|skip_layers\.(next_layer\.)*(downsample|conv\d|norm\d))\.",
         "decoder": r"(upsamples|skip_layers\.(next_layer\.)*upsample)\.",
         "head": r"(output_block|deep_supervision_heads|skip_layers\.(next_layer\.)*super_head)\.",
@@ -47,7 +47,7 @@ LAYOUTS: dict[str, dict[str, str]] = {
 
 
 class UnknownLayoutError(ValueError):
-    """The keys of a state dict belong to no network whose parts are known."""
+    """The keys of a state dict do not belong to a network whose parts are known."""
 
 
 def unwrap(network: torch.nn.Module) -> torch.nn.Module:
@@ -58,18 +58,18 @@ def unwrap(network: torch.nn.Module) -> torch.nn.Module:
 
 
 def wrapper_prefix(keys: Collection[str], prefixes: Sequence[str], own_keys: Collection[str]) -> str:
-    """The wrappers' prefixes that all keys begin with; a prefix of all ``own_keys``, of the network, is no wrapper's."""
+    """The prefix of wrappers that all ``keys`` have. A prefix of all ``own_keys``, the keys of the network, does not count."""
     wrappers = [prefix for prefix in prefixes if not own_keys or not _all_begin(own_keys, prefix)]
-    found = ""
-    while keys and (longer := next((one for one in wrappers if _all_begin(keys, found + one)), "")):
-        found += longer
-    return found
+    common = ""
+    while keys and (longer := next((one for one in wrappers if _all_begin(keys, common + one)), "")):
+        common += longer
+    return common
 
 
 def prefix_of_network(keys: Collection[str], own_keys: Collection[str]) -> str:
-    """What comes before the network's keys in a file with other tensors, such as ``unet.`` in a Lightning module.
+    """The prefix of the network's keys in a file with other tensors, such as ``unet.`` in a Lightning module.
 
-    Empty if the file has keys of the network without a prefix, or as many with one prefix as with another.
+    Empty if the file has keys of the network without a prefix, or if two prefixes fit equally well.
     """
     first, present = next(iter(own_keys), ""), set(keys)
     if not first or not present.isdisjoint(own_keys):
@@ -91,20 +91,20 @@ def _all_begin(keys: Collection[str], prefix: str) -> bool:
 def renamed(
     state: Mapping[str, torch.Tensor], *changes: tuple[str, str | Callable[[re.Match[str]], str]]
 ) -> dict[str, torch.Tensor]:
-    """The tensors by other keys; ``changes``: pattern and replacement for ``re.sub``, one after the other."""
-    own = dict(state)
+    """Rename the keys of tensors; ``changes`` are patterns and replacements for ``re.sub``, applied in order."""
+    result = dict(state)
     for pattern, replacement in changes:
-        own = {re.sub(pattern, replacement, key): value for key, value in own.items()}
-    return own
+        result = {re.sub(pattern, replacement, key): value for key, value in result.items()}
+    return result
 
 
 def key_parts(keys: Iterable[str]) -> dict[str, list[str]]:
     """Sort the keys of a state dict into ``encoder``, ``decoder`` and ``head``.
 
     It recognises ``GenesisUNet`` and ``GenesisClassifier``, MONAI's ``SegResNetDS``, ``SegResNet``, ``DynUNet``, ``SwinUNETR``,
-    ``BasicUNet`` and ``DiNTS``, and nnU-Net's ``PlainConvUNet`` and ``ResidualEncoderUNet``. The encoder is everything before
-    the first upsampling, with the blocks on the skip connections of ``SwinUNETR``; the head is the layers that make the outputs,
-    those of deep supervision included; the decoder is between them.
+    ``BasicUNet`` and ``DiNTS``, and nnU-Net's ``PlainConvUNet`` and ``ResidualEncoderUNet``. The encoder is everything before the
+    first upsampling, and the blocks on the skip connections of ``SwinUNETR``. The head is the output layers,
+    including those of deep supervision. The decoder is the rest.
 
     Args:
         keys: the keys, without prefixes such as ``module.``.
@@ -119,7 +119,7 @@ def key_parts(keys: Iterable[str]) -> dict[str, list[str]]:
 
 
 def recognised_layout(keys: Iterable[str]) -> tuple[str, dict[str, list[str]]]:
-    """The class names of the networks with these keys, a comma between them, and the keys of each part."""
+    """The class names of the networks with these keys, joined by commas, and the keys of each part."""
     keys = list(keys)
     for name, patterns in LAYOUTS.items():
         parts = {part: [key for key in keys if re.match(pattern, key)] for part, pattern in patterns.items()}
@@ -133,7 +133,7 @@ def recognised_layout(keys: Iterable[str]) -> tuple[str, dict[str, list[str]]]:
 
 
 def network_parts(network: torch.nn.Module) -> dict[str, list[str]]:
-    """The keys of each part of a network, from its own method ``parts()``, or else from ``key_parts``.
+    """The keys of each part of a network, from its method ``parts()`` if it has one, otherwise from ``key_parts``.
 
     Raises:
         UnknownLayoutError: the network has no ``parts()`` and is not a known one.
@@ -149,10 +149,7 @@ def network_parts(network: torch.nn.Module) -> dict[str, list[str]]:
 
 
 def select_parts(names: str | Sequence[str], known: Mapping[str, Collection[str]], setting: str) -> tuple[str, ...]:
-    """The parts that a setting names: one name, several or none; a ``ValueError`` for others.
-
-    ``"all"`` means every part that the network has; ``known``: the keys of each part.
-    """
+    """The parts that a setting names; ``"all"`` means all parts with keys in ``known``. Unknown names are a ``ValueError``."""
     wanted = ensure_tuple(names)
     unknown = [name for name in wanted if name not in known and name != "all"]
     if unknown:

@@ -1,4 +1,4 @@
-"""The bundle's weight format: a network's weights, and records of the network, its training and its data."""
+"""The bundle's weight files: the weights of a network, with records of the network, its training and its data."""
 
 from __future__ import annotations
 
@@ -21,23 +21,18 @@ from models_genesis_bundle.weights.checkpoint_file import (
 from models_genesis_bundle.weights.key_parts import PYTORCH_PREFIXES, UnknownLayoutError, network_parts, unwrap
 from models_genesis_bundle.weights.sources import read_source, read_weight_file
 
-# The run that wrote a file, by a record that only such a run writes.
+# Records that only one workflow writes, and this workflow.
 RUNS = {
     "label_names": "a segmentation (configs/finetune_segmentation.yaml)",
     "class_names": "a classification (configs/finetune_classification.yaml)",
     "output_activation": "a pretraining (configs/pretrain.yaml)",
 }
-# Arguments that may differ from the file's: input channels are fitted, the head is new, dropout is for the training, and the
-# class of an encoder may have moved.
+# Arguments that may differ: channels are adapted, dropout acts only in training, and the class of an encoder may have moved.
 FREE_ARGUMENTS = ("in_channels", "out_channels", "output_activation", "dropout", "encoder")
 
 
 def network_record(network: torch.nn.Module) -> dict[str, Any]:
-    """A weight file's record of a network: its class, its arguments and the keys of encoder, decoder and head.
-
-    Arguments are those of a method ``config()``, as ``GenesisUNet`` has, parts those of ``network_parts``; unknown
-    entries are omitted.
-    """
+    """The record of a network: its class, its arguments if it has a method ``config()``, and its parts if they are known."""
     network = unwrap(network)
     record: dict[str, Any] = {"_target_": f"{type(network).__module__}.{type(network).__qualname__}"}
     if hasattr(network, "config"):
@@ -48,15 +43,15 @@ def network_record(network: torch.nn.Module) -> dict[str, Any]:
 
 
 def bundle_records(network: torch.nn.Module) -> dict[str, Any]:
-    """The records of every file: its format, the bundle's version and the network."""
+    """The records of every weight file: its format, the bundle's version and the network."""
     return {"format_version": FORMAT_VERSION, "bundle_version": __version__, "network": network_record(network)}
 
 
 def write_weights(path: str | os.PathLike, network: torch.nn.Module, **records: Any) -> Path:
-    """Write a network's state dict with the records ``network``, ``format_version``, ``bundle_version`` and the given ones.
+    """Write a network's weights and records to a file that any program loads as a state dict, with the attribute ``records``.
 
-    Any program loads the file as a plain state dict, with the attribute ``records``. The given records are plain values that
-    describe the weights: ``preprocessing``, ``data``, ``metrics``, ``epoch``. The network may be wrapped.
+    The records ``network``, ``format_version`` and ``bundle_version`` are always written. ``records`` are more plain values, such
+    as ``preprocessing``, ``data``, ``metrics`` and ``epoch``. The network may be wrapped.
 
     Raises:
         CheckpointError: the file could not be written, or a record is not plain data; an earlier file is kept.
@@ -69,7 +64,7 @@ def write_weights(path: str | os.PathLike, network: torch.nn.Module, **records: 
 class WeightFile(dict[str, Any]):
     """The content of a weight file: the state dict under ``model``, and the records by name.
 
-    A missing record raises a ``CheckpointError``, which names the kind of run that wrote the file.
+    A missing record raises a ``CheckpointError`` that says which run wrote the file.
     """
 
     def __init__(self, path: str | os.PathLike, content: Mapping[str, Any]) -> None:
@@ -78,7 +73,7 @@ class WeightFile(dict[str, Any]):
 
     def __missing__(self, record: str) -> Any:
         wanted = "a fine-tuning" if record == "split" else RUNS.get(record, "another run")
-        found = next((run for telling, run in RUNS.items() if telling in self), "a pretraining")
+        found = next((run for known, run in RUNS.items() if known in self), "a pretraining")
         raise CheckpointError(
             f"{self.path}: the weight file has no record {record!r}, which is needed here. It is from {found}. Give the "
             f"model.pt of {wanted}."
@@ -86,13 +81,12 @@ class WeightFile(dict[str, Any]):
 
 
 def read_weights(path: str | os.PathLike, own_keys: Collection[str] = ()) -> WeightFile:
-    """Read a weight file of this bundle, without the prefixes of ``DataParallel`` and ``torch.compile`` in the keys of ``model``.
+    """Read a weight file of this bundle; prefixes of ``DataParallel`` and ``torch.compile`` are removed from the keys of ``model``.
 
-    A prefix of all ``own_keys``, those of the network that is to be loaded, stays.
+    ``own_keys`` are the keys of the network to load into: a prefix that all of them have is not removed.
 
     Raises:
-        CheckpointError: the file cannot be read, has a newer format, holds no ``model``, weights that are not finite, or records
-            that are not plain data.
+        CheckpointError: unreadable file, newer format, no ``model``, non-finite weights, or records that are not plain data.
 
     Examples:
         >>> from models_genesis_bundle.networks import GenesisUNet
@@ -115,9 +109,9 @@ def read_weights(path: str | os.PathLike, own_keys: Collection[str] = ()) -> Wei
 def load_weights(
     network: torch.nn.Module, path: str | os.PathLike | Mapping[str, Any], name: str | os.PathLike | None = None
 ) -> torch.nn.Module:
-    """Load all weights of a file into a network with the same definition; a missing or extra tensor is an error.
+    """Load all weights of a file into a network with the same definition.
 
-    So is another activation or normalisation than the file records.
+    A missing or extra tensor is an error. Another activation or normalisation than the recorded one is also an error.
 
     Args:
         network: receives the weights.
@@ -125,8 +119,7 @@ def load_weights(
         name: name in messages; by default the path.
 
     Raises:
-        CheckpointError: the file is of another network, or as in ``read_weights``; the message names the arguments and tensors
-            that differ. The network is as it was before.
+        CheckpointError: as in ``read_weights``, or a file of another network; the message names what differs. Nothing is loaded.
 
     Examples:
         >>> from models_genesis_bundle.networks import GenesisUNet
@@ -145,7 +138,7 @@ def load_weights(
 
 
 def require_same_network(network: torch.nn.Module, content: Mapping[str, Any], path: str | os.PathLike) -> None:
-    """Raise a ``CheckpointError`` that names the differences unless the file holds just the tensors of the network, and all fit."""
+    """Raise a ``CheckpointError`` with the differences if the tensors of the file are not those of the network."""
     own, found = unwrap(network).state_dict(), content["model"]
     differing = [
         f"{key}: the file has {_form(found.get(key))}, the network {_form(own.get(key))}"
@@ -157,7 +150,7 @@ def require_same_network(network: torch.nn.Module, content: Mapping[str, Any], p
     theirs, record = content.get("network", {}), network_record(network)
     cause = differing_arguments(theirs, record)
     if theirs.get("_target_", record["_target_"]) != record["_target_"]:
-        cause = f"It is of a {theirs['_target_']}, here is a {record['_target_']}. "
+        cause = f"The file is of a {theirs['_target_']}, the network here is a {record['_target_']}. "
     raise CheckpointError(
         f"{path}: a checkpoint of another network: {len(differing)} of {len(own)} tensors differ. {cause}"
         f"First differences: {'; '.join(differing[:3])}."
@@ -165,13 +158,13 @@ def require_same_network(network: torch.nn.Module, content: Mapping[str, Any], p
 
 
 def require_recorded_arguments(network: torch.nn.Module, written: Mapping[str, Any], path: str | os.PathLike) -> None:
-    """Raise a ``CheckpointError`` if arguments that tensors do not show, such as the activation, differ from a file's record."""
+    """Raise a ``CheckpointError`` if arguments that no tensor shows, such as the activation, differ from the record."""
     if differing := differing_arguments(written, network_record(network), FREE_ARGUMENTS):
         raise CheckpointError(f"{path}: a checkpoint of another network, although all tensors fit. {differing}")
 
 
 def is_whole(value: torch.Tensor, own: torch.Tensor) -> bool:
-    """Whether a file has whole numbers, such as int8 of a quantisation, where the network has others."""
+    """Whether the file has integers, as after quantisation, where the network has floating-point numbers."""
     return own.is_floating_point() and not value.is_floating_point()
 
 
@@ -180,14 +173,14 @@ def _form(value: torch.Tensor | None) -> str:
 
 
 def state_on_cpu(network: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """The tensors of a network, wrapped or not, on the CPU; a tensor with several keys, as in ``DynUNet``, stays one."""
+    """The state dict of a network, wrapped or not, on the CPU; keys that share a tensor still share it."""
     state = unwrap(network).state_dict(keep_vars=True)
     moved = {id(value): value.detach().cpu() for value in state.values()}
     return {key: moved[id(value)] for key, value in state.items()}
 
 
 def differing_arguments(written: Mapping[str, Any], wanted: Mapping[str, Any], ignored: Collection[str] = ()) -> str:
-    """The arguments that differ between two records of networks, as a sentence with the file's settings; empty if none differ."""
+    """A sentence with the arguments that differ between two records of networks; empty if none differ."""
     theirs, own = written.get("arguments", {}), wanted.get("arguments", {})
     differing = [
         f"{name} is {theirs[name]!r} in the file and {own[name]!r} here (`--network_def::{name} {_for_shell(theirs[name])}`)"
@@ -202,7 +195,7 @@ def _for_shell(value: Any) -> str:
 
 
 def release_weights(source: str | os.PathLike, output: str | os.PathLike, licence: str) -> Path:
-    """Write a run's weight file with the licence of the weights, an SPDX expression; return ``output``.
+    """Copy a run's weight file, and record the licence of the weights, an SPDX expression; return ``output``.
 
     Raises:
         CheckpointError: the source is not a weight file, or the output could not be written.

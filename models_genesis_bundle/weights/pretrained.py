@@ -1,4 +1,4 @@
-"""Networks with pretrained weights: loaded from, and written to, a file, a folder or the Hugging Face Hub."""
+"""Pretrained networks: loading from and saving to files, folders and the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -51,11 +51,10 @@ network = {network}.from_pretrained("{name}")
 def load_pretrained(
     network_class: type, source: str | os.PathLike | None, revision: str | None, arguments: Mapping[str, Any]
 ) -> tuple[Any, dict[str, Any] | None]:
-    """Build a network of a class from the weights' record of it, and load them, as ``GenesisUNet.from_pretrained`` does.
+    """Build a network from the record in a weight file, and load the weights; see ``GenesisUNet.from_pretrained``.
 
-    From a record of another class, the arguments that both classes have are taken. ``arguments`` replace recorded ones; the
-    encoder must fit then, and without ``arguments`` every part of a network of the same class. A warning names the parts that
-    are new.
+    ``arguments`` replace recorded ones. From the record of another class, only the arguments that both classes have are used. The
+    encoder must fit. A network of the recorded class without new ``arguments`` must fit completely. A warning names new parts.
 
     Returns:
         The network in evaluation mode, and the record of its preprocessing, if there is one.
@@ -66,8 +65,8 @@ def load_pretrained(
     """
     initial = InitialWeights(find_weights(source, revision), parts="all")
     record = initial.source.network
-    taken = signature(network_class).parameters
-    known = {name: value for name, value in record.get("arguments", {}).items() if name in taken}
+    accepted = signature(network_class).parameters
+    known = {name: value for name, value in record.get("arguments", {}).items() if name in accepted}
     network = network_class(**{**known, **arguments})
     if not arguments and str(record.get("_target_", "")).endswith(f".{network_class.__qualname__}"):
         initial.require = "all"
@@ -83,12 +82,12 @@ def load_pretrained(
 def load_published(path: str | os.PathLike) -> torch.nn.Module:
     """Build the network of a published file, and load all of its weights.
 
-    The file's tensors show its layout, channels and widths; docs/how-to/published_weights.md lists the files, their networks and
-    their licences. The transfer is logged (see ``transfer_weights``); a decoder or a head that the file does not hold is new.
+    The tensors show the layout, channels and widths of the network. docs/how-to/published_weights.md lists the files, their
+    networks and their licences. The transfer is logged (see ``transfer_weights``). A missing decoder or head is new.
 
     Returns:
-        The network in evaluation mode. Its output for an input is that of the published network, up to rounding; for CT-FM and
-        nnssl the axes of input and output are (X, Y, Z), not (Z, Y, X).
+        The network in evaluation mode. Its outputs are those of the published network, up to rounding. For CT-FM and nnssl the
+        axes of input and output are (X, Y, Z), not (Z, Y, X).
 
     Raises:
         CheckpointError: the file cannot be read, has no published layout, or lacks a tensor.
@@ -97,19 +96,19 @@ def load_published(path: str | os.PathLike) -> torch.nn.Module:
 
 
 def published_network(path: str | os.PathLike) -> tuple[torch.nn.Module, WeightSource, TransferReport]:
-    """The network of ``load_published``, in training mode, what the file holds, and the report of the transfer."""
+    """The network of ``load_published``, but in training mode, the content of the file, and the report of the transfer."""
     initial = _published(path)
     source = initial.source
     network = ConfigComponent({"_target_": source.network["_target_"], **source.network["arguments"]}).instantiate()
-    held = [part for part, keys in network_parts(network).items() if not source.state.keys().isdisjoint(keys)]
-    return network, source, transfer_weights(network, initial.content, "all", require=held, name=source.name)
+    present = [part for part, keys in network_parts(network).items() if not source.state.keys().isdisjoint(keys)]
+    return network, source, transfer_weights(network, initial.content, "all", require=present, name=source.name)
 
 
 def published_records(path: str | os.PathLike) -> dict[str, Any]:
-    """The records for a published network's weights, as ``write_weights(target, network, **records)`` takes them.
+    """The records of a published file, for ``write_weights(target, network, **records)``.
 
-    These are ``preprocessing`` of the training scans (see ``ScanPreprocessing.record``), None when it is not known, and
-    ``data``: name, source and licence of the file and its training data.
+    ``preprocessing`` is that of the training scans (see ``ScanPreprocessing.record``), None if unknown. ``data`` has name, source
+    and licence of the file and its training data.
 
     Raises:
         CheckpointError: the file cannot be read or has no published layout.
@@ -135,14 +134,14 @@ def save_pretrained(
     name: str | None = None,
     license: str = "apache-2.0",
 ) -> Path:
-    """Write ``model.safetensors``, ``config.json`` and ``README.md``, a model card with the Hub's metadata, into a folder.
+    """Write ``model.safetensors``, ``config.json`` and ``README.md``, a model card for the Hub, into a folder.
 
     Args:
-        network: with a method ``config()``, as ``GenesisUNet`` has.
+        network: a network with a method ``config()``, such as ``GenesisUNet``.
         folder: created if missing.
-        preprocessing: preprocessing of its scans, see ``ScanPreprocessing.record``.
+        preprocessing: record of the preprocessing of scans, see ``ScanPreprocessing.record``.
         name: title of the card; by default the folder's name.
-        license: licence of the weights, by the Hub's identifier, such as ``cc-by-4.0``.
+        license: licence of the weights as the Hub names it, such as ``cc-by-4.0``.
     """
     folder = Path(folder)
     scans = None if preprocessing is None else dict(preprocessing)
@@ -164,9 +163,9 @@ def push_to_hub(
     private: bool = False,
     token: str | None = None,
 ) -> str:
-    """Upload the files of ``save_pretrained`` to a repository ``owner/name`` of the Hugging Face Hub, created if missing.
+    """Upload the files of ``save_pretrained`` to the Hugging Face Hub, and return the address of the commit.
 
-    Without ``token``, the one that ``hf auth login`` has stored is used. Returns the address of the commit.
+    The repository ``owner/name`` is created if missing. By default the token that ``hf auth login`` has stored is used.
     """
     api = optional_package("huggingface_hub", f"{repo_id}: the Hugging Face Hub", "huggingface_hub").HfApi(token=token)
     api.create_repo(repo_id, private=private, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Weight files: where they are, and the state dict and the records in a file of PyTorch, safetensors or Keras of any known form."""
+"""Weight files of PyTorch, safetensors and Keras: where they are, and reading of their state dict and records."""
 
 from __future__ import annotations
 
@@ -30,10 +30,9 @@ IN_A_RUN = "checkpoints/model.pt"
 SUFFIXES = (".pt", ".pth", ".ckpt", ".model", ".h5", ".hdf5", ".safetensors")  # of weight files
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
-# Preferred keys of the state dict: in this bundle and MONAI's CheckpointSaver; usual in PyTorch, Lightning and nnU-Net's first
-# version; in nnU-Net's second version and nnssl; in SuPreM; in trainings with a student and a teacher.
+# Keys of the state dict: in MONAI; in PyTorch, Lightning and nnU-Net 1; in nnU-Net 2 and nnssl; in SuPreM; of a student network.
 STATE_KEYS = ("model", "state_dict", "network_weights", "net", "student")
-RECORDS = ("network", "preprocessing", "data")  # which entries of the rest are read
+RECORDS = ("network", "preprocessing", "data")  # the other entries that are read
 SHIPPED = (16, 32, 64, 128)  # features of models/model.pt
 
 
@@ -47,16 +46,15 @@ class WeightSource:
     network: Mapping[str, Any] = field(default_factory=dict)  # see network_record
     preprocessing: dict[str, Any] | None = None  # of the training data
     data: dict[str, Any] | None = None
-    layout: Layout | None = None  # of a published file, whose tensors have the keys of a network here
+    layout: Layout | None = None  # of a published file; then the keys are those of the network here
 
 
 def find_weights(source: str | os.PathLike | None = None, revision: str | None = None) -> Path:
     """The weight file of a source.
 
     Args:
-        source: a weight file; a folder with ``model.safetensors``, a bundle's with ``models/model.pt``, or a run's with
-            ``checkpoints/model.pt``; a repository of the Hugging Face Hub, as ``owner/name``; None: the weights of this
-            bundle, ``models/model.pt``.
+        source: a weight file; a folder with ``model.safetensors``, ``models/model.pt`` (a bundle) or ``checkpoints/model.pt`` (a
+            run); a repository ``owner/name`` of the Hugging Face Hub; None: ``models/model.pt`` of this bundle.
         revision: branch, tag or commit of a repository; None: its newest.
 
     Raises:
@@ -90,7 +88,7 @@ def _downloaded(repo_id: str, revision: str | None) -> Path:
     try:
         wanted = [WEIGHTS_FILE, CONFIG_FILE, IN_A_BUNDLE]
         return Path(hub.snapshot_download(repo_id, revision=revision, allow_patterns=wanted))
-    except Exception as error:  # the Hub's client also raises those of its HTTP library
+    except Exception as error:  # the Hub's client also raises errors of its HTTP library
         reason = " ".join(str(causes(error)[-1]).split())
         raise CheckpointError(
             f"{repo_id}: there is no such local file or folder, and the repository could not be loaded from the Hugging Face Hub "
@@ -113,12 +111,12 @@ def read_weight_file(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:
-    """The records, none without a ``config.json`` in the folder, and the tensors under ``model``."""
+    """The tensors under ``model``, and the records from ``config.json`` if the folder has one."""
     package = optional_package("safetensors.torch", f"{path}: reading it", "safetensors")
     config = path.with_name(CONFIG_FILE)
     try:
         state = package.load_file(path)
-    except Exception as error:  # a damaged file raises what the package's own library defines
+    except Exception as error:  # the package raises errors of its own for a damaged file
         raise CheckpointError(f"{path}: not a safetensors file, or damaged ({error}). Download it again.") from error
     try:
         records = json.loads(config.read_text()) if config.exists() else {}
@@ -140,7 +138,7 @@ def _read_keras_file(path: Path) -> dict[str, Any]:
 
     try:
         with h5py.File(path, "r") as file:
-            file.get("model_weights", file).visititems(collect)  # this group is in files of Model.save alone
+            file.get("model_weights", file).visititems(collect)  # only Model.save writes this group
     except (OSError, RuntimeError, KeyError) as error:
         raise CheckpointError(
             f"{path}: the HDF5 file is truncated or damaged ({path.stat().st_size} bytes; {error}). Copy it again."
@@ -151,10 +149,10 @@ def _read_keras_file(path: Path) -> dict[str, Any]:
 def read_source(
     source: str | os.PathLike | Mapping[str, Any], name: str | None = None, own_keys: Collection[str] = ()
 ) -> WeightSource:
-    """Find the state dict in what ``transfer_weights`` takes, with its checks.
+    """Read a source of ``transfer_weights``, and check it.
 
-    The tensors of a published file get the keys of its network here, and its known properties become the records. ``own_keys``
-    are those of the network to be loaded: a prefix that is its own, as MONAI's ``UNet`` has ``model.``, stays.
+    Tensors of a published file get the keys of the network here, and its known properties become the records. ``own_keys`` are
+    the keys of the network to load into: a prefix that all of them have, as ``model.`` in MONAI's ``UNet``, is not removed.
     """
     if isinstance(source, Mapping):
         name, content = name or "the given weights", source
@@ -167,15 +165,16 @@ def read_source(
     state, prefix = checked_state({**records, "format_version": version}, found, name, own_keys=own_keys)
     known = None if "network" in records else translated(state, content)
     if known is not None:
-        layout, own = known
-        network = {"_target_": own.target, "arguments": own.arguments}
-        return WeightSource(name, own.state, prefix, network, own.preprocessing, layout.record(), layout)
+        layout, translation = known
+        network = {"_target_": translation.target, "arguments": translation.arguments}
+        data, preprocessing = layout.record(), translation.preprocessing
+        return WeightSource(name, translation.state, prefix, network, preprocessing, data, layout)
     network = records.get("network", {})
     return WeightSource(name, state, prefix, network, records.get("preprocessing"), records.get("data"))
 
 
 def _place_of_state(content: Mapping[str, Any], name: str) -> str | None:
-    """The key of the state dict in a file: a usual one, or else the only one; None if the file is a state dict."""
+    """The key of the state dict in a file: a usual key, or the only one; None if the file is a state dict."""
     dicts = [key for key, value in content.items() if isinstance(value, Mapping) and _has_tensors(value)]
     usual = [key for key in STATE_KEYS if key in dicts]
     if not usual and _has_tensors(content):
@@ -194,8 +193,5 @@ def _has_tensors(values: Mapping[str, Any]) -> bool:
 
 
 def recorded_features(network: Mapping[str, Any], otherwise: Sequence[int] = SHIPPED) -> list[int]:
-    """Channels by level of the ``GenesisUNet`` in a weight file's record of its network, so that a configuration builds it.
-
-    ``otherwise``: the channels if the record has none; by default those of ``models/model.pt``.
-    """
+    """The ``features`` in the record of a ``GenesisUNet``, or else ``otherwise``, by default those of ``models/model.pt``."""
     return list(network.get("arguments", {}).get("features", otherwise))

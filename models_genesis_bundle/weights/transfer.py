@@ -45,40 +45,32 @@ def transfer_weights(
 ) -> TransferReport:
     """Load the tensors of a checkpoint that belong to the given parts and fit, and report the outcome for every tensor.
 
-    Tensors, that is parameters and buffers, are matched by their keys. The outcome for a tensor of the network:
+    Parameters and buffers are matched by their keys. A tensor of the network is
 
-    - **loaded**: the file has it in the same shape;
-    - **adapted** (see ``fit_input_channels``): it sees the input, and the numbers of input channels differ. The first
-      convolution of the encoder gives these numbers, and each convolution of the encoder that takes as many sees the input;
-    - **initial**: its part is not to be loaded, or the file lacks it or has it in another shape, as the head for another number
-      of classes.
+    - **loaded** if the file has it in the same shape;
+    - **adapted** (see ``fit_input_channels``) if it is a convolution of the encoder that sees the input, and only the number of
+      input channels differs. The first convolution of the encoder shows this number for file and network;
+    - **initial** if its part is not to be loaded, the file lacks it, or the shape differs, as for other classes.
 
-    Tensors of the file that the network lacks are **unused**. The report is always logged: its table at INFO (a WARNING when
-    nothing was loaded), each tensor at DEBUG. A WARNING names arguments of the network, such as the activation, that differ from
-    those in the file.
+    Tensors of the file that the network lacks are **unused**. The report is logged: a table at INFO (at WARNING if nothing was
+    loaded), each tensor at DEBUG. A WARNING names arguments, such as the activation, that differ from the file's.
 
     Args:
-        network: any network, wrapped or not; changed in place. Its method ``parts()`` or ``key_parts`` gives its parts; without
-            either, ``parts`` and ``require`` can only be ``"all"`` or empty.
-        source: path or content of a checkpoint of this bundle, MONAI or nnU-Net, of a published file (see ``load_published``) or
-            of a bare state dict: the state dict itself, or a mapping with it under ``model``, ``state_dict``,
-            ``network_weights``, ``net`` or ``student``.
-        parts: names from ``encoder``, ``decoder``, ``head``, or ``"all"``. A part that the network does not have is not an error:
-            a classifier has no decoder.
-        require: the parts of which every tensor must be loaded or adapted, except tensors that no published file of that kind
-            holds, such as the convolutions around NVIDIA's Swin transformer.
-        key_map: prefixes of the file's keys and their replacements, ``{"swinViT.": "encoder."}``; the longest matching
-            prefix is used.
+        network: any network, wrapped or not; changed in place. If neither a method ``parts()`` nor ``key_parts`` gives its parts,
+            ``parts`` and ``require`` can only be ``"all"`` or empty.
+        source: path or content of a checkpoint of this bundle, MONAI or nnU-Net, of a published file (see ``load_published``), or
+            of a state dict, alone or under ``model``, ``state_dict``, ``network_weights``, ``net`` or ``student``.
+        parts: names from ``encoder``, ``decoder``, ``head``, or ``"all"``. The network need not have all of them.
+        require: parts whose tensors must all be loaded or adapted, except tensors that no published file of this layout has, such
+            as the convolutions around NVIDIA's Swin transformer.
+        key_map: prefixes of the file's keys and their replacements, ``{"swinViT.": "encoder."}``; the longest one is used.
         name: name of the source in the report and in errors; by default its path.
 
     Raises:
-        TransferError: a tensor of a required part would stay initial. Nothing is loaded; the message names the missing tensors
-            and the likely cause.
-        CheckpointError: the file cannot be read, has a newer format, holds no state dict, weights that are not finite, or
-            records that are not plain data.
-        UnknownLayoutError: parts are named, and the network's are not known.
-        ValueError: an unknown part, a required part that is not to be loaded or that the network lacks, or a ``key_map`` that
-            gives two tensors one key.
+        TransferError: a tensor of a required part would stay initial. Nothing is loaded; the message names the likely cause.
+        CheckpointError: as in ``read_weights``, or a file without a state dict.
+        UnknownLayoutError: parts are named, but the parts of the network are not known.
+        ValueError: an unknown part, a required part that is not loaded or does not exist, or equal keys after ``key_map``.
 
     Examples:
         >>> from models_genesis_bundle.networks import GenesisUNet
@@ -102,7 +94,7 @@ def transfer_weights(
             own.copy_(value)
     logger.log(logging.INFO if plan else logging.WARNING, "%s", report)
     settings = differing_arguments(weights.network, network_record(network), FREE_ARGUMENTS)
-    if plan and settings and weights.layout is None:  # of published files the documentation names the settings
+    if plan and settings and weights.layout is None:  # the documentation names the settings for published files
         logger.warning("%s: these weights were trained in a network with other settings. %s", weights.name, settings)
     for entry in report.tensors:
         logger.debug("%s: %s %s %s", entry.key, entry.outcome, entry.reason, entry.detail)
@@ -110,15 +102,15 @@ def transfer_weights(
 
 
 def fit_input_channels(weight: torch.Tensor, channels: int) -> torch.Tensor:
-    """Change how many input channels a convolution's weight takes.
+    """Change the number of input channels of a convolution's weight.
 
-    More channels than the present number ``s``: channel ``j`` gets the weights of channel ``j mod s``, divided by the number of
-    channels that share them. Fewer, ``t``: channel ``j`` gets the sum of the channels ``i`` with ``i mod t = j``. Either way,
-    the response to an image with the same content in all channels stays.
+    The response to an image with the same content in all channels does not change. With more channels than the present ``s``,
+    channel ``j`` gets the weights of channel ``j mod s``, divided by the number of channels that share them. With fewer, channel
+    ``j`` gets the sum of all channels ``i`` with ``i mod t = j``.
 
     Args:
         weight: (outputs, s, kernel sides …).
-        channels: the number of input channels wanted, ``t``.
+        channels: the new number of input channels, ``t``.
 
     Returns:
         (outputs, t, kernel sides …).
@@ -136,7 +128,7 @@ def fit_input_channels(weight: torch.Tensor, channels: int) -> torch.Tensor:
 def _parts(
     network: torch.nn.Module, parts: str | Sequence[str], require: str | Sequence[str]
 ) -> tuple[dict[str, list[str]], tuple[str, ...], tuple[str, ...]]:
-    """The network's keys by part, the parts to load and the required ones; all of an unknown network is one part."""
+    """The network's keys by part, the parts to load and the required parts; an unknown network is a single part."""
     try:
         known = network_parts(network)
     except UnknownLayoutError:
@@ -153,7 +145,7 @@ def _parts(
 
 
 def _renamed(state: Mapping[str, torch.Tensor], key_map: Mapping[str, str]) -> dict[str, str]:
-    """The file's keys, by their names in the network."""
+    """The keys of the file by their names in the network."""
     renamed: dict[str, str] = {}
     for key in state:
         start = max((start for start in key_map if key.startswith(start)), key=len, default="")
@@ -171,7 +163,7 @@ def _plan(
     known: Mapping[str, list[str]],
     wanted: tuple[str, ...],
 ) -> tuple[list[tuple[torch.Tensor, torch.Tensor]], list[TensorTransfer]]:
-    """The pairs of tensors to copy, the network's own and the new one, and the report's entries; nothing is changed."""
+    """The pairs to copy, a tensor of the network and its new value, and the entries of the report; nothing is changed yet."""
     own_state, found, placed = {}, {}, set()
     for own, keys in _keys_by_tensor(network.state_dict()):
         own_state[keys[0]] = own
@@ -198,7 +190,7 @@ def _plan(
 
 
 def _keys_by_tensor(state: Mapping[str, torch.Tensor]) -> list[tuple[torch.Tensor, list[str]]]:
-    """Each tensor once, with all its keys: those whose tensors share their memory."""
+    """Each tensor once, with all keys that share its memory."""
     keys_of: dict[tuple, tuple[torch.Tensor, list[str]]] = {}
     for key, value in state.items():
         if isinstance(value, torch.Tensor):  # a module may add other state
@@ -220,7 +212,7 @@ def _input_channels(
 def _fit(
     part: str, own: torch.Tensor, value: torch.Tensor, channels: tuple[int, int]
 ) -> tuple[str, str, str, torch.Tensor | None]:
-    """Outcome, reason, its numbers, and the tensor to copy, None for an initial one."""
+    """Outcome, reason, detail, and the tensor to copy; None if the network keeps its own."""
     if is_whole(value, own):
         return "initial", "whole numbers", f"{value.dtype} in the file, {own.dtype} here", None
     if value.shape == own.shape:
@@ -260,7 +252,7 @@ def _refuse_too_little(
     missing = [
         entry
         for entry in concerned
-        # The number of batches that a normalisation has seen takes no part in any result, and some files lack it.
+        # num_batches_tracked changes no result, and some files lack it.
         if entry.outcome == "initial" and entry.reason != LACKING and not entry.key.endswith("num_batches_tracked")
     ]
     if not missing:

@@ -10,16 +10,15 @@ from tabulate import tabulate
 
 @dataclass(frozen=True)
 class TensorTransfer:
-    """One tensor.
+    """The outcome for one tensor.
 
     Attributes:
-        key: in the network's state dict; for an unused tensor, in the file's.
-        part: ``encoder``, ``decoder``, ``head``, or ``network`` where the parts are not known.
-        outcome: ``loaded``: as it is in the file; ``adapted``: made to fit; ``initial``: the network keeps its initial value;
-            ``unused``: the network has no place for the file's tensor.
-        reason: why, in words that are the same for all tensors of a kind.
-        detail: numbers, if any.
-        values: how many numbers it holds.
+        key: its key in the network's state dict; for an unused tensor, in the file's.
+        part: ``encoder``, ``decoder``, ``head``, or ``network`` if the parts are not known.
+        outcome: ``loaded``, ``adapted``, ``initial`` or ``unused``, see ``transfer_weights``.
+        reason: the reason, in the same words for all tensors that it concerns.
+        detail: numbers that belong to the reason, or empty.
+        values: its number of values.
     """
 
     key: str
@@ -36,9 +35,9 @@ class TransferReport:
 
     Attributes:
         source: the file.
-        prefix: what was removed from its keys.
+        prefix: the prefix that was removed from the file's keys.
         parts: the parts to load.
-        tensors: one entry for each tensor, in the network's order, then the file's unused ones.
+        tensors: the tensors of the network in its order, then the unused tensors of the file.
         recognised: title of a published file; empty for other files.
     """
 
@@ -62,7 +61,7 @@ class TransferReport:
         return {**asdict(self), "parts": list(self.parts), "counts": self.counts()}
 
     def __str__(self) -> str:
-        """A table with a line for each part, outcome and reason; the reason's numbers are those of the first tensor."""
+        """A table with a row for each part, outcome and reason; a detail is that of the first tensor."""
         groups: dict[tuple[str, str, str], list[TensorTransfer]] = {}
         for tensor in self.tensors:
             groups.setdefault((tensor.part, tensor.outcome, tensor.reason), []).append(tensor)

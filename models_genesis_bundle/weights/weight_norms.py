@@ -1,4 +1,4 @@
-"""Norms of layers' weights: measured in a file, and kept while other weights are loaded."""
+"""Norms of the weights of layers: measurement in a file, and scaling of loaded weights."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class LayerSpectrum(NamedTuple):
 def layer_spectra(source: str | os.PathLike | Mapping[str, Any]) -> list[LayerSpectrum]:
     """The size and the stable rank of every convolution and dense layer in a weight file.
 
-    ``norm_ratio`` is the Frobenius norm over √(rows / 3), the mean norm under PyTorch's default initialisation: at a ratio of 3,
-    a step of the same learning rate turns a layer in front of a normalisation a third as far as a new one. ``stable_rank`` is the
-    squared Frobenius norm over the squared largest singular value (Rudelson and Vershynin, "Sampling from large matrices",
-    Journal of the ACM 2007): it is 1 if all channels are multiples of one channel, and about two thirds of the number of
-    channels in new layers.
+    ``norm_ratio`` is the Frobenius norm divided by √(rows / 3), the mean norm under PyTorch's default initialisation. At a ratio
+    of 3, a step changes the direction of the weights in front of a normalisation a third as much as in a new layer.
+    ``stable_rank`` is the squared Frobenius norm divided by the squared largest singular value (Rudelson and Vershynin, "Sampling
+    from large matrices", Journal of the ACM 2007). It is 1 if all channels are multiples of one channel, and about two thirds of
+    the number of channels in new layers.
 
     Args:
         source: a weight file's path or content, as ``transfer_weights`` reads it.
@@ -41,7 +41,7 @@ def layer_spectra(source: str | os.PathLike | Mapping[str, Any]) -> list[LayerSp
         The layers in the file's order, without single filters.
 
     Raises:
-        CheckpointError: the file does not exist, or holds no weights.
+        CheckpointError: the file does not exist, or has no weights.
     """
     spectra = []
     for key, value in read_source(source).state.items():
@@ -57,14 +57,13 @@ def layer_spectra(source: str | os.PathLike | Mapping[str, Any]) -> list[LayerSp
 
 @contextmanager
 def weight_norms_kept(network: nn.Module) -> Iterator[None]:
-    """Keep the Frobenius norm of every convolution in front of a normalisation while other weights are loaded.
+    """Scale weights that are loaded in this context, so that convolutions in front of a normalisation keep their Frobenius norm.
 
-    The normalisation removes the scale of its input, so that the outputs do not change. But the scale of the weights determines
-    how far a step of a given learning rate changes their direction (van Laarhoven, "L2 regularization versus batch and
-    weight normalization", arXiv 1706.05350): weights that grew in pretraining learn more slowly than new ones. A bias is
-    scaled with its weights, and the running statistics of a batch normalisation with both. Convolutions that no
-    normalisation follows in an ``nn.Sequential``, as in this package's networks and in MONAI's ``Convolution``, keep what is
-    loaded.
+    The outputs do not change, because the normalisation removes the scale. But weights that grew in pretraining learn more slowly
+    than new ones: their scale determines how far a step of a given learning rate changes their direction (van Laarhoven, "L2
+    regularization versus batch and weight normalization", arXiv 1706.05350). Biases and the running statistics of batch
+    normalisations are scaled as well. Only convolutions that a normalisation follows in an ``nn.Sequential`` are scaled, as in
+    this package's networks and in MONAI's ``Convolution``.
     """
     norms = [(unit, normalisation, unit.weight.detach().norm()) for unit, normalisation in _normalised(network)]
     yield

@@ -1,4 +1,4 @@
-"""How long the deformations take on one core, next to plain loops and MONAI's nearest built-in transforms."""
+"""The time of the deformations on one core, compared with plain loops and MONAI's nearest built-in transforms."""
 
 from __future__ import annotations
 
@@ -20,24 +20,23 @@ from monai.transforms import RandCoarseDropout, RandCoarseShuffle, RandHistogram
 from benchmarks import plain_loops
 from benchmarks.measuring import Row, describe_machine, interleaved_medians, report, threads
 
-PAIRS = 20  # a round's draws of "genesis pair", whose time varies with what is drawn
+PAIRS = 20  # cubes in a round of "genesis pair", because their times differ
 
 
 def benchmark_deformations(
     config_file: str = "configs/pretrain.yaml",  # a pretraining configuration
     sizes: Sequence[Sequence[int]] = ((64, 64, 32), (128, 128, 128), (160, 160, 160)),  # sides of the cubes in voxels
     seconds_per_size: float = 10.0,  # time to spend on each size
-    json_path: str | os.PathLike | None = None,  # a file for the rows as well
+    json_path: str | os.PathLike | None = None,  # file for the rows
 ) -> list[Row]:
     """Time each deformation, an average Genesis pair, plain loops and MONAI's nearest built-ins, in turns, on one thread.
 
-    ``genesis pair`` is the real pipeline of ``config_file``; its time is the mean over the draws of a round of 20 cubes, the
-    median over the rounds. The plain loops draw from the same distributions and are timed at the first size only. MONAI's
-    ``RandCoarseShuffle`` gets a tenth of the windows that local pixel shuffling has.
+    ``genesis pair`` is the pipeline of ``config_file``: the mean over a round of 20 cubes, the median over rounds. The plain
+    loops draw from the same distributions and are timed at the first size only. ``RandCoarseShuffle`` gets a tenth of the windows.
 
     Returns:
-        A row for each transform and size: ``size``, ``transform``, ``milliseconds`` (median), ``cubes_per_second`` and, for
-        a plain loop, ``times_ours``: how much longer it takes.
+        A row for each transform and size: ``size``, ``transform``, ``milliseconds`` (median), ``cubes_per_second`` and, for a
+        plain loop, ``times_ours``: the ratio of its time to ours.
     """
     machine = describe_machine() | {"threads": 1}
     rows: list[Row] = []

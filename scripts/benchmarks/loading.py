@@ -32,15 +32,14 @@ def benchmark_loader(
     cubes: int = 512,  # cubes of an epoch, an even number
     batch_size: int = 6,  # cubes of a batch
     seconds: float = 20.0,  # time to spend on all epochs
-    json_path: str | os.PathLike | None = None,  # a file for the rows as well
+    json_path: str | os.PathLike | None = None,  # file for the rows
 ) -> list[Row]:
-    """Time epochs of the configuration's own loader, from prepared volumes to batches, by numbers of workers, in turns.
+    """Time epochs of the configuration's loader, from prepared volumes to batches, for several numbers of workers, in turns.
 
     Workers stay between epochs, as in training.
 
     Returns:
-        A row for each number of workers: ``workers``, ``cubes_per_second`` (median) and ``times_first``: the ratio to the
-        first row.
+        A row for each number of workers: ``workers``, ``cubes_per_second`` (median) and ``times_first``: relative to the first.
     """
     machine = describe_machine() | {"threads": 1}
     with phantom_settings() as settings, threads(1):
@@ -71,12 +70,11 @@ def benchmark_memory(
     multiples: Sequence[int] = (1, 4, 16),  # numbers of cubes, as multiples of ``cubes``
     cube_size: Sequence[int] = (64, 64, 32),  # sides of the cubes in voxels
     cubes: int = 96,  # the smallest number of cubes, an even number
-    json_path: str | os.PathLike | None = None,  # a file for the rows as well
+    json_path: str | os.PathLike | None = None,  # file for the rows
 ) -> list[Row]:
-    """Load an epoch of 1×, 4× and 16× as many cubes, each in a process of its own, and compare the memory at its highest.
+    """Load an epoch of 1×, 4× and 16× as many cubes, each in a new process, and compare the peak memory.
 
-    ``resident`` is all memory in RAM, with the libraries and what is mapped of the volumes at that moment; ``own`` is the part
-    that no other process shares and that would be freed with it (USS).
+    ``resident`` is all memory in RAM, including libraries and mapped volumes. ``own`` is the unshared part (USS).
 
     Returns:
         A row for each number: ``cubes``, ``resident_megabytes``, ``own_megabytes``, ``resident_against_first`` (a ratio).
@@ -101,7 +99,7 @@ def benchmark_memory(
 
 
 def _highest_memory(config_file: str, settings: dict[str, Any]) -> tuple[int, int]:
-    """Bytes in RAM and bytes of its own that this process has at most while it loads an epoch."""
+    """The peak of all memory and of unshared memory, in bytes, while this process loads an epoch."""
     process = psutil.Process()
     resident = own = 0
     for _ in pretraining_part("train::dataloader", config_file, settings | {"num_workers": 0}):

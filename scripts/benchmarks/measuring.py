@@ -1,4 +1,4 @@
-"""Timing in turns, the machine and the pretraining that are measured, and the table of what was measured."""
+"""Timing in turns, a description of the machine, the pretraining to measure, and the table of results."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ TRAINING_SCANS = 2
 
 
 def interleaved_medians(calls: Mapping[str, Callable[[], object]], seconds: float, least: int = 5) -> dict[str, float]:
-    """Median time of each call in milliseconds; each is called once before counting.
+    """Median time of each call in milliseconds, without its first call.
 
-    The calls take turns for some ``seconds``, at least some rounds, so that a busy machine slows all of them alike.
+    The calls take turns for ``seconds``, at least ``least`` rounds, so that a busy machine slows all of them alike.
     """
     for call in calls.values():
         call()
@@ -56,8 +56,7 @@ def threads(count: int) -> Iterator[None]:
 def describe_machine() -> dict[str, Any]:
     """Processor, cores that this process may use, GPU, versions, PyTorch's threads, and how busy the machine is.
 
-    ``load`` is the number of running processes, averaged over the last minute: above 0 before a measurement starts, the
-    measurement competes with other work.
+    ``load`` is the number of running processes in the last minute. If it is above 0 before a measurement, other work disturbs it.
     """
     listing = Path("/proc/cpuinfo")
     cpu = listing.read_text().splitlines() if listing.exists() else [f"model name: {platform.processor()}"]
@@ -76,7 +75,7 @@ def describe_machine() -> dict[str, Any]:
 
 @contextmanager
 def phantom_settings() -> Iterator[dict[str, Any]]:
-    """Settings of a pretraining of two phantoms, with one to validate; their folders are removed at the end."""
+    """Settings of a pretraining with two phantoms, and one for validation; their folders are removed at the end."""
     with TemporaryDirectory(prefix="genesis_benchmark_", ignore_cleanup_errors=True) as folder:
         side = 80
         make_phantoms(f"{folder}/phantoms", TRAINING_SCANS + 1, (side, side, side), (320 / side,) * 3)
@@ -90,7 +89,7 @@ def phantom_settings() -> Iterator[dict[str, Any]]:
 
 
 def pretraining_part(part: str, config_file: str, settings: dict[str, Any]) -> Any:
-    """Build one part of a pretraining configuration, for example ``train::dataloader``, under some of its settings."""
+    """Build a part of a pretraining configuration with other settings, for example ``train::dataloader``."""
     parser = ConfigParser()
     parser.read_config(config_file)
     parser.update(settings)
@@ -100,7 +99,7 @@ def pretraining_part(part: str, config_file: str, settings: dict[str, Any]) -> A
 def report(
     part: str, machine: Mapping[str, Any], rows: Sequence[Row], json_path: str | os.PathLike | None = None
 ) -> list[Row]:
-    """Print the rows and return them; ``json_path`` receives them as well, with the machine as it was before the measurement."""
+    """Print and return the rows; ``json_path`` also gets the machine as it was before the measurement."""
     where = ", ".join(f"{name} {value}" for name, value in machine.items() if value is not None)
     print(f"{part} ({where})\n{tabulate(rows, headers='keys', tablefmt='pipe', floatfmt='.4g')}\n")
     if json_path:

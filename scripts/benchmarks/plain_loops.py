@@ -1,7 +1,7 @@
-"""The deformations as plain loops, which the compiled ones are measured against.
+"""The deformations as plain loops, for comparison with the compiled ones.
 
-Written from the description of the method (the windows, probabilities and orders are those of docs/reference/transforms.md)
-in the obvious way: one NumPy call for each window. Cubes are (1, X, Y, Z) arrays in 0 … 1; no function changes its input.
+They follow the description in docs/reference/transforms.md in the obvious way: one NumPy call for each window. Cubes are (1, X,
+Y, Z) arrays in 0 … 1; no function changes its input.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ CURVE_POINTS = 1_000
 
 
 def shuffle(cube: np.ndarray, rng: np.random.Generator, windows: int = 10_000) -> np.ndarray:
-    """Local pixel shuffling: the voxels of each window, read from the undeformed cube, in another order."""
+    """Local pixel shuffling: permute the voxels of each window, which are read from the undeformed cube."""
     output = cube.copy()
     shape = np.array(cube.shape[1:])
     sides = rng.integers(1, shape // 10, size=(windows, len(shape)), endpoint=True)
@@ -30,7 +30,7 @@ def shuffle(cube: np.ndarray, rng: np.random.Generator, windows: int = 10_000) -
 
 
 def bend_intensities(cube: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Non-linear intensities: along a cubic Bézier curve from corner to corner, one half of them decreasing."""
+    """Non-linear intensities along a cubic Bézier curve from corner to corner, half of them decreasing."""
     points = np.array([(0.0, 0.0), rng.random(2), rng.random(2), (1.0, 1.0)])
     t = np.linspace(0, 1, CURVE_POINTS)[:, None]
     weights = np.hstack([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3])
@@ -42,7 +42,7 @@ def bend_intensities(cube: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def in_paint(cube: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """In-painting: noise inside of up to five windows."""
+    """In-painting: noise inside up to five windows."""
     output = cube.copy()
     for _ in range(5):
         if rng.random() < 0.05:
@@ -54,7 +54,7 @@ def in_paint(cube: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def out_paint(cube: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Out-painting: noise outside of up to five windows."""
+    """Out-painting: noise outside up to five windows."""
     output = rng.random(cube.shape).astype(np.float32)
     for number in range(5):
         if number > 0 and rng.random() < 0.05:
@@ -66,7 +66,7 @@ def out_paint(cube: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def genesis_pair(cube: np.ndarray, rng: np.random.Generator) -> dict[str, torch.Tensor]:
-    """A cube and its deformed copy with the recipe's probabilities: ``image`` and ``label``, (1, X, Y, Z)."""
+    """A cube and its deformed copy, with the recipe's probabilities: ``image`` and ``label``, (1, X, Y, Z)."""
     for _ in range(3):
         if rng.random() >= 0.4:
             break

@@ -1,4 +1,4 @@
-"""How fast a training step is, and how much memory it takes, by number format, memory format, optimizer and compilation."""
+"""Speed and memory of a training step by number format, memory format, optimizer and compilation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FORMATS = {"float32": torch.float32, "tf32": torch.float32, "float16": torch.flo
 
 @dataclass(frozen=True)
 class Variant:
-    """How a step is computed."""
+    """Settings of a training step."""
 
     number_format: str = "float32"  # of the forward pass; tf32: float32 with rounded products, GPU only
     channels_last: bool = False  # memory format of the weights
@@ -39,8 +39,7 @@ class Variant:
     def step(self, features: Sequence[int], cubes: torch.Tensor) -> Callable[[], float]:
         """A function that makes one step of a new ``GenesisUNet``: forward, MSE, backward, optimizer.
 
-        ``cubes`` (B, 1, X, Y, Z) in 0 … 1 are input and target at once. The function returns the loss, for which it waits
-        for the device to finish.
+        ``cubes`` (B, 1, X, Y, Z) in 0 … 1 are both input and target. The function waits for the device and returns the loss.
         """
         dtype = FORMATS[self.number_format]
         network = to_memory_format(GenesisUNet(features=features).to(cubes.device), self.channels_last)
@@ -65,20 +64,19 @@ class Variant:
 def benchmark_step(
     features: Sequence[int] = (64, 128, 256, 512),  # widths of the network; by default the published one's
     cube_size: Sequence[int] = (64, 64, 32),  # sides of the cubes in voxels
-    batch_size: int = 1,  # cubes of a step; a GPU needs 32 and more to be busy
-    compiled: bool | None = None,  # compiles for a minute or more; None: where there is a compiler
-    bfloat16: bool | None = None,  # None: where the device computes it natively; emulated, a step takes minutes
-    device: str | None = None,  # where to compute; None: the GPU, or the CPU where there is none
+    batch_size: int = 1,  # cubes of a step; a GPU is busy from about 32
+    compiled: bool | None = None,  # takes a minute or more; None: if there is a compiler
+    bfloat16: bool | None = None,  # None: if the device supports it natively; emulated, a step takes minutes
+    device: str | None = None,  # None: the GPU if there is one, or else the CPU
     matrix_side: int | None = None,  # rows and columns of the product's matrices; None: 8192 on a GPU, 2048 on a CPU
     seconds: float = 30.0,  # time to spend on all steps; at least two rounds are made
-    json_path: str | os.PathLike | None = None,  # a file for the rows as well
+    json_path: str | os.PathLike | None = None,  # file for the rows
 ) -> list[Row]:
     """Time training steps and, as the ceiling of each number format, products of matrices, in turns.
 
     Returns:
-        A row for each variant: ``network``, ``variant``, ``cubes_per_second`` (median), ``times_first``: relative to float32
-        with contiguous weights, ``tflops`` (achieved 10¹² operations a second), ``percent_of_ceiling`` and, on a GPU,
-        ``peak_gib``: the memory of network, optimizer and step.
+        A row for each variant: ``network``, ``variant``, ``cubes_per_second`` (median), ``times_first``: relative to float32 with
+        contiguous weights, ``tflops`` (10¹² operations a second), ``percent_of_ceiling`` and, on a GPU, ``peak_gib`` of memory.
     """
     place = usable_device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if bfloat16 is None:
@@ -115,7 +113,7 @@ def benchmark_step(
 
 
 def training_step_flops(features: Sequence[int], cube_size: Sequence[int]) -> int:
-    """Floating-point operations of forward and backward for one cube: those of convolutions, a multiply-add being two."""
+    """Floating-point operations of all convolutions, forward and backward, for one cube; a multiply-add counts as two."""
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
         GenesisUNet(features=features)(torch.rand(1, 1, *cube_size)).mean().backward()
     return counter.get_total_flops()
@@ -124,7 +122,7 @@ def training_step_flops(features: Sequence[int], cube_size: Sequence[int]) -> in
 def _variants(gpu: bool, bfloat16: bool, compiled: bool) -> list[Variant]:
     formats = ["float32", *(["tf32", "float16"] if gpu else []), *(["bfloat16"] if bfloat16 else [])]
     variants = [Variant(name, channels_last) for name in formats for channels_last in (False, True)]
-    default = variants[-1]  # of the trainers: precision auto
+    default = variants[-1]  # as the trainers do with precision auto
     return [
         *variants,
         replace(default, muon=True),
@@ -136,7 +134,7 @@ def _variants(gpu: bool, bfloat16: bool, compiled: bool) -> list[Variant]:
 def _with_peak_memory(
     make_step: Callable[[], Callable[[], float]], device: torch.device
 ) -> tuple[Callable[[], float], float]:
-    """A step, and the GiB of GPU memory that it takes at most."""
+    """A step and its peak GPU memory in GiB."""
     if device.type != "cuda":
         return make_step(), 0.0
     before = torch.cuda.memory_allocated(device)
@@ -159,7 +157,7 @@ def _matrix_product(side: int, number_format: str, device: torch.device) -> Call
 
 @contextmanager
 def _gpu_settings(tf32: bool, any_kernel: bool) -> Iterator[None]:
-    """Settings of CUDA and cuDNN inside the block; a CPU has none of them."""
+    """Settings of CUDA and cuDNN inside the block; without effect on a CPU."""
     before = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = tf32
     try:

@@ -1,4 +1,4 @@
-"""Whole pretrainings, started as a user starts them: by loader workers, and by processes."""
+"""Whole pretrainings, started as a user starts them, with several numbers of loader workers and of processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.measuring import TRAINING_SCANS, Row, describe_machine, phantom_
 
 
 def short_run(features: Sequence[int], cube_size: Sequence[int], batch_size: int, epochs: int) -> dict[str, Any]:
-    """Settings of a pretraining that ends after a few epochs, and validates, draws and saves after the last one only."""
+    """Settings of a pretraining of a few epochs, which validates, draws and saves only after the last one."""
     return {
         "network_def::features": list(features),
         "cube_size": list(cube_size),
@@ -32,13 +32,13 @@ def short_run(features: Sequence[int], cube_size: Sequence[int], batch_size: int
 def measure_training(
     config_files: Sequence[str], settings: Mapping[str, Any], processes: int = 1, threads: int | None = None
 ) -> list[dict[str, float]]:
-    """Run the trainer in a process of its own, or in several under ``torchrun``, and read what it measured of itself.
+    """Run the trainer in a new process, or in several under ``torchrun``, and read its measurements.
 
     Returns:
-        The lines of ``metrics.csv`` but the first epoch's, in which processes and kernels warm up.
+        The lines of ``metrics.csv`` without the first epoch, in which processes and kernels warm up.
 
     Raises:
-        RuntimeError: the run failed; with the end of what it printed.
+        RuntimeError: the run failed; the message has the end of its output.
     """
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
     environment = dict(os.environ) if threads is None else {**os.environ, "OMP_NUM_THREADS": str(threads)}
@@ -57,7 +57,7 @@ def measure_training(
 
 
 def median_epoch(epochs: Sequence[Mapping[str, float]], name: str) -> float:
-    """The median of one figure over the epochs of a run or of several."""
+    """The median of a metric over the epochs of one or more runs."""
     return statistics.median(epoch[name] for epoch in epochs)
 
 
@@ -70,15 +70,14 @@ def benchmark_end_to_end(
     batch_size: int = 6,  # cubes of a step, an even number
     epochs: int = 3,  # epochs of a run, at least 2
     rounds: int = 1,  # runs for each number of workers
-    json_path: str | os.PathLike | None = None,  # a file for the rows as well
+    json_path: str | os.PathLike | None = None,  # file for the rows
 ) -> list[Row]:
-    """Run the configuration's trainer with different numbers of loader workers, in turns, as a user does.
+    """Run the configuration's trainer with several numbers of loader workers, in turns, as a user does.
 
-    The numbers are the trainer's own (`engines.Throughput`), of all epochs but the first, without validation.
+    The speeds are those of the trainer (`engines.Throughput`), without validation and without the first epoch.
 
     Returns:
-        A row for each number of workers: ``workers``, ``cubes_per_second`` and ``waiting_percent`` of the training time
-        (medians of the epochs of all rounds).
+        A row for each number of workers: ``workers``, ``cubes_per_second`` and ``waiting_percent`` (medians over epochs).
     """
     machine = describe_machine()
     with phantom_settings() as settings:
@@ -100,10 +99,7 @@ def benchmark_end_to_end(
 
 
 def benchmark_ddp(
-    config_files: Sequence[str] = (
-        "configs/pretrain.yaml",
-        "configs/multi_gpu.yaml",
-    ),  # the second one for several processes
+    config_files: Sequence[str] = ("configs/pretrain.yaml", "configs/multi_gpu.yaml"),  # second: several processes
     processes: Sequence[int] = (1, 2),  # numbers of processes; the others are compared with the first
     features: Sequence[int] = (16, 32, 64, 128),  # widths of the network; by default the shipped weights' network
     cube_size: Sequence[int] = (48, 48, 24),  # sides of the cubes in voxels
@@ -111,16 +107,16 @@ def benchmark_ddp(
     batch_size: int = 6,  # cubes of a process's step, an even number
     epochs: int = 3,  # epochs of a run, at least 2
     rounds: int = 1,  # runs for each number of processes
-    json_path: str | os.PathLike | None = None,  # a file for the rows as well
+    json_path: str | os.PathLike | None = None,  # file for the rows
 ) -> list[Row]:
-    """Run the trainer in one and in more processes under ``torchrun``, in turns; the batch of a process stays the same.
+    """Run the trainer in one and in several processes under ``torchrun``, in turns, with the same batch size in each process.
 
-    One process is one GPU (NCCL), or one thread of a CPU (Gloo) where there is no GPU. Every process makes ``iterations`` steps
-    an epoch, so that more processes see more cubes. The first epoch does not count.
+    A process is one GPU (NCCL) or, without a GPU, one thread of a CPU (Gloo). Every process makes ``iterations`` steps an epoch,
+    so that more processes see more cubes. The first epoch does not count.
 
     Returns:
-        A row for each number of processes: ``processes``, ``cubes_per_second`` of all of them together (median of the
-        epochs), ``efficiency_percent``: 100 where n processes are n times as fast.
+        A row for each number of processes: ``processes``, ``cubes_per_second`` of all together (median of the epochs),
+        ``efficiency_percent``: 100 if n processes are n times as fast.
     """
     machine = describe_machine()
     threads = None if torch.cuda.is_available() else 1

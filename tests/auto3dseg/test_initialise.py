@@ -140,10 +140,10 @@ def test_an_algorithm_that_cannot_be_built_does_not_stop_the_others(tmp_path, pr
     assert taking.weights
 
 
-def test_a_key_that_would_win_is_refused(tmp_path, pretrained):
+def test_a_key_that_overrides_the_weights_is_refused(tmp_path, pretrained):
     folder = write_segresnet(tmp_path / "work", pretrained_ckpt_name="/somewhere/model.pt")
     refused = initialise(tmp_path / "work", pretrained[0])[0]
-    assert "pretrained_ckpt_name is set and would win" in refused.reason
+    assert "pretrained_ckpt_name is set and would be used instead" in refused.reason
     assert not (folder / "genesis_weights.pt").exists()
 
 

@@ -122,7 +122,7 @@ def published(root, archive, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("published")
     make_zoo_folders = runpy.run_path(str(root / "scripts" / "make_zoo_folders.py"))["make_zoo_folders"]
     make_zoo_folders(str(archive), "owner", str(folder))
-    with pytest.raises(SystemExit, match="it is there already"):
+    with pytest.raises(SystemExit, match="this folder exists already"):
         make_zoo_folders(str(archive), "owner", str(folder))
     return folder
 

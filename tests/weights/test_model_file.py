@@ -39,7 +39,7 @@ def test_any_program_loads_a_plain_state_dict(tmp_path):
     ("other", "cause"),
     [
         (lambda: GenesisUNet(features=(4, 16)), r"features is \[4, 8\] in the file and \[4, 16\] here .*"),
-        (lambda: GenesisClassifier(features=(4, 8)), r"It is of a .*GenesisUNet, here is a .*GenesisClassifier\. "),
+        (lambda: GenesisClassifier(features=(4, 8)), r"a .*GenesisUNet, the network here is a .*GenesisClassifier\. "),
     ],
 )
 def test_another_network_is_refused_with_what_differs(tmp_path, other, cause):

@@ -1,4 +1,4 @@
-"""The content of a generated ``genesis`` algorithm: its settings, and the datalist of its fold."""
+"""The settings of a generated ``genesis`` algorithm, and the datalist of its fold."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from models_genesis_bundle.weights import InitialWeights
 from monai.apps.utils import get_logger
 from monai.bundle import ConfigParser
 
-logger = get_logger(module_name=__name__)  # shows INFO next to what AutoRunner says
+logger = get_logger(module_name=__name__)  # logs INFO together with AutoRunner
 
 BYTES_PER_VOXEL = 4096  # memory of the published network for a voxel's backward pass: 3.4 KiB in float32
-SMALLEST, LARGEST = 64 * 64 * 32, 96**3  # voxels: the patches of pretraining; what an output voxel can see of the input
-SAME_SPACING = 0.01  # millimetres that the spacings of scans may differ by
+SMALLEST, LARGEST = 64 * 64 * 32, 96**3  # voxels: patches of pretraining; receptive field of the network
+SAME_SPACING = 0.01  # millimetres: smaller differences of spacings are ignored
 
 
 def reason_to_skip(source: Mapping[str, Any], summary: Mapping[str, Any]) -> str | None:
-    """A sentence on why the algorithm cannot segment such data; None if it can. See `hyper_parameters`."""
+    """A sentence that says why the algorithm cannot segment the data; None if it can. See `hyper_parameters`."""
     channels = summary["image_stats"]["channels"]
     if channels["min"] != channels["max"]:
-        return f"The scans have {channels['min']} to {channels['max']} channels; the genesis algorithm wants as many in each."
+        return f"The scans have {channels['min']} to {channels['max']} channels; the genesis algorithm needs an equal number."
     regions = [name for name in source.get("class_names") or [] if not isinstance(name, str)]
     if source.get("sigmoid") or regions:
         return (
@@ -46,16 +46,16 @@ def reason_to_skip(source: Mapping[str, Any], summary: Mapping[str, Any]) -> str
 def hyper_parameters(
     source: Mapping[str, Any], summary: Mapping[str, Any], fold: int, bundle_root: str | os.PathLike
 ) -> dict[str, Any]:
-    """The content of ``hyper_parameters.yaml``, an overlay of ``configs/finetune_segmentation.yaml``: plain values.
+    """The content of ``hyper_parameters.yaml``, an overlay of ``configs/finetune_segmentation.yaml`` with plain values.
 
-    Settings of that configuration that are in Auto3DSeg's input are taken from there. With a setting of a component the whole
-    component is written, since MONAI's ensemble reads only this file.
+    Settings in Auto3DSeg's input replace those of that configuration. If a setting belongs to a component, the whole component is
+    written, because MONAI's ensemble reads only this file.
 
     Args:
         source: Auto3DSeg's input. Besides its own keys and the settings: ``genesis_bundle``, the folder of the bundle, and
             ``network_def``, arguments of ``GenesisUNet``.
         summary: ``stats_summary`` of the data statistics.
-        fold: the fold that validates.
+        fold: the fold that is used for validation.
         bundle_root: folder of the generated algorithm.
 
     Raises:
@@ -85,7 +85,7 @@ def hyper_parameters(
         **_preprocessing(str(source["modality"]), scans["spacing"], recorded),
         "scan_preprocessing::channels": scans["channels"]["max"],
         "network_def": {
-            # without the configuration's narrow widths: Auto3DSeg trains on a GPU
+            # without the narrow widths, because Auto3DSeg trains on a GPU
             **{name: value for name, value in defaults["network_def"].items() if name != "features"},
             **{name: arguments[name] for name in ("features", "norm", "act", "upsample") if name in arguments},
             **source.get("network_def", {}),
@@ -119,21 +119,21 @@ def _label_names(source: Mapping[str, Any], summary: Mapping[str, Any]) -> list[
 
 
 def _preprocessing(modality: str, spacing: Mapping[str, Any], recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """None means as in the weights; without weights: RAS, a CT's window, the scan's own spacing."""
+    """Settings of the preprocessing; None means as in the weights, or else RAS, a CT window and the original spacing."""
     axes = recorded.get("orientation", "RAS")
     same_axes = axes and all(code in ends for code, ends in zip(axes, RAS_LABELS, strict=True))
     window = recorded.get("intensity", {}).get("mode", "window") == "window"
     differ = any(high - low > SAME_SPACING for low, high in zip(spacing["min"], spacing["max"], strict=True))
     median = [round(side, 4) for side in spacing["median"]]
     return {
-        "scan_preprocessing::orientation": None if same_axes else "RAS",  # the statistics' order of axes
+        "scan_preprocessing::orientation": None if same_axes else "RAS",  # order of axes in the statistics
         "scan_preprocessing::intensity": "percentile" if window and modality.lower() != "ct" else None,
         "scan_preprocessing::spacing": median if differ and recorded.get("spacing") is None else None,
     }
 
 
 def _patch_size(settings: ConfigParser, scans: Mapping[str, Any], recorded: Mapping[str, Any]) -> list[int]:
-    """The whole median scan if it is small enough, otherwise a part of it with about equal sides in millimetres."""
+    """The whole median scan if it is small enough, otherwise a part with about equal sides in millimetres."""
     own = scans["spacing"]["median"]
     spacing = settings["scan_preprocessing::spacing"] or recorded.get("spacing") or own
     if not isinstance(spacing, list):
@@ -145,10 +145,10 @@ def _patch_size(settings: ConfigParser, scans: Mapping[str, Any], recorded: Mapp
 
 
 def voxel_budget(patches: int, first_width: int = 64, device_memory: int | None = None) -> int:
-    """The voxels of a patch, 64 × 64 × 32 to 96 × 96 × 96, with which the training needs about half of the GPU's memory or less.
+    """The voxels of a patch, 64 × 64 × 32 to 96 × 96 × 96, so that the training needs at most about half of the GPU's memory.
 
     ``patches`` is their number in a batch, ``first_width`` the channels of the first stage, which needs most of the memory, and
-    ``device_memory`` in bytes; None: that of the first GPU here, 0 without one.
+    ``device_memory`` is in bytes; None: that of the first GPU here, or 0.
     """
     if device_memory is None and torch.cuda.is_available():
         device_memory = torch.cuda.get_device_properties(0).total_memory
@@ -157,14 +157,13 @@ def voxel_budget(patches: int, first_width: int = 64, device_memory: int | None 
 
 
 def fold_datalist(source: Mapping[str, Any], fold: int) -> dict[str, list[dict[str, Any]]]:
-    """Split the labelled scans of Auto3DSeg's input: those of the fold, from 0, validate, all others train.
+    """Split the labelled scans of Auto3DSeg's input: those of the fold are for validation, all others for training.
 
-    The input has ``datalist`` (a JSON whose ``training`` has entries with ``image``, a path or a list of them, one for each
+    The input has ``datalist`` (a JSON whose ``training`` has entries with ``image``, a path or a list with a path for each
     channel, ``label`` and ``fold``), ``dataroot`` (the folder of its relative paths) and, optionally, ``patient_regex``.
 
     Returns:
-        ``training`` and ``validation``: ``[{"image": path or list of paths, "label": path, "patient": name}, …]`` with
-        absolute paths.
+        ``training`` and ``validation``: ``[{"image": path or list of paths, "label": path, "patient": name}, …]``, absolute paths.
 
     Raises:
         FileNotFoundError: the datalist or a listed file is missing.

@@ -21,7 +21,7 @@ from monai.data import MetaTensor
 
 logger = logging.getLogger(__name__)
 
-# Of training and inference; where the algorithm's own differ from the training's defaults.
+# Settings of training and inference; inference uses those that differ from the defaults of training.
 SHARED_SETTINGS = ("precision", "sliding_window::sw_batch_size", "sliding_window::overlap")
 
 
@@ -29,12 +29,12 @@ def train(config_file: str | Sequence[str], **train_params: Any) -> None:
     """Fine-tune with ``configs/finetune_segmentation.yaml`` and the algorithm's settings, and write the score for Auto3DSeg.
 
     With ``torchrun`` the GPUs train together. The log is appended to ``training.log`` in the algorithm's folder, because
-    AutoRunner does not show it. ``config_file`` is the algorithm's configurations, a list or joined by commas:
-    ``hyper_parameters.yaml`` and any other overlay next to it, merged in this order; the rest as in `training_settings`.
+    AutoRunner does not show it. ``config_file`` is ``hyper_parameters.yaml`` and its other overlays, in the order in which they
+    are merged, as a list or joined by commas. For ``train_params`` see `training_settings`.
 
     Raises:
         FileNotFoundError: the bundle's configurations are missing.
-        ValueError: no validation had a score, or a value that a setting cannot have.
+        ValueError: no validation had a score, or a setting has an invalid value.
     """
     own = config_file.split(",") if isinstance(config_file, str) else list(config_file)
     parser = ConfigParser(ConfigParser.load_config_files(own))
@@ -58,11 +58,7 @@ def train(config_file: str | Sequence[str], **train_params: Any) -> None:
 
 
 def write_progress(output_dir: str | os.PathLike) -> Path:
-    """Write the best score of ``metrics.csv`` to ``progress.yaml``, where Auto3DSeg reads it.
-
-    Raises:
-        ValueError: no validation had a score.
-    """
+    """Write the best score of ``metrics.csv`` to ``progress.yaml`` for Auto3DSeg; a ``ValueError`` if no validation had a score."""
     metrics_path = Path(output_dir) / "metrics.csv"
     scores = {int(line["epoch"]): line.get("val_dice", math.nan) for line in read_metrics(metrics_path)}
     validated = [epoch for epoch, score in scores.items() if not math.isnan(score)]
@@ -80,12 +76,12 @@ def write_progress(output_dir: str | os.PathLike) -> Path:
 
 
 class GenesisInferer:
-    """Segments scans as ``configs/evaluate.yaml`` does: sliding window, softmax, back to the file's own grid.
+    """Segments scans as ``configs/evaluate.yaml`` does: sliding window, softmax, back to the grid of the file.
 
     Args:
         config_file: the algorithm's configurations.
-        override: settings of ``configs/evaluate.yaml``, such as ``sliding_window::overlap``; ``rank``: rank of the process in
-            an ensemble on several GPUs. Other keys are for the ensemble or for other algorithms.
+        override: settings of ``configs/evaluate.yaml``, such as ``sliding_window::overlap``; ``rank``: number of the GPU in
+            an ensemble. Other keys are ignored.
 
     Raises:
         FileNotFoundError: the bundle's configurations are missing.
@@ -115,9 +111,9 @@ class GenesisInferer:
 
     @torch.no_grad()
     def infer(self, image_file: str | os.PathLike | Sequence[str] | Mapping[str, Any]) -> MetaTensor:
-        """Probabilities (C, X, Y, Z) of the classes of a scan, the background first, on the file's own grid.
+        """Probabilities (C, X, Y, Z) of the classes of a scan, the background first, on the grid of the file.
 
-        ``image_file``: its path, or a list of paths, one for each channel; or a mapping that has this under ``image``.
+        ``image_file`` is a path, a list with a path for each channel, or a mapping that has one of these under ``image``.
 
         Raises:
             ScanError: a scan that cannot be read, or whose channels differ from those of the network.

@@ -1,4 +1,4 @@
-"""The bundle's configurations, and Auto3DSeg's parameters as settings of ``configs/finetune_segmentation.yaml``."""
+"""The bundle's configurations, and parameters of Auto3DSeg as settings of ``configs/finetune_segmentation.yaml``."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ STOCK_NAMES = {  # of Auto3DSeg's stock algorithms
     "patient_regex": "split::patient_regex",
 }
 STEPS = {"imports", "initialize", "training", "run"}
-CHOSEN = {"bundle_root", "dataset_dir", "datalist", "output_dir", "split::split_file"}  # by Auto3DSeg and its folds
+CHOSEN = {"bundle_root", "dataset_dir", "datalist", "output_dir", "split::split_file"}  # Auto3DSeg sets these
 ALMOST_SAME = 0.85
 
 
 def bundle_config(bundle: str | os.PathLike, name: str) -> str:
-    """The path of a configuration; a package that was installed alone has none, which is a ``FileNotFoundError``."""
+    """The path of a configuration; a ``FileNotFoundError`` if only the package was installed, without ``configs/``."""
     path = Path(bundle) / "configs" / f"{name}.yaml"
     if not path.is_file():
         raise FileNotFoundError(
@@ -38,10 +38,10 @@ def bundle_config(bundle: str | os.PathLike, name: str) -> str:
 
 
 def input_settings(source: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings in Auto3DSeg's input that ``config`` has, by their places (``split::seed``).
+    """The settings of ``config`` that Auto3DSeg's input has, by their places (``split::seed``).
 
-    The input has them nested, as ``split: {seed: 3}``, with entries for Auto3DSeg and for other algorithms; stock names such as
-    ``num_epochs`` are understood. A warning names each entry that almost has the name of a setting, or an earlier one.
+    The input has them nested, as ``split: {seed: 3}``, together with entries for Auto3DSeg and other algorithms. Stock names such
+    as ``num_epochs`` are accepted. A warning names each entry that resembles the name of a setting.
     """
     known = _places(config).keys() - STEPS - CHOSEN
     named = _own_names(source)
@@ -55,13 +55,12 @@ def input_settings(source: Mapping[str, Any], config: Mapping[str, Any]) -> dict
 
 
 def training_settings(given: Mapping[str, Any], config_files: Sequence[str]) -> dict[str, Any]:
-    """The overrides of ``config_files`` among the training parameters, which AutoRunner gives to all algorithms alike.
+    """The training parameters that are settings of ``config_files``; AutoRunner gives the same parameters to all algorithms.
 
-    Stock names are understood, and so are parts' arguments, such as ``network_def::features``. A parameter that is not a setting is
-    ignored, and the log warns of it.
+    Stock names are accepted, and arguments of components, such as ``network_def::features``. Others are ignored with a warning.
 
     Raises:
-        SettingsError: values that the settings cannot have.
+        SettingsError: invalid values.
     """
     given = _own_names(given)
     unknown = unknown_settings(RunCommand(tuple(config_files), given))
@@ -73,7 +72,7 @@ def training_settings(given: Mapping[str, Any], config_files: Sequence[str]) -> 
 
 
 def _places(node: Mapping[str, Any], config: Mapping[str, Any] | None = None, above: str = "") -> dict[str, Any]:
-    """The values of a configuration, or of one that is nested like `config`, by their places."""
+    """The values of a configuration by their places; ``config`` shows how deep a similar one is nested."""
     places: dict[str, Any] = {}
     config = node if config is None else config
     for name, value in node.items():
@@ -85,6 +84,6 @@ def _places(node: Mapping[str, Any], config: Mapping[str, Any] | None = None, ab
 
 
 def _own_names(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters with the stock names translated; where both names are given, our own counts."""
+    """The parameters with stock names translated to ours; if both are given, ours counts."""
     translated = {STOCK_NAMES[name]: value for name, value in given.items() if name in STOCK_NAMES}
     return translated | {name: value for name, value in given.items() if name not in STOCK_NAMES}

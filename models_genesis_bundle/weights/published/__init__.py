@@ -1,4 +1,4 @@
-"""Weight files that others published: the table of all that the bundle reads."""
+"""The published weight files that the bundle reads."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ SUPREM = (SUPREM_UNET, SUPREM_SEGRESNET, SUPREM_SWINUNETR)
 LAYOUTS = (*GENESIS, *SUPREM, VOCO, NVIDIA_SWIN, CT_FM, NNSSL)
 FILES = {name: layout for layout in LAYOUTS for name in layout.files}
 KNOWN = ", ".join(layout.title for layout in LAYOUTS)
-BACKBONE = r"^(?:model\.)?backbone\."  # what trainings with more than the network put before its keys
+BACKBONE = r"^(?:model\.)?backbone\."  # in files with more than the network
 
 
 def translated(state: State, content: Mapping[str, Any]) -> tuple[Layout, Translation] | None:
-    """The layout of a file, and its tensors by the keys of a network here; None for a file of no known layout."""
+    """The layout of a published file and its translation; None for other files."""
     bare = renamed(state, (BACKBONE, ""))
-    found = ((layout, layout.read(bare, content)) for layout in LAYOUTS)
-    return next(((layout, own) for layout, own in found if own is not None), None)
+    translations = ((layout, layout.read(bare, content)) for layout in LAYOUTS)
+    return next(((layout, translation) for layout, translation in translations if translation is not None), None)

@@ -24,7 +24,7 @@ class DownloadError(RuntimeError):
 
 
 def licence_summary(name: str) -> str:
-    """The terms of a published file, for users who are asked to accept them."""
+    """The licence of a published file, for users who must accept it."""
     layout = _layout(name)
     return (
         f"{name} ({layout.title}) is the work of its authors, not of this project.\n"
@@ -38,11 +38,11 @@ def download_published(
 ) -> Path:
     """Download a published file, whole or not at all.
 
-    Where ``huggingface_hub`` is installed, it loads files of the Hugging Face Hub and continues interrupted downloads.
+    If ``huggingface_hub`` is installed, it downloads files of the Hugging Face Hub and continues interrupted downloads.
 
     Args:
         name: one of the names in docs/how-to/published_weights.md.
-        output_dir: folder of the file; a name with a folder makes one in it.
+        output_dir: folder of the file; a folder in ``name`` is created in it.
         base_url: address of the file's folder on another server; None: the authors' address.
         sha256: hexadecimal digest that the file must have.
 
@@ -79,12 +79,12 @@ def _download(path: Path, base_url: str) -> None:
     address = HUB_ADDRESS.fullmatch(base_url)
     hub, available = optional_import("huggingface_hub")
     try:
-        if address and available:  # the files are public: no token of the user's is sent to the server
+        if address and available:  # the files are public: the user's token is not sent
             hub.hf_hub_download(filename=path.name, local_dir=path.parent, token=False, **address.groupdict())
         else:
             with whole_file(path) as unfinished:
                 urllib.request.urlretrieve(f"{base_url}/{path.name}", unfinished)
-    except Exception as error:  # huggingface_hub raises those of its HTTP client as well
+    except Exception as error:  # huggingface_hub also raises errors of its HTTP client
         reason = " ".join(str(causes(error)[-1]).split())
         raise DownloadError(
             f"{base_url}/{path.name}: could not be downloaded to {path.parent} ({reason}). Check the internet connection "

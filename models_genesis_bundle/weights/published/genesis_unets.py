@@ -1,4 +1,4 @@
-"""The U-Net of Models Genesis: its PyTorch and Keras files, and SuPreM's, which trained the same network further."""
+"""The U-Net of Models Genesis in PyTorch and Keras files, and SuPreM's weights of the same network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from models_genesis_bundle.weights.published.layout import Layout, State, Transl
 
 STAGES = 4  # of the encoder; the decoder has one less
 
-LUNA16 = ct_window(-1000.0, 1000.0, orientation="LPS")  # each scan's own spacing, the axes of LUNA16's files
+LUNA16 = ct_window(-1000.0, 1000.0, orientation="LPS")  # original spacing, axes of LUNA16's files
 ABDOMEN = ct_window(-175.0, 250.0, spacing=1.5)
 GENESIS: Mapping[str, Any] = {
     "licence": "non-commercial use only, by the licence of Arizona State University; a patent on the method is pending",
@@ -25,7 +25,7 @@ SUPREM: Mapping[str, Any] = {
 }
 
 FIRST = "down_tr64.ops.0.conv1.weight"
-# The keys name the stages after the widths of the published file, whatever a file's widths are.
+# The keys name the stages by the widths of the published file, even in files with other widths.
 PYTORCH_KEYS = (
     *((rf"^down_tr{64 << stage}\.ops", f"encoder.stages.{stage}") for stage in range(STAGES)),
     *((rf"^up_tr{256 >> stage}\.up_conv", f"decoder.stages.{stage}.up") for stage in range(STAGES - 1)),
@@ -35,8 +35,7 @@ PYTORCH_KEYS = (
     (r"\.bn1\.", ".norm."),
 )
 
-# Convolutions are numbered in the order of the forward pass, two a stage: encoder, then decoder. Keras appends _1, _2, … to a
-# name that it has used before in the same session.
+# Convolutions in the order of the forward pass, two in each stage. Keras appends _1, _2, … to a name that is already used.
 UNITS = (
     *(f"encoder.stages.{stage}.{place}" for stage in range(STAGES) for place in range(2)),
     *(f"decoder.stages.{stage}.convs.{place}" for stage in range(STAGES - 1) for place in range(2)),
@@ -51,9 +50,9 @@ KERAS_KEYS = (
     (r"\.moving_variance$", ".running_var"),
 )
 
-# The PyTorch network normalises by the batch in evaluation as well, although the file holds running statistics.
+# In evaluation, the PyTorch network also uses batch statistics, although the file has running statistics.
 BATCH_STATISTICS = ["batch", {"track_running_stats": False}]
-KERAS_NORM = ["batch", {"eps": 1e-3}]  # Keras' default; evaluation takes the moving statistics
+KERAS_NORM = ["batch", {"eps": 1e-3}]  # Keras' default; evaluation uses the moving statistics
 
 
 def _read_pytorch(state: State, content: Mapping[str, Any]) -> Translation | None:
@@ -61,7 +60,7 @@ def _read_pytorch(state: State, content: Mapping[str, Any]) -> Translation | Non
 
 
 def _read_suprem(state: State, content: Mapping[str, Any]) -> Translation | None:
-    """SuPreM's training replaces the U-Net's head with heads that take a text."""
+    """Without the U-Net's head, which SuPreM replaces by heads that read a text."""
     return None if "out_tr.final_conv.weight" in state else _read_units(state, ABDOMEN)
 
 
@@ -77,7 +76,7 @@ def _read_keras(state: State, content: Mapping[str, Any]) -> Translation | None:
     for key, value in list(own.items()):
         if value.dim() == 5:  # from (X, Y, Z, inputs, outputs); Keras does not flip kernels either
             own[key] = value.permute(4, 3, 0, 1, 2).contiguous()
-        if key.endswith("running_var"):  # the number of batches takes no part in any result; Keras does not keep it
+        if key.endswith("running_var"):  # changes no result; Keras does not save it
             own[key.replace("running_var", "num_batches_tracked")] = torch.tensor(0)
     return _translation(own, KERAS_NORM, "nearest", LUNA16)
 

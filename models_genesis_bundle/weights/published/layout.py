@@ -1,4 +1,4 @@
-"""A kind of published weight files: how it is recognised, and where its files come from."""
+"""The description of a group of published weight files: how to recognise, translate and download them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ State = Mapping[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class Translation:
-    """A file's tensors by the keys of a network that can be built here; one that the network does not have may have any key."""
+    """The tensors of a file with the keys of a network here; tensors that the network lacks may have any key."""
 
     state: dict[str, torch.Tensor]
     target: str  # class of the network
@@ -24,19 +24,19 @@ class Translation:
 
 @dataclass(frozen=True)
 class Layout:
-    """A kind of published files, recognised by their tensors under any file name.
+    """A group of published files, recognised by their tensors, not by their names.
 
-    ``read`` translates tensors without the prefixes of wrappers and ``backbone.``, and also gets the whole content of the file;
-    None for another layout.
+    ``read`` gets the tensors, without the prefixes of wrappers and ``backbone.``, and the whole content of the file. It returns
+    None for files of another layout.
     """
 
     title: str  # in messages
-    files: Mapping[str, str]  # address of each file, by the name to save it under, folder included
+    files: Mapping[str, str]  # address of each file, by the path to save it to
     licence: str
     page: str  # where the authors publish the licence
     data: str  # the training data
     read: Callable[[State, Mapping[str, Any]], Translation | None]
-    lacks: str = ""  # begins the keys of the network that no such file holds; the transfer does not require them
+    lacks: str = ""  # pattern of keys that no such file has; the transfer does not require them
 
     def record(self) -> dict[str, Any]:
         """Source, licence and training data of the weights."""
@@ -44,11 +44,11 @@ class Layout:
 
 
 def hub(repository: str, *names: str, in_folder: bool = False) -> dict[str, str]:
-    """Addresses of files on the Hugging Face Hub, by name; ``in_folder``: each in a folder with the repository's name."""
+    """Addresses of files on the Hugging Face Hub by name; ``in_folder`` puts them into a folder with the repository's name."""
     folder = f"{repository.rpartition('/')[2]}/" if in_folder else ""
     return {f"{folder}{name}": f"https://huggingface.co/{repository}/resolve/main/{name}" for name in names}
 
 
 def ct_window(lower: float, upper: float, **scans: Any) -> dict[str, Any]:
-    """The record of scans whose HU from ``lower`` to ``upper`` become 0 … 1; ``scans``: as ``ScanPreprocessing`` has them."""
+    """The record of CT scans with HU ``lower`` … ``upper`` scaled to 0 … 1; ``scans`` are arguments of ``ScanPreprocessing``."""
     return ScanPreprocessing(intensity=IntensityScaling("window", lower, upper), **scans).record()

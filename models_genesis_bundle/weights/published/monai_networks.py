@@ -1,4 +1,4 @@
-"""MONAI's networks: SuPreM's ``SegResNet``, CT-FM's encoder, and the ``SwinUNETR`` of NVIDIA, SuPreM and VoCo."""
+"""MONAI's networks: ``SegResNet`` of SuPreM, the encoder of CT-FM, and ``SwinUNETR`` of NVIDIA, SuPreM and VoCo."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TRANSFORMER = r"^(?:swin_?[vV]i[tT]\.)?(?=patch_embed\.|layers\d|norm\.)"
 
 
 def _read_suprem_segresnet(state: State, content: Mapping[str, Any]) -> Translation | None:
-    """The keys are MONAI's own; the width and the number of classes are SuPreM's."""
+    """The keys are MONAI's; the width and the number of classes identify SuPreM."""
     first, head = state.get("convInit.conv.weight"), state.get("conv_final.2.conv.weight")
     if first is None or head is None or first.shape[:2] != (SUPREM_WIDTH, 1) or len(head) != SUPREM_CLASSES:
         return None
@@ -33,7 +33,7 @@ def _read_suprem_segresnet(state: State, content: Mapping[str, Any]) -> Translat
 
 
 def _read_ct_fm(state: State, content: Mapping[str, Any]) -> Translation | None:
-    """An encoder alone, or with the head of its pretraining; its arrays were (Z, Y, X), at 3 x 1 x 1 mm, axes SPL."""
+    """An encoder, with or without the head of its pretraining; its arrays were (Z, Y, X), at 3 x 1 x 1 mm, axes SPL."""
     own = renamed(state, (r"^(?=conv_init\.|layers\.)", "encoder."))
     first = own.get("encoder.conv_init.weight")
     if first is None or "encoder.conv_init.weight" in state or "encoder.layers.0.blocks.0.conv1.weight" not in own:
@@ -50,7 +50,7 @@ def _read_ct_fm(state: State, content: Mapping[str, Any]) -> Translation | None:
 
 
 def _blocks(state: State, key: str, first: int = 0) -> list[int]:
-    """The number of blocks of each stage; ``first`` is the number of a stage's first block in the keys."""
+    """The number of blocks of each stage; the keys number the blocks of a stage from ``first``."""
     counts: list[int] = []
     while key.format(len(counts), first) in state:
         stage, place = len(counts), first
@@ -61,7 +61,7 @@ def _blocks(state: State, key: str, first: int = 0) -> list[int]:
 
 
 def _read_nvidia(state: State, content: Mapping[str, Any]) -> Translation | None:
-    """The transformer alone, or with the heads of its pretraining; its blocks may have the names of early MONAI."""
+    """The transformer, with or without the heads of its pretraining; blocks may have the names of early MONAI versions."""
     own = renamed(state, (TRANSFORMER, "swinViT."), (r"\.mlp\.fc(\d)\.", r".mlp.linear\1."))
     pretrained = "patch_embed.proj.weight" in state or "rotation_head.weight" in own
     return _swin(own, ct_window(-1000.0, 1000.0)) if pretrained and not _second_version(own) else None
@@ -72,7 +72,7 @@ def _read_suprem_swinunetr(state: State, content: Mapping[str, Any]) -> Translat
 
 
 def _read_voco(state: State, content: Mapping[str, Any]) -> Translation | None:
-    """The second version of SwinUNETR: without decoder, perhaps with the heads of its pretraining, or for VoComni's 21 classes."""
+    """The second version of SwinUNETR: without decoder, or with VoComni's 21 classes."""
     own = renamed(state, (r"^swin_vit\.", "swinViT."))
     classes = len(own.get("out.conv.conv.weight", range(VOCO_CLASSES)))
     return _swin(own, ABDOMEN) if _second_version(own) and classes == VOCO_CLASSES else None

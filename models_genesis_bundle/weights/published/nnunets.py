@@ -1,4 +1,4 @@
-"""nnU-Net's networks: the variant of Models Genesis for its first version, and nnssl's ``ResidualEncoderUNet``."""
+"""nnU-Net's networks: ``Generic_UNet`` of Models Genesis, and ``ResidualEncoderUNet`` of nnssl."""
 
 from __future__ import annotations
 
@@ -20,11 +20,7 @@ from models_genesis_bundle.weights.targets.nnunet import (
 
 
 def _read_nnunet(state: State, content: Mapping[str, Any]) -> Translation | None:
-    """A ``Generic_UNet`` as MONAI's ``DynUNet``.
-
-    ``DynUNet``'s convolutions have no bias, since the instance normalisation after them would remove it: the file's biases stay
-    unused. Its heads have a bias, which the file lacks: it is zero.
-    """
+    """A ``Generic_UNet`` as ``DynUNet``, without biases in front of normalisations; the missing biases of the heads are zero."""
     poolings = sum(key.startswith("tu.") and key.endswith(".weight") for key in state)
     convolutions = [
         *(f"conv_blocks_context.{depth}.blocks.0.conv.weight" for depth in range(poolings)),
@@ -59,7 +55,7 @@ def _read_nnunet(state: State, content: Mapping[str, Any]) -> Translation | None
 
 
 def _dynunet_changes(poolings: int) -> list[tuple[str, str]]:
-    """The changes to ``DynUNet``'s keys. The file lists the heads deepest first; here the finest is first."""
+    """The changes to ``DynUNet``'s keys. The deepest head is first in the file, the finest is first here."""
     stages = ["input_block", *(f"downsamples.{depth}" for depth in range(poolings - 1))]
     heads = ["output_block", *(f"deep_supervision_heads.{above}" for above in range(poolings - 1))]
     changes = [(r"^tu\.(\d+)\.", r"upsamples.\1.transp_conv.conv.")]
@@ -74,11 +70,7 @@ def _dynunet_changes(poolings: int) -> list[tuple[str, str]]:
 
 
 def _read_nnssl(state: State, content: Mapping[str, Any]) -> Translation | None:
-    """Nnssl's files hold a plan, which tells them from nnU-Net's own files of the same keys.
-
-    The arrays were (Z, Y, X) in the directions of each file, here assumed to be RAS. An encoder alone does not show its strides;
-    here they are those of ResEnc-L.
-    """
+    """A file with a plan. Its axes are assumed to be (Z, Y, X) in RAS directions, its strides those of ResEnc-L."""
     plan = content.get("nnssl_adaptation_plan")
     if not isinstance(plan, Mapping) or "encoder.stem.convs.0.conv.weight" not in state:
         return None
@@ -97,7 +89,7 @@ def _read_nnssl(state: State, content: Mapping[str, Any]) -> Translation | None:
 
 
 def _nnssl_preprocessing(pretraining: Mapping[str, Any]) -> dict[str, Any] | None:
-    """As the plan has it; None when intensities are not scaled by each scan's own mean and standard deviation."""
+    """The preprocessing in the plan; None unless the mean and standard deviation of each scan scale its intensities."""
     configurations = pretraining.get("configurations") or {}
     configuration: Mapping[str, Any] = next(iter(configurations.values()), {})
     if configuration.get("normalization_schemes") != ["ZScoreNormalization"]:

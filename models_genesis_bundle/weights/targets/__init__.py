@@ -1,1 +1,1 @@
-"""Weights in the file forms of other frameworks: Auto3DSeg, MONAI, nnU-Net and nnssl."""
+"""Weights in the formats of other frameworks: Auto3DSeg, MONAI, nnU-Net and nnssl."""

@@ -1,4 +1,4 @@
-"""The weights of a network, or of a file, in the form of another framework; a published file in the bundle's own."""
+"""Conversion of weights to the formats of other frameworks, and of published files to the bundle's format."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ SEGRESNET_ADVICE = "Pretrain a SegResNetDS with configs/network_segresnet.yaml."
 
 @dataclass(frozen=True)
 class Target:
-    """A file form of another framework, and the networks whose weights can be written in it.
+    """The weight format of another framework, and the networks that it supports.
 
-    ``content`` makes the file's content from the renamed tensors, the record of the preprocessing or None, and the target's own
-    options; ``hub_files`` makes the JSON files of a folder for the Hub, by name, from that content.
+    ``content`` makes the content of the file from the renamed tensors, the preprocessing record (or None) and the options.
+    ``hub_files`` makes the JSON files of a folder for the Hub from this content.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Target:
     options: tuple[str, ...] = ()
 
     def require_network(self, classes: Sequence[str], state: Mapping[str, torch.Tensor]) -> None:
-        """Refuse the weights of a network, of these classes, that the target does not take."""
+        """Refuse the weights of a network that the target does not support; ``classes``: of the network and its bases."""
         if not set(classes) & set(self.networks):
             raise TargetError(
                 f"{self.name} takes the weights of {' or '.join(self.networks)}, not of {classes[0]}. {self.advice}"
@@ -75,14 +75,14 @@ class Target:
     def turned(
         self, state: State, preprocessing: Mapping[str, Any] | None, transpose: Sequence[int] = (0, 1, 2)
     ) -> State:
-        """The tensors with their axes in the target's order; ``transpose`` as in ``zyx_order``."""
+        """The tensors with their axes in the target's order; ``transpose``: see ``zyx_order``."""
         orientation = (preprocessing or {}).get("orientation") or "RAS"
         return kernels_to_zyx(state, orientation, transpose) if self.zyx else state
 
     def write(
         self, state: State, preprocessing: Mapping[str, Any] | None, path: str | os.PathLike, **options: Any
     ) -> Path:
-        """Write the file, or the folder for the Hub where ``path`` has no suffix; the path of the checkpoint."""
+        """Write the file, or a folder for the Hub if ``path`` has no suffix; return the path of the checkpoint."""
         path, content = Path(path), self.content(state, preprocessing, **options)
         if path.suffix or self.hub_files is None:
             return write_checkpoint(content, path)
@@ -106,7 +106,7 @@ def _under_state_dict(state: State, preprocessing: Mapping[str, Any] | None) -> 
 
 
 def _segresnet_encoder(state: Mapping[str, torch.Tensor]) -> State:
-    """SegResNetDS' encoder by SegResNet's keys, where a stage begins with its downsampling. The decoders differ."""
+    """The encoder of ``SegResNetDS`` with the keys of ``SegResNet``, whose stages begin with the downsampling."""
     return renamed(
         {key: value for key, value in state.items() if key.startswith("encoder.")},
         (r"^encoder\.conv_init\.", "convInit.conv."),
@@ -150,7 +150,7 @@ TARGETS = {
 
 
 def find_target(name: str) -> Target:
-    """The target of a name; an unknown name raises a ``TargetError``."""
+    """The target with this name; a ``TargetError`` if there is none."""
     if name not in TARGETS:
         raise TargetError(f"{name}: unknown target for weights. Choose from {', '.join([*TARGETS, BUNDLE])}.")
     return TARGETS[name]
@@ -163,25 +163,25 @@ def write_for(
     preprocessing: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Path:
-    """Write the weights of a network in the form that another framework reads.
+    """Write the weights of a network in the format of another framework.
 
-    docs/how-to/weights_out.md lists the targets, the networks that each takes, and the content of the files.
-    nnU-Net's arrays are (Z, Y, X): for ``nnunet`` and ``nnssl`` the axes of the kernels are permuted.
+    docs/how-to/weights_out.md lists the targets, their networks and the content of the files. For ``nnunet`` and ``nnssl`` the
+    axes of the kernels are permuted, because their arrays are (Z, Y, X).
 
     Args:
         target: one of ``TARGETS``.
         network: wrapped or not.
-        path: the file. For ``nnssl`` a path without a suffix is a folder for the Hub, which receives ``checkpoint_final.pth``,
+        path: the file. For ``nnssl`` a path without a suffix is a folder for the Hub with ``checkpoint_final.pth``,
             ``adaptation_plan.json`` and ``config.json``.
-        preprocessing: how its training data was preprocessed (``ScanPreprocessing.record``). Its ``orientation`` names the
-            present axes of the kernels; ``RAS`` when it is not known.
+        preprocessing: record of the training data's preprocessing (``ScanPreprocessing.record``). Its ``orientation`` names the
+            present axes of the kernels; by default ``RAS``.
         options: ``patch_size`` for ``nnssl``: sides in voxels, (Z, Y, X), for nnU-Net's training; 160 each by default.
 
     Returns:
         The path of the checkpoint.
 
     Raises:
-        TargetError: an unknown target, or a network that it does not take.
+        TargetError: an unknown target, or a network that it does not support.
         CheckpointError: a weight is NaN or infinite, or the file could not be written; an earlier file is kept.
     """
     chosen, network = find_target(target), unwrap(network)
@@ -205,24 +205,22 @@ def convert(
     configuration: str = "3d_fullres",
     **options: Any,
 ) -> TransferReport:
-    """Write the weights of a file in another form, through ``transfer_weights``, which logs what became of each tensor.
+    """Convert a weight file to another format with ``transfer_weights``, which logs the outcome for each tensor.
 
-    Settings of a network that its tensors do not show are taken from ``configs/``: instance normalisation and a leaky ReLU of
-    slope 0.01 for a ``DynUNet``.
+    Settings that no tensor shows are those of ``configs/``: instance normalisation and leaky ReLU (slope 0.01) in a ``DynUNet``.
 
     Args:
         source: a weight file of this bundle, a published one, or another that ``transfer_weights`` reads.
-        target: ``bundle`` for this bundle's own format, from a published file; otherwise as in ``write_for``.
+        target: as in ``write_for``; ``bundle``: from a published file to this bundle's format.
         path: the file or folder to write, as in ``write_for``.
-        in_channels: input channels of the network that will be trained, by default the file's. The kernels that see the image
-            are fitted to them (see ``fit_input_channels``).
-        plans: for ``nnunet``: the ``nnUNetPlans.json`` of the network that will be trained. Tensors that do not fit it keep
-            initial values; an encoder that does not fit is refused.
+        in_channels: input channels of the network that will be trained, see ``fit_input_channels``; by default the file's.
+        plans: for ``nnunet``: the ``nnUNetPlans.json`` of the network that will be trained. Its encoder must fit. Other
+            tensors that do not fit keep initial values.
         configuration: name of the configuration in the plans.
         options: as in ``write_for``.
 
     Raises:
-        TargetError: an unknown target, or a network that the target does not take.
+        TargetError: an unknown target, or a network that the target does not support.
         TransferError: the encoder does not fit, or a weight is not finite. Nothing is written.
         CheckpointError: a file cannot be read or written.
         UnknownLayoutError: the file's network is not known.
@@ -269,10 +267,7 @@ def convert(
 
 
 class _Receiver(torch.nn.Module):
-    """Zeros by the keys of a state dict, to load weights into; keys that share a tensor there share one here.
-
-    ``in_channels`` replaces the input channels of those of the encoder's kernels that see the image.
-    """
+    """A network of zeros with the keys of ``state``; ``in_channels`` replaces the input channels of kernels that see the image."""
 
     def __init__(self, state: Mapping[str, torch.Tensor], encoder: Collection[str], in_channels: int | None) -> None:
         super().__init__()

@@ -27,7 +27,7 @@ CITATION = {
 def nnssl_content(
     state: State, preprocessing: Mapping[str, Any] | None, patch_size: Sequence[int] = (160, 160, 160)
 ) -> dict[str, Any]:
-    """The checkpoint; ``patch_size``: sides in voxels, (Z, Y, X), for nnU-Net's training, by default nnssl's recommendation."""
+    """The checkpoint; ``patch_size``: sides in voxels, (Z, Y, X), for nnU-Net's training, as nnssl recommends."""
     preprocessing = preprocessing or {}
     mode = preprocessing.get("intensity", {}).get("mode")
     if mode != "zscore":

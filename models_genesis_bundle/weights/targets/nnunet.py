@@ -20,7 +20,7 @@ State = dict[str, torch.Tensor]
 UNETS = "dynamic_network_architectures.architectures.unet"
 IMPORTED = ("conv_op", "norm_op", "dropout_op", "nonlin")  # arguments that nnU-Net's plans give as names of classes
 AXIS = {"R": 0, "L": 0, "A": 1, "P": 1, "S": 2, "I": 2}  # X, Y, Z
-# The convolutions of a stage; of a residual block the first.
+# The convolutions of a stage; only the first one of a residual block.
 ENCODER_KERNEL = r"encoder\.stages\.(\d+)\.(0\.convs\.\d+|blocks\.\d+\.conv1)\.conv\.weight"
 DECODER_KERNEL = r"decoder\.stages\.(\d+)\.convs\.\d+\.conv\.weight"
 
@@ -28,22 +28,19 @@ DECODER_KERNEL = r"decoder\.stages\.(\d+)\.convs\.\d+\.conv\.weight"
 def zyx_order(orientation: str, transpose: Sequence[int] = (0, 1, 2)) -> tuple[int, ...]:
     """The permutation that brings the axes of an array into the order Z, Y, X: (2, 1, 0) for ``RAS``, (0, 1, 2) for ``SPL``.
 
-    ``transpose`` is a further permutation, of (Z, Y, X): ``transpose_forward`` in nnU-Net's plans.
+    ``transpose`` then permutes (Z, Y, X), as ``transpose_forward`` in nnU-Net's plans.
     """
     axes = [AXIS[letter] for letter in orientation]
     return tuple(axes.index(2 - place) for place in transpose if 2 - place in axes)
 
 
 def kernels_to_zyx(state: Mapping[str, torch.Tensor], orientation: str, transpose: Sequence[int] = (0, 1, 2)) -> State:
-    """Permute all kernels (outputs, inputs, sides …) of a network for arrays (Z, Y, X); arguments as in ``zyx_order``.
-
-    The direction of an axis (left to right, or right to left) stays: nnU-Net takes each scan as its file has it.
-    """
+    """Permute all kernels (outputs, inputs, sides …) to arrays (Z, Y, X), without flips, because nnU-Net flips no scan."""
     return {key: _permuted(value, zyx_order(orientation[: value.dim() - 2], transpose)) for key, value in state.items()}
 
 
 def kernels_from_zyx(state: Mapping[str, torch.Tensor], transpose: Sequence[int] = (0, 1, 2)) -> State:
-    """Permute all 3D kernels of a network for arrays (Z, Y, X) back, for arrays (X, Y, Z)."""
+    """Permute all 3D kernels back from arrays (Z, Y, X) to arrays (X, Y, Z)."""
     order = zyx_order("RAS", transpose)
     back = tuple(order.index(axis) for axis in range(3))
     return {key: _permuted(value, back) if value.dim() == 5 else value for key, value in state.items()}
@@ -54,22 +51,19 @@ def _permuted(value: torch.Tensor, order: tuple[int, ...]) -> torch.Tensor:
 
 
 def each_once(state: Mapping[str, torch.Tensor]) -> State:
-    """A U-Net's tensors under one key each, without the aliases of ``with_aliases``."""
+    """The tensors of a U-Net without the aliases of ``with_aliases``."""
     return {k: v for k, v in state.items() if not k.startswith("decoder.encoder.") and ".all_modules." not in k}
 
 
 def with_aliases(state: Mapping[str, torch.Tensor]) -> State:
-    """A U-Net's tensors under all keys that nnU-Net looks for: a block's again in ``all_modules``, the encoder's in the decoder."""
+    """Add the keys under which nnU-Net's U-Nets repeat tensors: blocks in ``all_modules``, the encoder in the decoder."""
     aliases = renamed(state, (r"\.conv\.(?=\w+$)", ".all_modules.0."), (r"\.norm\.(?=\w+$)", ".all_modules.1."))
     listed = {**state, **aliases}
     return listed | {f"decoder.{key}": value for key, value in listed.items() if key.startswith("encoder.")}
 
 
 def as_nnunet_names(state: Mapping[str, torch.Tensor]) -> State:
-    """The tensors of one of nnU-Net's own networks, or of a ``DynUNet``, by nnU-Net's keys, each once.
-
-    A ``DynUNet`` becomes a ``PlainConvUNet`` with two convolutions a stage, whose biases are zero.
-    """
+    """The tensors with nnU-Net's keys, without aliases. A ``DynUNet`` becomes a ``PlainConvUNet`` whose biases are zero."""
     if "input_block.conv1.conv.weight" not in state:
         return each_once(state)
     if any(".conv3." in key for key in state):
@@ -119,10 +113,9 @@ def _by_stage(state: Mapping[str, torch.Tensor], pattern: str) -> list[list[torc
 
 
 def nnunet_architecture(state: Mapping[str, torch.Tensor]) -> tuple[str, dict[str, Any]]:
-    """Class name and arguments of the 3D network that the tensors are of, in the form of nnU-Net's plans.
+    """Class name and arguments of a 3D network from its tensors, as in nnU-Net's plans, without input channels and classes.
 
-    The numbers of input channels and of classes are not included. A stage's stride is the kernel of the transposed convolution that
-    undoes it. Tensors do not show norm and activation; these are nnU-Net's.
+    The strides are the kernels of the transposed convolutions. No tensor shows norm and activation; nnU-Net's are used.
     """
     residual = "encoder.stem.convs.0.conv.weight" in state
     encoder, decoder = _by_stage(state, ENCODER_KERNEL), _by_stage(state, DECODER_KERNEL)
@@ -147,7 +140,7 @@ def nnunet_architecture(state: Mapping[str, torch.Tensor]) -> tuple[str, dict[st
 
 
 def with_classes(arguments: Mapping[str, Any], names: Iterable[str] = IMPORTED) -> dict[str, Any]:
-    """A network's arguments with the classes themselves where nnU-Net's plans give their names."""
+    """Replace the names of classes in a network's arguments by the classes."""
     return {**arguments, **{name: arguments[name] and pydoc.locate(arguments[name]) for name in names}}
 
 
@@ -222,7 +215,7 @@ def network_of_plans(planned: PlannedTraining, in_channels: int, out_channels: i
 
 
 def check_nnunet_settings(network: torch.nn.Module) -> None:
-    """Refuse a ``DynUNet`` whose outputs are others than those of a ``PlainConvUNet`` with the same tensors."""
+    """Refuse a ``DynUNet`` that computes other outputs than a ``PlainConvUNet`` with the same tensors."""
     if not hasattr(network, "upsample_kernel_size"):
         return
     norm, act = split_args(network.norm_name), split_args(network.act_name)
@@ -245,7 +238,7 @@ def check_nnunet_settings(network: torch.nn.Module) -> None:
 
 
 def nnunet_content(state: State, preprocessing: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The file for ``nnUNetv2_train … -pretrained_weights``, with every key that it asks for."""
+    """The file for ``nnUNetv2_train … -pretrained_weights``, with every key that it needs."""
     state = each_once(state)
     same_stage = [kernels[0].shape[2:] for kernels in reversed(_by_stage(state, ENCODER_KERNEL)[:-1])]
     if same_stage != [kernels[0].shape[2:] for kernels in _by_stage(state, DECODER_KERNEL)]:

@@ -15,10 +15,10 @@ HYPER_PARAMETERS = "hyper_parameters.yaml"
 
 
 class GenesisAlgo(BundleAlgo):
-    """Fine-tunes ``GenesisUNet``, from the weights that ``initial_weights`` in Auto3DSeg's input names or from scratch.
+    """Fine-tunes ``GenesisUNet`` from ``initial_weights`` in Auto3DSeg's input, or from scratch.
 
-    What it generates: ``configs/hyper_parameters.yaml``, an overlay of the bundle's ``finetune_segmentation.yaml``, and
-    ``datalist.json`` with the scans of the fold. What it trains lies in ``model/``.
+    It generates ``configs/hyper_parameters.yaml``, an overlay of the bundle's ``finetune_segmentation.yaml``, and
+    ``datalist.json`` with the scans of the fold. The results of the training are in ``model/``.
     """
 
     def pre_check_skip_algo(self, skip_bundlegen: bool = False, skip_info: str = "") -> tuple[bool, str]:
@@ -27,13 +27,13 @@ class GenesisAlgo(BundleAlgo):
         return (skip_bundlegen, skip_info) if reason is None else (True, reason)
 
     def fill_template_config(self, data_stats_filename: str, algo_path: str, **kwargs: Any) -> dict:
-        """Write the algorithm's settings and the datalist of its fold; see `hyper_parameters` and `fold_datalist` for errors.
+        """Write the algorithm's settings and the datalist of its fold; for errors see `hyper_parameters` and `fold_datalist`.
 
         Args:
             data_stats_filename: YAML of ``DataAnalyzer``.
             algo_path: folder of the algorithm.
-            kwargs: ``fold``, the fold that validates (default 0); ``fill_with_datastats=False`` keeps the settings of
-                the earlier filling, but for those that are given. Others are ignored.
+            kwargs: ``fold``, the fold for validation (default 0); ``fill_with_datastats=False`` keeps all
+                settings that are not given. Other keys are ignored.
 
         Returns:
             ``{"hyper_parameters.yaml": settings}``.
@@ -52,7 +52,7 @@ class GenesisAlgo(BundleAlgo):
         return {HYPER_PARAMETERS: settings}
 
     def train(self, train_params: dict | None = None, device_setting: dict | None = None) -> CompletedProcess:
-        """Train as ``BundleAlgo`` does; lists and mappings among the parameters stay what they are."""
+        """Train as ``BundleAlgo`` does, but keep lists and mappings among the parameters as they are."""
         words = {
             name: repr(value).replace(" ", "") if isinstance(value, list | tuple | dict) else value
             for name, value in (train_params or {}).items()
