@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +15,7 @@ import ignite.metrics
 import joblib
 import torch
 from ignite.engine import Engine, Events
+from monai.data.utils import worker_init_fn
 from monai.utils import evenly_divisible_all_gather, set_determinism
 
 
@@ -112,3 +116,25 @@ def loader_workers(num_workers: int | str, device: str | torch.device) -> int:
     if torch.device(device).type == "cpu":
         return 0
     return min(8, max(1, joblib.cpu_count() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1))
+
+
+def init_loader_worker(worker_id: int) -> None:
+    """Initialise a worker of a ``DataLoader`` as MONAI does, and let SIGTERM end it only if the main process sends it.
+
+    ``timeout`` and schedulers of clusters send SIGTERM to all processes of a run. The main process needs its workers until it
+    has saved the state of the run.
+
+    Args:
+        worker_id: number of the worker, from 0.
+    """
+    worker_init_fn(worker_id)
+    if hasattr(signal, "sigwaitinfo"):  # Linux
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_with_main_process, daemon=True).start()
+
+
+def _end_with_main_process() -> None:
+    main_process = multiprocessing.parent_process()
+    while main_process is not None and signal.sigwaitinfo({signal.SIGTERM}).si_pid != main_process.pid:
+        pass
+    os._exit(0)

@@ -185,6 +185,8 @@ class TrainingState:
 
         set_random_states(states["random"])
         logger.info("Resumed from %s %s.", self.path, where)
+        if epoch >= engine.state.max_epochs:
+            logger.info("No epoch is left. To train longer, set a larger `--max_epochs`.")
 
     def _all_stateful(self, engine: Engine) -> dict[str, Any]:
         scaler = getattr(engine, "scaler", None)

@@ -95,7 +95,7 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_file():
-        raise CheckpointError(f"{path}: there is no such checkpoint.")
+        raise CheckpointError(f"{path}: there is no such checkpoint. It was looked for in {path.absolute().parent}.")
     try:
         with path.open("rb") as file, torch.serialization.safe_globals(NUMPY_NUMBERS):
             _compare_checksums(file)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import subprocess
 
 import pytest
 import torch
 from ignite.engine import Events
 from ignite.metrics import Average
 from models_genesis_bundle.data import EpochSampler, SeededDataset
-from models_genesis_bundle.engines import LostWorkerError, TrainingState, run_training
+from models_genesis_bundle.engines import LostWorkerError, TrainingState, init_loader_worker, run_training
 from monai.data import DataLoader
 from monai.engines import SupervisedTrainer
 from monai.handlers import MeanSquaredError, from_engine
@@ -40,7 +42,12 @@ class Run:
             device=torch.device("cpu"),
             max_epochs=EPOCHS,
             train_data_loader=DataLoader(
-                dataset, workers, sampler=EpochSampler(dataset), batch_size=2, generator=torch.Generator()
+                dataset,
+                workers,
+                sampler=EpochSampler(dataset),
+                batch_size=2,
+                generator=torch.Generator(),
+                worker_init_fn=init_loader_worker,
             ),
             network=self.network,
             optimizer=optimizer,
@@ -105,6 +112,24 @@ def test_a_signal_ends_a_run_where_it_goes_on_exactly(
         torch.equal(value, second.network.state_dict()[key]) for key, value in whole.network.state_dict().items()
     )
     assert not second.folder.ended, "a run that ends as planned keeps its folder until it is finalized"
+
+
+def test_sigterm_to_all_processes_ends_a_run_where_it_goes_on_exactly(whole, tmp_path):
+    """As a cluster sends it: the workers outlive the signal, until the state is saved."""
+
+    def end_all(iteration):
+        if iteration == ITERATIONS + 1:
+            for worker in multiprocessing.active_children():
+                subprocess.run(["kill", "-TERM", str(worker.pid)], check=True)
+                worker.join(0.5)
+                assert worker.is_alive()
+            signal.raise_signal(signal.SIGTERM)
+
+    first = Run(tmp_path / "last.pt", at=end_all, workers=1)
+    with pytest.raises(SystemExit, match="143"):
+        first.start()
+    assert not multiprocessing.active_children(), "workers obey their parent"
+    assert first.seen + Run(tmp_path / "last.pt", resume=True).start().seen == whole.seen
 
 
 @pytest.fixture(autouse=True)
