@@ -72,7 +72,6 @@ class ChildProcesses:
 
 
 def _run_tethered(command: list[str]) -> int:
-    """Run a command until it ends or standard input is closed."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     threading.Thread(target=_end_with_input, args=(process,), daemon=True).start()
     code = process.wait()

@@ -155,7 +155,6 @@ class _Steps:
 
 
 def _require_same_trainings(steps: Sequence[_Steps]) -> None:
-    """Refuse to continue trainings that were started with other settings or weights."""
     changes = [(one.run, change) for one in steps if (change := _change(one.record, one.wanted))]
     if changes:
         run, change = changes[0]

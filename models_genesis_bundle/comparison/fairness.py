@@ -121,7 +121,6 @@ class Fairness:
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    """The settings that must be the same, by their names."""
     path = run.folder / "config.yaml"
     if not path.is_file():
         raise ComparisonError(

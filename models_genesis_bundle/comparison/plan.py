@@ -226,15 +226,12 @@ Part = TypeVar("Part", bound=PlanPart)
 
 
 def read_plan(path: str | os.PathLike, **replaced: Any) -> ComparisonPlan:
-    """Read and check a plan.
+    """Read and check a plan, and make its folders absolute.
 
     Args:
         path: YAML file with the keys of `ComparisonPlan`, `Task`, `Recipe` and `Initialisation`. The value of ``task`` may be
             the path of another YAML file, so that several plans can share a task.
         replaced: values that replace those of the file, such as from the command line; None is ignored.
-
-    Returns:
-        The plan, with absolute folders.
 
     Raises:
         PlanError: the plan is invalid; the message names the file and each wrong key, and suggests a key for an unknown one.
@@ -256,7 +253,6 @@ def _checked(part: type[Part], content: Any, path: Path) -> Part:
 
 
 def _message(error: dict[str, Any]) -> str:
-    """The message for an error that Pydantic found."""
     keys = [str(key) for key in error["loc"] if key != "[key]"]
     if error["type"] == "missing":
         message = f"the key {keys.pop()!r} is missing."

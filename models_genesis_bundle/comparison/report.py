@@ -202,7 +202,6 @@ def _table(plan: ComparisonPlan, table: pd.DataFrame, *columns: Column) -> str:
 
 
 def _metric(name: str, row: Row) -> str:
-    """Mean ± sd of a further metric or of a class's Dice, and the number of its runs if some lack it."""
     runs, missed = row[f"{name}_runs"], row.get(f"missed_{name}", 0)
     of_some = f" ({runs} runs)" if 0 < runs < row["runs"] else ""
     return _spread(row[name], row[f"{name}_sd"]) + of_some + (f" ({missed} missed)" if missed else "")

@@ -113,7 +113,6 @@ def _row(run: Run, record: RunRecord) -> dict[str, Any]:
 
 
 def _curve(run: Run) -> tuple[pd.Series, int]:
-    """The validation metric by epoch, without NaN, and the number of trained epochs."""
     path, name = run.folder / "metrics.csv", run.plan.task.validation_metric
     metrics = pd.DataFrame(read_metrics(path))
     curve = metrics.set_index("epoch")[name].dropna() if name in metrics else pd.Series()

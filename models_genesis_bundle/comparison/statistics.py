@@ -112,7 +112,6 @@ def _scores(plan: ComparisonPlan, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _differences(plan: ComparisonPlan, table: pd.DataFrame, over: str, reference: str) -> pd.DataFrame:
-    """The tests of the other arms or recipes against the reference."""
     if over not in table or reference not in set(table[over]):
         return pd.DataFrame()
     block = [column for column in group_columns(plan) if column != over]

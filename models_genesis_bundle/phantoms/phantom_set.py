@@ -32,7 +32,7 @@ def make_phantoms(
     spacing: Sequence[float] = (2.0, 2.0, 2.5),
     seed: int = 0,
 ) -> Path:
-    """Make a set of phantoms, or complete an existing one.
+    """Make a set of phantoms, or complete an existing one, and return its folder.
 
     A phantom is a synthetic chest CT with ribs, lungs, vessels, bronchi, heart, spine, liver, stomach, one to five nodules, and
     a scanner's blur and noise. It depends only on ``seed`` and its number. The files are ``images/phantom_000.nii.gz`` (int16
@@ -45,9 +45,6 @@ def make_phantoms(
         size: voxels along X (right), Y (front), Z (head).
         spacing: sides of a voxel in millimetres; the whole chest needs 320 mm along each axis.
         seed: random seed of the shapes.
-
-    Returns:
-        The directory.
 
     Raises:
         ValueError: a count, size or spacing is out of range.

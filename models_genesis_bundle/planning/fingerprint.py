@@ -132,7 +132,6 @@ def _find_any(find: Callable[..., Datalist]) -> tuple[int, Datalist]:
 
 
 def _sampled(images: list[str], size: int, seed: int) -> tuple[list[str], list[str]]:
-    """The scans to read, and a note if they are a sample."""
     sizes = itertools.accumulate(_bytes_on_disk(image) for image in images)
     if len(images) <= size or all(total <= _ALL_READ_BELOW for total in sizes):
         return images, []
@@ -151,7 +150,6 @@ def _bytes_on_disk(scan: str) -> int:
 
 
 def _read(images: Sequence[str], spatial_dims: int, num_workers: int) -> tuple[dict[str, ScanFacts], dict[str, Rule]]:
-    """The facts of the usable scans, and the rules that exclude the others."""
     facts: dict[str, ScanFacts] = {}
     rules: dict[str, Rule] = {}
     scans = Dataset(images, partial(_examine, LoadScand("image", spatial_dims=spatial_dims)))

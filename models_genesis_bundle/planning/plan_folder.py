@@ -42,9 +42,7 @@ class PlanFolder:
         """Write the files, and log the plan and the next steps."""
         folder = Path(os.path.normpath(self.output_dir))
         datalist, overlay, page = files = [folder / name for name in ("datalist.json", "plan.yaml", "report.html")]
-        labels = label_maps(
-            self.fingerprint.dataset_dir
-        )  # before this datalist moves, if it is that of an earlier plan
+        labels = label_maps(self.fingerprint.dataset_dir)  # this may be the datalist that moves in the next step
         if earlier := [path for path in files if path.exists()]:
             logger.info("The files of an earlier plan were moved to %s.", move_to_previous(earlier, folder))
         write_datalist(datalist, self.fingerprint, labels)

@@ -138,7 +138,6 @@ def _planes(scan: Any, plan: Plan, outline: Sequence[int] | None = None) -> str:
 
 
 def _intensity_chart(facts: Sequence[ScanFacts], plan: Plan) -> str:
-    """The intensity range of each scan as a line with its median, sorted by median."""
     figure, (axis,) = _chart("scans; line: percentiles 0.5 to 99.5, dot: median", "intensity")
     ordered = sorted(facts, key=lambda scan: scan.median)
     places = np.arange(1, len(ordered) + 1)
@@ -153,7 +152,6 @@ def _intensity_chart(facts: Sequence[ScanFacts], plan: Plan) -> str:
 
 
 def _lengths_chart(values: Sequence[Sequence[float]] | np.ndarray, planned: Sequence[float], label: str) -> str:
-    """A histogram of a length for each axis, with the planned length as a dashed line."""
     figure, axes = _chart(f"{label}; dashed: the plan", "scans", len(planned))
     edges = np.histogram_bin_edges(np.concatenate([np.ravel(values), planned]), bins=40).tolist()
     for axis, column, length, name in zip(axes, np.transpose(values), planned, _AXES, strict=False):

@@ -108,8 +108,6 @@ def _planes(
 
 
 def _feature_cells(group: Group) -> Iterator[tuple[str, str, _Picture]]:
-    """The title, a note and the picture of each column."""
-
     def picture(array: torch.Tensor, name: str) -> _Picture:
         values = array.movedim(0, -1).numpy()  # the colours become the last axis
         values = values[:, :, group.level] if values.ndim == 4 else values

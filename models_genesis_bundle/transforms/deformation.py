@@ -68,7 +68,7 @@ class RandDeformationd(RandomizableTransform, MapTransform):
         MapTransform.__init__(self, keys, allow_missing_keys)
         self.transform = self.deformation(**kwargs) if prob is None else self.deformation(prob=prob, **kwargs)
         RandomizableTransform.__init__(self, self.transform.prob)
-        self.transform.prob = 1.0  # this class draws whether to deform
+        self.transform.prob = 1.0  # this class chooses whether to deform
 
     def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> RandDeformationd:
         """Seed the choice whether to deform, and the deformation."""

@@ -76,7 +76,6 @@ def read_candidates(path: PathLike, labelled: bool = True) -> list[dict[str, Any
 
 
 def _columns(header: Sequence[str], known: Sequence[str], path: Path) -> list[str]:
-    """The names of the columns; known names get their usual case."""
     known_by_lower = {name.lower(): name for name in known}
     columns = [known_by_lower.get(name.strip().lower(), name.strip()) for name in header]
     twice = [name for name in known if columns.count(name) > 1]

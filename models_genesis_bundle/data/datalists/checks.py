@@ -134,5 +134,4 @@ def _some(paths: Sequence[str | Path], base: Path) -> str:
 
 
 def _short(path: str | Path, base: Path) -> str:
-    """A path relative to a folder; bytes that are not text are escaped."""
     return os.fsencode(os.path.relpath(path, base)).decode("utf-8", "backslashreplace")

@@ -128,7 +128,6 @@ def read_json_datalist(
 
 
 def _lists(file: Path, content: Mapping[str, Any]) -> dict[str, Any]:
-    """The lists of a datalist by section."""
     key_of: dict[str, str] = {}
     for key in content:
         if (section := section_called(key)) and (other := key_of.setdefault(section, key)) != key:

@@ -141,7 +141,7 @@ def take_fraction(
     stratify_key: str | None = None,
     shots: int | None = None,
 ) -> list[Item]:
-    """Keep the items of a random fraction or number of the patients.
+    """Keep the items of a random fraction or number of the patients, in their order.
 
     The choice depends only on the seed and the names of the patients. A smaller fraction is a subset of a larger one: the
     patients of 10 % are also in 30 %, and the patient of one shot is also in two shots.
@@ -153,9 +153,6 @@ def take_fraction(
         stratify_key: key of a class. The classes then keep about their frequencies, and every class keeps at least one item,
             with more patients than requested if necessary. A patient with several classes counts for the rarest one.
         shots: number of patients, instead of `fraction`.
-
-    Returns:
-        The kept items in the order of `items`.
 
     Raises:
         DatalistError: a fraction or number is out of range, both are given, or there are no items.
@@ -185,13 +182,13 @@ def take_fraction(
     if stratify_key is not None:
         shuffled, least = _stratified(shuffled, items, stratify_key)
         wanted = max(least, wanted)
-    kept = set(shuffled[:wanted])
-    taken = [item for item in items if item["patient"] in kept]
+    patients_kept = set(shuffled[:wanted])
+    kept = [item for item in items if item["patient"] in patients_kept]
     if fraction < 1 or shots is not None:
         setting = f"label_fraction={fraction:g}" if shots is None else f"shots={shots}"
         message = "%s: %d of %d training patients are used, with %d of %d items"
-        logger.info(message, setting, len(kept), len(patients), len(taken), len(items))
-    return taken
+        logger.info(message, setting, len(patients_kept), len(patients), len(kept), len(items))
+    return kept
 
 
 def _stratified(shuffled: Sequence[str], items: Sequence[Item], key: str) -> tuple[list[str], int]:

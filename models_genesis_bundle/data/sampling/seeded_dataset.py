@@ -84,7 +84,6 @@ class SeededDataset(Dataset):
 
 
 def _parts(value: Any, seen: set[int]) -> Iterator[Randomizable]:
-    """The transforms in the attributes, lists, tuples and dictionaries of `value`."""
     if id(value) in seen:
         return
     seen.add(id(value))
