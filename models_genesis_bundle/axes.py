@@ -1,4 +1,4 @@
-"""Arguments that have one value, or one for each axis."""
+"""Arguments with one value for all axes, or one for each axis."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from monai.utils import ensure_tuple_rep
 
 
 def for_each_axis(value: Any, axes: int, name: str) -> tuple[Any, ...]:
-    """The value for each axis, from one value or a sequence; ValueError, with the argument's name, for another length.
+    """The value for each axis, from one value or a sequence; a ValueError names the argument if the length is wrong.
 
     Examples:
         >>> for_each_axis(2, axes=3, name="spacing")

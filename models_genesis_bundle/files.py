@@ -1,4 +1,4 @@
-"""Files: written atomically, so that a path has either the old content or the complete new content, and read as text."""
+"""Reading files, and writing them atomically: a path has either the old content or the complete new content."""
 
 from __future__ import annotations
 
@@ -18,17 +18,16 @@ from typing import Any
 RUN_MARKER = ".models_genesis_run"  # a file in every folder of results: such a folder is not searched for scans
 
 _PREFIX = ".unfinished-"
-_LONGEST_WRITE = 24 * 3600  # seconds, after which an unfinished file is that of a killed process
+_LONGEST_WRITE = 24 * 3600  # seconds; an older unfinished file is from a killed process
 
 
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield a temporary path in the folder of ``path``; flush and rename it when the block succeeds.
+    """Yield a temporary path in the folder of ``path``; flush and rename the file when the block succeeds.
 
-    A block that fails does not change the file at ``path``, and removes the temporary file. A new file gets the permissions
-    that the process's ``umask`` leaves; a file that is replaced keeps its own. A link at ``path`` is replaced, not followed.
-
-    The first file that a process writes in a folder also removes the temporary files there that are older than a day.
+    If the block fails, the file at ``path`` does not change and the temporary file is removed. A file keeps its permissions
+    when it is replaced. A link at ``path`` is replaced, not followed. When a process first writes in a folder, temporary
+    files there that are older than a day are removed.
 
     Args:
         path: the file; its folder is created if missing.
@@ -37,7 +36,7 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
         The temporary path, with the suffix of ``path`` and a random name.
 
     Raises:
-        OSError: the file could not be written (a full disk, say); the message names ``path``.
+        OSError: the file could not be written, for example because the disk is full; the message names ``path``.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,14 +62,11 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def remove_unfinished(folder: str | os.PathLike, older_than: float = 0.0) -> list[Path]:
-    """Remove the temporary files that killed writers left in ``folder``, but not in the folders below it.
+    """Remove the temporary files of killed processes in ``folder``, but not in its subfolders, and return their paths.
 
     Args:
         folder: where to look.
-        older_than: seconds since the last change of a file; with 0, nobody else may be writing in the folder.
-
-    Returns:
-        The paths that were removed.
+        older_than: seconds since the last change of a file; with 0, no other process may be writing in the folder.
     """
     removed = []
     for path in sorted(Path(folder).glob(f"{_PREFIX}*")):
@@ -83,12 +79,12 @@ def remove_unfinished(folder: str | os.PathLike, older_than: float = 0.0) -> lis
 
 @functools.cache
 def _remove_old(folder: str) -> None:
-    """Once a process, since a folder may hold a hundred thousand files."""
+    """Remove old files once in a process, because a folder may contain a hundred thousand files."""
     remove_unfinished(folder, _LONGEST_WRITE)
 
 
 def move_to_previous(paths: Iterable[Path], folder: Path) -> Path:
-    """Move files and folders of an earlier run into a new folder ``previous/<number>`` of ``folder``, which is returned."""
+    """Move files and folders of an earlier run into a new folder ``previous/<number>`` of ``folder``; return that folder."""
     previous = folder / "previous"
     previous.mkdir(exist_ok=True)
     taken = [int(path.name) for path in previous.iterdir() if path.name.isdigit()]
@@ -108,15 +104,12 @@ def write_json(path: str | os.PathLike, content: Any) -> Path:
         path: the file; its folder is created if missing.
         content: mappings, lists, strings, numbers, booleans and None.
 
-    Returns:
-        The path.
-
     Raises:
-        TypeError: a value that JSON cannot hold; the file at ``path`` is not changed.
+        TypeError: JSON does not support a value; the file at ``path`` does not change.
     """
     text = json.dumps(content, indent=2, ensure_ascii=False)
     with whole_file(path) as unfinished:
-        # A file name that is not UTF-8 is a str with lone surrogates, which JSON can write as \udcxx.
+        # Python represents bytes of file names that are not UTF-8 as lone surrogates; JSON can write them as \udcxx.
         unfinished.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     return Path(path)
 
@@ -126,12 +119,8 @@ def write_table(path: str | os.PathLike, rows: Iterable[Mapping[str, object]], c
 
     Args:
         path: the CSV file; its folder is created if missing.
-        rows: mappings of column to value. The columns are ``columns`` and all others, in the order of their first
-            appearance; a missing column or a None is an empty cell. Floats get eight significant digits.
-        columns: the first columns, also of a table without rows.
-
-    Returns:
-        The path.
+        rows: mappings of column to value. A missing value or None gives an empty cell. Floats get 8 significant digits.
+        columns: the first columns; the others follow in the order of their first appearance.
     """
     rows = [
         {name: f"{value:.8g}" if isinstance(value, float) else value for name, value in row.items()} for row in rows
@@ -148,20 +137,17 @@ def write_table(path: str | os.PathLike, rows: Iterable[Mapping[str, object]], c
 
 
 def read_unicode(path: str | os.PathLike) -> str:
-    """The text of a file in UTF-8, UTF-16 or UTF-32, with or without a byte order mark; invalid bytes of UTF-8 are kept."""
+    """The text of a file in UTF-8, UTF-16 or UTF-32, with or without a byte order mark; keeps invalid bytes of UTF-8."""
     data = Path(path).read_bytes()
     return data.decode(json.detect_encoding(data), errors="surrogateescape")
 
 
 def file_sha256(path: str | os.PathLike) -> str:
-    """The SHA-256 of a file's content, 64 hexadecimal digits, as ``sha256sum`` prints it."""
+    """The SHA-256 of a file's content as 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def printable(name: str | os.PathLike) -> str:
-    """The text with bytes that are not UTF-8 written as escapes, for logs, tables and pictures.
-
-    Python keeps such bytes as lone surrogates, which UTF-8 cannot hold.
-    """
+    """The text for logs, tables and pictures, with escapes for bytes that are not UTF-8."""
     return os.fspath(name).encode("utf-8", "backslashreplace").decode("utf-8")

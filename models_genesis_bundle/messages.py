@@ -1,15 +1,14 @@
-"""What messages share: lists of names, and the causes of errors."""
+"""Parts of messages: lists of names, and the causes of errors."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-# What MONAI wraps an error in, a layer for each component and transform that it arose in.
-_WRAPPERS = ("Failed to ", "applying transform ")
+_WRAPPERS = ("Failed to ", "applying transform ")  # MONAI wraps an error once for each component and transform
 
 
 def first_of(texts: Sequence[str], most: int = 5, separator: str = ", ") -> str:
-    """The first texts, and how many more there are.
+    """The first texts, and the number of the others.
 
     Examples:
         >>> first_of(["a", "b", "c", "d"], most=2)
@@ -26,7 +25,6 @@ def causes(error: BaseException) -> list[BaseException]:
 
 def unwrapped(error: BaseException) -> BaseException:
     """The error without MONAI's wrappers."""
-    found = causes(error)
-    while len(found) > 1 and isinstance(found[0], RuntimeError) and str(found[0]).startswith(_WRAPPERS):
-        del found[0]
-    return found[0]
+    while error.__cause__ is not None and isinstance(error, RuntimeError) and str(error).startswith(_WRAPPERS):
+        error = error.__cause__
+    return error

@@ -1,6 +1,7 @@
-"""Commands as child processes that do not outlive their parent.
+"""Commands as child processes that end with their parent.
 
-Each runs under this file as a program, ``python child_processes.py COMMAND …``, so it imports the standard library alone.
+Each command is started by this file as a program, ``python child_processes.py COMMAND …``. Therefore the file imports only
+the standard library.
 """
 
 from __future__ import annotations
@@ -13,22 +14,22 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-PATIENCE = 10  # seconds that a command has to end by itself
+PATIENCE = 10  # seconds before a command that does not end is killed
 
 
 class ChildrenEndedError(RuntimeError):
-    """A command did not run to its end, because `ChildProcesses.end_all` was called."""
+    """A command was stopped, because `ChildProcesses.end_all` was called."""
 
 
 class ChildProcesses:
-    """Runs commands from several threads at once, and ends them all together.
+    """Runs commands from several threads, and can end them all.
 
-    Each ends when the pipe on its standard input is closed: by `end_all`, or by the system when this process ends for any
-    reason, also by SIGKILL. Each has its own session, so that Ctrl-C at the terminal reaches this process alone.
+    A command ends when the pipe on its standard input is closed: by `end_all`, or by the system when this process ends, even
+    by SIGKILL. Each command has a separate session, so that Ctrl-C at the terminal reaches only this process.
 
     Args:
-        working_dir: where they run.
-        threads: processor threads of each (``OMP_NUM_THREADS``).
+        working_dir: working directory of the commands.
+        threads: processor threads of each command (``OMP_NUM_THREADS``).
     """
 
     def __init__(self, working_dir: Path, threads: int) -> None:
@@ -39,13 +40,10 @@ class ChildProcesses:
         self._ended = False
 
     def call(self, words: Sequence[str], log_path: Path) -> int:
-        """Run a command to its end, and append it and its output to a file.
-
-        Returns:
-            Its exit code; above 128 when a signal ended it.
+        """Run a command, append it and its output to a file, and return its exit code, above 128 if a signal ended it.
 
         Raises:
-            ChildrenEndedError: when `end_all` was called before it ended.
+            ChildrenEndedError: `end_all` was called before the command ended.
         """
         code = 0
         if not self._ended:
@@ -68,13 +66,12 @@ class ChildProcesses:
         return code
 
     def end_all(self) -> None:
-        """End the commands that run, and refuse further ones."""
+        """End all running commands; further calls raise an error."""
         self._ended = True
         self._tether.close()
 
 
 def _run_tethered(command: list[str]) -> int:
-    """Run a command until it ends or standard input is closed."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     threading.Thread(target=_end_with_input, args=(process,), daemon=True).start()
     code = process.wait()
@@ -82,7 +79,7 @@ def _run_tethered(command: list[str]) -> int:
 
 
 def _end_with_input(process: subprocess.Popen) -> None:
-    os.read(sys.stdin.fileno(), 1)  # returns when the pipe closes; a blocked buffered read would hold up the exit
+    os.read(sys.stdin.fileno(), 1)  # returns when the pipe closes; a buffered read would block the exit
     process.terminate()
     try:
         process.wait(PATIENCE)

@@ -1,4 +1,4 @@
-"""Runs the trainings and evaluations of a plan, also after interruptions, and writes the report."""
+"""Runs or continues the trainings and evaluations of a plan, and writes the report."""
 
 from __future__ import annotations
 
@@ -41,16 +41,15 @@ def compare_initialisations(
         plan: the YAML file, see `read_plan`.
         jobs: number of runs at the same time; None: as in the plan.
         section: the patients to score, ``test`` or ``validation``; None: as in the plan.
-        report_only: report on the finished runs and run nothing.
-        program: the command to which the arguments of a run are added.
+        report_only: only report on the finished runs.
+        program: the command of a run, without its arguments.
 
     Returns:
         The reported results; ``missing`` is empty if every run is finished.
 
     Raises:
-        PlanError: the plan cannot be followed.
-        ComparisonError: the comparison would be unfair, another process is running it, or a run lacks the metrics
-            that the plan names.
+        PlanError: the plan is invalid.
+        ComparisonError: the comparison would be unfair, another process is running it, or a run lacks a metric of the plan.
     """
     checked = read_plan(plan, jobs=jobs, section=section)
     fairness = Fairness()
@@ -76,17 +75,17 @@ def compare_initialisations(
 
 
 def run_comparison(plan: ComparisonPlan, fairness: Fairness, program: Sequence[str] = PROGRAM) -> None:
-    """Carry out the missing runs of a plan, ``plan.jobs`` at a time; ``fairness`` admits each run that is finished.
+    """Carry out the missing runs of a plan, ``plan.jobs`` at a time, and check each finished run with ``fairness``.
 
-    Finished runs are kept, unfinished ones continue with ``--resume true``. An evaluation whose command has changed is
-    repeated. A run that fails is reported with the last lines of its log and tried again at the next start; the others
-    continue, unless a run differs from the others in more than the initialisation.
+    Unfinished runs continue with ``--resume true``. An evaluation is repeated if its command has changed. If a run fails, the
+    last lines of its log are logged, the other runs continue, and the next start tries it again. If a run differs from the
+    others in more than the initialisation, the comparison stops.
     """
     hashes = check_plan(plan)
     with _alone_in(plan.output_dir):
         steps = [_Steps(run, hashes[run.arm], program) for run in planned_runs(plan)]
         _require_same_trainings(steps)
-        left = [one for one in steps if not one.finished]
+        unfinished = [one for one in steps if not one.finished]
         for one in steps:
             if one.finished:
                 fairness.admit(one.run)
@@ -94,11 +93,11 @@ def run_comparison(plan: ComparisonPlan, fairness: Fairness, program: Sequence[s
         failed = 0
         with (
             logging_redirect_tqdm(),
-            tqdm(total=len(steps), initial=len(steps) - len(left), desc=plan.task.name, unit="run") as bar,
+            tqdm(total=len(steps), initial=len(steps) - len(unfinished), desc=plan.task.name, unit="run") as bar,
             ThreadPoolExecutor(plan.jobs) as pool,
         ):
             try:
-                for future in as_completed([pool.submit(one.carry_out, children) for one in left]):
+                for future in as_completed([pool.submit(one.carry_out, children) for one in unfinished]):
                     done = future.result()
                     if done.record.failure:
                         failed += 1
@@ -113,7 +112,7 @@ def run_comparison(plan: ComparisonPlan, fairness: Fairness, program: Sequence[s
 
 
 class _Steps:
-    """Training and evaluation of a run, and their progress."""
+    """The training and the evaluation of a run, with their progress."""
 
     def __init__(self, run: Run, weights: str | None, program: Sequence[str]) -> None:
         self.run = run
@@ -124,12 +123,12 @@ class _Steps:
 
     @property
     def finished(self) -> bool:
-        """Whether this training and this evaluation have ended well, and the evaluation's files exist."""
+        """Whether the training and the evaluation with these commands have succeeded, and the evaluation's files exist."""
         evaluated = self.record.evaluated.get(self.run.plan.section)
         return self.record.is_finished(self.run) and evaluated == portable(self.evaluation, self.run)
 
     def carry_out(self, children: ChildProcesses) -> _Steps:
-        """Do the steps that are left; the record then says whether a step has failed."""
+        """Do the missing steps, and record whether one has failed."""
         run, record = self.run, self.record
         if not record.trained:
             resume = ["--resume", "true"] if record.begun is not None else []
@@ -156,7 +155,6 @@ class _Steps:
 
 
 def _require_same_trainings(steps: Sequence[_Steps]) -> None:
-    """Refuse to continue trainings that were started with other settings or weights."""
     changes = [(one.run, change) for one in steps if (change := _change(one.record, one.wanted))]
     if changes:
         run, change = changes[0]
@@ -179,7 +177,7 @@ def _change(record: RunRecord, wanted: RunRecord) -> str:
 
 
 def _last_lines(path: Path) -> list[str]:
-    """The end of a log; of a progress bar, which rewrites its line, the last state."""
+    """The last lines of a log, with the last state of each progress bar."""
     text = path.read_bytes()[-LOG_BYTES:].decode(errors="replace")
     lines = [line.rstrip("\r").rpartition("\r")[2].rstrip() for line in text.split("\n")]
     return [line[:LONGEST_LINE] for line in lines if line][-LOG_LINES:]

@@ -1,4 +1,4 @@
-"""Checks that a comparison is fair, before the runs and after each run, and cautions for the report."""
+"""Checks that a comparison is fair, and cautions for its report."""
 
 from __future__ import annotations
 
@@ -18,28 +18,27 @@ from models_genesis_bundle.weights import CheckpointError, read_checkpoint, read
 from monai.bundle import ConfigParser
 
 CASE_TABLES = ("scores.csv", "predictions.csv")
-# The settings in which runs of a comparison may differ, and `resume`, which changes nothing.
+# Settings that may differ between the runs of a comparison.
 VARIED = ("initial_weights", *TRANSFER_SETTINGS.values(), "seed", "label_fraction", "shots", "output_dir", "resume")
 
 
 class ComparisonError(RuntimeError):
-    """A comparison that cannot be made or would be unfair; the message names the arm, file or setting and says what to do."""
+    """A comparison is impossible or would be unfair; the message names the arm, file or setting and says what to do."""
 
 
 def check_plan(plan: ComparisonPlan) -> dict[str, str | None]:
-    """Refuse a plan whose comparison could not be carried out or would not be fair.
+    """Check that a comparison is possible and fair.
 
     Returns:
-        SHA-256 of the initial weights by arm, None for scratch.
+        SHA-256 of the initial weights by arm; None for an arm that starts from scratch.
 
     Raises:
-        ComparisonError: a configuration or weight file that does not exist, a setting that the configurations do not have,
-            or two arms that load the same.
+        ComparisonError: a configuration or weight file does not exist, the configurations do not have a setting, or two arms
+            load the same weights.
     """
     for run in planned_runs(plan):
         if run.seed == plan.seeds[0]:
             training = run.training()
-            # A resumed run gets `resume` as well.
             _check_step(run, "training", replace(training, overrides={**training.overrides, "resume": True}))
             _check_step(run, "evaluation", run.evaluation())
     hashes = {name: _weights_hash(plan, name) for name in plan.initialisations}
@@ -82,16 +81,13 @@ def _weights_hash(plan: ComparisonPlan, arm: str) -> str | None:
 
 
 class Fairness:
-    """Compares each finished run with those before it.
+    """Compares each finished run with the earlier ones.
 
-    Within each recipe, all arms that are not baselines, and all runs of one baseline, must have the same
+    All runs of a recipe must have the same resolved training configuration, and the same ``network`` and ``preprocessing`` in
+    their weight files. Runs may differ in the initial weights and their loading, the seed, the amount of labels with the
+    plan's settings for it, and the output folder. Each baseline is compared only with itself.
 
-    * resolved training configurations, except for initial weights and how they are loaded, seed, amount of labels, output
-      folder and paths below it and, between amounts of labels, the settings that the plan gives by amount;
-    * ``network`` and ``preprocessing`` in the weight files that training wrote: settings left to the initial weights' own
-      record would otherwise give each arm another width, other intensities or another spacing.
-
-    All runs with the same seed and amount of labels, baselines included, must have the same scored cases.
+    All runs with the same seed and amount of labels, also those of baselines, must have the same scored cases.
     """
 
     def __init__(self) -> None:
@@ -100,15 +96,15 @@ class Fairness:
         self._first_cases: dict[tuple[Labels, int], tuple[Run, set[str]]] = {}
 
     def admit(self, run: Run) -> None:
-        """Compare a finished run with the first of its group, once; a `ComparisonError` names both and what differs."""
+        """Compare a finished run with the first of its group; a `ComparisonError` names both and the differences."""
         if run in self._admitted:
             return
-        found = _settings(run)
+        settings = _settings(run)
         group = run.arm if run.initialisation.baseline else "compared arms"
-        other, wanted = self._first_settings.setdefault((run.recipe, group), (run, found))
-        names = [name for name in dict.fromkeys([*wanted, *found]) if wanted.get(name) != found.get(name)]
+        other, wanted = self._first_settings.setdefault((run.recipe, group), (run, settings))
+        names = [name for name in dict.fromkeys([*wanted, *settings]) if wanted.get(name) != settings.get(name)]
         if names:
-            differing = [f"{name} is {found.get(name)!r} here and {wanted.get(name)!r} there" for name in names]
+            differing = [f"{name} is {settings.get(name)!r} here and {wanted.get(name)!r} there" for name in names]
             raise ComparisonError(
                 f"{run} is not comparable with {other}: {first_of(differing, separator='; ')}. Runs of a comparison may differ "
                 "only in the initialisation. Put these settings under `task`, so that they apply to all arms, and give the plan "
@@ -125,7 +121,6 @@ class Fairness:
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    """The settings that must be the same, by place."""
     path = run.folder / "config.yaml"
     if not path.is_file():
         raise ComparisonError(
@@ -153,7 +148,7 @@ def _settings(run: Run) -> dict[str, Any]:
 
 
 def cases_of(run: Run) -> pd.DataFrame:
-    """The columns ``case`` and ``patient`` of a run's evaluation; without patients, the case is used for both."""
+    """The columns ``case`` and ``patient`` of a run's evaluation; a missing patient gets the name of the case."""
     for path in (run.evaluation_dir / name for name in CASE_TABLES):
         if path.is_file():
             table = pd.read_csv(path, dtype=str, keep_default_na=False)
@@ -165,10 +160,9 @@ def cases_of(run: Run) -> pd.DataFrame:
 
 
 def pretraining_cautions(plan: ComparisonPlan, finished: Iterable[Run]) -> list[str]:
-    """Name the arms whose pretraining has seen patients that are scored, or whose weight file does not record its patients.
+    """Warn of arms that were pretrained on scored patients, or whose weight file does not record the patients.
 
-    Patients are identified by their names: the weight file's ``data`` record holds the hashes of the names (see
-    ``ScanCubes.record``), the column ``patient`` of the evaluation's table of cases holds the names.
+    The names of the scored patients are compared with the hashes of names in the weight file, see ``ScanCubes.record``.
     """
     patients = {patient for run in finished for patient in cases_of(run)["patient"]}
     cautions = []
@@ -192,7 +186,7 @@ def pretraining_cautions(plan: ComparisonPlan, finished: Iterable[Run]) -> list[
 
 
 def _patients_seen(record: Mapping[str, Any]) -> set[str]:
-    """Hashes of the patients of a weight file's training, and of the weights that it started from."""
+    """Hashes of the patients in the training of a weight file and of its initial weights."""
     start = record.get("initial_weights")
     before = set() if start is None or start["file"] == "none" else _patients_seen(start)
     return before.union(record["data"]["patient_hashes"])

@@ -1,4 +1,4 @@
-"""The plan of a comparison: arms, task, recipes, labels and seeds. docs/how-to/comparison.md describes its keys."""
+"""The plan of a comparison: arms, task, recipes, labels and seeds. See docs/how-to/comparison.md."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ import yaml
 from models_genesis_bundle.bundle_config import near_names
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-# How a file is loaded: the keys of an arm, and the settings that they set.
+# The settings for the keys of an arm that say how to load its weights.
 TRANSFER_SETTINGS = {
     "transfer_parts": "starting_point::parts",
     "keep_weight_norms": "starting_point::keep_weight_norms",
 }
-# What the comparison itself gives to every run.
-OWN_SETTINGS = {"initial_weights", "seed", "label_fraction", "shots", "section", "output_dir", "resume"}
-OWN_SETTINGS |= {"ckpt_path", "ckpt_dir"}
+# Settings that the comparison sets for every run.
+RUN_SETTINGS = {"initial_weights", "seed", "label_fraction", "shots", "section", "output_dir", "resume"}
+RUN_SETTINGS |= {"ckpt_path", "ckpt_dir"}
 
 
 class PlanError(ValueError):
-    """A plan that cannot be followed; the message names the file, the key, what was expected, and what was found."""
+    """A plan is invalid; the message names the file, the key, what was expected, and what was found."""
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the nearest known ones, or all of them when none is near."""
+    """The end of a message about an unknown name: similar known names or, if there are none, all known names."""
     known = list(known)
     near = near_names(name, known, quote="'")
     return f"did you mean {near}?" if near else f"known are {', '.join(known) or 'none'}."
 
 
-def _without_own_settings(overrides: dict[str, Any]) -> dict[str, Any]:
-    for name in OWN_SETTINGS.intersection(overrides):
+def _without_run_settings(overrides: dict[str, Any]) -> dict[str, Any]:
+    for name in RUN_SETTINGS.intersection(overrides):
         raise ValueError(f"{name!r} is set by the comparison for each run. Remove it.")
     return overrides
 
@@ -47,15 +47,15 @@ def _each_once(values: tuple) -> tuple:
 Text = Annotated[str, Field(min_length=1)]
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 Folder = Annotated[Path, Field(strict=False)]
-FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]  # the name is also that of folders
+FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]  # also used as the name of folders
 Share = Annotated[float, Field(gt=0, le=1)]
 Number = Annotated[int, Field(ge=1)]
-Overrides = Annotated[dict[str, Any], AfterValidator(_without_own_settings)]
+Overrides = Annotated[dict[str, Any], AfterValidator(_without_run_settings)]
 EachOnce = (Field(strict=False, min_length=1), AfterValidator(_each_once))
 
 
 class PlanPart(BaseModel):
-    """A part of a plan, checked when it is made."""
+    """A part of a plan."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
@@ -69,13 +69,13 @@ class PlanPart(BaseModel):
 
 
 class Recipe(PlanPart):
-    """A way of fine-tuning that all arms are run with. Its settings are added to the task's and override them."""
+    """A way of fine-tuning, which is used for all arms. Its settings override those of the task."""
 
     training: Names = ()  # configuration files of the fine-tuning, in the order in which they are merged
-    evaluation: Names = ()  # those of the evaluation
+    evaluation: Names = ()  # configuration files of the evaluation
     overrides: Overrides = {}  # settings for both, as on the command line
-    training_overrides: Overrides = {}  # settings for training alone
-    evaluation_overrides: Overrides = {}  # settings for evaluation alone
+    training_overrides: Overrides = {}  # settings only for training
+    evaluation_overrides: Overrides = {}  # settings only for evaluation
 
 
 class Task(Recipe):
@@ -84,23 +84,25 @@ class Task(Recipe):
     name: Text  # title of tables and plots
     training: Annotated[Names, Field(min_length=1)]
     evaluation: Annotated[Names, Field(min_length=1)]
-    metric: Text  # the score of a run: a name among the metrics of the evaluation's summary.json
-    validation_metric: Text  # the column of metrics.csv that learning curves and convergence are read from
-    higher_is_better: bool = True  # of both metrics
-    further_metrics: Names = ()  # more names of summary.json, tabled as mean and standard deviation, without tests
-    fraction_overrides: dict[Share, Overrides] = {}  # settings for the trainings of one label fraction
-    shots_overrides: dict[Number, Overrides] = {}  # the same by number of shots
+    metric: Text  # the score of a run: a metric in the evaluation's summary.json
+    validation_metric: Text  # column of metrics.csv for learning curves and convergence
+    higher_is_better: bool = True  # whether higher values of both metrics are better
+    further_metrics: Names = ()  # more metrics of summary.json, reported as mean and standard deviation without tests
+    fraction_overrides: dict[Share, Overrides] = {}  # settings for training, by label fraction
+    shots_overrides: dict[Number, Overrides] = {}  # settings for training, by number of shots
 
 
 class Initialisation(PlanPart):
-    """The start of the runs of one arm; a plain ``initial_weights`` is a short form."""
+    """The start of the runs of one arm. In a plan, a text is a short form of ``initial_weights``."""
 
     initial_weights: Text | None  # a weight file; None starts from scratch
-    transfer_parts: Names | None = None  # what to load of the file; None: as the configurations say
-    keep_weight_norms: bool | None = None  # whether it is scaled to the size of new weights; None: likewise
-    baseline: bool = False  # whether the arm is another network, shown with the others and outside of every test
-    configs: Names = ()  # more configuration files for training and evaluation; for baselines only
-    overrides: Overrides = {}  # more settings for both; for baselines only
+    transfer_parts: Names | None = None  # parts of the file to load; None: as in the configurations
+    keep_weight_norms: bool | None = (
+        None  # whether weights are scaled to the norms of new ones; None: as in the configurations
+    )
+    baseline: bool = False  # whether the arm is another network, which is reported but not tested
+    configs: Names = ()  # more configuration files for training and evaluation, only for a baseline
+    overrides: Overrides = {}  # more settings for both, only for a baseline
 
     @model_validator(mode="before")
     @classmethod
@@ -130,7 +132,7 @@ class Initialisation(PlanPart):
 
 
 class Labels(NamedTuple):
-    """How many of the training patients keep their labels: a share in (0, 1], or a number from 1."""
+    """The training patients that keep their labels: a fraction in (0, 1], or a number from 1."""
 
     setting: str  # label_fraction or shots
     amount: float
@@ -152,22 +154,22 @@ class Labels(NamedTuple):
 
 
 class ComparisonPlan(PlanPart):
-    """A comparison of initialisations: every arm with every recipe and seed on every amount of labels."""
+    """A comparison of initialisations: a run for each arm, recipe, seed and amount of labels."""
 
     working_dir: Folder = Field(Path("."), validate_default=True)  # the bundle's root, where the commands run
-    output_dir: Folder  # of all runs and of the results; absolute, as working_dir is
+    output_dir: Folder  # folder of all runs and of the results
     task: Task
     initialisations: dict[FolderName, Initialisation]  # the arms
     reference: str  # the arm that the others are tested against
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], *EachOnce]  # one run of each arm for each
-    label_fractions: Annotated[tuple[Share, ...], *EachOnce] | None = None  # of the training patients
-    shots: Annotated[tuple[Number, ...], *EachOnce] | None = None  # numbers of them, instead of label_fractions
-    recipes: dict[FolderName, Recipe] = {}  # others are tested against the first
-    section: Literal["test", "validation"] = "test"  # which patients are scored
-    jobs: Number = 1  # runs at a time
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], *EachOnce]  # random seeds of the runs
+    label_fractions: Annotated[tuple[Share, ...], *EachOnce] | None = None  # fractions of the training patients
+    shots: Annotated[tuple[Number, ...], *EachOnce] | None = None  # numbers of patients, instead of label_fractions
+    recipes: dict[FolderName, Recipe] = {}  # the others are tested against the first
+    section: Literal["test", "validation"] = "test"  # the patients to score
+    jobs: Number = 1  # number of runs at the same time
     threads_per_job: Number = 1  # OMP_NUM_THREADS of a run
-    confidence: Annotated[float, Field(gt=0, le=0.9999)] = 0.95  # of the intervals; tests: significant at 1 minus this
-    settled_tolerance: Share = 0.01  # of the best validation: what a settled run may gain in its last quarter
+    confidence: Annotated[float, Field(gt=0, le=0.9999)] = 0.95  # level of the intervals, and 1 - significance level
+    settled_tolerance: Share = 0.01  # see `has_settled`
 
     @field_validator("working_dir", "output_dir")
     @classmethod
@@ -178,12 +180,12 @@ class ComparisonPlan(PlanPart):
     def _one_kind_of_labels(self) -> ComparisonPlan:
         if (self.label_fractions is None) == (self.shots is None):
             raise ValueError("expected one of the keys 'label_fractions' and 'shots', found both or neither.")
-        own = self.overrides_by_labels
-        for labels in self.labels if own else ():
-            if labels.amount not in own:
+        overrides = self.overrides_by_labels
+        for labels in self.labels if overrides else ():
+            if labels.amount not in overrides:
                 raise ValueError(
-                    f"task.{'shots' if self.shots else 'fraction'}_overrides: expected an entry for each amount of labels, "
-                    f"found none for {labels.amount:g}, only for {', '.join(map('{:g}'.format, own))}. Write {{}} for no overrides."
+                    f"task.{'shots' if self.shots else 'fraction'}_overrides: expected an entry for each amount of labels, found "
+                    f"none for {labels.amount:g}, only for {', '.join(map('{:g}'.format, overrides))}. Write {{}} for no overrides."
                 )
         return self
 
@@ -200,7 +202,7 @@ class ComparisonPlan(PlanPart):
 
     @property
     def labels(self) -> list[Labels]:
-        """All amounts of labels, the fewest first."""
+        """All amounts of labels in ascending order."""
         setting = "shots" if self.shots else "label_fraction"
         return [Labels(setting, amount) for amount in sorted(self.shots or self.label_fractions or ())]
 
@@ -211,7 +213,7 @@ class ComparisonPlan(PlanPart):
 
     @property
     def compared(self) -> list[str]:
-        """The arms that differ in nothing but the initialisation."""
+        """The arms that are not baselines."""
         return [name for name, arm in self.initialisations.items() if not arm.baseline]
 
     @property
@@ -224,18 +226,15 @@ Part = TypeVar("Part", bound=PlanPart)
 
 
 def read_plan(path: str | os.PathLike, **replaced: Any) -> ComparisonPlan:
-    """Read and check a plan.
+    """Read and check a plan, and make its folders absolute.
 
     Args:
-        path: the YAML file; its keys are those of `ComparisonPlan`, `Task`, `Recipe` and `Initialisation`. The task may be
-            in a separate YAML file, which several plans may share.
-        replaced: keys from elsewhere, such as the command line, which replace the file's; None is ignored.
-
-    Returns:
-        The plan, with absolute folders.
+        path: YAML file with the keys of `ComparisonPlan`, `Task`, `Recipe` and `Initialisation`. The value of ``task`` may be
+            the path of another YAML file, so that several plans can share a task.
+        replaced: values that replace those of the file, such as from the command line; None is ignored.
 
     Raises:
-        PlanError: naming the file and each key that cannot be followed, and the nearest key for an unknown one.
+        PlanError: the plan is invalid; the message names the file and each wrong key, and suggests a key for an unknown one.
     """
     content = _read_yaml(Path(path))
     if isinstance(content, dict):
@@ -250,21 +249,20 @@ def _checked(part: type[Part], content: Any, path: Path) -> Part:
     try:
         return part.model_validate(content)
     except ValidationError as error:
-        raise PlanError("\n".join(f"{path}: {_said(dict(entry))}" for entry in error.errors())) from None
+        raise PlanError("\n".join(f"{path}: {_message(dict(entry))}" for entry in error.errors())) from None
 
 
-def _said(error: dict[str, Any]) -> str:
-    """Pydantic's finding in the words of this package."""
+def _message(error: dict[str, Any]) -> str:
     keys = [str(key) for key in error["loc"] if key != "[key]"]
     if error["type"] == "missing":
-        said = f"the key {keys.pop()!r} is missing."
+        message = f"the key {keys.pop()!r} is missing."
     elif error["type"] == "value_error":
-        said = str(error["ctx"]["error"])
+        message = str(error["ctx"]["error"])
     else:
         message = error["msg"].removeprefix("Input ").removeprefix("Tuple ")
         message = message.replace("a valid tuple", "a list").replace("a valid dictionary", "a mapping")
-        said = f"{message}, found {error['input']!r}."
-    return f"{'.'.join(keys)}: {said}" if keys else said
+        message = f"{message}, found {error['input']!r}."
+    return f"{'.'.join(keys)}: {message}" if keys else message
 
 
 def _read_yaml(path: Path) -> Any:
@@ -277,7 +275,7 @@ def _read_yaml(path: Path) -> Any:
 
 
 class _PlanLoader(yaml.SafeLoader):
-    """YAML that refuses a key given twice, where PyYAML would silently keep the last."""
+    """YAML loader that refuses a key that is given twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]

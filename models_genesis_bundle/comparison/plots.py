@@ -14,17 +14,17 @@ from models_genesis_bundle.comparison.plan import ComparisonPlan
 from models_genesis_bundle.comparison.results import group_columns
 from models_genesis_bundle.visualize.colours import COLOURS
 
-LOG_RATIO = 3  # from the fewest to the most labels, from which on the axis is logarithmic
-TO_THE_RIGHT = 0.15  # of the distance between two arms, from an arm's mean to its runs
+LOG_RATIO = 3  # smallest ratio of the most to the fewest labels for a logarithmic axis
+TO_THE_RIGHT = 0.15  # distance of an arm's runs from its mean, as a fraction of the distance between two arms
 MEAN_AND_SD = "mean ± standard deviation"
-MANY_ARMS = 4  # with more arms their names are rotated
+MANY_ARMS = 4  # with more arms, their names are rotated
 
 
 def scores_figure(plan: ComparisonPlan, table: pd.DataFrame) -> Figure:
-    """Draw the scores: a point for each run of a table, see `results_table`, their mean and one standard deviation.
+    """Draw the score of each run in a table (see `results_table`), and the mean and standard deviation of each arm.
 
-    With several amounts of labels the axis shows them, each arm of a recipe is a line and the deviation a band; with one
-    amount, each arm of a recipe has its own place on the axis.
+    With several amounts of labels, these are on the horizontal axis, and each arm is a line with a band. With one amount, the
+    arms are on the axis.
     """
     figure = Figure(figsize=(6, 4.2), layout="constrained")
     axis = figure.subplots()
@@ -53,10 +53,8 @@ def scores_figure(plan: ComparisonPlan, table: pd.DataFrame) -> Figure:
         if axis.lines:
             axis.legend(fontsize=8)
     else:
-        rotated: dict[str, Any] = (
-            {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if len(names) > MANY_ARMS else {}
-        )
-        axis.set_xticks(range(len(names)), names, **rotated)
+        rotated: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+        axis.set_xticks(range(len(names)), names, **rotated if len(names) > MANY_ARMS else {})
         axis.set_xlabel(f"{plan.labels[0].short} {'' if plan.shots else 'of the '}training patients labelled")
     axis.set_ylabel(f"{plan.task.metric.replace('_', ' ')} ({plan.section})\n{MEAN_AND_SD}")
     axis.set_title(plan.task.name, fontsize=10)
@@ -65,20 +63,20 @@ def scores_figure(plan: ComparisonPlan, table: pd.DataFrame) -> Figure:
 
 
 def curves_figure(plan: ComparisonPlan, table: pd.DataFrame) -> Figure:
-    """Draw the validation metric by epoch: mean and one standard deviation of each arm.
+    """Draw the mean and standard deviation of the validation metric of each arm by epoch.
 
     There is a column for each amount of labels and a row for each recipe.
     """
-    labels, recipes = plan.labels, list(plan.recipes) or [""]
-    figure = Figure(figsize=(3.8 * len(labels) + 1.5, 3.4 * len(recipes)), layout="constrained")
-    axes = figure.subplots(len(recipes), len(labels), sharey=True, squeeze=False)
-    for axis, (recipe, own) in zip(axes.flat, product(recipes, labels), strict=True):
+    rows, columns = len(plan.recipes) or 1, len(plan.labels)
+    figure = Figure(figsize=(3.8 * columns + 1.5, 3.4 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    for axis, (recipe, labels) in zip(axes.flat, product(plan.recipes or [""], plan.labels), strict=True):
         for place, arm in enumerate(plan.initialisations):
-            runs = _runs(table, arm=arm, recipe=recipe, **{group_columns(plan)[0]: own.amount})
+            runs = _runs(table, arm=arm, recipe=recipe, **{group_columns(plan)[0]: labels.amount})
             if len(runs):
                 mean, sd = mean_curve(runs["curve"])
                 _draw_band(axis, mean, sd, marker=".", label=_label(plan, arm), **_style(plan, arm, place))
-        axis.set_title(f"{own}, {recipe}" if recipe else str(own), fontsize=10)
+        axis.set_title(f"{labels}, {recipe}" if recipe else str(labels), fontsize=10)
         axis.set_xlabel("epoch")
         axis.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         axis.grid(alpha=0.3)
@@ -91,9 +89,9 @@ def curves_figure(plan: ComparisonPlan, table: pd.DataFrame) -> Figure:
 
 
 def mean_curve(curves: Iterable[pd.Series]) -> tuple[pd.Series, pd.Series]:
-    """Mean and standard deviation (0 for a single run) by epoch of the validation metrics of runs.
+    """The mean of learning curves by epoch, and their standard deviation (0 for a single run).
 
-    They are over the runs that reached the epoch, and end where fewer than half of the runs did.
+    They include the runs that reached an epoch, and end where fewer than half of the runs reached it.
     """
     runs = pd.concat(list(curves), axis=1).sort_index()
     runs = runs[2 * runs.count(axis=1) >= runs.shape[1]]
@@ -101,7 +99,7 @@ def mean_curve(curves: Iterable[pd.Series]) -> tuple[pd.Series, pd.Series]:
 
 
 def _runs(table: pd.DataFrame, **values: object) -> pd.DataFrame:
-    """The rows with these values; columns that the table lacks are ignored."""
+    """The rows with these values; columns that the table does not have are ignored."""
     for name, value in values.items():
         table = table[table[name] == value] if name in table else table
     return table

@@ -1,4 +1,4 @@
-"""The report of a comparison: Markdown with tables and sentences, a CSV of the runs, JSON and plots."""
+"""The report of a comparison: Markdown, a CSV of the runs, JSON and plots."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tabulate import tabulate
 
 Row = Mapping[str, Any]
 Column = tuple[str, Callable[[Row], str]]
-MARK = "†"  # of a baseline
+MARK = "†"  # for a baseline
 NONE = "–"
 HEADERS = {"fraction": "labels", "arm": "initialisation"}
 
@@ -34,7 +34,7 @@ class Comparison:
     """The finished part of a comparison.
 
     Args:
-        plan: what was compared.
+        plan: the plan.
         table: a row for each finished run, see `results_table`.
         statistics: statistics of the table.
         missing: a text about each unfinished run.
@@ -49,7 +49,7 @@ class Comparison:
 
 
 def score_cautions(plan: ComparisonPlan, scores: pd.DataFrame) -> list[str]:
-    """Name the arms with runs that had not settled, or that miss a class; see ``Statistics.scores``."""
+    """Warn of arms with runs that had not settled, or that miss a class; see ``Statistics.scores``."""
     cautions = []
     for row in scores.to_dict("records"):
         where, runs = f"{row['arm']} at {condition(plan, row)}", row["runs"]
@@ -70,11 +70,7 @@ def score_cautions(plan: ComparisonPlan, scores: pd.DataFrame) -> list[str]:
 
 
 def write_report(comparison: Comparison) -> None:
-    """Write the report into the plan's ``results_dir``, each file atomically.
-
-    The files are ``results.md``, ``results.csv`` (a row for each run), ``results.json`` (the plan and all values),
-    ``scores.png`` and ``learning_curves.png``.
-    """
+    """Write the report into the plan's ``results_dir``, each file atomically."""
     plan, folder = comparison.plan, comparison.plan.results_dir
     runs = comparison.table.drop(columns="curve", errors="ignore")
     with whole_file(folder / "results.csv") as unfinished:
@@ -90,7 +86,7 @@ def write_report(comparison: Comparison) -> None:
 
 
 def markdown(comparison: Comparison) -> str:
-    """Tables and sentences, ready for the appendix of a paper."""
+    """The report in Markdown: tables and sentences."""
     plan, statistics = comparison.plan, comparison.statistics
     folders = [plan.output_dir / folder for folder in comparison.table.get("folder", ())]
     differences = [
@@ -194,7 +190,7 @@ def _sentence(plan: ComparisonPlan, row: Row, name: str, reference: str) -> str:
 
 
 def _table(plan: ComparisonPlan, table: pd.DataFrame, *columns: Column) -> str:
-    """The rows of a table in Markdown, their conditions and the given columns; "" without rows."""
+    """A table in Markdown with the conditions of the rows and the given columns; "" without rows."""
     keys = group_columns(plan)
     headers = [*(HEADERS.get(name, name) for name in keys), *(header for header, _ in columns)]
     rows = []
@@ -206,7 +202,6 @@ def _table(plan: ComparisonPlan, table: pd.DataFrame, *columns: Column) -> str:
 
 
 def _metric(name: str, row: Row) -> str:
-    """A further metric or a class's Dice: its mean ± sd, and the number of runs without it."""
     runs, missed = row[f"{name}_runs"], row.get(f"missed_{name}", 0)
     of_some = f" ({runs} runs)" if 0 < runs < row["runs"] else ""
     return _spread(row[name], row[f"{name}_sd"]) + of_some + (f" ({missed} missed)" if missed else "")
@@ -245,6 +240,6 @@ def _p(value: float) -> str:
 
 
 def _indented(text: str) -> str:
-    """A text of several lines as one entry of a list: those after the first as a block."""
+    """A text as one entry of a Markdown list, with its further lines as a block."""
     first, _, others = text.partition("\n")
     return f"{first}\n\n  ```text\n{indent(others, '  ')}\n  ```\n" if others else first

@@ -13,20 +13,20 @@ from models_genesis_bundle.comparison.plan import ComparisonPlan, Labels, neares
 from models_genesis_bundle.comparison.run import Run, RunRecord
 from models_genesis_bundle.engines import read_metrics
 
-CLASS_DICE = "class_dice_"  # the columns of the classes' Dice begin with it
+CLASS_DICE = "class_dice_"  # prefix of the columns with the Dice of a class
 LAST_PART = 0.25
 FEWEST_POINTS = 4
 
 
 def results_table(plan: ComparisonPlan, finished: Iterable[tuple[Run, RunRecord]]) -> pd.DataFrame:
-    """Read the results of finished runs: a row for each, in their order.
+    """Read the results of finished runs into a table with a row for each run.
 
-    ``score`` and further metrics are those of the evaluation, ``class_dice_…`` the mean Dice of each class of a segmentation.
-    ``best_epoch`` is the first with ``best_validation``, ``epochs_to_reference`` the first as good as the best of the reference
-    with the same labels, recipe and seed (NaN where there is none); ``curve`` is the validation metric by epoch, a Series.
+    ``score`` and the further metrics are from the evaluation; ``class_dice_…`` is the mean Dice of a class. ``best_epoch`` is
+    the first epoch with ``best_validation``. ``epochs_to_reference`` is the first epoch that is as good as the best one of the
+    reference with the same labels, recipe and seed, or NaN. ``curve`` is a Series of the validation metric by epoch.
 
     Raises:
-        ComparisonError: a run lacks a metric that the plan names; the message has the nearest names.
+        ComparisonError: a run lacks a metric of the plan; the message suggests similar names.
     """
     table = pd.DataFrame([_row(run, record) for run, record in finished])
     if table.empty:
@@ -54,7 +54,7 @@ def labels_of(plan: ComparisonPlan, row: Mapping[str, Any]) -> Labels:
 
 
 def condition(plan: ComparisonPlan, row: Mapping[str, Any], over: str = "arm") -> str:
-    """The condition of a row in words, without the arm or the recipe."""
+    """The labels, recipe and arm of a row in words, without the column ``over``."""
     return ", ".join([str(labels_of(plan, row)), *(row[name] for name in group_columns(plan)[1:] if name != over)])
 
 
@@ -65,10 +65,9 @@ def arranged(plan: ComparisonPlan, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def has_settled(gains: pd.Series, tolerance: float) -> bool:
-    """Whether the last quarter of a run improved its best validation by at most the fraction ``tolerance`` of it.
+    """Whether the last quarter of a run improved its best validation by at most the fraction ``tolerance``.
 
-    ``gains`` is the validation metric by epoch, negative where lower is better. Fewer than four of them are too short to tell
-    and count as not settled.
+    ``gains`` is the validation metric by epoch, negated if lower is better. A run with fewer than four values has not settled.
     """
     earlier = gains[gains.index <= gains.index[-1] * (1 - LAST_PART)]
     if len(gains) < FEWEST_POINTS or earlier.empty:
@@ -114,7 +113,6 @@ def _row(run: Run, record: RunRecord) -> dict[str, Any]:
 
 
 def _curve(run: Run) -> tuple[pd.Series, int]:
-    """The validation metric by epoch where it is a number, and how many epochs were trained."""
     path, name = run.folder / "metrics.csv", run.plan.task.validation_metric
     metrics = pd.DataFrame(read_metrics(path))
     curve = metrics.set_index("epoch")[name].dropna() if name in metrics else pd.Series()

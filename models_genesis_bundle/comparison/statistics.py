@@ -1,4 +1,4 @@
-"""The statistics of the table of runs. Differences are paired by seed."""
+"""The statistics of a table of runs. Differences are paired by seed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from models_genesis_bundle.engines import UNLEARNT_DICE
 from models_genesis_bundle.metrics import bootstrap_interval, mean_with_interval
 from scipy import stats
 
-DIGITS = 12  # differences by rounding alone are ties
-RESAMPLES = 2000  # of seeds, for the interval of the needed labels
+DIGITS = 12  # differences are rounded to these decimals, so that rounding errors become ties
+RESAMPLES = 2000  # bootstrap samples of the seeds for the interval of the needed labels
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,15 @@ class Statistics:
     """The statistics of the finished runs of a comparison: tables with the columns of `group_columns` and others.
 
     Args:
-        scores: ``runs``, ``mean``, ``sd``, ``median`` and ``best`` of the scores, ``settled`` runs, median ``best_epoch`` and
-            ``seconds``; for each further metric and class ``NAME``, ``NAME_sd`` and ``NAME_runs``; ``missed_NAME`` runs
-            whose Dice of a class is below `engines.UNLEARNT_DICE`, and ``missed`` runs with any such class.
-        differences: differences of the arms from the reference: what `paired_test` gives, ``t_holm``, ``wilcoxon_holm`` and
-            ``significant``.
-        recipe_differences: differences of the recipes from the first, for each arm, with the same columns.
-        reaching: how many of the ``pairs`` of runs with the same seed ``reached`` the reference's best validation, the median of
-            their ``epochs``, and of these divided by the reference's.
-        label_efficiency: how many labels the reference needs for the scores of the other arms, see `label_efficiency`.
+        scores: ``runs``, ``mean``, ``sd``, ``median`` and ``best`` of the scores; ``settled`` runs; median ``best_epoch`` and
+            ``seconds``; ``NAME`` (mean), ``NAME_sd`` and ``NAME_runs`` of further metrics and of the Dice of each class;
+            ``missed_NAME``, runs whose Dice of a class is below `engines.UNLEARNT_DICE`; ``missed``, runs with any such class.
+        differences: differences between the arms and the reference: the result of `paired_test`, ``t_holm``,
+            ``wilcoxon_holm`` and ``significant``.
+        recipe_differences: the same columns for the differences between the recipes and the first, for each arm.
+        reaching: ``pairs`` of runs with the same seed; how many ``reached`` the best validation of the reference; the median of
+            their ``epochs``, and its ``ratio`` to the epochs of the reference.
+        label_efficiency: the labels that the reference needs for the scores of the other arms, see `label_efficiency`.
     """
 
     scores: pd.DataFrame
@@ -55,21 +55,21 @@ class Statistics:
 
 
 def paired_test(differences: pd.Series, confidence: float = 0.95) -> dict[str, Any]:
-    """Test differences of pairs against zero: ``pairs``, mean ``difference``, its bootstrap interval ``low`` and ``high``, and
-    the two-sided ``t_p`` and ``wilcoxon_p``.
+    """Test whether the differences of pairs are zero.
 
-    ``note`` says why one of them is NaN: with one pair there is neither test nor interval, and for differences that are all
-    the same and not zero the t-test is not defined. Wilcoxon's test leaves zero differences out.
+    Returns:
+        ``pairs``, mean ``difference``, its bootstrap interval ``low`` and ``high``, the two-sided ``t_p`` and ``wilcoxon_p``
+        (which ignores zero differences), and a ``note`` if a test is impossible and its result NaN.
     """
     values = differences.to_numpy().round(DIGITS)
-    found = {"pairs": len(values), "difference": values.mean()}
+    result = {"pairs": len(values), "difference": values.mean()}
     if len(values) == 1:
-        return found | dict.fromkeys(("low", "high", "t_p", "wilcoxon_p"), np.nan) | {"note": "one seed: no test"}
+        return result | dict.fromkeys(("low", "high", "t_p", "wilcoxon_p"), np.nan) | {"note": "one seed: no test"}
     if not values.any():
-        return found | {"low": 0.0, "high": 0.0, "t_p": 1.0, "wilcoxon_p": 1.0, "note": "all pairs are equal"}
+        return result | {"low": 0.0, "high": 0.0, "t_p": 1.0, "wilcoxon_p": 1.0, "note": "all pairs are equal"}
     same = (values == values[0]).all()
     interval = mean_with_interval(values, confidence=confidence)
-    return found | {
+    return result | {
         "low": interval["low"],
         "high": interval["high"],
         "t_p": np.nan if same else stats.ttest_1samp(values, 0.0).pvalue,
@@ -81,10 +81,10 @@ def paired_test(differences: pd.Series, confidence: float = 0.95) -> dict[str, A
 def holm(p_values: pd.Series) -> pd.Series:
     """The p values of a family of tests, adjusted by Holm's procedure (Scandinavian Journal of Statistics 6, 1979).
 
-    NaN is a test that could not be made and is not counted.
+    NaN, for an impossible test, is not counted.
     """
-    made = p_values.dropna().sort_values()
-    return (made * np.arange(len(made), 0, -1)).cummax().clip(upper=1).reindex(p_values.index)
+    ascending = p_values.dropna().sort_values()
+    return (ascending * np.arange(len(ascending), 0, -1)).cummax().clip(upper=1).reindex(p_values.index)
 
 
 def _scores(plan: ComparisonPlan, table: pd.DataFrame) -> pd.DataFrame:
@@ -112,7 +112,6 @@ def _scores(plan: ComparisonPlan, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _differences(plan: ComparisonPlan, table: pd.DataFrame, over: str, reference: str) -> pd.DataFrame:
-    """The tests of all other arms, or recipes, against the reference."""
     if over not in table or reference not in set(table[over]):
         return pd.DataFrame()
     block = [column for column in group_columns(plan) if column != over]
@@ -120,8 +119,8 @@ def _differences(plan: ComparisonPlan, table: pd.DataFrame, over: str, reference
     gains = scores.drop(columns=reference).sub(scores[reference], axis=0)
     pairs = arranged(plan, gains.melt(var_name=over, value_name="gain", ignore_index=False).dropna().reset_index())
     tests = pd.DataFrame(
-        {**dict(zip([*block, over], keys, strict=True)), **paired_test(own["gain"], plan.confidence)}
-        for keys, own in pairs.groupby([*block, over], observed=True)
+        {**dict(zip([*block, over], keys, strict=True)), **paired_test(group["gain"], plan.confidence)}
+        for keys, group in pairs.groupby([*block, over], observed=True)
     )
     if tests.empty:
         return tests
@@ -135,25 +134,25 @@ def _reaching(plan: ComparisonPlan, table: pd.DataFrame) -> pd.DataFrame:
     reference = table[table["arm"] == plan.reference].set_index(block)["best_epoch"]
     pairs = table[table["arm"] != plan.reference].join(reference.rename("needed"), on=block).dropna(subset="needed")
     pairs["ratio"] = pairs["epochs_to_reference"] / pairs["needed"]
-    found = pairs.groupby(columns, observed=True).agg(
+    groups = pairs.groupby(columns, observed=True)
+    return groups.agg(
         pairs=("seed", "size"),
         reached=("epochs_to_reference", "count"),
         epochs=("epochs_to_reference", "median"),
         ratio=("ratio", "median"),
-    )
-    return found.reset_index()
+    ).reset_index()
 
 
 def label_efficiency(plan: ComparisonPlan, table: pd.DataFrame) -> pd.DataFrame:
-    """The amount of labels with which the reference scores as much as each arm does with fewer.
+    """The amount of labels that the reference needs for the score of each other arm.
 
-    The mean scores of the reference are joined by straight lines over the logarithm of the labels. Where more labels gave a
-    lower mean, the higher one with fewer labels counts. The interval is the percentile one of a bootstrap over seeds.
+    It is interpolated between the mean scores of the reference, linearly in the logarithm of the labels. If more labels gave a
+    lower mean, the higher mean with fewer labels is used. The interval is a percentile bootstrap over seeds.
 
     Returns:
-        A row for each arm, recipe and amount of labels: ``seeds`` (those with all runs of the reference and this run of the
-        arm), ``needed``, ``low`` and ``high``. An amount below the plan's smallest is 0, one above its largest is infinite.
-        Empty where the plan has one amount of labels.
+        A row for each arm, recipe and amount of labels: ``seeds`` (with this run and all runs of the reference), ``needed``,
+        ``low`` and ``high``. An amount is 0 below the plan's smallest, and infinite above its largest. Empty if the plan has
+        one amount of labels.
     """
     if len(plan.labels) == 1 or plan.reference not in set(table["arm"]):
         return pd.DataFrame()
@@ -161,8 +160,8 @@ def label_efficiency(plan: ComparisonPlan, table: pd.DataFrame) -> pd.DataFrame:
     recipe = others[:-1]
     sign = 1 if plan.task.higher_is_better else -1
     rows = []
-    for name, own in table.groupby(recipe, observed=True) if recipe else [((), table)]:
-        scores = own.assign(score=sign * own["score"]).pivot(index="seed", columns=["arm", amount], values="score")
+    for name, runs in table.groupby(recipe, observed=True) if recipe else [((), table)]:
+        scores = runs.assign(score=sign * runs["score"]).pivot(index="seed", columns=["arm", amount], values="score")
         if plan.reference not in scores:
             continue
         reference = scores[plan.reference].sort_index(axis="columns")
@@ -177,7 +176,7 @@ def label_efficiency(plan: ComparisonPlan, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _needed(pairs: np.ndarray, amounts: np.ndarray, confidence: float) -> dict[str, Any]:
-    """The needed labels from the scores of seeds: a row for each, the last column the arm's."""
+    """The needed labels, from the scores (seeds, amounts of the reference and, as the last column, the arm)."""
     low, high = bootstrap_interval(
         lambda times: _on_curve(np.average(pairs, axis=0, weights=times), amounts),
         len(pairs),
@@ -190,5 +189,5 @@ def _needed(pairs: np.ndarray, amounts: np.ndarray, confidence: float) -> dict[s
 
 def _on_curve(means: np.ndarray, amounts: np.ndarray) -> float:
     curve, score = np.maximum.accumulate(means[:-1]), means[-1]
-    first = np.flatnonzero(np.diff(curve, prepend=-np.inf) > 0)  # of equal scores the one with the fewest labels
+    first = np.flatnonzero(np.diff(curve, prepend=-np.inf) > 0)  # for equal scores, the fewest labels
     return float(np.exp(np.interp(score, curve[first], np.log(amounts[first]), left=-np.inf, right=np.inf)))

@@ -1,4 +1,4 @@
-"""A synthetic chest in HU: all phantoms have the same parts in different shapes."""
+"""A synthetic chest in HU. All phantoms have the same parts in different shapes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def draw_chest(
     Args:
         size: voxels along X (to the right), Y (to the front), Z (to the head).
         spacing: sides of a voxel in millimetres; the whole chest needs 320 mm along each axis.
-        random: source of all differences between two phantoms.
+        random: generator of all differences between two phantoms.
 
     Returns:
         int16 HU and uint8 labels (0 background, 1 lung, 2 nodule), both of ``size``.
@@ -166,7 +166,7 @@ def spine_and_sternum(canvas: PhantomCanvas, random: np.random.Generator, half_d
 
 
 def vessels(canvas: PhantomCanvas, random: np.random.Generator, lungs: np.ndarray, side: int, scale: float) -> None:
-    """A branching tree from the hilum, tapering towards the pleura; the larger branches have a bronchus next to them."""
+    """A branching tree from the hilum, with a bronchus next to the larger branches."""
     hilum = np.array((side * 38.0, -10.0, 4.0)) * scale
     outward = np.array((side * 1.0, 0.0, 0.0))
     branches = []
@@ -229,7 +229,7 @@ def nodules(canvas: PhantomCanvas, random: np.random.Generator, lungs: np.ndarra
 
 
 def scanned(canvas: PhantomCanvas, random: np.random.Generator) -> np.ndarray:
-    """Apply a scanner's effects: slight blur, and noise that is correlated between neighbouring voxels."""
+    """Add slight blur, and noise that is correlated between neighbouring voxels, as in a scanner."""
     blurred = ndimage.gaussian_filter(canvas.hu, float(random.uniform(0.4, 0.6)))
     noise = ndimage.gaussian_filter(random.standard_normal(canvas.size, dtype=np.float32), 0.55)
     blurred += noise * (float(random.uniform(12, 28)) / noise.std())

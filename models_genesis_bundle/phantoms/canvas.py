@@ -1,4 +1,4 @@
-"""A volume that shapes are painted into with soft edges."""
+"""A volume to paint shapes with soft edges into."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ Point = Sequence[float] | np.ndarray
 
 
 class PhantomCanvas:
-    """A CT volume in HU on a grid that is centred on the origin, with axes to the right, the front and the head.
+    """A CT volume in HU, centred on the origin, with axes to the right, the front and the head.
 
-    Shapes are given by signed distances in millimetres, positive inside. A voxel on an edge gets a mixture of both
-    sides, as in a scanner.
+    A shape is an array of signed distances in millimetres, positive inside. A voxel on an edge gets a mixture of both sides.
 
     Args:
         size: voxels along X, Y, Z.
         spacing: sides of a voxel in millimetres.
-        background: HU everywhere.
+        background: initial HU of all voxels.
     """
 
     def __init__(self, size: Sequence[int], spacing: Sequence[float], background: float) -> None:
@@ -33,9 +32,9 @@ class PhantomCanvas:
         self.edge = float(np.mean(self.spacing))
 
     def paint(self, distance: np.ndarray, hu: float | np.ndarray, box: Box = ()) -> None:
-        """Mix HU into the voxels of a box, or of the whole volume, as far as the shape covers them."""
+        """Mix HU into the voxels of a box, or of the whole volume, by the fraction of each voxel that the shape covers."""
         target = self.hu[box]
-        covered = np.clip(distance / self.edge + 0.5, 0, 1)  # fraction of each voxel inside of the shape
+        covered = np.clip(distance / self.edge + 0.5, 0, 1)
         target += covered * (hu - target)
 
     def paint_tube(self, path: Sequence[Point] | np.ndarray, radius: float, hu: float) -> None:
@@ -61,12 +60,12 @@ class PhantomCanvas:
         return (1 - sum(parts) ** (1 / power)) * np.float32(min(axes))
 
     def points(self, box: Box) -> list[np.ndarray]:
-        """The coordinates of a box's voxels in millimetres, an array for each axis that broadcasts with the others."""
+        """The coordinates of a box's voxels in millimetres, as one array for each axis, to be broadcast."""
         axes = (axis[part] for axis, part in zip(self.axes, box, strict=True))
         return list(np.meshgrid(*axes, indexing="ij", sparse=True))
 
     def box(self, low: Point, high: Point) -> Box:
-        """The voxels between two corners in millimetres; empty where the box lies outside of the grid."""
+        """The voxels between two corners in millimetres; empty if the box lies outside of the grid."""
         return tuple(
             slice(int(np.searchsorted(axis, a)), int(np.searchsorted(axis, b, side="right")))
             for axis, a, b in zip(self.axes, low, high, strict=True)

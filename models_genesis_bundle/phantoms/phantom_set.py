@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 DATALIST = "dataset.json"
 FORMAT_VERSION = 2
-SMALLEST_DISTANCE = 15.0  # millimetres, of candidates in the lung from a nodule
+SMALLEST_DISTANCE = 15.0  # millimetres between a nodule and the other candidates
 COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "class", "lesion", "diameter_mm")
 
 
@@ -32,27 +32,23 @@ def make_phantoms(
     spacing: Sequence[float] = (2.0, 2.0, 2.5),
     seed: int = 0,
 ) -> Path:
-    """Make a set of phantoms, or complete an existing one.
+    """Make a set of phantoms, or complete an existing one, and return its folder.
 
-    A phantom is a chest CT drawn from shapes: body wall with fat, muscle and ribs, lungs with vessel trees and bronchi, heart
-    and great vessels, spine, sternum, liver and stomach, one to five nodules, a scanner's blur and noise. It depends on
-    ``seed`` and its number only. The files are ``images/phantom_000.nii.gz`` (int16 HU), ``labels/phantom_000.nii.gz``
-    (0 background, 1 lung, 2 nodule) and an MSD-style ``dataset.json``. Sets of other seeds have other names: with ``seed=7``
-    the first is ``phantom_7_000``. Processes that make the same set at the same time wait for each other.
+    A phantom is a synthetic chest CT with ribs, lungs, vessels, bronchi, heart, spine, liver, stomach, one to five nodules, and
+    a scanner's blur and noise. It depends only on ``seed`` and its number. The files are ``images/phantom_000.nii.gz`` (int16
+    HU), ``labels/phantom_000.nii.gz`` (0 background, 1 lung, 2 nodule) and an MSD-style ``dataset.json``. With another seed
+    than 0, the names contain the seed, as ``phantom_7_000``. Processes that make the same set wait for each other.
 
     Args:
-        directory: receives the set.
+        directory: folder of the set.
         count: number of phantoms, at least 1.
         size: voxels along X (right), Y (front), Z (head).
         spacing: sides of a voxel in millimetres; the whole chest needs 320 mm along each axis.
         seed: random seed of the shapes.
 
-    Returns:
-        The directory.
-
     Raises:
-        ValueError: for a count, size or spacing out of range.
-        FileExistsError: when the directory has other files, or phantoms of other settings.
+        ValueError: a count, size or spacing is out of range.
+        FileExistsError: the directory contains other files, or phantoms with other settings.
 
     Examples:
         >>> from models_genesis_bundle.data import make_phantoms
@@ -83,7 +79,7 @@ def make_phantoms(
 
 
 def _count_listed(directory: Path, settings: dict[str, Any]) -> int:
-    """The number of phantoms in the datalist of a folder, which must be new or hold phantoms of these settings."""
+    """The number of phantoms in the datalist of a folder; an error if it contains other files or other phantoms."""
     datalist = directory / DATALIST
     if datalist.exists():
         content = json.loads(datalist.read_text())
@@ -123,19 +119,16 @@ def _write_nifti(array: np.ndarray, spacing: Sequence[float], path: Path) -> Non
 
 
 def phantom_candidates(directory: str | os.PathLike, negatives_per_scan: int = 6, seed: int = 0) -> Path:
-    """Write the candidates of a set of phantoms, derived from their labels: nodules, and other places in the lung.
+    """Write ``candidates.csv`` into a set of phantoms, and return its path: nodules, and other places in the lung.
 
-    A candidate of class 1 lies in the middle of each nodule, with the diameter of a ball of the same volume; candidates
-    of class 0 are drawn uniformly from the lung, 15 mm or more away from nodules.
+    Each nodule has a candidate of class 1 in its middle, with the diameter of a ball of the same volume. Candidates of class 0
+    lie at random places in the lung, 15 mm or more from the nodules. The columns are those of LUNA16, with coordinates in
+    millimetres and LPS axes, and ``lesion`` and ``diameter_mm``.
 
     Args:
-        directory: the phantoms, as `make_phantoms` makes them.
-        negatives_per_scan: candidates of class 0 in each phantom.
-        seed: random seed of the draws.
-
-    Returns:
-        ``candidates.csv`` in the folder, in LUNA16's layout: coordinates in millimetres and LPS axes, and the columns
-        ``lesion`` and ``diameter_mm``; replaced atomically.
+        directory: a folder from `make_phantoms`.
+        negatives_per_scan: number of candidates of class 0 in each phantom.
+        seed: random seed of the places.
     """
     directory = Path(directory)
     phantoms = json.loads((directory / DATALIST).read_text())["training"]
@@ -174,15 +167,14 @@ def _row(scan: str, voxel: np.ndarray, affine: np.ndarray, label: int) -> dict[s
 def scans_or_phantoms(
     dataset_dir: str | os.PathLike | None, phantom_dir: str, count: int = 10, seed: int = 0, labelled: bool = False
 ) -> str:
-    """The folder, or datalist, of the user's scans; without one, phantoms.
+    """The path of the user's scans or, if there is none, of phantoms.
 
     Args:
-        dataset_dir: the user's; returned unchanged.
-        phantom_dir: where phantoms are made when ``dataset_dir`` is None; made only once.
+        dataset_dir: the user's folder or datalist, which is returned unchanged; None for phantoms.
+        phantom_dir: folder of the phantoms, which are made if they do not exist.
         count: number of phantoms.
         seed: random seed of their shapes.
-        labelled: True: return the folder of the phantoms' ``dataset.json``, with labels, instead of the folder of their
-            images.
+        labelled: whether to return the folder of the phantoms with labels, instead of the folder of their images.
     """
     if dataset_dir is not None:
         return str(dataset_dir)
@@ -198,20 +190,17 @@ def classification_source(
     count: int = 10,
     seed: int = 0,
 ) -> dict[str, str | None]:
-    """The user's scans and candidates; without scans, phantoms with candidates at nodules and elsewhere in the lung.
+    """``dataset_dir`` and ``candidates_file`` of the user or, if there are no scans, of phantoms.
 
     Args:
-        dataset_dir: the user's; returned unchanged, with ``candidates_file``.
-        candidates_file: the user's, or None for a class per image.
-        phantom_dir: as for `scans_or_phantoms`.
+        dataset_dir: the user's folder or datalist; None for phantoms.
+        candidates_file: the user's candidates; None for a class per image.
+        phantom_dir: see `scans_or_phantoms`.
         count: number of phantoms.
         seed: random seed of their shapes and candidates.
 
-    Returns:
-        ``dataset_dir`` and ``candidates_file``.
-
     Raises:
-        ValueError: candidates without scans.
+        ValueError: there are candidates without scans.
     """
     if dataset_dir is None:
         if candidates_file is not None:

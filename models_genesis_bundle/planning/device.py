@@ -1,4 +1,4 @@
-"""The training's device: its memory, what a network needs of it, and its speed."""
+"""The device that trains: its memory, the memory that a network needs, and its speed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Device:
     """The device that trains."""
 
     name: str  # for the report
-    memory: int | None  # bytes of a GPU; None for any other device, whose memory does not limit the plan
+    memory: int | None  # bytes of a GPU; None for other devices, whose memory does not limit the plan
     cores: int  # CPU cores that this process may use
 
     @classmethod
@@ -29,16 +29,13 @@ class Device:
         """Describe a device of this machine."""
         device, cores = torch.device(device), joblib.cpu_count()
         if device.type == "cuda":
-            found = torch.cuda.get_device_properties(device)
-            return cls(f"{found.name}, {found.total_memory / 2**30:.0f} GiB", found.total_memory, cores)
+            gpu = torch.cuda.get_device_properties(device)
+            return cls(f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB", gpu.total_memory, cores)
         return cls(f"CPU, {cores} cores", None, cores)
 
 
 def bytes_per_cube(features: Sequence[int], cube_size: Sequence[int]) -> int:
-    """Bytes in float32 that autograd keeps for one cube between the forward and the backward pass of `GenesisUNet`.
-
-    The network runs on PyTorch's ``meta`` device, which has shapes without values.
-    """
+    """Bytes in float32 that autograd keeps for one cube between the forward and the backward pass of `GenesisUNet`."""
     kept = 0
 
     def count(tensor: torch.Tensor) -> torch.Tensor:
@@ -46,23 +43,21 @@ def bytes_per_cube(features: Sequence[int], cube_size: Sequence[int]) -> int:
         kept += tensor.nbytes
         return tensor
 
+    # The device "meta" has shapes without values.
     with torch.device("meta"), torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
         GenesisUNet(spatial_dims=len(cube_size), features=features)(torch.empty(1, 1, *cube_size))
     return kept
 
 
 def measure_speed(config_files: Sequence[str], cubes: Sequence[dict[str, Any]], seconds: float) -> tuple[float, float]:
-    """Time training steps with the network, the optimizer and the loader that the configurations name.
+    """Measure the cubes per second in training steps, and the fraction of the time in which the network waits for cubes.
 
-    The first step, which starts the worker processes and compiles, does not count.
+    The first step does not count, because it starts the worker processes and compiles.
 
     Args:
         config_files: a pretraining configuration and its overlays.
         cubes: items with ``image``, a cube of the planned size; they are deformed as in training.
-        seconds: how long to measure; at least 3 steps are made.
-
-    Returns:
-        Cubes per second, and the fraction of the time in which the network waited for cubes.
+        seconds: duration of the measurement; at least 3 steps are measured.
     """
     parser = ConfigParser()
     parser.read_config(list(config_files))

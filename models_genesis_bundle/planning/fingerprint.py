@@ -35,7 +35,7 @@ from tqdm import tqdm
 
 logger = logging.getLogger(__name__)
 
-_ALL_READ_BELOW = 2**30  # bytes: about a minute of reading
+_ALL_READ_BELOW = 2**30  # bytes, about a minute of reading
 
 Datalist = dict[str, list[dict[str, Any]]]
 Rule = tuple[str, str]  # name and reason
@@ -47,11 +47,11 @@ class Fingerprint:
 
     dataset_dir: str  # the folder or datalist
     spatial_dims: int  # axes of a scan, 2 or 3
-    kind: str  # of the kept scans' intensities, see `intensity_kind`
+    kind: str  # kind of the intensities of the kept scans, see `intensity_kind`
     datalist: Datalist  # the kept scans by section: training, validation and test
-    facts: Mapping[str, ScanFacts]  # by path, of the kept scans that were read; test scans are not read
-    left_out: Sequence[dict[str, str]]  # image, patient, rule and reason of each excluded scan, by path
-    notes: Sequence[str]  # sentences about the whole set, such as that only a sample was read
+    facts: Mapping[str, ScanFacts]  # properties of the kept scans that were read, by path; test scans are not read
+    left_out: Sequence[dict[str, str]]  # image, patient, rule and reason of each excluded scan, sorted by path
+    notes: Sequence[str]  # sentences about the whole set
 
 
 def fingerprint_scans(
@@ -67,19 +67,18 @@ def fingerprint_scans(
     """Read the scans of a dataset, or a sample of them, and exclude those that cannot be used.
 
     Args:
-        dataset_dir: see `pretraining_datalist`, also for `validation_fraction`, `patient_regex` and `layout`.
-        spatial_dims: 3 for volumes, 2 for flat images; None for 3 unless there are only pictures.
-        sample_size: number of scans to read if all together have more than 1 GiB on the disk. They are drawn at random; the
-            others are listed unread.
-        validation_fraction: fraction of the patients for validation if the data name no split.
+        dataset_dir: see `pretraining_datalist`.
+        spatial_dims: 3 for volumes, 2 for flat images. With None, it is 2 if there are only pictures, otherwise 3.
+        sample_size: number of scans in the random sample that is read if all scans have more than 1 GiB on the disk.
+        validation_fraction: see `pretraining_datalist`.
         split_seed: random seed of the split and of the sample.
-        patient_regex: finds the patient in a path.
-        layout: layout of the folder.
+        patient_regex: see `pretraining_datalist`.
+        layout: see `pretraining_datalist`.
         num_workers: number of processes that read; with 0, this process reads.
 
     Raises:
-        FileNotFoundError: no such folder or file, or no scan in it.
-        ValueError: too few patients to split, or no scan can be used.
+        FileNotFoundError: the folder or file does not exist, or contains no scan.
+        ValueError: there are too few patients to split, or no scan can be used.
     """
     find = partial(
         pretraining_datalist,
@@ -89,15 +88,16 @@ def fingerprint_scans(
         patient_regex=patient_regex,
         layout=layout,
     )
-    spatial_dims, datalist = (
-        _find_any(find) if spatial_dims is None else (spatial_dims, find(spatial_dims=spatial_dims))
-    )
+    if spatial_dims is None:
+        spatial_dims, datalist = _find_any(find)
+    else:
+        datalist = find(spatial_dims=spatial_dims)
     patients = {scan["image"]: scan["patient"] for name in ("training", "validation") for scan in datalist[name]}
     images, notes = _sampled(sorted(patients), sample_size, split_seed)
     facts, rules = _read(images, spatial_dims, num_workers)
     odd, _ = odd_intensity_kinds([intensity_kind(scan) for scan in facts.values()])  # a plan is for one kind
     rules |= {image: (INTENSITY_KIND_RULE, odd[place]) for place, image in enumerate(facts) if place in odd}
-    kept = {image: found for image, found in facts.items() if image not in rules}
+    kept = {image: scan for image, scan in facts.items() if image not in rules}
     left_out = [
         {"image": image, "patient": patients[image], "rule": rules[image][0], "reason": rules[image][1]}
         for image in images
@@ -132,26 +132,24 @@ def _find_any(find: Callable[..., Datalist]) -> tuple[int, Datalist]:
 
 
 def _sampled(images: list[str], size: int, seed: int) -> tuple[list[str], list[str]]:
-    """The scans to read, and a note if they are a sample."""
     sizes = itertools.accumulate(_bytes_on_disk(image) for image in images)
     if len(images) <= size or all(total <= _ALL_READ_BELOW for total in sizes):
         return images, []
     drawn = np.random.default_rng(seed).choice(len(images), size, replace=False)
     note = (
-        f"A random sample of {size} of the {len(images)} scans is read. The others are listed without a look; the training "
-        "leaves out those that the same rules forbid."
+        f"A random sample of {size} of the {len(images)} scans is read. The others are listed unread; the training "
+        "excludes scans by the same rules."
     )
     return [images[number] for number in sorted(drawn)], [note]
 
 
 def _bytes_on_disk(scan: str) -> int:
-    with suppress(OSError):  # the reading of the scan gives the reason
+    with suppress(OSError):  # reading the scan gives the reason
         return sum(map(os.path.getsize, files_of_scan(scan)))
     return 0
 
 
 def _read(images: Sequence[str], spatial_dims: int, num_workers: int) -> tuple[dict[str, ScanFacts], dict[str, Rule]]:
-    """The facts of the usable scans, and the rules that exclude the others."""
     facts: dict[str, ScanFacts] = {}
     rules: dict[str, Rule] = {}
     scans = Dataset(images, partial(_examine, LoadScand("image", spatial_dims=spatial_dims)))

@@ -15,10 +15,10 @@ _PADDED = 2
 
 
 def target_spacing(facts: Sequence[ScanFacts]) -> tuple[list[float], str]:
-    """The voxel size to resample to, in mm with three digits, and the reason.
+    """The voxel size after resampling, in mm with three digits, and the reason.
 
-    By nnU-Net's rule it is the median of each axis. Where one axis is more than three times as coarse as the others, and has
-    less than a third of their voxels, its 10th percentile is taken instead, but never finer than the other axes.
+    It follows nnU-Net's rule: the median along each axis. If one axis is more than three times as coarse as the others and
+    has less than a third of their voxels, its size is the 10th percentile, but not finer than the other axes.
 
     Based on: Isensee et al., "nnU-Net", Nature Methods 18, 2021, 203-211.
     """
@@ -37,24 +37,21 @@ def target_spacing(facts: Sequence[ScanFacts]) -> tuple[list[float], str]:
 
 
 def sides_after_resampling(facts: Sequence[ScanFacts], spacing: Sequence[float]) -> np.ndarray:
-    """Voxels of each scan along each axis at `spacing`, an array (scans, axes)."""
+    """Voxels of each scan along each axis after resampling to `spacing`, (scans, axes)."""
     return np.array([resampled_shape(scan.shape, scan.spacing, spacing) for scan in facts])
 
 
 def cube_sides(limits: Sequence[float], spacing: Sequence[float], voxels: int, divisor: int) -> list[int]:
-    """Sides of a cube with the same length in mm along each axis, as far as the scans reach.
+    """Sides, in voxels, of a cube with the same length in mm along each axis, if the scans are large enough.
 
-    If a limit shortens a side, the other sides grow until the cube has `voxels` again, or reach their limits as well.
+    If a limit shortens a side, the other sides grow until the cube has `voxels` again or they reach their limits.
     Sides that differ by one step along axes of the same spacing become equal.
 
     Args:
         limits: voxels of a scan along each axis; a side may be 2 voxels longer.
         spacing: side of a voxel in mm.
         voxels: approximate number of voxels in the whole cube.
-        divisor: each side is a multiple of it, and 16 voxels or more, which the deformations need.
-
-    Returns:
-        The sides in voxels.
+        divisor: each side is a multiple of it. A side has 16 voxels or more, because the deformations need them.
     """
     least = -(-SMALLEST_SIDE // divisor) * divisor
     largest = np.maximum((np.asarray(limits) + _PADDED) // divisor * divisor, least)

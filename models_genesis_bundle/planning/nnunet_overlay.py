@@ -16,18 +16,15 @@ _TORCH_CLASS = re.compile(r"torch\.nn(\.\w+)+")
 
 
 def settings_from_plans(plans: str | os.PathLike, configuration: str = "3d_fullres", channel: int = 0) -> list[Setting]:
-    """The settings of ``configs/pretrain.yaml`` that fit one of the configurations of nnU-Net's plans.
+    """The settings of ``configs/pretrain.yaml`` that fit a configuration of nnU-Net's plans, each with its reason.
 
-    They are nnU-Net's network class, patch size, batch size, spacing and intensity scaling. Lists of axes are those of scans
-    in the orientation RAS, (X, Y, Z), where the plans have (Z, Y, X) in the order of ``transpose_forward``.
+    They are nnU-Net's network class, patch size, batch size, spacing and intensity scaling. Values for axes are in the order
+    (X, Y, Z) of scans in RAS. In the plans, they are in the order (Z, Y, X) permuted by ``transpose_forward``.
 
     Args:
         plans: the file ``nnUNetPlans.json``.
         configuration: name of the configuration in the plans.
-        channel: the channel whose intensities are taken, if the images have several: pretraining reads one.
-
-    Returns:
-        The settings, each with its reason.
+        channel: number of the channel that defines the intensity scaling, because pretraining reads one channel.
 
     Raises:
         CheckpointError: the plans cannot be read, contain text that MONAI would run as code, or need something that
@@ -63,14 +60,14 @@ def settings_from_plans(plans: str | os.PathLike, configuration: str = "3d_fullr
 
 
 def _in_order(planned: PlannedTraining, sides: Sequence[Any]) -> list[Any]:
-    """Numbers for the axes of nnU-Net's arrays as numbers for X, Y, Z."""
+    """Values for the axes of nnU-Net's arrays, in the order X, Y, Z."""
     order = zyx_order("RAS"[: len(sides)], planned.axes)
     return [sides[order.index(axis)] for axis in range(len(sides))]
 
 
 def _spacing(planned: PlannedTraining) -> list[float]:
     spacing = list(planned.get("spacing"))
-    if len(spacing) == 2:  # nnU-Net leaves slices where they are; here a volume has one distance of slices
+    if len(spacing) == 2:  # nnU-Net does not resample between slices; this bundle needs a distance of the slices
         spacing.insert(0, planned.plans["original_median_spacing_after_transp"][0])
     return [float(side) for side in _in_order(planned, spacing)]
 
@@ -114,7 +111,7 @@ def _intensity(planned: PlannedTraining, channel: int) -> Setting:
             f"{', '.join(_SCALINGS)}."
         )
     masked = scheme == "ZScoreNormalization" and planned.get("use_mask_for_norm")[channel]
-    but = ", but over all voxels: nnU-Net takes those alone that are not 0" if masked else ""
+    but = ", but over all voxels, while nnU-Net uses only voxels that are not 0" if masked else ""
     component = {"_target_": "models_genesis_bundle.data.IntensityScaling", **scaling}
     return Setting("scan_preprocessing::intensity", component, f"nnU-Net's {scheme}{but}.")
 

@@ -49,8 +49,8 @@ _ON_CPU = _Effort(
     voxels=48 * 48 * 24,
     batch=4,
     cubes=12_000,
-    why_cubes="as many as for 'own' in docs/results/organs.md. There, eight times as many gained twice as much with two "
-    "labels: set plan::training_cubes.",
+    why_cubes="as many as for 'own' in docs/results/organs.md. Eight times as many cubes doubled the gain there with two "
+    "labels. To train longer, set plan::training_cubes.",
     epoch=1_000,
 )
 _ON_GPU = _Effort(
@@ -109,7 +109,7 @@ def make_plan(
         device: the training's device.
         training_cubes: number of cubes in the whole training; None: chosen for the device.
         features: channels of each level of the network; None: chosen for the device.
-        optimizer: the settings of ``configs/optimizer_muon.yaml``; None leaves the pretraining's own.
+        optimizer: the settings of ``configs/optimizer_muon.yaml``; None: the optimizer of the pretraining stays.
     """
     effort = _ON_CPU if device.memory is None else _ON_GPU
     widths = list(features or effort.features)
@@ -147,7 +147,7 @@ def make_plan(
         ),
     ]
     if places < _PLACES_IN_A_CROP:
-        reason = "The scans are crops that are hardly larger than a cube, so every cube is accepted, even one with little body."
+        reason = "Every cube is accepted, even with little body, because the scans are crops that are hardly larger than a cube."
         settings.insert(3, Setting("cube_sampler::rule::min_body", 0.0, reason))
     if len(cube_size) == 2:
         settings.insert(0, Setting("scan_dims", 2, "The images are flat."))

@@ -1,4 +1,4 @@
-"""The folder that a planning writes: datalist, overlay and report."""
+"""The folder of a plan: datalist, overlay and report."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from models_genesis_bundle.planning.report import example_scans, summary, write_
 logger = logging.getLogger(__name__)
 
 _WIDTH = 118
-_SHARE_OF_FORWARD = 1 / 3  # of a training step, which is what validation takes
+_SHARE_OF_FORWARD = 1 / 3  # duration of a validation step, as a fraction of a training step
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class PlanFolder:
 
     fingerprint: Fingerprint
     plan: Plan
-    output_dir: str  # receives the files; those of an earlier planning move to previous/1, previous/2, ...
+    output_dir: str  # files of an earlier plan in this folder move to previous/1, previous/2, ...
     training_config: str  # the configuration that the plan is an overlay for
     device: torch.device  # for the measurement of the speed
     examples: int = 3  # number of scans to show in the report
@@ -42,15 +42,12 @@ class PlanFolder:
         """Write the files, and log the plan and the next steps."""
         folder = Path(os.path.normpath(self.output_dir))
         datalist, overlay, page = files = [folder / name for name in ("datalist.json", "plan.yaml", "report.html")]
-        labels = label_maps(
-            self.fingerprint.dataset_dir
-        )  # read before the datalist moves, which may be that of the plan
+        labels = label_maps(self.fingerprint.dataset_dir)  # this may be the datalist that moves in the next step
         if earlier := [path for path in files if path.exists()]:
             logger.info("The files of an earlier plan were moved to %s.", move_to_previous(earlier, folder))
         write_datalist(datalist, self.fingerprint, labels)
-        scans = Setting(
-            "dataset_dir", datalist.as_posix(), "The scans, their patients, and what was left out: correct it there."
-        )
+        reason = "The scans, their patients, and what was left out. Correct the list there."
+        scans = Setting("dataset_dir", datalist.as_posix(), reason)
         config_files = [os.path.normpath(self.training_config), overlay.as_posix()]
         command = "python -m monai.bundle run training --config_file \"['" + "','".join(config_files) + "']\""
         about = summary(self.fingerprint)
@@ -72,7 +69,7 @@ class PlanFolder:
 
 
 def training_hours(plan: Plan, datalist: Datalist, cubes_per_second: float) -> float:
-    """The duration of the planned training with its validation."""
+    """The duration of the planned training, with validation."""
     scans = len(datalist["training"]) + _SHARE_OF_FORWARD * len(datalist["validation"])
     return plan.values["max_epochs"] * plan.values["cubes_per_scan"] * scans / cubes_per_second / 3600
 
@@ -80,8 +77,8 @@ def training_hours(plan: Plan, datalist: Datalist, cubes_per_second: float) -> f
 def write_datalist(path: Path, fingerprint: Fingerprint, labels: Mapping[str, str]) -> None:
     """Write the scans of a plan as an MSD-style JSON, with the excluded scans under ``left_out``.
 
-    Paths are relative to the JSON's folder; a scan on another drive has an absolute path. ``labels``, the label maps by scan,
-    are listed as well, although pretraining does not read them.
+    Paths are relative to the JSON's folder, or absolute if that is on another drive. ``labels`` are the label maps by scan;
+    pretraining does not read them.
     """
 
     def listed(scan: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,14 +91,14 @@ def write_datalist(path: Path, fingerprint: Fingerprint, labels: Mapping[str, st
     write_json(
         path,
         {
-            "description": f"The scans of {fingerprint.dataset_dir} that pretraining takes.",
+            "description": f"The scans of {fingerprint.dataset_dir} for the pretraining.",
             **{name: [listed(scan) for scan in scans] for name, scans in lists.items() if scans or name == "left_out"},
         },
     )
 
 
 def label_maps(dataset_dir: str) -> dict[str, str]:
-    """The label map of each scan that has one; without the log of a datalist, which would look like that of the plan."""
+    """The label map of each scan that has one. The datalist is not logged, to avoid confusion with that of the plan."""
     request = DatasetRequest(dataset_dir, layouts=("json", "pairs"), labelled=True, required=(), channels=1)
     try:
         dataset = read_dataset(replace(request, layout=resolved_layout(request)))
@@ -120,12 +117,12 @@ def _from_folder(path: str, folder: Path) -> str:
 
 
 def write_overlay(path: Path, settings: Sequence[Setting], heading: str) -> None:
-    """Write settings as an overlay for ``configs/pretrain.yaml``, each with its reason in a comment above it.
+    """Write settings to a YAML overlay for ``configs/pretrain.yaml``, each with its reason in a comment above it.
 
     Args:
-        path: the YAML.
-        settings: in the order to write them.
-        heading: the first lines, without ``#``.
+        path: the YAML file.
+        settings: the settings in their order.
+        heading: first lines of the file, without ``#``.
     """
     parts = [textwrap.indent(heading, "# ")]
     for setting in settings:

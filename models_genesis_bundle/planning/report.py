@@ -1,4 +1,4 @@
-"""The report of a plan: one HTML page that holds its pictures."""
+"""The report of a plan: one HTML page with pictures."""
 
 from __future__ import annotations
 
@@ -37,11 +37,10 @@ class Example(NamedTuple):
 def example_scans(fingerprint: Fingerprint, plan: Plan, count: int) -> list[Example]:
     """Preprocess a few scans as planned: the smallest, the largest, and others in between."""
     spacing = plan.values["scan_preprocessing::spacing"]
-    sizes = {
+    sizes = {  # the training excludes scans that become flat
         image: np.prod(np.multiply(facts.shape, facts.spacing))
         for image, facts in fingerprint.facts.items()
-        if 1
-        not in resampled_shape(facts.shape, facts.spacing, spacing)  # the training leaves out scans that become flat
+        if 1 not in resampled_shape(facts.shape, facts.spacing, spacing)
     }
     ordered = sorted(sizes, key=lambda image: (sizes[image], image))
     preprocessing = ScanPreprocessing(intensity=plan.intensity, spacing=spacing, spatial_dims=fingerprint.spatial_dims)
@@ -75,7 +74,7 @@ def write_report(
     config_files: Sequence[str],
     command: str,
 ) -> None:
-    """Write the page; ``speed`` is the sentence about it, and the last of ``config_files`` is the plan's overlay."""
+    """Write the page; ``speed`` is a sentence about the speed, and the last of ``config_files`` is the plan's overlay."""
     spacing, cube_size = plan.values["scan_preprocessing::spacing"], plan.values["cube_size"]
     middle = examples[len(examples) // 2]
     pair = genesis_pairs([{"image": middle.cube}], list(config_files))[0]
@@ -111,7 +110,7 @@ def write_report(
 def _planes(scan: Any, plan: Plan, outline: Sequence[int] | None = None) -> str:
     """The middle slices of a volume (1, X, Y, Z) or an image (1, X, Y).
 
-    Those of a scan have the outline of a cube in the middle, and letters for the patient's sides; cubes may be flipped.
+    With an `outline`, they show a cube in the middle and letters for the patient's sides.
     """
     array, spacing = np.asarray(scan)[0], plan.values["scan_preprocessing::spacing"]
     planes: dict[str, Sequence[int]] = {"": (0, 1)}
@@ -139,7 +138,6 @@ def _planes(scan: Any, plan: Plan, outline: Sequence[int] | None = None) -> str:
 
 
 def _intensity_chart(facts: Sequence[ScanFacts], plan: Plan) -> str:
-    """The range of each scan as a line with its median, in the order of the medians."""
     figure, (axis,) = _chart("scans; line: percentiles 0.5 to 99.5, dot: median", "intensity")
     ordered = sorted(facts, key=lambda scan: scan.median)
     places = np.arange(1, len(ordered) + 1)
@@ -154,7 +152,6 @@ def _intensity_chart(facts: Sequence[ScanFacts], plan: Plan) -> str:
 
 
 def _lengths_chart(values: Sequence[Sequence[float]] | np.ndarray, planned: Sequence[float], label: str) -> str:
-    """A histogram of a length along each axis, one below the other, with the planned length as a dashed line."""
     figure, axes = _chart(f"{label}; dashed: the plan", "scans", len(planned))
     edges = np.histogram_bin_edges(np.concatenate([np.ravel(values), planned]), bins=40).tolist()
     for axis, column, length, name in zip(axes, np.transpose(values), planned, _AXES, strict=False):

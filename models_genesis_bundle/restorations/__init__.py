@@ -1,4 +1,4 @@
-"""Restorations by weight files, as pictures and errors on one page."""
+"""A page that compares weight files by the pictures and errors of their restorations."""
 
 from models_genesis_bundle.restorations.compare import compare_restorations
 

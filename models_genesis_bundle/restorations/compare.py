@@ -29,14 +29,14 @@ def compare_restorations(
     device: str | torch.device = "cpu",
     config_file: str | os.PathLike = "configs/pretrain.yaml",
 ) -> Path:
-    """Write a page with the restorations, by weight files and by random weights, of the same deformed cubes of a scan.
+    """Write a page with the restorations of deformed cubes of a scan, by each weight file and by random weights.
 
     Args:
-        weights: files as in ``find_weights``, or the same by their names on the page.
+        weights: weight files, see ``find_weights``; a mapping also has their names on the page.
         output: the HTML file.
         scan: a file or a folder of DICOM slices; None: a phantom.
-        network_configs: by the names of `weights`, a configuration with ``network_def`` for each network that is no
-            ``GenesisUNet``: the run's ``config.yaml``. Configurations run code: give your own, or one that you trust.
+        network_configs: for each network that is no ``GenesisUNet``, by its name in `weights`: the ``config.yaml`` of its run,
+            which has ``network_def``. A configuration can run code; use only one that you trust.
         cube_size: sides of the cubes in voxels; None: as in the pretraining of the first file.
         cubes: number of cubes for the table.
         stage: the encoder stage whose features are shown: 1 for the finest, None for the deepest.
@@ -45,12 +45,12 @@ def compare_restorations(
         config_file: the pretraining configuration with the deformations.
 
     Raises:
-        CheckpointError: a weight file that cannot be used.
-        ExportError: a configuration that defines no network.
-        TransferError: weights that do not fit their network.
+        CheckpointError: a weight file cannot be used.
+        ExportError: a configuration defines no network.
+        TransferError: weights do not fit their network.
         FileNotFoundError: the scan does not exist.
         ScanError: the scan cannot be used.
-        ValueError: settings that do not fit the networks, the scan or this machine.
+        ValueError: settings do not fit the networks, the scan or this machine.
 
     Examples:
         ``compare_restorations({"shipped": "models/model.pt", "mine": "runs/pretrain/checkpoints/model.pt"}, "page.html")``
@@ -73,11 +73,11 @@ def compare_restorations(
             raise ValueError(
                 f"scan: expected one scan, found {len(scans)} in {scan}. Give one of them: {scans[0]['image']}."
             )
-        read = _by_reading(scans[0]["image"], restorers)
-    window = upright_window(read[0][0].codes, (*size, *[1] * (dims - len(size))))
+        readings = _by_reading(scans[0]["image"], restorers)
+    window = upright_window(readings[0][0].codes, (*size, *[1] * (dims - len(size))))
     points, groups = None, []
     with tqdm(total=len(restorers), desc="Weight files") as progress:
-        for reading, members in read:
+        for reading, members in readings:
             reading = reading.padded(window)
             points = reading.draw_points(window, cubes, seed) if points is None else points
             clean = reading.cubes(points, window)
@@ -87,10 +87,10 @@ def compare_restorations(
             for restorer, scan_codes in members:
                 progress.set_postfix_str(restorer.name)
                 codes = cube_codes(scan_codes, window)
-                network, own_cubes = restorer.network.to(device), restorer.input(clean, codes)
+                network, inputs = restorer.network.to(device), restorer.input(clean, codes)
                 try:
-                    require_fitting_size(network, own_cubes.shape[2:])
-                    colours = FeatureColours(network, own_cubes, stage, device)
+                    require_fitting_size(network, inputs.shape[2:])
+                    colours = FeatureColours(network, inputs, stage, device)
                 except ValueError as error:
                     raise ValueError(f"{restorer.name}: {error}") from error
                 features = turned_back(colours(restorer.input(slab, codes)), codes)[0]
@@ -108,31 +108,34 @@ def _restorers(
     network_configs: Mapping[str, str | os.PathLike],
     seed: int,
 ) -> list[Restorer]:
-    """The networks of the files, and the first with random weights."""
+    """The networks of the files, and the first network with random weights."""
     sources = weights if isinstance(weights, Mapping) else {os.fspath(source): source for source in weights}
     if not sources:
         raise ValueError("weights: expected one weight file or more, found none.")
     if unknown := [name for name in network_configs if name not in sources]:
         raise ValueError(f"network_configs: expected names from {', '.join(sources)}, found {', '.join(unknown)}.")
-    found = [Restorer.read(name, source, network_configs.get(name)) for name, source in sources.items()]
-    for restorer in found:
-        if restorer.dims != found[0].dims:
+    restorers = [Restorer.read(name, source, network_configs.get(name)) for name, source in sources.items()]
+    first = restorers[0]
+    for restorer in restorers:
+        if restorer.dims != first.dims:
             raise ValueError(
-                f"{restorer.name}: its network takes {restorer.dims}, but the network of {found[0].name} takes {found[0].dims}. "
+                f"{restorer.name}: its network takes {restorer.dims}, but the network of {first.name} takes {first.dims}. "
                 "They cannot restore the same cubes. Make a separate page for each."
             )
-    return [*found, found[0].with_random_weights(seed)]
+    return [*restorers, first.with_random_weights(seed)]
 
 
 def _by_reading(image: str, restorers: Sequence[Restorer]) -> list[tuple[Reading, list[tuple[Restorer, str]]]]:
-    """The scan as each preprocessing reads it, with the networks that read it so and the codes of each one's axes."""
-    read: dict[str, Reading] = {}
+    """The different readings of a scan, each with its networks and the axis codes of their scans."""
+    readings: dict[str, Reading] = {}
     groups: list[tuple[Reading, list[tuple[Restorer, str]]]] = []
     for restorer in restorers:
         record = str(restorer.preprocessing.record())
-        own = read[record] = read.get(record) or Reading.of(image, restorer.preprocessing)
-        members = next((members for reading, members in groups if reading.is_like(own)), None)
+        if record not in readings:
+            readings[record] = Reading.of(image, restorer.preprocessing)
+        reading = readings[record]
+        members = next((members for other, members in groups if other.is_like(reading)), None)
         if members is None:
-            groups.append((own, members := []))
-        members.append((restorer, own.codes))
+            groups.append((reading, members := []))
+        members.append((restorer, reading.codes))
     return groups

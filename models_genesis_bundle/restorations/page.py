@@ -15,7 +15,7 @@ from models_genesis_bundle.restorations.restorer import Restorer
 from models_genesis_bundle.visualize.slices import as_picture, middle_slice
 from monai.metrics import MSEMetric, PSNRMetric, SSIMMetric
 
-LARGEST_ERROR = 0.5  # of the range of intensities: the brightest colour of the error maps
+LARGEST_ERROR = 0.5  # brightest colour of the error maps, as a fraction of the intensity range
 _ERROR_COLOURS = "magma"
 _PICTURED = 3  # cubes
 _SSIM_WINDOW = 7
@@ -28,16 +28,16 @@ class Column:
     restorer: Restorer
     restored: Mapping[str, torch.Tensor]  # (n, 1, X, Y[, Z]) by kind of deformation
     features: torch.Tensor  # (3, X, Y[, Z]) in 0 … 1, the colours of a part of the scan
-    share: float  # of the features' variance that the colours show
+    share: float  # fraction of the features' variance that the colours show
 
 
 @dataclass(frozen=True)
 class Group:
-    """Networks with the same preprocessing, and so the same cubes."""
+    """Networks with the same preprocessing, and therefore the same cubes."""
 
     clean: torch.Tensor  # (n, 1, X, Y[, Z]) in 0 … 1
-    deformed: Mapping[str, torch.Tensor]  # the same by kind of deformation
-    spacing: Sequence[float]  # sides of a voxel in millimetres, one for each axis of the cubes
+    deformed: Mapping[str, torch.Tensor]  # (n, 1, X, Y[, Z]) by kind of deformation
+    spacing: Sequence[float]  # sides of a voxel in millimetres
     slab: torch.Tensor  # (1, X, Y[, Z]), the part of the scan whose features are shown
     level: int  # its middle slice along Z
     columns: Sequence[Column]
@@ -50,7 +50,7 @@ class _Picture(NamedTuple):
 
 
 def write_comparison_page(path: Path, scan: str, groups: Sequence[Group]) -> Path:
-    """Write the page of a comparison to ``path``; ``scan`` is its name there."""
+    """Write the page of a comparison to ``path``; ``scan`` is the scan's name on the page."""
     sides = " x ".join(str(side) for side in groups[0].clean.shape[2:])
     rows = [(WHOLE, cube) for cube in range(min(_PICTURED, len(groups[0].clean)))]
     rows += [(kind, 0) for kind in KINDS if kind not in (WHOLE, "none")]
@@ -78,7 +78,7 @@ def write_comparison_page(path: Path, scan: str, groups: Sequence[Group]) -> Pat
 
 
 def _cells(group: Group, kind: str, cube: int) -> Iterator[tuple[str, list[list[_Picture]]]]:
-    """A title and the pictures, intensities and errors, of each column."""
+    """The title of each column, and its pictures of intensities and errors."""
     clean, deformed = group.clean[cube, 0], group.deformed[kind][cube, 0]
 
     def pair(name: str, array: torch.Tensor) -> tuple[str, list[list[_Picture]]]:
@@ -108,8 +108,6 @@ def _planes(
 
 
 def _feature_cells(group: Group) -> Iterator[tuple[str, str, _Picture]]:
-    """A title, a note and the picture of each column."""
-
     def picture(array: torch.Tensor, name: str) -> _Picture:
         values = array.movedim(0, -1).numpy()  # the colours become the last axis
         values = values[:, :, group.level] if values.ndim == 4 else values
@@ -123,7 +121,7 @@ def _feature_cells(group: Group) -> Iterator[tuple[str, str, _Picture]]:
 
 
 def _tables(groups: Sequence[Group]) -> list[tuple[str, list[str], list[tuple[str, list[tuple[str, bool]]]]]]:
-    """Title, heads and rows of a table for each metric; the best network of each group is marked if it is better than its input."""
+    """Title, heads and rows of a table for each metric; the best network of a group is marked if it improves the input."""
     dims = groups[0].clean.dim() - 2
     least = min(groups[0].clean.shape[2:])
     window = min(_SSIM_WINDOW, least - 1 + least % 2)
@@ -145,7 +143,7 @@ def _tables(groups: Sequence[Group]) -> list[tuple[str, list[str], list[tuple[st
             for group in groups:
                 found = [group.deformed[kind], *(column.restored[kind] for column in group.columns)]
                 values = [float(metric(cubes, group.clean).mean()) for cubes in found]
-                best = best_of(values)  # the input is the first, so that nothing is marked unless a network is better
+                best = best_of(values)  # the first value is that of the input
                 shown += [(form.format(value).replace("inf", "∞"), value == best != values[0]) for value in values]
             rows.append((kind, shown))
         tables.append((title, heads, rows))

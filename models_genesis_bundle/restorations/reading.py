@@ -1,4 +1,4 @@
-"""A scan as weights read it, along which axes, and the cubes for the page."""
+"""A scan in the preprocessing of some weights, and its cubes for the page."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ def _place(code: str) -> int:
 
 
 def upright_window(codes: str, window: Sequence[int]) -> tuple[int, ...]:
-    """The sides of a window along right, front and head, from those along axes such as ``"SPL"``."""
+    """The sides of a window along right, front and head, from its sides along axes such as ``"SPL"``."""
     return tuple(side for _, side in sorted(zip(map(_place, codes), window, strict=True)))
 
 
 def cube_codes(codes: str, window: Sequence[int]) -> str:
-    """Those codes of a scan's axes along which its cubes, a window along right, front and head, are longer than a voxel."""
+    """The codes of a scan's axes along which a window (right, front, head) is longer than a voxel."""
     return "".join(code for code in codes if window[_place(code)] > 1)
 
 
 def turned(arrays: torch.Tensor, codes: str) -> torch.Tensor:
-    """Turn arrays (n, C, X, Y[, Z]) along right, front and head to axes such as ``"LPS"``, or ``"SA"`` of sagittal slices."""
+    """Turn arrays (n, C, X, Y[, Z]) from right, front, head to axes such as ``"LPS"``, or ``"SA"`` for sagittal slices."""
     order, backwards = _turn(codes)
     return arrays.permute(0, 1, *order).flip(backwards)
 
@@ -62,7 +62,7 @@ def turned_back(arrays: torch.Tensor, codes: str) -> torch.Tensor:
 
 
 def _turn(codes: str) -> tuple[list[int], list[int]]:
-    """The dimension that comes to each place, and those places whose order is reversed."""
+    """The permutation of the dimensions, and the new dimensions to flip."""
     places = sorted(map(_place, codes))
     backwards = [number for number, code in enumerate(codes, start=2) if code == RAS_LABELS[_place(code)][0]]
     return [2 + places.index(_place(code)) for code in codes], backwards
@@ -70,10 +70,10 @@ def _turn(codes: str) -> tuple[list[int], list[int]]:
 
 @dataclass(frozen=True)
 class Reading:
-    """A scan, read and scaled as some weights need it."""
+    """A scan in the preprocessing of some weights."""
 
     volume: MetaTensor  # (1, X, Y[, Z]) along right, front and head, scaled to 0 … 1
-    codes: str  # of the axes along which the weights have it, such as "LPS"
+    codes: str  # codes of the axes in this preprocessing, such as "LPS"
 
     @classmethod
     def of(cls, image: str, preprocessing: ScanPreprocessing) -> Reading:
@@ -91,16 +91,16 @@ class Reading:
         return affine_to_spacing(self.volume.affine, r=len(self.codes)).tolist()
 
     def is_like(self, other: Reading) -> bool:
-        """Whether both hold the same voxels, up to rounding."""
-        own, others = self.volume, other.volume
-        return own.shape == others.shape and torch.allclose(own.as_tensor(), others.as_tensor(), atol=1e-4)
+        """Whether both have the same voxels, up to rounding."""
+        one, two = self.volume.as_tensor(), other.volume.as_tensor()
+        return one.shape == two.shape and torch.allclose(one, two, atol=1e-4)
 
     def padded(self, window: tuple[int, ...]) -> Reading:
         """The same scan, padded with the darkest value to at least the window's sides."""
         return Reading(SpatialPad(window)(self.volume), self.codes)
 
     def draw_points(self, window: Sequence[int], count: int, seed: int) -> np.ndarray:
-        """The middles of cubes at random places of the body, (count or fewer, axes), in LPS millimetres."""
+        """The middles of up to ``count`` cubes at random places of the body, (cubes, axes), in LPS millimetres."""
         corners = draw_corners(self.volume.numpy(), IntensityScaling(), window, count, seed)
         affine, dims = np.asarray(self.volume.affine, dtype=float), len(window)
         middles = np.array(corners) + (np.array(window) - 1) / 2
@@ -116,9 +116,9 @@ class Reading:
         return cubes.reshape(len(cubes), 1, *(side for side in window if side > 1))
 
     def slab(self, window: tuple[int, ...]) -> tuple[torch.Tensor, int]:
-        """The layer of cubes around the middle slice of the scan: (1, 1, X, Y[, Z]) without axes of one voxel.
+        """A layer as thick as a cube around the middle slice, (1, 1, X, Y[, Z]), and the index of that slice along Z.
 
-        Also returns the place of the middle slice in it along Z, 0 without Z.
+        Axes of one voxel are removed; without Z, the index is 0.
         """
         volume = self.volume.as_tensor()[None]
         if len(window) == 2:
@@ -130,13 +130,10 @@ class Reading:
 
 
 def deformed_cubes(cubes: torch.Tensor, config_file: str, seed: int) -> Mapping[str, torch.Tensor]:
-    """Cubes (n, 1, X, Y[, Z]) in 0 … 1 after each kind of deformation in ``KINDS``, as ``config_file`` has it.
-
-    The same seed gives cubes of the same size the same draws.
-    """
+    """Cubes (n, 1, X, Y[, Z]) in 0 … 1 after each deformation in ``KINDS``; the same seed gives the same deformations."""
     items = [{"image": cube} for cube in cubes.numpy()]
-    found = {}
+    deformed = {}
     for kind, settings in KINDS.items():
         pairs = genesis_pairs(items, config_file, seed, {"cube_size": list(cubes.shape[2:]), **settings})
-        found[kind] = torch.stack([torch.as_tensor(pairs[number]["image"]) for number in range(len(items))])
-    return found
+        deformed[kind] = torch.stack([torch.as_tensor(pairs[number]["image"]) for number in range(len(items))])
+    return deformed

@@ -1,4 +1,4 @@
-"""The network of a weight file: it restores cubes, and its features become colours."""
+"""The network of a weight file, which restores cubes, and the colours of its features."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from torch.nn import functional
 _BATCH = 4
 _OVERLAP = 0.25
 _PUBLISHED_CUBE = (64, 64, 32)
-_PERCENTILES = (2, 98)  # of the components over the cubes: the darkest and the brightest of each colour
+_PERCENTILES = (2, 98)  # percentiles of a component that become the darkest and the brightest colour
 _COLOURS = 3
 
 
@@ -34,17 +34,17 @@ _COLOURS = 3
 class Restorer:
     """A network that restores cubes, and its preprocessing of scans."""
 
-    name: str  # on the page
-    about: str  # its class and its pretraining, in a few words
+    name: str  # name on the page
+    about: str  # a few words about its class and pretraining
     network: torch.nn.Module  # in evaluation mode
     build: Callable[[], torch.nn.Module]  # makes the same network with new weights
-    activation: Any  # of the output, as RestorationInferer takes it
-    preprocessing: ScanPreprocessing  # as the weights record it
-    cube_size: tuple[int, ...]  # sides of the cubes of its pretraining, one for each axis of the network
+    activation: Any  # output activation, for RestorationInferer
+    preprocessing: ScanPreprocessing  # as recorded in the weight file
+    cube_size: tuple[int, ...]  # sides of the cubes in its pretraining, in voxels
 
     @classmethod
     def read(cls, name: str, source: str | os.PathLike, network_config: str | os.PathLike | None = None) -> Restorer:
-        """Build the network of a weight file, see `compare_restorations`, and load all of its weights."""
+        """Build the network of a weight file (see `compare_restorations`), and load all its weights."""
         path = find_weights(source)
         initial = InitialWeights(path)
         content = initial.content
@@ -73,13 +73,13 @@ class Restorer:
                 f"--network_configs \"{{'{name}': 'runs/pretrain/config.yaml'}}\"."
             )
         epoch = f", epoch {content['epoch']}" if "epoch" in content else ""
-        own = network.config() if hasattr(network, "config") else content
+        settings = network.config() if hasattr(network, "config") else content
         return cls(
             name,
             f"{kind}, pretext {content.get('pretext', 'models_genesis')}{epoch}",
             network,
             build,
-            own.get("output_activation", "sigmoid"),
+            settings.get("output_activation", "sigmoid"),
             ScanPreprocessing.from_record(initial.preprocessing),
             tuple(content.get("cube_size", _PUBLISHED_CUBE)),
         )
@@ -93,7 +93,7 @@ class Restorer:
 
     @property
     def dims(self) -> str:
-        """The form of the network's input, in words."""
+        """The dimensions of the network's input, in words."""
         return f"{len(self.cube_size)}D cubes of {self.preprocessing.spatial_dims}D scans"
 
     @property
@@ -105,12 +105,12 @@ class Restorer:
         return f"{scaling.mode}{ends}, {spacing}, {steps.orientation or 'own axes'}"
 
     def input(self, cubes: torch.Tensor, codes: str) -> torch.Tensor:
-        """The network's input along the axes of ``codes``, from cubes (n, 1, X, Y[, Z]) in 0 … 1 along right, front and head."""
+        """Convert cubes (n, 1, X, Y[, Z]) in 0 … 1 along right, front, head to the network's input along ``codes``."""
         low, high = self.preprocessing.intensity.value_range
         return turned(cubes, codes) * (high - low) + low
 
     def restore(self, cubes: torch.Tensor, codes: str, device: torch.device) -> torch.Tensor:
-        """Restore cubes, given and returned in 0 … 1 along right, front and head; see ``input``."""
+        """Restore cubes; they and the result are in 0 … 1 along right, front and head."""
         inferer = RestorationInferer(torch.float32, self.activation)
         restored = []
         with torch.no_grad():
@@ -127,10 +127,10 @@ class Restorer:
 
 
 class FeatureColours:
-    """Colours of a stage's features: the first three principal components as red, green and blue.
+    """Shows the first three principal components of a stage's features as red, green and blue.
 
-    The components are those of ``cubes`` (n, 1, X, Y[, Z]), as the network takes them; ``share`` is the part of the features'
-    variance that they hold. An unknown encoder or stage, or one with fewer than three channels, is a ``ValueError``.
+    The components are fitted to ``cubes`` (n, 1, X, Y[, Z]), which are inputs of the network. ``share`` is the fraction of the
+    variance that they explain. An unknown encoder or stage, or one with fewer than three channels, raises a ``ValueError``.
     """
 
     def __init__(self, network: torch.nn.Module, cubes: torch.Tensor, stage: int | None, device: torch.device) -> None:
@@ -146,7 +146,7 @@ class FeatureColours:
         self.low, self.high = np.percentile(scores, _PERCENTILES, axis=0)
 
     def __call__(self, slab: torch.Tensor) -> torch.Tensor:
-        """Colour a part of a scan (1, 1, X, Y[, Z]), no smaller than a cube, by sliding window: (1, 3, X, Y[, Z]) in 0 … 1."""
+        """Colours (1, 3, X, Y[, Z]) in 0 … 1 of a part of a scan (1, 1, X, Y[, Z]) that is at least as large as a cube."""
         mean, weights = (
             torch.as_tensor(part, dtype=torch.float32, device=self.device)
             for part in (self.pca.mean_, self.pca.components_)

@@ -13,10 +13,10 @@ from monai.utils import convert_to_dst_type, ensure_tuple
 
 
 class RandBlockMasking(RandDeformation):
-    """Masks a fraction of the blocks of a grid, which a network then restores from the visible ones.
+    """Masks a fraction of the blocks of a grid. A network then restores them from the visible blocks.
 
     The grid starts at the first voxel of the image. If a side is not a multiple of the block's side, the last blocks are
-    smaller. Of n blocks, round(share · n) are drawn without replacement, each set of blocks with the same probability.
+    smaller. Of n blocks, round(share · n) are chosen uniformly at random and masked.
 
     Args:
         prob: probability of the masking.
@@ -25,11 +25,11 @@ class RandBlockMasking(RandDeformation):
         fill: intensity of the masked voxels.
 
     Shape:
-        (C, X, Y) or (C, X, Y, Z); all channels share the blocks; the result is float32 of the same shape and kind.
+        (C, X, Y) or (C, X, Y, Z). The result is float32 of the same shape and type; all channels have the same mask.
 
     Raises:
-        ValueError: for arguments out of range; at the call, for another number of axes or a grid with so few blocks that all or
-            none would be masked.
+        ValueError: an argument is out of range; at the call, the number of axes is wrong, or the image has so few blocks that
+            all or none would be masked.
 
     Examples:
         >>> from models_genesis_bundle.transforms import RandBlockMasking
@@ -54,7 +54,7 @@ class RandBlockMasking(RandDeformation):
         self.fill = fill
 
     def randomize(self, image: NdarrayOrTensor) -> None:
-        """Draw whether to mask, and the masked blocks of the grid."""
+        """Choose whether to mask, and the masked blocks of the grid."""
         super().randomize(image)
         block = for_each_axis(self.block_size, len(self.sides), "RandBlockMasking: block_size")
         grid = [-(-side // length) for side, length in zip(self.sides, block, strict=True)]
@@ -70,24 +70,24 @@ class RandBlockMasking(RandDeformation):
         self.blocks = blocks.reshape(grid)
 
     def mask(self, image: NdarrayOrTensor) -> np.ndarray:
-        """The mask of the last draw for an image (C, X, Y[, Z]): a bool array (1, X, Y[, Z])."""
+        """The last mask for an image (C, X, Y[, Z]): a bool array (1, X, Y[, Z])."""
         block = for_each_axis(self.block_size, image.ndim - 1, "RandBlockMasking: block_size")
         places = (np.arange(side) // length for side, length in zip(image.shape[1:], block, strict=True))
         return self.blocks[np.ix_(*places)][None]
 
     def deform(self, image: np.ndarray) -> np.ndarray:
-        """Mask a copy of the image by the last draw."""
+        """Mask a copy of the image with the last mask."""
         return np.where(self.mask(image), np.float32(self.fill), image)
 
 
 class RandBlockMaskingd(RandDeformationd):
-    """Dictionary version of ``RandBlockMasking``; the keys share the draw. It adds the mask to the dictionary.
+    """Dictionary version of ``RandBlockMasking``; all keys get the same mask, which is added to the dictionary.
 
     Args:
         keys: keys of the images, which have the same spatial shape.
         prob: probability of the masking.
         allow_missing_keys: ignore missing keys.
-        mask_key: receives the mask, (1, X, Y[, Z]) of the kind of the first image: bool, true where an image is masked.
+        mask_key: key of the mask in the result, bool (1, X, Y[, Z]) of the first image's type; True where images are masked.
         kwargs: the other arguments of ``RandBlockMasking``.
 
     Examples:
@@ -111,9 +111,10 @@ class RandBlockMaskingd(RandDeformationd):
         self.mask_key = mask_key
 
     def __call__(self, data: Mapping[Hashable, Any], randomize: bool = True) -> dict[Hashable, Any]:
-        """Mask the images of ``data``, whose arrays are not changed; ``randomize=False`` applies the last draw again."""
+        """Mask copies of the images of ``data``; ``randomize=False`` uses the last mask again."""
         result = super().__call__(data, randomize)
-        for image in (result[key] for key in list(self.key_iterator(result))[:1]):
+        if keys := list(self.key_iterator(result)):
+            image = result[keys[0]]
             mask = self.transform.mask(image) if self._do_transform else np.zeros((1, *image.shape[1:]), dtype=bool)
             result[self.mask_key], *_ = convert_to_dst_type(mask, dst=image, dtype=bool)
         return result

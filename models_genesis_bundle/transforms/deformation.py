@@ -17,26 +17,28 @@ _TRIALS = 20
 
 
 class RandDeformation(RandomizableTransform):
-    """Deforms float32 arrays, and gives the result the type, device and metadata of the image.
+    """Deforms a float32 copy of an image; the result has the type, device and metadata of the image.
 
-    The subclass draws in ``randomize(image)``, and applies the draw in ``deform``.
+    A subclass chooses random parameters in ``randomize(image)``, and applies them in ``deform``.
     """
 
-    fits_any_size: ClassVar[bool] = False  # whether a draw can be applied to an image of other sides
+    fits_any_size: ClassVar[bool] = False  # whether the same parameters can be applied to an image of other sides
 
     def randomize(self, image: NdarrayOrTensor) -> None:
-        """Draw whether to deform an image, and note its sides."""
+        """Choose whether to deform an image, and store its sides."""
         super().randomize(None)
         self.sides = spatial_sides(image, type(self).__name__)
 
     def __call__(self, image: NdarrayOrTensor, randomize: bool = True) -> NdarrayOrTensor:
-        """Deform ``image``, which is not changed; ``randomize=False`` applies the last draw again."""
+        """Deform a copy of ``image``; ``randomize=False`` repeats the last deformation."""
         if randomize:
             self.randomize(image)
         if not self._do_transform:
             return convert_data_type(image, dtype=torch.float32)[0]
         if not self.fits_any_size and (sides := spatial_sides(image, type(self).__name__)) != self.sides:
-            raise ValueError(f"{type(self).__name__}: the draw is for an image of {self.sides} voxels, got {sides}.")
+            raise ValueError(
+                f"{type(self).__name__}: the last deformation is for an image of {self.sides} voxels, got {sides}."
+            )
         if not isinstance(image, torch.Tensor):
             return self.deform(np.ascontiguousarray(image, dtype=np.float32))
         array = image.detach().as_subclass(torch.Tensor).cpu().float().numpy()
@@ -49,7 +51,7 @@ class RandDeformation(RandomizableTransform):
 
 
 class RandDeformationd(RandomizableTransform, MapTransform):
-    """Draws once for all keys, and applies a deformation to each with that draw.
+    """Applies the same random deformation to all keys.
 
     Args:
         keys: keys of the images, which have the same spatial shape.
@@ -66,16 +68,16 @@ class RandDeformationd(RandomizableTransform, MapTransform):
         MapTransform.__init__(self, keys, allow_missing_keys)
         self.transform = self.deformation(**kwargs) if prob is None else self.deformation(prob=prob, **kwargs)
         RandomizableTransform.__init__(self, self.transform.prob)
-        self.transform.prob = 1.0  # this class draws whether to deform
+        self.transform.prob = 1.0  # this class chooses whether to deform
 
     def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> RandDeformationd:
-        """Seed the choice to deform and, from it, the deformation."""
+        """Seed the choice whether to deform, and the deformation."""
         super().set_random_state(seed, state)
         self.transform.set_random_state(state=self.R)
         return self
 
     def __call__(self, data: Mapping[Hashable, Any], randomize: bool = True) -> dict[Hashable, Any]:
-        """Deform the images of ``data``, whose arrays are not changed; ``randomize=False`` applies the last draw again."""
+        """Deform copies of the images of ``data``; ``randomize=False`` repeats the last deformation."""
         result = dict(data)
         keys = list(self.key_iterator(result))
         if randomize:
@@ -91,16 +93,16 @@ class RandDeformationd(RandomizableTransform, MapTransform):
 def require_deformable(
     transform: Callable[[dict], Any], size: Sequence[int], channels: int = 1, setting: str = "cube_size"
 ) -> None:
-    """Refuse a cube size for which a random transform raises an error, before a run prepares its scans.
+    """Check that a random transform can deform cubes of a size, before a run prepares its scans.
 
     Args:
-        transform: takes the items of ``ScanCubes``; it is tried on 20 empty cubes, because not every draw deforms.
-        size: the sides of a cube in voxels.
-        channels: the channels of a cube.
-        setting: the setting's name in the configuration, for the message.
+        transform: a transform for items of ``ScanCubes``. It is tried on 20 empty cubes, because it may skip some at random.
+        size: sides of a cube in voxels.
+        channels: number of channels of a cube.
+        setting: name of the setting in the configuration, for the message.
 
     Raises:
-        ValueError: naming the setting, with the transform's own message.
+        ValueError: the transform fails; the message contains the setting and the transform's message.
     """
     cube = {"image": np.zeros((channels, *size), dtype=np.float32), "source": "", "cube": 0}
     try:
@@ -111,7 +113,7 @@ def require_deformable(
 
 
 def spatial_sides(image: NdarrayOrTensor, name: str) -> tuple[int, ...]:
-    """The spatial sides of a channel-first 2D or 3D image; ValueError, naming the transform, for another shape or no voxel."""
+    """The spatial sides of a channel-first image in 2D or 3D; a ValueError names the transform for any other shape."""
     sides = tuple(int(side) for side in image.shape[1:])
     if len(sides) not in (2, 3) or 0 in sides:
         raise ValueError(f"{name}: expected an image (C, X, Y) or (C, X, Y, Z), got the shape {tuple(image.shape)}.")
@@ -119,7 +121,7 @@ def spatial_sides(image: NdarrayOrTensor, name: str) -> tuple[int, ...]:
 
 
 def require_range(intensity_range: Sequence[float], name: str) -> tuple[float, float]:
-    """The smallest and largest intensity; ValueError, naming the transform, if they are not two increasing numbers."""
+    """The smallest and largest intensity; a ValueError names the transform if they are not two increasing numbers."""
     if len(intensity_range) != 2 or not intensity_range[0] < intensity_range[1]:
         raise ValueError(f"{name}: intensity_range must be two increasing numbers, got {intensity_range}.")
     return float(intensity_range[0]), float(intensity_range[1])

@@ -15,19 +15,19 @@ from monai.utils import ensure_tuple_rep
 
 
 class GridDeformd(Randomizable, MapTransform):
-    """Applies a dictionary transform to each cube of a grid, the windows of a sliding window without overlap.
+    """Applies a dictionary transform to each cube of a scan, on the grid of a ``SlidingWindowInferer`` with ``overlap=0``.
 
     Each cube is read from the undeformed scan. If a scan's side is not a multiple of the cube's, the last cube is moved
-    inwards and overwrites a part of the one before it, as ``SlidingWindowInferer`` with ``overlap=0`` does.
+    inwards and overwrites a part of the previous cube.
 
     Args:
         keys: keys of the scans (C, X, Y[, Z]), arrays or tensors of the same spatial shape.
         transform: dictionary transform for the same keys, such as a ``Compose`` of deformations.
-        cube_size: sides of the cubes in voxels. An axis of length 1 is removed for the transform, which then gets slices.
+        cube_size: sides of the cubes in voxels. If a side is 1, the transform gets slices without this axis.
         allow_missing_keys: ignore missing keys.
 
     Raises:
-        ValueError: at the call, when a side of the scan is shorter than the cube's.
+        ValueError: at the call, if a side of the scan is shorter than the cube's.
 
     Examples:
         >>> from models_genesis_bundle.transforms import GridDeformd, RandOutPaintingd
@@ -55,7 +55,7 @@ class GridDeformd(Randomizable, MapTransform):
         return self
 
     def randomize(self, data: Any) -> None:
-        """The transform of the cubes draws for each of them."""
+        """Do nothing, because the transform of the cubes is random itself."""
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Deform float32 copies of the scans of ``data``."""

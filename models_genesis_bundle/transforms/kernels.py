@@ -1,8 +1,7 @@
 """Compiled loops of the deformations.
 
-Every kernel takes its randomness from a 64-bit seed, so that a seed gives the same voxels in every process. The signatures are
-explicit: the kernels compile when this module is first imported, are cached on disk if a folder is writable, and are
-compiled before workers fork.
+All random numbers of a kernel follow from a 64-bit seed, so that the result is the same in every process. With explicit
+signatures, Numba compiles the kernels at the first import, before workers fork, and caches them on disk if it can.
 """
 
 from __future__ import annotations
@@ -48,13 +47,13 @@ def below(bits, bound):
 
 @numba.njit("void(float32[:, ::1], float32[:, ::1], int64[::1], int64[::1], int64, uint64, boolean)", **OPTIONS)
 def shuffle_windows(source, target, sides, largest, num_windows, seed, share_channels):
-    """Permute the voxels of random windows of ``source`` into ``target``, where windows drawn first cover later ones.
+    """Permute the voxels of random windows of ``source`` into ``target``; a voxel of several windows belongs to the first.
 
-    A window draws, without replacement, only for the voxels that no earlier window covers. All windows have the same
-    distribution, so the result is distributed as if whole windows were permuted and overwrote earlier ones, with less than
-    half of the draws.
+    A window gets new values, without replacement, only at voxels of no earlier window. The distribution is the same as if
+    each window were permuted as a whole and overwrote the earlier ones, but less than half of the random numbers are needed.
 
-    ``target`` (C, X * Y * Z) holds a copy of ``source`` on entry; ``sides`` are X, Y and Z, and ``largest`` those of a window.
+    On entry, ``target`` (C, X * Y * Z) is a copy of ``source``. ``sides`` are X, Y and Z; ``largest`` are the largest sides
+    of a window.
     """
     counter = mix(seed + GOLDEN)
     room = largest[0] * largest[1] * largest[2]
@@ -98,9 +97,9 @@ def shuffle_windows(source, target, sides, largest, num_windows, seed, share_cha
 
 @numba.njit("void(float32[::1], float32[::1], float32[::1], float32[::1], float32, float32)", **OPTIONS)
 def map_values(source, target, table, rises, low, high):
-    """Map ``source`` by a table of values at equal steps from ``low`` to ``high``, linear between them, clipped outside.
+    """Map ``source`` by a table of values at equal steps from ``low`` to ``high``: linear between them, clipped outside.
 
-    ``rises`` are those from each value of ``table`` to the next, 0 at the last; NaN is mapped as ``low``.
+    ``rises`` are the differences between neighbouring values of ``table``, with 0 at the end. NaN is mapped like ``low``.
     """
     last = F32(table.size - 1)
     scale = last / (high - low)
@@ -108,7 +107,7 @@ def map_values(source, target, table, rises, low, high):
     weights = np.empty(BLOCK, dtype=np.float32)
     for start in range(U64(0), U64(source.size), U64(BLOCK)):
         count = min(U64(BLOCK), U64(source.size) - start)
-        for voxel in range(count):  # vector instructions do this loop, but not the look-ups
+        for voxel in range(count):  # unlike the loop with the look-ups, this one compiles to vector instructions
             position = (source[start + voxel] - low) * scale
             position = position if position > F32(0) else F32(0)
             position = position if position < last else last
@@ -127,7 +126,7 @@ def uniform(bits, low, width):
 
 @numba.njit("void(float32[::1], uint64, float32, float32)", **OPTIONS)
 def fill_noise(target, seed, low, width):
-    """Replace all of ``target`` by noise that is uniform in [low, low + width) for each voxel; ``seed`` starts it."""
+    """Replace each voxel of ``target`` by uniform noise in [low, low + width)."""
     start = mix(seed + GOLDEN)
     for pair in range(U64(target.size) >> U64(1)):
         bits = mix(start + pair * GOLDEN)
@@ -139,7 +138,7 @@ def fill_noise(target, seed, low, width):
 
 @numba.njit("void(float32[:, :, :, ::1], int64[:, ::1], int64[:, ::1], uint64, float32, float32)", **OPTIONS)
 def paint_noise(target, corners, sizes, seed, low, width):
-    """Replace windows of ``target`` (C, X, Y, Z) by such noise; ``corners`` and ``sizes`` are (windows, 3)."""
+    """Replace windows of ``target`` (C, X, Y, Z) by uniform noise; ``corners`` and ``sizes`` are (windows, 3)."""
     channels, depth, height, length = target.shape
     start = mix(seed + GOLDEN)
     for window in range(corners.shape[0]):

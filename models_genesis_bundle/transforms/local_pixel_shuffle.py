@@ -15,23 +15,23 @@ from monai.utils import ensure_tuple
 class RandLocalPixelShuffle(RandDeformation):
     """Permutes the voxels inside many small random windows. This destroys texture and keeps shape.
 
-    Each window's side is uniform in 1 … ``max_side`` for each axis, its corner uniform over all places where it fits, and the
-    permutation of its voxels uniform. Every window is read from the undeformed image; a later window overwrites an earlier
-    one. With the defaults 78.5 % of the voxels of a 64 × 64 × 32 cube end up with another voxel's value.
+    The sides of a window are uniform in 1 … ``max_side``. Its corner is uniform over all places where the window fits, and
+    all permutations are equally likely. Every window is read from the undeformed image; later windows overwrite earlier ones.
+    With the defaults, 78.5 % of the voxels of a 64 × 64 × 32 cube get another voxel's value.
 
     Args:
         prob: probability of the deformation; 0.5 as published.
         num_windows: number of windows.
-        max_side: largest side of a window in voxels, one number or one for each axis; None is a tenth of the image's
-            side, rounded down, and at least 1.
-        share_channels: one permutation for all channels of a window, so that they stay registered; False draws one for
-            each. The published code leaves every channel but the first undeformed.
+        max_side: largest side of a window in voxels, one number or one for each axis. With None, it is a tenth of the
+            image's side, rounded down, but at least 1.
+        share_channels: whether all channels of a window get the same permutation, so that they stay registered. The
+            published code deforms only the first channel.
 
     Shape:
-        (C, X, Y) or (C, X, Y, Z), any sides; the result is float32 of the same shape and kind.
+        (C, X, Y) or (C, X, Y, Z) with any sides. The result is float32 of the same shape and type.
 
     Raises:
-        ValueError: for arguments out of range; at the call, for another number of axes or a window larger than the image.
+        ValueError: an argument is out of range; at the call, the number of axes is wrong, or windows are larger than the image.
 
     Based on: Zhou et al., "Models Genesis", Medical Image Analysis 67, 2021, 101840, doi:10.1016/j.media.2020.101840.
 
@@ -60,13 +60,13 @@ class RandLocalPixelShuffle(RandDeformation):
         self.share_channels = share_channels
 
     def randomize(self, image: NdarrayOrTensor) -> None:
-        """Draw whether to deform, and the seed of all windows and permutations."""
+        """Choose whether to deform, and the seed of all windows and permutations."""
         super().randomize(image)
         self._largest_sides(self.sides)
         self.seed = int(self.R.randint(2**32, dtype=np.uint64))
 
     def deform(self, image: np.ndarray) -> np.ndarray:
-        """Shuffle the voxels by the last draw."""
+        """Shuffle the voxels of a copy of the image."""
         sides = image.shape[1:]
         flat = (1,) * (3 - len(sides))
         result = image.copy()
@@ -91,7 +91,7 @@ class RandLocalPixelShuffle(RandDeformation):
 
 
 class RandLocalPixelShuffled(RandDeformationd):
-    """Dictionary version of ``RandLocalPixelShuffle``; the keys share the draw.
+    """Dictionary version of ``RandLocalPixelShuffle``; all keys are shuffled in the same way.
 
     Its arguments are ``keys``, ``prob``, ``allow_missing_keys`` and the others of ``RandLocalPixelShuffle``.
 

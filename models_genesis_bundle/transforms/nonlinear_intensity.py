@@ -9,29 +9,29 @@ from models_genesis_bundle.transforms.deformation import RandDeformation, RandDe
 from models_genesis_bundle.transforms.kernels import map_values
 from monai.config import NdarrayOrTensor
 
-STEPS = np.linspace(0, 1, 1024)  # of the table that a curve is looked up in
+STEPS = np.linspace(0, 1, 1024)  # intensities at which the curve is tabulated
 
 
 class RandNonlinearIntensity(RandDeformation):
     """Maps intensities by a random Bézier curve. This changes appearance and keeps shape.
 
-    The curve runs between the corners (0, 0) and (1, 1) of the intensity range, with control points that are uniform in the
-    square between them. Its points are sorted along both axes, which gives an increasing map; with probability
-    ``decreasing_prob`` the map is decreasing. The end points are exact: the ends of the intensity range map to its ends.
-    Between the curve's points the map is linear; values outside the range are clipped.
+    The curve goes from (0, 0) to (1, 1), the corners of the intensity range, and its control points are uniform in the
+    square between them. The points of the curve are sorted along both axes, so that the map increases. With probability
+    ``decreasing_prob`` it decreases. The ends of the intensity range map exactly to its ends. Values outside are clipped.
 
     Args:
         prob: probability of the deformation; 0.9 as published.
         intensity_range: smallest and largest intensity, (0, 1) as published; set it for z-scored or unscaled images.
         decreasing_prob: probability of a decreasing map.
-        num_control_points: control points between the ends; 2 give the published cubic curve.
-        num_points: points of the curve.
+        num_control_points: number of control points between the ends; 2 give the published cubic curve.
+        num_points: number of points of the curve; the map is linear between them.
 
     Shape:
-        (C, X, Y) or (C, X, Y, Z), any sides; all channels share the map; the result is float32 of the same shape and kind.
+        (C, X, Y) or (C, X, Y, Z) with any sides. The result is float32 of the same shape and type; all channels have the
+        same map.
 
     Raises:
-        ValueError: for arguments out of range; at the call, for another number of axes.
+        ValueError: an argument is out of range; at the call, the number of axes is wrong.
 
     Based on: Zhou et al., "Models Genesis", Medical Image Analysis 67, 2021, 101840, doi:10.1016/j.media.2020.101840.
 
@@ -67,13 +67,13 @@ class RandNonlinearIntensity(RandDeformation):
         self.decreasing = False
 
     def randomize(self, image: NdarrayOrTensor) -> None:
-        """Draw whether to deform, the control points in the unit square, and the direction."""
+        """Choose whether to deform, the control points in the unit square, and the direction."""
         super().randomize(image)
         self.control_points = self.R.uniform(size=self.control_points.shape)
         self.decreasing = bool(self.R.uniform() < self.decreasing_prob)
 
     def curve(self) -> tuple[np.ndarray, np.ndarray]:
-        """The last draw's map in the unit square: increasing x, and y at each x."""
+        """The last map in the unit square: increasing x, and y at each x."""
         corners = np.zeros((len(self.control_points) + 2, 2))
         corners[1:-1] = self.control_points
         corners[-1] = 1
@@ -81,7 +81,7 @@ class RandNonlinearIntensity(RandDeformation):
         return x, y[::-1] if self.decreasing else y
 
     def deform(self, image: np.ndarray) -> np.ndarray:
-        """Map the intensities by the last draw."""
+        """Map the intensities by the last curve."""
         low, high = self.intensity_range
         table = (low + (high - low) * np.interp(STEPS, *self.curve())).astype(np.float32)
         result = np.empty_like(image)
@@ -91,7 +91,7 @@ class RandNonlinearIntensity(RandDeformation):
 
 
 class RandNonlinearIntensityd(RandDeformationd):
-    """Dictionary version of ``RandNonlinearIntensity``; the keys share the map.
+    """Dictionary version of ``RandNonlinearIntensity``; all keys get the same map.
 
     Its arguments are ``keys``, ``prob``, ``allow_missing_keys`` and the others of ``RandNonlinearIntensity``.
 
@@ -105,7 +105,7 @@ class RandNonlinearIntensityd(RandDeformationd):
 
 
 def bernstein_polynomials(degree: int, num_points: int) -> np.ndarray:
-    """The Bernstein polynomials of a degree at equally spaced parameters: (num_points, degree + 1), each row sums to 1."""
+    """The Bernstein polynomials of a degree at equally spaced parameters, (num_points, degree + 1); each row sums to 1."""
     parameter = np.linspace(0, 1, num_points)[:, None]
     order = np.arange(degree + 1)
     binomials = np.array([math.comb(degree, one) for one in order])

@@ -11,28 +11,28 @@ from monai.config import NdarrayOrTensor
 
 
 class RandInPainting(RandDeformation):
-    """Replaces the voxels of some windows; the network restores them from their surroundings.
+    """Replaces the voxels of some windows. A network then restores them from their surroundings.
 
-    Draws up to ``max_windows`` windows; before each one it stops with probability ``stop_prob``. Each side is
-    uniform in dim // 6 … dim // 3, the corner uniform over all places that leave ``margin`` voxels to each face. With the
-    defaults 5.6 % of a 64 × 64 × 32 cube are replaced on average.
+    There are up to ``max_windows`` windows; before each one, the transform stops with probability ``stop_prob``. Each side is
+    uniform in dim // 6 … dim // 3. The corner is uniform over all places that leave ``margin`` voxels to each face. With the
+    defaults, 5.6 % of a 64 × 64 × 32 cube are replaced on average.
 
     Args:
-        prob: probability of the deformation. The published recipe paints nine of ten cubes, one in five of them by in-painting:
+        prob: probability of the deformation. The published recipe paints 90 % of the cubes, 20 % of them by in-painting:
             ``OneOf([RandInPainting(0.9), RandOutPainting(0.9)], weights=[0.2, 0.8])``.
         side_fractions: smallest and largest side of a window as (numerator, denominator) of the image's side, rounded down.
         margin: voxels between a window and each face of the image.
         max_windows: largest number of windows.
-        stop_prob: probability of stopping before a window, the first included.
-        fill: ``"noise"``, uniform in the intensity range for each voxel, as the published code does, or ``"constant"``,
-            one uniform value a window, as the paper says.
+        stop_prob: probability of stopping before each window, also before the first.
+        fill: ``"noise"`` for a uniform random value in each voxel, as in the published code; ``"constant"`` for one in each
+            window, as in the paper.
         intensity_range: smallest and largest intensity.
 
     Shape:
-        (C, X, Y) or (C, X, Y, Z); all channels share the windows; the result is float32 of the same shape and kind.
+        (C, X, Y) or (C, X, Y, Z). The result is float32 of the same shape and type; all channels have the same windows.
 
     Raises:
-        ValueError: for arguments out of range; at the call, for another number of axes or a side too small for the
+        ValueError: an argument is out of range; at the call, the number of axes is wrong, or a side is too small for the
             windows and margins.
 
     Based on: Zhou et al., "Models Genesis", Medical Image Analysis 67, 2021, 101840, doi:10.1016/j.media.2020.101840.
@@ -74,7 +74,7 @@ class RandInPainting(RandDeformation):
         self.intensity_range = require_range(intensity_range, name)
 
     def randomize(self, image: NdarrayOrTensor) -> None:
-        """Draw whether to deform, the windows, and what fills them."""
+        """Choose whether to deform, the windows, and their new values."""
         super().randomize(image)
         ranges = [self._size_range(side) for side in self.sides]
         for axis, (side, (low, high)) in enumerate(zip(self.sides, ranges, strict=True)):
@@ -104,7 +104,7 @@ class RandInPainting(RandDeformation):
         self.seed = int(self.R.randint(2**32, dtype=np.uint64))
 
     def deform(self, image: np.ndarray) -> np.ndarray:
-        """Paint over the drawn windows."""
+        """Paint over the chosen windows."""
         result = image.copy()
         volume = _as_volume(result)
         if self.fill == "noise":
@@ -116,7 +116,7 @@ class RandInPainting(RandDeformation):
         return result
 
     def windows(self) -> Iterator[tuple[slice, ...]]:
-        """The drawn windows, as indices of an image (C, X, Y, Z)."""
+        """The chosen windows, as indices of an image (C, X, Y, Z)."""
         for corner, size in zip(self.corners, self.sizes, strict=True):
             yield slice(None), *map(slice, corner, corner + size)
 
@@ -129,18 +129,18 @@ class RandInPainting(RandDeformation):
 
 
 class RandOutPainting(RandInPainting):
-    """Replaces all voxels except some windows; the network restores the rest from these windows.
+    """Replaces all voxels except some windows. A network then restores the rest from these windows.
 
-    The first window is always drawn; before each further one, up to ``max_windows`` in all, it stops with probability
-    ``stop_prob``. Each side is dim − u with u uniform in 3·dim // 7 … 4·dim // 7, the corner uniform over all places
-    that leave ``margin`` voxels to each face. With the defaults 31.6 % of a 64 × 64 × 32 cube are kept on average.
+    There are 1 to ``max_windows`` windows; before each one except the first, the transform stops with probability
+    ``stop_prob``. Each side is dim − u with u uniform in 3·dim // 7 … 4·dim // 7. The corner is uniform over all places that
+    leave ``margin`` voxels to each face. With the defaults, 31.6 % of a 64 × 64 × 32 cube are kept on average.
 
-    Arguments, shape and errors are those of ``RandInPainting``, except for:
+    Arguments, shape and errors are as for ``RandInPainting``, except for:
 
     Args:
         side_fractions: smallest and largest u as (numerator, denominator) of the image's side, rounded down.
-        stop_prob: probability of stopping before a window, the first excluded.
-        fill: ``"noise"``, or ``"constant"``, one uniform value.
+        stop_prob: probability of stopping before each window except the first.
+        fill: ``"noise"`` for a uniform random value in each voxel; ``"constant"`` for one in all voxels.
 
     Based on: Zhou et al., "Models Genesis", Medical Image Analysis 67, 2021, 101840, doi:10.1016/j.media.2020.101840.
 
@@ -171,7 +171,7 @@ class RandOutPainting(RandInPainting):
         return window > 0
 
     def deform(self, image: np.ndarray) -> np.ndarray:
-        """Keep the drawn windows, and paint over the rest."""
+        """Keep the chosen windows, and paint over the rest."""
         if self.fill == "noise":
             low, high = self.intensity_range
             result = np.empty_like(image)
@@ -184,7 +184,7 @@ class RandOutPainting(RandInPainting):
 
 
 class RandInPaintingd(RandDeformationd):
-    """Dictionary version of ``RandInPainting``; the keys share windows and noise.
+    """Dictionary version of ``RandInPainting``; all keys get the same windows and noise.
 
     Its arguments are ``keys``, ``prob``, ``allow_missing_keys`` and the others of ``RandInPainting``.
 
@@ -198,7 +198,7 @@ class RandInPaintingd(RandDeformationd):
 
 
 class RandOutPaintingd(RandDeformationd):
-    """Dictionary version of ``RandOutPainting``; the keys share windows and noise.
+    """Dictionary version of ``RandOutPainting``; all keys get the same windows and noise.
 
     Its arguments are ``keys``, ``prob``, ``allow_missing_keys`` and the others of ``RandOutPainting``.
 
@@ -212,5 +212,5 @@ class RandOutPaintingd(RandDeformationd):
 
 
 def _as_volume(image: np.ndarray) -> np.ndarray:
-    """The image as (C, X, Y, Z), a view."""
+    """A view of the image as (C, X, Y, Z)."""
     return image[:, None] if image.ndim == 3 else image

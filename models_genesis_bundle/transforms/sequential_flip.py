@@ -1,4 +1,4 @@
-"""Random flips, which precede the deformations."""
+"""Random flips before the deformations."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from monai.utils import TraceKeys
 
 
 class RandSequentialFlip(RandDeformation, InvertibleTransform):
-    """Flips along a random axis, repeatedly, up to ``max_flips`` times.
+    """Flips along random axes, up to ``max_flips`` times.
 
-    Each flip happens with probability ``prob`` if all flips before it happened. Its axis is drawn uniformly from ``axes``,
-    with replacement; a second flip can undo the first.
+    Each flip happens with probability ``prob``; after the first one that does not happen, there are no more. The axis of each
+    flip is uniform in ``axes``, so that a second flip can undo the first.
 
     Args:
         prob: probability of a flip, 0.4 as published.
         max_flips: largest number of flips.
-        axes: spatial axes to choose from; None: all. An entry None means no flip: the published
-            code flips along ``(None, 0, 1)``, since its first axis is the channel axis.
+        axes: spatial axes to choose from; None for all. An entry None means no flip: the published code flips along
+            ``(None, 0, 1)``, because its first axis is the channel axis.
 
     Shape:
-        (C, X, Y) or (C, X, Y, Z); the result is a float32 copy of the same shape and kind. A MetaTensor's affine follows the
-        flips and its ``applied_operations`` record them, so that ``inverse`` undoes them.
+        (C, X, Y) or (C, X, Y, Z). The result is a float32 copy of the same shape and type. For a MetaTensor, the affine is
+        updated and ``applied_operations`` records the flips, so that ``inverse`` can undo them.
 
     Raises:
-        ValueError: for arguments out of range; at the call, for an axis that the image does not have.
+        ValueError: an argument is out of range; at the call, the image does not have an axis.
 
     Based on: Zhou et al., "Models Genesis", Medical Image Analysis 67, 2021, 101840, doi:10.1016/j.media.2020.101840.
 
@@ -57,7 +57,7 @@ class RandSequentialFlip(RandDeformation, InvertibleTransform):
         self.flipped: tuple[int, ...] = ()
 
     def randomize(self, image: NdarrayOrTensor) -> None:
-        """Draw the axes that are flipped in the end."""
+        """Choose the axes to flip."""
         super().randomize(image)
         dims = len(self.sides)
         choices = list(range(dims)) if self.axes is None else list(self.axes)
@@ -73,7 +73,7 @@ class RandSequentialFlip(RandDeformation, InvertibleTransform):
         self.flipped = tuple(sorted(odd))
 
     def __call__(self, image: NdarrayOrTensor, randomize: bool = True) -> NdarrayOrTensor:
-        """Flip a copy of ``image``; ``randomize=False`` applies the last draw again."""
+        """Flip a copy of ``image``; ``randomize=False`` flips the same axes again."""
         if not isinstance(image, MetaTensor):
             return super().__call__(image, randomize)
         if randomize:
@@ -81,18 +81,18 @@ class RandSequentialFlip(RandDeformation, InvertibleTransform):
         return flip(image.detach().float(), self.flipped, lazy=False, transform_info=self.get_transform_info())
 
     def deform(self, image: np.ndarray) -> np.ndarray:
-        """Flip a copy of the image by the last draw."""
+        """Flip a copy of the image along the chosen axes."""
         return np.flip(image, tuple(axis + 1 for axis in self.flipped)).copy()
 
     def inverse(self, data: torch.Tensor) -> torch.Tensor:
-        """Undo the flips that a MetaTensor records, those of the last call of this transform on it."""
+        """Undo the flips of the last call of this transform, as the MetaTensor records them."""
         axes = self.pop_transform(data)[TraceKeys.EXTRA_INFO]["axes"]
         with self.trace_transform(False):
             return flip(data, axes, lazy=False, transform_info=self.get_transform_info())
 
 
 class RandSequentialFlipd(RandDeformationd, InvertibleTransform):
-    """Dictionary version of ``RandSequentialFlip``; the keys share the flips.
+    """Dictionary version of ``RandSequentialFlip``; all keys get the same flips.
 
     Its arguments are ``keys``, ``prob`` of a flip, ``allow_missing_keys`` and the others of ``RandSequentialFlip``.
 

@@ -112,7 +112,9 @@ def test_other_numbers_of_axes_are_refused(name, shape):
 @pytest.mark.parametrize("name", ["RandLocalPixelShuffle", "RandInPainting", "RandOutPainting", "RandBlockMasking"])
 def test_a_draw_is_refused_for_an_image_of_another_size(name):
     twin = getattr(transforms, name + "d")(keys=["image", "label"], prob=1.0)
-    with pytest.raises(ValueError, match=r"the draw is for an image of \(24, 20, 18\) voxels, got \(18, 18, 18\)"):
+    with pytest.raises(
+        ValueError, match=r"the last deformation is for an image of \(24, 20, 18\) voxels, got \(18, 18, 18\)"
+    ):
         twin({"image": CUBE, "label": CUBE[:, :18, :18]})
 
 

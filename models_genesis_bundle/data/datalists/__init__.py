@@ -8,7 +8,7 @@ __all__ = ["DatalistError"]
 
 
 class DatalistError(ValueError):
-    """A folder, list or setting from which no datalist can be made.
+    """A folder, list or setting does not give a datalist.
 
     Args:
         source: the file, folder or setting.

@@ -28,23 +28,21 @@ _OPTIONAL = ("lesion", "diameter_mm")
 def read_candidates(path: PathLike, labelled: bool = True) -> list[dict[str, Any]]:
     """Read the candidates of a CSV with the columns ``seriesuid,coordX,coordY,coordZ,class``.
 
-    Columns are separated by commas, or by semicolons or tabs as Excel writes them, then also with decimal commas. Upper and
-    lower case of the header are the same. Two further columns are optional: ``lesion`` names the lesion that a candidate hits
-    (empty: none), so that a lesion hit by several candidates counts once in the FROC; ``diameter_mm`` is its size. Other
-    columns are ignored.
+    The separator is a comma, or a semicolon or tab, as in files from Excel, which may also have decimal commas. The names of
+    columns may be in upper or lower case. Two columns are optional: ``lesion`` is the name of the lesion that a candidate hits,
+    so that a lesion with several candidates counts once in the FROC; ``diameter_mm`` is its size. Other columns are ignored.
 
     Args:
         path: the CSV.
         labelled: whether to read ``class``.
 
     Returns:
-        In the order of the file: ``scan``, ``point`` (x, y, z) in millimetres, ``label`` if labelled, a whole number or the name
-        of a class, and from the optional columns ``lesion`` (text) and ``diameter_mm`` (NaN if empty).
+        In the order of the file: ``scan``, ``point`` (x, y, z) in millimetres, ``label`` (a whole number or the name of a class)
+        if labelled, and, if the columns exist, ``lesion`` (text) and ``diameter_mm`` (NaN if empty).
 
     Raises:
-        FileNotFoundError: no such CSV.
-        DatalistError: a missing or repeated column, a cell that is not a number, a cell without a column (the message has the
-            line), or no candidates.
+        FileNotFoundError: the CSV does not exist.
+        DatalistError: a column is missing or repeated, a cell is not a number or has no column, or there are no candidates.
     """
     path = Path(path)
     if not path.is_file():
@@ -78,7 +76,6 @@ def read_candidates(path: PathLike, labelled: bool = True) -> list[dict[str, Any
 
 
 def _columns(header: Sequence[str], known: Sequence[str], path: Path) -> list[str]:
-    """The names of the columns, those that are known as they are known."""
     known_by_lower = {name.lower(): name for name in known}
     columns = [known_by_lower.get(name.strip().lower(), name.strip()) for name in header]
     twice = [name for name in known if columns.count(name) > 1]
@@ -114,7 +111,7 @@ def _candidate(row: Mapping[Any, Any], place: str, labelled: bool, decimal: str)
 
 
 def number_or_name(value: Any) -> Any:
-    """A class as a whole number, also of ``1.0`` as pandas writes it; any other value, such as the name of a class, as it is."""
+    """A class as a whole number, also from ``1.0``; any other value, such as the name of a class, does not change."""
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -125,25 +122,24 @@ def number_or_name(value: Any) -> Any:
 def join_candidates(
     candidates: Iterable[Mapping[str, Any]], scans: Sequence[Mapping[str, Any]], source: PathLike
 ) -> list[dict[str, Any]]:
-    """Add ``image`` and ``patient`` to each candidate, from the scan whose file has its ``seriesuid`` as name.
+    """Add ``image`` and ``patient`` to each candidate, from the scan whose file name is its ``seriesuid``.
 
-    The candidates come scan by scan in the order of `scans`. The log counts candidates of other scans, which are skipped, and
-    scans without a candidate. Errors name `source`, the CSV.
+    The candidates get the order of `scans`. Candidates of other scans are skipped. Errors name `source`, the CSV.
     """
     names = [scan_stem(case_path(scan_files(scan))) for scan in scans]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         files = ", ".join(scan["image"] for scan, name in zip(scans, names, strict=True) if name == twice[0])
         raise DatalistError(source, f"its scan name {twice[0]} matches several scans: {files}.", "Keep one of them.")
-    own: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    by_scan: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for candidate in candidates:
-        own[candidate["scan"]].append(candidate)
+        by_scan[candidate["scan"]].append(candidate)
     joined = [
         {**{key: scan[key] for key in ("image", "patient", CHANNEL_FILES) if key in scan}, **candidate}
         for scan, name in zip(scans, names, strict=True)
-        for candidate in own.get(name, [])
+        for candidate in by_scan.get(name, [])
     ]
-    others, empty = own.keys() - set(names), len(set(names) - own.keys())
+    others, empty = by_scan.keys() - set(names), len(set(names) - by_scan.keys())
     if not joined:
         found = f"none of the {len(others)} scans that it names was found."
         named = ", ".join(names[:3])
@@ -158,15 +154,15 @@ def join_candidates(
 
 
 def limit_negatives(items: Sequence[Mapping[str, Any]], max_per_scan: int | None, seed: int = 0) -> list[Any]:
-    """Keep at most `max_per_scan` candidates of class 0 of each scan, drawn at random, and all other candidates.
+    """Keep at most `max_per_scan` random candidates of class 0 of each scan, and all candidates of other classes.
 
-    LUNA16 has 750 000 candidates, and one in 480 is a nodule. All their cubes of 64×64×32 voxels take 200 GB; with 100
-    negatives for each scan they take 23 GB.
+    LUNA16 has 750 000 candidates, and one in 480 is a nodule. All their cubes of 64×64×32 voxels need 200 GB; with 100
+    negatives for each scan, they need 23 GB.
 
     Args:
-        items: with ``scan`` and ``label``.
-        max_per_scan: negatives kept of each scan, 1 or more; None keeps all.
-        seed: random seed of the choice, which depends on the scan's name but not on other scans.
+        items: candidates with ``scan`` and ``label``.
+        max_per_scan: largest number of negatives of a scan, 1 or more; None keeps all.
+        seed: random seed; the choice for a scan also depends on its name, but not on other scans.
     """
     if max_per_scan is None:
         return list(items)

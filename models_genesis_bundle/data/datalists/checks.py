@@ -29,7 +29,7 @@ def checked_whole(request: DatasetRequest, dataset: Dataset) -> list[dict[str, A
 def checked_split(
     request: DatasetRequest, dataset: Dataset, split: SplitRequest, split_file: PathLike | None = None
 ) -> Sections:
-    """The lists of a dataset, split by a file, or by its own lists."""
+    """The lists of a dataset, split by a file or by the dataset itself."""
     if split_file is None:
         return _checked(request, dataset, split_sections(dataset.sections, split, request.root))
     return _checked(request, dataset, split_by_file(dataset.items, Path(split_file), request.base))
@@ -46,13 +46,13 @@ def _checked(request: DatasetRequest, dataset: Dataset, sections: Sections) -> S
 
 
 def check_patients_disjoint(datalist: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """Refuse a datalist with a patient in more than one of its lists.
+    """Check that no patient is in more than one list of a datalist.
 
     Args:
         datalist: lists of ``{"image": path, "patient": name}`` by section; other entries are ignored.
 
     Raises:
-        DatalistError: names every such patient with the sections and files.
+        DatalistError: patients are in several lists; the message has their sections and files.
     """
     places: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for section, scans in datalist.items():
@@ -98,7 +98,7 @@ def _check_labels(items: Iterable[Mapping[str, Any]]) -> None:
 def _log_datalist(
     request: DatasetRequest, dataset: Dataset, datalist: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> None:
-    """Log the contents of a datalist, and what was skipped; label maps are a warning."""
+    """Log the contents of a datalist and the skipped files; warn of label maps."""
     every = [item for items in datalist.values() for item in items]
     examples = every[:: max(1, -(-len(every) // _EXAMPLES))]
     above = _folder_above([item["image"] for item in examples], request)
@@ -108,12 +108,12 @@ def _log_datalist(
         ("patients", f"{_patients(every)}"),
         *(("", f"{_short(item['image'], above)} -> {item['patient']}") for item in examples),
         *((section, f"{len(items)} scans of {_patients(items)} patients") for section, items in lists.items()),
-        *((reason, _some(paths, request.base)) for reason, paths in dataset.found.passed_over.items()),
+        *((reason, _some(paths, request.base)) for reason, paths in dataset.found.skipped.items()),
     ]
     width = max(len(name) for name, _ in rows)
     logger.info("%s\n%s", request.root, "\n".join(f"  {name:<{width}}  {text}" for name, text in rows))
     labels = dataset.found.labels
-    if labels and dataset.layout != "pairs":  # those without an image are named by the pairing
+    if labels and dataset.layout != "pairs":  # the pairing logs label maps without an image
         logger.warning("%s: label maps, excluded from the scans: %s", request.root, _some(labels, request.base))
 
 
@@ -122,7 +122,7 @@ def _patients(items: Sequence[Mapping[str, Any]]) -> int:
 
 
 def _folder_above(images: Sequence[str], request: DatasetRequest) -> Path:
-    """The dataset's folder, or the folder above all images if one of them lies elsewhere, as those of a datalist may."""
+    """The dataset's folder or, if an image lies elsewhere, the common folder of all images."""
     base, folders = os.path.abspath(request.base), [os.path.dirname(os.path.abspath(image)) for image in images]
     if all(Path(folder).is_relative_to(base) for folder in folders):
         return request.base
@@ -134,5 +134,4 @@ def _some(paths: Sequence[str | Path], base: Path) -> str:
 
 
 def _short(path: str | Path, base: Path) -> str:
-    """A path relative to a folder; bytes that are not text are escaped."""
     return os.fsencode(os.path.relpath(path, base)).decode("utf-8", "backslashreplace")

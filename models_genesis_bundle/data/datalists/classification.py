@@ -55,33 +55,33 @@ def classification_datalist(
     ``auto``          the first of these that the data have
     ================= ======================================================================================
 
-    With a `candidates_file`, the items are its points, and `dataset_dir` holds the scans, named by their ``seriesuid``. If
-    the data have no validation or test list, patients for it are drawn from the training list.
+    With a `candidates_file`, the items are its points, and `dataset_dir` contains the scans, with their ``seriesuid`` as file
+    names. A missing validation or test list gets random patients of the training list.
 
     Args:
         dataset_dir: a folder, or the JSON itself.
-        class_key: entry of the JSON that holds the class: its number, true or false, or its name.
-        layout: one of the table.
-        patient_regex: see `list_scans`; for class folders it is searched below the folder of the class.
+        class_key: key of the class in the JSON: its number, true or false, or its name.
+        layout: a layout of the table.
+        patient_regex: see `list_scans`; in class folders, it is searched in the path below the folder of the class.
         validation_fraction: fraction of the training patients for validation, in (0, 1), or their number, 1 or more.
-        test_fraction: the same for the test; 0 for none.
+        test_fraction: fraction or number of the training patients for the test; 0 for none.
         seed: random seed of the split.
-        split_file: JSON with the lists ``training`` and ``validation``, and optionally ``test``, of paths of images or scans,
-            relative to `dataset_dir` or to itself. It replaces the split; images that it does not list are skipped.
+        split_file: JSON with the lists ``training``, ``validation`` and optionally ``test`` of paths of images or scans,
+            relative to `dataset_dir` or to its folder. It replaces the split; images that it does not list are skipped.
         candidates_file: CSV of candidate points, see `read_candidates`.
         num_classes: number of classes.
-        class_names: their names, in the order of their numbers.
+        class_names: names of the classes, in the order of their numbers.
         channels: number or names of a scan's channels, see `segmentation_datalist`.
 
     Returns:
-        ``training``, ``validation`` and ``test`` (which may be empty) of ``{"image": path, "label": class number, "patient":
-        name}`` with the other plain entries of the JSON, or with ``point`` (x, y, z) in millimetres and LPS axes, ``scan``
-        and the further columns of the CSV; with ``channel_files`` if a scan has a file for each channel.
+        ``training``, ``validation`` and ``test`` (may be empty) of ``{"image": path, "label": class number, "patient": name}``,
+        with the other plain entries of the JSON, or with ``point`` (x, y, z) in millimetres and LPS axes, ``scan`` and the
+        further columns of the CSV. If a scan has a file for each channel, it also has ``channel_files``.
 
     Raises:
-        FileNotFoundError: no such folder or file, or nothing in it.
-        DatalistError: invalid data, an unknown class, a training or validation list without one of the classes, a patient in
-            two lists, a file that is listed twice, too few patients.
+        FileNotFoundError: the folder or file does not exist, or contains no data.
+        DatalistError: the data are invalid, a class is unknown or missing in training or validation, a patient is in two lists,
+            a file is listed twice, or there are too few patients.
 
     Examples:
         >>> import json
@@ -129,12 +129,11 @@ def dataset_class_names(
 ) -> list[str]:
     """The names of a dataset's classes in the order of their numbers.
 
-    They are `class_names`, otherwise those of the class folders, otherwise ``class 0``, ``class 1``, …. The arguments are
-    those of `classification_datalist`, and the number of the class to detect.
+    They are `class_names`, otherwise the names of the class folders, otherwise ``class 0``, ``class 1``, …. `positive_class` is
+    the number of the class to detect; for the other arguments see `classification_datalist`.
 
     Raises:
-        DatalistError: the number or the names of the classes differ from `num_classes` or from the class folders, or there is no
-            `positive_class`.
+        DatalistError: the classes do not fit `num_classes` or the class folders, or `positive_class` does not exist.
     """
     if not 0 <= positive_class < num_classes:
         found = f"expected the number of a class, 0 … {num_classes - 1}, found {positive_class}."
@@ -148,7 +147,7 @@ def dataset_class_names(
 def _checked_names(
     root: Path, num_classes: int, class_names: Sequence[str] | None, folders: Collection[str] | None
 ) -> list[str]:
-    """The names of the classes; `folders` has those of the class folders, None for another layout."""
+    """The names of the classes; `folders` are the names of the class folders, None for another layout."""
     names = None if class_names is None else [str(name) for name in class_names]
     if names is not None and not len(set(names)) == len(names) == num_classes:
         found = f"expected {num_classes} different names (num_classes), found {names}."
@@ -192,8 +191,8 @@ def unlabelled_datalist(
         and ``scan`` for candidates.
 
     Raises:
-        FileNotFoundError: no such folder or file, or no scan in it.
-        DatalistError: invalid candidates, or candidates of none of the scans.
+        FileNotFoundError: the folder or file does not exist, or contains no scan.
+        DatalistError: the candidates are invalid, or belong to none of the scans.
     """
     scans: list[dict[str, Any]] = list_scans(dataset_dir, patient_regex, channels=channels)
     if candidates_file is None:
@@ -210,13 +209,13 @@ def _request(dataset_dir: PathLike, layout: str, candidates_file: PathLike | Non
 def _with_classes(sections: Sections, class_key: str, names: Sequence[str], source: Path) -> Sections:
     labelled: Sections = {}
     for section, entries in sections.items():
-        having = [entry for entry in entries if class_key in entry]
-        if absent := len(entries) - len(having):
-            logger.warning("%s: %d entries of %s have no %r and are skipped", source, absent, section, class_key)
         labelled[section] = [
             {**entry, "label": _class_of(entry, class_key, names, f"{source}, {section}, {entry['image']}")}
-            for entry in having
+            for entry in entries
+            if class_key in entry
         ]
+        if absent := len(entries) - len(labelled[section]):
+            logger.warning("%s: %d entries of %s have no %r and are skipped", source, absent, section, class_key)
     if sections["training"] and not labelled["training"]:
         keys = sorted({key for entry in sections["training"] for key in entry} - {"image", "patient"})
         found = f"no training entry has the class_key {class_key!r}; the keys of its entries are {', '.join(keys) or 'none'}."
@@ -225,7 +224,7 @@ def _with_classes(sections: Sections, class_key: str, names: Sequence[str], sour
 
 
 def _class_of(item: Mapping[str, Any], key: str, names: Sequence[str], place: str) -> int:
-    """The number of an item's class, which is given as its name or, unless the names are numbers, as its number."""
+    """The number of an item's class, from its name or, unless names are numbers, its number."""
     value = item[key]
     lower = [name.lower() for name in names]
     if isinstance(value, bool) and str(value).lower() not in lower:

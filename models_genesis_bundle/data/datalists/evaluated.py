@@ -1,4 +1,4 @@
-"""The lists that a run was trained on: in its evaluation, and when it is resumed."""
+"""Comparison of the lists of a run with its training: in an evaluation, and when it is resumed."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ logger = logging.getLogger(__name__)
 
 
 def evaluated_items(datalist: Mapping[str, Sequence[Mapping[str, Any]]], section: str) -> Sequence[Mapping[str, Any]]:
-    """The list of a datalist that is evaluated.
+    """The list of a datalist to evaluate.
 
     Args:
-        datalist: of `segmentation_datalist` or `classification_datalist`.
+        datalist: result of `segmentation_datalist` or `classification_datalist`.
         section: ``training``, ``validation`` or ``test``.
 
     Raises:
@@ -39,14 +39,14 @@ def evaluated_items(datalist: Mapping[str, Sequence[Mapping[str, Any]]], section
 
 
 def seen_in_training(items: Sequence[Mapping[str, Any]], section: str, record: Mapping[str, Any] | None) -> list[str]:
-    """The evaluated patients that the weights were trained on; the log warns of them unless the training list is evaluated.
+    """The evaluated patients whose names are in the training record of the weights.
 
-    A random split changes if scans are added or removed after the training. Patients are compared by the hashes of their
-    names.
+    The log warns of them, unless the training list is evaluated. For example, a random split changes if scans are added or
+    removed after the training.
 
     Args:
         items: the evaluated cases with their ``patient``.
-        section: their list.
+        section: name of the evaluated list.
         record: ``data`` of the weight file, see `labelled_record`; None if it has no such record.
 
     Examples:
@@ -71,10 +71,9 @@ def seen_in_training(items: Sequence[Mapping[str, Any]], section: str, record: M
 
 
 class ListsOfRun:
-    """The patients and numbers of scans of a run's lists, which a resumed run must have again.
+    """The patients and numbers of scans of a run's lists, which must be the same when the run is resumed.
 
-    If scans are added or removed, a random split moves patients between the lists. It is one of the objects that a
-    `TrainingState` saves and restores.
+    A `TrainingState` saves them and checks them. If scans were added or removed, a random split would move patients.
 
     Args:
         datalist: lists of ``{"image": path, "patient": name}`` by section.
@@ -93,7 +92,7 @@ class ListsOfRun:
         return self.lists
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Compare the lists with saved ones; a `ValueError` names those that differ."""
+        """Compare the lists with the saved ones; a `ValueError` names the lists that differ."""
         changed = [
             f"{section} had {then['scans']} scans of {then['patients']} patients, now {now['scans']} of {now['patients']}, and "
             f"{len(set(then['patient_hashes']) - set(now['patient_hashes']))} patients are not in it any more"

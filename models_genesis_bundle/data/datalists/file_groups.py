@@ -29,16 +29,16 @@ _HOW_TO_PAIR = (
     "label_pattern='([^/]+)/liver', or list the pairs in a datalist.json."
 )
 
-Case = tuple[Path, str]  # folder, and name without that of the channel
+Case = tuple[Path, str]  # folder, and name without the channel
 Key = tuple[str, ...]
 
 
 def group_channels(found: Found, channels: Channels, root: Path) -> Found:
-    """Group the channel files of each scan into one scan; a `DatalistError` if one lacks a channel or has it twice.
+    """Group the channel files of each scan; a `DatalistError` if a scan lacks a channel or has one twice.
 
-    Files whose names end with a channel's name in any case (``p7_flair``, ``p7-T1.nii.gz``) are one scan if the rest of the
-    names is the same; scans with other names are then skipped. If no name ends so, the channels may have nnU-Net's
-    numbers, ``case_0000``, ``case_0001``, …. A file without either is a separate scan.
+    Files of a scan have names that end with the names of the channels, in upper or lower case, and are otherwise the same
+    (``p7_flair``, ``p7-T1.nii.gz``). Files with other names are then skipped. If no file has such a name, nnU-Net's numbers
+    are used (``case_0000``, ``case_0001``, …). A file without a number is a separate scan.
     """
     if channels == 1:
         return found
@@ -50,21 +50,21 @@ def group_channels(found: Found, channels: Channels, root: Path) -> Found:
         cases[case][channel].append(scan)
     _require_all_channels(cases, names, root)
     files_of: dict[Path, list[Path]] = {}
-    for own in cases.values():
-        files = [own[channel][0] for channel in range(len(names))]
+    for by_channel in cases.values():
+        files = [by_channel[channel][0] for channel in range(len(names))]
         files_of[Path(case_path([str(file) for file in files]))] = files
     rest = [scan for scan in found.scans if scan not in placed]
-    passed_over = {"scans of other channels": [str(scan) for scan in rest]} if by_name and rest else {}
+    others = {"scans of other channels": [str(scan) for scan in rest]} if by_name and rest else {}
     return replace(
         found,
         scans=sorted_paths([*files_of, *([] if by_name else rest)]),
-        passed_over=found.passed_over | passed_over,
+        skipped=found.skipped | others,
         channel_files={case: files for case, files in files_of.items() if len(files) > 1},
     )
 
 
 def _placed_by_name(scans: Sequence[Path], names: Sequence[str]) -> dict[Path, tuple[Case, int]]:
-    """The case and the channel of each scan whose name ends with a channel's; the longest such name counts."""
+    """The case and the channel of each scan whose name ends with the name of a channel; the longest name is used."""
     form = re.compile(rf"(?:(.*?)[_. -]+)??({'|'.join(map(re.escape, names))})", re.IGNORECASE)
     number = {name.lower(): place for place, name in enumerate(names)}
     matches = {scan: match for scan in scans if (match := form.fullmatch(scan_stem(scan)))}
@@ -84,9 +84,9 @@ def _placed_by_number(scans: Sequence[Path]) -> dict[Path, tuple[Case, int]]:
 def _require_all_channels(cases: Mapping[Case, Mapping[int, Sequence[Path]]], names: Sequence[str], root: Path) -> None:
     wanted = set(range(len(names)))
     odd = {
-        case: sorted(file.name for files in own.values() for file in files)
-        for case, own in cases.items()
-        if own.keys() != wanted or any(len(files) > 1 for files in own.values())
+        case: sorted(file.name for files in by_channel.values() for file in files)
+        for case, by_channel in cases.items()
+        if by_channel.keys() != wanted or any(len(files) > 1 for files in by_channel.values())
     }
     if odd:
         named = [f"{case or folder.name} has {', '.join(files)}" for (folder, case), files in sorted(odd.items())]
@@ -100,11 +100,11 @@ def _require_all_channels(cases: Mapping[Case, Mapping[int, Sequence[Path]]], na
 
 
 def pair_by_names(found: Found, root: Path) -> dict[Path, Path]:
-    """Pair images and label maps by what their paths have in common; the log names files without a partner.
+    """Pair images and label maps with the same paths; the log names files without a partner.
 
-    Words for images and label maps (``imagesTr``, ``imaging``, ``_seg``) and nnU-Net's ``_0000`` are ignored. A label map that
-    still fits no image is paired with the image whose name differs by a modality alone (``p1_flair`` and ``p1_seg``), or
-    with the only image in its folder or the folder above.
+    Words for images and label maps (``imagesTr``, ``imaging``, ``_seg``) and nnU-Net's ``_0000`` are ignored. The other label
+    maps are paired with the image whose name differs only by a modality (``p1_flair`` and ``p1_seg``), or with the only image
+    in the same folder or the folder above.
     """
 
     def by_name(file: Path) -> Key:
@@ -132,7 +132,7 @@ def pair_by_names(found: Found, root: Path) -> dict[Path, Path]:
 
 
 def _key(path: Path, *ignored: str) -> Key:
-    """The names on a path without words for label maps and of the kinds to ignore, whose numbers stay."""
+    """The names on a path without words for label maps and words of some kinds; the numbers of these words stay."""
     names = []
     for part in (*path.parts[:-1], scan_stem(path.name)):
         words = []
@@ -181,7 +181,7 @@ def pair_by_patterns(
     """Pair images and label maps whose paths match regular expressions, see `segmentation_datalist`.
 
     Returns:
-        The label map of each image that has one, and the patients: the images' groups ``patient``, otherwise the cases.
+        The label map of each image that has one, and the patients: the group ``patient`` of the image, otherwise the case.
     """
     images_re, labels_re = _with_group("image_pattern", image_pattern), _with_group("label_pattern", label_pattern)
     names = {path: path.relative_to(root).as_posix() for path in (*found.scans, *found.labels)}
@@ -227,14 +227,14 @@ def _by_case(matches: Mapping[Path, re.Match[str]], shared: Sequence[str]) -> di
 def _sorted_pairs(
     label_of: dict[Path, Path], images: Sequence[Path], labels: Sequence[Path], found: Found, root: Path
 ) -> dict[Path, Path]:
-    """The pairs sorted by the image, after a look at what has no partner."""
+    """The pairs sorted by the image; files without a partner are logged."""
     if not label_of:
         every = [path.relative_to(root).as_posix() for path in (*found.scans, *found.labels)]
         examples = f", such as {first_of(every)}" if every else ""
         raise FileNotFoundError(
             f"{root}: no image with a label. Of {len(every)} scans{examples}, {len(images)} look like an image and "
             f"{len(labels)} like a label. {_HOW_TO_PAIR}"
-            f"{found.passed_over_text}"
+            f"{found.skipped_text}"
         )
     for kind, other, every_file, paired in (
         ("images", "label", images, set(label_of)),

@@ -27,60 +27,58 @@ class Found:
 
     scans: list[Path] = field(default_factory=list)  # files and DICOM folders, sorted
     labels: list[Path] = field(default_factory=list)  # label maps, sorted; they are not in `scans`
-    passed_over: dict[str, list[str]] = field(default_factory=dict)  # other files and folders, by the reason
-    channel_files: dict[Path, list[Path]] = field(default_factory=dict)  # of scans of several, by their `case_path`
+    skipped: dict[str, list[str]] = field(default_factory=dict)  # other files and folders, by the reason
+    channel_files: dict[Path, list[Path]] = field(default_factory=dict)  # files of scans with several, by `case_path`
 
     @property
-    def passed_over_text(self) -> str:
-        """What was passed over, as the end of an error; such as the links of a data set whose files were not fetched."""
+    def skipped_text(self) -> str:
+        """The skipped files and folders, as the end of an error."""
         parts = [
-            f"{len(paths)} {reason}, such as {printable(paths[0])}"
-            for reason, paths in self.passed_over.items()
-            if paths
+            f"{len(paths)} {reason}, such as {printable(paths[0])}" for reason, paths in self.skipped.items() if paths
         ]
-        return f" Passed over: {'; '.join(parts)}." if parts else ""
+        return f" Skipped: {'; '.join(parts)}." if parts else ""
 
 
 def look_below(folder: str | Path, spatial_dims: int = 3) -> Found:
-    """Find scans and label maps in a folder and its subfolders, at any depth; linked folders are followed.
+    """Find scans and label maps in a folder and its subfolders, also in linked folders.
 
-    A folder of DICOM slices is one scan, whatever else lies in it; in 2D each DICOM, PNG and JPEG file is one. These
-    are skipped: hidden files and folders, results of earlier runs (folders with a `RUN_MARKER`), folders that cannot be
-    read, broken links, and links to a parent folder.
+    A folder with DICOM slices is one scan; in 2D each DICOM, PNG and JPEG file is one scan. The search skips hidden files and
+    folders, results of earlier runs (folders with a `RUN_MARKER`), folders that cannot be read, broken links, and links to a
+    parent folder.
     """
-    passed_over: dict[str, list[str]] = defaultdict(list)
+    skipped: dict[str, list[str]] = defaultdict(list)
     every: list[Path] = []
-    for place, names in _folders(str(folder), passed_over):
+    for place, names in _folders(str(folder), skipped):
         files = [name for name in names if _is_one_scan(os.path.join(place, name), spatial_dims)]
         every.extend(Path(place, name) for name in files)
         if spatial_dims == 3 and _has_slices(place, [name for name in names if not scan_suffix(name)]):
             every.append(Path(place))
         elif others := set(names).difference(files):
-            passed_over["other files"].extend(os.path.join(place, name) for name in sorted(others))
+            skipped["other files"].extend(os.path.join(place, name) for name in sorted(others))
     if not every:
-        return Found(passed_over=passed_over)
+        return Found(skipped=skipped)
     above = len(Path(os.path.commonpath([os.path.dirname(scan) for scan in every])).parts)
     labels = {scan for scan in every if _is_named_as_label_map(scan.parts[above:])}
-    return Found(sorted_paths(set(every) - labels), sorted_paths(labels), passed_over)
+    return Found(sorted_paths(set(every) - labels), sorted_paths(labels), skipped)
 
 
 def sorted_paths(paths: Iterable[Path]) -> list[Path]:
-    """Paths in the order of their folders and names."""
+    """Paths sorted by their folders and names."""
     return sorted(paths, key=lambda path: str(path).split(os.sep))
 
 
-def _folders(top: str, passed_over: dict[str, list[str]]) -> Iterator[tuple[str, list[str]]]:
-    """Each folder with the names of its files; without recursion, as a tree may be deeper than the stack."""
+def _folders(top: str, skipped: dict[str, list[str]]) -> Iterator[tuple[str, list[str]]]:
+    """Each folder with the names of its files; not recursive, because folders may be nested deeper than the stack."""
     waiting = [top]
     while waiting:
         place = waiting.pop()
         try:
             entries = list(os.scandir(place))
         except OSError as error:
-            passed_over[f"folders that cannot be read ({error.strerror})"].append(place)
+            skipped[f"folders that cannot be read ({error.strerror})"].append(place)
             continue
         if place != top and any(entry.name == RUN_MARKER for entry in entries):
-            passed_over["results of this bundle"].append(place)
+            skipped["results of this bundle"].append(place)
             continue
         names = []
         for entry in entries:
@@ -95,8 +93,8 @@ def _folders(top: str, passed_over: dict[str, list[str]]) -> Iterator[tuple[str,
             elif is_folder and not (entry.is_symlink() and _leads_back(entry.path)):
                 waiting.append(entry.path)
             elif entry.is_symlink():
-                to = "links back to a folder above" if is_folder else "links that lead nowhere"
-                passed_over[to].append(entry.path)
+                reason = "links back to a folder above" if is_folder else "links that lead nowhere"
+                skipped[reason].append(entry.path)
         yield place, names
 
 
@@ -112,7 +110,7 @@ def _is_one_scan(file: str, spatial_dims: int) -> bool:
 
 
 def _has_slices(folder: str, names: list[str]) -> bool:
-    """Whether one of the files is a DICOM slice; of each suffix in letters only a few files are tried."""
+    """Whether one of the files is a DICOM slice; only a few files with the same suffix are tried."""
     tried: Counter[str] = Counter()
     for name in sorted(names, key=lambda name: not name.lower().endswith(DICOM_SUFFIXES)):
         suffix = os.path.splitext(name)[1].lower()
@@ -126,12 +124,12 @@ def _has_slices(folder: str, names: list[str]) -> bool:
 
 
 def is_label_word(word: str) -> bool:
-    """Whether a word of a name (lower case, perhaps with a number at its end) says that a file is a label map."""
+    """Whether a word in lower case, which may end with a number, is a word for label maps."""
     return _LABEL_WORD.fullmatch(word) is not None
 
 
 def _is_named_as_label_map(parts: Sequence[str]) -> bool:
-    """Whether a word of the name, or the first one of a folder's name, says so; not within a folder ``images…``."""
+    """Whether the file's name, or the first word of a folder, is for label maps, and no folder ``images…`` is nearer."""
     if any(is_label_word(word) for word in words_of(scan_stem(parts[-1]))):
         return True
     for folder in reversed(parts[:-1]):

@@ -35,15 +35,14 @@ _WANTED = '{"training": [{"image": "a.nii.gz", "patient": "a"}, …], "validatio
 
 
 def section_called(name: str) -> str | None:
-    """The list that a key or a folder means: ``train``, ``val`` and Auto3DSeg's ``testing`` are other names of the three."""
+    """The list for the name of a key or folder, also for other names such as ``train``, ``val`` and ``testing``."""
     return next((section for section, form in _SECTION_NAMES.items() if re.fullmatch(form, name, re.IGNORECASE)), None)
 
 
 def find_json_datalist(root: Path) -> Path | None:
-    """The datalist that `root` is or directly holds, if any.
+    """The datalist, which is `root` or lies in it; None if there is none.
 
-    nnU-Net's ``dataset.json`` does not count: version 2 has the number of the training cases (``numTraining``) but no list,
-    and the list of version 1 leaves out the ``_0000`` of its files.
+    nnU-Net's ``dataset.json`` is not used: version 2 has no lists, and version 1 lists files without their ``_0000``.
     """
     if root.is_file():
         return None if is_scan_file(root) else root
@@ -68,7 +67,7 @@ def _is_nnunets(file: Path) -> bool:
 
 
 def _parsed(file: Path) -> Any:
-    """The content of a JSON in any Unicode encoding; invalid bytes are kept, as a file's name may have them."""
+    """The content of a JSON in any Unicode encoding; invalid bytes, as in names of files, stay."""
     try:
         return json.loads(read_unicode(file), object_pairs_hook=lambda pairs: _without_doubles(file, pairs))
     except (UnicodeError, json.JSONDecodeError, RecursionError) as error:
@@ -90,21 +89,19 @@ def read_json_datalist(
     labelled: bool = False,
     name_patients: bool = True,
 ) -> dict[str, list[dict[str, Any]]]:
-    """Read the lists ``training``, ``validation`` and ``test`` of a JSON file, or ``train``, ``val`` and ``testing``. Missing lists
-    are empty.
+    """Read the lists ``training``, ``validation`` and ``test`` of a JSON file; see `section_called` for other names.
 
-    An entry is a path, or a mapping with the path ``image``, optionally ``patient``, and further entries, of which plain ones
-    (text, numbers, true and false) are kept. A list of paths under ``image``, a file for each channel, becomes the entry
-    ``channel_files``, and its first path stays.
+    An entry is a path, or a mapping with the path ``image``, optionally ``patient``, and further entries; text, numbers, true
+    and false are kept. If ``image`` is a list of paths, one for each channel, it becomes ``channel_files``, and ``image`` is the
+    first path. Missing lists are empty.
 
     Args:
         file: the JSON.
-        base: folder that its paths are relative to; a path that does not exist there is relative to the JSON's folder.
+        base: folder of relative paths; paths that do not exist there are relative to the JSON's folder.
         patient_regex: finds the patient of an entry without ``patient``, see `patient_names`.
-        required: lists that must have an entry; without them, any list must.
-        labelled: ``label`` is a path as well; entries without one, such as the Decathlon's test list, are skipped and counted in
-            the log.
-        name_patients: False leaves entries without ``patient`` as they are.
+        required: lists that must not be empty; if there are none, at least one list must not be empty.
+        labelled: whether ``label`` is a path. Entries without it, such as the Decathlon's test list, are then skipped.
+        name_patients: whether to add ``patient`` to entries without it.
     """
     if not file.is_file():
         raise FileNotFoundError(f"{file}: there is no such datalist or split file.")
@@ -131,7 +128,6 @@ def read_json_datalist(
 
 
 def _lists(file: Path, content: Mapping[str, Any]) -> dict[str, Any]:
-    """The lists of a datalist by their section, whatever they are called."""
     key_of: dict[str, str] = {}
     for key in content:
         if (section := section_called(key)) and (other := key_of.setdefault(section, key)) != key:
@@ -145,17 +141,17 @@ def _entries(file: Path, section: str, listed: Any, labelled: bool, required: bo
         raise DatalistError(file, found, "Put its entries into […].")
     every = [_entry(file, f"{section}[{number}]", entry, labelled) for number, entry in enumerate(listed)]
     entries = [entry for entry in every if entry.get("label") or not labelled]
-    left_out = len(every) - len(entries)
-    if left_out and required and not entries:
-        raise DatalistError(file, f"none of the {left_out} entries of {section} has a label.", "Add them.")
-    if left_out:
+    skipped = len(every) - len(entries)
+    if skipped and required and not entries:
+        raise DatalistError(file, f"none of the {skipped} entries of {section} has a label.", "Add them.")
+    if skipped:
         message = "%s: %d of %d entries of %s have no label and are skipped"
-        logger.warning(message, file, left_out, len(listed), section)
+        logger.warning(message, file, skipped, len(listed), section)
     return entries
 
 
 def _entry(file: Path, place: str, entry: Any, labelled: bool) -> dict[str, Any]:
-    """An entry of a list with its plain values, and with its files as ``image`` and, if several, as `CHANNEL_FILES`."""
+    """The plain values of an entry, with ``image`` and, for several files, `CHANNEL_FILES`."""
     values = entry if isinstance(entry, dict) else {"image": entry}
     paths = values.get("image")
     if not isinstance(paths, list) or values is not entry:
@@ -183,7 +179,7 @@ def _entry(file: Path, place: str, entry: Any, labelled: bool) -> dict[str, Any]
 
 
 def _patient_text(patient: Any) -> str:
-    """The name of a patient: 7, 7.0 and "7 " are the same one; empty for anything but text and finite numbers."""
+    """The name of a patient; 7, 7.0 and "7 " are the same. Empty for anything but text and finite numbers."""
     if isinstance(patient, float):
         return f"{patient:.15g}" if math.isfinite(patient) else ""
     return str(patient).strip() if isinstance(patient, str | int) and not isinstance(patient, bool) else ""

@@ -1,4 +1,4 @@
-"""Reading a dataset in any layout: scans, label maps, classes, patients, and its own split."""
+"""Reading a dataset in any layout: scans, label maps, classes, patients, and split."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ Sections = dict[str, list[dict[str, Any]]]
 
 @dataclass(frozen=True)
 class DatasetRequest:
-    """A dataset and how to read it; the arguments of the datalists explain the fields."""
+    """A dataset and how to read it; see the arguments of the datalists."""
 
     dataset_dir: PathLike
     layout: str = "auto"
-    layouts: tuple[str, ...] = ("json", "luna16", "folder")  # of the task; ``auto`` falls back to the last one
+    layouts: tuple[str, ...] = ("json", "luna16", "folder")  # possible layouts; the last one is the default of ``auto``
     patient_regex: str | None = None
     spatial_dims: int = 3
     image_pattern: str | None = None
     label_pattern: str | None = None
-    when: str = ""  # the condition for these layouts, for errors
+    when: str = ""  # when these layouts are possible, for errors
     labelled: bool = False  # whether ``label`` is a path in the entries of a JSON
     required: tuple[str, ...] = ("training",)  # lists that a JSON must have
     channels: Channels | None = None
@@ -63,7 +63,7 @@ class DatasetRequest:
 
     @property
     def base(self) -> Path:
-        """The folder that the paths in a split file are relative to."""
+        """The folder of the relative paths in a split file."""
         return self.root.parent if self.root.is_file() else self.root
 
 
@@ -71,8 +71,8 @@ class DatasetRequest:
 class Dataset:
     """The content of a dataset."""
 
-    sections: Sections  # its items by list; all are in ``training`` if it has no split
-    found: Found = field(default_factory=Found)  # below its folder; empty for a JSON
+    sections: Sections  # the items by list; all are in ``training`` if the dataset has no split
+    found: Found = field(default_factory=Found)  # files in its folder; empty for a JSON
     layout: str = "json"
 
     @property
@@ -99,8 +99,8 @@ def resolved_layout(request: DatasetRequest) -> str:
 def read_dataset(request: DatasetRequest) -> Dataset:
     """Find the items ``{"image": path, "patient": name}`` of a dataset.
 
-    ``label`` is a path in the layout ``pairs`` and the name of the class in ``class_folders``; a JSON's items have its other
-    plain entries. A scan with a file for each channel has them under ``channel_files``, and the first as ``image``.
+    ``label`` is a path in the layout ``pairs``, and the name of the class in ``class_folders``. The items of a JSON keep their
+    plain entries. If a scan has a file for each channel, ``channel_files`` has all files, and ``image`` the first.
     """
     layout, root = resolved_layout(request), request.root
     if request.layout == "auto":
@@ -109,7 +109,7 @@ def read_dataset(request: DatasetRequest) -> Dataset:
         found = f"image_pattern and label_pattern belong to layout=pairs, not {layout}."
         raise DatalistError(root, found, "Remove them, or set layout=pairs.")
     dataset = _json(request) if layout == "json" else _below(request, layout)
-    files = {str(case): [str(file) for file in own] for case, own in dataset.found.channel_files.items()}
+    files = {str(case): [str(path) for path in paths] for case, paths in dataset.found.channel_files.items()}
     for item in dataset.items:
         if item["image"] in files:
             item.update({"image": files[item["image"]][0], CHANNEL_FILES: files[item["image"]]})
@@ -153,8 +153,7 @@ def _items(images: Sequence[Path], root: Path, request: DatasetRequest) -> list[
 def _folder(request: DatasetRequest, found: Found) -> Sections:
     if not found.scans:
         raise FileNotFoundError(
-            f"{request.root}: no scan in this folder or its subfolders. {_looked_for(request, found)}"
-            f"{found.passed_over_text}"
+            f"{request.root}: no scan in this folder or its subfolders. {_looked_for(request, found)}{found.skipped_text}"
         )
     return {"training": _items(found.scans, request.root, request)}
 
@@ -228,7 +227,7 @@ def _class_folders(request: DatasetRequest, found: Found) -> Sections:
 
 
 def class_folders(root: Path, scans: Sequence[Path]) -> dict[Path, Path]:
-    """The folder of each scan's class: directly below the root, or below the folders of a split, such as ``train`` and ``test``."""
-    parts = [scan.relative_to(root).parts for scan in scans]
-    depth = 2 if all(len(own) > 2 and section_called(own[0]) for own in parts) else 1
-    return {scan: root.joinpath(*own[:depth]) for scan, own in zip(scans, parts, strict=True) if len(own) > depth}
+    """The class folder of each scan, in the root, or in the folders of a split such as ``train`` and ``test``."""
+    parts = {scan: scan.relative_to(root).parts for scan in scans}
+    depth = 2 if all(len(names) > 2 and section_called(names[0]) for names in parts.values()) else 1
+    return {scan: root.joinpath(*names[:depth]) for scan, names in parts.items() if len(names) > depth}

@@ -1,4 +1,4 @@
-"""The words in the names of folders and files: which identify a person, and which only one image of a person."""
+"""The words in the names of folders and files, and whether they identify a person."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from enum import IntEnum
 from functools import lru_cache
 
 
-class Tells(IntEnum):
-    """How much a name says about the person."""
+class Evidence(IntEnum):
+    """How well a name identifies a person."""
 
     NOTHING = 0
-    NUMBER = 1  # the number of a scan, a date, a UID: used if there is no name
+    NUMBER = 1  # the number of a scan, a date or a UID, which is used if there is no name
     NAME = 2
-    PERSON = 3  # only a person has such a name
+    PERSON = 3  # certainly the name of a person
 
 
 _SEPARATOR = r"[\W_]"
@@ -60,17 +60,17 @@ _VISIT_OR_SIDE = re.compile(r"[tvmdw]\d{1,2}|fu\d+d?|[lr]|\d*mm")
 
 
 def words_of(name: str) -> list[str]:
-    """The words of a name in lower case, split at anything but letters and digits, at inner capitals, and in ``imagestr``."""
+    """The words of a name in lower case; ``imagesTr``, ``imagestr`` and ``images_tr`` have two words."""
     return [word.lower() for word in _BETWEEN_WORDS.split(name) if word]
 
 
 def has_number(name: str) -> bool:
-    """Whether a name holds a number other than a year."""
+    """Whether a name contains a number other than a year."""
     return re.search(r"\d", re.sub(r"(?<!\d)(?:19|20)\d\d(?!\d)", "", name)) is not None
 
 
 def kind_and_number(word: str) -> tuple[str | None, str]:
-    """The kind of a word, or None, and the digits at its end; those of ``t1`` are not a number."""
+    """The kind of a word or None, and the number at its end; ``t1`` has no number."""
     if word in _KIND_OF_WORD:
         return _KIND_OF_WORD[word], ""
     if _VISIT_OR_SIDE.fullmatch(word):
@@ -81,31 +81,31 @@ def kind_and_number(word: str) -> tuple[str | None, str]:
 
 
 @lru_cache(maxsize=1 << 15)
-def tells(name: str) -> Tells:
-    """How much the name of a folder, or of a file without its suffix, says about the person."""
+def evidence_in(name: str) -> Evidence:
+    """How well the name of a folder, or of a file without its suffix, identifies a person."""
     if _PERSON.search(name):
-        return Tells.PERSON
+        return Evidence.PERSON
     if _DATE_OR_UID_FIRST.match(name) or _YEAR.fullmatch(name):
-        return Tells.NUMBER
+        return Evidence.NUMBER
     words = words_of(subject_of(name)) or [""]
     kinds, numbers = zip(*map(kind_and_number, words), strict=True)
     is_part = kinds[0] == "part"
     if is_part and numbers[0]:
-        return Tells.NOTHING  # Task03_Liver, site2
+        return Evidence.NOTHING  # Task03_Liver, site2
     unknown = [word for word, kind in zip(words, kinds, strict=True) if kind is None and not word.isdigit()]
-    if any(len(word) > is_part for word in unknown):  # a single letter may count parts, as in siteA
-        return Tells.NAME
+    if any(len(word) > is_part for word in unknown):  # a single letter may be the number of a part, as in siteA
+        return Evidence.NAME
     digits = max(map(len, numbers))
     if not digits or "part" in kinds or "visit" in kinds:
-        return Tells.NOTHING
+        return Evidence.NOTHING
     if not any(kinds) or (digits > 2 and ("people" in kinds or "region" in kinds)):
-        return Tells.NAME  # 7, normal001, LUNG1-001
-    return Tells.NOTHING if "people" in kinds else Tells.NUMBER
+        return Evidence.NAME  # 7, normal001, LUNG1-001
+    return Evidence.NOTHING if "people" in kinds else Evidence.NUMBER
 
 
 @lru_cache(maxsize=1 << 15)
 def subject_of(name: str) -> str:
-    """The part of a name that may identify the person: without date, UID, modality and visit at its ends.
+    """The part of a name that may identify a person, without date, UID, modality and visit at its ends.
 
     ``CT_ana_visit2`` gives ``ana``, ``BraTS2021_00000_t1ce`` gives ``BraTS2021_00000``, ``volume-0`` stays.
     """
@@ -122,14 +122,14 @@ def _without_asides(name: str) -> str:
     """A name without words for modality, visit and image at its ends, if the rest may identify a person."""
     words = list(re.finditer(r"[^\W_]+", name))
     kinds = [kind_and_number(word[0].lower())[0] for word in words]
-    telling = [kind is None or word[0][-1].isdigit() for kind, word in zip(kinds, words, strict=True)]
+    may_identify = [kind is None or word[0][-1].isdigit() for kind, word in zip(kinds, words, strict=True)]
     first, last = 0, len(words)
     while last - first > 1:
-        if kinds[last - 1] in ("image", "modality", "visit") and any(telling[first : last - 1]):
+        if kinds[last - 1] in ("image", "modality", "visit") and any(may_identify[first : last - 1]):
             last -= 1
-        elif kinds[last - 2] == "visit" and len(words[last - 1][0]) < 5 and any(telling[first : last - 2]):
+        elif kinds[last - 2] == "visit" and len(words[last - 1][0]) < 5 and any(may_identify[first : last - 2]):
             last -= 2
-        elif kinds[first] == "modality" and any(telling[first + 1 : last]):
+        elif kinds[first] == "modality" and any(may_identify[first + 1 : last]):
             first += 1
         else:
             break
@@ -138,19 +138,19 @@ def _without_asides(name: str) -> str:
 
 _CHANNEL = re.compile(r"(.+)_(\d{4})")
 _MOST_CHANNELS = 10
-_MOST_CHANNELS_OF_ONE = 4  # case_0000 … case_0003 alone are channels of one case; more are cases
+_MOST_CHANNELS_OF_ONE = 4  # only case_0000 … case_0003 are channels of one case; more numbers are cases
 _INDEX = re.compile(r"(.*\d.*)[ _-](\d{1,3})|(.*[^\W\d_])[ _-](\d{1,2})")
 _LARGEST_INDEX = 20
-_MOST_SCANS_OF_ONE = 5  # of a person, on average
+_MOST_SCANS_OF_ONE = 5  # average number of scans of a person
 
 
 def without_channels(stems: Sequence[str], folders: Sequence[str]) -> list[str]:
-    """The scans' names, without nnU-Net's channel numbers in folders where every name ends with one, from 0000 on."""
+    """The names of scans, without nnU-Net's channel numbers in folders where all names have them, from 0000 on."""
     stems_in: dict[str, list[str]] = defaultdict(list)
     for folder, stem in zip(folders, stems, strict=True):
         stems_in[folder].append(stem)
-    counted = {folder for folder, own in stems_in.items() if _are_channels(own)}
-    return [stem[:-5] if folder in counted else stem for folder, stem in zip(folders, stems, strict=True)]
+    numbered = {folder for folder, names in stems_in.items() if _are_channels(names)}
+    return [stem[:-5] if folder in numbered else stem for folder, stem in zip(folders, stems, strict=True)]
 
 
 def _are_channels(stems: Sequence[str]) -> bool:
@@ -160,18 +160,18 @@ def _are_channels(stems: Sequence[str]) -> bool:
         if match is None:
             return False
         numbers[match[1]].add(int(match[2]))
-    if any(0 not in own or max(own) >= _MOST_CHANNELS for own in numbers.values()):
+    if any(0 not in of_case or max(of_case) >= _MOST_CHANNELS for of_case in numbers.values()):
         return False
     return len(numbers) > 1 or stems[0][-6].isdigit() or len(stems) <= _MOST_CHANNELS_OF_ONE
 
 
 def without_index(names: Sequence[str]) -> list[str]:
-    """Remove a small number from the ends of names, if this leaves several people with few scans each.
+    """Remove small numbers from the ends of names, if this gives several people with few scans each.
 
     ``LIDC-IDRI-0060_R_1`` becomes ``LIDC-IDRI-0060``, ``ana_2`` becomes ``ana``; ``liver_7`` stays if all are livers.
     """
     start_of: dict[str, str] = {}
-    families: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))  # of one form, by their start
+    families: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))  # names by their form and start
     for name in names:
         if match := _INDEX.fullmatch(name):
             start_of[name] = match[1] or match[3]

@@ -1,4 +1,4 @@
-"""Assigns each scan to a patient, from the paths of all scans."""
+"""The patient of each scan, from the paths of all scans."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 from models_genesis_bundle.data.datalists import DatalistError
 from models_genesis_bundle.data.datalists.path_words import (
-    Tells,
+    Evidence,
+    evidence_in,
     has_number,
     kind_and_number,
     subject_of,
-    tells,
     without_channels,
     without_index,
     words_of,
@@ -27,8 +27,8 @@ from monai.config import PathLike
 
 logger = logging.getLogger(__name__)
 
-_LEAST_PEOPLE_OF_A_GROUP = 20  # in a folder of files, or one with a number of its own; fewer are scans of one person
-_MOST_FILES_OF_ONE = 5  # on average, in folders such as train_01
+_LEAST_PEOPLE_OF_A_GROUP = 20  # in a folder of files or with a number; fewer files are scans of one person
+_MOST_FILES_OF_ONE = 5  # average number of files in folders such as train_01
 _MOST_SCANS_OF_ONE = 30
 
 
@@ -37,16 +37,16 @@ class _Name(NamedTuple):
 
     whole: str
     core: str  # the part that identifies the person
-    level: int  # of the folder below the root, from 1; 0 for a file
+    level: int  # depth of the folder in the root, from 1; 0 for a file
 
 
 def patient_names(scans: Sequence[Path], root: Path, patient_regex: str | None = None) -> list[str]:
-    """Name the patient of each scan, by a `patient_regex` (see `list_scans`) or by the structure of the folders.
+    """Find the patient of each scan by a `patient_regex` (see `list_scans`), or by the names of folders and files.
 
-    Names that say nothing about a person (``imagesTr``, ``CT``, ``ses-1``, dates, UIDs) are ignored. A name that only a person
-    has (``sub-01``, ``patient7``, ``002_S_0295``) is the patient. Otherwise the outermost folder whose names differ is the
-    patient, unless the names below it have the longer numbers of people, as in ``LIDC-IDRI``. If no folder identifies the
-    person, the file's name does, without modality, visit, date and channel if scans share the rest.
+    Names such as ``imagesTr``, ``CT``, ``ses-1``, dates and UIDs are ignored. A name that is certainly a person's (``sub-01``,
+    ``patient7``, ``002_S_0295``) is the patient. Otherwise, the patient is the outermost folder whose names differ, unless the
+    names in it have the longer numbers of people, as in ``LIDC-IDRI``. If no folder identifies the person, the patient is the
+    name of the file, without modality, visit, date and channel if several scans have the same remaining name.
     """
     paths = _parts_below([os.fspath(scan) for scan in scans], os.fspath(root))
     if patient_regex is not None:
@@ -63,7 +63,7 @@ def patient_names(scans: Sequence[Path], root: Path, patient_regex: str | None =
 
 
 def compiled_pattern(setting: str, pattern: str) -> re.Pattern[str]:
-    """The regular expression that a setting holds; a `DatalistError` if it is invalid."""
+    """The regular expression of a setting; a `DatalistError` if it is invalid."""
     try:
         return re.compile(pattern)
     except re.error as error:
@@ -82,7 +82,7 @@ def _match_patient(patient_regex: re.Pattern[str], path: str, root: PathLike) ->
 
 
 def _parts_below(paths: Sequence[str], root: str) -> list[list[str]]:
-    """The folders and the file of each path below the root, or below the folder of those that lie elsewhere."""
+    """The folders and the file of each path, relative to the root, or to the common folder of the paths outside of it."""
     below = [path[len(root) + 1 :] if path.startswith(root + os.sep) else os.path.relpath(path, root) for path in paths]
     outside = [os.path.dirname(path) for path, rest in zip(paths, below, strict=True) if rest.startswith("..")]
     other = os.path.commonpath(map(os.path.abspath, outside)) if outside else root
@@ -95,17 +95,17 @@ def _parts_below(paths: Sequence[str], root: str) -> list[list[str]]:
 def _by_tree(paths: Sequence[list[str]]) -> list[_Name]:
     stems = [scan_stem(path[-1]) for path in paths]
     cases = without_channels(stems, ["/".join(path[:-1]) for path in paths])
-    own = [
+    names_of = [
         _names_on([*path[:-1], stem], case, is_file=len(stem) < len(path[-1]))
         for path, stem, case in zip(paths, stems, cases, strict=True)
     ]
-    people = _people_on([[name for name, told in names if told >= Tells.NAME] for names in own])
-    chosen = [person or _otherwise(names) for person, names in zip(people, own, strict=True)]
+    people = _people_on([[name for name, evidence in names if evidence >= Evidence.NAME] for names in names_of])
+    chosen = [person or _otherwise(names) for person, names in zip(people, names_of, strict=True)]
     return chosen if any(people) else _numbered_folders(paths, chosen) or chosen
 
 
 def _numbered_folders(paths: Sequence[list[str]], files: Sequence[_Name]) -> list[_Name]:
-    """The outermost folders with a number, as ``train_01``, if each holds few files, called like it or all the same."""
+    """The outermost folders with a number, as ``train_01``, if each has few files with its name or all the same names."""
     folders = []
     different = len({file.core for file in files})
     for path in paths:
@@ -118,45 +118,45 @@ def _numbered_folders(paths: Sequence[list[str]], files: Sequence[_Name]) -> lis
     return folders if count > 1 and different <= _MOST_FILES_OF_ONE * count else []
 
 
-def _names_on(parts: Sequence[str], case: str, is_file: bool) -> list[tuple[_Name, Tells]]:
-    """The names on a path that say something about the person: one that only a person has, otherwise all; at least one."""
-    names: list[tuple[_Name, Tells]] = []
+def _names_on(parts: Sequence[str], case: str, is_file: bool) -> list[tuple[_Name, Evidence]]:
+    """The name on a path that is certainly a person's, otherwise all names that may identify one; at least one name."""
+    names: list[tuple[_Name, Evidence]] = []
     for level, part in enumerate(parts, 1):
         level = 0 if is_file and level == len(parts) else level
         core = subject_of(part if level else case)
-        told = tells(part if level else core)
-        if told == Tells.PERSON:
-            return [(_Name(core, core, level), told)]
-        if not (told or level or names) and any(letter.isdigit() for letter in core):
-            told = Tells.NUMBER
-        if told and not (names and names[-1][0].core == core):
-            names.append((_Name(part, core, level), told))
-    return names or [(_Name(parts[-1], subject_of(case), 0), Tells.NOTHING)]
+        evidence = evidence_in(part if level else core)
+        if evidence == Evidence.PERSON:
+            return [(_Name(core, core, level), evidence)]
+        if not (evidence or level or names) and any(letter.isdigit() for letter in core):
+            evidence = Evidence.NUMBER
+        if evidence and not (names and names[-1][0].core == core):
+            names.append((_Name(part, core, level), evidence))
+    return names or [(_Name(parts[-1], subject_of(case), 0), Evidence.NOTHING)]
 
 
-def _otherwise(names: Sequence[tuple[_Name, Tells]]) -> _Name:
+def _otherwise(names: Sequence[tuple[_Name, Evidence]]) -> _Name:
     """The outermost name that is a number, otherwise the innermost name."""
-    return next((name for name, told in names if told == Tells.NUMBER), names[-1][0])
+    return next((name for name, evidence in names if evidence == Evidence.NUMBER), names[-1][0])
 
 
 def _people_on(paths: Sequence[Sequence[_Name]]) -> list[_Name | None]:
-    """The first name on each path that is not a group's (a dataset's, a site's), or None."""
+    """The first name on each path that is not the name of a group, such as a dataset or a site, or None."""
     people: list[_Name | None] = [None] * len(paths)
-    further = {number: names for number, names in enumerate(paths) if names}
-    while further:
+    remaining = {number: names for number, names in enumerate(paths) if names}
+    while remaining:
         below: dict[str, dict[str, _Name]] = defaultdict(dict)
-        for name, *kids in further.values():
+        for name, *kids in remaining.values():
             below[name.core] |= {kid.core: kid for kid in kids[:1]}
-        folders = {names[0].core for names in further.values() if names[0].level}
+        folders = {names[0].core for names in remaining.values() if names[0].level}
         groups = _groups_of_people(below, folders)
-        for number, (name, *_) in further.items():
+        for number, (name, *_) in remaining.items():
             people[number] = None if name.core in groups else name
-        further = {n: names[1:] for n, names in further.items() if names[0].core in groups and names[1:]}
+        remaining = {n: names[1:] for n, names in remaining.items() if names[0].core in groups and names[1:]}
     return people
 
 
 def _groups_of_people(below: dict[str, dict[str, _Name]], folders: set[str]) -> set[str]:
-    """The names at one level that hold the names of several people; `below` has these names."""
+    """The names at one level with names of several people `below` them."""
     pairs = [(parent, kid) for parent, kids in below.items() for kid in kids.values()]
     groups = {parent for parent, _ in pairs}
     if len(folders) == 1 and 1 in (len(groups), len(below)):
@@ -181,15 +181,15 @@ def _most(truths: Iterable[object]) -> bool:
 
 
 def _rest(name: str, parent: str) -> str:
-    """A name without the folder's name that it repeats."""
+    """A name without its prefix, if that is the name of the folder."""
     more = name.removeprefix(parent)
     return re.sub(r"^[\W_]+", "", more) if re.match(r"[\W_]", more) else name
 
 
 def _shortest_that_merge(chosen: Sequence[_Name]) -> list[str]:
-    """Names without an index if these merge people, otherwise cores if these do and differ, otherwise whole names."""
+    """The shortest names that give fewer but several people: without index, otherwise cores, otherwise whole names."""
     whole, cores = [name.whole for name in chosen], [name.core for name in chosen]
-    merged = without_index(without_index(cores))  # a number of the scan, and one of the visit before it
+    merged = without_index(without_index(cores))  # without the number of the scan and that of the visit
     people = [len(set(names)) for names in (merged, cores, whole)]
     if 1 < people[0] < people[2]:
         return merged
@@ -197,10 +197,10 @@ def _shortest_that_merge(chosen: Sequence[_Name]) -> list[str]:
 
 
 def patient_hashes(names: Iterable[str]) -> list[str]:
-    """The first 16 hexadecimal digits of the SHA-256 of each patient's name (UTF-8), each once, in ascending order.
+    """The first 16 hexadecimal digits of the SHA-256 of each patient's name (UTF-8), sorted and without duplicates.
 
-    With a list of names you can check which of them have a hash here, for example whether patients of a test set were in the
-    pretraining. The hashes hide the names but do not protect them: names that are numbers can be found by trying all.
+    You can check whether names have a hash here, for example whether patients of a test set were in the pretraining. The hashes
+    hide the names but do not protect them: someone can try all numbers that may be names.
 
     Examples:
         >>> from models_genesis_bundle.data import patient_hashes
@@ -211,17 +211,16 @@ def patient_hashes(names: Iterable[str]) -> list[str]:
 
 
 def known_patients(patients: Iterable[str], hashes: Collection[str]) -> list[str]:
-    """Those of the patients whose names have hashes in a weight file's record, sorted; see `patient_hashes`."""
+    """The patients whose names have hashes in the record of a weight file, sorted; see `patient_hashes`."""
     known = set(hashes)
     return sorted(patient for patient in patients if not known.isdisjoint(patient_hashes([patient])))
 
 
 def labelled_record(scans: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The record of the training scans in a weight file: their number, their patients' number and hashes.
+    """The record of the training scans in a weight file: the numbers of scans and patients, and the patients' hashes.
 
     Args:
-        scans: a list of a datalist. An entry without ``patient``, as MONAI Label gives it, counts as a patient with
-            the name of its image.
+        scans: a list of a datalist. For an entry without ``patient``, as from MONAI Label, the name of the image is used.
     """
     hashes = patient_hashes(scan.get("patient") or scan_stem(Path(scan["image"])) for scan in scans)
     return {"scans": len(scans), "patients": len(hashes), "patient_hashes": hashes}

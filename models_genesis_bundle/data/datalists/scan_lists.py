@@ -28,10 +28,10 @@ def list_scans(
 
     Args:
         dataset_dir: a folder, the JSON datalist itself, or a single scan.
-        patient_regex: regular expression that is searched in a scan's path relative to `dataset_dir`. Its group ``patient``,
-            otherwise its first group, otherwise the whole match is the patient. None: patients are identified by the names of
-            folders and files. An entry ``patient`` in a JSON has precedence.
-        layout: as for `pretraining_datalist`.
+        patient_regex: regular expression that is searched in a scan's path relative to `dataset_dir`. The patient is its group
+            ``patient``, otherwise its first group, otherwise the whole match. With None, the names of folders and files
+            identify the patients. An entry ``patient`` in a JSON has precedence.
+        layout: see `pretraining_datalist`.
         spatial_dims: with 2, PNG, JPEG and single DICOM files are scans.
         channels: number or names of a scan's channels, see `segmentation_datalist`; None: each file is a separate scan.
 
@@ -39,8 +39,8 @@ def list_scans(
         ``[{"image": path, "patient": name}, …]`` sorted by path; with ``channel_files`` if a scan has a file for each channel.
 
     Raises:
-        FileNotFoundError: no such folder or file, or no scan in it.
-        DatalistError: an invalid datalist, a `patient_regex` that does not match, a file that is listed twice.
+        FileNotFoundError: the folder or file does not exist, or contains no scan.
+        DatalistError: the datalist is invalid, `patient_regex` does not match, or a file is listed twice.
 
     Examples:
         >>> from models_genesis_bundle.data import list_scans
@@ -66,23 +66,23 @@ def pretraining_datalist(
 
     Args:
         dataset_dir: a folder, or the JSON datalist itself.
-        validation_fraction: below 1 a fraction, from 1 on a number of patients for validation, if the data have no split.
+        validation_fraction: fraction (below 1) or number of the patients for validation, if the data have no split.
         seed: random seed of the split.
-        split_file: JSON with the lists ``training`` and ``validation``, and optionally ``test``, of paths, relative to
-            `dataset_dir` or to itself; it replaces the split.
+        split_file: JSON with the lists ``training``, ``validation`` and optionally ``test`` of paths relative to `dataset_dir`
+            or to its folder; it replaces the split.
         patient_regex: see `list_scans`.
         layout: ``json`` for the lists of a JSON; ``luna16`` for ``subset0`` … ``subset9``, split as in the paper; ``folder``
             for any scans; ``auto`` for the first of these that the data have.
         spatial_dims: with 2, PNG, JPEG and single DICOM files are scans.
 
     Returns:
-        ``training``, ``validation`` and ``test`` (which may be empty): ``[{"image": path, "patient": name}, …]`` sorted by
-        path. No patient is in two of them. If a scan has a file for each channel, each is a separate scan.
+        ``training``, ``validation`` and ``test`` (may be empty): ``[{"image": path, "patient": name}, …]`` sorted by path. No
+        patient is in two lists. If a scan has a file for each channel, each file is a separate scan.
 
     Raises:
-        FileNotFoundError: no such folder or file, no scan in it, or a listed file does not exist.
-        DatalistError: a fraction out of range, too few patients, a patient in two lists, a file that is listed twice, an invalid
-            datalist or split file.
+        FileNotFoundError: the folder, file or a listed file does not exist, or there is no scan.
+        DatalistError: a fraction is out of range, there are too few patients, a patient is in two lists, a file is listed
+            twice, or the datalist or split file is invalid.
 
     Examples:
         >>> from models_genesis_bundle.data import pretraining_datalist
@@ -99,7 +99,7 @@ def pretraining_datalist(
 
 
 def _scans_only(dataset: Dataset, each_file: bool) -> Dataset:
-    """The scans of each list, sorted, without their other entries; each file of a scan by itself, or all together."""
+    """The sorted scans of each list without their other entries; with `each_file`, each file is a separate scan."""
     scans: Sections = {section: [] for section in SECTIONS}
     for section, items in dataset.sections.items():
         for item in items:
@@ -120,16 +120,16 @@ def list_labelled_scans(
     patient_regex: str | None = None,
     channels: Channels = 1,
 ) -> list[dict[str, Any]]:
-    """List all scans of a dataset that have a label map, of all lists of its split.
+    """List all scans of a dataset with a label map, from all lists of its split.
 
-    The arguments are those of `segmentation_datalist`.
+    See `segmentation_datalist` for the arguments.
 
     Returns:
         ``[{"image": path, "label": path, "patient": name, …}, …]`` sorted by the image's path.
 
     Raises:
-        FileNotFoundError: no such folder or file, or nothing in it has a label.
-        DatalistError: an invalid datalist, or a file that is listed twice.
+        FileNotFoundError: the folder or file does not exist, or no image has a label.
+        DatalistError: the datalist is invalid, or a file is listed twice.
 
     Examples:
         >>> from models_genesis_bundle.data import list_labelled_scans
@@ -168,40 +168,39 @@ def segmentation_datalist(
 ) -> Sections:
     """List the scans of a dataset with their label maps, split by patient.
 
-    A split of the data is used: the lists of the JSON, or folders such as ``imagesTr`` and ``imagesTs``. A missing list for
-    validation or test is taken from the training patients.
+    The split is that of the data: the lists of the JSON, or folders such as ``imagesTr`` and ``imagesTs``. A missing validation
+    or test list gets random training patients.
 
     Args:
         dataset_dir: a folder, or the JSON datalist itself.
-        layout: ``json`` for the lists of a JSON, whose entries without a ``label`` are skipped; ``pairs`` for files below a
-            folder, paired by their names or by the patterns; ``auto`` for ``json`` if there is one and no pattern is given.
+        layout: ``json`` for the lists of a JSON, without entries that have no ``label``; ``pairs`` for files in a folder, which
+            are paired by their names or by the patterns; ``auto`` for ``json`` if there is a JSON and no pattern.
         image_pattern: regular expression that is searched in the paths of images, relative to `dataset_dir`. An image and a
-            label map are a pair if the group ``case``, or else the first group, is the same in both, and so is every other
-            group that both patterns name. A group ``patient`` is the patient.
-        label_pattern: the same for label maps.
+            label map are a pair if the group ``case`` (otherwise the first group) and all groups that both patterns name are
+            the same in both. A group ``patient`` is the patient.
+        label_pattern: regular expression for the paths of label maps.
         patient_regex: finds the patients if the data do not name them, see `list_scans`.
-        validation_fraction: below 1 a fraction, from 1 on a number of training patients, for a missing validation list.
-        test_fraction: the same for the test; 0 leaves it empty.
+        validation_fraction: fraction (below 1) or number of the training patients for a missing validation list.
+        test_fraction: fraction or number of the training patients for a missing test list; 0 leaves it empty.
         seed: random seed of the split.
-        split_file: JSON with the lists ``training`` and ``validation``, and optionally ``test``, of images, relative to
-            `dataset_dir` or to itself; it replaces the split.
-        label_fraction: fraction of the training patients, in (0, 1], that is kept, at least one patient; see
-            `take_fraction`. Validation and test stay whole.
+        split_file: JSON with the lists ``training``, ``validation`` and optionally ``test`` of images relative to `dataset_dir`
+            or to its folder; it replaces the split.
+        label_fraction: fraction of the training patients to keep, in (0, 1], see `take_fraction`.
         label_fraction_seed: another seed keeps other patients.
-        shots: number of training patients that are kept, instead of `label_fraction`.
-        channels: number of a scan's channels, or their names. A scan with several channels is a list of files under ``image``
-            in a JSON, files of a folder whose names end with the channels' names or with nnU-Net's numbers, or one file with
-            a volume for each channel.
+        shots: number of training patients to keep, instead of `label_fraction`.
+        channels: number or names of a scan's channels. A scan with several channels is a list of files under ``image`` in a
+            JSON, files in a folder whose names end with the channels' names or nnU-Net's numbers, or one file with a volume for
+            each channel.
 
     Returns:
-        ``training``, ``validation`` and ``test`` (which may be empty): ``[{"image": path, "label": path, "patient": name,
-        …}, …]`` sorted by the image's path, with the other plain entries of a JSON. If a scan has a file for each channel, all of
-        them are under ``channel_files``, and ``image`` is the first.
+        ``training``, ``validation`` and ``test`` (may be empty): ``[{"image": path, "label": path, "patient": name, …}, …]``
+        sorted by the image's path, with the other plain entries of a JSON. If a scan has a file for each channel,
+        ``channel_files`` has all files, and ``image`` the first.
 
     Raises:
-        FileNotFoundError: no such folder or file, no pair, or a listed file does not exist.
-        DatalistError: too few patients for the split, a patient in two lists, a file that is listed twice, an invalid datalist,
-            split file or pattern.
+        FileNotFoundError: the folder, file or a listed file does not exist, or there is no pair.
+        DatalistError: there are too few patients, a patient is in two lists, a file is listed twice, or the datalist, split file
+            or a pattern is invalid.
 
     Examples:
         >>> from models_genesis_bundle.data import segmentation_datalist

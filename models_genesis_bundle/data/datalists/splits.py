@@ -1,4 +1,4 @@
-"""Splitting a dataset into training, validation and test, and taking a fraction of the training patients."""
+"""Splitting a dataset into training, validation and test, and keeping a fraction of the training patients."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ Item = TypeVar("Item", bound=Mapping[str, Any])
 
 @dataclass(frozen=True)
 class SplitRequest:
-    """How to split a dataset without its own split; a fraction out of range raises a `DatalistError`."""
+    """How to split a dataset that has no split; a fraction out of range raises a `DatalistError`."""
 
-    validation_fraction: float = 0.2  # below 1 a fraction of the patients, rounded, at least one; from 1 their number
-    test_fraction: float = 0.0  # the same; 0 for none
-    seed: int = 0  # of the shuffled patients
+    validation_fraction: float = 0.2  # fraction of the patients (below 1; at least one patient) or their number
+    test_fraction: float = 0.0  # fraction or number of the patients; 0 for none
+    seed: int = 0  # random seed of the order of the patients
 
     def __post_init__(self) -> None:
         for name in ("validation_fraction", "test_fraction"):
@@ -43,10 +43,10 @@ class SplitRequest:
 def split_sections(
     sections: Mapping[str, Sequence[Item]], request: SplitRequest, source: PathLike
 ) -> dict[str, list[Item]]:
-    """Take the lists that are empty or missing, validation or test or both, from the training patients.
+    """Move random training patients to the validation and test lists that are empty or missing.
 
-    The patients are shuffled by the seed. One list takes them from the start; of two, validation does and the test takes them
-    from the end, so that neither choice depends on the size of the other list. With too few patients, the error names the `source`.
+    The patients are shuffled by the seed. One list gets the first patients. If both lists are missing, the test gets the last
+    patients, so that no list depends on the size of the other. An error about too few patients names the `source`.
     """
     complete = {section: list(sections.get(section, ())) for section in SECTIONS}
     wanted = {"validation": request.validation_fraction, "test": request.test_fraction}
@@ -90,9 +90,9 @@ def _counts(shares: Mapping[str, float], patients: Sequence[str], items: int, so
 
 
 def split_by_folder(items: Sequence[Item], root: Path) -> dict[str, list[Item]]:
-    """Put items into the lists that their folders name, such as ``imagesTr`` and ``imagesTs``, or ``train`` and ``val``.
+    """Put items into lists by the names of their folders, such as ``imagesTr`` and ``imagesTs``, or ``train`` and ``val``.
 
-    The innermost such folder of an image counts. If all items are in one list, they are all in ``training``.
+    The innermost folder with such a name is used. If there is only one list, it is ``training``.
     """
     named = [_section_of(Path(item["image"]).relative_to(root)) for item in items]
     if len({section for section in named if section}) < 2:
@@ -111,10 +111,9 @@ def _section_of(path: Path) -> str | None:
 
 
 def split_by_file(items: Sequence[Item], split_file: Path, base: Path) -> dict[str, list[dict[str, Any]]]:
-    """Put items into the lists of a JSON of image paths, which are relative to `base` or to the JSON.
+    """Put items into the lists of a JSON with image paths relative to `base` or to the JSON's folder.
 
-    An image that is several files is listed by the first or by all. Patients that the JSON names have precedence. The log
-    counts the items that it does not list.
+    If an image has several files, the JSON can have the first or all of them. Patients in the JSON have precedence.
     """
     listed = read_json_datalist(split_file, base, required=("training", "validation"), name_patients=False)
     item_of = {os.path.realpath(item["image"]): item for item in items}
@@ -129,9 +128,9 @@ def split_by_file(items: Sequence[Item], split_file: Path, base: Path) -> dict[s
             {**item_of[file], "patient": entry.get("patient", item_of[file]["patient"])}
             for file, entry in zip(files, entries, strict=True)
         ]
-    left_out = len(item_of) - len({item["image"] for listed_items in sections.values() for item in listed_items})
-    if left_out:
-        logger.warning("%s: %d labelled scans are in none of its lists and are skipped", split_file, left_out)
+    skipped = len(item_of) - len({item["image"] for listed_items in sections.values() for item in listed_items})
+    if skipped:
+        logger.warning("%s: %d labelled scans are in none of its lists and are skipped", split_file, skipped)
     return sections
 
 
@@ -142,26 +141,22 @@ def take_fraction(
     stratify_key: str | None = None,
     shots: int | None = None,
 ) -> list[Item]:
-    """Take the items of a fraction of the patients, or of a number of patients.
+    """Keep the items of a random fraction or number of the patients, in their order.
 
-    The order of the patients depends only on the seed and their names. A smaller fraction is a subset of a larger one: the
-    patients of 10 % are among those of 30 %, and the patient of one shot is among those of two shots.
+    The choice depends only on the seed and the names of the patients. A smaller fraction is a subset of a larger one: the
+    patients of 10 % are also in 30 %, and the patient of one shot is also in two shots.
 
     Args:
-        items: anything with a ``patient``; either all items of a patient are taken or none.
-        fraction: fraction of the patients in (0, 1], rounded, at least one patient.
-        seed: another seed gives another draw of the same size.
-        stratify_key: key of a class. Every class then keeps at least one item, with more patients than requested if
-            necessary, and the classes keep about their frequencies. A patient with items of several classes counts for
-            the rarest of them.
+        items: mappings with ``patient``. All items of a patient are kept, or none.
+        fraction: fraction of the patients in (0, 1], rounded, but at least one patient.
+        seed: another seed keeps other patients.
+        stratify_key: key of a class. The classes then keep about their frequencies, and every class keeps at least one item,
+            with more patients than requested if necessary. A patient with several classes counts for the rarest one.
         shots: number of patients, instead of `fraction`.
 
-    Returns:
-        The items that are kept, in their order.
-
     Raises:
-        DatalistError: a fraction or number out of range, both of them, or no items.
-        KeyError: an item without the `stratify_key`.
+        DatalistError: a fraction or number is out of range, both are given, or there are no items.
+        KeyError: an item does not have the `stratify_key`.
 
     Examples:
         >>> from models_genesis_bundle.data import take_fraction
@@ -187,18 +182,19 @@ def take_fraction(
     if stratify_key is not None:
         shuffled, least = _stratified(shuffled, items, stratify_key)
         wanted = max(least, wanted)
-    kept = set(shuffled[:wanted])
-    taken = [item for item in items if item["patient"] in kept]
+    patients_kept = set(shuffled[:wanted])
+    kept = [item for item in items if item["patient"] in patients_kept]
     if fraction < 1 or shots is not None:
         setting = f"label_fraction={fraction:g}" if shots is None else f"shots={shots}"
         message = "%s: %d of %d training patients are used, with %d of %d items"
-        logger.info(message, setting, len(kept), len(patients), len(taken), len(items))
-    return taken
+        logger.info(message, setting, len(patients_kept), len(patients), len(kept), len(items))
+    return kept
 
 
 def _stratified(shuffled: Sequence[str], items: Sequence[Item], key: str) -> tuple[list[str], int]:
-    """Order the patients so that every beginning holds the classes in about their shares; with the number of them at the
-    beginning that hold every class.
+    """Order the patients so that the first ones have about the frequencies of all classes, for any number of patients.
+
+    Also returns the number of first patients that together have every class.
     """
     classes: dict[str, set[Hashable]] = defaultdict(set)
     for item in items:

@@ -11,27 +11,26 @@ from monai.transforms import MapTransform
 
 
 class PatchCentresd(MapTransform):
-    """Lists voxels of the background and of each class of a label map, the same number for each class.
+    """Lists the same number of voxels for each class of a label map, and for the background.
 
-    For `monai.transforms.RandCropByPosNegLabeld` with ``bg_indices_key`` and ``fg_indices_key``. If all foreground voxels had the
-    same chance, a patch would hardly ever be centred on a nodule of a hundred voxels next to lungs of a million. nnU-Net
-    draws the class first as well (Isensee et al., Nature Methods 2021, "foreground oversampling").
+    The lists are for ``bg_indices_key`` and ``fg_indices_key`` of `monai.transforms.RandCropByPosNegLabeld`. Patches are then
+    also centred on small classes. nnU-Net chooses the class first, too ("foreground oversampling", Isensee et al., 2021).
 
     Args:
         keys: keys of label maps ``(1, X, Y[, Z])`` of whole numbers, 0 for the background.
-        voxels_per_class: number of voxels listed of each class, spread evenly over it, or repeated in a smaller class.
+        voxels_per_class: number of voxels for each class, at even distances, repeated if a class is smaller.
         allow_missing_keys: ignore missing keys.
 
     Shape:
-        Result for a key ``label``: ``label_bg_indices`` ``(voxels_per_class,)`` and ``label_fg_indices`` ``(classes in the
-        map * voxels_per_class,)``, int64 indices into the flattened label map; empty if there is no voxel.
+        For a key ``label``: ``label_bg_indices`` ``(voxels_per_class,)`` and ``label_fg_indices`` ``(classes in the map *
+        voxels_per_class,)``, int64 indices of the flattened label map; empty if there is no such voxel.
     """
 
     def __init__(self, keys: KeysCollection, voxels_per_class: int = 10_000, allow_missing_keys: bool = False) -> None:
         super().__init__(keys, allow_missing_keys)
         if voxels_per_class < 1:
             raise ValueError(f"PatchCentresd: voxels_per_class must be at least 1, got {voxels_per_class}.")
-        golden_section = (5**0.5 - 1) / 2  # its multiples fill (0, 1) evenly, independently of an image's rows
+        golden_section = (5**0.5 - 1) / 2  # the fractional parts of its multiples are evenly spread in (0, 1)
         self.shares = np.arange(voxels_per_class) * golden_section % 1
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

@@ -1,4 +1,4 @@
-"""Datasets that skip scans that cannot be used, or stop at the first one."""
+"""Datasets that skip unusable scans, or stop at the first one."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ SKIPPED = "skipped"
 
 
 class SkippedScansError(RuntimeError):
-    """Scans could not be used; the message gives each with the reason."""
+    """No scan, or not every scan, could be used; the message has the reasons."""
 
 
 class SkipUnreadable(Dataset):
-    """Dataset that returns a note instead of an item whose scan cannot be used; `ScanEvaluator` ignores such notes.
+    """Dataset that returns a note for an item whose scan cannot be used; `ScanEvaluator` ignores these notes.
 
-    Only a `ScanError` is noted. Other errors, such as lack of memory, are raised, and so is `UnknownLabelsError`, because
-    its cause may be in the settings.
+    Only a `ScanError` gives a note. `UnknownLabelsError` is raised, because its cause may be in the settings, and so are other
+    errors, such as lack of memory.
 
     Args:
         dataset: a dataset whose list ``data`` has the path of each scan under ``image``.
         on_unreadable: ``"skip"``, or ``"raise"`` to raise the first `ScanError`.
 
     Shape:
-        Result: the item of `dataset`, or ``{"skipped": {"image": path, "reason": text}}``.
+        The item of `dataset`, or ``{"skipped": {"image": path, "reason": text}}``.
 
     Raises:
-        ValueError: another value of `on_unreadable`.
+        ValueError: `on_unreadable` has another value.
     """
 
     def __init__(self, dataset: Any, on_unreadable: str = "skip") -> None:
@@ -64,7 +64,7 @@ def require_on_unreadable(on_unreadable: str) -> None:
 
 
 def _skip_reason(image: str, error: Exception, on_unreadable: str) -> str:
-    """The reason to skip a scan, with the name of the rule; raises an error that is no reason."""
+    """The reason to skip a scan, with the name of the rule; raises an error that does not allow this."""
     refusal = scan_error_in(error)
     if refusal is None:
         raise error
@@ -74,7 +74,7 @@ def _skip_reason(image: str, error: Exception, on_unreadable: str) -> str:
 
 
 def skipped_text(skipped: Mapping[str, str], total: int) -> str:
-    """A line with the number of skipped scans of a total, and a line for each scan with its reason."""
+    """A line with the number of skipped scans, and a line for each skipped scan with the reason."""
     count = f"{len(skipped)} of {total} scans could not" if len(skipped) < total else f"None of the {total} scans could"
     return "\n".join([f"{count} be used:", *(f"  {image}: {reason}" for image, reason in skipped.items())])
 
@@ -82,27 +82,26 @@ def skipped_text(skipped: Mapping[str, str], total: int) -> str:
 class ReadableScans(CacheDataset):
     """MONAI's `CacheDataset` without the scans that cannot be used; the log lists these scans.
 
-    Every scan is read once when the dataset is made, whether or not it is kept in memory, so that the list of scans
-    is the same in all processes and after a restart.
+    The dataset reads every scan once at the start, even if it does not keep the scan in memory. Therefore the list of scans is
+    the same in all processes and after a restart.
 
     Args:
         data: items with the path of a scan under ``image``.
         transform: the preparation, without random steps; raises `ScanError` if a scan or its label cannot be used.
         on_unreadable: ``"skip"``, or ``"raise"`` to stop at the first scan that cannot be used.
-        cache_rate: fraction of the scans that is kept in memory.
-        num_workers: threads that read.
-        foreground_key: key under which the preparation lists the voxels of the foreground, see `PatchCentresd`; at least one
-            scan must have foreground.
+        cache_rate: fraction of the scans to keep in memory.
+        num_workers: number of threads that read scans.
+        foreground_key: key of the list of foreground voxels, see `PatchCentresd`; at least one scan must have foreground.
         intensity: the scaling in `transform`. The log warns if it is for CT in HU and no scan has a value below 0.
 
     Attributes:
-        data: the items that can be used.
-        skipped: the reasons by the paths of the others.
+        data: the usable items.
+        skipped: the reasons to skip the other scans, by path.
 
     Raises:
-        ScanError: a scan that cannot be used, with ``"raise"``.
+        ScanError: a scan cannot be used, with ``"raise"``.
         SkippedScansError: no scan can be used.
-        ValueError: another value of `on_unreadable`, or no label has foreground.
+        ValueError: `on_unreadable` has another value, or no label has foreground.
     """
 
     data: list[Mapping[str, Any]]

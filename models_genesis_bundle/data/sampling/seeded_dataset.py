@@ -1,4 +1,4 @@
-"""A dataset whose items depend only on seed, epoch and index, and its samplers."""
+"""A dataset with items that depend only on seed, epoch and index, and its samplers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BALANCES = ("sampler", "loss", "none")
 
 
 class EpochIndex(NamedTuple):
-    """An item of an epoch, and the number of its earlier draws in this epoch, as a sampler yields it."""
+    """An item of an epoch from a sampler; `repeat` counts the earlier uses of the item in this epoch."""
 
     epoch: int
     item: int
@@ -25,18 +25,17 @@ class EpochIndex(NamedTuple):
 
 
 class SeededDataset(Dataset):
-    """Applies a random transform whose draws depend only on (`seed`, epoch, index, repeat).
+    """Applies a random transform whose random numbers depend only on (`seed`, epoch, index, repeat).
 
-    Therefore an item is the same in every worker, on every rank and after a restart. Runs with 0 and with 8 workers train
-    on the same cubes, and a resumed run continues exactly.
+    Therefore an item is the same in every worker, on every rank and after a restart, and a resumed run continues exactly.
 
     Args:
-        data: the items, for example `ScanCubes`. With an attribute ``by_epoch`` they are indexed by `EpochIndex`.
-        transform: a MONAI transform; if it is ``Randomizable`` it is seeded before every item.
-        seed: random seed of the draws.
-        redraw: draw again in every epoch; ``False`` gives the same items in all epochs, for validation.
-        prepare: makes the input of the transform from `data`, as ``CacheDataset`` with a deterministic transform does. A
-            configuration's ``dataset::data`` is then a plain list of files, which other programs can replace.
+        data: the items, for example `ScanCubes`. If they have a true attribute ``by_epoch``, the index is an `EpochIndex`.
+        transform: a MONAI transform; if it is ``Randomizable``, it is seeded before every item.
+        seed: random seed.
+        redraw: whether items change in every epoch; ``False`` is for validation.
+        prepare: function from `data` to the inputs of the transform, such as a ``CacheDataset``. In a configuration,
+            ``dataset::data`` can then be a plain list of files, which other programs can replace.
 
     Examples:
         >>> from monai.transforms import RandScaleIntensity
@@ -74,11 +73,8 @@ class SeededDataset(Dataset):
         return apply_transform(self.transform, item, map_items=False)
 
     def _seed(self, transform: Randomizable, entropy: Sequence[int]) -> None:
-        """Seed the random states of the transform and of its parts, each differently.
-
-        ``set_random_state`` would make new states every time, which takes longer than a deformation.
-        """
-        if not self._states or transform.R is not self._states[0]:  # MONAI gives others in a new worker
+        """Seed the random states of the transform and its parts; ``set_random_state`` is slower than a deformation."""
+        if not self._states or transform.R is not self._states[0]:  # MONAI sets new states in a new worker
             transform.set_random_state(seed=0)
             states = (part.R for part in _parts(transform, set()) if "R" in vars(part))
             self._states = list({id(state): state for state in states}.values())
@@ -88,7 +84,6 @@ class SeededDataset(Dataset):
 
 
 def _parts(value: Any, seen: set[int]) -> Iterator[Randomizable]:
-    """The transforms in `value`: in its attributes, lists, tuples and dictionaries."""
     if id(value) in seen:
         return
     seen.add(id(value))
@@ -101,19 +96,19 @@ def _parts(value: Any, seen: set[int]) -> Iterator[Randomizable]:
 
 
 class EpochSampler(DistributedSampler):
-    """Shuffles by (`seed`, epoch), shares the items between the ranks, and yields `EpochIndex`.
+    """Shuffles by (`seed`, epoch), distributes the items over the ranks, and yields `EpochIndex`.
 
-    MONAI's workflows call ``set_epoch`` of every ``DistributedSampler`` at the start of an epoch. Without a process group this
-    one has the whole dataset, so that one configuration works for one process and for many.
+    MONAI's workflows call ``set_epoch`` of a ``DistributedSampler`` at the start of each epoch. Without a process group, this
+    sampler yields the whole dataset, so that the same configuration works for one process and for many.
 
     Args:
         dataset: only its length is used.
-        seed: random seed of the shuffling.
-        shuffle: ``False`` keeps the order, and gives each item to one rank, for validation: some ranks then have one item less.
-            Otherwise, and if there are fewer items than ranks, items repeat until all ranks have equally many.
+        seed: random seed of the order.
+        shuffle: ``False``, for validation, keeps the order and gives each item to one rank. Otherwise, or if there are fewer
+            items than ranks, items are repeated so that all ranks have the same number.
 
     Attributes:
-        skip: number of items to leave out at the beginning of the next epoch, because the run was resumed after them.
+        skip: number of items to skip at the beginning of the next epoch, after which the run was resumed.
 
     Examples:
         >>> from models_genesis_bundle.data import EpochSampler
@@ -145,19 +140,18 @@ class EpochSampler(DistributedSampler):
 
 
 class BalancedEpochSampler(EpochSampler):
-    """Draws each item of an epoch from a class chosen with equal probability, and yields `EpochIndex`.
+    """Chooses a class with equal probability for each item of an epoch, and yields `EpochIndex`.
 
-    Within a class, items are shuffled, and no item repeats before all were drawn. An epoch thus repeats the items of a rare
-    class, each time with other augmentation, and has a new part of the items of a frequent one. The draws depend on (`seed`,
-    epoch) alone; ranks take turns.
+    The items of a class are shuffled, and none is repeated before all were used. An epoch repeats the items of a rare class with
+    different augmentation, and has only some items of a frequent class. The choice depends only on (`seed`, epoch).
 
     Args:
         labels: class of each item.
-        seed: random seed of the draws.
-        num_samples: items of an epoch, over all ranks; None for as many as there are.
+        seed: random seed.
+        num_samples: number of items in an epoch, over all ranks; None for the number of labels.
 
     Raises:
-        ValueError: no labels, or `num_samples` below 1.
+        ValueError: there are no labels, or `num_samples` is below 1.
 
     Examples:
         >>> from models_genesis_bundle.data import BalancedEpochSampler
@@ -176,7 +170,7 @@ class BalancedEpochSampler(EpochSampler):
         super().__init__(range(wanted), seed=seed)
 
     def items(self) -> Iterator[EpochIndex]:
-        """This rank's draws of the epoch."""
+        """This rank's items of the epoch."""
         rng = np.random.default_rng((self.seed, self.epoch))
         members = [np.flatnonzero(self.labels == label) for label in np.unique(self.labels)]
         chosen = rng.integers(len(members), size=self.total_size)
@@ -197,14 +191,13 @@ def training_sampler(
 
     Args:
         dataset: the training items.
-        labels: class of each.
-        balance: ``"sampler"`` for a `BalancedEpochSampler`; ``"loss"`` (see `class_weights`) and ``"none"`` for every item once
-            an epoch.
-        seed: random seed of the draws.
-        num_samples: items of an epoch, with ``"sampler"``; None for as many as there are.
+        labels: class of each item.
+        balance: ``"sampler"`` for a `BalancedEpochSampler`; ``"loss"`` (see `class_weights`) or ``"none"`` for an `EpochSampler`.
+        seed: random seed.
+        num_samples: with ``"sampler"``, the number of items in an epoch; None for the number of labels.
 
     Raises:
-        ValueError: another `balance`, or `num_samples` without ``"sampler"``.
+        ValueError: `balance` has another value, or `num_samples` is given without ``"sampler"``.
     """
     if balance not in _BALANCES:
         raise ValueError(f"balance: expected one of {', '.join(_BALANCES)}, found {balance!r}.")
@@ -218,19 +211,16 @@ def training_sampler(
 
 
 def class_weights(labels: Sequence[int], num_classes: int) -> torch.Tensor:
-    """Weights for ``torch.nn.CrossEntropyLoss``: items / (`num_classes` · items of the class).
+    """Weights (num_classes,) for ``torch.nn.CrossEntropyLoss``: items / (`num_classes` · items of the class).
 
-    Every class then has the same share in a mean over all items.
+    Every class then has the same total weight.
 
     Args:
         labels: class of each training item, 0 … `num_classes` - 1.
         num_classes: number of classes.
 
-    Returns:
-        (num_classes,), float32.
-
     Raises:
-        ValueError: a class without an item, or an item of another class.
+        ValueError: a class has no item, or an item has another class.
 
     Examples:
         >>> from models_genesis_bundle.data import class_weights

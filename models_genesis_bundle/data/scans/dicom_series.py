@@ -1,4 +1,4 @@
-"""Reading DICOM: a folder of slices as one volume, each at the place that its own header gives, or one flat image."""
+"""Reading DICOM: a folder of slices as one volume, or one flat image."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _TAGS = {
 _NAMED_AT_MOST = 10
 _GRID_TOLERANCE = 1e-3
 _COSINE_TOLERANCE = 0.01
-_SAME_PLACE = 0.01  # of a pixel
-_LARGEST_SHIFT = 0.1  # mm, and at most this fraction of the gap between two slices
+_SAME_PLACE = 0.01  # pixels
+_LARGEST_SHIFT = 0.1  # mm, or this fraction of a smaller gap between slices
 _LARGEST_TILT = 0.5  # degrees
-_SMALLEST_SLIP = 0.1  # mm between the first and the last slice; a tilt with less is rounding
+_SMALLEST_SLIP = 0.1  # mm between the first and the last slice; less is a rounding error
 _GAP_TOLERANCE = 0.1
 _CONVERT = "Convert the series to NIfTI, with dcm2niix for example."
 _RESAMPLE = "Resample it to a straight, even grid, as dcm2niix does while it converts to NIfTI, or leave it out."
@@ -49,10 +49,10 @@ _EXPORT = "export the series again, or leave it out."
 
 
 def read_dicom_series(folder: Path) -> RawScan:
-    """Read the series with the most images directly in a folder, each slice with its own rescale slope and intercept.
+    """Read the series with the most images in a folder; each slice is rescaled by its header.
 
-    Voxel ``(0, 0, k)`` lies at the ImagePositionPatient of slice k. If there are several images at each place (time points,
-    echoes), they are a fourth axis in the order of their InstanceNumber.
+    Voxel ``(0, 0, k)`` is at the ImagePositionPatient of slice k. If each place has several images (time points, echoes), these
+    are the fourth axis, in the order of InstanceNumber.
     """
     images, unread = _images(folder)
     images = _largest_series(folder, [image for image in images if not image.is_localiser] or images)
@@ -76,7 +76,7 @@ def read_dicom_series(folder: Path) -> RawScan:
 
 
 def read_flat_dicom(file: Path) -> RawScan:
-    """Read a DICOM file as a flat image ``(X, Y, 1)``, with a further axis for frames or colours."""
+    """Read a DICOM file as a flat image ``(X, Y, 1)``; frames or colours are a further axis."""
     import itk
 
     header = _DicomImage(file)
@@ -88,9 +88,9 @@ def read_flat_dicom(file: Path) -> RawScan:
 
 
 class _DicomImage:
-    """A DICOM file with pixels: the texts of its header by DICOM keyword, and its geometry in LPS millimetres.
+    """A DICOM image: the texts of its header by DICOM keyword, and its geometry in LPS millimetres.
 
-    ITK raises `RuntimeError` for a file without pixels, or one that it cannot read.
+    ITK raises a `RuntimeError` if it cannot read the file, or if the file has no pixels.
     """
 
     def __init__(self, file: Path) -> None:
@@ -98,17 +98,17 @@ class _DicomImage:
 
         io = itk.GDCMImageIO.New(FileName=itk_name(file))
         io.ReadImageInformation()
-        found = io.GetMetaDataDictionary()
+        header = io.GetMetaDataDictionary()
         self.file, self.name = file, file.name
-        self.texts = {keyword: found[tag].strip("\0 ") if found.HasKey(tag) else "" for keyword, tag in _TAGS.items()}
+        self.texts = {keyword: header[tag].strip("\0 ") if header.HasKey(tag) else "" for keyword, tag in _TAGS.items()}
         self.kinds = self.texts["ImageType"].upper().split("\\")
         self.is_localiser = "LOCALIZER" in self.kinds
         self.is_inverted = self.texts["PhotometricInterpretation"] == "MONOCHROME1"
         self.size = (self.count("Columns"), self.count("Rows"))
-        self.order = (self.count("InstanceNumber"), self.name)  # of the images at one place
+        self.order = (self.count("InstanceNumber"), self.name)  # key to sort the images at one place
 
     def numbers(self, keyword: str, count: int) -> np.ndarray | None:
-        """The numbers of an element; None if it is missing, has another number of values than `count`, or is not finite."""
+        """The `count` finite numbers of an element; None if the element is missing or different."""
         try:
             values = np.array([float(word) for word in self.texts[keyword].split("\\")])
         except ValueError:
@@ -116,13 +116,13 @@ class _DicomImage:
         return values if values.shape == (count,) and np.isfinite(values).all() else None
 
     def count(self, keyword: str) -> int:
-        """The number in an element that counts something; 1 if it is missing."""
+        """The whole number of an element; 1 if it is missing."""
         values = self.numbers(keyword, 1)
         return 1 if values is None else int(values[0])
 
     @cached_property
     def position(self) -> np.ndarray:
-        """Centre of the first pixel (3,)."""
+        """The centre of the first pixel (3,)."""
         position = self.numbers("ImagePositionPatient", 3)
         if position is None:
             raise self._invalid("ImagePositionPatient", "three numbers", "no_position")
@@ -130,7 +130,7 @@ class _DicomImage:
 
     @cached_property
     def spacing(self) -> np.ndarray:
-        """Distance of pixels along a row and along a column (2,)."""
+        """The distance of pixels along a row and along a column (2,)."""
         spacing = self.numbers("PixelSpacing", 2)
         if spacing is None or not (spacing > 0).all():
             raise self._invalid("PixelSpacing", "two numbers above 0", "no_spacing")
@@ -138,7 +138,7 @@ class _DicomImage:
 
     @cached_property
     def axes(self) -> np.ndarray:
-        """Unit vectors along a row, along a column, and their normal (3, 3)."""
+        """Unit vectors along a row, along a column and along the normal (3, 3)."""
         cosines = self.numbers("ImageOrientationPatient", 6)
         row, column = np.zeros((2, 3)) if cosines is None else cosines.reshape(2, 3)
         if not np.allclose([row @ row, column @ column, row @ column], [1, 1, 0], atol=_COSINE_TOLERANCE):
@@ -152,17 +152,13 @@ class _DicomImage:
         return ScanError(self.file.parent, found, remedy, rule)
 
     def pixels(self) -> np.ndarray:
-        """Float32 ``(rows, columns)``: stored value × slope + intercept of this file; MONOCHROME1 is inverted to dark air.
-
-        ITK raises `RuntimeError` for pixels that are truncated or cannot be decoded.
-        """
+        """Rescaled float32 ``(rows, columns)``; ITK inverts MONOCHROME1, and raises a `RuntimeError` for damaged pixels."""
         import itk
 
         return itk.array_from_image(itk_image(self.file, itk.GDCMImageIO.New(), itk.Image[itk.F, 2]))
 
 
 def _images(folder: Path) -> tuple[list[_DicomImage], list[str]]:
-    """The headers of all images, and the names of the other DICOM files."""
     images, unread = [], []
     for file in sorted(folder.iterdir()):
         if file.name.startswith(".") or not is_dicom_file(file):
@@ -173,13 +169,12 @@ def _images(folder: Path) -> tuple[list[_DicomImage], list[str]]:
             unread.append(file.name)
     if not images:
         found = f"none of its DICOM files is a readable image: {first_of(unread, _NAMED_AT_MOST)}."
-        found = found if unread else "the folder holds no DICOM series."
+        found = found if unread else "the folder contains no DICOM series."
         raise ScanError(folder, found, "Give a folder with the slices of a scan, or leave it out.", "no_image")
     return images, unread
 
 
 def _largest_series(folder: Path, images: Sequence[_DicomImage]) -> list[_DicomImage]:
-    """The series with the most images, each image once."""
     by_uid: dict[str, dict[tuple, _DicomImage]] = defaultdict(dict)
     copies = []
     for image in images:
@@ -191,7 +186,7 @@ def _largest_series(folder: Path, images: Sequence[_DicomImage]) -> list[_DicomI
     largest = list(max(by_uid.values(), key=len).values())
     if len(by_uid) > 1:
         message = (
-            "%s holds %d DICOM series; the one with the most slices (%d) is read. Put each series into a separate folder to "
+            "%s contains %d DICOM series; the one with the most slices (%d) is read. Put each series into a separate folder to "
             "use them all."
         )
         logger.warning(message, folder, len(by_uid), len(largest))
@@ -202,19 +197,19 @@ def _largest_series(folder: Path, images: Sequence[_DicomImage]) -> list[_DicomI
 
 
 def _require_slice(folder: Path, image: _DicomImage, first: _DicomImage) -> None:
-    """Refuse an image that is not a slice of a volume, that cannot be scaled, or that has another grid than the first."""
+    """Refuse an image that is not a slice of a volume, that cannot be rescaled, or whose grid differs from the first one's."""
     name, frames = image.name, image.count("NumberOfFrames")
     if image.is_localiser:
-        found = f"it holds only localisers (ImageType of {name} has LOCALIZER)."
+        found = f"it contains only localisers (ImageType of {name} has LOCALIZER)."
         raise ScanError(folder, found, "Leave it out.", "localiser")
     if frames > 1:
-        found = f"{name} holds {frames} frames (enhanced multi-frame DICOM)."
+        found = f"{name} contains {frames} frames (enhanced multi-frame DICOM)."
         raise ScanError(folder, found, _CONVERT, "multi_frame")
     if "MOSAIC" in image.kinds:
         raise ScanError(folder, f"{name} shows many slices side by side (Siemens mosaic).", _CONVERT, "mosaic")
     if image.count("SamplesPerPixel") > 1:
         remedy = "Give the original grey-level series, or leave it out."
-        raise ScanError(folder, f"{name} holds colours.", remedy, "colour")
+        raise ScanError(folder, f"{name} contains colours.", remedy, "colour")
     for keyword, excluded in (("RescaleSlope", 0), ("RescaleIntercept", None)):
         text, value = image.texts[keyword], image.numbers(keyword, 1)
         found = ""
@@ -237,7 +232,7 @@ def _require_slice(folder: Path, image: _DicomImage, first: _DicomImage) -> None
 
 
 def _in_space(folder: Path, images: Sequence[_DicomImage]) -> list[list[_DicomImage]]:
-    """The images at each place, in the order of InstanceNumber; the places are ordered along the normal."""
+    """The images at each place along the normal, sorted by InstanceNumber."""
     normal = images[0].axes[2]
     places: list[list[_DicomImage]] = []
     for image in sorted(images, key=lambda image: image.position @ normal):
@@ -256,10 +251,9 @@ def _in_space(folder: Path, images: Sequence[_DicomImage]) -> list[list[_DicomIm
 
 
 def _lps_affine(folder: Path, slices: Sequence[_DicomImage], unread: Sequence[str]) -> np.ndarray:
-    """The 4 × 4 matrix from ``(column, row, slice)`` to LPS millimetres that agrees with the header of every slice.
+    """The 4 × 4 matrix from ``(column, row, slice)`` to LPS millimetres, which fits ImagePositionPatient within 0.1 mm.
 
-    It puts the first pixel of each slice within 0.1 mm of its ImagePositionPatient. Missing slices, uneven gaps and a gantry
-    tilt are refused; `unread` names the files that could not be read, for the message.
+    Missing slices, uneven gaps and a gantry tilt are refused. `unread` are the names of unreadable files for the message.
     """
     row, column, normal = slices[0].axes
     positions = np.stack([image.position for image in slices])

@@ -15,7 +15,7 @@ SCAN_SUFFIXES = (".nii.gz", ".nii", *TEXT_HEADER_SUFFIXES, ".npy")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 DICOM_SUFFIXES = (".dcm", ".ima")
 
-CHANNEL_FILES = "channel_files"  # entry of an item: all files of its scan, of which `image` is the first
+CHANNEL_FILES = "channel_files"  # key of all files of a scan; `image` is the first
 Channels = int | Sequence[str]
 
 _SUFFIX = re.compile(f"({'|'.join(map(re.escape, SCAN_SUFFIXES + IMAGE_SUFFIXES))})$", re.IGNORECASE)
@@ -43,15 +43,12 @@ def scan_stem(path: str | Path) -> str:
 
 
 def is_scan_file(path: str | Path) -> bool:
-    """Whether `path` is a file that may be a scan or 2D image: one with a known suffix, or a DICOM file."""
+    """Whether `path` has the suffix of a scan or 2D image, or is a DICOM file."""
     return bool(scan_suffix(path)) or is_dicom_file(Path(path))
 
 
 def is_dicom_file(file: Path) -> bool:
-    """Whether `file` has the suffix ``.dcm`` or ``.ima``, or starts as DICOM does.
-
-    The directory of a medium (``DICOMDIR``, ``DIRFILE`` or another name) is an index of other files and does not count.
-    """
+    """Whether `file` has the suffix ``.dcm`` or ``.ima``, or the beginning of DICOM, but is not a ``DICOMDIR``."""
     if file.name.upper() in _MEDIA_DIRECTORIES or not os.path.isfile(file):
         return False
     if file.suffix.lower() in DICOM_SUFFIXES:
@@ -66,10 +63,9 @@ def is_dicom_file(file: Path) -> bool:
 
 
 def scan_fingerprint(path: str | Path, *further: str | Path) -> str:
-    """A short text that changes when any file of a scan changes; ``""`` if the scan does not exist.
+    """A short text that changes when a file of a scan changes; ``""`` if the scan does not exist.
 
-    It is a hash of the name, size and time of the last change of each file: of all visible files of a DICOM folder, of a header
-    (``.mhd``, ``.nhdr`` …) and the data file that it names, or of the one file. `further` are the files of other channels.
+    It is a hash of the name, size and modification time of each file, see `files_of_scan`. `further` are other channels.
     """
     if further:
         states = [scan_fingerprint(file) for file in (path, *further)]
@@ -92,7 +88,7 @@ def scan_fingerprint(path: str | Path, *further: str | Path) -> str:
 
 
 def files_of_scan(path: str) -> list[str]:
-    """The visible files of a DICOM folder, a header and the data file that it names, or the one file."""
+    """The files of a scan: the visible files of a DICOM folder, a header with its data file, or one file."""
     if os.path.isdir(path):
         with os.scandir(path) as entries:
             return sorted(entry.path for entry in entries if not entry.name.startswith(".") and entry.is_file())
@@ -103,7 +99,7 @@ def files_of_scan(path: str) -> list[str]:
 
 
 def channel_count(channels: Channels) -> int:
-    """The number of channels, which are counted or named; a `ValueError` for none or for two of the same name."""
+    """The number of channels, from their number or names; a `ValueError` if there are none or two with the same name."""
     count = channels if isinstance(channels, int) else len({name.lower() for name in channels})
     if count < 1 or (not isinstance(channels, int) and count < len(channels)):
         raise ValueError(f"channels must be a number of 1 or more, or different names, got {channels!r}.")
@@ -111,17 +107,17 @@ def channel_count(channels: Channels) -> int:
 
 
 def channel_names(channels: Channels) -> list[str]:
-    """The names of the channels; without names, their numbers as nnU-Net writes them: ``0000``, ``0001``, …."""
+    """The names of the channels or, if they have none, nnU-Net's numbers ``0000``, ``0001``, …."""
     return [f"{number:04d}" for number in range(channels)] if isinstance(channels, int) else list(channels)
 
 
 def scan_files(item: Mapping[str, Any]) -> list[str]:
-    """The files of an item's scan: one for each channel, or one with all channels."""
+    """The files of an item: one for each channel, or one with all channels."""
     return list(item.get(CHANNEL_FILES) or [item["image"]])
 
 
 def case_path(files: Sequence[str]) -> str:
-    """A path for the scan of these files: what their names have in common, in the folder of the first.
+    """A path with the common part of the names of a scan's files, in the folder of the first file.
 
     Examples:
         >>> case_path(["a/case_0000.nii.gz", "a/case_0001.nii.gz"]), case_path(["a/p7_flair.nii", "a/p7_t1.nii"])
@@ -131,6 +127,6 @@ def case_path(files: Sequence[str]) -> str:
         return str(files[0])
     stems = [scan_stem(file) for file in files]
     common = os.path.commonprefix(stems)  # noqa: RUF071 - letters are meant
-    if any(stem[len(common) :][:1].isalnum() for stem in stems):  # the names differ within a word
+    if any(stem[len(common) :][:1].isalnum() for stem in stems):  # the common part ends within a word
         common = re.sub(r"[^\W_]*$", "", common).rstrip("_-. ")
     return os.path.join(os.path.dirname(files[0]), common + scan_suffix(files[0])) if common else str(files[0])

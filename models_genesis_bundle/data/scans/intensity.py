@@ -1,4 +1,4 @@
-"""Scaling a scan's intensities into the range that the deformations and the network use."""
+"""Scaling of a scan's intensities to the range of the deformations and the network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LIMITS: dict[str, Any] = {"window": (-1000.0, 1000.0), "percentile": (0.5, 99.5
 
 @dataclass(frozen=True)
 class IntensityScaling:
-    """The scaling from the voxels of a scan to the network's input.
+    """The scaling of a scan's intensities for the network.
 
     ============== =================================================== ============= ========================
     mode           what happens                                        range         can be inverted
@@ -33,16 +33,15 @@ class IntensityScaling:
 
     Args:
         mode: ``"window"`` (CT), ``"percentile"`` (MR and other arbitrary units) or ``"zscore"``.
-        lower: lower end of the window (default -1000, air in HU) or lower percentile (default 0.5). With ``upper``,
-            ``mean`` and ``std``, ``"zscore"`` clips to ``[lower, upper]``, in the scan's unit, as nnU-Net does with CT.
+        lower: lower end of the window (default -1000 HU, air) or lower percentile (default 0.5). With ``upper``, ``mean`` and
+            ``std``, ``"zscore"`` clips to ``[lower, upper]`` in the scan's unit, as nnU-Net does with CT.
         upper: upper end of the window (default 1000 HU) or upper percentile (default 99.5).
-        mean: mean for ``"zscore"``, together with ``std``; None for that of all voxels of the scan. The published nnU-Net
-            variant uses -775.8457 HU.
-        std: standard deviation for ``"zscore"``. The published nnU-Net variant uses 251.9326 HU.
+        mean: mean for ``"zscore"``, with ``std``; None: the mean of the scan. The published nnU-Net uses -775.8457 HU.
+        std: standard deviation for ``"zscore"``, with ``mean``. The published nnU-Net uses 251.9326 HU.
         clip: largest magnitude after ``"zscore"``, in standard deviations.
 
     Raises:
-        ValueError: an unknown mode, or numbers that do not define an increasing map.
+        ValueError: the mode is unknown, or the numbers do not define an increasing map.
 
     Based on: the CT window of Zhou et al., "Models Genesis", Medical Image Analysis 67, 2021, 101840.
 
@@ -100,18 +99,16 @@ class IntensityScaling:
 
     @property
     def is_invertible(self) -> bool:
-        """Whether the map is the same for every scan, as `invert` and thresholds in the scan's unit need."""
+        """Whether the map is the same for every scan, so that it can be inverted."""
         return self.mode == "window" or self.mean is not None
 
     @property
     def is_for_hu(self) -> bool:
-        """Whether every scan gets the same map, and values below 0 are kept, as CT in HU needs."""
+        """Whether the scaling is for CT in HU: the same for every scan, and not clipped at 0."""
         return self.is_invertible and float(self.invert(np.array(self.value_range))[0]) < 0
 
     def __call__(self, image: NdarrayOrTensor) -> NdarrayOrTensor:
-        """Scale a scan of any shape, in its own unit (HU for CT).
-
-        The result has the same type and shape, is float32 and lies within `value_range`; a MetaTensor keeps its metadata.
+        """Scale a scan of any shape, in its unit (HU for CT), to float32 of the same shape and type in `value_range`.
 
         Raises:
             ValueError: the scan's percentiles are equal, or its standard deviation is 0.
@@ -122,7 +119,6 @@ class IntensityScaling:
         return convert_to_dst_type(scaled, image, dtype=torch.float32)[0]
 
     def _offset_and_unit(self, tensor: torch.Tensor) -> tuple[float, float]:
-        """The two numbers of the map, ``(voxel - offset) / unit``."""
         if self.mean is not None and self.std is not None:
             return self.mean, self.std
         if self.mode == "zscore":
@@ -140,7 +136,7 @@ class IntensityScaling:
         return lower, upper - lower
 
     def invert(self, image: NdarrayOrTensor) -> NdarrayOrTensor:
-        """Convert scaled values, of any shape, back to the scan's unit; clipped values stay at the limit.
+        """Convert scaled values of any shape back to the scan's unit; clipped values stay clipped.
 
         Raises:
             ValueError: the map depends on the scan (``percentile``, or ``zscore`` without ``mean`` and ``std``).
@@ -155,10 +151,10 @@ class IntensityScaling:
         return convert_to_dst_type(tensor * unit + offset, image, dtype=torch.float32)[0]
 
     def scaled_value(self, value: float) -> float:
-        """The scaled value of one value in the scan's unit, such as a threshold in HU.
+        """Scale one value in the scan's unit, such as a threshold in HU.
 
         Raises:
-            ValueError: the map depends on the scan, or it clips `value`, so that a threshold would not separate anything.
+            ValueError: the map depends on the scan, or it clips `value`.
         """
         scaled = float(self(np.array([value], dtype=np.float32))[0]) if self.is_invertible else float("nan")
         low, high = self.value_range
@@ -187,7 +183,7 @@ class ScaleScanIntensityd(_IntensityTransform):
         allow_missing_keys: ignore missing keys.
 
     Raises:
-        ScanError: a scan with equal percentiles or a standard deviation of 0.
+        ScanError: the percentiles of a scan are equal, or its standard deviation is 0.
     """
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -205,9 +201,9 @@ class ScaleScanIntensityd(_IntensityTransform):
 
 
 class RestoreScanIntensityd(_IntensityTransform):
-    """Dictionary transform that converts scaled scans back to their own unit (HU for CT).
+    """Dictionary transform that converts scaled scans back to their unit (HU for CT).
 
-    A scan that was scaled by its own percentiles or statistics stays scaled.
+    Scans do not change if the scaling depends on the scan.
 
     Args:
         keys: keys of the scans, arrays or tensors of any shape.

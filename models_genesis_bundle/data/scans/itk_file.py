@@ -1,4 +1,4 @@
-"""Reading NRRD and MetaImage files: their text headers, the checks that ITK lacks, and the voxels."""
+"""Reading NRRD and MetaImage files, with checks that ITK does not make."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _SEVERAL_FILES = re.compile(r"LIST(\s|$)|\S*%0?\d*d\S*(\s+-?\d+){2}")
 _MILLIMETRES = {"": 1.0, "?": 1.0, "mm": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001, "µm": 0.001, "μm": 0.001}
 _LONG_UNITS = {"millimeter": "mm", "millimetre": "mm", "micron": "um", "micrometer": "um", "meter": "m", "metre": "m"}
 _SPACINGS = ("elementspacing", "elementsize", "spacings", "spacedirections")
-_LINEAR = {"slope": "1", "offset": "0"}  # of MetaImage's intensity function, as it is written if it changes nothing
+_LINEAR = {"slope": "1", "offset": "0"}  # MetaImage's intensity function if it changes nothing
 _UNPACKED = ("raw", "text", "txt", "ascii", "hex")
 _ZLIB_OR_GZIP = 47
 _BLOCK = 2**20
@@ -44,8 +44,8 @@ _BLOCK = 2**20
 class TextHeader(NamedTuple):
     """The text header of a NRRD or MetaImage file."""
 
-    fields: dict[str, str]  # by name in lower case and without blanks
-    data_file: str  # with the voxels, as the header writes it; "" if the voxels follow the header
+    fields: dict[str, str]  # by name in lower case without blanks
+    data_file: str  # name of the file with the voxels; "" if they follow the header
     length: int  # bytes of the header
 
 
@@ -68,7 +68,7 @@ def read_text_header(path: Path) -> TextHeader:
 
 
 def read_itk_file(path: Path, spatial_dims: int = 3) -> RawScan:
-    """Read a NRRD or MetaImage file with the data file that it names; colours, as a further axis, only in 2D."""
+    """Read a NRRD or MetaImage file with its data file; in 2D, colours are a further axis."""
     import itk
 
     header = read_text_header(path)
@@ -97,7 +97,7 @@ def read_itk_file(path: Path, spatial_dims: int = 3) -> RawScan:
 
 
 def _intensities(path: Path, fields: dict[str, str], values: np.ndarray) -> np.ndarray:
-    """The values by the slope and offset in a MetaImage header, which ITK ignores."""
+    """Apply the slope and offset of a MetaImage header, which ITK ignores."""
     slope, offset = (fields.get(f"elementtointensityfunction{name}", default) for name, default in _LINEAR.items())
     if (slope, offset) == tuple(_LINEAR.values()):
         return values
@@ -109,7 +109,7 @@ def _intensities(path: Path, fields: dict[str, str], values: np.ndarray) -> np.n
 
 
 def itk_name(path: Path) -> str:
-    """The path for ITK, which takes only UTF-8."""
+    """The path for ITK, which needs UTF-8."""
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError:
@@ -118,7 +118,7 @@ def itk_name(path: Path) -> str:
 
 
 def itk_image(path: Path, io: Any, image_type: Any) -> Any:
-    """Read a file by the given ``itk.ImageIO`` into the given ``itk.Image`` type."""
+    """Read a file with an ``itk.ImageIO`` into a type of ``itk.Image``."""
     import itk
 
     reader = itk.ImageFileReader[image_type].New(FileName=itk_name(path), ImageIO=io)
@@ -127,7 +127,7 @@ def itk_image(path: Path, io: Any, image_type: Any) -> Any:
 
 
 def itk_scan(image: Any, modality: str, millimetres: float = 1.0) -> RawScan:
-    """The scan in an ITK image of a unit of so many millimetres; components are its last axis."""
+    """The scan in an ITK image, whose unit of length has so many `millimetres`; components are the last axis."""
     import itk
 
     values = itk.array_from_image(image).T
@@ -157,7 +157,6 @@ def _check_data_file(path: Path, name: str) -> None:
 
 
 def _encoding(path: Path, fields: dict[str, str]) -> str:
-    """The storage of the voxels: ``gzip`` (written by zlib or gzip), ``raw``, or as text."""
     if fields.get("compresseddata", "").lower() == "true":
         return "gzip"
     if fields.get("binarydata", "").lower() == "false":
@@ -172,7 +171,7 @@ def _encoding(path: Path, fields: dict[str, str]) -> str:
 
 
 def _millimetres(path: Path, fields: dict[str, str]) -> float:
-    """Millimetres in the unit of the spacing and the origin; refuses an unknown unit, and several different ones."""
+    """Millimetres in the unit of length; an unknown unit and different units are refused."""
     field = fields.get("spaceunits", fields.get("distanceunits", ""))
     words = {word.strip().lower() for word in re.findall(r'"([^"]*)"', field) or [field]} - {"none"}
     factors = {_MILLIMETRES.get(_LONG_UNITS.get(word.removesuffix("s"), word)) for word in words or {""}}
@@ -188,7 +187,6 @@ def _millimetres(path: Path, fields: dict[str, str]) -> float:
 
 
 def _check_voxels(path: Path, header: TextHeader, encoding: str, shape: Sequence[int], size: int) -> None:
-    """Check the size of uncompressed voxels and the checksum of compressed ones; ITK does not check them."""
     file = path.parent / header.data_file if header.data_file else path
     start = 0 if header.data_file else header.length
     if encoding == "raw":
@@ -198,7 +196,7 @@ def _check_voxels(path: Path, header: TextHeader, encoding: str, shape: Sequence
 
 
 def _unpacked_size(file: Path, start: int) -> int:
-    """Bytes of the zlib or gzip stream from `start`, unpacked to its end, where its checksum is compared."""
+    """Decompress a zlib or gzip stream from `start` to its end, which checks it, and return the number of bytes."""
     unpacker, count = zlib.decompressobj(_ZLIB_OR_GZIP), 0
     with open(file, "rb") as stream:
         stream.seek(start)

@@ -20,7 +20,7 @@ _ROUNDING = 1e-3
 
 
 class UnknownLabelsError(ScanError):
-    """A label map has labels without a class. The settings may be wrong instead of the file."""
+    """A label map has labels without a class, because the file or the settings are wrong."""
 
 
 class LoadLabeld(LoadScand):
@@ -30,20 +30,19 @@ class LoadLabeld(LoadScand):
     file can cause such differences.
 
     Args:
-        keys: keys that hold the path of a file, or of a folder with one DICOM series.
-        label_map: the new values of labels, such as ``{4: 3}``; all are mapped at once, so that two can be swapped. Other
-            values stay.
-        num_classes: number of classes with the background, at most 256; labels then lie in 0 … num_classes - 1.
+        keys: keys of the path of a file or of a folder with one DICOM series.
+        label_map: new values of labels, such as ``{4: 3}``. All are mapped at once, so that labels can be swapped.
+        num_classes: number of classes with the background, at most 256; labels must lie in 0 … num_classes - 1.
         spatial_dims: 3, or 2 for flat images.
         allow_missing_keys: ignore missing keys.
 
     Shape:
-        Result: a uint8 MetaTensor ``(1, X, Y, Z)`` or ``(1, X, Y)`` with its affine in RAS millimetres.
+        A uint8 MetaTensor ``(1, X, Y, Z)`` or ``(1, X, Y)`` with its affine in RAS millimetres.
 
     Raises:
-        ValueError: a label map or a number of classes out of range.
-        ScanError: the file cannot be read (see `LoadScand`), or it holds other values than whole numbers from 0.
-        UnknownLabelsError: after the mapping it holds labels without a class or above 255.
+        ValueError: `label_map` or `num_classes` is out of range.
+        ScanError: the file cannot be read (see `LoadScand`), or its values are not whole numbers from 0.
+        UnknownLabelsError: after the mapping, the file has labels without a class or above 255.
     """
 
     def __init__(
@@ -72,7 +71,7 @@ class LoadLabeld(LoadScand):
         odd = values[(label.as_tensor() < 0) | ((values - label.as_tensor()).abs() > _ROUNDING)]
         if odd.numel():
             remedy = "Check that it is the label and not the image, and that it was resampled with nearest-neighbour interpolation."
-            raise ScanError(file, f"a label map holds whole numbers from 0, found {_listed(odd)}.", remedy)
+            raise ScanError(file, f"a label map must contain whole numbers from 0, found {_listed(odd)}.", remedy)
         if self.label_map:
             label = MapLabelValue(list(self.label_map), list(self.label_map.values()), dtype=torch.float32)(label)
         largest = _LARGEST if self.num_classes is None else self.num_classes - 1
@@ -91,7 +90,6 @@ class LoadLabeld(LoadScand):
 
 
 def _whole_numbers(label_map: Mapping[Any, Any], classes: int) -> dict[int, int]:
-    """The mapping with numbers instead of texts, without labels that stay."""
     mapping: dict[int, int] = {}
     for value, label in label_map.items():
         try:
@@ -114,30 +112,28 @@ def _listed(values: torch.Tensor) -> str:
 class LabelledPreprocessing(ScanCompose):
     """Read a scan and its label map, and apply a `ScanPreprocessing`: orientation and spacing to both, intensity to the scan.
 
-    The label must lie on the scan's grid: the same shape, and no corner voxel more than a tenth of a voxel away from the
-    scan's. It is resampled with nearest-neighbour interpolation. `monai.transforms.Invertd` takes a prediction back to the
-    file's grid with
-    ``transform=preprocessing`` or with this object.
+    The label must have the grid of the scan: the same shape, and corner voxels within a tenth of a voxel. It is resampled with
+    nearest-neighbour interpolation. `monai.transforms.Invertd`, with `preprocessing` or this object as its ``transform``, maps a
+    prediction back to the file's grid.
 
     Args:
         preprocessing: the steps for the scan; ``image`` must be its only key.
-        label_map: the new values of labels, see `LoadLabeld`.
+        label_map: new values of labels, see `LoadLabeld`.
         num_classes: number of classes with the background; other labels are refused.
-        ignore_label_affine: give a label of the scan's shape the scan's affine, for data whose label headers are known to
-            be wrong.
-        label_as_stored: keep the label on the grid of its file; an evaluation compares the prediction on this grid.
+        ignore_label_affine: whether to replace the label's affine by the scan's, for labels with wrong headers.
+        label_as_stored: whether to keep the label on the grid of its file, as for an evaluation.
 
     Attributes:
-        label_map: as given, but with texts as keys, as in a weight file.
-        ignore_label_affine: as given.
+        label_map: the argument with texts as keys, as in a weight file.
+        ignore_label_affine: the argument.
 
     Shape:
-        Result: ``image`` a float32 MetaTensor ``(C, X, Y, Z)``, ``label`` a uint8 MetaTensor ``(1, X, Y, Z)`` of the same
-        affine, or as its file has it with `label_as_stored`; other keys stay.
+        ``image``: a float32 MetaTensor ``(C, X, Y, Z)``; ``label``: a uint8 MetaTensor ``(1, X, Y, Z)`` on the same grid, or on
+        that of its file with `label_as_stored`; other keys do not change.
 
     Raises:
-        ValueError: a `preprocessing` with other keys.
-        ScanError: a scan or label that cannot be used, or that lie on different grids; not wrapped into a `RuntimeError`.
+        ValueError: `preprocessing` has other keys.
+        ScanError: the scan or the label cannot be used, or their grids differ; not wrapped into a `RuntimeError`.
 
     Examples:
         >>> from models_genesis_bundle.data import LabelledPreprocessing, ScanPreprocessing
@@ -174,7 +170,7 @@ class LabelledPreprocessing(ScanCompose):
 
 
 class _RequireSameGrid(Transform):
-    """Refuses a label map on another grid than the image, and gives it exactly the image's affine."""
+    """Refuses a label map on another grid than the image, and sets its affine to the image's."""
 
     def __init__(self, ignore_affine: bool) -> None:
         self.ignore_affine = ignore_affine

@@ -29,36 +29,34 @@ _FURTHER_AXES = {
 _LEAST_AXIAL_SHARE = 0.1
 _LARGEST_SHIFT = 0.1  # of a voxel
 _LARGEST_SHEAR = 1.0  # degrees
-_FARTHEST = 1e9  # mm, at which neighbouring voxels can still be told apart
+_FARTHEST = 1e9  # mm; farther away, rounding errors exceed the size of a voxel
 
 
 class LoadScand(MapTransform):
-    """Dictionary transform that reads scans of one channel, or of several.
+    """Dictionary transform that reads scans with one or several channels.
 
-    It reads NIfTI, NRRD, MetaImage (``.mhd``, ``.mha``), DICOM folders and ``.npy``, which gets the identity as its affine;
-    in 2D also PNG, JPEG (colours become grey) and single DICOM files. DICOM with inverted grey values (``MONOCHROME1``) is
-    inverted, so that air is dark.
+    It reads NIfTI, NRRD, MetaImage (``.mhd``, ``.mha``), DICOM folders and ``.npy`` (with the identity as its affine); in 2D also
+    PNG, JPEG (colours become grey) and single DICOM files. Inverted DICOM (``MONOCHROME1``) is inverted, so that air is dark.
 
     Args:
-        keys: keys that hold the path of a file, or of a folder with one DICOM series, or a list of such paths.
+        keys: keys with the path of a file or of a folder with one DICOM series, or with a list of these paths.
         spatial_dims: 3, or 2 for flat images.
-        volume: the volume to take from a file with several (a time series, several MR contrasts; in 2D frames or colours),
-            from 0. None refuses such a file, unless there are several `channels`.
+        volume: number of the volume to read, from 0, if a file has several (time points, MR contrasts; in 2D frames or
+            colours). With None, such a file is refused, unless there are several `channels`.
         allow_constant: accept a scan with the same value everywhere, such as a label map without foreground.
         allow_missing_keys: ignore missing keys.
-        channels: the number of channels of a scan. Several channels are stored in one file each, on the same grid (the item's
-            ``channel_files``, see `segmentation_datalist`), or as volumes of one file.
+        channels: number of channels of a scan. Several channels are files on the same grid (``channel_files`` of the item, see
+            `segmentation_datalist`), or volumes of one file.
 
     Shape:
-        Result: a float32 MetaTensor ``(C, X, Y, Z)`` or ``(C, X, Y)``, in the file's unit, with its affine in RAS
-        millimetres and ``meta["modality"]`` (``CT``, ``MR`` …; ``""`` if the file does not say). Axes of length 1 after the
-        spatial ones are dropped. In 2D the affine is restricted to the axial plane. For an image of another plane
-        it has only the spacing, with axes to the left and the back.
+        A float32 MetaTensor ``(C, X, Y, Z)`` or ``(C, X, Y)`` in the file's unit, with its affine in RAS millimetres and
+        ``meta["modality"]`` (``CT``, ``MR`` …; ``""`` if unknown). Further axes of length 1 are removed. In 2D the affine is
+        that of the axial plane; for other planes, it has only the spacing, with axes to the left and the back.
 
     Raises:
         ScanError: the file is absent, damaged or flat, or has several volumes; its voxels are NaN, infinite, complex, colours
-            or all the same; its affine is singular; its DICOM slices do not form a regular grid; the number of channels is
-            wrong, or they are on different grids. Its ``rule`` names the reason.
+            or constant; its affine is singular; its DICOM slices are not a regular grid; the number of channels is wrong, or
+            their grids differ. ``rule`` names the reason.
     """
 
     def __init__(
@@ -130,7 +128,6 @@ class LoadScand(MapTransform):
         return MetaTensor(image, affine=affine if self.spatial_dims == 3 else flat_affine(affine), meta=meta)
 
     def _channels_first(self, values: np.ndarray, path: Path, channels: int) -> np.ndarray:
-        """The values as (C, X, Y[, Z])."""
         dims, found = self.spatial_dims, f"its shape {values.shape} has"
         if scan_suffix(path) == ".npy" and values.ndim == dims + 1 and len(values) == 1:
             values = values[0]
@@ -139,7 +136,7 @@ class LoadScand(MapTransform):
         if len(further) == 1 and self.volume is not None:
             if not 0 <= self.volume < further[0]:
                 remedy = f"There is no volume {self.volume}; choose one from 0 to {further[0] - 1}."
-                raise ScanError(path, f"it holds {further[0]} volumes.", remedy, "volume")
+                raise ScanError(path, f"it contains {further[0]} volumes.", remedy, "volume")
             values, further = values[..., self.volume], ()
         sides = "×".join(map(str, further)) or "1"
         if channels > 1 and further != (channels,):
@@ -184,7 +181,7 @@ class LoadScand(MapTransform):
 
 
 def _shear(affine: np.ndarray) -> float:
-    """The largest angle between two axes, less 90 degrees."""
+    """The largest difference between the angle of two axes and 90 degrees."""
     axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     return float(np.degrees(np.arcsin(np.abs(axes.T @ axes - np.eye(3)).max().clip(max=1))))
 
@@ -198,10 +195,7 @@ def flat_affine(affine: torch.Tensor) -> torch.Tensor:
 
 
 def grid_difference(one: MetaTensor, other: MetaTensor, ignore_affine: bool = False) -> str | None:
-    """The difference of two images' shapes or affines, for a message.
-
-    Affines differ if a corner voxel of one image is more than a tenth of a voxel away from that of the other.
-    """
+    """The difference of two images' shapes or affines for a message; None if no corner voxel moves by over 0.1 voxels."""
     shape, expected = tuple(one.shape[1:]), tuple(other.shape[1:])
     if shape != expected:
         return f"its shape {shape} differs from {expected}"

@@ -1,4 +1,4 @@
-"""The deterministic steps from a file to a scaled scan, the same in pretraining, fine-tuning and inference."""
+"""The preprocessing of scans, which is the same in pretraining, fine-tuning and inference."""
 
 from __future__ import annotations
 
@@ -27,11 +27,9 @@ RAS_LABELS = (("L", "R"), ("P", "A"), ("I", "S"))
 class ScanCompose(Compose):
     """MONAI's `Compose`, which raises the `ScanError` of a step instead of a `RuntimeError` around it.
 
-    The steps are in one flat list, because ``CacheDataset`` treats a nested ``Compose`` as a random transform, and
-    does not cache the steps after it.
-
     Args:
-        transforms: the steps; the steps of a `ScanCompose` among them are inserted.
+        transforms: the steps. The steps of a nested `ScanCompose` are inserted, because ``CacheDataset`` treats a nested
+            ``Compose`` as random.
     """
 
     def __init__(self, transforms: Sequence[Callable]) -> None:
@@ -52,28 +50,28 @@ class ScanCompose(Compose):
 class ScanPreprocessing(ScanCompose):
     """Read a scan, change its orientation, resample it if a spacing is given, and scale its intensities.
 
-    `monai.transforms.Invertd(transform=ScanPreprocessing(...))` takes a result back to the file's orientation, shape
-    and affine; `IntensityScaling.invert` takes intensities back.
+    `monai.transforms.Invertd(transform=ScanPreprocessing(...))` maps a result back to the file's orientation, shape and affine;
+    `IntensityScaling.invert` converts intensities back.
 
     Args:
-        keys: keys that hold the paths of scans.
-        intensity: the scaling; a CT window of [-1000, 1000] HU to [0, 1] by default.
+        keys: keys of the paths of scans.
+        intensity: the scaling; by default, a CT window from [-1000, 1000] HU to [0, 1].
         spacing: side of a voxel in millimetres after linear resampling, one number or one for each axis. None keeps the
-            scan's own, as the paper does.
+            spacing of the scan, as in the paper.
         orientation: axis codes of the result; None keeps the orientation of the file.
         spatial_dims: 3, or 2 for flat images.
-        volume: the volume to take from a file with several, see `LoadScand`.
-        channels: number of a scan's channels, or their names in order; see `LoadScand`. Each is scaled by itself.
+        volume: number of the volume in a file with several, see `LoadScand`.
+        channels: number of a scan's channels, or their names in order; see `LoadScand`. Each channel is scaled separately.
 
     Attributes:
         num_channels: the number of channels.
 
     Shape:
-        Result for each key: a float32 MetaTensor ``(C, X, Y, Z)`` within ``intensity.value_range``.
+        For each key, a float32 MetaTensor ``(C, X, Y, Z)`` within ``intensity.value_range``.
 
     Raises:
-        ValueError: a spacing of 0 or below, an orientation that does not name each axis once, no channel.
-        ScanError: a scan that cannot be used; not wrapped into a `RuntimeError` like other errors in a `Compose`.
+        ValueError: the spacing is not above 0, the orientation does not name each axis once, or there is no channel.
+        ScanError: a scan cannot be used; not wrapped into a `RuntimeError` like other errors in a `Compose`.
 
     Examples:
         >>> from models_genesis_bundle.data import ScanPreprocessing
@@ -142,7 +140,7 @@ class ScanPreprocessing(ScanCompose):
 
 
 class _RequireUsableSize(MapTransform):
-    """Refuses a scan that resampling would make flat, or too large for the memory, as a header in another unit does."""
+    """Refuses a scan that resampling would make flat or too large, for example because of a wrong unit in its header."""
 
     def __init__(self, keys: KeysCollection, spacing: Sequence[float]) -> None:
         super().__init__(keys)
@@ -151,11 +149,11 @@ class _RequireUsableSize(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> Mapping[Hashable, Any]:
         for key in self.key_iterator(dict(data)):
             image = data[key]
-            own = affine_to_spacing(image.affine, r=len(self.spacing)).tolist()
-            sides = resampled_shape(image.shape[1:], own, self.spacing)
+            spacing = affine_to_spacing(image.affine, r=len(self.spacing)).tolist()
+            sides = resampled_shape(image.shape[1:], spacing, self.spacing)
             if 1 in sides or math.prod(sides) > MOST_VOXELS:
                 was, becomes, shape = (
-                    "×".join(f"{side:g}" for side in numbers) for numbers in (own, self.spacing, sides)
+                    "×".join(f"{side:g}" for side in numbers) for numbers in (spacing, self.spacing, sides)
                 )
                 found = f"its voxels are {was} mm; resampled to {becomes} mm it has {shape} of them."
                 remedy = "Check the unit and the spacing in its header, and scan_preprocessing::spacing."
@@ -163,9 +161,9 @@ class _RequireUsableSize(MapTransform):
         return data
 
 
-def resampled_shape(shape: Sequence[float], own: Sequence[float], spacing: Sequence[float]) -> list[int]:
-    """Voxels along each axis after MONAI's `Spacing`, from `shape` voxels at their `own` spacing."""
-    return np.round(np.subtract(shape, 1) * own / spacing + 1).astype(int).tolist()
+def resampled_shape(shape: Sequence[float], old: Sequence[float], new: Sequence[float]) -> list[int]:
+    """Voxels along each axis after MONAI's `Spacing`, from an `old` to a `new` spacing."""
+    return np.round(np.subtract(shape, 1) * old / new + 1).astype(int).tolist()
 
 
 def recorded_preprocessing(
@@ -177,24 +175,23 @@ def recorded_preprocessing(
     spatial_dims: int | None = None,
     channels: Channels | None = None,
 ) -> ScanPreprocessing:
-    """The preprocessing that initial weights were trained with, changed by the other arguments, for the key ``image``.
+    """The preprocessing of the key ``image`` that initial weights were trained with, changed by the other arguments.
 
-    Pretrained weights are useful only for scans that are preprocessed like those of the pretraining. A setting that differs
-    from the record is therefore logged as a warning with both values.
+    Pretrained weights are useful only for scans that are preprocessed as in the pretraining. Therefore the log warns of
+    settings that differ from the record.
 
     Args:
-        record: `ScanPreprocessing.record` from the weights' file; None, for training from scratch or weights without a
-            record, means the defaults of `ScanPreprocessing`.
-        intensity: the scaling, or its mode (``"window"``, ``"percentile"``, ``"zscore"``) with the usual limits.
-        spacing: side of a voxel in millimetres, one number or one for each axis; ``"scan"`` for the scan's own.
-        orientation: axis codes such as ``"RAS"``; ``"scan"`` for the file's own.
-        volume: the volume to take from a file with several, see `LoadScand`. With several channels a recorded one is
-            ignored.
+        record: `ScanPreprocessing.record` from the weight file. With None, for training from scratch or weights without a
+            record, the defaults of `ScanPreprocessing` are used.
+        intensity: the scaling, or its mode (``"window"``, ``"percentile"``, ``"zscore"``) with the default limits.
+        spacing: side of a voxel in millimetres, one number or one for each axis; ``"scan"`` keeps the spacing of the scan.
+        orientation: axis codes such as ``"RAS"``; ``"scan"`` keeps the orientation of the file.
+        volume: see `LoadScand`. With several channels, a recorded volume is ignored.
         spatial_dims: axes of a scan, 2 or 3.
         channels: number or names of a scan's channels, see `ScanPreprocessing`.
 
     Raises:
-        ValueError: an invalid record, or a setting out of range.
+        ValueError: the record is invalid, or a setting is out of range.
     """
     recorded = ScanPreprocessing(spatial_dims=spatial_dims or 3)
     if record is not None:

@@ -1,4 +1,4 @@
-"""A scan as it is stored in its file, and the checks before its voxels are read."""
+"""A scan as stored in its file, and checks before its voxels are read."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _GIB = 2**30
 
 @dataclass(frozen=True)
 class RawScan:
-    """Voxels and geometry as the file has them."""
+    """Voxels and geometry of a file."""
 
     values: np.ndarray  # (X, Y), (X, Y, Z) or with further axes, in the file's unit
     affine: np.ndarray  # 4 × 4 matrix from voxel indices to RAS millimetres
-    modality: str = ""  # as DICOM abbreviates it (CT, MR, PT …), or "" if the file does not say
+    modality: str = ""  # DICOM's abbreviation (CT, MR, PT …), or "" if unknown
 
 
 class ScanError(ValueError):
-    """Raised for a scan that cannot be used.
+    """A scan cannot be used.
 
     Args:
         file: the scan's file or folder.
         found: what is wrong with it, as a sentence.
         remedy: what to do about it, as a sentence.
-        rule: short identifier of the reason, such as ``constant`` or ``missing_slices``, for logs and tables.
+        rule: identifier of the reason for logs and tables, such as ``constant`` or ``missing_slices``.
     """
 
     def __init__(self, file: PathLike, found: str, remedy: str, rule: str = "unreadable") -> None:
@@ -41,12 +41,12 @@ class ScanError(ValueError):
         self.file, self.found, self.remedy, self.rule = str(file), found, remedy, rule
 
     def __str__(self) -> str:
-        """The message; bytes of a file name that are not UTF-8 are escaped, so that it can always be printed."""
+        """The message, with escapes for bytes of file names that are not UTF-8."""
         return printable(f"{self.file}: {self.found} {self.remedy}")
 
 
 def scan_error_in(error: BaseException) -> ScanError | None:
-    """The `ScanError` that MONAI wrapped into `error`, once for each transform around it; None for any other error."""
+    """The `ScanError` that MONAI wrapped into `error`; None for any other error."""
     return next((cause for cause in causes(error) if isinstance(cause, ScanError)), None)
 
 
@@ -72,7 +72,7 @@ def require_shape(path: Path, shape: Sequence[int]) -> None:
 
 
 def require_bytes(path: Path, shape: Sequence[int], expected: int, found: int) -> None:
-    """Refuse a file whose bytes of voxels are fewer than its header says, or more by a slice; a little padding is fine."""
+    """Refuse a file with fewer bytes of voxels than its header says, or with more than a slice of additional bytes."""
     if not expected <= found < expected + max(expected // max(shape), 1):
         size = found if found < expected else f"at least {found}"
         raise damaged(
@@ -90,7 +90,7 @@ def require_spacing(path: Path, spacing: Sequence[float], name: str = "spacing")
 
 
 def require_grey(path: Path, is_complex: bool, colours: str) -> None:
-    """Refuse complex numbers, and colours, which are named or ``""``."""
+    """Refuse complex numbers and colours; `colours` are their names, or ``""``."""
     if is_complex:
         remedy = "Save their magnitude (numpy.abs) as a separate scan."
         raise ScanError(path, "its voxels are complex numbers.", remedy, "complex")

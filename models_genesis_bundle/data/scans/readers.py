@@ -33,11 +33,11 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _LARGEST_HEADER = 540
 _SPATIAL_UNIT_BITS = 7
 _SPACING_TOLERANCE = 0.01
-_MILLIMETRES = {1: 1000.0, 3: 0.001}  # by NIfTI's code of metre and micron; others are millimetres
+_MILLIMETRES = {1: 1000.0, 3: 0.001}  # by NIfTI's codes of metre and micron; other codes are millimetres
 
 
 def read_raw_scan(path: Path, spatial_dims: int = 3) -> RawScan:
-    """Read a file, or a folder with one DICOM series, as it is; for a damaged file a library raises any exception."""
+    """Read a file or a folder with one DICOM series; a damaged file may raise any exception."""
     suffix = scan_suffix(path)
     if path.is_dir():
         return read_dicom_series(path)
@@ -63,7 +63,7 @@ def _read_numpy(path: Path) -> RawScan:
 
 
 def _read_picture(path: Path) -> RawScan:
-    """Read a picture like DICOM without geometry: its axes are LPS, and a pixel is 1 mm."""
+    """Read a picture in grey, with LPS axes and pixels of 1 mm."""
     from PIL import Image
 
     with Image.open(path) as image:
@@ -72,10 +72,9 @@ def _read_picture(path: Path) -> RawScan:
 
 
 def _read_nifti(path: Path) -> RawScan:
-    """Read a NIfTI file, compressed or not, whatever its suffix.
+    """Read a NIfTI file, compressed or not, with nibabel's affine (sform, otherwise qform, otherwise pixdim).
 
-    The affine is nibabel's (sform, otherwise qform, otherwise pixdim), in millimetres. A gzip stream is read to its end, so
-    that its checksum is compared.
+    A gzip stream is read to its end to check it.
     """
     with open(path, "rb") as file:
         is_compressed = file.read(2) == _GZIP_MAGIC
@@ -112,7 +111,6 @@ def _check_nifti_header(path: Path, header: Any) -> None:
 
 
 def _warn_of_two_spacings(path: Path, header: Any, affine: np.ndarray) -> None:
-    """Warn of a sform, which gives the affine, with another voxel size than pixdim: one of them is wrong."""
     in_affine, in_pixdim = affine_to_spacing(affine, 3), np.abs(header["pixdim"][1:4])
     differ = ~np.isclose(in_affine, in_pixdim, rtol=_SPACING_TOLERANCE, atol=0)
     if any(length > 1 and other for length, other in zip(header.get_data_shape(), differ, strict=False)):

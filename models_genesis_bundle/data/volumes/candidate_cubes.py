@@ -22,30 +22,29 @@ _LARGEST_DISTANCE_OUTSIDE = 1.0
 
 
 class CandidateCubes(Dataset):
-    """Dataset of one cube for each item of a list, read from prepared volumes.
+    """Dataset of one cube for each item, read from prepared volumes.
 
-    An item with a ``point`` gives the cube around this point; an item without a point gives the middle of its image. Voxels
-    outside of the scan have the darkest value. Items whose scans `volumes` skipped are skipped and counted in the log.
+    The cube lies around the ``point`` of an item or, if it has none, in the middle of the image. Voxels outside of the scan
+    have the darkest value. Items of scans that `volumes` skipped are also skipped.
 
     Args:
-        items: ``{"image": path, "patient": name, "label": class}``, with ``"point"``: (x, y, z) in millimetres and LPS
-            axes for cubes around points; see `classification_datalist`. ``label`` may be missing for inference.
+        items: ``{"image": path, "patient": name, "label": class}``, and ``"point"``: (x, y, z) in millimetres and LPS axes
+            for cubes around points; see `classification_datalist`. ``label`` may be missing for inference.
         volumes: the prepared volumes of the items' scans.
         cube_size: sides of a cube in voxels; with two sides, the cubes are axial slices of volumes.
-        label_fraction: fraction of the patients whose cubes are used, in (0, 1], each class at least once; see
-            `take_fraction`.
-        label_fraction_seed: another seed takes other patients.
-        shots: number of patients whose cubes are used, instead of `label_fraction`.
-        also: further numbers of every cube, such as ``diameter_mm``; NaN for an item without it, or with an empty text.
+        label_fraction: fraction of the patients to use, in (0, 1], with every class; see `take_fraction`.
+        label_fraction_seed: another seed keeps other patients.
+        shots: number of patients to use, instead of `label_fraction`.
+        also: keys of further numbers, such as ``diameter_mm``; NaN if an item has no value.
 
     Shape:
-        ``cubes[i]``: ``image``, a float32 array (C, X, Y, Z); ``source``, the path of its scan; ``patient``; ``case``, the path,
-        or the scan's name with the point; ``label``, ``scan`` and ``lesion`` if the items have them; with points
-        ``point``, a float64 array of 3; and the entries of ``also``.
+        ``cubes[i]``: ``image``, a float32 array (C, X, Y, Z); ``source``, the path of the scan; ``patient``; ``case``, the path or
+        the scan's name with the point; ``label``, ``scan`` and ``lesion`` if the items have them; ``point``, a float64 array
+        (3,), if they have points; and the keys in `also`.
 
     Raises:
-        ValueError: no items, items of which only some have a point, a label, a scan or a lesion, an entry of ``also`` that is
-            not a number or that no item has, or a point outside of its scan.
+        ValueError: there are no items; only some items have a point, label, scan or lesion; a value of a key in `also` is not
+            a number, or no item has the key; or a point lies outside of its scan.
     """
 
     def __init__(
@@ -73,7 +72,7 @@ class CandidateCubes(Dataset):
         by_scan: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         for item in items:
             by_scan[os.path.abspath(item["image"])].append(item)
-        twice = [image for image, own in by_scan.items() if len(own) > 1 and "point" not in own[0]]
+        twice = [image for image, of_scan in by_scan.items() if len(of_scan) > 1 and "point" not in of_scan[0]]
         if twice:
             raise ValueError(
                 f"CandidateCubes: {twice[0]} is listed {len(by_scan[twice[0]])} times without a point. List it once."
@@ -82,7 +81,7 @@ class CandidateCubes(Dataset):
         self.volumes = volumes
         missing = volumes.preprocessing.spatial_dims - len(cube_size)
         self.size = (*(int(side) for side in cube_size), *[1] * missing)  # a slice is one voxel thick
-        self.items = [item for image, own in by_scan.items() if image in volumes for item in own]
+        self.items = [item for image, of_scan in by_scan.items() if image in volumes for item in of_scan]
         if not self.items:
             raise ValueError(
                 f"CandidateCubes: the scans of all {len(items)} items were skipped; the log has the reasons."
@@ -96,9 +95,8 @@ class CandidateCubes(Dataset):
 
     def _find_corners(self) -> np.ndarray:
         corners = []
-        # The items are in the order of their scans.
-        for image, own in itertools.groupby(self.items, key=lambda item: item["image"]):
-            points, shape = [item["point"] for item in own if "point" in item], self.volumes.shape(image)
+        for image, items in itertools.groupby(self.items, key=lambda item: item["image"]):  # in the order of the scans
+            points, shape = [item["point"] for item in items if "point" in item], self.volumes.shape(image)
             if not points:
                 corners.append(middle_corner(shape, self.size)[None])
                 continue
@@ -125,11 +123,11 @@ class CandidateCubes(Dataset):
 
     @property
     def labels(self) -> list[int]:
-        """Class of each cube."""
+        """The class of each cube."""
         return [item["label"] for item in self.items]
 
     def record(self) -> dict[str, Any]:
-        """Plain values about the data, for checkpoints: numbers of scans, patients and cubes of each class, and the settings."""
+        """Plain values for checkpoints: numbers of scans, patients and cubes by class, hashes of the patients, settings."""
         return {
             **labelled_record(list({item["image"]: item for item in self.items}.values())),
             "cubes": len(self),
@@ -149,7 +147,7 @@ def _number(item: Mapping[str, Any], key: str) -> float:
 
 
 def middle_corner(shape: Sequence[int], size: Sequence[int]) -> np.ndarray:
-    """The lowest corner, in voxels, of the cube in the middle of a volume; negative if the volume is smaller."""
+    """The lowest corner in voxels of the cube in the middle of a volume; negative if the volume is smaller."""
     return np.trunc((np.array(shape) - np.array(size)) / 2).astype(int)
 
 
@@ -161,9 +159,8 @@ def corners_around(
     The voxel nearest to a point lies at ``size // 2`` of its cube, as in MONAI's ``SpatialCrop``.
 
     Args:
-        points: in millimetres, in the LPS axes of ITK, DICOM and LUNA16 (x to the patient's left, y to the back, z to the
-            head).
-        affine: from voxels to millimetres in RAS, 4 × 4 (3 × 3 in 2D).
+        points: millimetres in the LPS axes of ITK, DICOM and LUNA16 (x to the patient's left, y to the back, z to the head).
+        affine: matrix from voxels to RAS millimetres, 4 × 4 (3 × 3 in 2D).
         shape: sides of the volume in voxels.
         size: sides of the cubes in voxels.
 

@@ -1,4 +1,4 @@
-"""Sampling of the positions of training cubes, and the rules that accept or reject a position."""
+"""Sampling of the positions of training cubes, and rules for these positions."""
 
 from __future__ import annotations
 
@@ -30,14 +30,11 @@ class CubeRule(Protocol):
     """The interface of the rules of a `CubeSampler`."""
 
     def prepare(self, scan: np.ndarray, intensity: IntensityScaling) -> CubeTest:
-        """Prepare the decisions about a scan.
+        """A function that decides whether to keep a cube of a scan; its argument is a slice for each spatial axis.
 
         Args:
             scan: ``(C, X, Y, Z)`` or ``(C, X, Y)``, scaled by `intensity`.
             intensity: the scaling, for thresholds in the scan's unit.
-
-        Returns:
-            A function that says whether to keep a cube, given by a slice for each spatial axis.
         """
 
     def record(self) -> dict[str, Any]:
@@ -47,9 +44,9 @@ class CubeRule(Protocol):
 
 @dataclass(frozen=True)
 class BodyRule(CubeRule):
-    """Keep a cube with enough body, for any CT or MR body region.
+    """Keeps cubes with enough body, in any body region in CT or MR.
 
-    Air around the patient, the couch and padding are not body; lungs and other enclosed air are.
+    Lungs and other enclosed air belong to the body; air around the patient, the couch and padding do not.
 
     Args:
         min_body: smallest fraction of the cube's voxels inside the body, in [0, 1].
@@ -80,15 +77,14 @@ class BodyRule(CubeRule):
 
 @dataclass(frozen=True)
 class LungRule(CubeRule):
-    """Keep a cube with little dense tissue: the paper's rule for chest CT, which gives mostly lung.
+    """Keeps cubes with little dense tissue, mostly lung: the paper's rule for chest CT.
 
-    A voxel at or above `threshold` scores 1, a voxel below it scores 0.5 if its neighbour in the next slice of the scan along
-    Z is at or above it, and any other scores 0. The mean over the cube must not exceed `max_dense`. The rule is for 3D and a
-    scaling with a fixed unit. It cannot distinguish lung from the air around the patient; the paper's margin
-    of ``(100, 100, 30)`` voxels excludes this air.
+    The score of a voxel is 1 at or above `threshold`. Below it, the score is 0.5 if the voxel in the next slice along Z is at or
+    above it, otherwise 0. The mean score of a cube must not exceed `max_dense`. The rule needs 3D and a scaling with a fixed
+    unit. Air around the patient also passes; the paper excludes it by a margin of ``(100, 100, 30)`` voxels.
 
     Args:
-        threshold: in the scan's unit, -150 HU in the paper.
+        threshold: intensity in the scan's unit, -150 HU in the paper.
         max_dense: largest mean score, in [0, 1].
 
     Based on: the published sampling of Zhou et al., "Models Genesis", Medical Image Analysis 67, 2021, 101840.
@@ -106,7 +102,7 @@ class LungRule(CubeRule):
             raise ValueError(f"LungRule: max_dense must lie in 0 … 1, got {self.max_dense}.")
 
     def prepare(self, scan: np.ndarray, intensity: IntensityScaling) -> CubeTest:
-        """Scale the threshold like the scan; a `ValueError` in 2D, or if the scaling depends on the scan or clips it."""
+        """Scale the threshold; a `ValueError` in 2D, or if the scaling depends on the scan or clips the threshold."""
         if scan.ndim != 4:
             raise ValueError("LungRule needs 3D scans, because it compares neighbouring slices. Use BodyRule in 2D.")
         threshold = intensity.scaled_value(self.threshold)
@@ -124,20 +120,18 @@ class LungRule(CubeRule):
 
 @dataclass(frozen=True)
 class CubeSampler:
-    """Draw the corners of cubes uniformly from the positions that a rule accepts, each position at most once.
+    """Chooses cubes uniformly from the positions that a rule accepts, without repetition.
 
     Args:
-        cube_size: sides of a cube in voxels, one for each axis of the scan. A side of 1 makes slices: ``(64, 64, 1)``
-            gives axial ones.
-        margin: voxels at both ends of each axis that no cube covers, one number or one for each axis; ``(100, 100, 30)`` in
-            the paper.
-        rule: accepts or rejects a cube.
-        max_attempts_per_cube: largest number of draws for each wanted cube (50 in the paper).
-        small_scans: for a scan with a side below the cube, ``"pad"`` fills both ends with the darkest value of the range,
-            ``"skip"`` skips it.
+        cube_size: sides of a cube in voxels, one for each axis of the scan. ``(64, 64, 1)`` gives axial slices.
+        margin: voxels at both ends of each axis without cubes, one number or one for each axis; ``(100, 100, 30)`` in the
+            paper.
+        rule: the rule that accepts or rejects a cube.
+        max_attempts_per_cube: largest number of tried positions for each cube (50 in the paper).
+        small_scans: ``"pad"`` pads scans smaller than a cube at both ends with the darkest value, ``"skip"`` skips them.
 
     Raises:
-        ValueError: sizes below 1, a margin below 0, an unknown choice.
+        ValueError: a size is below 1, a margin is below 0, or `small_scans` is unknown.
 
     Examples:
         >>> from models_genesis_bundle.data import CubeSampler, IntensityScaling
@@ -168,24 +162,20 @@ class CubeSampler:
         object.__setattr__(self, "margin", margin)
 
     def padding(self, shape: Sequence[int]) -> list[tuple[int, int]]:
-        """Voxels to add before and after each spatial axis of a scan of this shape so that a cube fits."""
+        """Voxels to add before and after each axis of a scan so that a cube fits."""
         missing = [max(0, side - have) for side, have in zip(self.cube_size, shape, strict=True)]
         return [(lack // 2, lack - lack // 2) for lack in missing]
 
     def sample(
         self, scan: np.ndarray, intensity: IntensityScaling, count: int, rng: np.random.Generator
     ) -> list[Corner]:
-        """Draw places of cubes.
+        """The lowest corners, in voxels, of `count` different cubes, or of fewer if not enough positions are accepted.
 
         Args:
             scan: ``(C, X, Y, Z)`` or ``(C, X, Y)``, scaled by `intensity` and large enough for a cube.
             intensity: the scaling.
             count: number of cubes.
-            rng: source of the draws.
-
-        Returns:
-            The lowest corners, in voxels, of `count` different cubes, or of fewer if the scan has no more places or the
-            attempts run out.
+            rng: random generator.
         """
         shape = scan.shape[1:]
         if len(shape) != len(self.cube_size):
@@ -222,11 +212,10 @@ class CubeSampler:
 
 
 def otsu_threshold(values: np.ndarray) -> tuple[float, float]:
-    """The threshold that splits the values of an array into two classes of least variance.
+    """The threshold that splits values into two classes with the least variance, and the separability.
 
-    Returns:
-        The threshold and the separability, the fraction of the variance that is between the classes: 0.64 for one normal
-        distribution, 0.75 for a uniform one, near 1 for two narrow peaks, 0 if all values are equal or nearly so.
+    The separability is the fraction of the variance that is between the classes: 0.64 for a normal distribution, 0.75 for a
+    uniform one, near 1 for two narrow peaks, 0 if all values are nearly equal.
 
     Based on: Otsu, "A threshold selection method from gray-level histograms", IEEE Trans. SMC 9, 1979, 62–66.
     """
@@ -249,17 +238,17 @@ def otsu_threshold(values: np.ndarray) -> tuple[float, float]:
 def body_mask(scan: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
     """Find the body in a scan at reduced resolution.
 
-    The scan is averaged down to at most 128 voxels a side and split by Otsu's threshold. Components of at least a tenth of
-    the largest are kept (two legs, but not the couch). Holes are filled slice by slice along the last axis, so that lungs
-    are body. Lungs that reach the border of the scan are not holes: a dark region is body as well if its median is above the
-    scan's minimum by 8 % of the difference to the bright mean. A scan without two classes, such as a crop from within
-    an organ, is all body.
+    The scan is averaged to at most 128 voxels along each side and split by Otsu's threshold. Components of at least a tenth of
+    the largest one stay, for example two legs, but not the couch. Holes in each slice along the last axis are filled, so that
+    lungs are body. Lungs at the border of the scan are not holes. Therefore, a dark region is also body if its median is above
+    the scan's minimum by 8 % of the difference to the bright mean. If a scan does not have two classes, as a crop from an
+    organ, all of it is body.
 
     Args:
-        scan: ``(C, X, Y, Z)`` or ``(C, X, Y)``, whose first channel is used; any unit in which air is darkest.
+        scan: ``(C, X, Y, Z)`` or ``(C, X, Y)`` in a unit in which air is darkest; the first channel is used.
 
     Returns:
-        The mask, ``(x, y, z)`` booleans, and the number of the scan's voxels along each axis in one voxel of the mask.
+        The bool mask ``(x, y, z)``, and the number of the scan's voxels along each axis in a voxel of the mask.
     """
     shape = scan.shape[1:]
     factors = tuple(-(-side // _LONGEST_SIDE) for side in shape)

@@ -1,4 +1,4 @@
-"""A folder of files, each made from a source file, and made again when the source or the settings change."""
+"""A folder of files that are made from source files, and made again if the source or the settings change."""
 
 from __future__ import annotations
 
@@ -28,21 +28,20 @@ Record = dict[str, Any]
 Job = Callable[[], Record]
 
 _START = time.time()
-_IDLE_SECONDS = 10  # after which a process without work ends
+_IDLE_SECONDS = 10  # a process without work ends after this time
 
 
 class Journal:
-    """Records by key in a text file, to which lines are appended.
+    """Records by key in a text file that only grows.
 
-    Each line holds the CRC-32 of a record and the record as JSON. An incomplete or damaged line is ignored, so that
-    only its record is lost. The last line of a key counts.
+    Each line has the CRC-32 of a record and the record as JSON. Damaged lines are ignored. The last line of a key is valid.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self) -> dict[str, Record]:
-        """All records by key; empty if there is no file."""
+        """All records by key."""
         records = {}
         if self.path.exists():
             for line in self.path.read_bytes().split(b"\n"):
@@ -52,7 +51,7 @@ class Journal:
         return records
 
     def append(self, key: str, record: Mapping[str, Any]) -> None:
-        """Add a record, or replace the one with the same key; an `OSError` names the file."""
+        """Add or replace the record of a key; an `OSError` names the file."""
         text = json.dumps([key, record], separators=(",", ":")).encode()
         try:
             with open(self.path, "ab") as file:
@@ -62,10 +61,10 @@ class Journal:
 
 
 class ItemFolder:
-    """Items that were made from sources with the same settings, and a journal of them.
+    """Items that were made with the same settings, and a journal of them.
 
-    The folder's name ends with a hash of the settings, so that items of other settings are neither used nor replaced. It
-    holds ``settings.json``, ``index.jsonl`` (see `Journal`) and the items' files.
+    The folder's name ends with a hash of the settings, so that items with other settings stay. The folder contains
+    ``settings.json``, ``index.jsonl`` (see `Journal`) and the items' files.
     """
 
     def __init__(self, parent: Path, name: str, settings: Mapping[str, Any], suffix: str) -> None:
@@ -76,20 +75,23 @@ class ItemFolder:
         self.journal = Journal(self.folder / "index.jsonl")
 
     def path(self, key: str) -> str:
-        """The file of an item, in one of up to 256 folders; a `Path` would be slow for a hundred thousand items."""
+        """The file of an item, in one of 256 folders; not a `Path`, which is slow for a hundred thousand items."""
         name = hashlib.sha256(os.fsencode(key)).hexdigest()[:24]
         return f"{self.folder}{os.sep}{name[:2]}{os.sep}{name}{self.suffix}"
 
     def open_or_make(
         self, wanted: Mapping[str, str], job: Callable[[str], Job], num_workers: int, scheduler: str | None
     ) -> dict[str, Record]:
-        """The records of items, after making those that are missing, incomplete or outdated.
+        """Make the items that are missing, incomplete or outdated, and return the records of all items.
 
-        An interrupted call loses only the items in work. A second process that wants the same folder waits for the first.
+        An interrupted call only loses unfinished items. If two processes use the same folder, one waits for the other.
 
-        `wanted` has the fingerprint of each item's source, by key. `job` gives for a key a small, picklable function that makes
-        the file and returns its record, with the size of the file as ``bytes`` (0: no file is needed). An item whose record
-        has ``unreadable`` is tried again by every run. See `run_jobs` for `num_workers` and `scheduler`.
+        Args:
+            wanted: fingerprint of each item's source, by key.
+            job: for a key, a small picklable function that makes the file and returns its record, with the size of the file as
+                ``bytes`` (0 without a file). If the record has ``unreadable``, every run tries the item again.
+            num_workers: see `run_jobs`.
+            scheduler: see `run_jobs`.
         """
         records = self._fitting(wanted)
         if len(records) < len(wanted):
@@ -99,7 +101,7 @@ class ItemFolder:
                 missing = [key for key in wanted if key not in records]
                 if records and missing:
                     logger.info("%s: %d of %d exist already.", self.folder, len(records), len(wanted))
-                jobs = ((key, job(key)) for key in missing)  # each is made when it is sent to a process
+                jobs = ((key, job(key)) for key in missing)
                 sizes: list[int] = []
                 with tqdm(
                     total=len(wanted), initial=len(records), desc=f"Preparing {self.name}", unit="scan"
@@ -112,7 +114,7 @@ class ItemFolder:
         return {key: records[key] for key in wanted}
 
     def make_again(self, key: str, fingerprint: str, job: Job) -> Record:
-        """Replace a damaged item; returns the new record."""
+        """Replace a damaged item and return its new record."""
         with self._locked():
             return self._keep(key, fingerprint, job())
 
@@ -138,7 +140,6 @@ class ItemFolder:
             return False
 
     def _require_space(self, sizes: Sequence[int], left: int) -> None:
-        """Raise an error if the remaining files, at the average size so far, do not fit on the disk."""
         needed, free = left * sum(sizes) / len(sizes), shutil.disk_usage(self.folder).free
         if needed > free:
             raise OSError(
@@ -163,13 +164,13 @@ class ItemFolder:
 def run_jobs(
     jobs: Iterable[tuple[str, Job]], num_workers: int, scheduler: str | None = None
 ) -> Iterator[tuple[str, Record]]:
-    """Run picklable jobs, each with a key, and yield keys and results as they are ready, in any order.
+    """Run picklable jobs, and yield their keys and results in any order.
 
     Args:
-        jobs: what to do.
-        num_workers: processes on this machine; 0 and 1 work in this process.
-        scheduler: address of a Dask scheduler, such as ``"tcp://10.0.0.1:8786"``, whose workers are used instead. They
-            need this package and must see the same files. If a worker dies, another one repeats its work.
+        jobs: keys and functions.
+        num_workers: number of processes on this machine; with 0 or 1, this process does the work.
+        scheduler: address of a Dask scheduler, such as ``"tcp://10.0.0.1:8786"``, to use its workers instead. They need this
+            package and the same files. If a worker dies, another worker repeats its work.
     """
     with ExitStack() as stack:
         if scheduler is None:
@@ -193,7 +194,7 @@ def _run_keyed(key: str, job: Job) -> tuple[str, Record]:
 
 
 def _end_with_parent() -> None:
-    """Let this process end with its parent, even if that is killed."""
+    """End this process when its parent ends or is killed."""
     parent = os.getppid()
 
     def watch() -> None:

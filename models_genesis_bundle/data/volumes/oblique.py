@@ -14,13 +14,13 @@ from scipy.spatial.transform import Rotation
 def random_matrix(
     rotation: float, zoom: Sequence[float], spacing: Sequence[float], generator: np.random.Generator
 ) -> np.ndarray:
-    """Draw a rotation and a zoom, in millimetres, as a matrix from voxel offsets in the cube to those in the volume.
+    """A random rotation and zoom as a matrix from voxel offsets in the cube to voxel offsets in the volume.
 
     Args:
         rotation: largest angle about each axis, in degrees; angles are uniform in ±rotation.
-        zoom: smallest and largest magnification of the anatomy in the cube; its logarithm is uniform.
+        zoom: smallest and largest magnification of the anatomy; its logarithm is uniform.
         spacing: sides of a voxel in millimetres, 3 or 2.
-        generator: source of the draws.
+        generator: random generator.
     """
     axes = len(spacing)
     names, signs = ("z", [1]) if axes == 2 else ("xyz", [1, -1, 1])
@@ -36,20 +36,19 @@ def read_oblique(
     size: Sequence[int],
     matrix: np.ndarray,
 ) -> np.ndarray:
-    """Read a box that holds the turned cube, and resample it once, linearly, to float32 (C, *size).
+    """Read a rotated cube with one linear resampling, float32 (C, *size).
 
-    If the cube's voxels are at least twice as long as the volume's, the box is first averaged over blocks of voxels, so that
-    voxels between the sampled points count.
+    If the cube's voxels are at least twice as long as the volume's, blocks of the volume's voxels are averaged first.
 
     Args:
-        read: gives (C, *size) for a lowest corner and a size in voxels.
-        corner: lowest voxel of the cube before it is rotated about its middle.
-        size: its sides in voxels.
+        read: function of a lowest corner and a size in voxels that returns (C, *size).
+        corner: lowest voxel of the cube before the rotation about its middle.
+        size: sides of the cube in voxels.
         matrix: see `random_matrix`.
     """
     half = (np.array(size) - 1) / 2
     middle = np.array(corner) + half
-    block = max(1, int(np.linalg.det(matrix) ** (1 / len(size)) + 1e-6))  # voxels of the volume in one of the cube
+    block = max(1, int(np.linalg.det(matrix) ** (1 / len(size)) + 1e-6))  # volume voxels along a cube voxel
     reach = np.abs([matrix @ (half * signs) for signs in product((-1, 1), repeat=len(size))]).max(axis=0)
     reach = reach + (block - 1) / 2
     lowest = np.floor(middle - reach).astype(int)
@@ -57,7 +56,7 @@ def read_oblique(
     box = torch.from_numpy(read(lowest.tolist(), (sides * block).tolist()))[None]
     if block > 1:
         box = Pool[Pool.AVG, len(size)](block)(box)
-    # grid_sample needs the matrix between offsets from the middles, as parts of half the sides, with the last axis first.
+    # grid_sample needs offsets from the middle, divided by half the sides, with the last axis first.
     half_box = np.maximum((sides - 1) / 2, 0.5)
     shift = ((middle - lowest - (block - 1) / 2) / block - (sides - 1) / 2) / half_box
     scaled = matrix / block * np.maximum(half, 0.5) / half_box[:, None]

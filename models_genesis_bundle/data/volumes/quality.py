@@ -36,11 +36,11 @@ _LOWEST_PADDING, _AIR, _FAT, _HIGHEST_MEDIAN = -3100.0, -200.0, -100.0, 700.0  #
 
 @dataclass(frozen=True)
 class ScanFacts:
-    """The properties of one scan that the rules and the planning use."""
+    """The properties of a scan for the rules and the planning."""
 
-    shape: tuple[int, ...]  # voxels along the axes that are closest to right, front and head; two in 2D
-    spacing: tuple[float, ...]  # side of a voxel along the same axes, in mm
-    modality: str  # as in the header, such as "CT" or "MR", or ""
+    shape: tuple[int, ...]  # voxels along the axes closest to right, front and head (two axes in 2D)
+    spacing: tuple[float, ...]  # side of a voxel along these axes, in mm
+    modality: str  # modality in the header, such as "CT" or "MR", or ""
     minimum: float
     maximum: float
     low: float  # the 0.5th percentile
@@ -51,7 +51,7 @@ class ScanFacts:
 
     @classmethod
     def of(cls, image: MetaTensor) -> ScanFacts:
-        """The facts of the first channel of an unscaled scan from `LoadScand`, but for the extremes of about 2 million voxels."""
+        """The properties of the first channel of a scan from `LoadScand`; percentiles are from about 2 million voxels."""
         voxels = image.as_tensor()[0]
         order = np.argsort(nibabel.io_orientation(np.asarray(image.affine))[:, 0])
         spacing = affine_to_spacing(image.affine, r=voxels.ndim)
@@ -74,23 +74,23 @@ class ScanFacts:
 
 
 def _thinned(voxels: np.ndarray, most: int) -> np.ndarray:
-    """At most about `most` voxels of a scan, at even steps along all axes, in one row."""
+    """About `most` voxels of a scan, or fewer, at equal steps along all axes, flattened."""
     step = int(np.ceil((voxels.size / most) ** (1 / voxels.ndim)))
     return voxels[(slice(None, None, max(step, 1)),) * voxels.ndim].ravel()
 
 
 def quality_rule(facts: ScanFacts) -> tuple[str, str] | None:
-    """The name of the rule that excludes a scan, and the reason in a sentence; None for a usable scan.
+    """The name of the rule that excludes a scan, and the reason as a sentence; None for a usable scan.
 
     ================== ==============================================================================
     rule               the scan
     ================== ==============================================================================
     ``few_slices``     has fewer than 3 voxels along an axis (3D only)
     ``constant``       has the same value everywhere
-    ``localiser``      has at most 5 slices at a distance of at least 7 mm, and of at least three times
-                       that of the voxels within a slice (3D only)
+    ``localiser``      has at most 5 slices, at least 7 mm apart and at least 3 times the smallest side of
+                       a voxel (3D only)
     ``mostly_padding`` has one value in more than 95 % of its voxels
-    ``label_map``      has whole numbers from 0 to at most 32 alone
+    ``label_map``      has only whole numbers from 0 to at most 32
     ================== ==============================================================================
     """
     shape = " x ".join(str(side) for side in facts.shape)
@@ -110,10 +110,9 @@ def quality_rule(facts: ScanFacts) -> tuple[str, str] | None:
 
 
 def intensity_kind(facts: ScanFacts) -> str:
-    """The kind of a scan's intensities: ``"CT in HU"``, ``"CT not in HU"``, another modality, or ``"not in HU"``.
+    """The kind of a scan's intensities: ``"CT in HU"``, ``"CT not in HU"``, another modality, ``"not in HU"`` or ``""``.
 
-    It is the modality in the header. Without one, or for CT, the values decide; ``""`` means that they do not, as for a crop
-    of soft tissue.
+    It is the modality in the header. Without a modality, or for CT, it is found from the intensities; ``""`` means unknown.
     """
     modality = _MODALITY_NAMES.get(facts.modality, facts.modality)
     if modality not in ("", "CT"):
@@ -127,21 +126,20 @@ def intensity_kind(facts: ScanFacts) -> str:
 
 
 def odd_intensity_kinds(kinds: Sequence[str]) -> tuple[dict[int, str], bool]:
-    """Find the scans whose intensities are of another kind than those of the rest.
+    """Find the scans whose kind of intensities differs from the most frequent kind.
 
-    The rest are the scans with the most frequent kind. An unknown kind is never odd, and ``"not in HU"`` agrees with any modality
-    but CT in HU.
+    An unknown kind never differs, and ``"not in HU"`` agrees with any modality but CT in HU.
 
     Args:
         kinds: the `intensity_kind` of each scan.
 
     Returns:
-        The reasons by the position of an odd scan, and whether the rest are a clear majority, at least three for each.
+        The reasons by the position of each odd scan, and whether there are at least three other scans for each odd scan.
     """
     counts = Counter(kind for kind in kinds if kind)
     if not counts:
         return {}, True
-    # Of two kinds with as many scans, CT in HU wins: its unit is the same in every scan.
+    # If two kinds are equally frequent, CT in HU wins, because its unit is the same in every scan.
     largest = max(counts, key=lambda kind: (counts[kind], kind == CT_IN_HU, kind))
     odd = [place for place, kind in enumerate(kinds) if not _agree(kind, largest)]
     agreeing = counts.total() - len(odd)
@@ -154,14 +152,14 @@ def _agree(kind: str, other: str) -> bool:
 
 
 def _is_in_hu(facts: ScanFacts) -> bool | None:
-    """Whether the values are CT in HU; None if they may or may not be."""
+    """Whether the values are CT in HU; None if this is unclear."""
     if facts.high - facts.low <= _SMALLEST_SPREAD:
-        return False  # scaled to 0 ... 1, or by mean and standard deviation
+        return False  # scaled to 0 … 1, or by mean and standard deviation
     if facts.minimum >= 0:
-        # A crop of soft tissue without fat or air has no voxel below 0 HU, and none dark or bright.
+        # A crop of soft tissue without fat or air has no voxel below 0 HU, and no bright voxel.
         is_crop = facts.low > 10 and 20 < facts.median < 150 and facts.high < 400
         return None if is_crop else False
-    # Any other CT has fat, lung or air well below 0 HU, but little below the values that scanners pad with.
+    # Other CT scans have fat, lung or air well below 0 HU, but few voxels below the padding of scanners.
     if facts.minimum <= _AIR and _LOWEST_PADDING <= facts.low <= _FAT and facts.median <= _HIGHEST_MEDIAN:
         return True
     return None

@@ -1,4 +1,4 @@
-"""Training cubes, read from prepared volumes, along the scan's axes or rotated and magnified."""
+"""Training cubes from prepared volumes, along the scan's axes or rotated and magnified."""
 
 from __future__ import annotations
 
@@ -31,31 +31,30 @@ _FRESH_PLACES = 2048
 class ScanCubes(Dataset):
     """Dataset of cubes of scans, at new positions in each epoch or always at the same positions.
 
-    With ``draw="fresh"`` each volume has up to 2048 places. Each epoch takes new ones until all were taken, and then again in
-    another order. An item depends on (`seed`, epoch, index) alone, so that it is the same in any worker and after a
-    restart. With ``draw="fixed"`` there are `cubes_per_scan` places, as in the paper.
+    With ``draw="fresh"``, each volume has up to 2048 places. Each epoch uses new places until all were used, and then again in
+    another order. With ``draw="fixed"``, each volume has `cubes_per_scan` places, as in the paper. An item depends only on
+    (`seed`, epoch, index), so that it is the same in any worker and after a restart.
 
-    The places are drawn once and kept in the folder of the volumes, because the sampler's rule reads a whole volume. They
-    depend on the seed, the patient and the name of the scan's file.
+    The places depend on the seed, the patient and the file name of the scan. They are stored in the folder of the volumes.
 
     Args:
         volumes: the prepared volumes.
-        scans: ``[{"image": path, "patient": name}, …]``; scans that `volumes` left out are ignored.
-        sampler: draws the places of the cubes.
-        cubes_per_scan: cubes of each scan in an epoch; fewer if a scan has fewer places.
-        seed: random seed of the draws.
+        scans: ``[{"image": path, "patient": name}, …]``; scans that `volumes` excludes are ignored.
+        sampler: chooses the places of the cubes.
+        cubes_per_scan: number of cubes of each scan in an epoch, or fewer if a scan has fewer places.
+        seed: random seed.
         draw: ``"fresh"`` or ``"fixed"``.
         rotation: with ``"fresh"``, largest rotation of a cube about each axis, in degrees.
         zoom: with ``"fresh"``, smallest and largest magnification of a cube.
 
     Shape:
-        ``cubes[i]``, or ``cubes[EpochIndex(epoch, i)]``: ``{"image": (C, X, Y, Z) float32 array, "source": path of the
-        scan, "cube": i}``. Axes along which the cubes are one voxel thick are dropped: slices of volumes are (C, X, Y).
+        ``cubes[i]`` or ``cubes[EpochIndex(epoch, i)]``: ``{"image": float32 array (C, X, Y, Z), "source": path of the scan,
+        "cube": i}``. Axes of one voxel are removed: slices of volumes are (C, X, Y).
 
     Attributes:
-        images: the scans that have a place.
-        counts: number of places of each of them.
-        without: why other scans have no place, by path.
+        images: the scans with places.
+        counts: number of places of each of these scans.
+        without: the reason why a scan has no place, by path.
 
     Raises:
         SkippedScansError: no scan gives a cube.
@@ -130,7 +129,7 @@ class ScanCubes(Dataset):
         return {image_of[key]: record for key, record in records.items()}
 
     def _places_key(self, image: str) -> str:
-        """The key of a scan's places: runs that name its patient differently have different places."""
+        """The key of a scan's places, with the patient, because the places depend on it."""
         return f"{image}|{self.patients[image]}"
 
     def _report(self) -> None:
@@ -166,7 +165,7 @@ class ScanCubes(Dataset):
         return int(np.searchsorted(self._ends, number, side="right"))
 
     def corner_of(self, number: int, epoch: int = 0) -> tuple[int, ...]:
-        """The lowest corner of an item's cube in an epoch, in voxels of the volume; negative if it starts in padding."""
+        """The lowest corner of a cube in an epoch, in voxels of the volume; negative if the cube begins in the padding."""
         scan = self._scan_of(number)
         of_scan = number - (int(self._ends[scan - 1]) if scan else 0)
         corners = self.corners(self.images[scan])
@@ -177,12 +176,12 @@ class ScanCubes(Dataset):
         return tuple(corners[of_scan].tolist())
 
     def corners(self, image: str) -> np.ndarray:
-        """The lowest corners at all places of a scan, (count, axes), in voxels."""
+        """The lowest corners of all cubes of a scan, (count, axes), in voxels."""
         record = self._records[image]
         return _read_corners(self._places.path(self._places_key(image)), record["checksum"], record["count"])
 
     def record(self) -> dict[str, Any]:
-        """Plain values about the data, for checkpoints: numbers of scans, patients and cubes, hashes of the patients, settings."""
+        """Plain values for checkpoints: numbers of scans, patients and cubes, hashes of the patients, settings."""
         settings = {
             "preprocessing": self.volumes.preprocessing.record(),
             "sampler": self.sampler.record(),
@@ -198,7 +197,7 @@ class ScanCubes(Dataset):
 
 @lru_cache(maxsize=512)
 def _order(seed: int, scan: int, passes: int, count: int) -> np.ndarray:
-    """The order of a volume's places after this number of passes over all of them."""
+    """The order of a volume's places after a number of passes over all places."""
     return np.random.default_rng((seed, scan, passes)).permutation(count)
 
 
@@ -213,7 +212,7 @@ def _read_corners(file: str, checksum: int, count: int) -> np.ndarray:
 
 
 def _draw_corners(image: str, identity: str, volumes: Volumes, sampler: CubeSampler, count: int, path: str) -> Record:
-    """Draw the places in one volume and write them, in any process."""
+    """Choose the places in one volume and write them, in any process."""
     shape = volumes.shape(image)
     padding = sampler.padding(shape)
     padded = any(after for _, after in padding)

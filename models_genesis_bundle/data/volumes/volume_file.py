@@ -1,4 +1,4 @@
-"""One prepared volume on disk: compressed, read at random places, and checked by each read."""
+"""One compressed volume on disk, to be read at random places; each read checks its data."""
 
 from __future__ import annotations
 
@@ -14,22 +14,21 @@ from monai.config import PathLike
 
 _CHUNK = {3: (32, 32, 32), 2: (128, 128)}
 _BLOCK = {3: (16, 16, 16), 2: (32, 32)}
-_HEAD, _TAIL = 2**12, 2**18  # bytes that hold the header, and the offsets, checksums and trailer of a frame
+_HEAD, _TAIL = 2**12, 2**18  # bytes with the header, and with the offsets, checksums and trailer of a frame
 _CHECKSUMS = "crc32"
 
 
 class DamagedVolumeError(ValueError):
-    """A prepared volume whose file has changed or cannot be read."""
+    """The file of a prepared volume has changed or cannot be read."""
 
 
 def write_volume(path: PathLike, voxels: np.ndarray) -> tuple[int, int]:
-    """Write a volume (C, X, Y, Z) or (C, X, Y) as a Blosc2 array (``.b2nd``) of float16, whole or not at all.
+    """Write a volume (C, X, Y, Z) or (C, X, Y) atomically as a Blosc2 array (``.b2nd``) of float16.
 
-    LZ4 is the fastest of Blosc2's codecs to decompress. With chunks of 32³ and blocks of 16³ voxels, cubes of 64 × 64 × 32
-    voxels were read fastest at random places in a CT.
+    LZ4, chunks of 32³ voxels and blocks of 16³ voxels were fastest for reading cubes of 64 × 64 × 32 voxels in a CT.
 
     Returns:
-        The size of the file in bytes and the CRC-32 of its header and trailer. The CRC-32 of each chunk is in the file.
+        The size of the file in bytes, and the CRC-32 of its header and trailer. The CRC-32 of each chunk is in the file.
     """
     dims = voxels.ndim - 1
     chunks, blocks = (
@@ -38,7 +37,7 @@ def write_volume(path: PathLike, voxels: np.ndarray) -> tuple[int, int]:
     )
     compression = {"codec": blosc2.Codec.LZ4, "clevel": 5, "filters": [blosc2.Filter.SHUFFLE], "nthreads": 1}
     in_memory = blosc2.asarray(voxels.astype(np.float16), chunks=chunks, blocks=blocks, cparams=compression)
-    # The chunks of this copy are byte for byte those of the file.
+    # The chunks of this copy are identical to those of the file.
     array = blosc2.ndarray_from_cframe(in_memory.to_cframe(), copy=True)
     checksums = [zlib.crc32(array.schunk.get_chunk(number)) for number in range(array.schunk.nchunks)]
     array.schunk.vlmeta[_CHECKSUMS] = checksums
@@ -49,7 +48,7 @@ def write_volume(path: PathLike, voxels: np.ndarray) -> tuple[int, int]:
 
 
 class VolumeFile:
-    """A volume that `write_volume` has written; each chunk is compared with its checksum before its first use.
+    """A volume from `write_volume`; the checksum of each chunk is checked before its first use.
 
     Args:
         path: the file.
@@ -85,14 +84,14 @@ class VolumeFile:
         return blosc2.open(self.path, mode="r", mmap_mode="r", dparams={"nthreads": 1})
 
     def release(self) -> None:
-        """Free the memory of this process that the file is mapped to; the next read maps it again."""
+        """Unmap the file from the memory of this process; the next read maps it again."""
         self.array = None
 
     def read(self, corner: Sequence[int], size: Sequence[int], fill: float) -> np.ndarray:
-        """Read a box of voxels, float32 (C, *size), from its lowest corner, with `fill` outside of the volume.
+        """Read a box of voxels, float32 (C, *size), with `fill` outside of the volume; `corner` is its lowest voxel.
 
         Raises:
-            DamagedVolumeError: a needed part of the file has changed.
+            DamagedVolumeError: a necessary part of the file has changed.
         """
         low = np.maximum(corner, 0)
         high = np.minimum(np.add(corner, size), self.shape[1:])
@@ -108,7 +107,7 @@ class VolumeFile:
                 self.array = self._map()
             self._check_chunks(self.array, low, high)
             stored = np.empty((self.shape[0], *(high - low)), dtype=np.float16)
-            self.array.get_slice_numpy(stored, ([0, *low], [self.shape[0], *high]))  # what indexing calls, but faster
+            self.array.get_slice_numpy(stored, ([0, *low], [self.shape[0], *high]))  # faster than indexing
         except (OSError, RuntimeError) as error:
             raise DamagedVolumeError(f"{self.path}: it cannot be read ({error}).") from error
         place = tuple(slice(*ends) for ends in zip(low - corner, high - corner, strict=True))

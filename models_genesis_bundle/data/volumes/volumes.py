@@ -1,4 +1,4 @@
-"""Prepared volumes: each scan is preprocessed once, and then read at random places."""
+"""Prepared volumes: each scan is preprocessed once, then read at random places."""
 
 from __future__ import annotations
 
@@ -35,37 +35,35 @@ logger = logging.getLogger(__name__)
 _FORMAT = 5
 _KNOWN_FILES = 1024
 _MOST_MAPPED_BYTES = 512 * 2**20
-_MAPPED_BY_OPENING = 4 * 2**20  # about: the system also maps what lies next to the bytes that are read
+_MAPPED_BY_OPENING = 4 * 2**20  # approximate, because the system also maps neighbouring bytes
 
 
 class Volumes:
     """The prepared volumes of a list of scans.
 
-    Each scan is read, preprocessed and written as a compressed array of float16 (steps of at most 0.0005 in [0, 1]). A scan is
-    prepared again, alone, if its file has changed or its volume is incomplete. A volume whose bytes have changed on the disk
-    is detected when it is read, and prepared again at once. Each preprocessing has a separate folder. An interrupted
-    preparation continues where it ended, and the result does not depend on the number of processes.
+    Each scan is preprocessed and written as a compressed array of float16 (steps of at most 0.0005 in [0, 1]). A scan is
+    prepared again if its file has changed, or if its volume is incomplete or damaged. Each preprocessing has a separate folder.
+    An interrupted preparation can continue, and the result does not depend on the number of processes.
 
     Args:
-        directory: folder of all volumes; created if missing. Runs may share it.
+        directory: folder of all volumes, which is created if missing. Runs may share it.
         scans: ``[{"image": path, …}, …]``, see `pretraining_datalist`; with ``channel_files`` if a scan has a file for each
             channel.
         preprocessing: steps from the file to the scaled scan.
         num_workers: number of processes; with 0 or 1, this process does the work.
-        scheduler: address of a Dask scheduler whose workers do the work instead. They must see the scans and `directory`
-            under the same paths.
-        on_unreadable: ``"skip"`` logs scans that cannot be read and continues without them, ``"raise"`` stops at the first.
-        apply_rules: exclude scans that are not suitable for pretraining: constant scans, localisers, scans with fewer than
-            3 slices or more than 95 % padding, and scans with another kind of intensities than most scans.
+        scheduler: address of a Dask scheduler, to use its workers instead. They need the same paths of `scans` and `directory`.
+        on_unreadable: ``"skip"`` logs and skips scans that cannot be read, ``"raise"`` stops at the first.
+        apply_rules: exclude scans that are not suitable for pretraining, see `quality_rule`, and scans with another kind of
+            intensities than most scans.
 
     Attributes:
-        left_out: by path, why scans are not used, with the name of the rule.
+        left_out: the reasons to exclude scans, with the name of the rule, by path.
 
     Raises:
-        ScanError: an unreadable scan, with ``on_unreadable="raise"``.
-        SkippedScansError: no scan is left.
+        ScanError: a scan cannot be read, with ``on_unreadable="raise"``.
+        SkippedScansError: no scan can be used.
         ValueError: an argument is out of range.
-        OSError: too little space on the disk; finished volumes are kept.
+        OSError: the disk has too little space; finished volumes are kept.
 
     Examples:
         >>> from models_genesis_bundle.data import ScanPreprocessing, Volumes, list_scans
@@ -116,7 +114,7 @@ class Volumes:
         return partial(_prepare, key, files, path, self.preprocessing, self.on_unreadable)
 
     def _leave_out_odd_kinds(self) -> None:
-        """Compare the scans that no other rule excludes."""
+        """Exclude scans with another kind of intensities, if the others are a clear majority."""
         images = list(self._records)
         odd, clear = odd_intensity_kinds([record["kind"] for record in self._records.values()])
         if clear:
@@ -144,7 +142,6 @@ class Volumes:
             logger.warning("%s", text)
 
     def _warn_of_other_units(self) -> None:
-        """Warn of scans that are not in HU and are scaled as if they were: MR fills little of the window of CT."""
         kinds = Counter(kind for record in self._records.values() if (kind := record["kind"]) not in ("", CT_IN_HU))
         if kinds and self.preprocessing.intensity.is_for_hu:
             logger.warning(
@@ -156,7 +153,7 @@ class Volumes:
             )
 
     def alone(self, image: PathLike) -> Volumes:
-        """A copy with the record of one volume only, for a job that is sent to a process."""
+        """A copy with the record of only one volume, for a job in another process."""
         key, alone = os.path.abspath(image), copy(self)
         alone._records, alone._scan_files, alone.left_out = {key: self._records[key]}, {key: self._scan_files[key]}, {}
         return alone
@@ -171,15 +168,15 @@ class Volumes:
         return os.path.abspath(image) in self._records
 
     def shape(self, image: PathLike) -> tuple[int, ...]:
-        """Sides of a volume in voxels, ``(X, Y, Z)`` or ``(X, Y)``."""
+        """The sides of a volume in voxels, ``(X, Y, Z)`` or ``(X, Y)``."""
         return tuple(self._records[os.path.abspath(image)]["shape"][1:])
 
     def affine(self, image: PathLike) -> np.ndarray:
-        """The affine from a volume's voxels to RAS millimetres, 4 × 4 (3 × 3 in 2D)."""
+        """The affine from voxels to RAS millimetres, 4 × 4 (3 × 3 in 2D)."""
         return np.array(self._records[os.path.abspath(image)]["affine"])
 
     def spacing(self, image: PathLike) -> tuple[float, ...]:
-        """Sides of a volume's voxels in millimetres."""
+        """The sides of a voxel in millimetres."""
         affine = self.affine(image)
         return tuple(float(side) for side in affine_to_spacing(affine, r=len(affine) - 1))
 
@@ -192,14 +189,14 @@ class Volumes:
 
         Args:
             image: the scan of the volume.
-            corner: lowest voxel of the box. Voxels outside of the volume have the darkest value.
+            corner: lowest voxel of the box; voxels outside of the volume get the darkest value.
             size: sides of the box in voxels.
         """
         key = os.path.abspath(image)
         with suppress(DamagedVolumeError):
             return self._read(key, corner, size)
         self._files.pop(key, None)
-        try:  # the present file, which another process may have made again
+        try:  # another process may have made the file again
             return self._read(key, corner, size)
         except DamagedVolumeError as error:
             logger.warning("%s It is made again.", error)
@@ -216,7 +213,7 @@ class Volumes:
 
     def _read(self, key: str, corner: Sequence[int], size: Sequence[int]) -> np.ndarray:
         file = self._files.pop(key, None) or VolumeFile(self.items.path(key), self._records[key]["ends"])
-        self._files[key] = file  # at the end, behind those that were not used for longer
+        self._files[key] = file  # the most recently used file is the last
         if len(self._files) > _KNOWN_FILES:
             self._files.popitem(last=False)
         opened = file.array is None

@@ -97,7 +97,7 @@ def test_the_error_about_a_folder_without_scans_names_what_was_passed_over(tmp_p
         touch(tmp_path, "data/readme.md", f"data/{Path(name).parent}/empty")
         (tmp_path / "data" / name).symlink_to(tmp_path / "annex" / "gone")
     for find in (list_scans, segmentation_datalist):
-        with pytest.raises(FileNotFoundError, match=r"Passed over: .*2 links that lead nowhere, such as .*/1\.nii"):
+        with pytest.raises(FileNotFoundError, match=r"Skipped: .*2 links that lead nowhere, such as .*/1\.nii"):
             find(str(tmp_path / "data"))
 
 
@@ -113,7 +113,7 @@ def test_a_folder_that_cannot_be_read_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", guarded)
     found = look_below(tmp_path)
     assert below(tmp_path, found.scans) == ["a/1.nii"]
-    assert found.passed_over == {"folders that cannot be read (Permission denied)": [f"{tmp_path}/b"]}
+    assert found.skipped == {"folders that cannot be read (Permission denied)": [f"{tmp_path}/b"]}
 
 
 def test_a_tree_deeper_than_the_stack(tmp_path):

@@ -198,8 +198,8 @@ TILTED = (1, 0, 0, 0, np.cos(np.radians(18.5)), -np.sin(np.radians(18.5)))
         ({"ImageOrientationPatient": (1, 0, 0, 1, 0, 0)}, "no_orientation", "two unit vectors"),
         ({"ImageType": r"ORIGINAL\PRIMARY\LOCALIZER"}, "localiser", "only localisers"),
         ({"ImageType": r"ORIGINAL\PRIMARY\M\MOSAIC"}, "mosaic", "many slices side by side"),
-        ({"stored": np.stack([STORED, STORED])}, "multi_frame", r"0 holds 6 frames \(enhanced multi-frame DICOM\)"),
-        ({"stored": np.zeros((3, 10, 12, 3), np.uint8)}, "colour", "holds colours"),
+        ({"stored": np.stack([STORED, STORED])}, "multi_frame", r"0 contains 6 frames \(enhanced multi-frame DICOM\)"),
+        ({"stored": np.zeros((3, 10, 12, 3), np.uint8)}, "colour", "contains colours"),
         ({"stored": STORED[:1]}, "flat", r"shape \(12, 10, 1\) has no 3 axes"),
         ({"stored": STORED[:2], "ImagePositionPatient": (0, 0, 0)}, "several_volumes", r"\(12, 10, 1, 2\) has 4 axes"),
     ],
@@ -235,7 +235,7 @@ def test_dicom_objects_that_are_no_images_do_no_harm(tmp_path, caplog):
 
 
 def test_a_folder_without_images_is_refused(tmp_path):
-    with pytest.raises(ScanError, match="the folder holds no DICOM series"):
+    with pytest.raises(ScanError, match="the folder contains no DICOM series"):
         load(tmp_path)
     write_dicom_file(tmp_path / "plan.dcm", None)
     with refused("no_image", r"none of its DICOM files is a readable image: plan\.dcm"):
@@ -254,7 +254,7 @@ def test_of_several_series_in_a_folder_the_largest_is_read_and_that_is_said(tmp_
     write_dicom(tmp_path / "both", VOXELS[..., :3], series=1)
     write_dicom(tmp_path / "both", VOXELS, series=2)
     assert np.array_equal(load(tmp_path / "both")[0], VOXELS)
-    assert "holds 2 DICOM series; the one with the most slices (8) is read" in caplog.text
+    assert "contains 2 DICOM series; the one with the most slices (8) is read" in caplog.text
 
 
 def test_a_whole_series_is_read_without_a_word(tmp_path, caplog):

@@ -77,7 +77,7 @@ def test_one_of_several_volumes_is_taken_only_by_name(tmp_path):
     scan = load(path, volume=1)
     assert np.array_equal(scan[0], VOXELS + 1)
     assert load(write_scan(tmp_path / "b.nii", VOXELS), volume=1).shape == scan.shape, "one volume leaves no choice"
-    with pytest.raises(ScanError, match=r"it holds 3 volumes\. There is no volume 3; choose one from 0 to 2"):
+    with pytest.raises(ScanError, match=r"it contains 3 volumes\. There is no volume 3; choose one from 0 to 2"):
         load(path, volume=3)
 
 
