@@ -12,6 +12,7 @@ from models_genesis_bundle.bundle_config import RunCommand, SettingsError, check
 from models_genesis_bundle.comparison.plan import TRANSFER_SETTINGS, ComparisonPlan, Labels, nearest_name
 from models_genesis_bundle.comparison.run import Run, planned_runs
 from models_genesis_bundle.data.datalists.patients import known_patients
+from models_genesis_bundle.data.scans.preprocessing import ScanPreprocessing
 from models_genesis_bundle.files import file_sha256
 from models_genesis_bundle.messages import first_of
 from models_genesis_bundle.weights import CheckpointError, read_checkpoint, read_weights
@@ -20,6 +21,7 @@ from monai.bundle import ConfigParser
 CASE_TABLES = ("scores.csv", "predictions.csv")
 # Settings that may differ between the runs of a comparison.
 VARIED = ("initial_weights", *TRANSFER_SETTINGS.values(), "seed", "label_fraction", "shots", "output_dir", "resume")
+OWN = "the scan's own"  # preprocessing that is not set
 
 
 class ComparisonError(RuntimeError):
@@ -33,10 +35,11 @@ def check_plan(plan: ComparisonPlan) -> dict[str, str | None]:
         SHA-256 of the initial weights by arm; None for an arm that starts from scratch.
 
     Raises:
-        ComparisonError: a configuration or weight file does not exist, the configurations do not have a setting, or two arms
-            load the same weights.
+        ComparisonError: a configuration or weight file does not exist, the configurations do not have a setting, two arms load
+            the same weights, or arms would preprocess the scans differently.
     """
-    for run in planned_runs(plan):
+    runs = planned_runs(plan)
+    for run in runs:
         if run.seed == plan.seeds[0]:
             training = run.training()
             _check_step(run, "training", replace(training, overrides={**training.overrides, "resume": True}))
@@ -48,6 +51,8 @@ def check_plan(plan: ComparisonPlan) -> dict[str, str | None]:
         if same != name:
             what = "start from scratch" if hashes[name] is None else "load the same parts of identical weight files"
             raise ComparisonError(f"initialisations: {same} and {name} {what}. Remove one of them.")
+    for run in {run.recipe: run for run in runs if run.arm in plan.compared}.values():
+        _check_preprocessing(run)
     return hashes
 
 
@@ -78,6 +83,35 @@ def _weights_hash(plan: ComparisonPlan, arm: str) -> str | None:
             f"{plan.working_dir}; `none` starts from scratch."
         )
     return file_sha256(path)
+
+
+def _check_preprocessing(run: Run) -> None:
+    """Refuse arms whose weight files record different preprocessing, where this run's recipe leaves it to the weights."""
+    plan, command = run.plan, run.training()
+    paths = tuple(str(plan.working_dir / name) for name in command.config_files)
+    settings = replace(command, config_files=paths).resolved_config().get("scan_preprocessing")
+    if not isinstance(settings, Mapping) or "record" not in settings:
+        return
+    recorded = {arm: found for arm in plan.compared if (found := _recorded_preprocessing(plan, arm)) is not None}
+    for name in (name for name in ("intensity", "spacing", "orientation") if settings.get(name) is None):
+        values = {arm: record[name] for arm, record in recorded.items()}
+        if any(value != next(iter(values.values())) for value in values.values()):
+            listed = ", ".join(f"{arm}: {value or OWN}" for arm, value in values.items())
+            raise ComparisonError(
+                f"scan_preprocessing::{name} differs between the arms ({listed}), because it comes from their initial weights. "
+                f"Set scan_preprocessing::{name} under `training_overrides` of the task, so that it is the same for all arms."
+            )
+
+
+def _recorded_preprocessing(plan: ComparisonPlan, arm: str) -> dict[str, Any] | None:
+    """The preprocessing that an arm's weight file records, or the default from scratch; None if it is not known."""
+    weights = plan.initialisations[arm].initial_weights
+    if weights is None:
+        return ScanPreprocessing().record()
+    try:
+        return ScanPreprocessing.from_record(read_checkpoint(plan.working_dir / weights)["preprocessing"]).record()
+    except (CheckpointError, KeyError, TypeError, ValueError):
+        return None
 
 
 class Fairness:

@@ -178,7 +178,7 @@ class EarlyStopping:
 
 @dataclass(eq=False)
 class UnlearntClasses:
-    """Warns at the end of training about each class with a Dice below 0.01 in the best validation.
+    """Warns at the end of training about the classes with a Dice below 0.01 in the best validation.
 
     A mean over classes hides a class that is never predicted. List it among the trainer's handlers after the
     ``ValidationHandler``.
@@ -205,13 +205,16 @@ class UnlearntClasses:
     def _warn(self, engine: Engine) -> None:
         if self.dice is None:  # a resumed training without a better validation
             return
+        unlearnt = []
         for name, dice in zip(self.label_names, self.dice.T, strict=True):
             known = dice[~dice.isnan()]
             if len(known) and known.mean() < UNLEARNT_DICE:
-                logger.warning(
-                    "Class %r was not learnt: mean Dice %.3f in the %d validation scans that have it. Train longer "
-                    "(max_epochs), with more patches on foreground (patches::pos) or a smaller background_weight.",
-                    name,
-                    known.mean(),
-                    len(known),
+                unlearnt.append(
+                    f"{name!r} (mean Dice {known.mean():.3f} in the {len(known)} validation scans that have it)"
                 )
+        if unlearnt:
+            logger.warning(
+                "Classes that were not learnt: %s. Train longer (max_epochs), with more patches on foreground (patches::pos) "
+                "or a smaller background_weight.",
+                ", ".join(unlearnt),
+            )

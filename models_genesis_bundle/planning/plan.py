@@ -49,8 +49,8 @@ _ON_CPU = _Effort(
     voxels=48 * 48 * 24,
     batch=4,
     cubes=12_000,
-    why_cubes="as many as for 'own' in docs/results/organs.md. Eight times as many cubes doubled the gain there with two "
-    "labels. To train longer, set plan::training_cubes.",
+    why_cubes="as many as for 'own' in docs/results/organs.md. There, eight times as many doubled the gain with two "
+    "labelled scans. For more cubes, set plan::training_cubes.",
     epoch=1_000,
 )
 _ON_GPU = _Effort(
@@ -62,7 +62,8 @@ _ON_GPU = _Effort(
     why_cubes="50 epochs of the paper's size.",
     epoch=10_000,
 )
-_WHY_MUON = "As in configs/optimizer_muon.yaml: Muon restores better than SGD and AdamW after the same number of cubes."
+_MUON = "As in configs/optimizer_muon.yaml"
+_WHY_MUON = {"optimizer": f"{_MUON}: Muon restores better than SGD and AdamW after the same number of cubes."}
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def make_plan(
         ),
         Setting("network_def::features", widths, why_widths),
         Setting("max_epochs", max_epochs, why_epochs),
-        *(Setting(name, value, _WHY_MUON) for name, value in (optimizer or {}).items()),
+        *(Setting(name, value, _WHY_MUON.get(name, f"{_MUON}.")) for name, value in (optimizer or {}).items()),
         Setting(
             "num_workers",
             workers,
@@ -212,9 +213,16 @@ def _batch_size(cube_size: Sequence[int], widths: Sequence[int], effort: _Effort
 
 
 def _cubes_per_scan(places: float, training_scans: int, epoch: int) -> tuple[int, str]:
-    most = min(_MOST_CUBES_PER_SCAN, max(1, round(_CUBES_PER_PLACE * places)))
     wanted = max(1, round(epoch / training_scans))
-    if wanted > most:
-        reason = f"A scan has room for {max(places, 1):.3g} cubes side by side; more than {most} cubes would overlap too much."
-        return most, reason
-    return wanted, f"With {training_scans} training scans this gives about {wanted * training_scans} cubes in an epoch."
+    most = min(_MOST_CUBES_PER_SCAN, max(1, round(_CUBES_PER_PLACE * places)))
+    if wanted <= most:
+        return (
+            wanted,
+            f"With {training_scans} training scans this gives about {wanted * training_scans} cubes in an epoch.",
+        )
+    if most == _MOST_CUBES_PER_SCAN:
+        return most, "The most that one scan gives in an epoch. With few scans, the training has more epochs instead."
+    return (
+        most,
+        f"A scan has room for {max(places, 1):.3g} cubes side by side; more than {most} cubes would overlap too much.",
+    )

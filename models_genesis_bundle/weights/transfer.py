@@ -279,9 +279,11 @@ def _likely_cause(network: torch.nn.Module, weights: WeightSource, renamed: Mapp
     another = f"It is of another network ({theirs}; here {own['_target_']})" if theirs != own["_target_"] else ""
     if disjoint:
         beginnings = ", ".join(list(dict.fromkeys(f"{key.partition('.')[0]}." for key in renamed))[:4])
+        published = "" if weights.network else f"Known published files: {KNOWN}. "
         return (
             f"{another or 'It may be of another network'}: no key is the same. Its keys begin with {beginnings}, the network's "
-            f"keys with {next(iter(network.state_dict()))}. Map the prefixes with key_map. Known published files: {KNOWN}. "
+            f"keys with {next(iter(network.state_dict()))}. Start from weights of the same network, or map the prefixes with "
+            f"key_map. {published}"
         )
     if another:
         return f"{another}. "

@@ -9,6 +9,8 @@ import pytest
 import yaml
 from fake_commands import plan_content, write_plan
 from models_genesis_bundle.comparison import ComparisonError, check_plan, read_plan
+from models_genesis_bundle.data import IntensityScaling, ScanPreprocessing
+from models_genesis_bundle.weights import write_checkpoint
 
 
 def check(tmp_path, content):
@@ -31,6 +33,33 @@ def test_files_that_are_not_there_are_named(tmp_path):
         match=r"evaluation of scratch: there is no configuration .* did you mean 'configs/evaluate.yaml'",
     ):
         check(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "scratch"),
+    [
+        ("intensity", "percentile", "{'mode': 'window'"),
+        ("spacing", 1.5, "the scan's own"),
+        ("orientation", "LPS", "RAS"),
+    ],
+)
+def test_preprocessing_that_the_weights_would_give_to_one_arm_only_is_refused(tmp_path, setting, value, scratch):
+    path = write_plan(tmp_path)
+    scaling = IntensityScaling("percentile", 0.5, 99.5)
+    planned = ScanPreprocessing(intensity=scaling, spacing=1.5, orientation="LPS").record()
+    record = {**ScanPreprocessing().record(), setting: planned[setting]}
+    write_checkpoint({"model": {}, "preprocessing": record}, tmp_path / "weights" / "genesis.pt")
+    assert check_plan(read_plan(path))  # these configurations do not read it
+    training = yaml.safe_load((tmp_path / "configs" / "train.yaml").read_text())
+    training["scan_preprocessing"] = {"record": None, "intensity": None, "spacing": None, "orientation": None}
+    (tmp_path / "configs" / "train.yaml").write_text(yaml.safe_dump(training))
+    with pytest.raises(
+        ComparisonError, match=rf"^scan_preprocessing::{setting} differs between the arms \(scratch: {scratch}"
+    ):
+        check_plan(read_plan(path))
+    training["scan_preprocessing"][setting] = value  # for all arms
+    (tmp_path / "configs" / "train.yaml").write_text(yaml.safe_dump(training))
+    check_plan(read_plan(path))
 
 
 def test_settings_that_the_configurations_do_not_have_are_named(tmp_path):

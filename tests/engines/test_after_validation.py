@@ -148,8 +148,14 @@ def test_a_class_that_is_never_predicted_is_named(caplog):
     trained([[[0.9, 0.0], [0.8, NONE], [0.7, 0.001]]])
     (record,) = caplog.records
     assert record.levelname == "WARNING"
-    assert "'tumour' was not learnt: mean Dice 0.001 in the 2 validation scans" in record.message
+    assert "not learnt: 'tumour' (mean Dice 0.001 in the 2 validation scans that have it). Train" in record.message
     assert "max_epochs" in record.message
+
+
+def test_several_classes_are_named_in_one_warning(caplog):
+    trained([[[0.0, 0.0], [0.0, NONE]]])
+    (record,) = caplog.records
+    assert "'liver' (mean Dice 0.000 in the 2 validation scans that have it), 'tumour' (mean Dice" in record.message
 
 
 @pytest.mark.parametrize(
@@ -183,6 +189,6 @@ def test_it_reads_what_monais_metric_keeps(caplog):
     trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: validator.run(engine.state.epoch))
     UnlearntClasses(["first", "second"], validator).attach(trainer)
     trainer.run([0], max_epochs=1)
-    assert [record.message[:25] for record in caplog.records if record.name.endswith("after_validation")] == [
-        "Class 'second' was not le"
-    ]
+    (record,) = (record for record in caplog.records if record.name.endswith("after_validation"))
+    assert "not learnt: 'second' (" in record.message
+    assert "'first'" not in record.message

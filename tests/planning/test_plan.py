@@ -21,6 +21,10 @@ def chests(count: int = 10, shape=(200, 200, 160), spacing=(1.5, 1.5, 1.5)):
     return [scan(shape, spacing, CHEST) for _ in range(count)]
 
 
+def reason_of(plan, name):
+    return next(setting.reason for setting in plan.settings if setting.name == name)
+
+
 def test_ct_on_a_cpu():
     values = make_plan(chests(), CT_IN_HU, training_scans=8, device=CPU).values
     assert values["scan_preprocessing::intensity"]["mode"] == "window"
@@ -74,7 +78,7 @@ def test_memory_of_a_small_gpu_limits_the_batch_and_then_the_cube():
     size = small.values["cube_size"]
     assert size == [32, 32, 32]
     assert 2 * bytes_per_cube([64, 128, 256, 512], size) < 0.6 * tiny.memory
-    assert "do not fit" in next(setting.reason for setting in small.settings if setting.name == "cube_size")
+    assert "do not fit" in reason_of(small, "cube_size")
 
 
 def test_bytes_of_a_cube_are_those_that_autograd_keeps():
@@ -93,9 +97,16 @@ def test_crops_as_large_as_a_cube_count_however_little_body_they_hold():
 
 
 def test_many_cubes_of_a_small_scan_are_not_planned():
-    values = make_plan([scan((48, 48, 48), (1, 1, 1), MR)] * 5, "MR", 4, CPU).values
-    assert values["cube_size"] == [40, 40, 40]
-    assert (values["cubes_per_scan"], values["max_epochs"]) == (14, 215)
+    plan = make_plan([scan((48, 48, 48), (1, 1, 1), MR)] * 5, "MR", 4, CPU)
+    assert plan.values["cube_size"] == [40, 40, 40]
+    assert (plan.values["cubes_per_scan"], plan.values["max_epochs"]) == (14, 215)
+    assert "1.73 cubes side by side; more than 14 cubes would overlap too much" in reason_of(plan, "cubes_per_scan")
+
+
+def test_few_large_scans_give_at_most_160_cubes_each():
+    plan = make_plan(chests(), CT_IN_HU, 2, CPU)
+    assert (plan.values["cubes_per_scan"], plan.values["max_epochs"]) == (160, 38)
+    assert "overlap" not in reason_of(plan, "cubes_per_scan")
 
 
 def test_ten_thousand_scans_give_one_cube_each():

@@ -59,7 +59,7 @@ def test_the_report_names_the_prefix_that_was_found(network):
 
 def test_two_networks_in_one_file_need_a_key_map(network):
     both = {**under("net.", network), **{key: value + 1 for key, value in under("ema.", network).items()}}
-    with pytest.raises(TransferError, match=r"Its keys begin with net\., ema\., .* Map the prefixes with key_map"):
+    with pytest.raises(TransferError, match=r"Its keys begin with net\., ema\., .* map the prefixes with key_map"):
         transfer_weights(tiny(), both)
     averaged = tiny()
     transfer_weights(averaged, both, parts="all", require="all", key_map={"ema.": ""})

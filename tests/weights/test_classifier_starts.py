@@ -71,7 +71,7 @@ def test_the_whole_encoder_is_loaded(tmp_path, name):
 def test_without_the_key_map_the_error_asks_for_it(tmp_path):
     build, encoder, width, _ = STARTS["DynUNet"]
     path = write_weights(tmp_path / "model.pt", build())
-    with pytest.raises(TransferError, match=r"no key is the same\. .* Map the prefixes with key_map"):
+    with pytest.raises(TransferError, match=r"no key is the same\. .* map the prefixes with key_map"):
         InitialWeights(path, ["encoder"], ["encoder"]).load_into(
             GenesisClassifier(2, encoder(build()), hidden=8, features=width)
         )

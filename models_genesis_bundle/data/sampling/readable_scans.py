@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from multiprocessing.pool import ThreadPool
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from models_genesis_bundle.data.scans.intensity import IntensityScaling
@@ -105,6 +105,7 @@ class ReadableScans(CacheDataset):
     """
 
     data: list[Mapping[str, Any]]
+    cache_num: int
 
     def __init__(
         self,
@@ -126,12 +127,14 @@ class ReadableScans(CacheDataset):
         super().__init__(data, transform, cache_rate=cache_rate, num_workers=num_workers)
 
     def _fill_cache(self, indices: Sequence[int] | None = None) -> list[Any]:
-        cache = super()._fill_cache(indices)
-        rest = range(len(cache), len(self.data))
-        with ThreadPool(self.num_workers) as pool:
-            checked = pool.imap(lambda index: self._load_cache_item(index) is None, rest)
-            list(tqdm(checked, total=len(rest), desc="Checking scans", disable=not rest))
         total = len(self.data)
+
+        def load(index: int) -> Any:
+            item = self._load_cache_item(index)
+            return item if index < self.cache_num else None
+
+        with ThreadPoolExecutor(self.num_workers) as pool:  # waits for its threads, also after an error
+            cache = list(tqdm(pool.map(load, range(total)), total=total, desc="Loading dataset"))
         usable = [str(item["image"]) not in self.skipped for item in self.data]
         self.data = [item for item, good in zip(self.data, usable, strict=True) if good]
         if self.skipped and not self.data:
@@ -150,7 +153,7 @@ class ReadableScans(CacheDataset):
                 "configs/data_mr.yaml, and start from weights of MR such as models/model_mr.pt.",
                 len(self.data),
             )
-        kept = [item for item, good in zip(cache, usable, strict=False) if good]
+        kept = [item for item, good in zip(cache[: self.cache_num], usable, strict=False) if good]
         self.cache_num = len(kept)
         return kept
 

@@ -77,14 +77,11 @@ class LoadLabeld(LoadScand):
         largest = _LARGEST if self.num_classes is None else self.num_classes - 1
         outside = label.as_tensor()[label.as_tensor() > largest]
         if outside.numel():
-            wanted = "" if self.num_classes is None else f" for {self.num_classes} classes"
+            wanted = "" if self.num_classes is None else f" for {self.num_classes} classes with the background"
             mapped = f" after label_map {self.label_map}" if self.label_map else ""
             found = f"labels{wanted} lie in 0 … {largest}, found {_listed(outside)}{mapped}."
-            remedy = (
-                "Map them to a class with label_map, or name more classes (label_names, num_classes)."
-                if wanted
-                else "Map them with label_map."
-            )
+            remedy = "If the file is the label map and not the image, map them with label_map"
+            remedy += ", or name more classes (label_names, num_classes)." if wanted else "."
             raise UnknownLabelsError(file, found, remedy)
         return label.to(torch.uint8)
 

@@ -1,6 +1,8 @@
 """Scans that cannot be used are passed over; everything else that goes wrong ends the run."""
 
+import time
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -62,8 +64,28 @@ def test_by_option_the_first_one_is_raised_and_without_any_good_one_all_are_name
 def test_a_label_without_a_class_ends_the_run_since_the_settings_may_be_wrong(pairs):
     steps = LabelledPreprocessing(ScanPreprocessing(), num_classes=2)
     write_scan(Path(pairs[0]["label"]), LABELS * 2)
-    with pytest.raises(UnknownLabelsError, match=r"a\.nii\.gz: labels for 2 classes lie in 0 … 1, found 2"):
+    with pytest.raises(
+        UnknownLabelsError, match=r"a\.nii\.gz: labels for 2 classes with the background lie in 0 … 1, found 2"
+    ):
         ReadableScans([pairs[0], pairs[-1]], steps)
+
+
+def test_an_error_waits_for_the_threads_that_still_read(pairs):
+    """Python aborts if a thread still computes with torch while the interpreter ends."""
+    second_reads, finished = Event(), []
+
+    def read(image):
+        if image.meta["filename_or_obj"] == pairs[0]["image"]:
+            second_reads.wait(timeout=10)
+            raise UnknownLabelsError(pairs[0]["label"], "found 7.", "")
+        second_reads.set()
+        time.sleep(0.3)
+        finished.append(True)
+
+    steps = ScanCompose([*ScanPreprocessing().transforms, Lambdad("image", read)])
+    with pytest.raises(UnknownLabelsError):
+        ReadableScans([pairs[0], pairs[-1]], steps, num_workers=2)
+    assert finished
 
 
 @pytest.mark.parametrize("cache_rate", [0.0, 1.0])

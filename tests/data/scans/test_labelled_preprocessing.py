@@ -91,7 +91,9 @@ def test_labels_are_mapped_and_checked(tmp_path):
     item = write_label(pair(tmp_path), 4 * ball(), affine())
     mapped = LabelledPreprocessing(ScanPreprocessing(), label_map={4: 3}, num_classes=4)(item)
     assert mapped["label"].unique().tolist() == [0, 3]
-    with pytest.raises(ScanError, match=r"label\.nii\.gz: labels for 4 classes lie in 0 … 3, found 4"):
+    with pytest.raises(
+        ScanError, match=r"label\.nii\.gz: labels for 4 classes with the background lie in 0 … 3, found 4"
+    ):
         LabelledPreprocessing(ScanPreprocessing(), num_classes=4)(item)
 
 

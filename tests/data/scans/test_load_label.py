@@ -57,14 +57,14 @@ def test_labels_are_mapped_all_at_once(tmp_path, label_map, expected):
 def test_large_labels_fit_once_they_are_mapped(tmp_path):
     path = write_scan(tmp_path / "a.nii", drawn(14175, 1, dtype=np.int32))
     assert load(path, label_map={14175: 1}, num_classes=2).sum() == 2
-    with pytest.raises(ScanError, match=r"a\.nii: labels lie in 0 … 255, found 14175\. Map them with label_map"):
+    with pytest.raises(ScanError, match=r"a\.nii: labels lie in 0 … 255, found 14175\. If the file is the label map"):
         load(path)
 
 
 @pytest.mark.parametrize(
     ("array", "settings", "message"),
     [
-        (drawn(1, 3, 7), {"num_classes": 3}, "labels for 3 classes lie in 0 … 2, found 3, 7. Map them to a class"),
+        (drawn(1, 3, 7), {"num_classes": 3}, "labels for 3 classes with the background lie in 0 … 2, found 3, 7. If"),
         (drawn(1, 4), {"num_classes": 2, "label_map": {1: 0}}, r"0 … 1, found 4 after label_map \{1: 0\}"),
         (drawn(-1, 1, dtype=np.int16), {}, "whole numbers from 0, found -1. Check that it is the label"),
         (drawn(0.5, 1, dtype=np.float32), {}, "whole numbers from 0, found 0.5. .*nearest"),
