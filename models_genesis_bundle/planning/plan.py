@@ -49,8 +49,7 @@ _ON_CPU = _Effort(
     voxels=48 * 48 * 24,
     batch=4,
     cubes=12_000,
-    why_cubes="as many as for 'own' in docs/results/organs.md. There, eight times as many doubled the gain with two "
-    "labelled scans. For more cubes, set plan::training_cubes.",
+    why_cubes="as many as for 'own' in docs/results/organs.md. For more cubes, set plan::training_cubes.",
     epoch=1_000,
 )
 _ON_GPU = _Effort(
