@@ -51,8 +51,9 @@ def check_plan(plan: ComparisonPlan) -> dict[str, str | None]:
         if same != name:
             what = "start from scratch" if hashes[name] is None else "load the same parts of identical weight files"
             raise ComparisonError(f"initialisations: {same} and {name} {what}. Remove one of them.")
+    records = {arm: _recorded_preprocessing(plan, arm) for arm in plan.compared}
     for run in {run.recipe: run for run in runs if run.arm in plan.compared}.values():
-        _check_preprocessing(run)
+        _check_preprocessing(run, {arm: record for arm, record in records.items() if record is not None})
     return hashes
 
 
@@ -85,16 +86,15 @@ def _weights_hash(plan: ComparisonPlan, arm: str) -> str | None:
     return file_sha256(path)
 
 
-def _check_preprocessing(run: Run) -> None:
+def _check_preprocessing(run: Run, records: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse arms whose weight files record different preprocessing, where this run's recipe leaves it to the weights."""
     plan, command = run.plan, run.training()
     paths = tuple(str(plan.working_dir / name) for name in command.config_files)
     settings = replace(command, config_files=paths).resolved_config().get("scan_preprocessing")
     if not isinstance(settings, Mapping) or "record" not in settings:
         return
-    recorded = {arm: found for arm in plan.compared if (found := _recorded_preprocessing(plan, arm)) is not None}
     for name in (name for name in ("intensity", "spacing", "orientation") if settings.get(name) is None):
-        values = {arm: record[name] for arm, record in recorded.items()}
+        values = {arm: record[name] for arm, record in records.items()}
         if any(value != next(iter(values.values())) for value in values.values()):
             listed = ", ".join(f"{arm}: {value or OWN}" for arm, value in values.items())
             raise ComparisonError(
