@@ -16,6 +16,7 @@ from models_genesis_bundle.data.scans.preprocessing import ScanPreprocessing
 from models_genesis_bundle.files import file_sha256
 from models_genesis_bundle.messages import first_of
 from models_genesis_bundle.weights import CheckpointError, read_checkpoint, read_weights
+from models_genesis_bundle.weights.sources import read_source
 from monai.bundle import ConfigParser
 
 CASE_TABLES = ("scores.csv", "predictions.csv")
@@ -109,7 +110,8 @@ def _recorded_preprocessing(plan: ComparisonPlan, arm: str) -> dict[str, Any] | 
     if weights is None:
         return ScanPreprocessing().record()
     try:
-        return ScanPreprocessing.from_record(read_checkpoint(plan.working_dir / weights)["preprocessing"]).record()
+        record = read_source(plan.working_dir / weights).preprocessing
+        return None if record is None else ScanPreprocessing.from_record(record).record()
     except (CheckpointError, KeyError, TypeError, ValueError):
         return None
 
