@@ -17,6 +17,8 @@ from models_genesis_bundle.data import patient_hashes
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.files import RUN_MARKER
 from models_genesis_bundle.weights import TransferError, read_checkpoint, read_weights
+from monai.bundle import ConfigParser
+from monai.data import decollate_batch
 from scan_writers import truncate
 
 SMALL = {
@@ -77,6 +79,15 @@ def test_a_run_leaves_weights_with_all_that_evaluation_needs(fine_tuned, pretrai
     assert weights["model"]["head.weight"].shape[0] == 3
     assert (fine_tuned / "panels" / "epoch_0004.png").stat().st_size > 5_000
     assert (fine_tuned / "curves.png").stat().st_size > 5_000
+
+
+def test_the_panels_know_the_file_and_the_sides_of_each_case(labelled):
+    parser = ConfigParser(ConfigParser.load_config_files("configs/finetune_segmentation.yaml"))
+    parser.update({**SMALL, **labelled, "label_names": ["lung", "nodule"], "patch_size": [32, 32, 16]})
+    (case,) = decollate_batch(next(iter(parser.get_parsed_content("validate::dataloader"))))
+    name, slices = parser.get_parsed_content("panels")._row({**case, "pred": case["label"]})
+    assert name.startswith("phantom_")
+    assert [one.sides for one in slices] == [("R", "L"), ("R", "L"), ("A", "P")]
 
 
 def test_evaluation_scores_each_case_of_the_held_out_patients(fine_tuned, labelled, tmp_path):

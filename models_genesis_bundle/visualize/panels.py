@@ -20,6 +20,7 @@ from models_genesis_bundle.visualize.segmentation_overlay import (
 )
 from monai.data import MetaTensor, decollate_batch
 from monai.transforms import MapTransform
+from monai.utils import ImageMetaKey
 from monai.utils.enums import CommonKeys
 
 
@@ -117,7 +118,8 @@ class RestorationPanels(_PanelHandler):
 class SegmentationPanels(_PanelHandler):
     """Draws the same cases, spread over the whole set, after each validation: outlines over the image.
 
-    The evaluator's output has ``image`` (C, X, Y[, Z]), ``label`` and ``pred``, both as ``class_numbers`` accepts them.
+    The evaluator's output has ``image`` (C, X, Y[, Z]), ``label`` and ``pred``, both as ``class_numbers`` accepts them. A
+    ``MetaTensor`` is drawn with its file name, the patient's sides and voxels of the right shape.
 
     Args:
         output_dir: folder for ``epoch_0001.png``, ….
@@ -140,14 +142,16 @@ class SegmentationPanels(_PanelHandler):
         super().__init__(output_dir, summary_writer, num_cases, interval)
         self.label_names = list(label_names)
 
-    def _row(self, case: Mapping[str, Any]) -> list[SegmentationSlice]:
+    def _row(self, case: Mapping[str, Any]) -> tuple[str, list[SegmentationSlice]]:
         image = case[CommonKeys.IMAGE]
-        affine = image.affine if isinstance(image, MetaTensor) else None
+        affine, name = None, ""
+        if isinstance(image, MetaTensor):
+            affine, name = image.affine, Path(str(image.meta.get(ImageMetaKey.FILENAME_OR_OBJ, ""))).name
         label, prediction = (class_numbers(case[key]) for key in (CommonKeys.LABEL, CommonKeys.PRED))
-        return segmentation_slices(image, label, prediction, affine)
+        return name, segmentation_slices(image, label, prediction, affine)
 
     def _figure(self, title: str) -> Figure:
-        return segmentation_figure([("", slices) for slices in self.rows], self.label_names, title)
+        return segmentation_figure(self.rows, self.label_names, title)
 
 
 def class_numbers(segmentation: torch.Tensor) -> torch.Tensor:

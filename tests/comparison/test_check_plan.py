@@ -49,7 +49,9 @@ def test_preprocessing_that_the_weights_would_give_to_one_arm_only_is_refused(tm
     scaling = IntensityScaling("percentile", 0.5, 99.5)
     planned = ScanPreprocessing(intensity=scaling, spacing=1.5, orientation="LPS").record()
     record = {**ScanPreprocessing().record(), setting: planned[setting]}
-    write_checkpoint({"model": {"conv.weight": torch.zeros(1)}, "preprocessing": record}, tmp_path / "weights" / "genesis.pt")
+    write_checkpoint(
+        {"model": {"conv.weight": torch.zeros(1)}, "preprocessing": record}, tmp_path / "weights" / "genesis.pt"
+    )
     assert check_plan(read_plan(path))  # these configurations do not read it
     training = yaml.safe_load((tmp_path / "configs" / "train.yaml").read_text())
     training["scan_preprocessing"] = {"record": None, "intensity": None, "spacing": None, "orientation": None}

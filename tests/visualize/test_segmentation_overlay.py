@@ -112,7 +112,8 @@ class Writer:
 def test_panels_of_a_validation(tmp_path, decollated):
     image, label, _ = volumes()
     logits = torch.cat([1 - label, label]).float()
-    cases = [{"image": MetaTensor(image), "label": MetaTensor(label), "pred": logits} for _ in range(5)]
+    meta = [{"affine": torch.diag(torch.tensor([2.0, 2, 5, 1])), "filename_or_obj": f"{n}.nii.gz"} for n in range(5)]
+    cases = [{"image": MetaTensor(image, meta=one), "label": MetaTensor(label), "pred": logits} for one in meta]
     batches = [cases[:2], cases[2:4], cases[4:]]
     if not decollated:
         batches = [list_data_collate(batch) for batch in batches]
@@ -123,7 +124,12 @@ def test_panels_of_a_validation(tmp_path, decollated):
     panels = SegmentationPanels(str(tmp_path), ["a"], writer, num_cases=3)
     panels.attach(evaluator)
     evaluator.run(loader)
-    assert len(panels.rows) == 3
+    assert [name for name, _ in panels.rows] == ["0.nii.gz", "2.nii.gz", "4.nii.gz"]
+    assert [(one.aspect, one.sides) for one in panels.rows[0][1]] == [
+        (1, ("R", "L")),
+        (2.5, ("R", "L")),
+        (2.5, ("A", "P")),
+    ]
     assert (tmp_path / "epoch_0001.png").exists()
     assert writer.figures == [("segmentation", 1)]
 
