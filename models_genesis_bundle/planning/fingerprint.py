@@ -17,14 +17,14 @@ from models_genesis_bundle.data.datalists.scan_lists import pretraining_datalist
 from models_genesis_bundle.data.datalists.splits import SplitRequest, split_sections
 from models_genesis_bundle.data.scans.files import IMAGE_SUFFIXES, files_of_scan, scan_suffix
 from models_genesis_bundle.data.scans.load_scan import LoadScand
-from models_genesis_bundle.data.scans.raw_scan import ScanError
-from models_genesis_bundle.data.volumes.quality import (
+from models_genesis_bundle.data.scans.quality import (
     INTENSITY_KIND_RULE,
     ScanFacts,
     intensity_kind,
     odd_intensity_kinds,
     quality_rule,
 )
+from models_genesis_bundle.data.scans.raw_scan import ScanError
 from models_genesis_bundle.files import printable
 from models_genesis_bundle.messages import first_of
 from monai.config import PathLike

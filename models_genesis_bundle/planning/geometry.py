@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from models_genesis_bundle.data.scans.preprocessing import resampled_shape
-from models_genesis_bundle.data.volumes.quality import ScanFacts
+from models_genesis_bundle.data.scans.quality import ScanFacts
 
 SMALLEST_SIDE = 16
 _ANISOTROPY = 3.0

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from models_genesis_bundle.data.scans.intensity import IntensityScaling
-from models_genesis_bundle.data.volumes.quality import CT_IN_HU, ScanFacts
+from models_genesis_bundle.data.scans.quality import CT_IN_HU, ScanFacts
 from models_genesis_bundle.planning.device import Device, bytes_per_cube
 from models_genesis_bundle.planning.geometry import SMALLEST_SIDE, cube_sides, sides_after_resampling, target_spacing
 from monai.bundle import ConfigComponent

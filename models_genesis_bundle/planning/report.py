@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from models_genesis_bundle.bundle_config import genesis_pairs
 from models_genesis_bundle.data.scans.preprocessing import ScanPreprocessing, resampled_shape
-from models_genesis_bundle.data.volumes.quality import NOT_IN_HU, ScanFacts
+from models_genesis_bundle.data.scans.quality import NOT_IN_HU, ScanFacts
 from models_genesis_bundle.planning.fingerprint import Fingerprint
 from models_genesis_bundle.planning.geometry import sides_after_resampling
 from models_genesis_bundle.planning.plan import Plan

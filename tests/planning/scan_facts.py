@@ -1,6 +1,6 @@
 """Facts of scans that were never written."""
 
-from models_genesis_bundle.data.volumes.quality import ScanFacts
+from models_genesis_bundle.data.scans.quality import ScanFacts
 
 
 def scan(shape, spacing, percentiles=(0.0, 50.0, 99.5)) -> ScanFacts:

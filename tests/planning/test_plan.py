@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from models_genesis_bundle.data.volumes.quality import CT_IN_HU
+from models_genesis_bundle.data.scans.quality import CT_IN_HU
 from models_genesis_bundle.networks import GenesisUNet
 from models_genesis_bundle.planning import Device, make_plan
 from models_genesis_bundle.planning.device import bytes_per_cube

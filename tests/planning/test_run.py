@@ -12,7 +12,7 @@ import pytest
 import yaml
 from bundle_commands import TINY, arguments, run_here
 from models_genesis_bundle.data import pretraining_datalist
-from models_genesis_bundle.data.volumes.quality import ScanFacts
+from models_genesis_bundle.data.scans.quality import ScanFacts
 from models_genesis_bundle.engines import read_metrics
 from models_genesis_bundle.planning import Device, Fingerprint, Plan, Setting, make_plan, write_overlay
 from models_genesis_bundle.planning.plan_folder import label_maps, training_hours, write_datalist

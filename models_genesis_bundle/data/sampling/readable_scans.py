@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from models_genesis_bundle.data.scans.intensity import IntensityScaling
 from models_genesis_bundle.data.scans.labelled_preprocessing import UnknownLabelsError
-from models_genesis_bundle.data.scans.preprocessing import ScanCompose
+from models_genesis_bundle.data.scans.preprocessing import NOT_IN_HU_KEY, ScanCompose
 from models_genesis_bundle.data.scans.raw_scan import ScanError, scan_error_in
 from monai.data import CacheDataset
 from torch.utils.data import Dataset
@@ -27,8 +26,9 @@ class SkippedScansError(RuntimeError):
 class SkipUnreadable(Dataset):
     """Dataset that returns a note for an item whose scan cannot be used; `ScanEvaluator` ignores these notes.
 
-    Only a `ScanError` gives a note. `UnknownLabelsError` is raised, because its cause may be in the settings, and so are other
-    errors, such as lack of memory.
+    The log warns of the first scan that is scaled as CT in HU and is something else, such as MR. Only a `ScanError` gives a
+    note. `UnknownLabelsError` is raised, because its cause may be in the settings, and so are other errors, such as lack of
+    memory.
 
     Args:
         dataset: a dataset whose list ``data`` has the path of each scan under ``image``.
@@ -45,16 +45,31 @@ class SkipUnreadable(Dataset):
         require_on_unreadable(on_unreadable)
         self.dataset = dataset
         self.on_unreadable = on_unreadable
+        self.warned = False
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Any:
+        image = str(self.dataset.data[index]["image"])
         try:
-            return self.dataset[index]
+            item = self.dataset[index]
         except Exception as error:
-            image = str(self.dataset.data[index]["image"])
             return {SKIPPED: {"image": image, "reason": _skip_reason(image, error, self.on_unreadable)}}
+        if not self.warned and (kind := _other_unit(item)):
+            self.warned = True
+            logger.warning(
+                "%s is %s, but it is scaled as CT in HU, as the weights record. Use weights of its modality, such as "
+                "models/model_mr.pt for MR.",
+                image,
+                kind,
+            )
+        return item
+
+
+def _other_unit(item: Mapping[str, Any]) -> str:
+    """What the scan of an item is if it is scaled as CT in HU and does not look like it; else an empty text."""
+    return getattr(item["image"], "meta", {}).get(NOT_IN_HU_KEY, "")
 
 
 def require_on_unreadable(on_unreadable: str) -> None:
@@ -82,6 +97,8 @@ def skipped_text(skipped: Mapping[str, str], total: int) -> str:
 class ReadableScans(CacheDataset):
     """MONAI's `CacheDataset` without the scans that cannot be used; the log lists these scans.
 
+    The log warns of scans that are scaled as CT in HU and are something else, such as MR.
+
     The dataset reads every scan once at the start, even if it does not keep the scan in memory. Therefore the list of scans is
     the same in all processes and after a restart.
 
@@ -92,7 +109,6 @@ class ReadableScans(CacheDataset):
         cache_rate: fraction of the scans to keep in memory.
         num_workers: number of threads that read scans.
         foreground_key: key of the list of foreground voxels, see `PatchCentresd`; at least one scan must have foreground.
-        intensity: the scaling in `transform`. The log warns if it is for CT in HU and no scan has a value below 0.
 
     Attributes:
         data: the usable items.
@@ -115,15 +131,13 @@ class ReadableScans(CacheDataset):
         cache_rate: float = 1.0,
         num_workers: int = 1,
         foreground_key: str | None = None,
-        intensity: IntensityScaling | None = None,
     ) -> None:
         require_on_unreadable(on_unreadable)
         self.on_unreadable = on_unreadable
         self.skipped: dict[str, str] = {}
         self.foreground_key = foreground_key
         self.has_foreground = False
-        self.intensity = intensity if intensity is not None and intensity.is_for_hu else None
-        self.has_negative_hu = False
+        self.other_units: dict[str, str] = {}
         super().__init__(data, transform, cache_rate=cache_rate, num_workers=num_workers)
 
     def _fill_cache(self, indices: Sequence[int] | None = None) -> list[Any]:
@@ -147,11 +161,13 @@ class ReadableScans(CacheDataset):
                 f"{self.data[0].get('label')}. Check the paths of the labels, and check that "
                 "labelled_preprocessing::label_map does not map all labels to 0."
             )
-        if self.intensity is not None and not self.has_negative_hu:
+        if self.other_units:
             logger.warning(
-                "None of the %d training scans has a value below 0, but all are scaled as CT in HU. For MR add "
-                "configs/data_mr.yaml, and start from weights of MR such as models/model_mr.pt.",
+                "%d of %d scans are %s, but all are scaled as CT in HU. Add configs/data_mr.yaml, which uses the percentiles of "
+                "each scan, and start from weights of the same modality, such as models/model_mr.pt for MR.",
+                len(self.other_units),
                 len(self.data),
+                ", ".join(dict.fromkeys(self.other_units.values())),
             )
         kept = [item for item, good in zip(cache[: self.cache_num], usable, strict=False) if good]
         self.cache_num = len(kept)
@@ -166,8 +182,6 @@ class ReadableScans(CacheDataset):
             return None
         if self.foreground_key is not None and len(item[self.foreground_key]):
             self.has_foreground = True
-        if self.intensity is not None and not self.has_negative_hu:
-            image, padding = item["image"], self.intensity.value_range[0]
-            if ((image > padding) & (self.intensity.invert(image) < 0)).any():
-                self.has_negative_hu = True
+        if kind := _other_unit(item):
+            self.other_units[str(self.data[idx]["image"])] = kind
         return item

@@ -13,6 +13,7 @@ from models_genesis_bundle.axes import for_each_axis
 from models_genesis_bundle.data.scans.files import Channels, channel_count
 from models_genesis_bundle.data.scans.intensity import IntensityScaling, ScaleScanIntensityd
 from models_genesis_bundle.data.scans.load_scan import LoadScand
+from models_genesis_bundle.data.scans.quality import CT_IN_HU, ScanFacts, intensity_kind
 from models_genesis_bundle.data.scans.raw_scan import MOST_VOXELS, ScanError, scan_error_in
 from monai.config import KeysCollection
 from monai.data.utils import affine_to_spacing
@@ -21,6 +22,7 @@ from monai.utils import ensure_tuple
 
 logger = logging.getLogger(__name__)
 
+NOT_IN_HU_KEY = "not_in_hu"  # in the metadata of a scan
 RAS_LABELS = (("L", "R"), ("P", "A"), ("I", "S"))
 
 
@@ -67,7 +69,8 @@ class ScanPreprocessing(ScanCompose):
         num_channels: the number of channels.
 
     Shape:
-        For each key, a float32 MetaTensor ``(C, X, Y, Z)`` within ``intensity.value_range``.
+        For each key, a float32 MetaTensor ``(C, X, Y, Z)`` within ``intensity.value_range``. If `intensity` is for HU and the
+        scan does not look like CT in HU, ``meta["not_in_hu"]`` says what it is, such as ``"MR"``.
 
     Raises:
         ValueError: the spacing is not above 0, the orientation does not name each axis once, or there is no channel.
@@ -107,6 +110,8 @@ class ScanPreprocessing(ScanCompose):
         self.channels = channels if isinstance(channels, int) else [str(name) for name in channels]
         self.num_channels = channel_count(channels)
         steps: list[Callable] = [LoadScand(self.keys, spatial_dims, volume, channels=self.num_channels)]
+        if self.intensity.is_for_hu:
+            steps.append(_NoteOtherUnit(self.keys))
         if self.orientation is not None:
             steps.append(Orientationd(self.keys, axcodes=self.orientation, labels=RAS_LABELS[:spatial_dims]))
         if self.spacing is not None:
@@ -137,6 +142,16 @@ class ScanPreprocessing(ScanCompose):
                 f"expected the entries {', '.join(cls().record())}, found {record}. Use weights that this version wrote, "
                 "or train from scratch."
             ) from error
+
+
+class _NoteOtherUnit(MapTransform):
+    """Notes in the metadata what a scan is that does not look like CT in HU."""
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Mapping[Hashable, Any]:
+        for key in self.key_iterator(dict(data)):
+            kind = intensity_kind(ScanFacts.of(data[key]))
+            data[key].meta[NOT_IN_HU_KEY] = "" if kind == CT_IN_HU else kind
+        return data
 
 
 class _RequireUsableSize(MapTransform):

@@ -16,9 +16,7 @@ import numpy as np
 from models_genesis_bundle.data.sampling.readable_scans import SkippedScansError, require_on_unreadable, skipped_text
 from models_genesis_bundle.data.scans.files import scan_files, scan_fingerprint
 from models_genesis_bundle.data.scans.preprocessing import ScanPreprocessing
-from models_genesis_bundle.data.scans.raw_scan import ScanError
-from models_genesis_bundle.data.volumes.item_folder import ItemFolder, Job, Record
-from models_genesis_bundle.data.volumes.quality import (
+from models_genesis_bundle.data.scans.quality import (
     CT_IN_HU,
     INTENSITY_KIND_RULE,
     ScanFacts,
@@ -26,6 +24,8 @@ from models_genesis_bundle.data.volumes.quality import (
     odd_intensity_kinds,
     quality_rule,
 )
+from models_genesis_bundle.data.scans.raw_scan import ScanError
+from models_genesis_bundle.data.volumes.item_folder import ItemFolder, Job, Record
 from models_genesis_bundle.data.volumes.volume_file import DamagedVolumeError, VolumeFile, write_volume
 from monai.config import PathLike
 from monai.data.utils import affine_to_spacing

@@ -100,18 +100,21 @@ def test_training_labels_without_any_foreground_are_refused(pairs, cache_rate):
 
 
 @pytest.mark.parametrize("cache_rate", [0.0, 1.0])
-@pytest.mark.parametrize(("lowest", "warned"), [(0, True), (-60, False)])
-def test_scans_without_a_value_below_0_in_the_window_of_ct_are_warned_of(pairs, caplog, cache_rate, lowest, warned):
-    """MR, with the default weights of CT: the training would run, with half of the intensities unused or clipped."""
+@pytest.mark.parametrize(("lowest", "warned"), [(0, True), (-600, False)])
+def test_scans_that_are_not_in_hu_but_scaled_as_ct_are_warned_of(pairs, caplog, cache_rate, lowest, warned):
+    """MR, with the default weights of CT: the run would go on with half of the intensities unused or clipped."""
     for pair in pairs[0], pairs[-1]:
         write_scan(Path(pair["image"]), np.linspace(lowest, 1500, VOXELS.size, dtype=np.float32).reshape(VOXELS.shape))
-    preprocessing = ScanPreprocessing()
-    steps = ScanCompose([LabelledPreprocessing(preprocessing), SpatialPadd("image", 16)])  # padded with -1000 HU
-    ReadableScans([pairs[0], pairs[-1]], steps, cache_rate=cache_rate, intensity=preprocessing.intensity)
-    assert ("None of the 2 training scans has a value below 0" in caplog.text) == warned
+    steps = ScanCompose([LabelledPreprocessing(ScanPreprocessing()), SpatialPadd("image", 16)])  # padded with -1000 HU
+    ReadableScans([pairs[0], pairs[-1]], steps, cache_rate=cache_rate)
+    assert ("2 of 2 scans are not in HU, but all are scaled as CT in HU" in caplog.text) == warned
+    caplog.clear()
+    list(SkipUnreadable(SeededDataset([pairs[0], pairs[-1]], ScanPreprocessing())))
+    assert caplog.text.count("is not in HU, but it is scaled as CT in HU") == warned, "of the first"
     caplog.clear()
     percentiles = ScanPreprocessing(intensity=IntensityScaling("percentile", 0.5, 99.5))
-    ReadableScans([pairs[0], pairs[-1]], LabelledPreprocessing(percentiles), intensity=percentiles.intensity)
+    ReadableScans([pairs[0], pairs[-1]], LabelledPreprocessing(percentiles))
+    list(SkipUnreadable(SeededDataset([pairs[0], pairs[-1]], percentiles)))
     assert not caplog.text
 
 

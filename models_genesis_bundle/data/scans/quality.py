@@ -1,4 +1,4 @@
-"""Quality rules that exclude scans from pretraining."""
+"""Quality rules that exclude scans from pretraining, and the kind of a scan's intensities."""
 
 from __future__ import annotations
 

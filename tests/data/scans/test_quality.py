@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from models_genesis_bundle.data.volumes.quality import (
+from models_genesis_bundle.data.scans.quality import (
     CT_IN_HU,
     ScanFacts,
     intensity_kind,
