@@ -37,6 +37,7 @@ class _PanelHandler(ABC):
         self.rows: list[Any] = []
         self.seen = 0
         self.drawn = False
+        self.validated: int | None = None  # epoch of the last validation
 
     @abstractmethod
     def _row(self, case: Mapping[str, Any]) -> Any:
@@ -68,9 +69,11 @@ class _PanelHandler(ABC):
             self.seen += 1
 
     def draw_at_interval(self, engine: Engine) -> None:
-        """Write the panel of the first epoch and of every ``interval``-th epoch."""
-        if self.epoch == 1 or self.epoch % self.interval == 0:
+        """Write the panel of the first epoch, and of the first validation in or after every ``interval``-th epoch."""
+        before = self.epoch - 1 if self.validated is None else self.validated
+        if self.epoch == 1 or self.epoch // self.interval > before // self.interval:
             self.draw()
+        self.validated = self.epoch
 
     def draw(self) -> None:
         """Write the panel of the last validation if it is not yet written; call it at the end of a run."""

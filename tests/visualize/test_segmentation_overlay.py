@@ -150,6 +150,18 @@ def test_restoration_panels_take_the_chosen_cubes(tmp_path):
     assert (tmp_path / "epoch_0001.png").exists()
 
 
+def test_panels_follow_a_validation_that_their_interval_does_not_divide(tmp_path):
+    loader = torch.utils.data.DataLoader(range(1))
+    cube = torch.rand(1, 1, 4, 4, 4)
+    evaluator = Engine(lambda engine, batch: {"image": cube, "label": cube, "pred": cube})
+    evaluator.data_loader = loader
+    RestorationPanels(str(tmp_path), num_cubes=1, interval=4).attach(evaluator)
+    for epoch in range(3, 16, 3):  # after every third epoch of the training
+        evaluator.state.epoch, evaluator.state.max_epochs = epoch - 1, epoch
+        evaluator.run(loader)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_0006.png", "epoch_0009.png", "epoch_0012.png"]
+
+
 def test_the_last_validation_has_a_panel_at_the_end(tmp_path):
     loader = torch.utils.data.DataLoader(range(2), batch_size=2)
     cubes = torch.rand(2, 1, 4, 4, 4)
