@@ -96,10 +96,7 @@ def _dynunet_changes(downsamples: int) -> list[tuple[str, str]]:
         *changes,
         (r"^upsamples\.(\d+)\.transp_conv\.conv\.", r"decoder.transpconvs.\1."),
         (r"^upsamples\.(\d+)\.conv_block\.", r"decoder.stages.\1.convs."),
-        (r"\.convs\.conv1\.conv\.", ".convs.0.conv."),
-        (r"\.convs\.conv2\.conv\.", ".convs.1.conv."),
-        (r"\.convs\.norm1\.", ".convs.0.norm."),
-        (r"\.convs\.norm2\.", ".convs.1.norm."),
+        *((rf"\.convs\.(conv|norm){place + 1}\.(?:conv\.)?", rf".convs.{place}.\1.") for place in (0, 1)),
     ]
 
 
@@ -243,8 +240,8 @@ def nnunet_content(state: State, preprocessing: Mapping[str, Any] | None) -> dic
     same_stage = [kernels[0].shape[2:] for kernels in reversed(_by_stage(state, ENCODER_KERNEL)[:-1])]
     if same_stage != [kernels[0].shape[2:] for kernels in _by_stage(state, DECODER_KERNEL)]:
         raise TargetError(
-            "A decoder stage has the kernel size of the encoder stage below in DynUNet, but of the same encoder stage in nnU-Net. "
-            "With several kernel sizes, only the encoder can be written. Give the plans of the network that will be trained "
-            "(plans=…), or pretrain with one kernel size."
+            "With several kernel sizes, only the encoder can be written: a decoder stage has the kernel size of the next deeper "
+            "encoder stage in DynUNet, and that of the encoder stage at its own level in nnU-Net. Give the plans of the network "
+            "that will be trained (plans=…), or pretrain with one kernel size."
         )
     return {"network_weights": with_aliases(state), "preprocessing": preprocessing}
