@@ -48,7 +48,7 @@ def assert_same(found, wanted):
 
 @pytest.mark.parametrize("batch", [1, 3])
 def test_the_pytorch_network_answers_as_published(tmp_path, batch):
-    """For another batch each voxel has another answer: normalised by the batch in evaluation, too."""
+    """The output of a cube depends on its batch, because the network uses batch statistics also in evaluation."""
     reference = write_pytorch_unet(tmp_path / PYTORCH).double()
     network = load_published(tmp_path / PYTORCH).double()
     assert not network.training
