@@ -129,8 +129,8 @@ class ScanResults(CaseHandler):
                 replaced.append(f"{earlier} by that of {entry['image']}")
         if replaced:
             raise ValueError(
-                f"output_dir {self.output_dir}: {len(replaced)} results of other scans with the same names would be replaced, "
-                f"the first that of {replaced[0]}. Set another output_dir."
+                f"output_dir {self.output_dir}: {len(replaced)} results of other scans with the same names would be replaced, for "
+                f"example that of {replaced[0]}. Set another output_dir."
             )
 
     def start(self, engine: Engine) -> None:

@@ -207,7 +207,8 @@ def convert(
 ) -> TransferReport:
     """Convert a weight file to another format with ``transfer_weights``, which logs the outcome for each tensor.
 
-    Settings that no tensor shows are those of ``configs/``: instance normalisation and leaky ReLU (slope 0.01) in a ``DynUNet``.
+    Settings that no tensor shows are assumed to be those of ``configs/``: in a ``DynUNet`` instance normalisation and leaky ReLU
+    (slope 0.01).
 
     Args:
         source: a weight file of this bundle, a published one, or another that ``transfer_weights`` reads.
