@@ -108,19 +108,15 @@ def unknown_arguments(node: Any, parser: ConfigParser, above: str = "") -> Itera
 def _unknown(place: str, config: ConfigParser, files: Sequence[str], dashes: str = "") -> str | None:
     """A message for a place that the configuration does not have; None for an argument that a component accepts."""
     parts = ReferenceResolver.split_id(place)
-    existing: list[str] = []
-    node: Any = config.get()
-    for part in parts:
-        items = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
-        known = {str(name): value for name, value in items}
-        if part not in known:
-            break
-        node = known[part]
-        existing.append(part)
-    if len(existing) == len(parts) - 1 and isinstance(node, Mapping) and "_target_" in node:
+    depth = next(count for count in range(len(parts)) if "::".join(parts[: count + 1]) not in config)
+    node = config["::".join(parts[:depth])]
+    if depth == len(parts) - 1 and isinstance(node, Mapping) and "_target_" in node:
         return _unknown_argument(place, node, config, dashes)
-    meant = _meant(part, known, dashes + "".join(f"{name}::" for name in existing), config)
-    return f"there is no setting {part!r} in {', '.join(files)}" + (f"; did you mean {meant}?" if meant else ".")
+    known = node if isinstance(node, Mapping) else range(len(node)) if isinstance(node, list) else ()
+    meant = _meant(parts[depth], map(str, known), dashes + "".join(f"{name}::" for name in parts[:depth]), config)
+    return f"there is no setting {parts[depth]!r} in {', '.join(files)}" + (
+        f"; did you mean {meant}?" if meant else "."
+    )
 
 
 def _meant(name: str, known: Iterable[str], before: str, config: ConfigParser) -> str:
