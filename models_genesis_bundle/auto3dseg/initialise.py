@@ -171,12 +171,11 @@ def _generated_algorithms(work_dir: str | os.PathLike, algos: Sequence[str]) -> 
     return [folder for folder in found if not algos or set(algos).intersection(names[folder])]
 
 
-def _change_settings(folder: Path, changes: Mapping[str, Any]) -> None:
+def _change_settings(folder: Path, changes: dict[str, Any]) -> None:
     """Set keys of ``hyper_parameters.yaml``, and replace the file atomically."""
     path = folder / SETTINGS_FILE
     parser = ConfigParser(ConfigParser.load_config_file(path))
-    for key, value in changes.items():
-        parser[key] = value
+    parser.update(changes)
     with whole_file(path) as unfinished:
         ConfigParser.export_config_file(parser.config, unfinished, fmt="yaml", default_flow_style=None, sort_keys=False)
 

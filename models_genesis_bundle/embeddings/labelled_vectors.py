@@ -135,7 +135,8 @@ def read_labels(
             f"{path}: there is no column {', '.join(missing)}; its columns are {', '.join(map(str, table))}. Give the column "
             "of the label with --label, and the column of a covariate with --covariate."
         )
-    cubes = _names(embeddings)
+    cubes = embeddings.index().assign(seriesuid=[scan_stem(image) for image in embeddings.image.tolist()])
+    cubes = cubes.round(dict.fromkeys(_POINT, 3))
     key = next((key for key in _KEYS if set(key) <= set(table) & set(cubes)), None)
     if key is None:
         raise EmbeddingsError(
@@ -188,9 +189,3 @@ def _numbers(path: Path, table: pd.DataFrame, column: str) -> pd.Series:
         return pd.to_numeric(table[column]).astype(float)
     except (TypeError, ValueError) as error:
         raise EmbeddingsError(f"{path}: expected numbers in the column {column} ({error}).") from error
-
-
-def _names(embeddings: Embeddings) -> pd.DataFrame:
-    """All columns that can identify a cube."""
-    names = embeddings.index().assign(seriesuid=[scan_stem(image) for image in embeddings.image.tolist()])
-    return names.round(dict.fromkeys(_POINT, 3))
