@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,7 +91,7 @@ class Embeddings:
             with np.load(path) as file:
                 content = dict(file)
             found = cls.of(content, json.loads(str(content.pop("record"))))
-        except (KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        except Exception as error:  # NumPy and zipfile raise almost any error for a damaged file
             raise EmbeddingsError(
                 f"{path}: not a file of embeddings ({type(error).__name__}: {error}). Give the embeddings.npz of a run of "
                 "configs/embed.yaml."

@@ -152,7 +152,7 @@ def save_pretrained(
         unfinished.write_bytes(package.save(state, metadata={"format": "pt"}))
     write_json(folder / CONFIG_FILE, {**bundle_records(network), "preprocessing": scans})
     card = CARD.format(name=name or folder.name, network=type(network).__name__, license=license)
-    (folder / "README.md").write_text(card)
+    (folder / "README.md").write_text(card, encoding="utf-8")
     return folder
 
 
