@@ -198,6 +198,14 @@ def test_without_h5py_the_extra_is_named(tmp_path, monkeypatch):
         load_published(tmp_path / KERAS)
 
 
+def test_a_keras_file_of_another_byte_order_is_named(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / KERAS, "w") as file:
+        file["depth_0_conv/kernel"] = np.zeros(3, ">f4")
+    with pytest.raises(CheckpointError, match=r"Genesis_Chest_CT\.h5: the HDF5 file .* byte order"):
+        load_published(tmp_path / KERAS)
+
+
 def test_a_truncated_keras_file_is_named(tmp_path):
     pytest.importorskip("h5py")
     write_keras_unet(tmp_path / KERAS)
