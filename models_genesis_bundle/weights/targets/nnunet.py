@@ -153,7 +153,7 @@ class PlannedTraining:
     @property
     def network(self) -> str:
         """The class of the network: ``PlainConvUNet`` or ``ResidualEncoderUNet``."""
-        name = str(self.architecture["network_class_name"]).rpartition(".")[2]
+        name = str(self.get("architecture")["network_class_name"]).rpartition(".")[2]
         if name not in ("PlainConvUNet", "ResidualEncoderUNet"):
             raise TargetError(
                 f"{self.path}: {self.configuration} plans a {name}; only PlainConvUNet and ResidualEncoderUNet are known."
@@ -161,17 +161,12 @@ class PlannedTraining:
         return name
 
     @property
-    def architecture(self) -> dict[str, Any]:
-        """Class and arguments of the network; the plans of nnU-Net 2.3 and older have none."""
-        return self.get("architecture")
-
-    @property
     def axes(self) -> tuple[int, ...]:
         """The permutation of an array (Z, Y, X) in nnU-Net's training."""
         return tuple(self.plans.get("transpose_forward", (0, 1, 2)))
 
     def get(self, name: str) -> Any:
-        """An entry of the configuration."""
+        """An entry of the configuration, such as ``architecture``, which the plans of nnU-Net 2.3 and older lack."""
         if name not in self.settings:
             raise TargetError(
                 f"{self.path}: no {name} for {self.configuration}. Its entries are {', '.join(self.settings)}. Plan again "
@@ -205,7 +200,7 @@ def read_plans(plans: str | os.PathLike, configuration: str = "3d_fullres") -> P
 
 def network_of_plans(planned: PlannedTraining, in_channels: int, out_channels: int) -> torch.nn.Module:
     """Build the planned network as ``nnUNetv2_train`` does; needs the package ``dynamic-network-architectures``."""
-    architecture = planned.architecture
+    architecture = planned.get("architecture")
     unets = optional_package(UNETS, f"{planned.path}: building its network", "models-genesis-bundle[nnunet]")
     arguments = with_classes(architecture["arch_kwargs"], architecture["_kw_requires_import"])
     return getattr(unets, planned.network)(input_channels=in_channels, num_classes=out_channels, **arguments)
