@@ -9,10 +9,9 @@ import torch
 import yaml
 from bundle_path import ROOT, start
 from fire.decorators import SetParseFns
-from models_genesis_bundle.data import ScanError
 from models_genesis_bundle.export import ExportError
 from models_genesis_bundle.restorations import compare_restorations
-from models_genesis_bundle.weights import CheckpointError, TransferError
+from models_genesis_bundle.weights import CheckpointError
 
 
 @SetParseFns(weights=yaml.safe_load)  # names need no quotes
@@ -51,5 +50,4 @@ def compare(
 
 
 if __name__ == "__main__":
-    errors = (CheckpointError, ExportError, ScanError, TransferError, OSError, ValueError)
-    start(compare, *errors, level=logging.WARNING)
+    start(compare, CheckpointError, ExportError, OSError, ValueError, level=logging.WARNING)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bundle_path import start
 from models_genesis_bundle.files import file_sha256
-from models_genesis_bundle.weights import release_weights
+from models_genesis_bundle.weights import CheckpointError, release_weights
 
 
 def release(source: str, output: str = "models/model.pt", licence: str = "CC-BY-4.0") -> None:
@@ -15,4 +15,4 @@ def release(source: str, output: str = "models/model.pt", licence: str = "CC-BY-
 
 
 if __name__ == "__main__":
-    start(release)
+    start(release, CheckpointError)

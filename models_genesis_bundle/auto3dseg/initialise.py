@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from models_genesis_bundle.bundle_config import leaves
 from models_genesis_bundle.files import whole_file
 from models_genesis_bundle.messages import unwrapped
 from models_genesis_bundle.weights import (
@@ -170,12 +171,11 @@ def _generated_algorithms(work_dir: str | os.PathLike, algos: Sequence[str]) -> 
     return [folder for folder in found if not algos or set(algos).intersection(names[folder])]
 
 
-def _change_settings(folder: Path, changes: Mapping[str, Any]) -> None:
+def _change_settings(folder: Path, changes: dict[str, Any]) -> None:
     """Set keys of ``hyper_parameters.yaml``, and replace the file atomically."""
     path = folder / SETTINGS_FILE
     parser = ConfigParser(ConfigParser.load_config_file(path))
-    for key, value in changes.items():
-        parser[key] = value
+    parser.update(changes)
     with whole_file(path) as unfinished:
         ConfigParser.export_config_file(parser.config, unfinished, fmt="yaml", default_flow_style=None, sort_keys=False)
 
@@ -207,25 +207,14 @@ def intensities(preprocessing: Mapping[str, Any] | None, settings: Mapping[str, 
     """A sentence with the intensities that the pretrained network saw, and those with which the algorithm trains."""
     before = (preprocessing or {}).get("intensity")
     here = {name: settings[name] for name in ("normalize_mode", "intensity_bounds") if name in settings}  # segresnet
-    for transform in _transforms(settings.get("transforms_train")):  # swinunetr
-        if transform["_target_"] in ("ScaleIntensityRanged", "NormalizeIntensityd"):
-            here = {"transform": transform["_target_"], **transform}
+    for place, value in leaves(settings.get("transforms_train"), "transforms_train"):  # swinunetr
+        if value in ("ScaleIntensityRanged", "NormalizeIntensityd"):
+            here = {"transform": value, **ConfigParser(dict(settings))[place.removesuffix("::_target_")]}
             break
-    return f"Intensities: pretrained with {_shown(before)}; trained here with {_shown(here)}."
+    return f"Intensities in pretraining: {_shown(before)}; in the algorithm's training: {_shown(here)}."
 
 
 def _shown(scaling: Mapping[str, Any] | None) -> str:
     hidden = ("_target_", "keys", "clip")
     named = [f"{key} {value}" for key, value in (scaling or {}).items() if value is not None and key not in hidden]
-    return ", ".join(named) or "what is not recorded"
-
-
-def _transforms(node: Any) -> Iterator[Mapping[str, Any]]:
-    """All definitions with a ``_target_`` inside a definition, in their order."""
-    if isinstance(node, Mapping):
-        if "_target_" in node:
-            yield node
-        node = list(node.values())
-    if isinstance(node, list):
-        for child in node:
-            yield from _transforms(child)
+    return ", ".join(named) or "not recorded"

@@ -15,7 +15,7 @@ def genesis_pairs(
     seed: int = 0,
     settings: Mapping[str, Any] | None = None,
 ) -> SeededDataset:
-    """The dataset of Genesis pairs that ``config_file`` (with its overlays) defines, from the given cubes.
+    """The dataset of Genesis pairs of the given cubes, with the deformations of ``config_file`` and its overlays.
 
     ``cubes`` are items with ``image``: (1, X, Y[, Z]) arrays in 0 … 1. ``seed`` is the random seed of the deformations.
     ``settings`` are values by their path in the configuration, such as ``{"deformations::flip::prob": 0}``.

@@ -23,7 +23,7 @@ _STEPS = {"imports", "initialize", "finalize", "run"}
 def near_names(name: str, known: Iterable[str], before: str = "", quote: str = "`", cutoff: float = 0.6) -> str:
     """The one or two known names that are nearest to a misspelt one, joined by "or"; empty if no name is similar.
 
-    Each has ``before``, such as ``--split::``, in front, and ``quote`` around it. ``cutoff`` is that of ``difflib``, from 0 to 1.
+    ``before``, such as ``--split::``, precedes each name, and ``quote`` encloses both. ``cutoff``: see ``difflib``, 0 to 1.
 
     Examples:
         >>> near_names("max_epohcs", ["max_epochs", "seed"], before="--")
@@ -54,7 +54,7 @@ def unknown_settings(command: RunCommand, files: ConfigParser | None = None) -> 
 
 
 def settings_of_unused(command: RunCommand, first: Mapping[str, Any], config: ConfigParser) -> Iterator[str]:
-    """A message for each setting of a component that only the ``first`` file uses, as ``parameters`` before another optimizer."""
+    """A message for each setting of a component that the ``first`` file uses and the whole configuration does not."""
     for name in command.overrides:
         top, *below = ReferenceResolver.split_id(name.lstrip("+~"))
         before, now = ({key: value for key, value in one.items() if key != top} for one in (first, config.get()))
@@ -75,7 +75,7 @@ def unknown_keys(command: RunCommand, files: ConfigParser, first: Mapping[str, A
             if place.startswith("_") or place in before or place in _STEPS | {command.run_id}:
                 continue
             text = _unknown(place, before, command.config_files[:number])
-            if text and not _is_referred_to(place, files.get()) and not _is_known_beside(place, command):
+            if text and not _is_referred_to(place, files.get()) and not _is_in_another_configuration(place, command):
                 yield f"{file}: {key}: {text}"
         for key, value in overlay.items():
             merge_kv(before, key, value)
@@ -108,19 +108,15 @@ def unknown_arguments(node: Any, parser: ConfigParser, above: str = "") -> Itera
 def _unknown(place: str, config: ConfigParser, files: Sequence[str], dashes: str = "") -> str | None:
     """A message for a place that the configuration does not have; None for an argument that a component accepts."""
     parts = ReferenceResolver.split_id(place)
-    existing: list[str] = []
-    node: Any = config.get()
-    for part in parts:
-        items = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
-        known = {str(name): value for name, value in items}
-        if part not in known:
-            break
-        node = known[part]
-        existing.append(part)
-    if len(existing) == len(parts) - 1 and isinstance(node, Mapping) and "_target_" in node:
+    depth = next(count for count in range(len(parts)) if "::".join(parts[: count + 1]) not in config)
+    node = config["::".join(parts[:depth])]
+    if depth == len(parts) - 1 and isinstance(node, Mapping) and "_target_" in node:
         return _unknown_argument(place, node, config, dashes)
-    meant = _meant(part, known, dashes + "".join(f"{name}::" for name in existing), config)
-    return f"there is no setting {part!r} in {', '.join(files)}" + (f"; did you mean {meant}?" if meant else ".")
+    known = node if isinstance(node, Mapping) else range(len(node)) if isinstance(node, list) else ()
+    meant = _meant(parts[depth], map(str, known), dashes + "".join(f"{name}::" for name in parts[:depth]), config)
+    return f"there is no setting {parts[depth]!r} in {', '.join(files)}" + (
+        f"; did you mean {meant}?" if meant else "."
+    )
 
 
 def _meant(name: str, known: Iterable[str], before: str, config: ConfigParser) -> str:
@@ -161,7 +157,7 @@ def _is_referred_to(name: str, node: Any) -> bool:
     return isinstance(node, str) and re.search(pattern, node) is not None
 
 
-def _is_known_beside(name: str, command: RunCommand) -> bool:
+def _is_in_another_configuration(name: str, command: RunCommand) -> bool:
     """Whether another configuration in the folder has the setting: an overlay may be for training and evaluation."""
     first = Path(command.config_files[0])
     others = {str(path) for path in first.parent.glob(f"*{first.suffix}")} - set(command.config_files)

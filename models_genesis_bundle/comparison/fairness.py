@@ -60,18 +60,22 @@ def check_plan(plan: ComparisonPlan) -> dict[str, str | None]:
 
 def _check_step(run: Run, step: str, command: RunCommand) -> None:
     where = f"{step} of {run.arm}" + (f" by the recipe {run.recipe}" if run.recipe else "")
-    paths = [run.plan.working_dir / name for name in command.config_files]
-    for name, path in zip(command.config_files, paths, strict=True):
+    for name in command.config_files:
+        path = run.plan.working_dir / name
         if not path.is_file():
             near = nearest_name(name, [str(Path(name).with_name(found.name)) for found in path.parent.glob("*.yaml")])
             raise ComparisonError(f"{where}: there is no configuration {path}; {near}")
     try:
-        check_settings(replace(command, config_files=tuple(map(str, paths))))
+        check_settings(_with_absolute_paths(run, command))
     except SettingsError as error:
         raise ComparisonError(
             f"{where}: {error} (`overrides` must exist in the configurations of both training and evaluation; "
             "use `training_overrides` or `evaluation_overrides` for settings of one of them.)"
         ) from None
+
+
+def _with_absolute_paths(run: Run, command: RunCommand) -> RunCommand:
+    return replace(command, config_files=tuple(str(run.plan.working_dir / name) for name in command.config_files))
 
 
 def _weights_hash(plan: ComparisonPlan, arm: str) -> str | None:
@@ -89,9 +93,7 @@ def _weights_hash(plan: ComparisonPlan, arm: str) -> str | None:
 
 def _check_preprocessing(run: Run, records: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse arms whose weight files record different preprocessing, where this run's recipe leaves it to the weights."""
-    plan, command = run.plan, run.training()
-    paths = tuple(str(plan.working_dir / name) for name in command.config_files)
-    settings = replace(command, config_files=paths).resolved_config().get("scan_preprocessing")
+    settings = _with_absolute_paths(run, run.training()).resolved_config().get("scan_preprocessing")
     if not isinstance(settings, Mapping) or "record" not in settings:
         return
     for name in (name for name in ("intensity", "spacing", "orientation") if settings.get(name) is None):

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import yaml
 from models_genesis_bundle.bundle_config import near_names
+from models_genesis_bundle.files import read_unicode
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 # The settings for the keys of an arm that say how to load its weights.
@@ -267,7 +268,7 @@ def _message(error: dict[str, Any]) -> str:
 
 def _read_yaml(path: Path) -> Any:
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_PlanLoader)
+        return yaml.load(read_unicode(path), Loader=_PlanLoader)
     except OSError:
         raise PlanError(f"{path}: the file does not exist or cannot be read.") from None
     except yaml.YAMLError as error:

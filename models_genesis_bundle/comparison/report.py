@@ -119,14 +119,14 @@ def markdown(comparison: Comparison) -> str:
         reaching=_table(
             plan,
             statistics.reaching,
-            ("reached", lambda row: f"{row['reached']} of {row['pairs']}"),
+            ("reached", "{reached} of {pairs}".format_map),
             ("epochs", lambda row: NONE if pd.isna(row["epochs"]) else f"{row['epochs']:g}"),
             ("ratio", lambda row: NONE if pd.isna(row["ratio"]) else f"{row['ratio']:.2f}"),
         ),
         needed=_table(
             plan,
             statistics.label_efficiency,
-            ("seeds", lambda row: str(row["seeds"])),
+            ("seeds", "{seeds}".format_map),
             (f"{plan.reference} needs", lambda row: _needed(plan, row["needed"])),
             (_interval_of(plan), lambda row: f"{_needed(plan, row['low'])} … {_needed(plan, row['high'])}"),
         ),
@@ -139,16 +139,16 @@ def _tables_of_scores(plan: ComparisonPlan, scores: pd.DataFrame) -> dict[str, s
     table = _table(
         plan,
         scores,
-        ("runs", lambda row: str(row["runs"])),
+        ("runs", "{runs}".format_map),
         ("mean ± sd", lambda row: _spread(row["mean"], row["sd"])),
         ("median", lambda row: _value(row["median"])),
         ("best", lambda row: _value(row["best"])),
-        ("settled", lambda row: f"{row['settled']} of {row['runs']}"),
-        ("best epoch", lambda row: f"{row['best_epoch']:g}"),
+        ("settled", "{settled} of {runs}".format_map),
+        ("best epoch", "{best_epoch:g}".format_map),
         ("minutes", lambda row: f"{row['seconds'] / 60:.1f}"),
     )
     classes = [(name.removeprefix(CLASS_DICE), partial(_metric, name)) for name in scores if f"missed_{name}" in scores]
-    missed = ("runs that miss a class", lambda row: f"{row['missed']} of {row['runs']}")
+    missed = ("runs that miss a class", "{missed} of {runs}".format_map)
     further = [(f"`{name}`", partial(_metric, name)) for name in plan.task.further_metrics]
     return {
         "scores": table,
@@ -161,7 +161,7 @@ def _table_of_tests(plan: ComparisonPlan, tests: pd.DataFrame) -> str:
     return _table(
         plan,
         tests,
-        ("pairs", lambda row: str(row["pairs"])),
+        ("pairs", "{pairs}".format_map),
         ("difference", lambda row: _value(row["difference"], "+")),
         (
             _interval_of(plan),

@@ -118,7 +118,7 @@ class Run:
 
 
 def planned_runs(plan: ComparisonPlan) -> list[Run]:
-    """All runs of a plan, ordered so that after half of the time, fewer amounts of labels or seeds are complete."""
+    """All runs of a plan, by labels and seed, so that runs with the same labels and seed are finished together."""
     return [
         Run(plan, arm, labels, recipe, seed)
         for labels in plan.labels

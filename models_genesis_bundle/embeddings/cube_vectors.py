@@ -114,7 +114,8 @@ class Perturber:
 class CubeVectors(Inferer):
     """Cuts the cubes out of a scan, a few at a time, and turns them into vectors with a network.
 
-    Intensity statistics of the same cubes are a baseline: mean, standard deviation, seven percentiles. Voxels outside are darkest.
+    Intensity statistics of the same cubes are a baseline: mean, standard deviation and seven percentiles. Voxels outside of the
+    scan have the darkest value.
 
     The input is a scan (1, C, X, Y[, Z]), the network, and the cubes' lowest corners (1, n, axes). The output is a mapping with
     ``vectors`` (1, n, D), ``statistics`` (1, n, 9), and ``vectors_<kind>``, ``statistics_<kind>`` for each perturbation; with

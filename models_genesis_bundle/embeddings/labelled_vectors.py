@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,7 +91,7 @@ class Embeddings:
             with np.load(path) as file:
                 content = dict(file)
             found = cls.of(content, json.loads(str(content.pop("record"))))
-        except (KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        except Exception as error:  # NumPy and zipfile raise almost any error for a damaged file
             raise EmbeddingsError(
                 f"{path}: not a file of embeddings ({type(error).__name__}: {error}). Give the embeddings.npz of a run of "
                 "configs/embed.yaml."
@@ -135,7 +134,8 @@ def read_labels(
             f"{path}: there is no column {', '.join(missing)}; its columns are {', '.join(map(str, table))}. Give the column "
             "of the label with --label, and the column of a covariate with --covariate."
         )
-    cubes = _names(embeddings)
+    cubes = embeddings.index().assign(seriesuid=[scan_stem(image) for image in embeddings.image.tolist()])
+    cubes = cubes.round(dict.fromkeys(_POINT, 3))
     key = next((key for key in _KEYS if set(key) <= set(table) & set(cubes)), None)
     if key is None:
         raise EmbeddingsError(
@@ -188,9 +188,3 @@ def _numbers(path: Path, table: pd.DataFrame, column: str) -> pd.Series:
         return pd.to_numeric(table[column]).astype(float)
     except (TypeError, ValueError) as error:
         raise EmbeddingsError(f"{path}: expected numbers in the column {column} ({error}).") from error
-
-
-def _names(embeddings: Embeddings) -> pd.DataFrame:
-    """All columns that can identify a cube."""
-    names = embeddings.index().assign(seriesuid=[scan_stem(image) for image in embeddings.image.tolist()])
-    return names.round(dict.fromkeys(_POINT, 3))

@@ -99,7 +99,7 @@ class StepSchedule:
 
 @dataclass(eq=False)
 class BestWeights:
-    """Writes a weight file after each epoch with the best validation so far. If there is none, writes it at the end.
+    """Writes a weight file after each epoch with the best validation so far. Without a defined validation, writes it at the end.
 
     At the end of the run, the log names the file, its epoch and its score. List it among the trainer's handlers after the
     ``ValidationHandler``.

@@ -36,7 +36,11 @@ def freeze_parts(network: torch.nn.Module, parts: str | Sequence[str]) -> torch.
     for name, parameter in bare.named_parameters():
         if name in frozen:
             parameter.requires_grad_(False)
-    within = [name for name, module in bare.named_modules() if _is_within(name, module, frozen)]
+    within = [
+        name
+        for name, module in bare.named_modules()
+        if (keys := module.state_dict(prefix=f"{name}." if name else "").keys()) and keys <= frozen
+    ]
     bare.register_forward_pre_hook(partial(_put_into_evaluation, within))
     return network
 
@@ -44,9 +48,3 @@ def freeze_parts(network: torch.nn.Module, parts: str | Sequence[str]) -> torch.
 def _put_into_evaluation(modules: Sequence[str], network: torch.nn.Module, inputs: Any) -> None:
     for name in modules:  # by name: a copy of the network (EMA) has modules of its own
         network.get_submodule(name).eval()
-
-
-def _is_within(name: str, module: torch.nn.Module, frozen: set[str]) -> bool:
-    """Whether a module has weights, and all of them are frozen."""
-    keys = module.state_dict(prefix=f"{name}." if name else "").keys()
-    return len(keys) > 0 and keys <= frozen

@@ -77,7 +77,7 @@ class MainBuffers:
 
 
 class EpochMetric(ignite.metrics.EpochMetric):
-    """Ignite's metric, computed in each process from the items of all processes, whose numbers may differ."""
+    """Ignite's ``EpochMetric``, of the items of all processes, which need not have the same number of items."""
 
     def compute(self) -> float:
         """The value of ``compute_fn``."""

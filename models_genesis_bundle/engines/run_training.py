@@ -130,8 +130,8 @@ def _remedy(error: RuntimeError, state: TrainingState) -> str:
     shared = shutil.disk_usage("/dev/shm")
     said = str(error).strip().splitlines()[-1]
     return (
-        f"A process that prepares training items was lost: {said} Either the machine's memory ran out, or /dev/shm, through "
-        f"which the processes hand over their items, is too small: it has {shared.total >> 20} MiB, {shared.free >> 20} of "
-        "them free now. Prepare the items without processes (`--num_workers 0`) or with fewer, or, in a container, enlarge "
-        f"/dev/shm (`docker run --shm-size 8g`). `--resume true` continues from {state.path}."
+        f"A worker of the data loader was lost: {said} Either the memory of the machine is full, or /dev/shm, which the workers "
+        f"use to pass on their items, is too small: it has {shared.total >> 20} MiB, of which {shared.free >> 20} are free now. "
+        "Use no workers (`--num_workers 0`) or fewer workers. In a container, you can enlarge /dev/shm "
+        f"(`docker run --shm-size 8g`). `--resume true` continues from {state.path}."
     )

@@ -73,7 +73,7 @@ def _spacing(planned: PlannedTraining) -> list[float]:
 
 
 def _network(planned: PlannedTraining) -> dict[str, Any]:
-    architecture = planned.architecture
+    architecture = planned.get("architecture")
     arguments = {**architecture["arch_kwargs"], "deep_supervision": False}
     for name in architecture["_kw_requires_import"]:
         imported = arguments[name]

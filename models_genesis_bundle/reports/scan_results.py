@@ -129,8 +129,8 @@ class ScanResults(CaseHandler):
                 replaced.append(f"{earlier} by that of {entry['image']}")
         if replaced:
             raise ValueError(
-                f"output_dir {self.output_dir}: {len(replaced)} results of other scans with the same names would be replaced, "
-                f"the first that of {replaced[0]}. Set another output_dir."
+                f"output_dir {self.output_dir}: {len(replaced)} results of other scans with the same names would be replaced, for "
+                f"example that of {replaced[0]}. Set another output_dir."
             )
 
     def start(self, engine: Engine) -> None:
@@ -195,8 +195,7 @@ def result_names(images: Sequence[str], dataset_dir: str) -> list[str]:
         root = os.path.commonpath([os.path.dirname(path) for path in paths])
     image_of: dict[str, str] = {}
     for path in paths:
-        name = os.path.join(os.path.relpath(os.path.dirname(path), root), scan_stem(path))
-        name = os.path.normpath(name).replace(os.sep, "/")
+        name = Path(os.path.relpath(path, root)).with_name(scan_stem(path)).as_posix()
         if name in image_of:
             raise ValueError(
                 f"{image_of[name]} and {path}: the results of both scans would have the same name, {name}. Rename one of them, "

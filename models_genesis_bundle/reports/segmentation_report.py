@@ -12,11 +12,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ignite.engine import Engine
-from models_genesis_bundle.data.sampling.readable_scans import SkippedScansError, skipped_text
 from models_genesis_bundle.files import write_table
 from models_genesis_bundle.metrics import mean_with_interval, require_label_names, segmentation_scores
 from models_genesis_bundle.metrics.segmentation_scores import CLASS_METRICS
 from models_genesis_bundle.reports.case_handler import CaseHandler, case_source, short_names
+from models_genesis_bundle.reports.scan_results import require_all_scans
 from models_genesis_bundle.visualize import (
     SegmentationSlice,
     class_numbers,
@@ -81,8 +81,8 @@ class SegmentationReport(CaseHandler):
     def write(self, engine: Engine) -> None:
         """Write the files, and add the means to the evaluator's metrics; without cases raise a `SkippedScansError`."""
         skipped = getattr(engine, "skipped", {})
-        if skipped and not self.rows:
-            raise SkippedScansError(skipped_text(skipped, len(skipped)))
+        if not self.rows:
+            require_all_scans(skipped, 0, self.output_dir)
         folder, names = Path(self.output_dir), short_names([row["case"] for row in self.rows])
         rows = [
             {**row, "case": name, "patient": row["patient"] or name} for name, row in zip(names, self.rows, strict=True)

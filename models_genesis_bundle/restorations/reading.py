@@ -1,4 +1,4 @@
-"""A scan in the preprocessing of some weights, and its cubes for the page."""
+"""A scan after the preprocessing of a weight file, and its cubes for the page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from models_genesis_bundle.visualize.cube_pictures import draw_corners
 from monai.data import MetaTensor
 from monai.data.utils import affine_to_spacing
 from monai.transforms import Orientation, SpatialPad
-from nibabel.orientations import aff2axcodes
+from nibabel.orientations import aff2axcodes, axcodes2ornt
 
 WHOLE = "all, as in pretraining"
 _NONE = {
@@ -35,18 +35,14 @@ KINDS: dict[str, dict[str, Any]] = {  # settings of configs/pretrain.yaml for ea
 }
 
 
-def _place(code: str) -> int:
-    return next(place for place, ends in enumerate(RAS_LABELS) if code in ends)
-
-
 def upright_window(codes: str, window: Sequence[int]) -> tuple[int, ...]:
     """The sides of a window along right, front and head, from its sides along axes such as ``"SPL"``."""
-    return tuple(side for _, side in sorted(zip(map(_place, codes), window, strict=True)))
+    return tuple(window[place] for place in axcodes2ornt(codes)[:, 0].argsort())
 
 
 def cube_codes(codes: str, window: Sequence[int]) -> str:
     """The codes of a scan's axes along which a window (right, front, head) is longer than a voxel."""
-    return "".join(code for code in codes if window[_place(code)] > 1)
+    return "".join(code for code, axis in zip(codes, axcodes2ornt(codes)[:, 0], strict=True) if window[int(axis)] > 1)
 
 
 def turned(arrays: torch.Tensor, codes: str) -> torch.Tensor:
@@ -63,17 +59,16 @@ def turned_back(arrays: torch.Tensor, codes: str) -> torch.Tensor:
 
 def _turn(codes: str) -> tuple[list[int], list[int]]:
     """The permutation of the dimensions, and the new dimensions to flip."""
-    places = sorted(map(_place, codes))
-    backwards = [number for number, code in enumerate(codes, start=2) if code == RAS_LABELS[_place(code)][0]]
-    return [2 + places.index(_place(code)) for code in codes], backwards
+    axes, directions = axcodes2ornt(codes).T
+    return (2 + axes.argsort().argsort()).tolist(), (2 + np.flatnonzero(directions < 0)).tolist()
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A scan in the preprocessing of some weights."""
+    """A scan after the preprocessing of a weight file."""
 
     volume: MetaTensor  # (1, X, Y[, Z]) along right, front and head, scaled to 0 … 1
-    codes: str  # codes of the axes in this preprocessing, such as "LPS"
+    codes: str  # of the axes after the preprocessing, such as "LPS"
 
     @classmethod
     def of(cls, image: str, preprocessing: ScanPreprocessing) -> Reading:

@@ -83,7 +83,8 @@ def load_published(path: str | os.PathLike) -> torch.nn.Module:
     """Build the network of a published file, and load all of its weights.
 
     The tensors show the layout, channels and widths of the network. docs/how-to/published_weights.md lists the files, their
-    networks and their licences. The transfer is logged (see ``transfer_weights``). A missing decoder or head is new.
+    networks and their licences. The transfer is logged (see ``transfer_weights``). A decoder or head that the file lacks has new
+    weights.
 
     Returns:
         The network in evaluation mode. Its outputs are those of the published network, up to rounding. For CT-FM and nnssl the
@@ -151,7 +152,7 @@ def save_pretrained(
         unfinished.write_bytes(package.save(state, metadata={"format": "pt"}))
     write_json(folder / CONFIG_FILE, {**bundle_records(network), "preprocessing": scans})
     card = CARD.format(name=name or folder.name, network=type(network).__name__, license=license)
-    (folder / "README.md").write_text(card)
+    (folder / "README.md").write_text(card, encoding="utf-8")
     return folder
 
 

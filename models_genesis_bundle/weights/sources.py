@@ -119,7 +119,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     except Exception as error:  # the package raises errors of its own for a damaged file
         raise CheckpointError(f"{path}: not a safetensors file, or damaged ({error}). Download it again.") from error
     try:
-        records = json.loads(config.read_text()) if config.exists() else {}
+        records = json.loads(config.read_text(encoding="utf-8")) if config.exists() else {}
     except ValueError as error:
         raise CheckpointError(f"{config}: not a JSON file ({error}). Download it again.") from error
     if not isinstance(records, dict):
@@ -139,7 +139,7 @@ def _read_keras_file(path: Path) -> dict[str, Any]:
     try:
         with h5py.File(path, "r") as file:
             file.get("model_weights", file).visititems(collect)  # only Model.save writes this group
-    except (OSError, RuntimeError, KeyError) as error:
+    except Exception as error:  # h5py raises almost any error for a damaged file
         raise CheckpointError(
             f"{path}: the HDF5 file is truncated or damaged ({path.stat().st_size} bytes; {error}). Copy it again."
         ) from error

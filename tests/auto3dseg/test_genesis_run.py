@@ -20,7 +20,7 @@ from monai.bundle import ConfigParser
 
 @pytest.fixture(scope="module")
 def data_source(phantoms, tmp_path_factory) -> dict:
-    """Auto3DSeg's input: two phantoms a fold, and one to predict that lies otherwise than the network sees it."""
+    """Auto3DSeg's input: two phantoms for each fold, and one to segment whose file has other axes than the network."""
     folder = tmp_path_factory.mktemp("dataset")
     for kind in ("images", "labels"):
         (folder / kind).symlink_to(phantoms / kind)

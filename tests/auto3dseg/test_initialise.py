@@ -127,8 +127,8 @@ def test_each_algorithm_takes_what_fits_and_others_are_named_with_the_reason(tmp
     assert "finetune::enabled and finetune::ckpt_name" in other.reason
     assert f"other_0: none of the weights can be used. {other.reason}" in caplog.messages
     assert (
-        "Intensities: pretrained with mode window, lower -1000.0, upper 1000.0; "
-        "trained here with normalize_mode meanstd, intensity_bounds [-175.0, 250.0]."
+        "Intensities in pretraining: mode window, lower -1000.0, upper 1000.0; "
+        "in the algorithm's training: normalize_mode meanstd, intensity_bounds [-175.0, 250.0]."
     ) in caplog.messages
 
 
@@ -194,12 +194,12 @@ def test_nothing_generated_and_no_weights_are_refused(tmp_path, pretrained):
 )
 def test_the_intensities_of_both_are_said(intensity, settings, before, here):
     sentence = intensities({"intensity": intensity.record()}, settings)
-    assert sentence.startswith(f"Intensities: pretrained with {before}")
-    assert sentence.endswith(f"; trained here with {here}")
+    assert sentence.startswith(f"Intensities in pretraining: {before}")
+    assert sentence.endswith(f"; in the algorithm's training: {here}")
 
 
 def test_intensities_that_are_not_recorded_are_said():
-    assert intensities(None, {}).startswith("Intensities: pretrained with what is not recorded;")
+    assert intensities(None, {}).startswith("Intensities in pretraining: not recorded;")
 
 
 def test_the_preprocessing_of_published_weights_is_known(tmp_path, caplog):
@@ -207,4 +207,4 @@ def test_the_preprocessing_of_published_weights_is_known(tmp_path, caplog):
     write_swinunetr(tmp_path / "work")
     write_suprem_swinunetr(tmp_path / "suprem.pth")
     assert initialise(tmp_path / "work", tmp_path / "suprem.pth")[0].weights
-    assert "pretrained with mode window, lower -175.0, upper 250.0" in caplog.text
+    assert "in pretraining: mode window, lower -175.0, upper 250.0" in caplog.text

@@ -61,7 +61,7 @@ class NotStarted(ConfigWorkflow):
 
 
 def test_it_holds_what_monai_takes_over():
-    """MONAI drops a None, so that what stands in the files stays; ``$None`` arrives as null."""
+    """MONAI drops a None, so that the value of the files stays; ``$None`` becomes null."""
     found = command(
         "--config_file", PRETRAIN, "--output_activation", "None", "--max_epochs", "7", "--dataset_dir", "$None"
     )

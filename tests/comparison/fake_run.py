@@ -1,4 +1,4 @@
-"""Stands in for a fine-tuning and its evaluation: the same command line, the same files, and no network.
+"""Replaces a fine-tuning and its evaluation: the same command line and the same files, but no network.
 
 ``python fake_run.py training|evaluating --name value …`` in a folder with ``journal.txt`` and ``pids.txt``, to which it adds
 a line at its start. A file ``fail`` there names the arms that fail; a file ``delay`` holds seconds that an epoch takes; with a

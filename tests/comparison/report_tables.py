@@ -1,4 +1,4 @@
-"""Tables of runs that never were: genesis is better than scratch with few labels, and alike with all."""
+"""Tables of invented runs: genesis is better than scratch with few labels, and equal with all labels."""
 
 from __future__ import annotations
 

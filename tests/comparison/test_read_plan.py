@@ -22,6 +22,14 @@ def test_a_plan_gets_absolute_folders_defaults_and_sorted_fractions(tmp_path):
     assert weights == {"scratch": None, "genesis": "weights/genesis.pt"}
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_plan_may_have_the_encodings_of_editors(tmp_path, encoding):
+    path = write_plan(tmp_path)
+    plan = read_plan(path)
+    path.write_text(path.read_text(), encoding=encoding)
+    assert read_plan(path) == plan
+
+
 def test_keys_given_elsewhere_replace_those_of_the_file_and_none_does_not(tmp_path):
     path = write_plan(tmp_path)
     assert read_plan(path, jobs=7).jobs == 7
@@ -169,8 +177,9 @@ def test_a_missing_key_a_key_given_twice_and_no_yaml_are_refused(tmp_path):
     path.write_text(text + "jobs: 3\n")
     with pytest.raises(PlanError, match="the key 'jobs' is given twice"):
         read_plan(path)
-    path.write_text("seeds: [0")
-    with pytest.raises(PlanError, match="not a readable YAML file"):
-        read_plan(path)
+    for unreadable in (b"seeds: [0", "größe: 1".encode("latin-1")):
+        path.write_bytes(unreadable)
+        with pytest.raises(PlanError, match=r"plan\.yaml: not a readable YAML file"):
+            read_plan(path)
     with pytest.raises(PlanError, match="the file does not exist"):
         read_plan(tmp_path / "no.yaml")

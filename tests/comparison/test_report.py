@@ -42,7 +42,8 @@ def test_the_markdown_says_plainly_what_is_and_what_is_not_significant(plan):
     assert "(2 tests)" in text
     assert "no p below 0.062" in text
     assert "30 of 30 runs are finished." in text
-    assert "## M" not in text, "nothing is missing and there is nothing to mind"
+    assert "## Missing" not in text
+    assert "## Cautions" not in text
 
 
 def test_where_lower_is_better_a_higher_score_is_worse(tmp_path):
@@ -60,7 +61,7 @@ def test_one_seed_is_no_test_and_unsettled_runs_are_said(plan):
     assert "| 10 % | scratch | 1 | 0.6100 |" in text
     assert "| 0 of 1 |" in text
     assert "scratch at 10 % of the labels: 1 of 1 runs had not settled" in text
-    assert "6 of 30 runs are finished; **24 are missing, this is a part of the comparison.**" in text
+    assert "6 of 30 runs are finished; **24 are missing: these results are partial.**" in text
     assert "- genesis, seed 1: not started" in text
 
 

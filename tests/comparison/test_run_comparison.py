@@ -93,7 +93,7 @@ def test_a_run_that_fails_is_named_with_its_log_and_the_others_go_on(tmp_path):
     assert "genesis, 100 % of the labels, seed 0: the training ended with exit code 3" in summary.missing[0]
     assert summary.missing[0].endswith("RuntimeError: it could not be done")
     assert "\n  epoch 2/8\n" in summary.missing[0], "of a progress bar only what stood there last"
-    assert "this is a part of the comparison" in (tmp_path / "results" / "results.md").read_text()
+    assert "these results are partial" in (tmp_path / "results" / "results.md").read_text()
     (tmp_path / "fail").unlink()
     before = len(journal(tmp_path))
     summary = compare(path)
@@ -109,7 +109,7 @@ def test_an_evaluation_that_leaves_nothing_is_a_failure(tmp_path):
 
 
 def test_a_killed_comparison_takes_its_runs_with_it_and_goes_on_where_it_was(tmp_path):
-    """SIGKILL in the middle: nobody is left to clean up, yet the trainings end, and only what was half done goes on."""
+    """After a SIGKILL nothing can clean up, but the trainings end, and the next start continues only unfinished ones."""
     path = write_plan(tmp_path)
     (tmp_path / "delay").write_text("0.02")
     words = [sys.executable, "-c", DRIVER, str(Path(__file__).parent), str(path)]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from bundle_commands import arguments, root_cause, run_here
+from config_runs import NETWORK_WIDTHS
 from models_genesis_bundle.data import ScanPreprocessing, SkippedScansError
 from models_genesis_bundle.embeddings import (
     PERTURBATIONS,
@@ -27,14 +28,7 @@ from monai.bundle import ConfigParser
 from monai.networks.nets import BasicUNet
 from scan_writers import truncate, write_scan
 
-NARROW = {
-    "segresnet": {"network_def::init_filters": 8},
-    "suprem_segresnet": {"network_def::init_filters": 8},
-    "dynunet": {"network_def::filters": [4, 8, 8, 8, 8]},
-    "swinunetr": {"network_def::feature_size": 12},
-    "basicunet": {"network_def::features": [4, 4, 4, 4, 4, 4]},
-    "resenc": {"network_def::features_per_stage": [4, 4, 4, 4, 4, 4]},
-}
+NARROW = {**NETWORK_WIDTHS, "network_suprem_segresnet": {"network_def::init_filters": 8}}
 VOXELS = np.random.default_rng(0).normal(0, 200, (20, 18, 10)).astype(np.int16)
 
 
@@ -140,9 +134,9 @@ def test_candidates_have_a_vector_each_and_a_changed_list_is_embedded_anew(scans
 
 @pytest.mark.parametrize("name", NARROW)
 def test_every_network_that_is_pretrained_gives_its_stages(root, name):
-    if name == "swinunetr":
+    if name == "network_swinunetr":
         pytest.importorskip("einops")
-    own = ConfigParser.load_config_file(root / f"configs/network_{name}.yaml")
+    own = ConfigParser.load_config_file(root / f"configs/{name}.yaml")
     config = ConfigParser({**own, "in_channels": 1, "out_channels": 1})
     config["imports"] = ["$import torch"]
     config.update(NARROW[name])

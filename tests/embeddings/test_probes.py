@@ -285,6 +285,14 @@ def test_labels_that_cannot_be_read_are_refused(table, covariate, message, label
         probe_embeddings(labelled / "good.npz", labelled / "labels.csv", covariate=covariate)
 
 
+@pytest.mark.parametrize("damage", [lambda content: b"", lambda content: content[:99] + bytes(50) + content[149:]])
+def test_a_damaged_file_of_vectors_is_named(tmp_path, damage):
+    path = embeddings_of(telling(LABELS, 3)).write(tmp_path / "damaged.npz")
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(EmbeddingsError, match=r"damaged\.npz: not a file of embeddings"):
+        Embeddings.read(path)
+
+
 def test_vectors_that_are_not_finite_are_refused(tmp_path):
     vectors = telling(LABELS, 3)
     vectors[2, 1] = np.nan

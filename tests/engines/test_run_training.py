@@ -1,4 +1,4 @@
-"""A run that a signal or a lost worker ends says so, and goes on exactly where it ended."""
+"""A run that a signal or a lost worker ends logs the reason, and continues exactly there when it is resumed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Folder:
 
 
 class Run:
-    """A training of a small network with dropout, two items a batch; ``at`` is called behind each iteration."""
+    """A training of a small network with dropout, two items a batch; ``at`` is called after each iteration."""
 
     def __init__(self, path, resume=False, at=lambda iteration: None, workers=0, prepare=lambda item: item, steps=1):
         torch.manual_seed(0)

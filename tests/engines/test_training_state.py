@@ -26,7 +26,7 @@ SCHEDULES = {
 
 
 class Run:
-    """A training of a few numbers: the rates of its epochs, and the weights behind them."""
+    """A training of a few weights, which keeps the learning rates of its epochs."""
 
     def __init__(self, path, schedule, max_epochs, resume=False, interval=1, scaler=None):
         torch.manual_seed(0)

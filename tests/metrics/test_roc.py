@@ -95,7 +95,7 @@ def test_cases_of_one_patient():
 
 
 def test_patients_with_cases_of_both_classes():
-    # A bootstrap over patients that hold a positive and a negative case each, alike in a patient.
+    # A bootstrap over patients with a positive and a negative case each, which are similar.
     random = np.random.default_rng(3)
     level = random.normal(size=150)
     labels = np.tile([1, 0], 150)

@@ -23,7 +23,7 @@ from published_files import write_nnunet, write_pytorch_unet
 
 @pytest.fixture
 def run(monkeypatch):
-    """Runs the script with the given words; what it raises is the exit code or the message beside it."""
+    """Runs the script with the given words; a failure raises a SystemExit with the exit code or the message."""
 
     def start(*words):
         monkeypatch.setattr(sys, "argv", ["convert_weights.py", *map(str, words)])

@@ -190,7 +190,7 @@ def test_every_way_takes_off_what_wrappers_put_before_the_keys(way, tmp_path):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_every_way_reads_the_form_of_earlier_versions(way, tmp_path):
-    """The state dict under a key; in a release the tensors stood a second time beside it."""
+    """The state dict is under a key; releases had the tensors a second time, at the top."""
     path = tmp_path / "model.pt"
     path.write_bytes(content(WAYS[way].network))
     file = read_checkpoint(path)

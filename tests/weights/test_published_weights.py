@@ -48,7 +48,7 @@ def assert_same(found, wanted):
 
 @pytest.mark.parametrize("batch", [1, 3])
 def test_the_pytorch_network_answers_as_published(tmp_path, batch):
-    """For another batch each voxel has another answer: normalised by the batch in evaluation, too."""
+    """The output of a cube depends on its batch, because the network uses batch statistics also in evaluation."""
     reference = write_pytorch_unet(tmp_path / PYTORCH).double()
     network = load_published(tmp_path / PYTORCH).double()
     assert not network.training
@@ -195,6 +195,14 @@ def test_without_h5py_the_extra_is_named(tmp_path, monkeypatch):
     (tmp_path / KERAS).write_bytes(b"\x89HDF\r\n\x1a\n")
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(CheckpointError, match=r"pip install models-genesis-bundle\[keras\]"):
+        load_published(tmp_path / KERAS)
+
+
+def test_a_keras_file_of_another_byte_order_is_named(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / KERAS, "w") as file:
+        file["depth_0_conv/kernel"] = np.zeros(3, ">f4")
+    with pytest.raises(CheckpointError, match=r"Genesis_Chest_CT\.h5: the HDF5 file .* byte order"):
         load_published(tmp_path / KERAS)
 
 

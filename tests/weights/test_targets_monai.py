@@ -24,7 +24,7 @@ BUILDERS = {
 
 
 class DiNTS(torch.nn.Conv3d):
-    """Stands for MONAI's searched network, whose name is all that is asked for."""
+    """A replacement of MONAI's searched network: only the name of the class matters."""
 
 
 @pytest.mark.parametrize("target", BUILDERS)

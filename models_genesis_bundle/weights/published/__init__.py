@@ -19,9 +19,11 @@ from models_genesis_bundle.weights.published.nnunets import NNSSL, NNUNET
 
 __all__ = ["FILES", "KNOWN", "LAYOUTS", "translated"]
 
-GENESIS = (PYTORCH_UNET, KERAS_UNET, NNUNET)
-SUPREM = (SUPREM_UNET, SUPREM_SEGRESNET, SUPREM_SWINUNETR)
-LAYOUTS = (*GENESIS, *SUPREM, VOCO, NVIDIA_SWIN, CT_FM, NNSSL)
+LAYOUTS = (
+    *(PYTORCH_UNET, KERAS_UNET, NNUNET),  # of Models Genesis
+    *(SUPREM_UNET, SUPREM_SEGRESNET, SUPREM_SWINUNETR),
+    *(VOCO, NVIDIA_SWIN, CT_FM, NNSSL),
+)
 FILES = {name: layout for layout in LAYOUTS for name in layout.files}
 KNOWN = ", ".join(layout.title for layout in LAYOUTS)
 BACKBONE = r"^(?:model\.)?backbone\."  # in files with more than the network

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -55,18 +56,12 @@ BATCH_STATISTICS = ["batch", {"track_running_stats": False}]
 KERAS_NORM = ["batch", {"eps": 1e-3}]  # Keras' default; evaluation uses the moving statistics
 
 
-def _read_pytorch(state: State, content: Mapping[str, Any]) -> Translation | None:
-    return _read_units(state, LUNA16) if "out_tr.final_conv.weight" in state else None
-
-
-def _read_suprem(state: State, content: Mapping[str, Any]) -> Translation | None:
-    """Without the U-Net's head, which SuPreM replaces by heads that read a text."""
-    return None if "out_tr.final_conv.weight" in state else _read_units(state, ABDOMEN)
-
-
-def _read_units(state: State, scans: dict[str, Any]) -> Translation | None:
-    own = renamed(state, *PYTORCH_KEYS) if FIRST in state else {}
-    return _translation(own, BATCH_STATISTICS, "deconv", scans)
+def _read_pytorch(
+    state: State, content: Mapping[str, Any], scans: dict[str, Any], has_head: bool
+) -> Translation | None:
+    if FIRST not in state or ("out_tr.final_conv.weight" in state) != has_head:
+        return None
+    return _translation(renamed(state, *PYTORCH_KEYS), BATCH_STATISTICS, "deconv", scans)
 
 
 def _read_keras(state: State, content: Mapping[str, Any]) -> Translation | None:
@@ -98,7 +93,7 @@ def _translation(own: dict[str, torch.Tensor], norm: Any, upsample: str, scans: 
 PYTORCH_UNET = Layout(
     title="Models Genesis' PyTorch U-Net",
     files=hub("MrGiovanni/ModelsGenesis", "Genesis_Chest_CT.pt"),
-    read=_read_pytorch,
+    read=partial(_read_pytorch, scans=LUNA16, has_head=True),
     **GENESIS,
 )
 KERAS_UNET = Layout(
@@ -110,6 +105,6 @@ KERAS_UNET = Layout(
 SUPREM_UNET = Layout(
     title="SuPreM's U-Net",
     files=hub("MrGiovanni/SuPreM", "supervised_suprem_unet_2100.pth"),
-    read=_read_suprem,
+    read=partial(_read_pytorch, scans=ABDOMEN, has_head=False),  # its heads read a text
     **SUPREM,
 )

@@ -66,12 +66,6 @@ class Target:
         if self.spatial_dims not in (None, dims):
             raise TargetError(f"{self.name} takes {self.spatial_dims}D networks, found a {dims}D network.")
 
-    def require_options(self, options: Mapping[str, Any]) -> None:
-        """Refuse options that the target does not have."""
-        if unknown := [name for name in options if name not in self.options]:
-            known = f"no option but {', '.join(self.options)}" if self.options else "no option"
-            raise TargetError(f"{self.name}: this target has {known}, found {', '.join(unknown)}.")
-
     def turned(
         self, state: State, preprocessing: Mapping[str, Any] | None, transpose: Sequence[int] = (0, 1, 2)
     ) -> State:
@@ -149,11 +143,15 @@ TARGETS = {
 }
 
 
-def find_target(name: str) -> Target:
-    """The target with this name; a ``TargetError`` if there is none."""
+def find_target(name: str, options: Collection[str] = ()) -> Target:
+    """The target with this name and these options; a ``TargetError`` if there is no such target."""
     if name not in TARGETS:
         raise TargetError(f"{name}: unknown target for weights. Choose from {', '.join([*TARGETS, BUNDLE])}.")
-    return TARGETS[name]
+    target = TARGETS[name]
+    if unknown := [option for option in options if option not in target.options]:
+        known = f"no option but {', '.join(target.options)}" if target.options else "no option"
+        raise TargetError(f"{name}: this target has {known}, found {', '.join(unknown)}.")
+    return target
 
 
 def write_for(
@@ -184,8 +182,7 @@ def write_for(
         TargetError: an unknown target, or a network that it does not support.
         CheckpointError: a weight is NaN or infinite, or the file could not be written; an earlier file is kept.
     """
-    chosen, network = find_target(target), unwrap(network)
-    chosen.require_options(options)
+    chosen, network = find_target(target, options), unwrap(network)
     chosen.require_network([base.__name__ for base in type(network).__mro__], network.state_dict())
     if chosen.check is not None:
         chosen.check(network)
@@ -207,7 +204,8 @@ def convert(
 ) -> TransferReport:
     """Convert a weight file to another format with ``transfer_weights``, which logs the outcome for each tensor.
 
-    Settings that no tensor shows are those of ``configs/``: instance normalisation and leaky ReLU (slope 0.01) in a ``DynUNet``.
+    Settings that no tensor shows are assumed to be those of ``configs/``: in a ``DynUNet`` instance normalisation and leaky ReLU
+    (slope 0.01).
 
     Args:
         source: a weight file of this bundle, a published one, or another that ``transfer_weights`` reads.
@@ -229,8 +227,7 @@ def convert(
         network, published, report = published_network(source)
         write_weights(path, network, preprocessing=published.preprocessing, data=published.data)
         return report
-    chosen = find_target(target)
-    chosen.require_options(options)
+    chosen = find_target(target, options)
     if in_channels is not None and not (isinstance(in_channels, int) and in_channels > 0):
         raise TargetError(f"in_channels: expected a whole number above 0, found {in_channels!r}.")
     weights = read_source(source)

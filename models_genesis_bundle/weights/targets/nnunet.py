@@ -96,10 +96,7 @@ def _dynunet_changes(downsamples: int) -> list[tuple[str, str]]:
         *changes,
         (r"^upsamples\.(\d+)\.transp_conv\.conv\.", r"decoder.transpconvs.\1."),
         (r"^upsamples\.(\d+)\.conv_block\.", r"decoder.stages.\1.convs."),
-        (r"\.convs\.conv1\.conv\.", ".convs.0.conv."),
-        (r"\.convs\.conv2\.conv\.", ".convs.1.conv."),
-        (r"\.convs\.norm1\.", ".convs.0.norm."),
-        (r"\.convs\.norm2\.", ".convs.1.norm."),
+        *((rf"\.convs\.(conv|norm){place + 1}\.(?:conv\.)?", rf".convs.{place}.\1.") for place in (0, 1)),
     ]
 
 
@@ -156,7 +153,7 @@ class PlannedTraining:
     @property
     def network(self) -> str:
         """The class of the network: ``PlainConvUNet`` or ``ResidualEncoderUNet``."""
-        name = str(self.architecture["network_class_name"]).rpartition(".")[2]
+        name = str(self.get("architecture")["network_class_name"]).rpartition(".")[2]
         if name not in ("PlainConvUNet", "ResidualEncoderUNet"):
             raise TargetError(
                 f"{self.path}: {self.configuration} plans a {name}; only PlainConvUNet and ResidualEncoderUNet are known."
@@ -164,17 +161,12 @@ class PlannedTraining:
         return name
 
     @property
-    def architecture(self) -> dict[str, Any]:
-        """Class and arguments of the network; the plans of nnU-Net 2.3 and older have none."""
-        return self.get("architecture")
-
-    @property
     def axes(self) -> tuple[int, ...]:
         """The permutation of an array (Z, Y, X) in nnU-Net's training."""
         return tuple(self.plans.get("transpose_forward", (0, 1, 2)))
 
     def get(self, name: str) -> Any:
-        """An entry of the configuration."""
+        """An entry of the configuration, such as ``architecture``, which the plans of nnU-Net 2.3 and older lack."""
         if name not in self.settings:
             raise TargetError(
                 f"{self.path}: no {name} for {self.configuration}. Its entries are {', '.join(self.settings)}. Plan again "
@@ -208,7 +200,7 @@ def read_plans(plans: str | os.PathLike, configuration: str = "3d_fullres") -> P
 
 def network_of_plans(planned: PlannedTraining, in_channels: int, out_channels: int) -> torch.nn.Module:
     """Build the planned network as ``nnUNetv2_train`` does; needs the package ``dynamic-network-architectures``."""
-    architecture = planned.architecture
+    architecture = planned.get("architecture")
     unets = optional_package(UNETS, f"{planned.path}: building its network", "models-genesis-bundle[nnunet]")
     arguments = with_classes(architecture["arch_kwargs"], architecture["_kw_requires_import"])
     return getattr(unets, planned.network)(input_channels=in_channels, num_classes=out_channels, **arguments)
@@ -243,8 +235,8 @@ def nnunet_content(state: State, preprocessing: Mapping[str, Any] | None) -> dic
     same_stage = [kernels[0].shape[2:] for kernels in reversed(_by_stage(state, ENCODER_KERNEL)[:-1])]
     if same_stage != [kernels[0].shape[2:] for kernels in _by_stage(state, DECODER_KERNEL)]:
         raise TargetError(
-            "A decoder stage has the kernel size of the encoder stage below in DynUNet, but of the same encoder stage in nnU-Net. "
-            "With several kernel sizes, only the encoder can be written. Give the plans of the network that will be trained "
-            "(plans=…), or pretrain with one kernel size."
+            "With several kernel sizes, only the encoder can be written: a decoder stage has the kernel size of the next deeper "
+            "encoder stage in DynUNet, and that of the encoder stage at its own level in nnU-Net. Give the plans of the network "
+            "that will be trained (plans=…), or pretrain with one kernel size."
         )
     return {"network_weights": with_aliases(state), "preprocessing": preprocessing}
