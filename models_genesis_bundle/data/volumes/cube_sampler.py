@@ -202,13 +202,8 @@ class CubeSampler:
 
     def record(self) -> dict[str, Any]:
         """The sampler's settings as plain values."""
-        return {
-            "cube_size": list(self.cube_size),
-            "margin": list(ensure_tuple_rep(self.margin, len(self.cube_size))),
-            "rule": self.rule.record(),
-            "max_attempts_per_cube": self.max_attempts_per_cube,
-            "small_scans": self.small_scans,
-        }
+        margin = ensure_tuple_rep(self.margin, len(self.cube_size))
+        return {**vars(self), "cube_size": list(self.cube_size), "margin": list(margin), "rule": self.rule.record()}
 
 
 def otsu_threshold(values: np.ndarray) -> tuple[float, float]:

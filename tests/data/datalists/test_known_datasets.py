@@ -268,7 +268,7 @@ def test_many_label_maps_of_one_scan_are_refused_by_name(tmp_path):
 def test_short_names_in_named_folders_are_series_of_one_person_until_a_regular_expression_says_otherwise(caplog):
     paths = [Path(f"/x/{site}/{n}/T1.nii") for site in ("Singapore", "Utrecht") for n in range(31)]
     assert set(patient_names(paths, Path("/x"))) == {"Singapore", "Utrecht"}
-    assert "/x: 31 scans count as scans of one patient, Singapore. If they are from several" in caplog.text
+    assert "/x: 31 scans are assigned to one patient, Singapore. If they are of several" in caplog.text
     assert len(set(patient_names(paths, Path("/x"), "[^/]+/[^/]+"))) == 62
 
 
