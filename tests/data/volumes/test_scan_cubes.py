@@ -182,6 +182,16 @@ def test_small_scans_and_scans_without_a_place_are_named(tmp_path, caplog):
         own(tmp_path, scans[2:])
 
 
+def test_scans_that_are_all_excluded_already_are_named(tmp_path):
+    scans = [
+        write_nifti(tmp_path / "usable.nii", organ(30, 30, 30)),
+        write_nifti(tmp_path / "flat.nii", np.ones((30, 30, 30))),
+    ]
+    volumes = Volumes(tmp_path / "cache", scans, ScanPreprocessing(), num_workers=0)
+    with pytest.raises(SkippedScansError, match=r"None of the 1 scans could be used:\n.*flat\.nii: it is constant"):
+        cubes(volumes, scans[1:])
+
+
 def test_margin_and_rule_hold_for_every_place(volumes, scans):
     found = cubes(volumes, scans, margin=(14, 18, 6), rule=LungRule(max_dense=0.3))
     corners = np.concatenate([found.corners(scan["image"]) for scan in scans])
