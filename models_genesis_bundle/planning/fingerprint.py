@@ -137,8 +137,8 @@ def _sampled(images: list[str], size: int, seed: int) -> tuple[list[str], list[s
         return images, []
     drawn = np.random.default_rng(seed).choice(len(images), size, replace=False)
     note = (
-        f"A random sample of {size} of the {len(images)} scans is read. The others are listed unread; the training "
-        "excludes scans by the same rules."
+        f"A random sample of {size} of the {len(images)} scans is read. The others are listed without being read; the "
+        "training excludes scans by the same rules."
     )
     return [images[number] for number in sorted(drawn)], [note]
 

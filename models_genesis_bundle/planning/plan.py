@@ -111,7 +111,7 @@ def make_plan(
     """
     effort = _ON_CPU if device.memory is None else _ON_GPU
     widths = list(features or effort.features)
-    why_widths = "Channels by level, as asked for." if features else f"{device.name}: {effort.why_features}."
+    why_widths = "Channels of each level, as requested." if features else f"{device.name}: {effort.why_features}."
     spacing, why_spacing = target_spacing(facts)
     sides = sides_after_resampling(facts, spacing)
     cube_size, why_cube = _cube_size(sides, spacing, widths, effort, device)
@@ -123,7 +123,7 @@ def make_plan(
     epoch = per_scan * training_scans
     max_epochs = max(_FEWEST_EPOCHS, math.ceil(total / epoch))
     why_epochs = f"{max_epochs} epochs of {epoch} cubes are {max_epochs * epoch} training cubes: " + (
-        effort.why_cubes if training_cubes is None else f"{training_cubes} or more were asked for."
+        effort.why_cubes if training_cubes is None else f"{training_cubes} or more were requested."
     )
     workers = 1 if device.memory is None else min(8, max(1, device.cores - 1))
     settings = [

@@ -129,7 +129,7 @@ def is_label_word(word: str) -> bool:
 
 
 def _is_named_as_label_map(parts: Sequence[str]) -> bool:
-    """Whether the file's name, or the first word of a folder, is for label maps, and no folder ``images…`` is nearer."""
+    """Whether the file's name, or its nearest folder that is named after images or label maps, is for label maps."""
     if any(is_label_word(word) for word in words_of(scan_stem(parts[-1]))):
         return True
     for folder in reversed(parts[:-1]):
