@@ -86,9 +86,6 @@ def test_a_flat_image_is_refused_in_3d(tmp_path, shape):
     path = write_scan(tmp_path / "a.nii", np.resize(VOXELS, shape))
     with pytest.raises(ScanError, match=r"a\.nii: its shape .* has no 3 axes longer than 1. .* spatial_dims=2"):
         load(path)
-
-
-def test_a_picture_is_refused_in_3d(tmp_path):
     Image.fromarray(np.eye(8, dtype=np.uint8)).save(tmp_path / "a.png")
     with pytest.raises(ScanError, match=r"its shape \(8, 8\) has no 3 axes"):
         load(tmp_path / "a.png")
