@@ -150,16 +150,11 @@ def _bytes_on_disk(scan: str) -> int:
 
 
 def _read(images: Sequence[str], spatial_dims: int, num_workers: int) -> tuple[dict[str, ScanFacts], dict[str, Rule]]:
-    facts: dict[str, ScanFacts] = {}
-    rules: dict[str, Rule] = {}
     scans = Dataset(images, partial(_examine, LoadScand("image", spatial_dims=spatial_dims)))
     loader = DataLoader(scans, batch_size=None, num_workers=min(num_workers, len(images)), collate_fn=no_collation)
-    for image, found in zip(images, tqdm(loader, desc="Reading scans", unit="scan"), strict=True):
-        if isinstance(found, ScanFacts):
-            facts[image] = found
-        else:
-            rules[image] = found
-    return facts, rules
+    found = dict(zip(images, tqdm(loader, desc="Reading scans", unit="scan"), strict=True))
+    facts = {image: result for image, result in found.items() if isinstance(result, ScanFacts)}
+    return facts, {image: result for image, result in found.items() if image not in facts}
 
 
 def _examine(load: LoadScand, image: str) -> ScanFacts | Rule:

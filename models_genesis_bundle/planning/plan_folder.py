@@ -119,10 +119,7 @@ def _from_folder(path: str, folder: Path) -> str:
 def write_overlay(path: Path, settings: Sequence[Setting], heading: str) -> None:
     """Write settings to a YAML overlay for ``configs/pretrain.yaml``, each with its reason in a comment above it.
 
-    Args:
-        path: the YAML file.
-        settings: the settings in their order.
-        heading: first lines of the file, without ``#``.
+    The `heading` becomes the comment at the top of the file.
     """
     parts = [textwrap.indent(heading, "# ")]
     for setting in settings:

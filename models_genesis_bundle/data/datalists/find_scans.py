@@ -33,9 +33,7 @@ class Found:
     @property
     def skipped_text(self) -> str:
         """The skipped files and folders, as the end of an error."""
-        parts = [
-            f"{len(paths)} {reason}, such as {printable(paths[0])}" for reason, paths in self.skipped.items() if paths
-        ]
+        parts = [f"{len(paths)} {reason}, such as {printable(paths[0])}" for reason, paths in self.skipped.items()]
         return f" Skipped: {'; '.join(parts)}." if parts else ""
 
 

@@ -145,6 +145,7 @@ SCANS = {
         for n, visit in ((1, 11), (1, 21), (2, 11))
     },
     "a folder around numbered organs": {f"MyCohort/liver_{n}.nii": f"liver_{n}" for n in (1, 2, 3)},
+    "one series of each person": {"ana/S001/": "ana", "ben/S002/": "ben"},
     "series with the same numbers": {"ana/S001/": "ana", "ana/S002/": "ana", "ben/S001/": "ben", "ben/S002/": "ben"},
     "before and after an operation": {
         "preop/HN-001/": "HN-001",
