@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
+from models_genesis_bundle.data.datalists.layouts import Sections
 from models_genesis_bundle.data.datalists.scan_lists import pretraining_datalist
 from models_genesis_bundle.data.datalists.splits import SplitRequest, split_sections
 from models_genesis_bundle.data.scans.files import IMAGE_SUFFIXES, files_of_scan, scan_suffix
@@ -37,7 +37,6 @@ logger = logging.getLogger(__name__)
 
 _ALL_READ_BELOW = 2**30  # bytes, about a minute of reading
 
-Datalist = dict[str, list[dict[str, Any]]]
 Rule = tuple[str, str]  # name and reason
 
 
@@ -48,7 +47,7 @@ class Fingerprint:
     dataset_dir: str  # the folder or datalist
     spatial_dims: int  # axes of a scan, 2 or 3
     kind: str  # kind of the intensities of the kept scans, see `intensity_kind`
-    datalist: Datalist  # the kept scans by section: training, validation and test
+    datalist: Sections  # the kept scans by section: training, validation and test
     facts: Mapping[str, ScanFacts]  # properties of the kept scans that were read, by path; test scans are not read
     left_out: Sequence[dict[str, str]]  # image, patient, rule and reason of each excluded scan, sorted by path
     notes: Sequence[str]  # sentences about the whole set
@@ -121,7 +120,7 @@ def fingerprint_scans(
     )
 
 
-def _find_any(find: Callable[..., Datalist]) -> tuple[int, Datalist]:
+def _find_any(find: Callable[..., Sections]) -> tuple[int, Sections]:
     """Volumes, or flat images if there are no volumes."""
     try:
         datalist = find(spatial_dims=3)
@@ -173,7 +172,7 @@ def _log(notes: Sequence[str], left_out: Sequence[Mapping[str, str]]) -> None:
         logger.warning("Excluded by the rule %s: %d scans. %s", rule, count, printable(first_of(named, 3, " ")))
 
 
-def _without(datalist: Datalist, dropped: Mapping[str, Rule], split: SplitRequest, dataset_dir: PathLike) -> Datalist:
+def _without(datalist: Sections, dropped: Mapping[str, Rule], split: SplitRequest, dataset_dir: PathLike) -> Sections:
     kept = {name: [scan for scan in scans if scan["image"] not in dropped] for name, scans in datalist.items()}
     if empty := [name for name in ("training", "validation") if not kept[name]]:
         logger.warning("None of the scans for %s can be used; training and validation are split again.", empty[0])

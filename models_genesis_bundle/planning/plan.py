@@ -158,8 +158,11 @@ def _intensity(facts: Sequence[ScanFacts], kind: str) -> tuple[dict[str, Any], s
         low = max(lower, _WINDOW_STEP * math.floor(darkest / _WINDOW_STEP))
         high = min(upper, _WINDOW_STEP * math.ceil(brightest / _WINDOW_STEP))
         if high - low < _NARROW_WINDOW * (upper - lower):
+            published = f"{lower:g} to {upper:g} HU"
+            reason = (
+                f"CT in HU: the range in the scans, which is much narrower than the published window of {published}."
+            )
             lower, upper = low, high
-            reason = "CT in HU: the range in the scans, which is much narrower than the published window of -1000 to 1000 HU."
     else:
         ends = f"{min(scan.minimum for scan in facts):.4g} to {max(scan.maximum for scan in facts):.4g}"
         reason = f"Intensities from {ends} have no fixed unit: the percentiles {lower} and {upper} of each scan become 0 and 1."
@@ -196,7 +199,8 @@ def _batch_size(cube_size: Sequence[int], widths: Sequence[int], effort: _Effort
     wanted = max(_SMALLEST_BATCH, min(_LARGEST_BATCH, 2 ** round(math.log2(usual / math.prod(cube_size)))))
     fitting = _fitting_batch(cube_size, widths, device)
     if fitting < wanted:
-        return 2 ** int(math.log2(max(fitting, 1))), "As many cubes as fit into 60 % of the GPU's memory."
+        share = f"{100 * _SHARE_OF_MEMORY:.0f} %"
+        return 2 ** int(math.log2(max(fitting, 1))), f"As many cubes as fit into {share} of the GPU's memory."
     thousands = wanted * math.prod(cube_size) / 1000
     return wanted, f"{thousands:.0f} thousand voxels in a training step use the device fully."
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 import yaml
-from models_genesis_bundle.data.datalists.layouts import DatasetRequest, read_dataset, resolved_layout
+from models_genesis_bundle.data.datalists.layouts import DatasetRequest, Sections, read_dataset, resolved_layout
 from models_genesis_bundle.files import move_to_previous, whole_file, write_json
 from models_genesis_bundle.planning.device import Device, measure_speed
-from models_genesis_bundle.planning.fingerprint import Datalist, Fingerprint
+from models_genesis_bundle.planning.fingerprint import Fingerprint
 from models_genesis_bundle.planning.plan import Plan, Setting
 from models_genesis_bundle.planning.report import example_scans, summary, write_report
 
@@ -68,7 +68,7 @@ class PlanFolder:
         logger.info("Read %s, then run: %s", page, command)
 
 
-def training_hours(plan: Plan, datalist: Datalist, cubes_per_second: float) -> float:
+def training_hours(plan: Plan, datalist: Sections, cubes_per_second: float) -> float:
     """The duration of the planned training, with validation."""
     scans = len(datalist["training"]) + _SHARE_OF_FORWARD * len(datalist["validation"])
     return plan.values["max_epochs"] * plan.values["cubes_per_scan"] * scans / cubes_per_second / 3600
