@@ -177,6 +177,8 @@ def _luna16(request: DatasetRequest, found: Found) -> Sections:
     subset_of = {str(scan): scan.relative_to(root).parts[0] for scan in found.scans}
     scans = [scan for scan in found.scans if re.fullmatch("subset[0-9]", subset_of[str(scan)])]
     items = _items(scans, root, request)
+    if not request.required:
+        return {"training": items}
     sections: Sections = {}
     for section, numbers in _LUNA16_SUBSETS.items():
         names = [f"subset{number}" for number in numbers]
