@@ -49,15 +49,15 @@ def group_channels(found: Found, channels: Channels, root: Path) -> Found:
     for scan, (case, channel) in placed.items():
         cases[case][channel].append(scan)
     _require_all_channels(cases, names, root)
-    files_of: dict[Path, list[Path]] = {}
+    files_of: dict[str, list[str]] = {}
     for by_channel in cases.values():
-        files = [by_channel[channel][0] for channel in range(len(names))]
-        files_of[Path(case_path([str(file) for file in files]))] = files
+        files = [str(by_channel[channel][0]) for channel in range(len(names))]
+        files_of[case_path(files)] = files
     rest = [scan for scan in found.scans if scan not in placed]
     others = {"scans of other channels": [str(scan) for scan in rest]} if by_name and rest else {}
     return replace(
         found,
-        scans=sorted_paths([*files_of, *([] if by_name else rest)]),
+        scans=sorted_paths([*map(Path, files_of), *([] if by_name else rest)]),
         skipped=found.skipped | others,
         channel_files={case: files for case, files in files_of.items() if len(files) > 1},
     )

@@ -28,7 +28,7 @@ class Found:
     scans: list[Path] = field(default_factory=list)  # files and DICOM folders, sorted
     labels: list[Path] = field(default_factory=list)  # label maps, sorted; they are not in `scans`
     skipped: dict[str, list[str]] = field(default_factory=dict)  # other files and folders, by the reason
-    channel_files: dict[Path, list[Path]] = field(default_factory=dict)  # files of scans with several, by `case_path`
+    channel_files: dict[str, list[str]] = field(default_factory=dict)  # files of scans with several, by `case_path`
 
     @property
     def skipped_text(self) -> str:
