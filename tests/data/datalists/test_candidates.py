@@ -34,8 +34,8 @@ def test_candidates_as_spreadsheets_write_them(tmp_path, text, encoding):
 
 
 def test_candidates_with_the_names_of_their_classes(tmp_path):
-    file = write(tmp_path / "c.csv", HEADER, "a,1,2,3,nodule", "a,1,2,3,vessel")
-    assert [found["label"] for found in read_candidates(file)] == ["nodule", "vessel"]
+    file = write(tmp_path / "c.csv", HEADER, "a,1,2,3,nodule", "a,1,2,3,grade 2", "a,1,2,3,1.5")
+    assert [found["label"] for found in read_candidates(file)] == ["nodule", "grade 2", "1.5"]
 
 
 def test_a_scan_name_may_be_any_bytes(tmp_path):
@@ -53,6 +53,7 @@ def test_a_scan_name_may_be_any_bytes(tmp_path):
         ([HEADER, "a,0,0,0,1", "a,x,0,0,1"], r"c\.csv, line 3: expected numbers .*'x'"),
         ([HEADER, "a,nan,0,0,1"], "line 2: coordinates must be finite"),
         ([HEADER, "a,0,0,0,-1"], "classes 0 or more"),
+        ([HEADER, "a,0,0,0,"], "classes 0 or more"),
         ([HEADER, "a,0,0"], "line 2: expected numbers"),
         # 1,5 and 2,5 with a comma would be another place
         (
@@ -63,7 +64,7 @@ def test_a_scan_name_may_be_any_bytes(tmp_path):
         ([HEADER, '"' + "a" * 200_000], "it is not a CSV file"),
         ([HEADER], "it contains no candidates"),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_csvs_that_are_refused(tmp_path, lines, message):
     with pytest.raises(DatalistError, match=message):
