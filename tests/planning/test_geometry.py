@@ -1,4 +1,4 @@
-"""Voxel and cube sizes against values that follow from the rules by hand."""
+"""Voxel and cube sizes, compared with values that were calculated by hand from the rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A planning as a user runs it, and the training that follows from what it writes."""
+"""A planning as a user runs it, and the training with its files."""
 
 from __future__ import annotations
 

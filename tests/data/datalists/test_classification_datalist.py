@@ -38,7 +38,7 @@ def stems(items):
 
 @pytest.fixture
 def datalist(tmp_path):
-    """A JSON with masks under ``label`` and the class under ``malignant``; the test list lacks a class here and there."""
+    """A JSON with masks under ``label`` and the class under ``malignant``; an entry of the test list has no class."""
 
     def entry(name, **more):
         touch(tmp_path, f"images/{name}.nii.gz")
@@ -62,7 +62,7 @@ def class_folders(tmp_path):
 
 @pytest.fixture
 def luna16(tmp_path):
-    """A scan in each subset, two candidates each, and one of a scan that is not there."""
+    """Two candidates of the scan in each subset, and of a scan that does not exist."""
     touch(tmp_path, *(f"subset{n}/1.3.6.{n}.mhd" for n in range(10)), "seg-lungs-LUNA16/1.3.6.0.mhd")
     rows = [(f"1.3.6.{n}", n + 0.5, -n, 100 + n, k) for n in range(11) for k in (0, 1)]
     write_csv(tmp_path / "candidates_V2.csv", rows)

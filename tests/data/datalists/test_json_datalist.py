@@ -66,7 +66,7 @@ def test_what_cannot_be_meant_is_refused(scans, text, found):
 
 @pytest.mark.parametrize("names", [("train", "val", "test"), ("training", "valid", "testing"), ("Train", "VAL", "ts")])
 def test_lists_go_by_the_names_that_others_give_them(scans, names):
-    """Auto3DSeg writes ``testing``, many scripts ``train`` and ``val``; a list that is not read would be drawn anew."""
+    """Auto3DSeg writes ``testing``, many scripts ``train`` and ``val``; a list that is not read would be split again."""
     write_json(scans / "datalist.json", **dict(zip(names, (["a.nii"], ["b.nii"], ["c.nii"]), strict=True)))
     split = pretraining_datalist(scans)
     assert [patients(split[section]) for section in LISTS] == [["a"], ["b"], ["c"]]
@@ -76,7 +76,7 @@ def test_lists_go_by_the_names_that_others_give_them(scans, names):
 
 
 def test_a_list_of_scans_needs_no_training_list(scans):
-    """An inference takes all lists of a JSON, perhaps of a test alone."""
+    """An inference reads all lists of a JSON, which may have only a test list."""
     (scans / "datalist.json").write_text('{"test": ["c.nii"]}')
     assert [scan["patient"] for scan in list_scans(scans)] == ["c"]
     (scans / "datalist.json").write_text('{"scans": ["c.nii"], "test": []}')

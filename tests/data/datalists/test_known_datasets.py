@@ -1,4 +1,4 @@
-"""Public data sets as people unpack them, and folders as they grow: scans, label maps and patients are found in each."""
+"""Scans, label maps and patients are found in public data sets as they are unpacked, and in folders of other structures."""
 
 from __future__ import annotations
 

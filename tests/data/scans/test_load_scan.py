@@ -115,7 +115,7 @@ def test_a_singular_or_endless_affine_is_refused(tmp_path, matrix):
 
 @pytest.mark.parametrize("name", ["a.nii.gz", "a.nrrd"])
 def test_a_sheared_scan_is_named_with_its_angle_and_straightened_by_a_spacing(tmp_path, caplog, name):
-    """As a gantry tilt gives it: the slices do not lie straight above each other."""
+    """After a gantry tilt, the slices do not lie straight above each other."""
     sheared = np.diag([1.0, 1.0, 2.0, 1.0])
     sheared[1, 2] = 2 * np.tan(np.radians(18.5))
     if name == "a.nrrd":

@@ -98,7 +98,7 @@ def test_the_body_rule_keeps_what_holds_enough_body(phantoms, share):
 
 
 def test_the_body_rule_knows_its_place_in_a_reduced_mask():
-    """300 voxels along X are looked at in steps of 3; the body fills X from 120 to 239."""
+    """The mask of 300 voxels along X has steps of 3 voxels; the body fills X from 120 to 239."""
     hu = np.full((1, 300, 40, 20), -1000, dtype=np.float32)
     hu[:, 120:240] = 40
     accepts = BodyRule(1.0).prepare(CT(hu), CT)

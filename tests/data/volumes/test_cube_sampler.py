@@ -8,7 +8,7 @@ SCALED = IntensityScaling("window", 0, 1)
 
 
 class Recorder:
-    """A rule that keeps what it is asked for, and accepts by a test on the corner."""
+    """A rule that records the corners of all tested cubes, and accepts a cube by its corner."""
 
     def __init__(self, accepts):
         self.accepts, self.asked = accepts, []

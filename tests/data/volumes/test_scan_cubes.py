@@ -1,4 +1,4 @@
-"""Cubes are those of the volumes, at places that follow from seed, epoch and index alone."""
+"""Cubes have the voxels of the volumes, at places that depend only on seed, epoch and index."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_runs_that_name_the_patients_differently_do_not_replace_each_others_plac
 
 
 def test_processes_draw_the_same_places(volumes, scans, tmp_path):
-    """A job carries the record of its own volume: with those of all, sending the jobs of many scans would take for ever."""
+    """A job has only the record of its volume; with all records, it would take too long to send the jobs of many scans."""
     others = Volumes(tmp_path, scans, ScanPreprocessing(), num_workers=0)
     assert len(others.alone(scans[1]["image"])) == 1
     others.num_workers = 2
