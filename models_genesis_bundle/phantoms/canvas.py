@@ -1,4 +1,4 @@
-"""A volume to paint shapes with soft edges into."""
+"""A volume in which shapes with soft edges are painted."""
 
 from __future__ import annotations
 

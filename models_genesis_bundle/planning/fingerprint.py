@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
+from models_genesis_bundle.data.datalists.layouts import Sections
 from models_genesis_bundle.data.datalists.scan_lists import pretraining_datalist
 from models_genesis_bundle.data.datalists.splits import SplitRequest, split_sections
 from models_genesis_bundle.data.scans.files import IMAGE_SUFFIXES, files_of_scan, scan_suffix
@@ -37,7 +37,6 @@ logger = logging.getLogger(__name__)
 
 _ALL_READ_BELOW = 2**30  # bytes, about a minute of reading
 
-Datalist = dict[str, list[dict[str, Any]]]
 Rule = tuple[str, str]  # name and reason
 
 
@@ -48,7 +47,7 @@ class Fingerprint:
     dataset_dir: str  # the folder or datalist
     spatial_dims: int  # axes of a scan, 2 or 3
     kind: str  # kind of the intensities of the kept scans, see `intensity_kind`
-    datalist: Datalist  # the kept scans by section: training, validation and test
+    datalist: Sections  # the kept scans by section: training, validation and test
     facts: Mapping[str, ScanFacts]  # properties of the kept scans that were read, by path; test scans are not read
     left_out: Sequence[dict[str, str]]  # image, patient, rule and reason of each excluded scan, sorted by path
     notes: Sequence[str]  # sentences about the whole set
@@ -121,7 +120,7 @@ def fingerprint_scans(
     )
 
 
-def _find_any(find: Callable[..., Datalist]) -> tuple[int, Datalist]:
+def _find_any(find: Callable[..., Sections]) -> tuple[int, Sections]:
     """Volumes, or flat images if there are no volumes."""
     try:
         datalist = find(spatial_dims=3)
@@ -137,8 +136,8 @@ def _sampled(images: list[str], size: int, seed: int) -> tuple[list[str], list[s
         return images, []
     drawn = np.random.default_rng(seed).choice(len(images), size, replace=False)
     note = (
-        f"A random sample of {size} of the {len(images)} scans is read. The others are listed unread; the training "
-        "excludes scans by the same rules."
+        f"A random sample of {size} of the {len(images)} scans is read. The others are listed without being read; the "
+        "training excludes scans by the same rules."
     )
     return [images[number] for number in sorted(drawn)], [note]
 
@@ -150,16 +149,11 @@ def _bytes_on_disk(scan: str) -> int:
 
 
 def _read(images: Sequence[str], spatial_dims: int, num_workers: int) -> tuple[dict[str, ScanFacts], dict[str, Rule]]:
-    facts: dict[str, ScanFacts] = {}
-    rules: dict[str, Rule] = {}
     scans = Dataset(images, partial(_examine, LoadScand("image", spatial_dims=spatial_dims)))
     loader = DataLoader(scans, batch_size=None, num_workers=min(num_workers, len(images)), collate_fn=no_collation)
-    for image, found in zip(images, tqdm(loader, desc="Reading scans", unit="scan"), strict=True):
-        if isinstance(found, ScanFacts):
-            facts[image] = found
-        else:
-            rules[image] = found
-    return facts, rules
+    found = dict(zip(images, tqdm(loader, desc="Reading scans", unit="scan"), strict=True))
+    facts = {image: result for image, result in found.items() if isinstance(result, ScanFacts)}
+    return facts, {image: result for image, result in found.items() if image not in facts}
 
 
 def _examine(load: LoadScand, image: str) -> ScanFacts | Rule:
@@ -178,7 +172,7 @@ def _log(notes: Sequence[str], left_out: Sequence[Mapping[str, str]]) -> None:
         logger.warning("Excluded by the rule %s: %d scans. %s", rule, count, printable(first_of(named, 3, " ")))
 
 
-def _without(datalist: Datalist, dropped: Mapping[str, Rule], split: SplitRequest, dataset_dir: PathLike) -> Datalist:
+def _without(datalist: Sections, dropped: Mapping[str, Rule], split: SplitRequest, dataset_dir: PathLike) -> Sections:
     kept = {name: [scan for scan in scans if scan["image"] not in dropped] for name, scans in datalist.items()}
     if empty := [name for name in ("training", "validation") if not kept[name]]:
         logger.warning("None of the scans for %s can be used; training and validation are split again.", empty[0])

@@ -55,7 +55,7 @@ def cube_sides(limits: Sequence[float], spacing: Sequence[float], voxels: int, d
     """
     least = -(-SMALLEST_SIDE // divisor) * divisor
     largest = np.maximum((np.asarray(limits) + _PADDED) // divisor * divisor, least)
-    sides = 1 / np.asarray(spacing, dtype=float)
+    sides = 1 / np.asarray(spacing)
     free = np.ones(len(sides), dtype=bool)
     while free.any():
         sides[free] *= (voxels / np.prod(largest[~free]) / np.prod(sides[free])) ** (1 / free.sum())

@@ -33,7 +33,7 @@ def settings_from_plans(plans: str | os.PathLike, configuration: str = "3d_fullr
     Examples:
         >>> from models_genesis_bundle.planning import settings_from_plans
         >>> settings_from_plans("nnUNetPlans.json")[1]  # doctest: +SKIP
-        Setting(name='cube_size', value=[128, 128, 64], reason="Voxels: nnU-Net's patch.")
+        Setting(name='cube_size', value=[128, 128, 64], reason="In voxels: nnU-Net's patch.")
     """
     planned = read_plans(plans, configuration)
     require_data(planned.settings, planned.path)
@@ -44,18 +44,18 @@ def settings_from_plans(plans: str | os.PathLike, configuration: str = "3d_fullr
                 f"{planned.path}: {configuration} is planned for other slices than axial ones (transpose_forward "
                 f"{list(planned.axes)}), which pretraining in 2D does not support. Use 3d_fullres."
             )
-        network = f"The {planned.network} that nnU-Net will train, its axes X, Y, Z."
+        network = f"The {planned.network} that nnU-Net will train, with the axes in the order X, Y, Z."
         batch_size = int(planned.get("batch_size"))
         return [
             Setting("network_def", _network(planned), network),
-            Setting("cube_size", patch_size, "Voxels: nnU-Net's patch."),
-            Setting("batch_size", batch_size, "nnU-Net's, for its patch; less where memory is short."),
-            Setting("scan_preprocessing::spacing", _spacing(planned), "Millimetres: what nnU-Net resamples to."),
+            Setting("cube_size", patch_size, "In voxels: nnU-Net's patch."),
+            Setting("batch_size", batch_size, "nnU-Net's batch size; set a smaller one if memory is short."),
+            Setting("scan_preprocessing::spacing", _spacing(planned), "In mm: the spacing after nnU-Net's resampling."),
             _intensity(planned, channel),
         ]
     except (KeyError, IndexError) as error:
         raise TargetError(
-            f"{planned.path}: {configuration} lacks {error}. Plan again with a current nnU-Net."
+            f"{planned.path}: {configuration} has no {error}. Plan again with a current nnU-Net."
         ) from error
 
 
@@ -67,7 +67,7 @@ def _in_order(planned: PlannedTraining, sides: Sequence[Any]) -> list[Any]:
 
 def _spacing(planned: PlannedTraining) -> list[float]:
     spacing = list(planned.get("spacing"))
-    if len(spacing) == 2:  # nnU-Net does not resample between slices; this bundle needs a distance of the slices
+    if len(spacing) == 2:  # nnU-Net does not resample between slices; this bundle needs the distance of the slices
         spacing.insert(0, planned.plans["original_median_spacing_after_transp"][0])
     return [float(side) for side in _in_order(planned, spacing)]
 

@@ -14,8 +14,6 @@ from models_genesis_bundle.planning.device import Device, bytes_per_cube
 from models_genesis_bundle.planning.geometry import SMALLEST_SIDE, cube_sides, sides_after_resampling, target_spacing
 from monai.bundle import ConfigComponent
 
-_PUBLISHED_WINDOW = (-1000.0, 1000.0)
-_PERCENTILES = (0.5, 99.5)
 _WINDOW_STEP = 50.0
 _NARROW_WINDOW = 2 / 3
 _SHARE_OF_MEMORY = 0.6
@@ -113,7 +111,7 @@ def make_plan(
     """
     effort = _ON_CPU if device.memory is None else _ON_GPU
     widths = list(features or effort.features)
-    why_widths = "Channels by level, as asked for." if features else f"{device.name}: {effort.why_features}."
+    why_widths = "Channels of each level, as requested." if features else f"{device.name}: {effort.why_features}."
     spacing, why_spacing = target_spacing(facts)
     sides = sides_after_resampling(facts, spacing)
     cube_size, why_cube = _cube_size(sides, spacing, widths, effort, device)
@@ -125,7 +123,7 @@ def make_plan(
     epoch = per_scan * training_scans
     max_epochs = max(_FEWEST_EPOCHS, math.ceil(total / epoch))
     why_epochs = f"{max_epochs} epochs of {epoch} cubes are {max_epochs * epoch} training cubes: " + (
-        effort.why_cubes if training_cubes is None else f"{training_cubes} or more were asked for."
+        effort.why_cubes if training_cubes is None else f"{training_cubes} or more were requested."
     )
     workers = 1 if device.memory is None else min(8, max(1, device.cores - 1))
     settings = [
@@ -135,16 +133,12 @@ def make_plan(
         Setting("cubes_per_scan", per_scan, why_per_scan),
         Setting("batch_size", batch, why_batch),
         Setting(
-            "validate::dataloader::batch_size", 2 * batch, "Validation has no backward pass, so it needs less memory."
+            "validate::dataloader::batch_size", 2 * batch, "Validation needs less memory: it has no backward pass."
         ),
         Setting("network_def::features", widths, why_widths),
         Setting("max_epochs", max_epochs, why_epochs),
         *(Setting(name, value, _WHY_MUON.get(name, f"{_MUON}.")) for name, value in (optimizer or {}).items()),
-        Setting(
-            "num_workers",
-            workers,
-            "Processes that deform cubes; on a CPU only one, because the network uses the cores.",
-        ),
+        Setting("num_workers", workers, "Processes that deform cubes; one on a CPU, whose cores the network uses."),
     ]
     if places < _PLACES_IN_A_CROP:
         reason = "Every cube is accepted, even with little body, because the scans are crops that are hardly larger than a cube."
@@ -155,24 +149,25 @@ def make_plan(
 
 
 def _intensity(facts: Sequence[ScanFacts], kind: str) -> tuple[dict[str, Any], str]:
+    mode = "window" if kind == CT_IN_HU else "percentile"
+    lower, upper = (getattr(IntensityScaling(mode), name) for name in ("lower", "upper"))
     if kind == CT_IN_HU:
-        mode = "window"
-        lower, upper = _PUBLISHED_WINDOW
         reason = "CT in HU: the published window, from air to dense bone."
         darkest = np.percentile([scan.low for scan in facts], 5)
         brightest = np.percentile([scan.high for scan in facts], 95)
         low = max(lower, _WINDOW_STEP * math.floor(darkest / _WINDOW_STEP))
         high = min(upper, _WINDOW_STEP * math.ceil(brightest / _WINDOW_STEP))
         if high - low < _NARROW_WINDOW * (upper - lower):
+            published = f"{lower:g} to {upper:g} HU"
+            reason = (
+                f"CT in HU: the range in the scans, which is much narrower than the published window of {published}."
+            )
             lower, upper = low, high
-            reason = "CT in HU: the range in the scans, which is much narrower than the published window of -1000 to 1000 HU."
     else:
-        mode = "percentile"
-        lower, upper = _PERCENTILES
         ends = f"{min(scan.minimum for scan in facts):.4g} to {max(scan.maximum for scan in facts):.4g}"
         reason = f"Intensities from {ends} have no fixed unit: the percentiles {lower} and {upper} of each scan become 0 and 1."
     target = "models_genesis_bundle.data.IntensityScaling"
-    return {"_target_": target, "mode": mode, "lower": float(lower), "upper": float(upper)}, reason
+    return {"_target_": target, "mode": mode, "lower": lower, "upper": upper}, reason
 
 
 def _cube_size(
@@ -204,24 +199,19 @@ def _batch_size(cube_size: Sequence[int], widths: Sequence[int], effort: _Effort
     wanted = max(_SMALLEST_BATCH, min(_LARGEST_BATCH, 2 ** round(math.log2(usual / math.prod(cube_size)))))
     fitting = _fitting_batch(cube_size, widths, device)
     if fitting < wanted:
-        return 2 ** int(math.log2(max(fitting, 1))), "As many cubes as fit into 60 % of the GPU's memory."
-    return (
-        wanted,
-        f"{wanted * math.prod(cube_size) / 1000:.0f} thousand voxels in a training step use the device fully.",
-    )
+        share = f"{100 * _SHARE_OF_MEMORY:.0f} %"
+        return 2 ** int(math.log2(max(fitting, 1))), f"As many cubes as fit into {share} of the GPU's memory."
+    thousands = wanted * math.prod(cube_size) / 1000
+    return wanted, f"{thousands:.0f} thousand voxels in a training step use the device fully."
 
 
 def _cubes_per_scan(places: float, training_scans: int, epoch: int) -> tuple[int, str]:
     wanted = max(1, round(epoch / training_scans))
     most = min(_MOST_CUBES_PER_SCAN, max(1, round(_CUBES_PER_PLACE * places)))
     if wanted <= most:
-        return (
-            wanted,
-            f"With {training_scans} training scans this gives about {wanted * training_scans} cubes in an epoch.",
-        )
+        cubes = wanted * training_scans
+        return wanted, f"With {training_scans} training scans this gives about {cubes} cubes in an epoch."
     if most == _MOST_CUBES_PER_SCAN:
         return most, "The most that one scan gives in an epoch. With few scans, the training has more epochs instead."
-    return (
-        most,
-        f"A scan has room for {max(places, 1):.3g} cubes side by side; more than {most} cubes would overlap too much.",
-    )
+    room = max(places, 1)
+    return most, f"A scan has room for {room:.3g} cubes side by side; more than {most} cubes would overlap too much."

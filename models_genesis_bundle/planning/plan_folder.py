@@ -6,17 +6,18 @@ import logging
 import os
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from models_genesis_bundle.data.datalists.layouts import DatasetRequest, read_dataset, resolved_layout
+from models_genesis_bundle.data.datalists.layouts import Sections
+from models_genesis_bundle.data.datalists.scan_lists import list_labelled_scans
 from models_genesis_bundle.files import move_to_previous, whole_file, write_json
 from models_genesis_bundle.planning.device import Device, measure_speed
-from models_genesis_bundle.planning.fingerprint import Datalist, Fingerprint
+from models_genesis_bundle.planning.fingerprint import Fingerprint
 from models_genesis_bundle.planning.plan import Plan, Setting
 from models_genesis_bundle.planning.report import example_scans, summary, write_report
 
@@ -68,7 +69,7 @@ class PlanFolder:
         logger.info("Read %s, then run: %s", page, command)
 
 
-def training_hours(plan: Plan, datalist: Datalist, cubes_per_second: float) -> float:
+def training_hours(plan: Plan, datalist: Sections, cubes_per_second: float) -> float:
     """The duration of the planned training, with validation."""
     scans = len(datalist["training"]) + _SHARE_OF_FORWARD * len(datalist["validation"])
     return plan.values["max_epochs"] * plan.values["cubes_per_scan"] * scans / cubes_per_second / 3600
@@ -98,13 +99,16 @@ def write_datalist(path: Path, fingerprint: Fingerprint, labels: Mapping[str, st
 
 
 def label_maps(dataset_dir: str) -> dict[str, str]:
-    """The label map of each scan that has one. The datalist is not logged, to avoid confusion with that of the plan."""
-    request = DatasetRequest(dataset_dir, layouts=("json", "pairs"), labelled=True, required=(), channels=1)
+    """The label map of each scan that has one. Nothing is logged, because a plan also uses the scans without a label."""
+    datalists = logging.getLogger("models_genesis_bundle.data.datalists")
+    level = datalists.level
+    datalists.setLevel(logging.ERROR)
     try:
-        dataset = read_dataset(replace(request, layout=resolved_layout(request)))
+        return {scan["image"]: scan["label"] for scan in list_labelled_scans(dataset_dir)}
     except (FileNotFoundError, ValueError):
         return {}
-    return {scan["image"]: scan["label"] for scan in dataset.items}
+    finally:
+        datalists.setLevel(level)
 
 
 def _from_folder(path: str, folder: Path) -> str:
@@ -119,10 +123,7 @@ def _from_folder(path: str, folder: Path) -> str:
 def write_overlay(path: Path, settings: Sequence[Setting], heading: str) -> None:
     """Write settings to a YAML overlay for ``configs/pretrain.yaml``, each with its reason in a comment above it.
 
-    Args:
-        path: the YAML file.
-        settings: the settings in their order.
-        heading: first lines of the file, without ``#``.
+    The `heading` becomes the comment at the top of the file.
     """
     parts = [textwrap.indent(heading, "# ")]
     for setting in settings:

@@ -80,7 +80,7 @@ def test_same_seed_same_voxels_and_reuse(tmp_path):
 
 
 def test_sets_of_other_seeds_share_no_name(tmp_path):
-    """So that weights pretrained on one set do not look as if they had seen the test patients of another."""
+    """Otherwise, weights of one set would seem to be trained on the test patients of another."""
     sets = [make_phantoms(tmp_path / str(seed), count=2, seed=seed, **SMALL) for seed in (0, 1, 10)]
     names = [path.name for directory in sets for path in (directory / "images").iterdir()]
     assert len(names) == len(set(names)) == 6

@@ -1,4 +1,4 @@
-"""Facts of scans that were never written."""
+"""Facts of scans without files."""
 
 from models_genesis_bundle.data.scans.quality import ScanFacts
 

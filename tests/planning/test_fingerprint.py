@@ -1,4 +1,4 @@
-"""Which scans of a folder are taken, and that those left out have a rule's name."""
+"""The scans of a folder that a plan uses, and the rules that exclude the others."""
 
 from __future__ import annotations
 

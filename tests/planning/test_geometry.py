@@ -1,4 +1,4 @@
-"""Voxel and cube sizes against values that follow from the rules by hand."""
+"""Voxel and cube sizes, compared with values that were calculated by hand from the rules."""
 
 from __future__ import annotations
 
@@ -60,6 +60,7 @@ def test_sides_without_resampling_are_those_of_the_scan():
         ((512, 512, 30), (1.0, 1.0, 1.0), 64 * 64 * 32, 8, [64, 64, 32]),  # a cut side lets the others grow
         ((32, 46, 30), (1.0, 1.0, 1.0), 64 * 64 * 32, 8, [32, 48, 32]),  # two voxels may be padded
         ((35, 42, 5), (0.7, 0.7, 1.25), 64 * 64 * 32, 8, [32, 32, 16]),  # at least 16; equal where one step apart
+        ((300, 300, 300), (1.0, 1.0, 1.2), 64 * 64 * 32, 8, [56, 56, 48]),  # one step apart, but of other spacing
         ((300, 300, 300), (1.0, 1.0, 1.0), 64**3, 32, [64, 64, 64]),
         ((100, 100, 20), (1.0, 1.0, 1.0), 64**3, 32, [96, 96, 32]),
         ((2000, 1500), (0.15, 0.15), 224 * 224, 8, [224, 224]),

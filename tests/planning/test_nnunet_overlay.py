@@ -1,4 +1,4 @@
-"""From nnU-Net's plans to an overlay, a pretraining, and weights of which nnU-Net takes every tensor."""
+"""nnU-Net's plans give an overlay, a pretraining, and weights of which nnU-Net loads every tensor."""
 
 import json
 import runpy

@@ -1,4 +1,4 @@
-"""The settings for made facts, as somebody who knows the field would choose them."""
+"""The settings for invented facts are those that an expert would choose."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_memory_of_a_small_gpu_limits_the_batch_and_then_the_cube():
 
 
 def test_bytes_of_a_cube_are_those_that_autograd_keeps():
-    """Of the tensors that are kept for a backward pass on real values, weights that it keeps twice included."""
+    """The sum of the tensors that are kept for a backward pass; weights that are kept twice count twice."""
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor.nbytes), lambda tensor: tensor):
         GenesisUNet(features=(4, 8))(torch.rand(1, 1, 16, 16, 16))
@@ -121,7 +121,7 @@ def test_flat_images():
 
 
 def test_a_short_training_of_a_narrow_network():
-    """The quick start's: its cubes and widths are asked for, the rest is planned."""
+    """The quick start sets the number of cubes and the widths; the rest is planned."""
     values = make_plan(chests(), CT_IN_HU, 8, CPU, training_cubes=1280, features=[8, 16, 32, 64]).values
     assert values["network_def::features"] == [8, 16, 32, 64]
     assert (values["cubes_per_scan"], values["max_epochs"]) == (16, 10)

@@ -1,4 +1,4 @@
-"""A planning as a user runs it, and the training that follows from what it writes."""
+"""A planning as a user runs it, and the training with its files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from bundle_commands import TINY, arguments, run_here
+from empty_files import touch
 from models_genesis_bundle.data import pretraining_datalist
 from models_genesis_bundle.data.scans.quality import ScanFacts
 from models_genesis_bundle.engines import read_metrics
@@ -119,7 +120,11 @@ def test_label_maps_are_listed_without_a_second_report_of_the_data(phantoms, tmp
     write_datalist(tmp_path / "datalist.json", found, label_maps(str(phantoms)))
     (entry,) = json.loads((tmp_path / "datalist.json").read_text())["training"]
     assert (tmp_path / entry["label"]).resolve() == (phantoms / "labels" / "phantom_000.nii.gz").resolve()
+    touch(tmp_path, "some/images/a.nii", "some/images/b.nii", "some/labels/a.nii")
+    assert list(label_maps(str(tmp_path / "some"))) == [str(tmp_path / "some" / "images" / "a.nii")]
     assert not caplog.records
+    pretraining_datalist(tmp_path / "some", validation_fraction=1)
+    assert caplog.records, "other reports stay"
 
 
 def test_a_scan_that_becomes_flat_is_not_an_example(phantoms):

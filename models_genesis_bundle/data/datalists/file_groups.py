@@ -12,7 +12,7 @@ from pathlib import Path
 from models_genesis_bundle.data.datalists import DatalistError
 from models_genesis_bundle.data.datalists.find_scans import Found, is_label_word, sorted_paths
 from models_genesis_bundle.data.datalists.path_words import kind_and_number, without_channels, words_of
-from models_genesis_bundle.data.datalists.patients import compiled_pattern
+from models_genesis_bundle.data.datalists.patients import compiled_pattern, group_called
 from models_genesis_bundle.data.scans.files import Channels, case_path, channel_count, channel_names, scan_stem
 from models_genesis_bundle.messages import first_of
 
@@ -49,15 +49,15 @@ def group_channels(found: Found, channels: Channels, root: Path) -> Found:
     for scan, (case, channel) in placed.items():
         cases[case][channel].append(scan)
     _require_all_channels(cases, names, root)
-    files_of: dict[Path, list[Path]] = {}
+    files_of: dict[str, list[str]] = {}
     for by_channel in cases.values():
-        files = [by_channel[channel][0] for channel in range(len(names))]
-        files_of[Path(case_path([str(file) for file in files]))] = files
+        files = [str(by_channel[channel][0]) for channel in range(len(names))]
+        files_of[case_path(files)] = files
     rest = [scan for scan in found.scans if scan not in placed]
     others = {"scans of other channels": [str(scan) for scan in rest]} if by_name and rest else {}
     return replace(
         found,
-        scans=sorted_paths([*files_of, *([] if by_name else rest)]),
+        scans=sorted_paths([*map(Path, files_of), *([] if by_name else rest)]),
         skipped=found.skipped | others,
         channel_files={case: files for case, files in files_of.items() if len(files) > 1},
     )
@@ -110,6 +110,9 @@ def pair_by_names(found: Found, root: Path) -> dict[Path, Path]:
     def by_name(file: Path) -> Key:
         return _key(file.relative_to(root), "image")
 
+    def by_name_without_channel(image: Path) -> Key:
+        return by_name(image.parent / scan_stem(image).removesuffix(_FIRST_CHANNEL))
+
     def by_name_without_modality(file: Path) -> Key:
         return _key(file.relative_to(root), "image", "modality")
 
@@ -118,14 +121,17 @@ def pair_by_names(found: Found, root: Path) -> dict[Path, Path]:
 
     label_of: dict[Path, Path] = {}
     images, labels = found.scans, found.labels
-    for attempt in (by_name, by_name_without_modality, by_folder):
-        image_with, labels_with = _grouped(images, attempt), _grouped(labels, attempt)
-        if attempt is by_name:
-            image_with = _without_channel(image_with, labels_with)
-        for key in sorted(image_with.keys() & labels_with.keys()):
-            if attempt is by_folder and (len(image_with[key]) > 1 or (label_of and not key)):
+    for image_key, label_key in (
+        (by_name, by_name),
+        (by_name_without_channel, by_name),
+        (by_name_without_modality, by_name_without_modality),
+        (by_folder, by_folder),
+    ):
+        images_with, labels_with = _grouped(images, image_key), _grouped(labels, label_key)
+        for key in sorted(images_with.keys() & labels_with.keys()):
+            if image_key is by_folder and (len(images_with[key]) > 1 or (label_of and not key)):
                 continue
-            label_of[_only(image_with[key], labels_with[key])] = labels_with[key][0]
+            label_of[_only(images_with[key], labels_with[key])] = labels_with[key][0]
         images = [image for image in images if image not in label_of]
         labels = [label for label in labels if label not in label_of.values()]
     return _sorted_pairs(label_of, found.scans, found.labels, found, root)
@@ -148,16 +154,6 @@ def _grouped(files: Iterable[Path], key: Callable[[Path], Key]) -> dict[Key, lis
     for file in files:
         groups[key(file)].append(file)
     return groups
-
-
-def _without_channel(images: Mapping[Key, list[Path]], labels: Mapping[Key, list[Path]]) -> dict[Key, list[Path]]:
-    """Remove nnU-Net's channel number from the keys of images whose label maps have none."""
-    renamed: dict[Key, list[Path]] = {}
-    for key, files in images.items():
-        short = (*key[:-1], key[-1].removesuffix(_FIRST_CHANNEL)) if key else key
-        clear = key not in labels and short in labels and short not in images
-        renamed[short if clear else key] = files
-    return renamed
 
 
 def _only(images: Sequence[Path], labels: Sequence[Path]) -> Path:
@@ -197,7 +193,7 @@ def pair_by_patterns(
     image_of, label_of = _by_case(images, shared), _by_case(labels, shared)
     pairs = {image_of[key]: label_of[key] for key in image_of.keys() & label_of.keys()}
     pairs = _sorted_pairs(pairs, list(images), list(labels), found, root)
-    return pairs, [images[image].groupdict().get("patient") or _case(images[image]) for image in pairs]
+    return pairs, [images[image].groupdict().get("patient") or group_called(images[image], "case") for image in pairs]
 
 
 def _with_group(setting: str, pattern: str) -> re.Pattern[str]:
@@ -209,14 +205,10 @@ def _with_group(setting: str, pattern: str) -> re.Pattern[str]:
     return compiled
 
 
-def _case(match: re.Match[str]) -> str:
-    return match["case"] if "case" in match.re.groupindex else match[1]
-
-
 def _by_case(matches: Mapping[Path, re.Match[str]], shared: Sequence[str]) -> dict[Key, Path]:
     paths: dict[Key, Path] = {}
     for path, match in matches.items():
-        case = (_case(match), *(match[group] or "" for group in shared))
+        case = (group_called(match, "case"), *(match[group] or "" for group in shared))
         if case in paths:
             remedy = "Make the pattern more specific, or remove one of the files."
             raise DatalistError(path, f"it and {paths[case]} both match the case {case[0]!r}.", remedy)

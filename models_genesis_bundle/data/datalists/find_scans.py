@@ -28,14 +28,12 @@ class Found:
     scans: list[Path] = field(default_factory=list)  # files and DICOM folders, sorted
     labels: list[Path] = field(default_factory=list)  # label maps, sorted; they are not in `scans`
     skipped: dict[str, list[str]] = field(default_factory=dict)  # other files and folders, by the reason
-    channel_files: dict[Path, list[Path]] = field(default_factory=dict)  # files of scans with several, by `case_path`
+    channel_files: dict[str, list[str]] = field(default_factory=dict)  # files of scans with several, by `case_path`
 
     @property
     def skipped_text(self) -> str:
         """The skipped files and folders, as the end of an error."""
-        parts = [
-            f"{len(paths)} {reason}, such as {printable(paths[0])}" for reason, paths in self.skipped.items() if paths
-        ]
+        parts = [f"{len(paths)} {reason}, such as {printable(paths[0])}" for reason, paths in self.skipped.items()]
         return f" Skipped: {'; '.join(parts)}." if parts else ""
 
 
@@ -129,7 +127,7 @@ def is_label_word(word: str) -> bool:
 
 
 def _is_named_as_label_map(parts: Sequence[str]) -> bool:
-    """Whether the file's name, or the first word of a folder, is for label maps, and no folder ``images…`` is nearer."""
+    """Whether the file's name, or its nearest folder that is named after images or label maps, is for label maps."""
     if any(is_label_word(word) for word in words_of(scan_stem(parts[-1]))):
         return True
     for folder in reversed(parts[:-1]):

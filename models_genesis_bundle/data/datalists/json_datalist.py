@@ -35,7 +35,7 @@ _WANTED = '{"training": [{"image": "a.nii.gz", "patient": "a"}, …], "validatio
 
 
 def section_called(name: str) -> str | None:
-    """The list for the name of a key or folder, also for other names such as ``train``, ``val`` and ``testing``."""
+    """The list that a key or folder is for, also with names such as ``train``, ``val`` and ``testing``; otherwise None."""
     return next((section for section, form in _SECTION_NAMES.items() if re.fullmatch(form, name, re.IGNORECASE)), None)
 
 

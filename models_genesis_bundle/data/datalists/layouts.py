@@ -109,10 +109,9 @@ def read_dataset(request: DatasetRequest) -> Dataset:
         found = f"image_pattern and label_pattern belong to layout=pairs, not {layout}."
         raise DatalistError(root, found, "Remove them, or set layout=pairs.")
     dataset = _json(request) if layout == "json" else _below(request, layout)
-    files = {str(case): [str(path) for path in paths] for case, paths in dataset.found.channel_files.items()}
     for item in dataset.items:
-        if item["image"] in files:
-            item.update({"image": files[item["image"]][0], CHANNEL_FILES: files[item["image"]]})
+        if files := dataset.found.channel_files.get(item["image"]):
+            item.update({"image": files[0], CHANNEL_FILES: files})
         count = len(scan_files(item))
         if request.channels is not None and count > 1 and count != (wanted := channel_count(request.channels)):
             raise DatalistError(
@@ -177,6 +176,8 @@ def _luna16(request: DatasetRequest, found: Found) -> Sections:
     subset_of = {str(scan): scan.relative_to(root).parts[0] for scan in found.scans}
     scans = [scan for scan in found.scans if re.fullmatch("subset[0-9]", subset_of[str(scan)])]
     items = _items(scans, root, request)
+    if not request.required:
+        return {"training": items}
     sections: Sections = {}
     for section, numbers in _LUNA16_SUBSETS.items():
         names = [f"subset{number}" for number in numbers]

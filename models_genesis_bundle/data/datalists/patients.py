@@ -55,9 +55,7 @@ def patient_names(scans: Sequence[Path], root: Path, patient_regex: str | None =
     names = [os.fsencode(name).decode("utf-8", "backslashreplace") for name in _shortest_that_merge(_by_tree(paths))]
     for name, count in Counter(names).most_common(1):
         if count > _MOST_SCANS_OF_ONE:
-            message = (
-                "%s: %d scans count as scans of one patient, %s. If they are from several patients, set patient_regex"
-            )
+            message = "%s: %d scans are assigned to one patient, %s. If they are of several patients, set patient_regex"
             logger.warning(message, root, count, name)
     return names
 
@@ -76,9 +74,12 @@ def _match_patient(patient_regex: re.Pattern[str], path: str, root: PathLike) ->
     if match is None:
         remedy = "Change it so that it matches the path of every scan."
         raise DatalistError(root, f"patient_regex {patient_regex.pattern!r} does not match {path!r}.", remedy)
-    if "patient" in patient_regex.groupindex:
-        return match["patient"]
-    return match[1] if patient_regex.groups else match[0]
+    return group_called(match, "patient")
+
+
+def group_called(match: re.Match[str], name: str) -> str:
+    """The group `name` of a match, otherwise its first group, otherwise the whole match."""
+    return match[name if name in match.re.groupindex else min(1, match.re.groups)]
 
 
 def _parts_below(paths: Sequence[str], root: str) -> list[list[str]]:

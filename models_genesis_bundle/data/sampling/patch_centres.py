@@ -14,7 +14,7 @@ class PatchCentresd(MapTransform):
     """Lists the same number of voxels for each class of a label map, and for the background.
 
     The lists are for ``bg_indices_key`` and ``fg_indices_key`` of `monai.transforms.RandCropByPosNegLabeld`. Patches are then
-    also centred on small classes. nnU-Net chooses the class first, too ("foreground oversampling", Isensee et al., 2021).
+    also centred on small classes. nnU-Net also chooses the class first ("foreground oversampling", Isensee et al., 2021).
 
     Args:
         keys: keys of label maps ``(1, X, Y[, Z])`` of whole numbers, 0 for the background.

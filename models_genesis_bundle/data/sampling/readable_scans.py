@@ -26,9 +26,8 @@ class SkippedScansError(RuntimeError):
 class SkipUnreadable(Dataset):
     """Dataset that returns a note for an item whose scan cannot be used; `ScanEvaluator` ignores these notes.
 
-    The log warns of the first scan that is scaled as CT in HU and is something else, such as MR. Only a `ScanError` gives a
-    note. `UnknownLabelsError` is raised, because its cause may be in the settings, and so are other errors, such as lack of
-    memory.
+    Only a `ScanError` gives a note. `UnknownLabelsError`, which wrong settings may cause, and all other errors are raised. The
+    log warns of the first scan that is scaled as CT in HU but looks like something else, such as MR.
 
     Args:
         dataset: a dataset whose list ``data`` has the path of each scan under ``image``.
@@ -68,7 +67,7 @@ class SkipUnreadable(Dataset):
 
 
 def _other_unit(item: Mapping[str, Any]) -> str:
-    """What the scan of an item is if it is scaled as CT in HU and does not look like it; else an empty text."""
+    """The kind of intensities of a scan that is scaled as CT in HU but is something else; otherwise an empty text."""
     return getattr(item["image"], "meta", {}).get(NOT_IN_HU_KEY, "")
 
 
@@ -97,10 +96,9 @@ def skipped_text(skipped: Mapping[str, str], total: int) -> str:
 class ReadableScans(CacheDataset):
     """MONAI's `CacheDataset` without the scans that cannot be used; the log lists these scans.
 
-    The log warns of scans that are scaled as CT in HU and are something else, such as MR.
-
     The dataset reads every scan once at the start, even if it does not keep the scan in memory. Therefore the list of scans is
-    the same in all processes and after a restart.
+    the same in all processes and after a restart. The log warns of scans that are scaled as CT in HU but look like something
+    else, such as MR.
 
     Args:
         data: items with the path of a scan under ``image``.

@@ -198,18 +198,16 @@ def _largest_series(folder: Path, images: Sequence[_DicomImage]) -> list[_DicomI
 
 def _require_slice(folder: Path, image: _DicomImage, first: _DicomImage) -> None:
     """Refuse an image that is not a slice of a volume, that cannot be rescaled, or whose grid differs from the first one's."""
-    name, frames = image.name, image.count("NumberOfFrames")
-    if image.is_localiser:
-        found = f"it contains only localisers (ImageType of {name} has LOCALIZER)."
-        raise ScanError(folder, found, "Leave it out.", "localiser")
-    if frames > 1:
-        found = f"{name} contains {frames} frames (enhanced multi-frame DICOM)."
-        raise ScanError(folder, found, _CONVERT, "multi_frame")
-    if "MOSAIC" in image.kinds:
-        raise ScanError(folder, f"{name} shows many slices side by side (Siemens mosaic).", _CONVERT, "mosaic")
-    if image.count("SamplesPerPixel") > 1:
-        remedy = "Give the original grey-level series, or leave it out."
-        raise ScanError(folder, f"{name} contains colours.", remedy, "colour")
+    name, frames, has_colours = image.name, image.count("NumberOfFrames"), image.count("SamplesPerPixel") > 1
+    localiser = f"it contains only localisers (ImageType of {name} has LOCALIZER)."
+    for is_wrong, rule, found, remedy in (
+        (image.is_localiser, "localiser", localiser, "Leave it out."),
+        (frames > 1, "multi_frame", f"{name} contains {frames} frames (enhanced multi-frame DICOM).", _CONVERT),
+        ("MOSAIC" in image.kinds, "mosaic", f"{name} shows many slices side by side (Siemens mosaic).", _CONVERT),
+        (has_colours, "colour", f"{name} contains colours.", "Give the original grey-level series, or leave it out."),
+    ):
+        if is_wrong:
+            raise ScanError(folder, found, remedy, rule)
     for keyword, excluded in (("RescaleSlope", 0), ("RescaleIntercept", None)):
         text, value = image.texts[keyword], image.numbers(keyword, 1)
         found = ""

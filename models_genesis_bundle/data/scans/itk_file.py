@@ -127,7 +127,7 @@ def itk_image(path: Path, io: Any, image_type: Any) -> Any:
 
 
 def itk_scan(image: Any, modality: str, millimetres: float = 1.0) -> RawScan:
-    """The scan in an ITK image, whose unit of length has so many `millimetres`; components are the last axis."""
+    """The scan in an ITK image with a unit of length of `millimetres`; components become the last axis."""
     import itk
 
     values = itk.array_from_image(image).T

@@ -70,7 +70,7 @@ class ScanPreprocessing(ScanCompose):
 
     Shape:
         For each key, a float32 MetaTensor ``(C, X, Y, Z)`` within ``intensity.value_range``. If `intensity` is for HU and the
-        scan does not look like CT in HU, ``meta["not_in_hu"]`` says what it is, such as ``"MR"``.
+        scan does not look like CT in HU, ``meta["not_in_hu"]`` has the kind of its intensities, such as ``"MR"``.
 
     Raises:
         ValueError: the spacing is not above 0, the orientation does not name each axis once, or there is no channel.
@@ -145,7 +145,7 @@ class ScanPreprocessing(ScanCompose):
 
 
 class _NoteOtherUnit(MapTransform):
-    """Notes in the metadata what a scan is that does not look like CT in HU."""
+    """Writes the kind of intensities into the metadata of a scan that does not look like CT in HU."""
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Mapping[Hashable, Any]:
         for key in self.key_iterator(dict(data)):

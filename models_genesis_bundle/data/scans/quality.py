@@ -134,7 +134,7 @@ def odd_intensity_kinds(kinds: Sequence[str]) -> tuple[dict[int, str], bool]:
         kinds: the `intensity_kind` of each scan.
 
     Returns:
-        The reasons by the position of each odd scan, and whether there are at least three other scans for each odd scan.
+        The reasons by the position of each odd scan, and whether the other scans are at least three times as many.
     """
     counts = Counter(kind for kind in kinds if kind)
     if not counts:

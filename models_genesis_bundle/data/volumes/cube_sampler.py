@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from models_genesis_bundle.axes import for_each_axis
 from models_genesis_bundle.data.scans.intensity import IntensityScaling
+from monai.networks.layers import Pool
 from monai.utils import ensure_tuple_rep
 from scipy import ndimage
 
@@ -171,11 +172,7 @@ class CubeSampler:
     ) -> list[Corner]:
         """The lowest corners, in voxels, of `count` different cubes, or of fewer if not enough positions are accepted.
 
-        Args:
-            scan: ``(C, X, Y, Z)`` or ``(C, X, Y)``, scaled by `intensity` and large enough for a cube.
-            intensity: the scaling.
-            count: number of cubes.
-            rng: random generator.
+        The `scan`, ``(C, X, Y, Z)`` or ``(C, X, Y)``, is scaled by `intensity` and large enough for a cube.
         """
         shape = scan.shape[1:]
         if len(shape) != len(self.cube_size):
@@ -202,13 +199,8 @@ class CubeSampler:
 
     def record(self) -> dict[str, Any]:
         """The sampler's settings as plain values."""
-        return {
-            "cube_size": list(self.cube_size),
-            "margin": list(ensure_tuple_rep(self.margin, len(self.cube_size))),
-            "rule": self.rule.record(),
-            "max_attempts_per_cube": self.max_attempts_per_cube,
-            "small_scans": self.small_scans,
-        }
+        margin = ensure_tuple_rep(self.margin, len(self.cube_size))
+        return {**vars(self), "cube_size": list(self.cube_size), "margin": list(margin), "rule": self.rule.record()}
 
 
 def otsu_threshold(values: np.ndarray) -> tuple[float, float]:
@@ -253,8 +245,8 @@ def body_mask(scan: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
     shape = scan.shape[1:]
     factors = tuple(-(-side // _LONGEST_SIDE) for side in shape)
     first = torch.as_tensor(np.ascontiguousarray(scan[:1], dtype=np.float32))
-    pool = torch.nn.functional.avg_pool3d if len(shape) == 3 else torch.nn.functional.avg_pool2d
-    reduced = pool(first, factors, stride=factors, ceil_mode=True, count_include_pad=False)[0].numpy()
+    pool = Pool[Pool.AVG, len(shape)](factors, ceil_mode=True, count_include_pad=False)
+    reduced = pool(first)[0].numpy()
     threshold, separability = otsu_threshold(reduced)
     if separability < _LEAST_SEPARABILITY:
         return np.ones(reduced.shape, dtype=bool), factors

@@ -63,7 +63,7 @@ class Journal:
 class ItemFolder:
     """Items that were made with the same settings, and a journal of them.
 
-    The folder's name ends with a hash of the settings, so that items with other settings stay. The folder contains
+    The folder's name ends with a hash of the settings, so that other settings have another folder. The folder contains
     ``settings.json``, ``index.jsonl`` (see `Journal`) and the items' files.
     """
 
@@ -84,7 +84,7 @@ class ItemFolder:
     ) -> dict[str, Record]:
         """Make the items that are missing, incomplete or outdated, and return the records of all items.
 
-        An interrupted call only loses unfinished items. If two processes use the same folder, one waits for the other.
+        After an interruption, finished items are kept. If two processes use the same folder, one waits for the other.
 
         Args:
             wanted: fingerprint of each item's source, by key.

@@ -20,7 +20,7 @@ def random_matrix(
         rotation: largest angle about each axis, in degrees; angles are uniform in ±rotation.
         zoom: smallest and largest magnification of the anatomy; its logarithm is uniform.
         spacing: sides of a voxel in millimetres, 3 or 2.
-        generator: random generator.
+        generator: the source of the random numbers.
     """
     axes = len(spacing)
     names, signs = ("z", [1]) if axes == 2 else ("xyz", [1, -1, 1])

@@ -107,7 +107,8 @@ class ScanCubes(Dataset):
         self.counts = [self._records[image]["count"] for image in self.images]
         self.without = {image: record["reason"] for image, record in self._records.items() if not record["count"]}
         if not self.images:
-            raise SkippedScansError(skipped_text(self.without, len(self.without)))
+            reasons = {image: reason for image, reason in volumes.left_out.items() if image in patients} | self.without
+            raise SkippedScansError(skipped_text(reasons, len(reasons)))
         self._ends = np.cumsum(np.minimum(self.counts, self.cubes_per_scan))
         self._report()
 

@@ -195,12 +195,10 @@ class Volumes:
         key = os.path.abspath(image)
         with suppress(DamagedVolumeError):
             return self._read(key, corner, size)
-        self._files.pop(key, None)
         try:  # another process may have made the file again
             return self._read(key, corner, size)
         except DamagedVolumeError as error:
             logger.warning("%s It is made again.", error)
-            self._files.pop(key, None)
             fingerprint = self.fingerprint(key)
             if scan_fingerprint(*self._scan_files[key]) != fingerprint:
                 found = "its prepared volume is damaged, and the scan has changed since it was made."
@@ -213,11 +211,11 @@ class Volumes:
 
     def _read(self, key: str, corner: Sequence[int], size: Sequence[int]) -> np.ndarray:
         file = self._files.pop(key, None) or VolumeFile(self.items.path(key), self._records[key]["ends"])
-        self._files[key] = file  # the most recently used file is the last
-        if len(self._files) > _KNOWN_FILES:
-            self._files.popitem(last=False)
         opened = file.array is None
         box = file.read(corner, size, self.preprocessing.intensity.value_range[0])
+        self._files[key] = file  # the most recently used file is the last; a damaged file is not kept
+        if len(self._files) > _KNOWN_FILES:
+            self._files.popitem(last=False)
         self._mapped_bytes += 2 * box.nbytes + opened * _MAPPED_BY_OPENING
         if self._mapped_bytes > _MOST_MAPPED_BYTES:
             self._mapped_bytes = 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import logging
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,6 @@ from models_genesis_bundle.data import (
     Volumes,
     classification_datalist,
     dataset_class_names,
-    limit_negatives,
     phantom_candidates,
     read_candidates,
     unlabelled_datalist,
@@ -40,7 +38,7 @@ def stems(items):
 
 @pytest.fixture
 def datalist(tmp_path):
-    """A JSON with masks under ``label`` and the class under ``malignant``; the test list lacks a class here and there."""
+    """A JSON with masks under ``label`` and the class under ``malignant``; an entry of the test list has no class."""
 
     def entry(name, **more):
         touch(tmp_path, f"images/{name}.nii.gz")
@@ -64,7 +62,7 @@ def class_folders(tmp_path):
 
 @pytest.fixture
 def luna16(tmp_path):
-    """A scan in each subset, two candidates each, and one of a scan that is not there."""
+    """Two candidates of the scan in each subset, and of a scan that does not exist."""
     touch(tmp_path, *(f"subset{n}/1.3.6.{n}.mhd" for n in range(10)), "seg-lungs-LUNA16/1.3.6.0.mhd")
     rows = [(f"1.3.6.{n}", n + 0.5, -n, 100 + n, k) for n in range(11) for k in (0, 1)]
     write_csv(tmp_path / "candidates_V2.csv", rows)
@@ -181,32 +179,6 @@ def test_split_file(class_folders):
     assert [stems(items) for items in found.values()] == [["p00_b", "p00_m"], ["p01_b", "p01_m"], []]
 
 
-@pytest.mark.parametrize(
-    ("text", "encoding"),
-    [
-        ("seriesuid;coordX;coordY;coordZ;class\na;1,5;-2;3;1\n", "utf-8-sig"),
-        ("SeriesUID\tcoordx\tCOORDY\tcoordZ\tClass\r\na\t1,5\t-2\t3\t1\r\n", "utf-16"),
-        ("seriesuid , coordX , coordY , coordZ , class\n\na, 1.5, -2, 3, 1.0\n,,,,\n", "utf-8"),
-        ('"seriesuid","coordX","coordY","coordZ","class"\n"a.nii.gz","1.5","-2","3","1"\n', "utf-8"),
-    ],
-    ids=["semicolons", "unicode_text", "spaces_and_empty_lines", "quotes_and_suffix"],
-)
-def test_candidates_as_spreadsheets_write_them(tmp_path, text, encoding):
-    (tmp_path / "c.csv").write_bytes(text.encode(encoding))
-    assert read_candidates(tmp_path / "c.csv") == [{"scan": "a", "point": (1.5, -2.0, 3.0), "label": 1}]
-
-
-def test_candidates_with_the_names_of_their_classes(tmp_path):
-    rows = [("a", 1, 2, 3, "nodule"), ("a", 1, 2, 3, "vessel")]
-    assert [found["label"] for found in read_candidates(write_csv(tmp_path / "c.csv", rows))] == ["nodule", "vessel"]
-
-
-def test_a_column_that_appears_twice_is_refused(tmp_path):
-    write_csv(tmp_path / "c.csv", [("a", 1, 2, 3, 1, 0)], (*HEADER, "Class"))
-    with pytest.raises(DatalistError, match="the column class appears 2 times"):
-        read_candidates(tmp_path / "c.csv")
-
-
 def test_candidates_in_the_folders_of_luna16(luna16, caplog):
     found = classification_datalist(luna16, candidates_file=luna16 / "candidates_V2.csv")
     subsets = [{Path(item["image"]).parent.name for item in items} for items in found.values()]
@@ -245,42 +217,10 @@ def test_inference_needs_no_class(luna16, tmp_path):
     assert set(item) == {"image", "patient"}
 
 
-def test_negatives_are_limited_scan_by_scan(luna16):
-    counts = {"a": 50, "b": 3}
-    items = [{"scan": scan, "label": int(n == 0), "number": n} for scan in counts for n in range(counts[scan])]
-    kept = limit_negatives(items, 10, seed=1)
-    found = Counter((item["scan"], item["label"]) for item in kept)
-    assert found == {("a", 0): 10, ("a", 1): 1, ("b", 0): 2, ("b", 1): 1}
-    assert kept == sorted(kept, key=lambda i: (i["scan"], i["number"])), "the order stays"
-    assert limit_negatives(items[:50], 10, seed=1) == kept[:11], "a scan's choice does not depend on the others"
-    assert limit_negatives(items, 10, seed=2) != kept
-    assert limit_negatives(items, None) == items
-    with pytest.raises(ValueError, match="1 or more, or null"):
-        limit_negatives(items, 0)
-    with pytest.raises(ValueError, match="the items are images, not candidates"):
-        limit_negatives([{"image": "a.nii", "label": 0}], 10)
-
-
 def test_the_log_counts_classes_and_patients(class_folders, caplog):
     with caplog.at_level(logging.INFO):
         classification_datalist(class_folders)
     assert "validation: 4 of 'benign', 4 of 'malignant'; 8 patients" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("rows", "header", "message"),
-    [
-        ([("a", 0, 0, 0)], HEADER[:-1], r"c\.csv: the column class is missing; expected seriesuid,coordX"),
-        ([("a", 0, 0, 0, 1), ("a", "x", 0, 0, 1)], HEADER, r"c\.csv, line 3: expected numbers .*'x'"),
-        ([("a", "nan", 0, 0, 1)], HEADER, "line 2: coordinates must be finite"),
-        ([("a", 0, 0, 0, -1)], HEADER, "classes 0 or more"),
-        ([("a", 0, 0)], HEADER, "line 2: expected numbers"),
-        ([], HEADER, "it contains no candidates"),
-    ],
-)
-def test_csvs_that_are_refused(tmp_path, rows, header, message):
-    with pytest.raises(ValueError, match=message):
-        read_candidates(write_csv(tmp_path / "c.csv", rows, header))
 
 
 @pytest.mark.parametrize(

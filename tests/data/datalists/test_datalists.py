@@ -115,6 +115,7 @@ def test_luna16_without_a_side_is_refused_and_can_be_read_as_a_folder(tmp_path):
     luna16(tmp_path, (0, 1))
     with pytest.raises(FileNotFoundError, match=r"no scan for validation in subset5, subset6. .*layout='folder'"):
         pretraining_datalist(tmp_path)
+    assert len(list_scans(tmp_path)) == 4, "an inference needs no split"
     split = pretraining_datalist(tmp_path, layout="folder", validation_fraction=0.25)
     assert sizes(split) == [3, 1, 0]
     assert patients(split["validation"])[0].startswith("1.3.")

@@ -1,4 +1,4 @@
-"""An evaluation has cases, and names those that its weights were trained on; a resumed run has the same lists."""
+"""An evaluation needs cases and names the patients of the training; a resumed run needs the same lists."""
 
 import pytest
 from models_genesis_bundle.data import ListsOfRun, evaluated_items, patient_hashes, seen_in_training

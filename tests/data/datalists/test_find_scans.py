@@ -1,4 +1,4 @@
-"""What is found below a folder, what is taken for a label map, and what is passed over and said."""
+"""The scans and label maps that are found in a folder, and the report of what is skipped."""
 
 from __future__ import annotations
 

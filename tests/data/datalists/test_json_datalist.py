@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 import pytest
-from empty_files import LISTS, patients, sizes, touch, write_json
-from models_genesis_bundle.data import list_scans, pretraining_datalist, read_candidates, segmentation_datalist
+from empty_files import LISTS, patients, touch, write_json
+from models_genesis_bundle.data import list_scans, pretraining_datalist, segmentation_datalist
 from models_genesis_bundle.data.datalists import DatalistError
 
 
@@ -64,14 +64,9 @@ def test_what_cannot_be_meant_is_refused(scans, text, found):
         list_scans(scans)
 
 
-def test_a_test_list_of_paths_alone(scans):
-    write_json(scans / "dataset.json", training=[{"image": "./a.nii"}, "b.nii"], test=["./c.nii"])
-    assert sizes(pretraining_datalist(scans)) == [1, 1, 1]
-
-
 @pytest.mark.parametrize("names", [("train", "val", "test"), ("training", "valid", "testing"), ("Train", "VAL", "ts")])
 def test_lists_go_by_the_names_that_others_give_them(scans, names):
-    """Auto3DSeg writes ``testing``, many scripts ``train`` and ``val``; a list that is not read would be drawn anew."""
+    """Auto3DSeg writes ``testing``, many scripts ``train`` and ``val``; a list that is not read would be split again."""
     write_json(scans / "datalist.json", **dict(zip(names, (["a.nii"], ["b.nii"], ["c.nii"]), strict=True)))
     split = pretraining_datalist(scans)
     assert [patients(split[section]) for section in LISTS] == [["a"], ["b"], ["c"]]
@@ -81,7 +76,7 @@ def test_lists_go_by_the_names_that_others_give_them(scans, names):
 
 
 def test_a_list_of_scans_needs_no_training_list(scans):
-    """An inference takes all lists of a JSON, perhaps of a test alone."""
+    """An inference reads all lists of a JSON, which may have only a test list."""
     (scans / "datalist.json").write_text('{"test": ["c.nii"]}')
     assert [scan["patient"] for scan in list_scans(scans)] == ["c"]
     (scans / "datalist.json").write_text('{"scans": ["c.nii"], "test": []}')
@@ -93,20 +88,3 @@ def test_two_names_of_one_list_are_refused(scans):
     (scans / "datalist.json").write_text('{"training": ["a.nii"], "val": ["b.nii"], "validation": ["c.nii"]}')
     with pytest.raises(DatalistError, match="'val' and 'validation' both name the validation list"):
         pretraining_datalist(scans)
-
-
-def test_a_csv_with_bytes_of_another_encoding_or_none_is_read_or_refused(tmp_path):
-    file = tmp_path / "c.csv"
-    file.write_bytes(b"\xef\xbb\xbfseriesuid,coordX,coordY,coordZ,class\nb\xe4r,1,2,3,0\n")
-    assert os.fsencode(read_candidates(file)[0]["scan"]) == b"b\xe4r"
-    file.write_bytes(b"seriesuid,coordX,coordY,coordZ,class\na,1,2\n")
-    with pytest.raises(DatalistError, match="line 2: expected numbers"):
-        read_candidates(file)
-    file.write_text("seriesuid,coordX,coordY,coordZ,class\na,1,2,3,0,\nb,1,5,2,5,3,5,1\n")
-    with pytest.raises(DatalistError, match=r"line 3: it has more cells .*, the first is '3'\. Correct the line"):
-        read_candidates(file)  # 1,5 and 2,5 with a comma would be another place
-    file.write_text("seriesuid, coordX, coordY, coordZ, class\na, 1, 2, 3, 0\n")
-    assert read_candidates(file)[0]["point"] == (1, 2, 3)
-    file.write_text('seriesuid,coordX,coordY,coordZ,class\n"' + "a" * 200_000)
-    with pytest.raises(DatalistError, match="it is not a CSV file"):
-        read_candidates(file)

@@ -1,4 +1,4 @@
-"""Public data sets as people unpack them, and folders as they grow: scans, label maps and patients are found in each."""
+"""Scans, label maps and patients are found in public data sets as they are unpacked, and in folders of other structures."""
 
 from __future__ import annotations
 
@@ -145,6 +145,7 @@ SCANS = {
         for n, visit in ((1, 11), (1, 21), (2, 11))
     },
     "a folder around numbered organs": {f"MyCohort/liver_{n}.nii": f"liver_{n}" for n in (1, 2, 3)},
+    "one series of each person": {"ana/S001/": "ana", "ben/S002/": "ben"},
     "series with the same numbers": {"ana/S001/": "ana", "ana/S002/": "ana", "ben/S001/": "ben", "ben/S002/": "ben"},
     "before and after an operation": {
         "preop/HN-001/": "HN-001",
@@ -268,7 +269,7 @@ def test_many_label_maps_of_one_scan_are_refused_by_name(tmp_path):
 def test_short_names_in_named_folders_are_series_of_one_person_until_a_regular_expression_says_otherwise(caplog):
     paths = [Path(f"/x/{site}/{n}/T1.nii") for site in ("Singapore", "Utrecht") for n in range(31)]
     assert set(patient_names(paths, Path("/x"))) == {"Singapore", "Utrecht"}
-    assert "/x: 31 scans count as scans of one patient, Singapore. If they are from several" in caplog.text
+    assert "/x: 31 scans are assigned to one patient, Singapore. If they are of several" in caplog.text
     assert len(set(patient_names(paths, Path("/x"), "[^/]+/[^/]+"))) == 62
 
 

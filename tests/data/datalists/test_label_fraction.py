@@ -64,21 +64,17 @@ def test_shots_are_a_number_of_patients_each_within_the_next(stratify_key):
     assert len({frozenset(patients(take_fraction(items, seed=seed, shots=1))) for seed in range(40)}) > 15
 
 
-@pytest.mark.parametrize("shots", [0, 41, 1.0, 2.5, True, "2"])
-def test_shots_out_of_range_are_refused(shots):
-    with pytest.raises(ValueError, match=rf"shots: .* from 1 to 40, found {shots!r}"):
-        take_fraction(cohort(), shots=shots)
-
-
-def test_shots_and_a_share_at_once_are_refused():
-    with pytest.raises(ValueError, match=r"shots: label_fraction is also set, to 0.5"):
-        take_fraction(cohort(), 0.5, shots=3)
-
-
-@pytest.mark.parametrize("fraction", [0, -0.1, 1.2, 10])
-def test_shares_out_of_range_are_refused(fraction):
-    with pytest.raises(ValueError, match=f"above 0 and up to 1, found {fraction}"):
-        take_fraction(cohort(), fraction)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        *(({"shots": shots}, f"shots: .* from 1 to 40, found {shots!r}") for shots in (0, 41, 1.0, 2.5, True, "2")),
+        *(({"fraction": share}, f"above 0 and up to 1, found {share}") for share in (0, -0.1, 1.2, 10)),
+        ({"fraction": 0.5, "shots": 3}, "shots: label_fraction is also set, to 0.5"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        take_fraction(cohort(), **settings)
 
 
 def test_nothing_to_take_from_and_items_without_the_class():

@@ -211,12 +211,6 @@ def test_all_labelled_scans_of_a_json_with_a_test_only(tmp_path):
         list_labelled_scans(write_json(tmp_path / "other.json", test=["a.nii"]))
 
 
-def test_the_phantoms(phantoms):
-    datalist = segmentation_datalist(phantoms)
-    assert sizes(datalist) == [2, 1, 1]
-    assert pairs(datalist["test"], phantoms)[0][1].startswith("labels/phantom_")
-
-
 # --- split ---
 
 

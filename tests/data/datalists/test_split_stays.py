@@ -1,4 +1,4 @@
-"""The splits of the default seeds, as commit e586c89 drew them: published comparisons depend on them."""
+"""The splits of the default seeds do not change, because published comparisons depend on them (since commit e586c89)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Centres of training patches: every class of a scan alike, however small."""
+"""Every class of a scan has the same number of patch centres, also a small class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scans that cannot be used are passed over; everything else that goes wrong ends the run."""
+"""Scans that cannot be used are skipped; any other error ends the run."""
 
 import time
 from pathlib import Path
@@ -29,7 +29,7 @@ LABELS = (VOXELS > 0).astype(np.uint8)
 
 @pytest.fixture
 def pairs(tmp_path):
-    """Two good pairs; between them a truncated scan, a label of another shape, and a label that is no label."""
+    """Two good pairs; between them a truncated scan, a label of another shape, and a label with fractions."""
     items = []
     for name in ("a", "truncated", "shape", "values", "z"):
         image = write_scan(tmp_path / f"{name}.nii.gz", VOXELS)

@@ -1,4 +1,4 @@
-"""How the tests of the readers read a scan, and how they expect it to be refused."""
+"""Reading of a scan in the tests of the readers, and the check that a scan is refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def load(path: Path, **arguments) -> MetaTensor:
 
 @contextlib.contextmanager
 def refused(rule: str, message: str | None = None) -> Iterator[pytest.ExceptionInfo[ScanError]]:
-    """Expect a `ScanError` of a rule; the remedy for damage belongs to damaged files alone."""
+    """Expect a `ScanError` of a rule; only damaged files have the remedy for damage."""
     with pytest.raises(ScanError, match=message) as raised:
         yield raised
     assert raised.value.rule == rule

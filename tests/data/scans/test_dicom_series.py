@@ -1,4 +1,4 @@
-"""DICOM folders, held against the header of each slice."""
+"""DICOM folders, compared with the header of each slice."""
 
 from __future__ import annotations
 

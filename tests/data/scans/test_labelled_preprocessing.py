@@ -19,7 +19,7 @@ SHAPE = (24, 20, 16)
 
 
 def ball(shape=SHAPE):
-    """A ball off the centre, so that no turn or flip of the grid leaves it where it is."""
+    """A ball next to the centre, so that every rotation or flip of the grid moves it."""
     grid = np.meshgrid(*(np.arange(side) for side in shape), indexing="ij")
     centre = [0.35 * side for side in shape]
     return sum((axis - c) ** 2 for axis, c in zip(grid, centre, strict=True)) < (0.25 * min(shape)) ** 2

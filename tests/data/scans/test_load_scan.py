@@ -86,9 +86,6 @@ def test_a_flat_image_is_refused_in_3d(tmp_path, shape):
     path = write_scan(tmp_path / "a.nii", np.resize(VOXELS, shape))
     with pytest.raises(ScanError, match=r"a\.nii: its shape .* has no 3 axes longer than 1. .* spatial_dims=2"):
         load(path)
-
-
-def test_a_picture_is_refused_in_3d(tmp_path):
     Image.fromarray(np.eye(8, dtype=np.uint8)).save(tmp_path / "a.png")
     with pytest.raises(ScanError, match=r"its shape \(8, 8\) has no 3 axes"):
         load(tmp_path / "a.png")
@@ -118,7 +115,7 @@ def test_a_singular_or_endless_affine_is_refused(tmp_path, matrix):
 
 @pytest.mark.parametrize("name", ["a.nii.gz", "a.nrrd"])
 def test_a_sheared_scan_is_named_with_its_angle_and_straightened_by_a_spacing(tmp_path, caplog, name):
-    """As a gantry tilt gives it: the slices do not lie straight above each other."""
+    """After a gantry tilt, the slices do not lie straight above each other."""
     sheared = np.diag([1.0, 1.0, 2.0, 1.0])
     sheared[1, 2] = 2 * np.tan(np.radians(18.5))
     if name == "a.nrrd":

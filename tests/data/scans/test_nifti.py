@@ -28,7 +28,7 @@ def saved(made, path):
 
 
 def write_raw(path, header, voxels=b"", vox_offset=352):
-    """Write the header as it is: nibabel's own writer would mend it."""
+    """Write the header as it is, because nibabel's writer would correct it."""
     header["magic"], header["vox_offset"] = b"n+1", vox_offset
     content = header.binaryblock + bytes(4) + voxels
     path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)

@@ -1,4 +1,4 @@
-"""Scans that pretraining cannot use are named by a rule; scans that are merely unusual stay."""
+"""Rules exclude scans that pretraining cannot use, but not unusual scans."""
 
 from __future__ import annotations
 

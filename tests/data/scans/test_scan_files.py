@@ -5,7 +5,7 @@ import pytest
 from empty_files import touch
 from models_genesis_bundle.data.datalists.find_scans import look_below
 from models_genesis_bundle.data.scans.files import scan_fingerprint, scan_stem, scan_suffix
-from scan_writers import write_dicom, write_scan
+from scan_writers import write_scan
 
 VOXELS = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
 
@@ -32,17 +32,6 @@ def test_scans_are_found_at_any_depth_in_order_and_nothing_else(tmp_path):
     touch(tmp_path, "a/volume.raw", "notes.txt", ".hidden.nii", "._b.nii.gz", ".cache/d.nii", "slice.png")
     assert [str(path.relative_to(tmp_path)) for path in look_below(tmp_path).scans] == wanted
     assert tmp_path / "slice.png" in look_below(tmp_path, spatial_dims=2).scans
-
-
-def test_a_dicom_folder_is_one_scan_whatever_its_slices_are_called(tmp_path):
-    write_dicom(tmp_path / "patient" / "named", VOXELS)
-    bare = write_dicom(tmp_path / "patient" / "bare", VOXELS)
-    for slice_ in bare.iterdir():
-        slice_.rename(slice_.with_suffix(""))
-    touch(tmp_path, "other/IM1", "other/readme")
-    (tmp_path / "other" / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM")
-    assert look_below(tmp_path).scans == [bare, tmp_path / "patient" / "named"]
-    assert look_below(tmp_path / "other").scans == [], "an index without slices is not a scan"
 
 
 def test_linked_folders_are_followed(tmp_path):

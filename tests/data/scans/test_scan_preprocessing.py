@@ -12,7 +12,7 @@ VOXELS = np.random.default_rng(0).integers(-900, 900, (12, 10, 8)).astype(np.int
 
 
 def world_x(shape, matrix):
-    """A scan whose every voxel holds its own place along the left-right axis, in millimetres."""
+    """A scan in which the value of a voxel is its place along the left-right axis, in millimetres."""
     grid = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
     return grid @ matrix[0, :3] + matrix[0, 3]
 
@@ -51,7 +51,7 @@ def test_resampling_keeps_every_value_at_its_place_in_the_body(tmp_path, spacing
 
 @pytest.mark.parametrize(("own", "sides"), [(0.001, "1×1×1"), (1000.0, "11001×9001×7001")])
 def test_a_size_that_resampling_cannot_give_is_refused(tmp_path, own, sides):
-    """As a header whose unit is not what it says, or a map of one thick slice, would."""
+    """A header with a wrong unit or a scan of one thick slice can cause this."""
     nibabel.save(nibabel.Nifti1Image(VOXELS, np.diag([own, own, own, 1.0])), tmp_path / "a.nii")
     with pytest.raises(ScanError, match=f"its voxels are .* resampled to 1×1×1 mm it has {sides} of them") as caught:
         ScanPreprocessing(spacing=1.0)({"image": tmp_path / "a.nii"})

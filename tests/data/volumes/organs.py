@@ -1,4 +1,4 @@
-"""Scans of an organ throughout, which no rule leaves out."""
+"""Scans that show only an organ, which no rule excludes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ def organ(*shape: int) -> np.ndarray:
 
 
 def write_nifti(path: Path, array: np.ndarray) -> dict[str, str]:
-    """Write a scan with voxels of 1 mm; gives its item."""
+    """Write a scan with voxels of 1 mm, and return its item."""
     nibabel.save(nibabel.Nifti1Image(np.asarray(array, dtype=np.float32), np.eye(4)), path)
     return {"image": str(path), "patient": path.name.split(".")[0]}

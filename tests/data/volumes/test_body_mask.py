@@ -1,4 +1,4 @@
-"""Volumes are drawn here, with known bodies; the phantoms, whose edges are blurred, give the share that must agree."""
+"""The body masks of drawn volumes with known bodies, and of the phantoms, whose edges are blurred."""
 
 import nibabel
 import numpy as np
@@ -21,7 +21,7 @@ def ellipse(shape, centre, axes):
 
 
 def noisy(*painted, shape):
-    """Air with noise of 15 HU, and each pair (mask, HU) painted over what was there."""
+    """Air with noise of 15 HU, over which each pair (mask, HU) is painted."""
     hu = np.full(shape, AIR, dtype=np.float32)
     for mask, value in painted:
         hu[mask] = value

@@ -1,4 +1,4 @@
-"""The cubes lie around their points, whatever the scan's axes."""
+"""The cubes lie around their points, for any axes of the scan."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OBLIQUE = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]
 
 
 def write_marked(path: Path, voxel, direction, spacing=(2.0, 3.0, 4.0)) -> list[float]:
-    """A dark scan through ITK with one bright blob; gives the blob's point as ITK, thus LUNA16, has it."""
+    """Write a dark scan with one bright voxel by ITK, and return the point of this voxel in the axes of ITK and LUNA16."""
     array = np.full((20, 18, 16), -1000, dtype=np.int16)
     x, y, z = voxel
     array[x, y, z] = 1000

@@ -8,7 +8,7 @@ SCALED = IntensityScaling("window", 0, 1)
 
 
 class Recorder:
-    """A rule that keeps what it is asked for, and accepts by a test on the corner."""
+    """A rule that records the corners of all tested cubes, and accepts a cube by its corner."""
 
     def __init__(self, accepts):
         self.accepts, self.asked = accepts, []
@@ -75,13 +75,9 @@ def test_it_stops_asking_when_it_has_enough():
     assert len(rule.asked) == 3
 
 
-def test_fewer_places_than_wanted():
-    assert len(sample((9, 8, 8), 5, CubeSampler((8, 8, 8), rule=BodyRule(0)))) == 2
-
-
-def test_margins_that_leave_no_place():
-    assert sample((20, 20, 20), 5, CubeSampler((8, 8, 8), margin=7)) == []
-    assert len(sample((20, 20, 20), 5, CubeSampler((8, 8, 8), margin=6, rule=BodyRule(0)))) == 1
+@pytest.mark.parametrize(("shape", "margin", "places"), [((9, 8, 8), 0, 2), ((20, 20, 20), 6, 1), ((20, 20, 20), 7, 0)])
+def test_fewer_places_than_wanted(shape, margin, places):
+    assert len(sample(shape, 5, CubeSampler((8, 8, 8), margin=margin, rule=BodyRule(0)))) == places
 
 
 def test_a_side_below_the_cube_needs_padding():

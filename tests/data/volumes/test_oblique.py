@@ -41,7 +41,7 @@ def test_each_voxel_is_the_volumes_value_at_its_turned_place(volume, seed):
 
 @pytest.mark.parametrize("dims", [2, 3])
 def test_a_coarse_cube_holds_means_of_the_volume(dims):
-    """A third of the size: blocks of 3 voxels about each point, where the points alone would see noise."""
+    """Voxels of three times the length are means of blocks of 3 voxels, because single voxels are noise."""
     volume = np.random.default_rng(0).random((1, 48, 40, 36)[: dims + 1], dtype=np.float32)
     size = SIZE[:dims]
     found = read_oblique(reader(volume), (20, 16, 15)[:dims], size, np.eye(dims) * 3)

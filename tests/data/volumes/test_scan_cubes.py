@@ -1,4 +1,4 @@
-"""Cubes are those of the volumes, at places that follow from seed, epoch and index alone."""
+"""Cubes have the voxels of the volumes, at places that depend only on seed, epoch and index."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_runs_that_name_the_patients_differently_do_not_replace_each_others_plac
 
 
 def test_processes_draw_the_same_places(volumes, scans, tmp_path):
-    """A job carries the record of its own volume: with those of all, sending the jobs of many scans would take for ever."""
+    """A job has only the record of its volume; with all records, it would take too long to send the jobs of many scans."""
     others = Volumes(tmp_path, scans, ScanPreprocessing(), num_workers=0)
     assert len(others.alone(scans[1]["image"])) == 1
     others.num_workers = 2
@@ -180,6 +180,16 @@ def test_small_scans_and_scans_without_a_place_are_named(tmp_path, caplog):
     assert "satisfies BodyRule(min_body=0.5)" in caplog.text
     with pytest.raises(SkippedScansError, match=r"None of the 1 scans could be used:\n.*air\.nii: no cube"):
         own(tmp_path, scans[2:])
+
+
+def test_scans_that_are_all_excluded_already_are_named(tmp_path):
+    scans = [
+        write_nifti(tmp_path / "usable.nii", organ(30, 30, 30)),
+        write_nifti(tmp_path / "flat.nii", np.ones((30, 30, 30))),
+    ]
+    volumes = Volumes(tmp_path / "cache", scans, ScanPreprocessing(), num_workers=0)
+    with pytest.raises(SkippedScansError, match=r"None of the 1 scans could be used:\n.*flat\.nii: it is constant"):
+        cubes(volumes, scans[1:])
 
 
 def test_margin_and_rule_hold_for_every_place(volumes, scans):

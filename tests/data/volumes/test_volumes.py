@@ -1,4 +1,4 @@
-"""Volumes are those of the scans, and stay so whatever happens while they are made, changed or read."""
+"""Volumes have the voxels of the scans, also after interruptions, changes and damage."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_a_flipped_byte_is_noticed_by_a_read_and_mended_on_the_spot(tmp_path, sc
 
 
 def test_a_volume_that_another_process_made_again_is_not_made_once_more(tmp_path, scans, caplog):
-    """Else two loader workers replace it in turn, each time that they map it anew, to the end of the training."""
+    """Otherwise, two loader workers would replace the file again and again until the end of the training."""
     image, box = scans[0]["image"], ((0, 0, 0), (8, 8, 8))
     one, other = prepare(tmp_path, scans), prepare(tmp_path, scans)
     wanted = other.read(image, *box)
@@ -230,7 +230,7 @@ def test_a_folder_that_cannot_be_made_is_said_with_the_setting(tmp_path, copied)
 
 
 def test_an_unreadable_scan_is_tried_again_by_the_next_run(tmp_path, copied, monkeypatch):
-    """Its file may be the same: what was wrong may have been a permission, or a reader of an older version."""
+    """The file may be the same, if the cause was a permission or an older version of the reader."""
     path = Path(copied[0]["image"])
     good, state = path.read_bytes(), path.stat()
     path.write_bytes(b"\0" * len(good))
@@ -256,7 +256,7 @@ def test_a_mixed_set_is_used_and_named(tmp_path, caplog):
 
 
 def test_scans_that_a_rule_excludes_have_no_say_in_what_most_scans_are(tmp_path):
-    """As masks of many organs next to each CT have, whose names do not say that they are label maps."""
+    """For example, a folder has masks of many organs for each CT, with names that are not those of label maps."""
     masks = [write_nifti(tmp_path / f"{name}.nii", organ(30, 30, 9) > 0) for name in ("heart", "liver", "lungs")]
     ct = write_nifti(tmp_path / "scan.nii", 5 * organ(30, 30, 9) - 300)
     volumes = prepare(tmp_path / "cache", [*masks, ct])
@@ -266,7 +266,7 @@ def test_scans_that_a_rule_excludes_have_no_say_in_what_most_scans_are(tmp_path)
 
 @pytest.mark.parametrize(("mode", "warned"), [("window", True), ("percentile", False)])
 def test_scans_of_another_unit_in_the_window_of_ct_are_warned_of(tmp_path, caplog, mode, warned):
-    """As an MR, or a CT scaled to 0 ... 1, would train on a sliver of the range."""
+    """For example, an MR or a CT that is scaled to 0 ... 1 has only a small part of the range."""
     scans = [write_nifti(tmp_path / f"{n}.nii", 5 * organ(30, 30, 9) + 1000 * n) for n in range(1, 3)]
     assert len(prepare(tmp_path / "cache", scans, ScanPreprocessing(intensity=IntensityScaling(mode)))) == 2
     assert ("2 of 2 scans are not in HU, but all are scaled as CT in HU" in caplog.text) == warned
@@ -320,7 +320,7 @@ Volumes(cache, list_scans(folder), ScanPreprocessing(), num_workers=workers)
 
 @pytest.fixture
 def many(phantoms, tmp_path) -> Path:
-    """A folder of 24 scans, the phantoms under other names."""
+    """A folder of 24 scans, which are the phantoms with other names."""
     folder = tmp_path / "many"
     folder.mkdir()
     for number in range(24):
@@ -344,7 +344,7 @@ def prepared(cache: Path) -> int:
 
 
 def recorded(cache: Path) -> int:
-    """How many volumes the journal knows."""
+    """The number of volumes in the journal."""
     return sum(len(Journal(path).read()) for path in cache.rglob("index.jsonl"))
 
 
