@@ -9,6 +9,7 @@ from typing import Any
 
 from models_genesis_bundle.data.scans.labelled_preprocessing import UnknownLabelsError
 from models_genesis_bundle.data.scans.preprocessing import NOT_IN_HU_KEY, ScanCompose
+from models_genesis_bundle.data.scans.quality import scaled_as_ct
 from models_genesis_bundle.data.scans.raw_scan import ScanError, scan_error_in
 from monai.data import CacheDataset
 from torch.utils.data import Dataset
@@ -161,11 +162,9 @@ class ReadableScans(CacheDataset):
             )
         if self.other_units:
             logger.warning(
-                "%d of %d scans are %s, but all are scaled as CT in HU. Add configs/data_mr.yaml, which uses the percentiles of "
-                "each scan, and start from weights of the same modality, such as models/model_mr.pt for MR.",
-                len(self.other_units),
-                len(self.data),
-                ", ".join(dict.fromkeys(self.other_units.values())),
+                "%s Add configs/data_mr.yaml, which uses the percentiles of each scan, and start from weights of the same "
+                "modality, such as models/model_mr.pt for MR.",
+                scaled_as_ct(self.other_units.values(), len(self.data)),
             )
         kept = [item for item, good in zip(cache[: self.cache_num], usable, strict=False) if good]
         self.cache_num = len(kept)

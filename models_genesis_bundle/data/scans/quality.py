@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import nibabel
@@ -123,6 +123,11 @@ def intensity_kind(facts: ScanFacts) -> str:
     if in_hu is None:
         return ""
     return _CT_NOT_IN_HU if modality == "CT" else NOT_IN_HU
+
+
+def scaled_as_ct(kinds: Collection[str], total: int) -> str:
+    """The sentence of a warning that scans of these kinds, of `total` scans, are scaled as CT in HU."""
+    return f"{len(kinds)} of {total} scans are {', '.join(dict.fromkeys(kinds))}, but all are scaled as CT in HU."
 
 
 def odd_intensity_kinds(kinds: Sequence[str]) -> tuple[dict[int, str], bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from copy import copy
@@ -23,6 +23,7 @@ from models_genesis_bundle.data.scans.quality import (
     intensity_kind,
     odd_intensity_kinds,
     quality_rule,
+    scaled_as_ct,
 )
 from models_genesis_bundle.data.scans.raw_scan import ScanError
 from models_genesis_bundle.data.volumes.item_folder import ItemFolder, Job, Record
@@ -142,14 +143,11 @@ class Volumes:
             logger.warning("%s", text)
 
     def _warn_of_other_units(self) -> None:
-        kinds = Counter(kind for record in self._records.values() if (kind := record["kind"]) not in ("", CT_IN_HU))
+        kinds = [kind for record in self._records.values() if (kind := record["kind"]) not in ("", CT_IN_HU)]
         if kinds and self.preprocessing.intensity.is_for_hu:
             logger.warning(
-                "%d of %d scans are %s, but all are scaled as CT in HU. Use the percentiles of each scan, "
-                "`--scan_preprocessing::intensity percentile`, or a window of their unit.",
-                kinds.total(),
-                len(self),
-                ", ".join(kinds),
+                "%s Use the percentiles of each scan, `--scan_preprocessing::intensity percentile`, or a window of their unit.",
+                scaled_as_ct(kinds, len(self)),
             )
 
     def alone(self, image: PathLike) -> Volumes:
